@@ -1,0 +1,107 @@
+"""Documents, queries and judgements from tab separated lines, and judgements in TREC's form."""
+
+from __future__ import annotations
+
+import re
+
+from spladelake.files.rows import (
+    DocumentRow,
+    JudgementRow,
+    LineParser,
+    MalformedError,
+    ParserOf,
+    QueryRow,
+    int32_of,
+    usable_id,
+)
+
+# str.split() would also part an id at a no-break space or U+0085.
+_COLUMN = re.compile(r"[^ \t\r\n\f\v]+")
+_BEIR_HEADER = ["query-id", "corpus-id", "score"]
+
+
+def columns_of(line: str) -> list[str]:
+    """Columns that ASCII white space parts, as trec_eval reads a line."""
+    return _COLUMN.findall(line)
+
+
+def counted(columns: list[str]) -> str:
+    """How many columns a line has, as the beginning of a reason."""
+    return f"the line has {len(columns)} column{'' if len(columns) == 1 else 's'}"
+
+
+def _is_blank(line: str) -> bool:
+    return not line.strip(" ")  # a tab parts columns, if only empty ones
+
+
+def _id_and_text(line: str, id_name: str) -> tuple[str, str] | None:
+    if _is_blank(line):
+        return None
+    columns = line.split("\t")
+    if len(columns) != 2:
+        raise MalformedError(f"{counted(columns)}; two tab separated columns are wanted, {id_name} and text")
+    return usable_id(id_name, columns[0]), columns[1]
+
+
+def _document_of(line: str) -> DocumentRow | None:
+    row = _id_and_text(line, "doc_id")
+    return None if row is None else (row[0], None, row[1])
+
+
+def _query_of(line: str) -> QueryRow | None:
+    return _id_and_text(line, "query_id")
+
+
+def _judgement_of(query_id: str, doc_id: str, relevance: str) -> JudgementRow:
+    return usable_id("query_id", query_id), usable_id("doc_id", doc_id), int32_of("relevance", relevance)
+
+
+def _beir_judgement_of(line: str) -> JudgementRow | None:
+    columns = line.split("\t")
+    if _is_blank(line) or columns == _BEIR_HEADER:
+        return None
+    if len(columns) != 3:
+        raise MalformedError(f"{counted(columns)}; three tab separated are wanted, query-id, corpus-id and score")
+    return _judgement_of(*columns)
+
+
+def _trec_judgement_of(line: str) -> JudgementRow | None:
+    columns = columns_of(line)
+    if not columns:
+        return None
+    if len(columns) != 4:
+        raise MalformedError(f"{counted(columns)}; four are wanted, query_id, iteration, doc_id and relevance")
+    query_id, _, doc_id, relevance = columns
+    return _judgement_of(query_id, doc_id, relevance)
+
+
+def _either_judgement_of(line: str) -> JudgementRow | None:
+    # Two tabs make it BEIR's form whatever else parts words: its ids may hold spaces, TREC's may not.
+    if line.count("\t") == 2:
+        return _beir_judgement_of(line)
+    columns = columns_of(line)
+    if columns and len(columns) != 4:
+        raise MalformedError(f"{counted(columns)}; three tab separated (BEIR) or four (TREC) are wanted")
+    return _trec_judgement_of(line)
+
+
+def tsv_document_parser() -> LineParser[DocumentRow]:
+    """Parser of `doc_id<TAB>text` into (doc_id, None, text), the form of MS MARCO's collection.tsv."""
+    return ParserOf(_document_of)
+
+
+def tsv_query_parser() -> LineParser[QueryRow]:
+    """Parser of `query_id<TAB>text` into (query_id, text), the form of MS MARCO's queries.*.tsv."""
+    return ParserOf(_query_of)
+
+
+beir_judgement: LineParser[JudgementRow] = ParserOf(_beir_judgement_of)
+"""Parser of `query-id<TAB>corpus-id<TAB>score` into (query_id, doc_id, relevance); BEIR's header line is not a row."""
+
+trec_judgement: LineParser[JudgementRow] = ParserOf(_trec_judgement_of)
+"""Parser of `query_id iteration doc_id relevance`, parted by any white space, as in TREC's and MS MARCO's qrels."""
+
+
+def judgement_parser() -> LineParser[JudgementRow]:
+    """Parser that takes BEIR's form (three tab separated columns) or TREC's (four columns), line by line."""
+    return ParserOf(_either_judgement_of)
