@@ -1,0 +1,58 @@
+"""Measures go by names that say whose definition they are."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from spladelake.errors import UsageError
+from spladelake.measures import CARD_MEASURES, TREC_MEASURES, parse_measure
+
+
+def test_a_name_tells_convention_and_depth() -> None:
+    parsed = {name: parse_measure(name) for name in ("ndcg@10", "ndcg_cut_10", "map", "map_cut_7", "recip_rank", "P_5")}
+    assert all(measure.name == name for name, measure in parsed.items())
+    assert [m.convention for m in parsed.values()] == ["sentence-transformers", *["trec_eval"] * 5]
+    assert [m.depth for m in parsed.values()] == [10, 10, None, 7, None, 5]
+
+
+def test_the_card_holds_the_fifteen_measures_of_a_model_card() -> None:
+    assert len(CARD_MEASURES) == len(set(CARD_MEASURES)) == 15
+    assert CARD_MEASURES[0] == "accuracy@1"
+    assert CARD_MEASURES[-4:] == ("recall@10", "ndcg@10", "mrr@10", "map@100")
+    assert {parse_measure(name).convention for name in CARD_MEASURES} == {"sentence-transformers"}
+    assert {parse_measure(name).convention for name in TREC_MEASURES} == {"trec_eval"}
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("nDCG@10", "Write ndcg@10 or ndcg_cut_10"),
+        ("ndcg10", "Write ndcg@10 or ndcg_cut_10"),
+        ("RR@10", "Write mrr@10"),
+        ("map@k", "map@10"),
+        ("mrr", "Write mrr@10"),
+        ("recall@-1", "recall@1"),
+        ("map_5", "map@5"),
+        ("p_20", "P_20"),
+        ("ndcg@10\n", "ndcg@10"),
+        ("recall@" + "9" * 5000, "Write|Choose"),
+        ("", "Choose one of them"),
+        ("wer", "Choose one of them"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_close_matches(name: str, fix: str) -> None:
+    with pytest.raises(UsageError, match=fix):
+        parse_measure(name)
+
+
+@pytest.mark.parametrize("name", ["recall@0", "ndcg_cut_0", "P_00", "recall_010"])
+def test_a_depth_must_be_a_plain_integer_of_at_least_1(name: str) -> None:
+    with pytest.raises(UsageError, match="at least 1"):
+        parse_measure(name)
+
+
+def test_measures_survive_pickling_as_spark_ships_them() -> None:
+    measures = [parse_measure(name) for name in (*CARD_MEASURES, *TREC_MEASURES)]
+    assert pickle.loads(pickle.dumps(measures)) == measures
