@@ -1,0 +1,1 @@
+"""The demo: a collection that needs no download."""
