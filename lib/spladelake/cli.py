@@ -1,0 +1,273 @@
+"""The command `spladelake`, and the entry of every file in jobs/. Nothing heavy is imported until a job runs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import traceback
+import types
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+from pydantic.fields import FieldInfo
+
+from spladelake import __version__
+from spladelake.config import STEPS, Options, checked, load_pipeline
+from spladelake.errors import SpladelakeError, UsageError
+
+EXAMPLES = {
+    "ingest_texts": """\b
+  spladelake ingest_texts --lake my-lake --source beir/scifact
+  spladelake ingest_texts --lake my-lake --documents collection.tsv --queries queries.tsv --judgements qrels.txt
+  spladelake ingest_texts --lake my-lake --documents papers.parquet --document-id paper_id --document-text abstract
+  spladelake ingest_texts --lake my-lake --source ir_datasets:msmarco-passage/dev/small""",
+    "encode_texts": """\b
+  spladelake encode_texts --lake my-lake
+  spladelake encode_texts --lake my-lake --model splade-tiny --side queries
+  spark-submit jobs/encode_texts.py --lake s3a://bucket/lake --model /models/splade-mini""",
+    "retrieve_run": """\b
+  spladelake retrieve_run --lake my-lake --model splade-tiny --k 1000 --run-id tiny-1000""",
+    "evaluate_run": """\b
+  spladelake evaluate_run --lake my-lake --model splade-tiny
+  spladelake evaluate_run --lake my-lake --run-id tiny-1000 --measures ndcg_cut_10,recall_1000 --relevance-level 2""",
+}
+
+
+# Options are spelled with dashes; underscores, as in a pipeline file, are taken too.
+_CONTEXT = {
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 110,
+    "token_normalize_func": lambda token: token.replace("_", "-") if token.startswith("--") else token,
+}
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="spladelake")
+def cli() -> None:
+    """Learned sparse retrieval on Spark and Delta Lake: encode, retrieve, evaluate.
+
+    Exit codes: 0 done or already current, 1 unexpected failure, 2 wrong option or setting, 3 unusable data,
+    4 conflict with another writer, 5 something missing on this machine.
+    """
+
+
+def _session_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Options of every command that runs Spark."""
+    for option in (
+        click.option("--debug", is_flag=True, help="Show stack traces and Spark's own messages."),
+        click.option("--properties-file", type=click.Path(), help="Spark settings, spark-defaults style (see conf/)."),
+        click.option("--conf", "spark_conf", multiple=True, metavar="KEY=VALUE", help="One Spark setting; repeatable."),
+    ):
+        function = option(function)
+    return function
+
+
+def _option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
+    """The command line option of one field of an option model."""
+    flag = f"--{name.replace('_', '-')}"
+    kinds = [k for k in (typing.get_args(field.annotation) or (field.annotation,)) if k is not types.NoneType]
+    help_text = field.description or ""
+    if field.annotation is bool:
+        return click.option(flag, name, is_flag=True, default=None, help=help_text)
+    if field.default is not None and not field.is_required() and field.default != ():
+        help_text += f"  [default: {field.default}]"
+    if typing.get_origin(field.annotation) is Literal:
+        choice = click.Choice([str(value) for value in typing.get_args(field.annotation)])
+        return click.option(flag, name, type=choice, default=None, help=help_text, show_choices=True)
+    metavar = "NUMBER" if kinds[0] in (int, float) else "TEXT"
+    return click.option(flag, name, metavar=metavar, default=None, required=field.is_required(), help=help_text)
+
+
+def _job_command(name: str, model: type[Options]) -> click.Command:
+    @_session_options
+    def command(debug: bool, properties_file: str | None, spark_conf: tuple[str, ...], **given: Any) -> None:  # noqa: FBT001
+        values = {key: value for key, value in given.items() if value is not None}
+        if isinstance(values.get("measures"), str):
+            values["measures"] = tuple(filter(None, values["measures"].replace(" ", "").split(",")))
+        options = checked(model, values, place=f"spladelake {name}")
+        settings = spark_settings(properties_file, spark_conf)
+        report(name, run_step(name, options, settings))
+
+    function: Any = command
+    for field_name, field in reversed(model.model_fields.items()):
+        function = _option(field_name, field)(function)
+    text = f"{model.__doc__}\n\nExamples:\n\n{EXAMPLES[name]}"
+    return click.command(name, help=text)(function)
+
+
+for _name, _model in STEPS.items():
+    cli.add_command(_job_command(_name, _model))
+
+
+def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[str, str]:
+    """Spark settings from a spark-defaults style file and KEY=VALUE pairs; the pairs win."""
+    settings: dict[str, str] = {}
+    if properties_file is not None:
+        path = Path(properties_file)
+        if not path.is_file():
+            raise UsageError(properties_file, "there is no such file", "--properties-file names it", "Correct the path.")
+        for line in path.read_text(encoding="utf-8").splitlines():
+            words = line.strip().split(None, 1)
+            if words and not words[0].startswith("#"):
+                settings[words[0]] = words[1].strip() if len(words) > 1 else ""
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.startswith("spark."):
+            raise UsageError(f"--conf {pair}", "it is not spark.KEY=VALUE", "wanted one Spark setting", "Correct it.")
+        settings[key] = value
+    return settings
+
+
+def run_step(name: str, options: Options, settings: dict[str, str]) -> dict[str, Any]:
+    """Run one job in the current or a new Spark session and return its result."""
+    from spladelake.spark.jobs import JOBS
+    from spladelake.spark.session import spark_session
+
+    session = spark_session(f"spladelake {name}", settings=settings)
+    return JOBS[name](session, options)
+
+
+def report(name: str, result: dict[str, Any]) -> None:
+    """The result for people on stderr, and as one line of JSON on stdout for the program that called."""
+    from spladelake.display import show_result
+
+    show_result(name, result)
+    click.echo(json.dumps({"job": name, "exit_code": 0, **result}))
+
+
+@cli.group()
+def pipeline() -> None:
+    """Run the steps of a pipeline file."""
+
+
+@pipeline.command("run")
+@click.argument("file")
+@click.option("--lake", help="Where the tables go, instead of what the file says.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="steps.retrieve_run.k=1000; repeatable.")
+@_session_options
+def pipeline_run(
+    file: str, lake: str | None, overrides: tuple[str, ...], debug: bool, properties_file: str | None,  # noqa: FBT001
+    spark_conf: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Run every step of FILE (yaml or toml) in its order, in one Spark session, and print a summary.
+
+    \b
+    Example:
+      spladelake pipeline run conf/beir.yaml --lake my-lake --set model=splade-tiny
+    """
+    given = {}
+    for pair in overrides:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--set {pair}", "it has no =", "wanted KEY=VALUE", "Correct it.")
+        given[key] = value
+    if lake is not None:
+        given["lake"] = lake
+    loaded = load_pipeline(file, overrides=given)
+    steps = loaded.options(place=file)
+    settings = {**loaded.spark, **spark_settings(properties_file, spark_conf)}
+    from spladelake.display import show_summary
+
+    results = {}
+    for name, options in steps:
+        results[name] = run_step(name, options, settings)
+        click.echo(f"{name}: {results[name]['status']}", err=True)
+    show_summary(results)
+    click.echo(json.dumps({"job": "pipeline", "file": file, "exit_code": 0, "steps": results}))
+
+
+@cli.command()
+@click.option("--model", default=None, help="Model to look for besides the demo's, e.g. rasyosef/splade-mini.")
+@click.option("--lake", default=".", show_default=True, help="Folder that tables shall be written to.")
+@click.option("--debug", is_flag=True, help="Show stack traces.")
+def doctor(model: str | None, lake: str, debug: bool) -> None:  # noqa: FBT001
+    """Check this machine: Java, Delta jars, interpreters, model, write access, memory. Ends with 5 if one fails."""
+    from spladelake.doctor import examine
+
+    if not examine(model=model, lake=lake):
+        raise SystemExit(5)
+
+
+@cli.command()
+@click.option("--lake", default=None, help="Keep the tables in this folder (default: a temporary one, removed).")
+@click.option("--documents", type=click.IntRange(min=20), default=None, help="Use only so many documents.")
+@_session_options
+def demo(
+    lake: str | None, documents: int | None, debug: bool, properties_file: str | None,  # noqa: FBT001
+    spark_conf: tuple[str, ...],
+) -> None:  # fmt: skip
+    """The whole job on the documentation of Python's standard library, with a real model and no network."""
+    from spladelake.demo.run import run_demo
+
+    run_demo(lake=lake, documents=documents, settings=spark_settings(properties_file, spark_conf))
+
+
+@cli.command()
+def jars() -> None:
+    """Print the paths of the two Delta jars, comma separated, fetching them on first use: for spark-submit --jars."""
+    from spladelake.spark.jars import delta_jars
+
+    click.echo(",".join(str(jar) for jar in delta_jars()))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; a user's mistake is one message, never a stack trace."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    _configure_logging(debug=debug)
+    try:
+        return int(cli.main(arguments, prog_name="spladelake", standalone_mode=False) or 0)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; tables hold either their old rows or their new ones", err=True)
+        return 130
+    except Exception as error:
+        return _fail(error, arguments, debug=debug)
+
+
+def _fail(error: Exception, arguments: list[str], *, debug: bool) -> int:
+    known = error if isinstance(error, SpladelakeError) else _explained(error)
+    code = known.exit_code if known else 1
+    if debug:
+        traceback.print_exception(error)
+    if known is None:
+        first = (str(error).strip().splitlines() or [""])[0]
+        message = f"unexpected {type(error).__name__}: {first} (run again with --debug for the stack trace)"
+    else:
+        message = str(known)
+    click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
+    click.echo(json.dumps({"job": next(iter(arguments), ""), "exit_code": code, "error": message}))
+    return code
+
+
+def _explained(error: Exception) -> SpladelakeError | None:
+    """An error that came through Spark as one of ours, if it is."""
+    if "pyspark" not in sys.modules:
+        return None
+    from spladelake.spark.failures import explained
+
+    return explained(error)
+
+
+def _configure_logging(*, debug: bool) -> None:
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("spladelake").setLevel(logging.DEBUG if debug else logging.INFO)
+    if not sys.stderr.isatty():
+        # Libraries draw bars of their own; in a scheduler's log they are noise.
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+def run() -> None:
+    """Entry point of the installed command."""
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Failures that reached the driver through Spark, told as the error that caused them."""
+
+from __future__ import annotations
+
+import re
+
+from pyspark.errors import PySparkException
+
+from spladelake import errors
+from spladelake.errors import ConflictError, DataError, SpladelakeError
+
+_CONFLICTS = (
+    "ConcurrentAppend", "ConcurrentDelete", "ConcurrentWrite", "MetadataChanged", "ProtocolChanged",
+    "ConcurrentTransaction", "DELTA_CONCURRENT",
+)  # fmt: skip
+
+
+class WorkerError(SpladelakeError):
+    """One of our errors as it arrived from a worker: its text is whole, its parts are not known."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__("worker", message, "", "")
+        self.message, self.exit_code = message, exit_code
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def full_text(error: BaseException) -> str:
+    """Everything an exception says, the Java side's causes included."""
+    java = getattr(error, "java_exception", None)
+    parts = [str(error)]
+    while java is not None and len(parts) < 20:
+        parts.append(str(java.toString()))
+        java = java.getCause()
+    return "\n".join(parts)
+
+
+def explained(error: BaseException) -> SpladelakeError | None:
+    """The error behind a Spark failure as one with an exit code; None if it is not one we know."""
+    text = full_text(error)
+    if match := re.search(r"spladelake\.errors\.(\w+): (.+)", text):
+        kind = getattr(errors, match[1], SpladelakeError)
+        return WorkerError(match[2].strip(), kind.exit_code)
+    if any(name in text for name in _CONFLICTS):
+        return ConflictError("the target table", "another writer changed it meanwhile", "one writer at a time was wanted",
+                             "Run the job again.")  # fmt: skip
+    if match := re.search(r"DELTA_VIOLATE_CONSTRAINT_WITH_VALUES\]? *(.+)", text):
+        return DataError("the target table", match[1].strip()[:300], "every row must keep the table's constraints",
+                         "Look at the input rows, or at what made them.")  # fmt: skip
+    if "No space left on device" in text:
+        return errors.MachineError("the disk", "no space is left on it", "the job writes tables and temporary files",
+                                   "Free some space, or set spark.local.dir and --lake to a larger disk.")  # fmt: skip
+    if isinstance(error, PySparkException) and "PATH_NOT_FOUND" in text:
+        return DataError("an input", text.splitlines()[0], "wanted a file that can be read", "Correct the path.")
+    return None

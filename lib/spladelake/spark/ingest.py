@@ -1,0 +1,169 @@
+"""The ingest job: texts and judgements into Delta tables, with every unusable record kept in `quarantine`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.window import Window
+
+from spladelake.config import IngestTexts
+from spladelake.errors import DataError
+from spladelake.spark import storage
+from spladelake.spark.schemas import QUARANTINE
+from spladelake.spark.sources import TABLE_PREFIX, Source, beir_sources, named_sources, places, records
+from spladelake.spark.tables import Lake, Lineage, is_current, replace_rows, sql_string
+
+log = logging.getLogger(__name__)
+
+IR_DATASETS_PREFIX = "ir_datasets:"
+
+
+def ingest_texts(session: SparkSession, options: IngestTexts) -> dict[str, Any]:
+    """Fill documents, queries and judgements of the lake from the inputs that the options name."""
+    lake = Lake(options.lake)
+    if options.source and options.source.startswith(IR_DATASETS_PREFIX):
+        parts = _ingest_dataset(session, lake, options, options.source.removeprefix(IR_DATASETS_PREFIX))
+    else:
+        if options.source:
+            sources = beir_sources(session, options.source, options.split)
+        else:
+            sources = named_sources(session, options)
+        parts = {s.kind: _ingest(session, lake, s, options, s.fingerprint(session)) for s in sources}
+    written = any(part["status"] == "written" for part in parts.values())
+    return {"status": "written" if written else "skipped", **parts}
+
+
+def _ingest_dataset(session: SparkSession, lake: Lake, options: IngestTexts, dataset_id: str) -> dict[str, Any]:
+    from spladelake.spark.irdatasets import named_dataset, stage
+
+    named = named_dataset(dataset_id)
+    planned = named.sources("")
+    identity = [named.label, named.version]
+    lineages = [_lineage(source, options, identity) for source in planned]
+    tables = [lake.table(source.kind) for source in planned]
+    with ExitStack() as cleanup:
+        # Staging may be a download of gigabytes: only where a table is not current.
+        if options.force or not all(is_current(session, t, made) for t, made in zip(tables, lineages, strict=True)):
+            planned = named.sources(stage(session, named, lake, cleanup))
+        return {s.kind: _ingest(session, lake, s, options, identity) for s in planned}
+
+
+def _lineage(source: Source, options: IngestTexts, fingerprint: Any) -> Lineage:
+    return Lineage(
+        "ingest_texts", {source.kind: fingerprint},
+        {"format": source.format, "columns": source.columns, "max_rejected": options.max_rejected},
+    )  # fmt: skip
+
+
+def _ingest(
+    session: SparkSession, lake: Lake, source: Source, options: IngestTexts, fingerprint: Any
+) -> dict[str, Any]:
+    target, name = lake.table(source.kind), source.label or source.location
+    lineage = _lineage(source, options, fingerprint)
+    if not options.force and is_current(session, target, lineage):
+        log.info("%s: skipped, %s has not changed", target, name)
+        return {"status": "skipped", "table": str(target)}
+    session.sparkContext.setJobDescription(f"ingest {source.kind} from {name}")
+    started = time.monotonic()
+    found = records(session, source).persist(StorageLevel.DISK_ONLY)
+    try:
+        total = found.count()
+        repeated = _repeated(found, source)
+        rejected = _rejects(found, repeated, source)
+        bad = rejected.count()
+        examples = _quarantine(session, lake, source, rejected, bad, lineage)
+        _check_share(source, bad, total, options.max_rejected, examples, lake)
+        usable = found.where(F.col("reason").isNull())
+        if repeated is not None:
+            # The seq of a record is unique in the input, so the later ones of a repeated id can be taken out by it.
+            usable = usable.join(F.broadcast(repeated.select("file", "block", "seq")), ["file", "block", "seq"], "left_anti")
+        replace_rows(session, target, source.schema, usable, lineage=lineage)
+    finally:
+        found.unpersist()
+        session.sparkContext.setJobDescription("")
+    if bad:
+        log.warning("%s: %d of %d records are in %s: %s", source.kind, bad, total, lake.table("quarantine"), examples[0])
+    return {"status": "written", "table": str(target), "rows": total - bad, "rejected": bad,
+            "seconds": round(time.monotonic() - started, 2)}  # fmt: skip
+
+
+def _repeated(found: DataFrame, source: Source) -> DataFrame | None:
+    """Usable records whose id stood in the input before, with the place of the first; None if there are none."""
+    usable = found.where(F.col("reason").isNull())
+    keys = list(source.keys)
+    place = F.struct("file", "block", "seq")
+    several = usable.groupBy(*keys).agg(F.count("*").alias("times"), F.min(place).alias("first")).where("times > 1")
+    several = several.persist(StorageLevel.DISK_ONLY)
+    if several.isEmpty():
+        return None
+    return usable.join(F.broadcast(several), keys).where(place > F.col("first"))
+
+
+def _rejects(found: DataFrame, repeated: DataFrame | None, source: Source) -> DataFrame:
+    """(file, block, seq, reason, raw) of every record that does not reach the table."""
+    columns = ["file", "block", "seq", "reason", "raw"]
+    rejects = found.where(F.col("reason").isNotNull()).select(*columns)
+    if repeated is None:
+        return rejects
+    ids = F.concat_ws(" and ", *(F.concat(F.lit(f'"{key}" '), F.col(key)) for key in source.keys))
+    content = F.to_json(F.struct(*source.schema.column_names)).cast("binary")
+    reason = F.concat(ids, F.lit(" stands in the input before; the first is kept"))
+    return rejects.unionByName(repeated.select("file", "block", "seq", reason.alias("reason"), content.alias("raw")))
+
+
+def with_lines(rejects: DataFrame, places: DataFrame, *, header_lines: int) -> DataFrame:
+    """Add `line`, the record's number in its file from 1.
+
+    places: (file, block, seq) of every line of the input, blank ones too. seq ascends by one within a block of a file,
+    so a line's number is that of the lines in the file's earlier blocks plus its distance from the start of its own.
+    """
+    blocks = places.groupBy("file", "block").agg(F.min("seq").alias("start"), F.max("seq").alias("end"))
+    before = Window.partitionBy("file").orderBy("block").rowsBetween(Window.unboundedPreceding, -1)
+    size = F.col("end") - F.col("start") + 1
+    blocks = blocks.withColumn("earlier", F.coalesce(F.sum(size).over(before), F.lit(0)))
+    line = F.col("earlier") + F.col("seq") - F.col("start") + 1 + header_lines
+    return rejects.join(F.broadcast(blocks), ["file", "block"]).withColumn("line", line)
+
+
+def _quarantine(
+    session: SparkSession, lake: Lake, source: Source, rejected: DataFrame, bad: int, lineage: Lineage
+) -> list[str]:
+    """Replace this input's rows in `quarantine`; returns up to three rejections as sentences."""
+    target = lake.table("quarantine")
+    prefix = source.label or storage.fixed_prefix(source.location).removeprefix(TABLE_PREFIX)
+    mine = F.startswith(F.col("source"), F.lit(prefix))
+    if not bad and not (target.exists(session) and not target.read(session).where(mine).isEmpty()):
+        return []
+    if source.format == "delta":
+        numbered = rejected.withColumn("line", F.lit(None).cast("bigint"))
+    else:
+        numbered = with_lines(rejected, places(session, source), header_lines=1 if source.format == "csv" else 0)
+    name = F.lit(source.label) if source.label else F.regexp_replace("file", "^file:(//)?", "")
+    rows = numbered.select(name.alias("source"), "line", "reason", "raw").orderBy("source", "line").coalesce(1)
+    where = f"startswith(source, {sql_string(prefix)})"
+    replace_rows(session, target, QUARANTINE, rows, lineage=lineage, where=where)
+    first = target.read(session).where(mine).orderBy("source", "line").limit(3).collect()
+    return [f"{Path(row['source']).name}{_at(row['line'])}: {row['reason']}" for row in first]
+
+
+def _at(line: int | None) -> str:
+    return "" if line is None else f" line {line}"
+
+
+def _check_share(
+    source: Source, bad: int, total: int, allowed: float, examples: list[str], lake: Lake
+) -> None:
+    if bad > allowed * total:
+        raise DataError(
+            source.location, f"{bad:,} of {total:,} records are malformed; {'; '.join(examples)}",
+            f"wanted at most {allowed:.1%}",
+            f"See {lake.table('quarantine')} for every one, correct the input, or raise --max-rejected.",
+        )
+

@@ -1,0 +1,126 @@
+"""Any ir_datasets id as an input: its records are staged as a BEIR folder and then read like every other."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from pyspark.sql import SparkSession
+
+from spladelake.errors import DataError, UsageError
+from spladelake.spark import storage
+from spladelake.spark.sources import Source
+from spladelake.spark.tables import SCHEMA_PREFIX, Lake
+
+
+@dataclass(frozen=True)
+class NamedDataset:
+    """A data set that ir_datasets knows, before anything is downloaded."""
+
+    dataset_id: str
+    dataset: Any
+    version: str
+
+    @property
+    def label(self) -> str:
+        return f"ir_datasets:{self.dataset_id}"
+
+    def sources(self, folder: str) -> list[Source]:
+        """Its inputs, once staged in a folder."""
+        files = [("documents", "corpus.jsonl", "jsonl"), ("queries", "queries.jsonl", "jsonl")]
+        if self.dataset.has_qrels():
+            files.append(("judgements", "qrels/test.tsv", "qrels"))
+        return [Source(kind, f"{folder}/{name}", form, label=f"{self.label}/{name}") for kind, name, form in files]
+
+
+def named_dataset(dataset_id: str) -> NamedDataset:
+    """Look an id up. Raises UsageError where the package is absent, does not know the id, or it has no queries."""
+    place = f"ir_datasets:{dataset_id}"
+    try:
+        import ir_datasets
+    except ImportError as error:
+        raise UsageError(
+            place, "the package ir_datasets is not installed", "the source needs it",
+            "Install it: pip install 'spladelake[data]'.",
+        ) from error
+    try:
+        dataset = ir_datasets.load(dataset_id)
+    except KeyError as error:
+        raise UsageError(
+            place, "ir_datasets does not know this id", "wanted one such as beir/scifact/test",
+            "See https://ir-datasets.com for the ids.",
+        ) from error
+    if not (dataset.has_docs() and dataset.has_queries()):
+        raise UsageError(
+            place, "it has no queries or no documents", "wanted an id with both", "Name one of its subsets, such as a split."
+        )
+    return NamedDataset(dataset_id, dataset, ir_datasets.__version__)
+
+
+def stage(session: SparkSession, named: NamedDataset, lake: Lake, cleanup: ExitStack) -> str:
+    """Write the data set's records into a BEIR folder that executors can read; `cleanup` removes it.
+
+    Raises DataError where the data cannot be had.
+    """
+    local = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="spladelake-")))
+    try:
+        _write(named.dataset, local)
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            named.label, f"its records could not be read ({reason})",
+            "wanted documents and queries, downloaded or in ~/.ir_datasets", "Check the network and the id.",
+        ) from error
+    return _shared(session, local, lake, cleanup)
+
+
+def _write(dataset: Any, folder: Path) -> None:
+    _write_lines(folder / "corpus.jsonl", map(_document, dataset.docs_iter()))
+    _write_lines(folder / "queries.jsonl", map(_query, dataset.queries_iter()))
+    if dataset.has_qrels():
+        (folder / "qrels").mkdir()
+        lines = (f"{q.query_id}\t{q.doc_id}\t{q.relevance}\n" for q in dataset.qrels_iter())
+        _write_text(folder / "qrels" / "test.tsv", lines)
+
+
+def _document(record: Any) -> dict[str, str | None]:
+    """A document's title apart from its text where the data set has both, else all of its text."""
+    title = getattr(record, "title", None)
+    text = getattr(record, "text", None) or getattr(record, "body", None)
+    if text is None:
+        title, text = None, record.default_text()
+    return {"_id": record.doc_id, "title": title, "text": text}
+
+
+def _query(record: Any) -> dict[str, str | None]:
+    return {"_id": record.query_id, "text": record.default_text()}
+
+
+def _write_lines(path: Path, records: Iterable[dict[str, str | None]]) -> None:
+    # ASCII escapes: a lone surrogate survives to the parser, which sets the record aside with its reason.
+    _write_text(path, (json.dumps(record) + "\n" for record in records))
+
+
+def _write_text(path: Path, lines: Iterator[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(lines)
+
+
+def _shared(session: SparkSession, local: Path, lake: Lake, cleanup: ExitStack) -> str:
+    """The folder itself for a local session, else a copy where every executor can read it."""
+    if session.sparkContext.master.startswith("local[") or session.sparkContext.master == "local":
+        return str(local)
+    if lake.root.startswith(SCHEMA_PREFIX):
+        root = (session.conf.get("spark.sql.warehouse.dir") or "").rstrip("/")
+    else:
+        root = storage.absolute(lake.root).rstrip("/")
+    target = f"{root}/_staging/{uuid4().hex}"
+    cleanup.callback(storage.remove, session, target)
+    storage.upload(session, local, target)
+    return target

@@ -1,0 +1,104 @@
+"""The two Delta jars a session needs, resolved once into a cache folder.
+
+`delta.configure_spark_with_delta_pip` resolves at every start and pulls some thirty jars, Hadoop and Jackson older
+than Spark's own among them. Two are enough, so they are fetched once by Spark's own Ivy client and kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from spladelake.errors import MachineError
+
+DELTA_VERSION = "4.4.0"
+# sha256 of the published artifacts: a cache folder is shared state and is not trusted unread.
+DELTA_JARS = {
+    "delta-spark_4.2_2.13": "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
+    "delta-storage": "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
+}
+
+
+def jars_folder() -> Path:
+    """Where the jars are kept: SPLADELAKE_JARS, or spladelake/jars in the user's cache folder."""
+    if configured := os.environ.get("SPLADELAKE_JARS"):
+        return Path(configured)
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "spladelake" / "jars"
+
+
+def delta_jars() -> list[Path]:
+    """Verified local paths of the Delta jars, fetched from Maven Central on first use.
+
+    Raises MachineError when they are neither in the folder nor can be fetched.
+    """
+    folder = jars_folder()
+    jars = [folder / f"{name}-{DELTA_VERSION}.jar" for name in DELTA_JARS]
+    if not all(_is_intact(jar, digest) for jar, digest in zip(jars, DELTA_JARS.values(), strict=True)):
+        _fetch(folder)
+    for jar, digest in zip(jars, DELTA_JARS.values(), strict=True):
+        if not _is_intact(jar, digest):
+            raise MachineError(
+                str(jar), "the file is absent or not the published one", f"wanted sha256 {digest}",
+                f"Put io.delta:{jar.stem} from Maven Central there, or set SPLADELAKE_JARS to a folder that has it.",
+            )
+    return jars
+
+
+def _is_intact(jar: Path, digest: str) -> bool:
+    return jar.is_file() and hashlib.sha256(jar.read_bytes()).hexdigest() == digest
+
+
+def _fetch(folder: Path) -> None:
+    """Resolve the jars with Spark's Ivy client in a Java process of their own, then move them into place."""
+    # Here, not at the top: pyspark need not be importable to ask where the jars are.
+    from pyspark.java_gateway import launch_gateway
+    from py4j.protocol import Py4JJavaError
+
+    with tempfile.TemporaryDirectory(prefix="spladelake-ivy-") as ivy:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        submit_args = os.environ.get("PYSPARK_SUBMIT_ARGS")
+        os.environ["PYSPARK_SUBMIT_ARGS"] = f"--conf spark.jars.ivy={ivy} pyspark-shell"
+        try:
+            gateway = launch_gateway(popen_kwargs=quiet)
+        finally:
+            if submit_args is None:
+                del os.environ["PYSPARK_SUBMIT_ARGS"]
+            else:
+                os.environ["PYSPARK_SUBMIT_ARGS"] = submit_args
+        try:
+            gateway.jvm.java.lang.System.setProperty("spark.jars.ivy", ivy)
+            resolver = gateway.jvm.org.apache.spark.util.DependencyUtils
+            for name, digest in DELTA_JARS.items():
+                uri = gateway.jvm.java.net.URI(f"ivy://io.delta:{name}:{DELTA_VERSION}?transitive=false")
+                found = Path(resolver.resolveMavenDependencies(uri).mkString(","))
+                if _is_intact(found, digest):
+                    _install(found, folder / f"{name}-{DELTA_VERSION}.jar")
+        except Py4JJavaError as error:
+            raise MachineError(
+                str(folder), f"the Delta jars are absent and could not be fetched ({_first_line(error)})",
+                f"wanted io.delta {' and '.join(DELTA_JARS)} {DELTA_VERSION}",
+                "Connect once to Maven Central, or set SPLADELAKE_JARS to a folder that has both jars.",
+            ) from error
+        finally:
+            gateway.shutdown()
+            gateway.proc.stdin.close()
+            gateway.proc.wait(timeout=30)
+
+
+def _install(source: Path, target: Path) -> None:
+    """Copy under another name first: two processes may fetch at once, and each must see whole files only."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as part:
+        part.write(source.read_bytes())
+    os.chmod(part.name, 0o644)
+    shutil.move(part.name, target)
+
+
+def _first_line(error: Exception) -> str:
+    java = getattr(error, "java_exception", None)
+    return str(java or error).strip().splitlines()[0]

@@ -1,0 +1,107 @@
+"""The retrieval job: exact top-k by dot product as a join of query terms with document terms."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.config import RetrieveRun
+from spladelake.errors import DataError
+from spladelake.names import short_name
+from spladelake.spark.schemas import RUNS, VECTORS
+from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string
+
+log = logging.getLogger(__name__)
+
+# Scores are summed in units of 2^-40: integers add up to the same total in any order, so neither partitioning nor
+# retries can change a ranking. A product of two float32 weights is exact in a double; rounding it to a unit costs
+# at most 2^-41, and 2^63 units hold scores up to 8 million.
+SCORE_UNITS = 2.0**40
+
+TOP_K_SQL = f"""
+WITH query_terms AS (
+    SELECT id AS query_id, term.indices AS term_id, CAST(term.`values` AS DOUBLE) AS weight
+    FROM {{queries}} LATERAL VIEW explode(arrays_zip(indices, `values`)) AS term
+),
+document_terms AS (
+    SELECT id AS doc_id, term.indices AS term_id, CAST(term.`values` AS DOUBLE) AS weight
+    FROM {{documents}} LATERAL VIEW explode(arrays_zip(indices, `values`)) AS term
+),
+scores AS (
+    SELECT /*+ BROADCAST(query_terms) */
+        query_id, doc_id,
+        SUM(CAST(RINT(query_terms.weight * document_terms.weight * {SCORE_UNITS:.0f}D) AS BIGINT)) AS units
+    FROM document_terms JOIN query_terms USING (term_id)
+    GROUP BY query_id, doc_id
+),
+ranked AS (
+    SELECT query_id, doc_id, units,
+        ROW_NUMBER() OVER (PARTITION BY query_id ORDER BY units DESC, doc_id ASC) AS rank
+    FROM scores
+)
+SELECT query_id, doc_id, rank, units / {SCORE_UNITS:.0f}D AS score
+FROM ranked WHERE rank <= {{k}}
+"""
+
+
+def top_k(session: SparkSession, queries: DataFrame, documents: DataFrame, *, k: int) -> DataFrame:
+    """The k documents of highest dot product for every query: (query_id, doc_id, rank from 1, score).
+
+    queries, documents: (id, indices, values). A document that shares no term with a query is not listed.
+    Order is total: score descending, then doc_id ascending.
+    """
+    ranked = session.sql(TOP_K_SQL, queries=queries, documents=documents, k=k)
+    return ranked.select("query_id", "doc_id", F.col("rank").cast("int").alias("rank"), "score")
+
+
+def retrieve_run(session: SparkSession, options: RetrieveRun) -> dict[str, Any]:
+    """Rank the documents of the lake for each of its queries, as one run in `runs`."""
+    lake, model = Lake(options.lake), short_name(options.vectors or options.model)
+    run_id = options.run_id or model
+    documents, queries, target = lake.vectors(model, "documents"), lake.vectors(model, "queries"), lake.table("runs")
+    made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
+    for ref in (documents, queries):
+        require(session, ref, VECTORS, made_by=made_by)
+    versions = {side: [str(ref), ref.version(session)] for side, ref in (("documents", documents), ("queries", queries))}
+    lineage = Lineage("retrieve_run", versions, {"k": options.k}, scope=run_id)
+    result: dict[str, Any] = {"run_id": run_id, "table": str(target), "k": options.k}
+    if not options.force and is_current(session, target, lineage):
+        log.info("%s: run %s skipped, it is current", target, run_id)
+        return {**result, "status": "skipped"}
+    document_rows = documents.read(session, version=int(versions["documents"][1]))
+    query_rows = queries.read(session, version=int(versions["queries"][1]))
+    _check_same_model(documents, document_rows, queries, query_rows)
+    started = time.monotonic()
+    # Spark pushes a top-k into each task only up to this threshold.
+    session.conf.set("spark.sql.optimizer.windowGroupLimitThreshold", str(max(1000, options.k)))
+    ranked = top_k(session, query_rows, document_rows, k=options.k).withColumn("run_id", F.lit(run_id))
+    session.sparkContext.setJobDescription(f"retrieve {run_id}")
+    replace_rows(session, target, RUNS, ranked.orderBy("query_id", "rank"), lineage=lineage, where=f"run_id = {sql_string(lineage.scope)}")
+    session.sparkContext.setJobDescription("")
+    counts = target.read(session).where(F.col("run_id") == run_id)
+    row = counts.agg(F.count("*").alias("rows"), F.count_distinct("query_id").alias("queries")).first()
+    assert row is not None
+    asked = query_rows.count()
+    return {
+        **result, "status": "written", "rows": row["rows"], "queries": asked,
+        "queries_without_hit": asked - row["queries"], "seconds": round(time.monotonic() - started, 2),
+    }  # fmt: skip
+
+
+def _check_same_model(documents: TableRef, document_rows: DataFrame, queries: TableRef, query_rows: DataFrame) -> None:
+    """Refuse vectors of different models: their dimensions or weights do not mean the same."""
+    found = {
+        str(ref): sorted(row["model_id"] for row in rows.select("model_id").distinct().collect())
+        for ref, rows in ((documents, document_rows), (queries, query_rows))
+    }
+    models = sorted({model_id for ids in found.values() for model_id in ids})
+    if len(models) > 1:
+        said = "; ".join(f"{table} has {', '.join(m[:12] for m in ids)}" for table, ids in found.items())
+        raise DataError(
+            str(documents), f"the vectors are of {len(models)} models ({said})", "wanted one model_id on both sides",
+            "Encode both sides again with the same model and settings.",
+        )

@@ -1,0 +1,138 @@
+"""The tables: their columns, constraints and comments, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pyspark.sql.types import DataType, StructField, StructType
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its Spark SQL type in DDL form and what it means."""
+
+    name: str
+    type: str
+    comment: str
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """A table of the project. `constraints` are SQL conditions that every row keeps, by name."""
+
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+    constraints: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def struct(self) -> StructType:
+        """The columns as Spark's schema type."""
+        return StructType([StructField(c.name, DataType.fromDDL(c.type), nullable=True) for c in self.columns])
+
+    @property
+    def column_names(self) -> list[str]:
+        return [c.name for c in self.columns]
+
+
+DOCUMENTS = TableSchema(
+    "documents",
+    "Texts to search, one row each.",
+    (
+        Column("doc_id", "string", "Identifier of the document, unique in the table."),
+        Column("title", "string", "Title, null where the source has none."),
+        Column("text", "string", "Body; null and empty texts keep their row."),
+    ),
+    {"doc_id_present": "doc_id IS NOT NULL AND doc_id <> ''"},
+)
+
+QUERIES = TableSchema(
+    "queries",
+    "Search requests, one row each.",
+    (
+        Column("query_id", "string", "Identifier of the query, unique in the table."),
+        Column("text", "string", "What the user typed."),
+    ),
+    {"query_id_present": "query_id IS NOT NULL AND query_id <> ''"},
+)
+
+JUDGEMENTS = TableSchema(
+    "judgements",
+    "Relevance of documents to queries, as assessors saw it (TREC: qrels).",
+    (
+        Column("query_id", "string", "Query that was judged."),
+        Column("doc_id", "string", "Document that was judged; it need not be in the documents table."),
+        Column("relevance", "int", "Grade; 0 and below mean judged not relevant."),
+    ),
+    {"ids_present": "query_id IS NOT NULL AND doc_id IS NOT NULL", "relevance_present": "relevance IS NOT NULL"},
+)
+
+VECTORS = TableSchema(
+    "vectors",
+    "Sparse vectors of texts: weight of every vocabulary term that is active in the text.",
+    (
+        Column("id", "string", "doc_id or query_id of the text."),
+        Column("indices", "array<int>", "Term ids, ascending and unique; names are in the vocabulary table beside this."),
+        Column("values", "array<float>", "Weight of each term, finite and above 0; score = dot product."),
+        Column("tokens", "int", "Tokens that the model read, special ones included; 0 for a text without content."),
+        Column("truncated", "boolean", "Whether the text was longer than the model reads."),
+        Column("text_sha256", "string", "Hash of the encoded text, null for a null text."),
+        Column("status", "string", "ok, repaired (lone surrogates or invalid UTF-8 replaced), null, empty or blank."),
+        Column("model_id", "string", "Fingerprint of weights, tokenizer, pooling and settings."),
+    ),
+    {
+        "id_present": "id IS NOT NULL",
+        "same_length": "size(indices) = size(`values`)",
+        "weights_positive": (
+            "forall(`values`, v -> v IS NOT NULL AND v > 0 AND NOT isnan(v) AND v < float('Infinity'))"
+        ),
+        "terms_valid": "forall(indices, i -> i IS NOT NULL AND i >= 0)",
+        # Delta cannot resolve a lambda over positions, which would say this without sorting.
+        "terms_ascend": "indices = array_distinct(array_sort(indices))",
+        "model_present": "model_id IS NOT NULL",
+    },
+)
+
+VOCABULARY = TableSchema(
+    "vocabulary",
+    "Name of each dimension of the vectors beside it.",
+    (
+        Column("term_id", "int", "Dimension, from 0."),
+        Column("token", "string", "The tokenizer's piece; ## marks the inside of a word in BERT vocabularies."),
+    ),
+)
+
+RUNS = TableSchema(
+    "runs",
+    "Rankings: the best documents of each query, by run.",
+    (
+        Column("run_id", "string", "Name of the run."),
+        Column("query_id", "string", "Query that was asked."),
+        Column("doc_id", "string", "Document that was found."),
+        Column("rank", "int", "Position from 1; score descending, then doc_id ascending."),
+        Column("score", "double", "Dot product of query and document vector."),
+    ),
+    {"rank_from_one": "rank >= 1"},
+)
+
+MEASURES = TableSchema(
+    "measures",
+    "Effectiveness of runs: one row a query and measure, and the mean over all counted queries.",
+    (
+        Column("run_id", "string", "Name of the run."),
+        Column("measure", "string", "sentence-transformers' name (ndcg@10) or trec_eval's (ndcg_cut_10): whose definition."),
+        Column("query_id", "string", "Query, or null for the mean over all counted queries."),
+        Column("value", "double", "Value of the measure."),
+    ),
+)
+
+QUARANTINE = TableSchema(
+    "quarantine",
+    "Input rows that could not be used, each with its reason.",
+    (
+        Column("source", "string", "File or table the row came from."),
+        Column("line", "bigint", "Line in the file from 1, or record number where records span lines."),
+        Column("reason", "string", "What was wrong."),
+        Column("raw", "binary", "The row as it was found."),
+    ),
+)

@@ -1,0 +1,93 @@
+"""Files as Spark sees them, on whatever file system their path names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.errors import DataError
+
+_GLOB = "*?[{"
+
+
+def absolute(path: str) -> str:
+    """A local path made absolute; one with a scheme (s3a://, hdfs://) as it is."""
+    return path if "://" in path else str(Path(path).expanduser().absolute())
+
+
+def plain(uri: str) -> str:
+    """A file URI as a person writes the path."""
+    for prefix in ("file://", "file:"):
+        if uri.startswith(prefix):
+            return uri.removeprefix(prefix)
+    return uri
+
+
+def _statuses(session: SparkSession, path: str) -> list[Any]:
+    """Hadoop's file statuses of a path or glob pattern, empty if nothing is there."""
+    jvm = session._jvm
+    assert jvm is not None
+    hadoop_path = jvm.org.apache.hadoop.fs.Path(path)
+    found = hadoop_path.getFileSystem(session._jsc.hadoopConfiguration()).globStatus(hadoop_path)
+    return list(found) if found is not None else []
+
+
+def exists(session: SparkSession, path: str) -> bool:
+    """Whether a file or folder is there, or any that a glob pattern matches."""
+    return bool(_statuses(session, path))
+
+
+def is_folder(session: SparkSession, path: str) -> bool:
+    """Whether the path is a folder."""
+    return any(status.isDirectory() for status in _statuses(session, path))
+
+
+def children(session: SparkSession, folder: str) -> list[str]:
+    """Names of the visible files in a folder, sorted; empty if there is no such folder."""
+    return [name for name in sorted(s.getPath().getName() for s in _statuses(session, f"{folder}/*"))
+            if not name.startswith(("_", "."))]  # fmt: skip
+
+
+def require_input(session: SparkSession, path: str, *, option: str) -> None:
+    """Refuse an input path where nothing is."""
+    if not exists(session, path):
+        parent = path.rsplit("/", 1)[0] or "/"
+        beside = ", ".join(children(session, parent)[:8]) or "nothing"
+        raise DataError(path, "there is no such file or folder", f"{option} names it; {parent} holds {beside}",
+                        f"Correct {option}.")  # fmt: skip
+
+
+def input_fingerprint(session: SparkSession, path: str) -> str:
+    """Hash over name, size and modification time of every file of an input; no content is read."""
+    listing = session.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
+    rows = listing.select("path", "length", F.col("modificationTime").cast("double").alias("modified")).collect()
+    entries = sorted((row["path"], row["length"], row["modified"]) for row in rows)
+    return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
+
+
+def fixed_prefix(path: str) -> str:
+    """The part of a glob pattern before its first wildcard; a plain path whole."""
+    cut = min((path.index(c) for c in _GLOB if c in path), default=len(path))
+    return path[:cut]
+
+
+def upload(session: SparkSession, local: Path, target: str) -> None:
+    """Copy a local folder to a path that every executor can read."""
+    jvm = session._jvm
+    assert jvm is not None
+    destination = jvm.org.apache.hadoop.fs.Path(target)
+    system = destination.getFileSystem(session._jsc.hadoopConfiguration())
+    system.copyFromLocalFile(False, True, jvm.org.apache.hadoop.fs.Path(str(local)), destination)
+
+
+def remove(session: SparkSession, path: str) -> None:
+    """Delete a file or folder with all it holds."""
+    jvm = session._jvm
+    assert jvm is not None
+    hadoop_path = jvm.org.apache.hadoop.fs.Path(path)
+    hadoop_path.getFileSystem(session._jsc.hadoopConfiguration()).delete(hadoop_path, True)

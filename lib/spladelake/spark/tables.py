@@ -1,0 +1,233 @@
+"""Delta tables by path or name: create with their documentation, replace as one commit, recognise finished work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from delta.tables import DeltaTable
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.errors import DataError, UsageError
+from spladelake.spark.schemas import TableSchema
+
+SCHEMA_PREFIX = "schema:"
+# Version of the table layout, kept in the table properties so that a later release can tell what it reads.
+LAYOUT_VERSION = "1"
+
+# Commits that leave the rows of a table as they are.
+_HOUSEKEEPING = re.compile(
+    r"^(OPTIMIZE|VACUUM.*|SET TBLPROPERTIES|UNSET TBLPROPERTIES|ADD CONSTRAINT|DROP CONSTRAINT|CHANGE COLUMN.*"
+    r"|CREATE TABLE|COMPUTE STATS|UPGRADE PROTOCOL|CLUSTER BY|REORG)$"
+)
+
+
+def sql_string(text: str) -> str:
+    """A SQL string literal, whatever characters the text holds."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def quoted(name: str) -> str:
+    """A SQL identifier, whatever characters the name holds."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+@dataclass(frozen=True)
+class TableRef:
+    """Where a Delta table is: a folder (`path`), or a dotted name in the session's catalog (`name`)."""
+
+    path: str | None = None
+    name: str | None = None
+
+    def __str__(self) -> str:
+        return self.path or self.name or ""
+
+    @property
+    def identifier(self) -> str:
+        """The table as Spark SQL names it."""
+        if self.path is not None:
+            return f"delta.{quoted(self.path)}"
+        return ".".join(quoted(part) for part in (self.name or "").split("."))
+
+    def delta(self, session: SparkSession) -> DeltaTable:
+        """Delta's handle on the table, which must exist."""
+        if self.path is not None:
+            return DeltaTable.forPath(session, self.path)
+        return DeltaTable.forName(session, self.identifier)
+
+    def exists(self, session: SparkSession) -> bool:
+        """Whether a Delta table is there."""
+        if self.path is not None:
+            return bool(DeltaTable.isDeltaTable(session, self.path))
+        return session.catalog.tableExists(self.identifier)
+
+    def version(self, session: SparkSession) -> int:
+        """Number of the table's newest commit."""
+        return int(self.delta(session).history(1).select("version").first()["version"])  # type: ignore[index]
+
+    def read(self, session: SparkSession, *, version: int | None = None) -> DataFrame:
+        """The table's rows, at a version if one is given."""
+        if version is None:
+            return self.delta(session).toDF()
+        reader = session.read.format("delta").option("versionAsOf", version)
+        return reader.load(self.path) if self.path is not None else reader.table(self.identifier)
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The tables of one collection: a folder, or a catalog schema written `schema:NAME`."""
+
+    root: str
+
+    def __post_init__(self) -> None:
+        if not self.root or self.root == SCHEMA_PREFIX:
+            raise UsageError("--lake", "it is empty", "wanted a folder or schema:NAME", "Say where the tables belong.")
+
+    def table(self, name: str) -> TableRef:
+        """A table of the collection: documents, queries, judgements, runs, measures, quarantine."""
+        return self._ref(name)
+
+    def vectors(self, model: str, side: str) -> TableRef:
+        """Vectors of one side (documents, queries) under a model's short name, or its vocabulary."""
+        return self._ref("vectors", model, side)
+
+    def _ref(self, *parts: str) -> TableRef:
+        if self.root.startswith(SCHEMA_PREFIX):
+            schema = self.root.removeprefix(SCHEMA_PREFIX)
+            return TableRef(name=f"{schema}.{re.sub(r'[^0-9A-Za-z]+', '_', '_'.join(parts))}")
+        root = self.root if "://" in self.root else str(Path(self.root).expanduser().absolute())
+        return TableRef(path="/".join([root.rstrip("/"), *parts]))
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What a table's rows were made from: equal lineage means equal rows, so the work need not be done again.
+
+    scope: the part of a shared table that the job replaces (a run_id), "" for the whole table.
+    """
+
+    job: str
+    inputs: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    scope: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        text = json.dumps([self.job, self.inputs, self.settings, self.scope], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def as_json(self) -> str:
+        """For the commit: all of it, readable in DESCRIBE HISTORY."""
+        return json.dumps(
+            {"job": self.job, "inputs": self.inputs, "settings": self.settings, "scope": self.scope,
+             "fingerprint": self.fingerprint},
+            sort_keys=True, default=str,
+        )  # fmt: skip
+
+
+def require(session: SparkSession, ref: TableRef, schema: TableSchema, *, made_by: str) -> DataFrame:
+    """The rows of an input table, after checking that it is there and has the columns of its schema."""
+    if not ref.exists(session):
+        raise DataError(
+            str(ref), f"there is no {schema.name} table", "the job reads it", f"Make it first: {made_by}."
+        )
+    frame = ref.read(session)
+    _check_columns(ref, frame, schema)
+    return frame
+
+
+def _check_columns(ref: TableRef, frame: DataFrame, schema: TableSchema) -> None:
+    found = {f.name: f.dataType.simpleString() for f in frame.schema.fields}
+    for column in schema.columns:
+        if column.name not in found:
+            raise DataError(
+                str(ref), f"it has no column {column.name!r} (it has {', '.join(found)})",
+                f"a {schema.name} table needs it", f"Point to a {schema.name} table, or rename the column.",
+            )
+        if found[column.name] != column.type:
+            raise DataError(
+                str(ref), f"column {column.name!r} is {found[column.name]}", f"wanted {column.type}",
+                f"Cast it: ALTER is not enough, write the table again with {column.type}.",
+            )
+
+
+def ensure_table(session: SparkSession, ref: TableRef, schema: TableSchema) -> None:
+    """Create the table with its comments and constraints unless it is there; refuse one of another schema."""
+    if ref.exists(session):
+        _check_columns(ref, ref.read(session), schema)
+        return
+    builder = DeltaTable.createIfNotExists(session).comment(schema.comment)
+    builder = builder.location(ref.path) if ref.path is not None else builder.tableName(ref.identifier)
+    for column in schema.columns:
+        builder = builder.addColumn(column.name, column.type, comment=column.comment)
+    for name, condition in schema.constraints.items():
+        builder = builder.property(f"delta.constraints.{name}", condition)
+    builder.property("spladelake.layout", LAYOUT_VERSION).property("spladelake.table", schema.name).execute()
+
+
+def is_current(session: SparkSession, ref: TableRef, lineage: Lineage) -> bool:
+    """Whether the table's rows (of the lineage's scope) were made from exactly these inputs and not touched since."""
+    if not ref.exists(session):
+        return False
+    history = ref.delta(session).history().select("operation", "userMetadata")
+    for commit in history.orderBy(F.desc("version")).toLocalIterator():
+        if _HOUSEKEEPING.match(commit["operation"]):
+            continue
+        try:
+            found = json.loads(commit["userMetadata"] or "null")
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or "fingerprint" not in found:
+            return False  # somebody else changed the rows
+        if found.get("scope") == lineage.scope:
+            return bool(found["fingerprint"] == lineage.fingerprint)
+    return False
+
+
+def replace_rows(
+    session: SparkSession, ref: TableRef, schema: TableSchema, rows: DataFrame, *, lineage: Lineage,
+    where: str | None = None,
+) -> int:  # fmt: skip
+    """Replace all rows, or those that a SQL condition names, in one commit; returns the table's version.
+
+    The commit carries the lineage, so readers see either the old rows or the new ones, never a mixture. Rows that
+    break the condition or a constraint make the whole commit fail.
+    """
+    ensure_table(session, ref, schema)
+    writer = rows.select(*schema.column_names).write.format("delta").mode("overwrite")
+    writer = writer.option("userMetadata", lineage.as_json())
+    if where is not None:
+        writer = writer.option("replaceWhere", where)
+    if ref.path is not None:
+        writer.save(ref.path)
+    else:
+        writer.saveAsTable(ref.identifier)
+    return ref.version(session)
+
+
+def set_properties(session: SparkSession, ref: TableRef, properties: Mapping[str, str]) -> None:
+    """Set table properties (keys get the prefix `spladelake.`) unless they already hold these values."""
+    wanted = {f"spladelake.{key}": value for key, value in properties.items()}
+    if wanted.items() <= table_properties(session, ref).items():
+        return
+    literal = ", ".join(f"{sql_string(key)} = {sql_string(value)}" for key, value in wanted.items())
+    session.sql(f"ALTER TABLE {ref.identifier} SET TBLPROPERTIES ({literal})")
+
+
+def table_properties(session: SparkSession, ref: TableRef) -> dict[str, str]:
+    """All properties of the table."""
+    return dict(ref.delta(session).detail().select("properties").first()["properties"])  # type: ignore[index]
+
+
+def delta_error_class(error: BaseException) -> str | None:
+    """Delta's error class (DELTA_…) named in a failure that reached Python as a bare Java error."""
+    text = str(error) if isinstance(error, AnalysisException) else str(getattr(error, "java_exception", error))
+    match = re.search(r"DELTA_[A-Z_]+", text)
+    return match[0] if match else None
