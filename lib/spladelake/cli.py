@@ -85,7 +85,7 @@ def _option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
 
 def _job_command(name: str, model: type[Options]) -> click.Command:
     @_session_options
-    def command(debug: bool, properties_file: str | None, spark_conf: tuple[str, ...], **given: Any) -> None:  # noqa: FBT001
+    def command(debug: bool, properties_file: str | None, spark_conf: tuple[str, ...], **given: Any) -> None:
         values = {key: value for key, value in given.items() if value is not None}
         if isinstance(values.get("measures"), str):
             values["measures"] = tuple(filter(None, values["measures"].replace(" ", "").split(",")))
@@ -110,7 +110,9 @@ def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[st
     if properties_file is not None:
         path = Path(properties_file)
         if not path.is_file():
-            raise UsageError(properties_file, "there is no such file", "--properties-file names it", "Correct the path.")
+            raise UsageError(
+                properties_file, "there is no such file", "--properties-file names it", "Correct the path."
+            )
         for line in path.read_text(encoding="utf-8").splitlines():
             words = line.strip().split(None, 1)
             if words and not words[0].startswith("#"):
@@ -151,9 +153,13 @@ def pipeline() -> None:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="steps.retrieve_run.k=1000; repeatable.")
 @_session_options
 def pipeline_run(
-    file: str, lake: str | None, overrides: tuple[str, ...], debug: bool, properties_file: str | None,  # noqa: FBT001
+    file: str,
+    lake: str | None,
+    overrides: tuple[str, ...],
+    debug: bool,
+    properties_file: str | None,
     spark_conf: tuple[str, ...],
-) -> None:  # fmt: skip
+) -> None:
     """Run every step of FILE (yaml or toml) in its order, in one Spark session, and print a summary.
 
     \b
@@ -185,7 +191,7 @@ def pipeline_run(
 @click.option("--model", default=None, help="Model to look for besides the demo's, e.g. rasyosef/splade-mini.")
 @click.option("--lake", default=".", show_default=True, help="Folder that tables shall be written to.")
 @click.option("--debug", is_flag=True, help="Show stack traces.")
-def doctor(model: str | None, lake: str, debug: bool) -> None:  # noqa: FBT001
+def doctor(model: str | None, lake: str, debug: bool) -> None:
     """Check this machine: Java, Delta jars, interpreters, model, write access, memory. Ends with 5 if one fails."""
     from spladelake.doctor import examine
 
@@ -198,9 +204,12 @@ def doctor(model: str | None, lake: str, debug: bool) -> None:  # noqa: FBT001
 @click.option("--documents", type=click.IntRange(min=20), default=None, help="Use only so many documents.")
 @_session_options
 def demo(
-    lake: str | None, documents: int | None, debug: bool, properties_file: str | None,  # noqa: FBT001
+    lake: str | None,
+    documents: int | None,
+    debug: bool,
+    properties_file: str | None,
     spark_conf: tuple[str, ...],
-) -> None:  # fmt: skip
+) -> None:
     """The whole job on the documentation of Python's standard library, with a real model and no network."""
     from spladelake.demo.run import run_demo
 

@@ -27,7 +27,9 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
-Lake = Annotated[str, Field(min_length=1, description="Folder of the collection's tables, or schema:NAME for a catalog.")]
+Lake = Annotated[
+    str, Field(min_length=1, description="Folder of the collection's tables, or schema:NAME for a catalog.")
+]
 
 
 class IngestTexts(Options):
@@ -50,7 +52,9 @@ class IngestTexts(Options):
     query_id: str | None = Field(None, description="Column or key of the query id.")
     query_text: str | None = Field(None, description="Column or key of the query's text.")
     max_rejected: float = Field(
-        MAX_REJECTED_DEFAULT, ge=0, le=1,
+        MAX_REJECTED_DEFAULT,
+        ge=0,
+        le=1,
         description="Share of rows that may be malformed; above it the job fails (exit 3) after writing quarantine.",
     )
     force: bool = Field(False, description="Do the work even if the tables are current.")
@@ -184,7 +188,9 @@ def load_pipeline(path: str, *, overrides: dict[str, str] | None = None) -> Pipe
         reason = " ".join(str(error).split())
         raise UsageError(path, f"it does not parse ({reason})", "wanted yaml or toml", "Correct the file.") from error
     if not isinstance(values, dict):
-        raise UsageError(path, f"it holds a {type(values).__name__}", "wanted keys and values", "See conf/ for examples.")
+        raise UsageError(
+            path, f"it holds a {type(values).__name__}", "wanted keys and values", "See conf/ for examples."
+        )
     values = _expand(values, path)
     for dotted, text in (overrides or {}).items():
         _set(values, dotted.split("."), yaml.safe_load(text), path)

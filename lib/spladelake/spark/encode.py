@@ -88,33 +88,63 @@ def _encode_side(
         return {"status": "skipped", "table": str(target)}
     texts = texts_of(source.read(session, version=version), side)
     started = time.monotonic()
-    totals = _write_vectors(session, texts, target, lineage, side, WorkerSpec(checkpoint, options.token_budget), options)
+    totals = _write_vectors(
+        session, texts, target, lineage, side, WorkerSpec(checkpoint, options.token_budget), options
+    )
     seconds = time.monotonic() - started
     set_properties(
-        session, target,
-        {"model": checkpoint.name, "model_id": checkpoint.model_id, "vocabulary_size": str(checkpoint.vocabulary_size),
-         "max_length": str(checkpoint.max_length), "source": str(source), "source_version": str(version)},
-    )  # fmt: skip
+        session,
+        target,
+        {
+            "model": checkpoint.name,
+            "model_id": checkpoint.model_id,
+            "vocabulary_size": str(checkpoint.vocabulary_size),
+            "max_length": str(checkpoint.max_length),
+            "source": str(source),
+            "source_version": str(version),
+        },
+    )
     return {"status": "written", "table": str(target), **_report(totals, seconds)}
 
 
 def texts_of(frame: DataFrame, side: Side) -> DataFrame:
-    """(id, text): the side's text columns joined by a space, as BEIR joins title and text; null if all are null."""
+    """(id, text, repaired): the side's text columns joined by a space, as BEIR joins title and text.
+
+    Null if all of them are null. repaired: the text held invalid UTF-8, which is replaced by U+FFFD.
+    """
     present = [F.when(F.trim(F.col(c)) != "", F.col(c)) for c in side.text_columns]
     raw = F.coalesce(*(F.col(c) for c in reversed(side.text_columns)))
-    text = F.concat_ws(" ", *present)
-    return frame.select(F.col(side.id_column).alias("id"), F.when(text == "", raw).otherwise(text).alias("text"))
+    joined = F.concat_ws(" ", *present)
+    text = F.when(joined == "", raw).otherwise(joined)
+    repaired = ~F.coalesce(F.is_valid_utf8(text), F.lit(True))
+    return frame.select(
+        F.col(side.id_column).alias("id"), F.make_valid_utf8(text).alias("text"), repaired.alias("repaired")
+    )
 
 
 def encoded(texts: DataFrame, function: EncodeBatches) -> DataFrame:
-    """`vectors` rows of (id, text) rows: one Python evaluation, no shuffle after it."""
-    return texts.mapInArrow(function, VECTORS.struct).select(*VECTORS.column_names)  # type: ignore[arg-type]
+    """`vectors` rows of (id, text, repaired) rows: one Python evaluation, no shuffle after it."""
+    return texts.mapInArrow(function, VECTORS.struct).select(*VECTORS.column_names)
+
+
+def encoded_texts(
+    session: SparkSession, texts: DataFrame, *, model: str, kind: Literal["document", "query"]
+) -> DataFrame:
+    """`vectors` rows of a few (id, text) rows, such as questions typed by a person, without writing a table."""
+    totals = session.sparkContext.accumulator({}, Totals())
+    spec = WorkerSpec(resolve_checkpoint(model), token_budget=None)
+    return encoded(texts.withColumn("repaired", F.lit(False)).repartition(1), EncodeBatches(spec, kind, totals))
 
 
 def _write_vectors(
-    session: SparkSession, texts: DataFrame, target: TableRef, lineage: Lineage, side: Side, spec: WorkerSpec,
+    session: SparkSession,
+    texts: DataFrame,
+    target: TableRef,
+    lineage: Lineage,
+    side: Side,
+    spec: WorkerSpec,
     options: EncodeTexts,
-) -> dict[str, float]:  # fmt: skip
+) -> dict[str, float]:
     rows = texts.count()
     tasks = task_count(rows, slots=session.sparkContext.defaultParallelism, rows_per_task=options.rows_per_task)
     log.info("%s: encoding %s %s in %d tasks", target, f"{rows:,}", side.name, tasks)
@@ -129,7 +159,9 @@ def _write_vectors(
     written = target.read(session).count()
     if written != rows:
         raise DataError(
-            str(target), f"{written:,} vectors were written", f"wanted one for each of {rows:,} {side.name}",
+            str(target),
+            f"{written:,} vectors were written",
+            f"wanted one for each of {rows:,} {side.name}",
             "Run the job again with --force; if it repeats, report it with the table's history.",
         )
     return dict(totals.value)

@@ -18,7 +18,7 @@ from spladelake.config import EvaluateRun
 from spladelake.errors import DataError
 from spladelake.measures import CARD_MEASURES, Measure, counts, parse_measure
 from spladelake.names import short_name
-from spladelake.spark.schemas import JUDGEMENTS, MEASURES, RUNS, VECTORS
+from spladelake.spark.schemas import JUDGEMENTS, MEASURES, RUNS
 from spladelake.spark.tables import (
     Lake,
     Lineage,
@@ -62,8 +62,9 @@ class MeasureQueries:
                     ids.append(query["query_id"])
                     names.append(measure.name)
                     values.append(measure(relevance, judged, level=self.level))
-        return pa.RecordBatch.from_arrays([pa.array(ids, pa.string()), pa.array(names, pa.string()),
-                                           pa.array(values, pa.float64())], schema=_VALUES)  # fmt: skip
+        return pa.RecordBatch.from_arrays(
+            [pa.array(ids, pa.string()), pa.array(names, pa.string()), pa.array(values, pa.float64())], schema=_VALUES
+        )
 
 
 def dense_relevance(hits: list[dict[str, int]]) -> np.ndarray[Any, np.dtype[np.int32]]:
@@ -92,7 +93,7 @@ def query_measures(run: DataFrame, judgements: DataFrame, *, names: tuple[str, .
     """(query_id, measure, value): every measure of every judged query that counts under the measure's convention."""
     schema = StructType([f for f in MEASURES.struct.fields if f.name != "run_id"])
     ordered = StructType([schema["query_id"], schema["measure"], schema["value"]])
-    return judged_hits(run, judgements).mapInArrow(MeasureQueries(names, level), ordered)  # type: ignore[arg-type]
+    return judged_hits(run, judgements).mapInArrow(MeasureQueries(names, level), ordered)
 
 
 def evaluate_run(session: SparkSession, options: EvaluateRun) -> dict[str, Any]:
@@ -105,8 +106,10 @@ def evaluate_run(session: SparkSession, options: EvaluateRun) -> dict[str, Any]:
     require(session, judgements, JUDGEMENTS, made_by=f"spladelake ingest_texts --lake {lake.root} --judgements …")
     sides = {side: lake.vectors(model, side) for side in ("queries", "documents")}
     sides = {side: ref for side, ref in sides.items() if ref.exists(session)}
-    inputs = {name: [str(ref), ref.version(session)]
-              for name, ref in {"runs": runs, "judgements": judgements, **sides}.items()}  # fmt: skip
+    inputs = {
+        name: [str(ref), ref.version(session)]
+        for name, ref in {"runs": runs, "judgements": judgements, **sides}.items()
+    }
     lineage = Lineage("evaluate_run", inputs, {"measures": names, "level": options.relevance_level}, scope=run_id)
     started = time.monotonic()
     status = "skipped"
@@ -120,9 +123,13 @@ def evaluate_run(session: SparkSession, options: EvaluateRun) -> dict[str, Any]:
         for row in target.read(session).where((F.col("run_id") == run_id) & F.col("query_id").isNull()).collect()
     }
     return {
-        "status": status, "run_id": run_id, "table": str(target), "seconds": round(time.monotonic() - started, 2),
-        "queries": int(means.pop("queries", 0)), "measures": {name: means[name] for name in _order(names, means)},
-    }  # fmt: skip
+        "status": status,
+        "run_id": run_id,
+        "table": str(target),
+        "seconds": round(time.monotonic() - started, 2),
+        "queries": int(means.pop("queries", 0)),
+        "measures": {name: means[name] for name in _order(names, means)},
+    }
 
 
 def _order(names: tuple[str, ...], means: dict[str, float]) -> list[str]:
@@ -130,9 +137,13 @@ def _order(names: tuple[str, ...], means: dict[str, float]) -> list[str]:
 
 
 def _write_measures(
-    session: SparkSession, target: TableRef, lineage: Lineage, names: tuple[str, ...], level: int,
+    session: SparkSession,
+    target: TableRef,
+    lineage: Lineage,
+    names: tuple[str, ...],
+    level: int,
     sides: dict[str, TableRef],
-) -> None:  # fmt: skip
+) -> None:
     refs = {name: TableRef(path=loc) if "/" in loc else TableRef(name=loc) for name, (loc, _) in lineage.inputs.items()}
     at = {name: ref.read(session, version=lineage.inputs[name][1]) for name, ref in refs.items()}
     run = at["runs"].where(F.col("run_id") == lineage.scope)
@@ -146,26 +157,34 @@ def _write_measures(
     rows = values.unionByName(averages.withColumn("query_id", F.lit(None).cast("string")))
     rows = rows.withColumn("run_id", F.lit(lineage.scope)).coalesce(1)
     session.sparkContext.setJobDescription(f"evaluate {lineage.scope}")
-    replace_rows(session, target, MEASURES, rows, lineage=lineage, where=f"run_id = {sql_string(lineage.scope)}")
+    where = f"run_id = {sql_string(lineage.scope)}"
+    replace_rows(session, target, MEASURES, rows, lineage=lineage, where=where)
     session.sparkContext.setJobDescription("")
     values.unpersist()
 
 
 def check_run(run: DataFrame, *, run_id: str, runs: TableRef) -> None:
     """Refuse a run that is absent or lists a document twice for a query: its measures would be silently wrong."""
-    seen = run.groupBy("query_id", "doc_id").count().agg(
-        F.count("*").alias("rows"), F.max("count").alias("most"), F.max_by("query_id", "count").alias("query_id")
-    ).first()  # fmt: skip
+    seen = (
+        run.groupBy("query_id", "doc_id")
+        .count()
+        .agg(F.count("*").alias("rows"), F.max("count").alias("most"), F.max_by("query_id", "count").alias("query_id"))
+        .first()
+    )
     assert seen is not None
     if seen["rows"] == 0:
         raise DataError(
-            str(runs), f"it has no run {run_id!r}", "wanted the run to measure",
+            str(runs),
+            f"it has no run {run_id!r}",
+            "wanted the run to measure",
             "Check --run-id, or run retrieve_run first.",
         )
     if seen["most"] > 1:
         raise DataError(
-            str(runs), f"run {run_id!r} lists a document {seen['most']} times for query {seen['query_id']!r}",
-            "a ranking has each document once", "Write the run again without duplicates.",
+            str(runs),
+            f"run {run_id!r} lists a document {seen['most']} times for query {seen['query_id']!r}",
+            "a ranking has each document once",
+            "Write the run again without duplicates.",
         )
 
 
@@ -187,4 +206,3 @@ def _sparsity(
             f"stack(2, '{name}_active_dims', active, '{name}_sparsity_ratio', 1 - active / {size}) AS (measure, value)"
         )
     )
-

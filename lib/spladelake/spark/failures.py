@@ -10,9 +10,14 @@ from spladelake import errors
 from spladelake.errors import ConflictError, DataError, SpladelakeError
 
 _CONFLICTS = (
-    "ConcurrentAppend", "ConcurrentDelete", "ConcurrentWrite", "MetadataChanged", "ProtocolChanged",
-    "ConcurrentTransaction", "DELTA_CONCURRENT",
-)  # fmt: skip
+    "ConcurrentAppend",
+    "ConcurrentDelete",
+    "ConcurrentWrite",
+    "MetadataChanged",
+    "ProtocolChanged",
+    "ConcurrentTransaction",
+    "DELTA_CONCURRENT",
+)
 
 
 class WorkerError(SpladelakeError):
@@ -43,14 +48,26 @@ def explained(error: BaseException) -> SpladelakeError | None:
         kind = getattr(errors, match[1], SpladelakeError)
         return WorkerError(match[2].strip(), kind.exit_code)
     if any(name in text for name in _CONFLICTS):
-        return ConflictError("the target table", "another writer changed it meanwhile", "one writer at a time was wanted",
-                             "Run the job again.")  # fmt: skip
+        return ConflictError(
+            "the target table",
+            "another writer changed it meanwhile",
+            "one writer at a time was wanted",
+            "Run the job again.",
+        )
     if match := re.search(r"DELTA_VIOLATE_CONSTRAINT_WITH_VALUES\]? *(.+)", text):
-        return DataError("the target table", match[1].strip()[:300], "every row must keep the table's constraints",
-                         "Look at the input rows, or at what made them.")  # fmt: skip
+        return DataError(
+            "the target table",
+            match[1].strip()[:300],
+            "every row must keep the table's constraints",
+            "Look at the input rows, or at what made them.",
+        )
     if "No space left on device" in text:
-        return errors.MachineError("the disk", "no space is left on it", "the job writes tables and temporary files",
-                                   "Free some space, or set spark.local.dir and --lake to a larger disk.")  # fmt: skip
+        return errors.MachineError(
+            "the disk",
+            "no space is left on it",
+            "the job writes tables and temporary files",
+            "Free some space, or set spark.local.dir and --lake to a larger disk.",
+        )
     if isinstance(error, PySparkException) and "PATH_NOT_FOUND" in text:
         return DataError("an input", text.splitlines()[0], "wanted a file that can be read", "Correct the path.")
     return None

@@ -57,9 +57,10 @@ def _ingest_dataset(session: SparkSession, lake: Lake, options: IngestTexts, dat
 
 def _lineage(source: Source, options: IngestTexts, fingerprint: Any) -> Lineage:
     return Lineage(
-        "ingest_texts", {source.kind: fingerprint},
+        "ingest_texts",
+        {source.kind: fingerprint},
         {"format": source.format, "columns": source.columns, "max_rejected": options.max_rejected},
-    )  # fmt: skip
+    )
 
 
 def _ingest(
@@ -83,15 +84,24 @@ def _ingest(
         usable = found.where(F.col("reason").isNull())
         if repeated is not None:
             # The seq of a record is unique in the input, so the later ones of a repeated id can be taken out by it.
-            usable = usable.join(F.broadcast(repeated.select("file", "block", "seq")), ["file", "block", "seq"], "left_anti")
+            usable = usable.join(
+                F.broadcast(repeated.select("file", "block", "seq")), ["file", "block", "seq"], "left_anti"
+            )
         replace_rows(session, target, source.schema, usable, lineage=lineage)
     finally:
         found.unpersist()
         session.sparkContext.setJobDescription("")
     if bad:
-        log.warning("%s: %d of %d records are in %s: %s", source.kind, bad, total, lake.table("quarantine"), examples[0])
-    return {"status": "written", "table": str(target), "rows": total - bad, "rejected": bad,
-            "seconds": round(time.monotonic() - started, 2)}  # fmt: skip
+        log.warning(
+            "%s: %d of %d records are in %s: %s", source.kind, bad, total, lake.table("quarantine"), examples[0]
+        )
+    return {
+        "status": "written",
+        "table": str(target),
+        "rows": total - bad,
+        "rejected": bad,
+        "seconds": round(time.monotonic() - started, 2),
+    }
 
 
 def _repeated(found: DataFrame, source: Source) -> DataFrame | None:
@@ -157,13 +167,11 @@ def _at(line: int | None) -> str:
     return "" if line is None else f" line {line}"
 
 
-def _check_share(
-    source: Source, bad: int, total: int, allowed: float, examples: list[str], lake: Lake
-) -> None:
+def _check_share(source: Source, bad: int, total: int, allowed: float, examples: list[str], lake: Lake) -> None:
     if bad > allowed * total:
         raise DataError(
-            source.location, f"{bad:,} of {total:,} records are malformed; {'; '.join(examples)}",
+            source.location,
+            f"{bad:,} of {total:,} records are malformed; {'; '.join(examples)}",
             f"wanted at most {allowed:.1%}",
             f"See {lake.table('quarantine')} for every one, correct the input, or raise --max-rejected.",
         )
-

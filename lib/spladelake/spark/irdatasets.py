@@ -46,19 +46,26 @@ def named_dataset(dataset_id: str) -> NamedDataset:
         import ir_datasets
     except ImportError as error:
         raise UsageError(
-            place, "the package ir_datasets is not installed", "the source needs it",
+            place,
+            "the package ir_datasets is not installed",
+            "the source needs it",
             "Install it: pip install 'spladelake[data]'.",
         ) from error
     try:
         dataset = ir_datasets.load(dataset_id)
     except KeyError as error:
         raise UsageError(
-            place, "ir_datasets does not know this id", "wanted one such as beir/scifact/test",
+            place,
+            "ir_datasets does not know this id",
+            "wanted one such as beir/scifact/test",
             "See https://ir-datasets.com for the ids.",
         ) from error
     if not (dataset.has_docs() and dataset.has_queries()):
         raise UsageError(
-            place, "it has no queries or no documents", "wanted an id with both", "Name one of its subsets, such as a split."
+            place,
+            "it has no queries or no documents",
+            "wanted an id with both",
+            "Name one of its subsets, such as a split.",
         )
     return NamedDataset(dataset_id, dataset, ir_datasets.__version__)
 
@@ -74,8 +81,10 @@ def stage(session: SparkSession, named: NamedDataset, lake: Lake, cleanup: ExitS
     except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(
-            named.label, f"its records could not be read ({reason})",
-            "wanted documents and queries, downloaded or in ~/.ir_datasets", "Check the network and the id.",
+            named.label,
+            f"its records could not be read ({reason})",
+            "wanted documents and queries, downloaded or in ~/.ir_datasets",
+            "Check the network and the id.",
         ) from error
     return _shared(session, local, lake, cleanup)
 
@@ -114,7 +123,7 @@ def _write_text(path: Path, lines: Iterator[str]) -> None:
 
 def _shared(session: SparkSession, local: Path, lake: Lake, cleanup: ExitStack) -> str:
     """The folder itself for a local session, else a copy where every executor can read it."""
-    if session.sparkContext.master.startswith("local[") or session.sparkContext.master == "local":
+    if (session.sparkContext.master or "").split("[")[0] == "local":
         return str(local)
     if lake.root.startswith(SCHEMA_PREFIX):
         root = (session.conf.get("spark.sql.warehouse.dir") or "").rstrip("/")

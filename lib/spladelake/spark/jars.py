@@ -43,7 +43,9 @@ def delta_jars() -> list[Path]:
     for jar, digest in zip(jars, DELTA_JARS.values(), strict=True):
         if not _is_intact(jar, digest):
             raise MachineError(
-                str(jar), "the file is absent or not the published one", f"wanted sha256 {digest}",
+                str(jar),
+                "the file is absent or not the published one",
+                f"wanted sha256 {digest}",
                 f"Put io.delta:{jar.stem} from Maven Central there, or set SPLADELAKE_JARS to a folder that has it.",
             )
     return jars
@@ -56,15 +58,15 @@ def _is_intact(jar: Path, digest: str) -> bool:
 def _fetch(folder: Path) -> None:
     """Resolve the jars with Spark's Ivy client in a Java process of their own, then move them into place."""
     # Here, not at the top: pyspark need not be importable to ask where the jars are.
-    from pyspark.java_gateway import launch_gateway
     from py4j.protocol import Py4JJavaError
+    from pyspark.java_gateway import launch_gateway
 
     with tempfile.TemporaryDirectory(prefix="spladelake-ivy-") as ivy:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         submit_args = os.environ.get("PYSPARK_SUBMIT_ARGS")
         os.environ["PYSPARK_SUBMIT_ARGS"] = f"--conf spark.jars.ivy={ivy} pyspark-shell"
         try:
-            gateway = launch_gateway(popen_kwargs=quiet)
+            gateway = launch_gateway(popen_kwargs=quiet)  # type: ignore[no-untyped-call]
         finally:
             if submit_args is None:
                 del os.environ["PYSPARK_SUBMIT_ARGS"]
@@ -80,7 +82,8 @@ def _fetch(folder: Path) -> None:
                     _install(found, folder / f"{name}-{DELTA_VERSION}.jar")
         except Py4JJavaError as error:
             raise MachineError(
-                str(folder), f"the Delta jars are absent and could not be fetched ({_first_line(error)})",
+                str(folder),
+                f"the Delta jars are absent and could not be fetched ({_first_line(error)})",
                 f"wanted io.delta {' and '.join(DELTA_JARS)} {DELTA_VERSION}",
                 "Connect once to Maven Central, or set SPLADELAKE_JARS to a folder that has both jars.",
             ) from error

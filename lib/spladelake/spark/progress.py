@@ -41,9 +41,14 @@ def progress(label: str, *, total: int, done: Callable[[], float], unit: str = "
 
 def _bar(label: str, total: int, done: Callable[[], float], unit: str, stop: threading.Event) -> None:
     columns = (
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}"),
-        RateColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}"),
+        RateColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(label, total=total, unit=unit)
         while not stop.wait(REFRESH_SECONDS):

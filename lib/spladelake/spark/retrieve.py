@@ -20,21 +20,19 @@ log = logging.getLogger(__name__)
 # Scores are summed in units of 2^-40: integers add up to the same total in any order, so neither partitioning nor
 # retries can change a ranking. A product of two float32 weights is exact in a double; rounding it to a unit costs
 # at most 2^-41, and 2^63 units hold scores up to 8 million.
-SCORE_UNITS = 2.0**40
-
-TOP_K_SQL = f"""
+TOP_K_SQL = """
 WITH query_terms AS (
     SELECT id AS query_id, term.indices AS term_id, CAST(term.`values` AS DOUBLE) AS weight
-    FROM {{queries}} LATERAL VIEW explode(arrays_zip(indices, `values`)) AS term
+    FROM {queries} LATERAL VIEW explode(arrays_zip(indices, `values`)) AS term
 ),
 document_terms AS (
     SELECT id AS doc_id, term.indices AS term_id, CAST(term.`values` AS DOUBLE) AS weight
-    FROM {{documents}} LATERAL VIEW explode(arrays_zip(indices, `values`)) AS term
+    FROM {documents} LATERAL VIEW explode(arrays_zip(indices, `values`)) AS term
 ),
 scores AS (
     SELECT /*+ BROADCAST(query_terms) */
         query_id, doc_id,
-        SUM(CAST(RINT(query_terms.weight * document_terms.weight * {SCORE_UNITS:.0f}D) AS BIGINT)) AS units
+        SUM(CAST(RINT(query_terms.weight * document_terms.weight * POWER(2D, 40)) AS BIGINT)) AS units
     FROM document_terms JOIN query_terms USING (term_id)
     GROUP BY query_id, doc_id
 ),
@@ -43,8 +41,8 @@ ranked AS (
         ROW_NUMBER() OVER (PARTITION BY query_id ORDER BY units DESC, doc_id ASC) AS rank
     FROM scores
 )
-SELECT query_id, doc_id, rank, units / {SCORE_UNITS:.0f}D AS score
-FROM ranked WHERE rank <= {{k}}
+SELECT query_id, doc_id, rank, units / POWER(2D, 40) AS score
+FROM ranked WHERE rank <= {k}
 """
 
 
@@ -58,6 +56,46 @@ def top_k(session: SparkSession, queries: DataFrame, documents: DataFrame, *, k:
     return ranked.select("query_id", "doc_id", F.col("rank").cast("int").alias("rank"), "score")
 
 
+MATCHED_TERMS_SQL = """
+WITH query_terms AS (
+    SELECT ranked.*, term.indices AS term_id, term.`values` AS query_weight
+    FROM {ranked} AS ranked JOIN {queries} AS q ON q.id = ranked.query_id
+    LATERAL VIEW explode(arrays_zip(q.indices, q.`values`)) AS term
+),
+document_terms AS (
+    SELECT id AS doc_id, term.indices AS term_id, term.`values` AS doc_weight
+    FROM {documents} LEFT SEMI JOIN {ranked} AS ranked ON id = ranked.doc_id
+    LATERAL VIEW explode(arrays_zip(indices, `values`)) AS term
+),
+contributions AS (
+    SELECT query_terms.*, CAST(query_weight AS DOUBLE) * doc_weight AS contribution
+    FROM query_terms JOIN document_terms USING (doc_id, term_id)
+)
+SELECT query_id, doc_id, rank, score,
+    slice(sort_array(collect_list(struct(contribution, token)), false), 1, {limit}) AS terms
+FROM contributions JOIN {vocabulary} USING (term_id)
+GROUP BY query_id, doc_id, rank, score
+"""
+
+
+def matched_terms(
+    session: SparkSession,
+    queries: DataFrame,
+    documents: DataFrame,
+    ranked: DataFrame,
+    vocabulary: DataFrame,
+    *,
+    limit: int,
+) -> DataFrame:
+    """Ranked rows with `terms` array<struct<contribution, token>>: what made each score, largest share first.
+
+    A contribution is the product of the term's weights in query and document; all of them add up to the score.
+    """
+    return session.sql(
+        MATCHED_TERMS_SQL, queries=queries, documents=documents, ranked=ranked, vocabulary=vocabulary, limit=limit
+    )
+
+
 def retrieve_run(session: SparkSession, options: RetrieveRun) -> dict[str, Any]:
     """Rank the documents of the lake for each of its queries, as one run in `runs`."""
     lake, model = Lake(options.lake), short_name(options.vectors or options.model)
@@ -66,30 +104,36 @@ def retrieve_run(session: SparkSession, options: RetrieveRun) -> dict[str, Any]:
     made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
     for ref in (documents, queries):
         require(session, ref, VECTORS, made_by=made_by)
-    versions = {side: [str(ref), ref.version(session)] for side, ref in (("documents", documents), ("queries", queries))}
-    lineage = Lineage("retrieve_run", versions, {"k": options.k}, scope=run_id)
+    document_version, query_version = documents.version(session), queries.version(session)
+    inputs = {"documents": [str(documents), document_version], "queries": [str(queries), query_version]}
+    lineage = Lineage("retrieve_run", inputs, {"k": options.k}, scope=run_id)
     result: dict[str, Any] = {"run_id": run_id, "table": str(target), "k": options.k}
     if not options.force and is_current(session, target, lineage):
         log.info("%s: run %s skipped, it is current", target, run_id)
         return {**result, "status": "skipped"}
-    document_rows = documents.read(session, version=int(versions["documents"][1]))
-    query_rows = queries.read(session, version=int(versions["queries"][1]))
+    document_rows = documents.read(session, version=document_version)
+    query_rows = queries.read(session, version=query_version)
     _check_same_model(documents, document_rows, queries, query_rows)
     started = time.monotonic()
     # Spark pushes a top-k into each task only up to this threshold.
     session.conf.set("spark.sql.optimizer.windowGroupLimitThreshold", str(max(1000, options.k)))
     ranked = top_k(session, query_rows, document_rows, k=options.k).withColumn("run_id", F.lit(run_id))
     session.sparkContext.setJobDescription(f"retrieve {run_id}")
-    replace_rows(session, target, RUNS, ranked.orderBy("query_id", "rank"), lineage=lineage, where=f"run_id = {sql_string(lineage.scope)}")
+    where = f"run_id = {sql_string(run_id)}"
+    replace_rows(session, target, RUNS, ranked.orderBy("query_id", "rank"), lineage=lineage, where=where)
     session.sparkContext.setJobDescription("")
     counts = target.read(session).where(F.col("run_id") == run_id)
     row = counts.agg(F.count("*").alias("rows"), F.count_distinct("query_id").alias("queries")).first()
     assert row is not None
     asked = query_rows.count()
     return {
-        **result, "status": "written", "rows": row["rows"], "queries": asked,
-        "queries_without_hit": asked - row["queries"], "seconds": round(time.monotonic() - started, 2),
-    }  # fmt: skip
+        **result,
+        "status": "written",
+        "rows": row["rows"],
+        "queries": asked,
+        "queries_without_hit": asked - row["queries"],
+        "seconds": round(time.monotonic() - started, 2),
+    }
 
 
 def _check_same_model(documents: TableRef, document_rows: DataFrame, queries: TableRef, query_rows: DataFrame) -> None:
@@ -102,6 +146,8 @@ def _check_same_model(documents: TableRef, document_rows: DataFrame, queries: Ta
     if len(models) > 1:
         said = "; ".join(f"{table} has {', '.join(m[:12] for m in ids)}" for table, ids in found.items())
         raise DataError(
-            str(documents), f"the vectors are of {len(models)} models ({said})", "wanted one model_id on both sides",
+            str(documents),
+            f"the vectors are of {len(models)} models ({said})",
+            "wanted one model_id on both sides",
             "Encode both sides again with the same model and settings.",
         )

@@ -72,7 +72,9 @@ VECTORS = TableSchema(
     "Sparse vectors of texts: weight of every vocabulary term that is active in the text.",
     (
         Column("id", "string", "doc_id or query_id of the text."),
-        Column("indices", "array<int>", "Term ids, ascending and unique; names are in the vocabulary table beside this."),
+        Column(
+            "indices", "array<int>", "Term ids, ascending and unique; names are in the vocabulary table beside this."
+        ),
         Column("values", "array<float>", "Weight of each term, finite and above 0; score = dot product."),
         Column("tokens", "int", "Tokens that the model read, special ones included; 0 for a text without content."),
         Column("truncated", "boolean", "Whether the text was longer than the model reads."),
@@ -120,7 +122,7 @@ MEASURES = TableSchema(
     "Effectiveness of runs: one row a query and measure, and the mean over all counted queries.",
     (
         Column("run_id", "string", "Name of the run."),
-        Column("measure", "string", "sentence-transformers' name (ndcg@10) or trec_eval's (ndcg_cut_10): whose definition."),
+        Column("measure", "string", "sentence-transformers' name (ndcg@10) or trec_eval's (ndcg_cut_10)."),
         Column("query_id", "string", "Query, or null for the mean over all counted queries."),
         Column("value", "double", "Value of the measure."),
     ),

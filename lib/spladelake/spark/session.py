@@ -132,7 +132,9 @@ def _add_to_classpath(conf: SparkConf) -> str:
     master = conf.get("spark.master", "local[*]") or ""
     if SparkContext._active_spark_context is not None or not master.startswith("local"):
         raise MachineError(
-            "this Spark session", "it has no Delta Lake classes", f"the jobs need Delta {DELTA_VERSION_HINT}",
+            "this Spark session",
+            "it has no Delta Lake classes",
+            f"the jobs need Delta {DELTA_VERSION_HINT}",
             'Submit with --jars "$(spladelake jars)", or with the Delta package of your platform.',
         )
     jars = [str(jar) for jar in delta_jars()]

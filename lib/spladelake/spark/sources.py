@@ -31,18 +31,37 @@ from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, TableSchema
 from spladelake.spark.tables import TableRef
 
 TABLE_PREFIX = "table:"
-PLACE_DDL = "file string, block bigint, seq bigint, raw binary, reason string"
-_PLACE_ARROW = [("file", pa.string()), ("block", pa.int64()), ("seq", pa.int64()), ("raw", pa.binary()),
-                ("reason", pa.string())]  # fmt: skip
+_PLACE = (
+    StructType()
+    .add("file", "string")
+    .add("block", "bigint")
+    .add("seq", "bigint")
+    .add("raw", "binary")
+    .add("reason", "string")
+)
+_PLACE_ARROW = [
+    ("file", pa.string()),
+    ("block", pa.int64()),
+    ("seq", pa.int64()),
+    ("raw", pa.binary()),
+    ("reason", pa.string()),
+]
 _ARROW_TYPES = {"string": pa.string(), "int": pa.int32()}
 
 # One record a line, read by the parsers of ring 1; the others are read by Spark's own sources.
 LINE_FORMATS = ("jsonl", "tsv", "qrels")
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")
 _FORMAT_OF_SUFFIX = {
-    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".parquet": "parquet", ".tsv": "tsv",
-    ".txt": "tsv", ".qrels": "qrels", ".trec": "qrels",
-}  # fmt: skip
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".tsv": "tsv",
+    ".txt": "tsv",
+    ".qrels": "qrels",
+    ".trec": "qrels",
+}
 
 # Names tried, in this order, where the user names no column.
 ID_NAMES = {"doc": ("doc_id", "_id", "id", "docid", "pid"), "query": ("query_id", "_id", "id", "qid", "query-id")}
@@ -99,7 +118,11 @@ def table_ref(location: str) -> TableRef:
 def named_sources(session: SparkSession, options: IngestTexts) -> list[Source]:
     """The inputs that --documents, --queries and --judgements name."""
     mapped = {
-        "documents": (("doc_id", options.document_id), ("title", options.document_title), ("text", options.document_text)),
+        "documents": (
+            ("doc_id", options.document_id),
+            ("title", options.document_title),
+            ("text", options.document_text),
+        ),
         "queries": (("query_id", options.query_id), ("text", options.query_text)),
         "judgements": (),
     }
@@ -133,8 +156,10 @@ def guess_format(session: SparkSession, location: str, kind: str) -> str:
         return "qrels"
     if found is None:
         raise UsageError(
-            location, f"the format cannot be told from the name (…{suffix})",
-            "wanted jsonl, tsv, csv, parquet or a Delta table", f"Say it with --{kind.replace('_', '-')}-format.",
+            location,
+            f"the format cannot be told from the name (…{suffix})",
+            "wanted jsonl, tsv, csv, parquet or a Delta table",
+            f"Say it with --{kind.replace('_', '-')}-format.",
         )
     return found
 
@@ -148,7 +173,9 @@ def beir_sources(session: SparkSession, folder: str, split: str) -> list[Source]
         names = [name for name in storage.children(session, folder) if name.startswith(f"{stem}.jsonl")]
         if not names:
             raise DataError(
-                folder, f"it has no {stem}.jsonl", "a BEIR folder holds corpus.jsonl, queries.jsonl and qrels/",
+                folder,
+                f"it has no {stem}.jsonl",
+                "a BEIR folder holds corpus.jsonl, queries.jsonl and qrels/",
                 "Correct --source, or name the files with --documents, --queries and --judgements.",
             )
         sources.append(Source(kind, f"{folder}/{names[0]}", "jsonl"))
@@ -174,9 +201,10 @@ def line_parser(source: Source) -> LineParser[Any]:
     named = dict(source.columns)
     if source.format == "jsonl" and source.kind == "documents":
         return jsonl_document_parser(
-            id_field=named.get("doc_id", "_id"), title_field=named.get("title", "title"),
+            id_field=named.get("doc_id", "_id"),
+            title_field=named.get("title", "title"),
             text_field=named.get("text", "text"),
-        )  # fmt: skip
+        )
     if source.format == "jsonl" and source.kind == "queries":
         return jsonl_query_parser(id_field=named.get("query_id", "_id"), text_field=named.get("text", "text"))
     parsers: dict[tuple[str, str], Callable[[], LineParser[Any]]] = {
@@ -187,8 +215,10 @@ def line_parser(source: Source) -> LineParser[Any]:
     }
     if (source.format, source.kind) not in parsers:
         raise UsageError(
-            source.location, f"{source.kind} cannot be read as {source.format}",
-            "judgements are qrels, tsv, csv, parquet or Delta; qrels holds nothing else", "Correct the format.",
+            source.location,
+            f"{source.kind} cannot be read as {source.format}",
+            "judgements are qrels, tsv, csv, parquet or Delta; qrels holds nothing else",
+            "Correct the format.",
         )
     return parsers[source.format, source.kind]()
 
@@ -211,11 +241,14 @@ class ParseLines:
             rejected = [isinstance(row, Rejected) for row in parsed]
             rows = [blank if row is None or bad else row for row, bad in zip(parsed, rejected, strict=True)]
             place = [
-                batch.column("file"), batch.column("block"), batch.column("seq"),
+                batch.column("file"),
+                batch.column("block"),
+                batch.column("seq"),
                 pa.array([line if bad else None for line, bad in zip(lines, rejected, strict=True)], pa.binary()),
                 pa.array([row.reason if isinstance(row, Rejected) else None for row in parsed], pa.string()),
-            ]  # fmt: skip
-            values = [pa.array(column, kind) for column, (_, kind) in zip(zip(*rows, strict=True), columns, strict=True)]
+            ]
+            by_column = zip(*rows, strict=True)
+            values = [pa.array(column, kind) for column, (_, kind) in zip(by_column, columns, strict=True)]
             yield pa.RecordBatch.from_arrays([*place, *values], schema=arrow).filter(pa.array(is_row))
 
 
@@ -224,9 +257,11 @@ def _lines(session: SparkSession, source: Source) -> DataFrame:
     # Line feeds only: a text may hold U+0085 or a lone carriage return.
     lines = session.read.option("lineSep", "\n").text(source.location)
     return lines.select(
-        F.col("_metadata.file_path").alias("file"), F.col("_metadata.file_block_start").alias("block"),
-        F.monotonically_increasing_id().alias("seq"), F.col("value").cast("binary").alias("line"),
-    )  # fmt: skip
+        F.col("_metadata.file_path").alias("file"),
+        F.col("_metadata.file_block_start").alias("block"),
+        F.monotonically_increasing_id().alias("seq"),
+        F.col("value").cast("binary").alias("line"),
+    )
 
 
 def places(session: SparkSession, source: Source) -> DataFrame:
@@ -237,11 +272,11 @@ def places(session: SparkSession, source: Source) -> DataFrame:
 
 def _line_records(session: SparkSession, source: Source) -> DataFrame:
     parse = ParseLines(line_parser(source), source.schema)
-    return _lines(session, source).mapInArrow(parse, _record_schema(source.schema))  # type: ignore[arg-type]
+    return _lines(session, source).mapInArrow(parse, _record_schema(source.schema))
 
 
 def _record_schema(schema: TableSchema) -> StructType:
-    return StructType([*StructType.fromDDL(PLACE_DDL).fields, *schema.struct.fields])
+    return StructType([*_PLACE.fields, *schema.struct.fields])
 
 
 def _column_records(session: SparkSession, source: Source) -> DataFrame:
@@ -263,7 +298,7 @@ def _column_records(session: SparkSession, source: Source) -> DataFrame:
         *(_id_fault(names[key] or key, values[key]) for key in source.keys),
         *(_text_fault(names[c] or c, values[c]) for c in values if c not in source.keys and c != "relevance"),
         *([_relevance_fault(names["relevance"] or "", values["relevance"])] if "relevance" in values else []),
-    )  # fmt: skip
+    )
     record = F.coalesce(F.col("_corrupt_record"), F.to_json(F.struct(*(v.alias(n) for n, v in values.items()))))
     typed = [v.try_cast("int").alias(n) if n == "relevance" else v.alias(n) for n, v in values.items()]
     checked = frame.select("file", "block", "seq", record.cast("binary").alias("raw"), reason.alias("reason"), *typed)
@@ -289,7 +324,8 @@ def column_names(source: Source, frame: DataFrame) -> dict[str, str | None]:
         if found is None and (column in named or (source.kind, column) not in OPTIONAL_COLUMNS):
             option = f"--{source.kind.removesuffix('s')}-{column.removeprefix('doc_').removeprefix('query_')}"
             raise DataError(
-                source.location, f"it has no column {' or '.join(map(repr, wanted))} (it has {', '.join(present)})",
+                source.location,
+                f"it has no column {' or '.join(map(repr, wanted))} (it has {', '.join(present)})",
                 f"every {source.schema.name} table needs {column}",
                 f"Name the column with {option}." if source.kind != "judgements" else "Rename the column.",
             )
@@ -305,8 +341,10 @@ def _value(source: Source, frame: DataFrame, column: str, name: str | None) -> C
     ids = column.endswith("_id") or column == "relevance"
     if not (isinstance(kind, StringType) or (ids and isinstance(kind, IntegralType))):
         raise DataError(
-            source.location, f"column {name!r} is {kind.simpleString()}",
-            f"{column} wants {'a string or a whole number' if ids else 'a string'}", "Cast it, or name another column.",
+            source.location,
+            f"column {name!r} is {kind.simpleString()}",
+            f"{column} wants {'a string or a whole number' if ids else 'a string'}",
+            "Cast it, or name another column.",
         )
     return F.col(f"`{name.replace('`', '``')}`").cast("string")
 

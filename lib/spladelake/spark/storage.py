@@ -49,8 +49,11 @@ def is_folder(session: SparkSession, path: str) -> bool:
 
 def children(session: SparkSession, folder: str) -> list[str]:
     """Names of the visible files in a folder, sorted; empty if there is no such folder."""
-    return [name for name in sorted(s.getPath().getName() for s in _statuses(session, f"{folder}/*"))
-            if not name.startswith(("_", "."))]  # fmt: skip
+    return [
+        name
+        for name in sorted(s.getPath().getName() for s in _statuses(session, f"{folder}/*"))
+        if not name.startswith(("_", "."))
+    ]
 
 
 def require_input(session: SparkSession, path: str, *, option: str) -> None:
@@ -58,8 +61,9 @@ def require_input(session: SparkSession, path: str, *, option: str) -> None:
     if not exists(session, path):
         parent = path.rsplit("/", 1)[0] or "/"
         beside = ", ".join(children(session, parent)[:8]) or "nothing"
-        raise DataError(path, "there is no such file or folder", f"{option} names it; {parent} holds {beside}",
-                        f"Correct {option}.")  # fmt: skip
+        raise DataError(
+            path, "there is no such file or folder", f"{option} names it; {parent} holds {beside}", f"Correct {option}."
+        )
 
 
 def input_fingerprint(session: SparkSession, path: str) -> str:

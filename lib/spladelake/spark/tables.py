@@ -126,18 +126,22 @@ class Lineage:
     def as_json(self) -> str:
         """For the commit: all of it, readable in DESCRIBE HISTORY."""
         return json.dumps(
-            {"job": self.job, "inputs": self.inputs, "settings": self.settings, "scope": self.scope,
-             "fingerprint": self.fingerprint},
-            sort_keys=True, default=str,
-        )  # fmt: skip
+            {
+                "job": self.job,
+                "inputs": self.inputs,
+                "settings": self.settings,
+                "scope": self.scope,
+                "fingerprint": self.fingerprint,
+            },
+            sort_keys=True,
+            default=str,
+        )
 
 
 def require(session: SparkSession, ref: TableRef, schema: TableSchema, *, made_by: str) -> DataFrame:
     """The rows of an input table, after checking that it is there and has the columns of its schema."""
     if not ref.exists(session):
-        raise DataError(
-            str(ref), f"there is no {schema.name} table", "the job reads it", f"Make it first: {made_by}."
-        )
+        raise DataError(str(ref), f"there is no {schema.name} table", "the job reads it", f"Make it first: {made_by}.")
     frame = ref.read(session)
     _check_columns(ref, frame, schema)
     return frame
@@ -148,12 +152,16 @@ def _check_columns(ref: TableRef, frame: DataFrame, schema: TableSchema) -> None
     for column in schema.columns:
         if column.name not in found:
             raise DataError(
-                str(ref), f"it has no column {column.name!r} (it has {', '.join(found)})",
-                f"a {schema.name} table needs it", f"Point to a {schema.name} table, or rename the column.",
+                str(ref),
+                f"it has no column {column.name!r} (it has {', '.join(found)})",
+                f"a {schema.name} table needs it",
+                f"Point to a {schema.name} table, or rename the column.",
             )
         if found[column.name] != column.type:
             raise DataError(
-                str(ref), f"column {column.name!r} is {found[column.name]}", f"wanted {column.type}",
+                str(ref),
+                f"column {column.name!r} is {found[column.name]}",
+                f"wanted {column.type}",
                 f"Cast it: ALTER is not enough, write the table again with {column.type}.",
             )
 
@@ -192,9 +200,14 @@ def is_current(session: SparkSession, ref: TableRef, lineage: Lineage) -> bool:
 
 
 def replace_rows(
-    session: SparkSession, ref: TableRef, schema: TableSchema, rows: DataFrame, *, lineage: Lineage,
+    session: SparkSession,
+    ref: TableRef,
+    schema: TableSchema,
+    rows: DataFrame,
+    *,
+    lineage: Lineage,
     where: str | None = None,
-) -> int:  # fmt: skip
+) -> int:
     """Replace all rows, or those that a SQL condition names, in one commit; returns the table's version.
 
     The commit carries the lineage, so readers see either the old rows or the new ones, never a mixture. Rows that

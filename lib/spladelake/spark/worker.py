@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -87,7 +87,7 @@ def _device(context: TaskContext | None) -> str | None:
 
 @dataclass(frozen=True)
 class EncodeBatches:
-    """The function given to mapInArrow: batches of (id, text) to batches of `vectors` rows."""
+    """The function given to mapInArrow: batches of (id, text, repaired) to batches of `vectors` rows."""
 
     spec: WorkerSpec
     kind: Literal["document", "query"]
@@ -100,9 +100,20 @@ class EncodeBatches:
             if loaded_now:
                 self.totals.add({"model_loads": 1})
             texts: list[str | None] = batch.column("text").to_pylist()
-            encoded = encoder.encode(texts, kind=self.kind)
+            encoded = with_repaired(encoder.encode(texts, kind=self.kind), batch.column("repaired").to_pylist())
             yield vector_batch(batch.column("id"), texts, encoded, self.spec.checkpoint.model_id)
             self.totals.add(_totals(encoded))
+
+
+def with_repaired(encoded: EncodedBatch, repaired: Sequence[bool]) -> EncodedBatch:
+    """The batch with status `repaired` for texts whose invalid bytes were replaced before they came here."""
+    if not any(repaired):
+        return encoded
+    status = [
+        "repaired" if mended and found == "ok" else found
+        for mended, found in zip(repaired, encoded.status, strict=True)
+    ]
+    return replace(encoded, status=status)
 
 
 def vector_batch(ids: pa.Array, texts: Sequence[str | None], encoded: EncodedBatch, model_id: str) -> pa.RecordBatch:

@@ -1,0 +1,148 @@
+"""`spladelake doctor`: what this machine has of what the jobs need, each finding on a line with what to do."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from spladelake.errors import MachineError, SpladelakeError
+
+# A worker holds the interpreter with torch (0.5 GB) and the model with one batch's tiles (0.5 GB for a BERT base).
+WORKER_MB = 1024
+
+
+def examine(*, model: str | None, lake: str) -> bool:
+    """Print one line a check, ok or what to do; True if all are ok. Later checks run even after one fails."""
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("python", _python),
+        ("java", _java),
+        ("delta jars", _jars),
+        ("memory", _memory),
+        ("write access", lambda: _write_access(lake)),
+        ("model", lambda: _model(model or "splade-tiny")),
+        ("spark session", _session),
+    ]
+    passed = [_line(name, check) for name, check in checks]
+    return all(passed)
+
+
+def _line(name: str, check: Callable[[], str]) -> bool:
+    try:
+        finding, ok = check(), True
+    except SpladelakeError as error:
+        finding, ok = str(error), False
+    except Exception as error:
+        finding, ok = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}", False
+    mark = click.style("ok  ", fg="green") if ok else click.style("FIX ", fg="red", bold=True)
+    click.echo(f"{mark} {name}: {finding}")
+    return ok
+
+
+def _python() -> str:
+    return f"{platform.python_version()} at {sys.executable}"
+
+
+def _java() -> str:
+    from spladelake.spark.session import java_version
+
+    java, major = java_version()
+    return f"{major} at {java}"
+
+
+def _jars() -> str:
+    from spladelake.spark.jars import delta_jars
+
+    jars = delta_jars()
+    return f"{', '.join(jar.name for jar in jars)} in {jars[0].parent}"
+
+
+def _memory() -> str:
+    from spladelake.spark.session import local_driver_memory_mb
+
+    heap, cores = local_driver_memory_mb(), len(os.sched_getaffinity(0))
+    needed, available = heap + cores * WORKER_MB, _available_mb()
+    finding = f"{available:,} MB available; a local session takes {heap:,} MB of heap and {cores} workers"
+    if available < needed:
+        raise MachineError(
+            "memory",
+            finding,
+            f"wanted {needed:,} MB",
+            "Close other programs, or use fewer slots: --conf spark.master='local[1]' --conf spark.driver.memory=1g.",
+        )
+    return finding
+
+
+def _available_mb() -> int:
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) // 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+
+
+def _write_access(lake: str) -> str:
+    folder = Path(lake).expanduser().absolute()
+    # The lake itself may not exist yet: what counts is the nearest folder that does.
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return str(folder)
+    except OSError as error:
+        raise MachineError(
+            str(folder),
+            f"it cannot be written to ({error.strerror})",
+            "tables go there",
+            "Choose another folder with --lake, or change its permissions.",
+        ) from error
+
+
+def _model(model: str) -> str:
+    from spladelake.encoder import resolve_checkpoint
+
+    checkpoint = resolve_checkpoint(model)
+    return (
+        f"{model}, {checkpoint.architecture}, {checkpoint.vocabulary_size:,} dimensions, "
+        f"{checkpoint.max_length} tokens, model_id {checkpoint.model_id[:12]}, files verified in {checkpoint.folder}"
+    )
+
+
+def _session() -> str:
+    """Start Spark, ask a worker who it is, and write and read a Delta table."""
+    from spladelake.spark.session import spark_session
+
+    session = spark_session("spladelake doctor", settings={"spark.master": "local[1]"})
+    with tempfile.TemporaryDirectory(prefix="spladelake-doctor-") as folder:
+        session.range(3).write.format("delta").save(f"{folder}/table")
+        rows = session.read.format("delta").load(f"{folder}/table").mapInArrow(_who, "python string, missing string")
+        found = rows.first()
+    assert found is not None
+    if found["missing"]:
+        raise MachineError(
+            f"worker interpreter {found['python']}",
+            f"it cannot import {found['missing']}",
+            f"wanted {sys.executable}",
+            "Set PYSPARK_PYTHON to the interpreter that has spladelake installed.",
+        )
+    return f"Spark {session.version} wrote and read Delta; driver {sys.executable}, worker {found['python']}"
+
+
+def _who(batches: Any) -> Any:
+    """Runs in a worker: its interpreter, and the first package that it lacks."""
+    import importlib.util
+
+    import pyarrow as pa
+
+    needed = ("torch", "transformers", "numpy", "spladelake")
+    missing = next((name for name in needed if importlib.util.find_spec(name) is None), "")
+    for batch in batches:
+        rows = batch.num_rows
+        yield pa.RecordBatch.from_pydict({"python": [sys.executable] * rows, "missing": [missing] * rows})
