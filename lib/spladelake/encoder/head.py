@@ -2,28 +2,195 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from spladelake.encoder.layout import Activation, Pooling
+from spladelake.encoder.segments import Segments, slices
+from spladelake.encoder.sparse import positive_terms, row_starts
+from spladelake.errors import DataError
+from spladelake.vectors import SparseVectors
+
+LARGEST_INT8 = 127
+# Allowance for the rounding of float32 sums of up to some thousand products, relative to the product of the norms:
+# 4,096 × 2⁻²⁴.
+FLOAT32_SLACK = 2.5e-4
+# Share of the vocabulary up to which computing the candidates one by one is cheaper than computing all terms.
+MOST_CANDIDATES = 0.25
+
+
+class Head(Protocol):
+    """What the encoder needs of a head."""
+
+    def terms(self, hidden: Tensor, lengths: Sequence[int]) -> SparseVectors:
+        """Positive weights of every text.
+
+        hidden: (tokens, width), text after text. lengths: tokens of each text. Raises DataError when a hidden state is
+        not finite.
+        """
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """The linear layer from hidden states to logits. weight: (vocabulary, width). bias: (vocabulary)."""
+
+    weight: Tensor
+    bias: Tensor
 
 
 class TiledHead:
-    """Decoder of a masked language model, applied to one tile of the vocabulary at a time."""
+    """SPLADE pooling with the decoder applied to one tile of the vocabulary at a time, on any device.
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, *, tile: int) -> None:
-        """weight: (vocabulary, width). bias: (vocabulary). tile: terms computed at once."""
-        self._weight, self._bias, self._tile = weight, bias, tile
+    max: weight of term t = max over tokens of log(1 + relu(logit)). log1p∘relu never decreases, so the maximum is taken
+    of the raw logits, and the bias, equal for all tokens, is added to the maximum. Source: SPLADE v2, arXiv 2109.10086.
+    sum: the sum over tokens of log(1 + relu(logit)). Source: SPLADE, arXiv 2107.05720.
+    """
 
-    def largest_logits(self, hidden: Tensor) -> Tensor:
-        """Largest logit of every term in each text.
+    def __init__(self, decoder: Decoder, pooling: Pooling, activation: Activation, *, tile: int) -> None:
+        """tile: terms computed at once."""
+        self._decoder, self._pooling, self._activation, self._tile = decoder, pooling, activation, tile
 
-        hidden: (texts, tokens, width), padding filled with each text's first token, which leaves a maximum as it is.
-        Returns (texts, vocabulary).
-        """
-        texts, tokens, width = hidden.shape
-        flat = hidden.reshape(texts * tokens, width)
-        out = hidden.new_empty((texts, len(self._weight)))
-        for start in range(0, len(self._weight), self._tile):
-            terms = slice(start, start + self._tile)
-            logits = flat @ self._weight[terms].t()
-            torch.amax(logits.view(texts, tokens, -1), dim=1, out=out[:, terms])
-        return out if self._bias is None else out.add_(self._bias)
+    @torch.inference_mode()
+    def terms(self, hidden: Tensor, lengths: Sequence[int]) -> SparseVectors:
+        """See `Head.terms`."""
+        check_finite(hidden)
+        if self._pooling == "sum":
+            return positive_terms(self._summed(hidden, lengths))
+        largest = positive_terms(self.largest(hidden, lengths).add_(self._decoder.bias))
+        return replace(largest, values=activate(torch.from_numpy(largest.values), self._activation).numpy())
+
+    def largest(self, hidden: Tensor, lengths: Sequence[int]) -> Tensor:
+        """Largest logit, without bias, of every term in each text: (texts, vocabulary)."""
+        segments = Segments(lengths, hidden.device)
+        laid = segments.lay_out(hidden)
+        out = hidden.new_empty((segments.texts, len(self._decoder.weight)))
+        for terms in tiles(len(self._decoder.weight), self._tile):
+            segments.largest(laid @ self._decoder.weight[terms].t(), out[:, terms])
+        return out
+
+    def _summed(self, hidden: Tensor, lengths: Sequence[int]) -> Tensor:
+        """Sum over tokens of the weight of every term in each text: (texts, vocabulary)."""
+        out = hidden.new_empty((len(lengths), len(self._decoder.weight)))
+        for terms in tiles(len(self._decoder.weight), self._tile):
+            logits = torch.addmm(self._decoder.bias[terms], hidden, self._decoder.weight[terms].t())
+            weights = activate(logits, self._activation)
+            for text, rows in enumerate(slices(lengths)):
+                torch.sum(weights[rows], dim=0, out=out[text, terms])
+        return out
+
+
+class ScreenedHead:
+    """SPLADE-max on a CPU with fast 8-bit products: find the terms that can be positive, then compute only those.
+
+    Of 30,522 terms some hundred are positive in a text. All logits are first computed from 8-bit roundings q(h), q(w)
+    of the hidden states and the decoder. The rounding error of a logit is known to be at most
+
+        |h·w - q(h)·q(w)| <= |h - q(h)| |w| + |q(h)| |w - q(w)|        (triangle and Cauchy-Schwarz inequalities)
+
+    so a term whose largest rounded logit stays below minus that bound is not positive in float32 either. The rest are
+    computed in float32 from the original numbers. Nothing is lost and no weight is approximate.
+    """
+
+    def __init__(self, decoder: Decoder, activation: Activation, *, tile: int, otherwise: Head) -> None:
+        """tile: terms computed at once. otherwise: computes batches in which screening leaves too many terms."""
+        self._decoder, self._activation, self._tile, self._otherwise = decoder, activation, tile, otherwise
+        weight = decoder.weight
+        self._scale = (weight.abs().amax(dim=1) / LARGEST_INT8).clamp_min(torch.finfo(torch.float32).tiny)
+        self._coarse = torch.empty(weight.shape, dtype=torch.int8)
+        self._error = torch.empty(len(weight))
+        for terms in tiles(len(weight), tile):
+            rounded = (weight[terms] / self._scale[terms, None]).round_()
+            self._coarse[terms] = rounded.to(torch.int8)
+            self._error[terms] = (weight[terms] - rounded.mul_(self._scale[terms, None])).norm(dim=1)
+        self._norm = weight.norm(dim=1)
+
+    @torch.inference_mode()
+    def terms(self, hidden: Tensor, lengths: Sequence[int]) -> SparseVectors:
+        """See `Head.terms`."""
+        check_finite(hidden)
+        candidates = self.candidates(hidden, lengths)
+        if np.count_nonzero(candidates) > MOST_CANDIDATES * candidates.size:
+            return self._otherwise.terms(hidden, lengths)
+        return self._exact(candidates, hidden, lengths)
+
+    def _exact(self, candidates: NDArray[np.bool_], hidden: Tensor, lengths: Sequence[int]) -> SparseVectors:
+        """Positive weights among the candidates, computed in float32."""
+        found = np.flatnonzero(candidates)
+        text_of, term_of = np.divmod(found, candidates.shape[1])
+        bounds = np.searchsorted(text_of, np.arange(len(lengths) + 1))
+        terms = torch.from_numpy(term_of)
+        logits = torch.empty(len(found))
+        for text, rows in enumerate(slices(lengths)):
+            chosen = slice(int(bounds[text]), int(bounds[text + 1]))
+            weight = self._decoder.weight.index_select(0, terms[chosen])
+            torch.amax(hidden[rows] @ weight.t(), dim=0, out=logits[chosen])
+        logits += self._decoder.bias.index_select(0, terms)
+        positive = (logits > 0).numpy()
+        values = activate(logits[torch.from_numpy(positive)], self._activation).numpy()
+        return SparseVectors(row_starts(text_of[positive], len(lengths)), term_of[positive].astype(np.int32), values)
+
+    def candidates(self, hidden: Tensor, lengths: Sequence[int]) -> NDArray[np.bool_]:
+        """Terms that can be positive in each text: bool (texts, vocabulary); every positive one is among them."""
+        scale = (hidden.abs().amax() / LARGEST_INT8).clamp_min(torch.finfo(torch.float32).tiny)
+        rounded = (hidden / scale).round_()
+        coarse = rounded.to(torch.int8)
+        restored = rounded.mul_(scale)
+        size, error = restored.norm(dim=1).amax(), (hidden - restored).norm(dim=1).amax()
+        bound = (error * self._norm + size * self._error) * (1 + FLOAT32_SLACK) + FLOAT32_SLACK * size * self._norm
+        threshold = (-(self._decoder.bias + bound) / (scale * self._scale)).floor_().clamp_(-(2.0**30), 2.0**30)
+        threshold = threshold.to(torch.int32)
+        segments = Segments(lengths, hidden.device)
+        laid = segments.lay_out(coarse)
+        out = torch.empty((segments.texts, len(self._coarse)), dtype=torch.bool)
+        largest = torch.empty((segments.texts, self._tile), dtype=torch.int32)
+        for terms in tiles(len(self._coarse), self._tile):
+            of_tile = largest[:, : terms.stop - terms.start]
+            segments.largest(torch._int_mm(laid, self._coarse[terms].t()), of_tile)
+            torch.gt(of_tile, threshold[terms], out=out[:, terms])
+        return out.numpy()
+
+
+class LogitsHead:
+    """SPLADE pooling of logits that the model itself computed, for decoders that are no linear layer."""
+
+    def __init__(self, pooling: Pooling, activation: Activation) -> None:
+        self._pooling, self._activation = pooling, activation
+
+    @torch.inference_mode()
+    def terms(self, hidden: Tensor, lengths: Sequence[int]) -> SparseVectors:
+        """See `Head.terms`; hidden holds logits: (tokens, vocabulary)."""
+        check_finite(hidden)
+        reduce = torch.amax if self._pooling == "max" else torch.sum
+        weights = activate(hidden, self._activation)
+        return positive_terms(torch.stack([reduce(weights[rows], dim=0) for rows in slices(lengths)]))
+
+
+def tiles(vocabulary: int, size: int) -> Iterator[slice]:
+    """Slices of the vocabulary of that size, the last one shorter."""
+    return (slice(start, min(start + size, vocabulary)) for start in range(0, vocabulary, size))
+
+
+def activate(logits: Tensor, activation: Activation) -> Tensor:
+    """log(1 + relu(logit)), a second log(1 + x) on top for log1p_relu; in place.
+
+    Source of the second: OpenSearch's neural sparse models, arXiv 2504.14839.
+    """
+    weights = logits.relu_().log1p_()
+    return weights.log1p_() if activation == "log1p_relu" else weights
+
+
+def check_finite(hidden: Tensor) -> None:
+    """Raise DataError when a hidden state is infinite or not a number."""
+    if not torch.isfinite(hidden.abs().amax()):
+        raise DataError(
+            "model output",
+            "a hidden state is infinite or not a number",
+            "finite numbers are wanted",
+            "The checkpoint is damaged, or overflows in half precision: try device cpu.",
+        )

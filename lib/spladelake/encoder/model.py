@@ -1,50 +1,126 @@
-"""The masked language model, loaded without running any code of the checkpoint."""
+"""The masked language model: loaded without running code of the checkpoint, checked, made ready for its device."""
 
 from __future__ import annotations
 
+import gc
+import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from spladelake.encoder.head import TiledHead
+from spladelake.encoder.body import Body, PaddedBody, UnpaddedBody
+from spladelake.encoder.head import Decoder, Head, LogitsHead
 from spladelake.encoder.layout import Layout
-from spladelake.encoder.tokens import TokenIds
+from spladelake.encoder.parts import model_parts
+from spladelake.encoder.tuning import fastest_head
 from spladelake.errors import UsageError
 
-# Terms of one tile of the head.
-TILE = 256
+logger = logging.getLogger(__name__)
+
+# Tokens of a batch while the whole matrix of logits is held: 512 × 30,522 × 4 bytes = 62 MB.
+LOGITS_BUDGET = 512
+# Largest difference of a logit between a rearranged model and transformers' own, relative to the largest logit. Two
+# float32 computations in different orders stay below 1e-5; a wrong rearrangement does not.
+AGREEMENT = 1e-4
+# Tokens of the texts that a rearranged model is tried on: different lengths, two of them equal.
+PROBE_LENGTHS = (11, 6, 6, 3)
 
 
-class MaskedLanguageModel:
-    """Body and head of a masked language model with SPLADE pooling."""
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to run. token_budget: tokens of a batch at most. method: how it computes, for people."""
 
-    def __init__(self, body: Any, head: TiledHead, layout: Layout, device: torch.device) -> None:
-        """body: the model with its decoder replaced by the identity, so that its logits are the decoder's input."""
-        self._body, self._head, self._layout, self._device = body, head, layout, device
+    body: Body
+    head: Head
+    token_budget: int
+    method: str
+
+
+def load_model(
+    folder: Path, layout: Layout, device: torch.device, *, autocast: torch.dtype | None, token_budget: int
+) -> LoadedModel:
+    """Load the model of a folder. Raises UsageError when a tensor is absent from its files or not finite.
+
+    autocast: type that an accelerator multiplies matrices in, None for float32. The model is rearranged for speed as
+    far as the result agrees with transformers' own on a probe; what could not be rearranged is logged.
+    """
+    model = _read(folder)
+    _check_finite(folder, model)
+    probe = _Probe(model, layout)
+    name, linear = _output_layer(model)
+    if linear is not None:
+        # With the identity in its place, the model's "logits" are what the decoder reads.
+        model.set_submodule(name, nn.Identity())
+        # A copy, as transformers maps the weight file and would keep all of it in memory for the sake of one tensor.
+        decoder = Decoder(linear.weight.detach().clone(), _bias(linear))
+        tied = linear.weight is model.get_input_embeddings().weight
+        body = _rearranged(model, decoder, probe, device, autocast, tied=tied)
+        if body is not None:
+            kind = decoder.weight.to(device, autocast or torch.float32)
+            decoder = Decoder(kind, decoder.bias.to(kind))
+            del model, linear
+            gc.collect()  # the parts that were laid out anew are freed before the first batch
+            head, how = fastest_head(decoder, layout.pooling, layout.activation, token_budget=token_budget)
+            return LoadedModel(body, head, token_budget, f"{'padded' if body.pads else 'unpadded'} batches, {how}")
+        model.set_submodule(name, linear)
+    logger.warning(
+        "%s: %s does not end in a plain linear layer, so all its logits are held: slow, in small batches",
+        folder,
+        layout.architecture,
+    )
+    whole = PaddedBody(model.to(device), device, autocast)
+    pool = LogitsHead(layout.pooling, layout.activation)
+    return LoadedModel(whole, pool, min(token_budget, LOGITS_BUDGET), "padded batches, all logits held")
+
+
+def _rearranged(
+    model: Any, decoder: Decoder, probe: _Probe, device: torch.device, autocast: torch.dtype | None, *, tied: bool
+) -> Body | None:
+    """The fastest body for the device that agrees with the model's own logits, None when none does.
+
+    tied: whether the word embeddings are the decoder's weight.
+    """
+    parts = model_parts(model) if device.type == "cpu" else None
+    if parts is not None:
+        parts = replace(parts, words=decoder.weight if tied else parts.words.clone())
+        unpadded = UnpaddedBody(parts)
+        if probe.agrees(unpadded, decoder):
+            return unpadded
+        logger.warning("the unpadded form of %s differs from transformers' own and is not used", type(model).__name__)
+    if not probe.agrees(PaddedBody(model, torch.device("cpu"), None), decoder):
+        return None
+    return PaddedBody(model.to(device), device, autocast)
+
+
+class _Probe:
+    """A few texts of random tokens and the logits that the model itself gives them."""
 
     @torch.inference_mode()
-    def weights(self, ids: list[TokenIds]) -> Tensor:
-        """Weight of every term in each text: float32 (texts, vocabulary), never negative.
+    def __init__(self, model: Any, layout: Layout) -> None:
+        random = np.random.default_rng(0)
+        lengths = [min(length, layout.max_length) for length in PROBE_LENGTHS]
+        self.ids = [random.integers(0, layout.vocabulary_size, length, dtype=np.int32) for length in lengths]
+        batches = [torch.from_numpy(ids).long().unsqueeze(0) for ids in self.ids]
+        self.logits = torch.cat(
+            [model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0] for ids in batches]
+        )
 
-        max over tokens of log(1 + relu(logit)). Source: SPLADE v2, arXiv 2109.10086.
-        """
-        longest = max(map(len, ids))
-        tokens = np.zeros((len(ids), longest), dtype=np.int64)
-        mask = np.zeros((len(ids), longest), dtype=np.int64)
-        for row, of_text in enumerate(ids):
-            tokens[row, : len(of_text)], mask[row, : len(of_text)] = of_text, 1
-        seen = torch.from_numpy(mask).to(self._device)
-        hidden = self._body(input_ids=torch.from_numpy(tokens).to(self._device), attention_mask=seen).logits
-        hidden = torch.where(seen.bool().unsqueeze(-1), hidden, hidden[:, :1])
-        weights = self._head.largest_logits(hidden).relu_().log1p_()
-        return weights.log1p_() if self._layout.activation == "log1p_relu" else weights
+    @torch.inference_mode()
+    def agrees(self, body: Body, decoder: Decoder) -> bool:
+        """Whether body and decoder give the model's own logits."""
+        hidden = body.hidden(self.ids)
+        if hidden.shape[1] != decoder.weight.shape[1]:
+            return False
+        difference = (hidden @ decoder.weight.t() + decoder.bias - self.logits).abs().max()
+        return bool(difference <= AGREEMENT * self.logits.abs().max().clamp_min(1))
 
 
-def load_model(folder: Path, layout: Layout, device: torch.device) -> MaskedLanguageModel:
-    """Load the model of a folder. Raises UsageError when a tensor of the model is not in its files."""
+def _read(folder: Path) -> Any:
+    """The model as transformers builds it. Raises UsageError when transformers would make up a tensor."""
     from transformers import AutoModelForMaskedLM
 
     model, report = AutoModelForMaskedLM.from_pretrained(
@@ -64,15 +140,26 @@ def load_model(folder: Path, layout: Layout, device: torch.device) -> MaskedLang
             "every tensor of the model is wanted, or the rest would be random",
             "Use a complete checkpoint.",
         )
-    decoder = _take_decoder(model)
-    model = model.eval().to(device)
-    bias = None if decoder.bias is None else decoder.bias.detach().to(device)
-    return MaskedLanguageModel(model, TiledHead(decoder.weight.detach().to(device), bias, tile=TILE), layout, device)
+    return model.eval().requires_grad_(False)
 
 
-def _take_decoder(model: Any) -> torch.nn.Linear:
-    """Replace the model's decoder by the identity, so that its logits become the decoder's input, and return it."""
-    decoder = model.get_output_embeddings()
-    name = next(name for name, module in model.named_modules() if module is decoder)
-    model.set_submodule(name, torch.nn.Identity())
-    return decoder  # type: ignore[no-any-return]
+def _check_finite(folder: Path, model: Any) -> None:
+    """Raise UsageError when a tensor holds an infinite number or none at all."""
+    for name, tensor in model.named_parameters():
+        if not torch.isfinite(tensor).all():
+            raise UsageError(
+                str(folder), f"{name} is not finite", "finite weights are wanted", "Use another checkpoint."
+            )
+
+
+def _output_layer(model: Any) -> tuple[str, nn.Linear | None]:
+    """Name and module of the layer that makes the logits, None unless it is a linear layer."""
+    layer = model.get_output_embeddings()
+    names = [name for name, module in model.named_modules() if module is layer]
+    if not names or type(layer) is not nn.Linear:
+        return "", None
+    return names[0], layer
+
+
+def _bias(layer: nn.Linear) -> Tensor:
+    return torch.zeros(layer.out_features) if layer.bias is None else layer.bias.detach().clone()

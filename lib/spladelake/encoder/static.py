@@ -5,47 +5,53 @@ Source: OpenSearch's inference-free retrievers, arXiv 2411.04403; sentence-trans
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
-from spladelake.encoder.tokens import TextTokenizer, TokenIds, load_tokenizer
-from spladelake.encoder.weights import read_json
+from spladelake.encoder.tokens import TokenIds
+from spladelake.encoder.weights import SINGLE_FILE, read_json
 from spladelake.errors import UsageError
+from spladelake.vectors import SparseVectors
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StaticWeights:
     """Weight of every token wherever it occurs. weight: float32 (vocabulary)."""
 
-    weight: torch.Tensor
-    tokenizer: TextTokenizer
+    weight: NDArray[np.float32]
 
-    def weights(self, ids: list[TokenIds], vocabulary_size: int) -> torch.Tensor:
-        """Weights of every term in each text: float32 (texts, vocabulary); repeated tokens count once."""
-        out = torch.zeros(len(ids), vocabulary_size)
-        for row, of_text in zip(out, ids, strict=True):
-            present = torch.from_numpy(of_text).long()
-            row[present] = self.weight[present]
-        return out
+    def terms(self, ids: Sequence[TokenIds]) -> SparseVectors:
+        """Positive weights of every text; a repeated token counts once."""
+        rows = []
+        for of_text in ids:
+            present = np.unique(of_text)
+            present = present[self.weight[present] > 0]
+            rows.append((present, self.weight[present]))
+        return SparseVectors.from_rows(rows)  # type: ignore[arg-type]
 
 
-def load_static(folder: Path, *, split_special_tokens: bool) -> StaticWeights:
-    """Weights and tokenizer of a SparseStaticEmbedding module. Raises UsageError when its file is of another kind."""
-    from safetensors.torch import load_file
+def load_static(folder: Path, vocabulary_size: int) -> StaticWeights:
+    """The weights of a SparseStaticEmbedding module. Raises UsageError when its file is of another kind."""
+    from safetensors.numpy import load_file
 
     if "path" in read_json(folder / "config.json"):
         raise UsageError(
             str(folder),
             "its weights are in another file (path)",
-            "model.safetensors is read",
-            "Save it again with sentence-transformers.",
+            f"they are read from {SINGLE_FILE}",
+            "Load it with sentence-transformers and save it again.",
         )
-    tensors = load_file(folder / "model.safetensors")
-    if set(tensors) != {"weight"} or tensors["weight"].ndim != 1:
+    tensors = load_file(folder / SINGLE_FILE)
+    weight = tensors.get("weight")
+    if weight is None or weight.ndim != 1 or len(weight) > vocabulary_size or not np.isfinite(weight).all():
         raise UsageError(
-            str(folder), f"it holds {', '.join(tensors)}", "one weight per token is wanted", "Save it again."
+            str(folder / SINGLE_FILE),
+            f"it holds {', '.join(f'{name} {tensor.shape}' for name, tensor in tensors.items())}",
+            f"one finite weight for each of at most {vocabulary_size} tokens is wanted",
+            "Save the module again.",
         )
-    tokenizer = load_tokenizer(folder, special=False, split_special_tokens=split_special_tokens, lower_case=False)
-    return StaticWeights(tensors["weight"].float(), tokenizer)
+    return StaticWeights(weight.astype(np.float32))

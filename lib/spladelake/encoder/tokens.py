@@ -13,45 +13,98 @@ from spladelake.errors import UsageError
 
 TokenIds = NDArray[np.int32]
 
+# Characters per wanted token that are read of a long text at first; each further attempt reads this many times more.
+CHARACTERS_PER_TOKEN, GROWTH = 8, 4
+# Texts up to this many times the first attempt are read whole: cutting them would save nothing.
+WORTH_CUTTING = 2
+
 
 class TextTokenizer:
     """Tokenizer of one module of a checkpoint: token ids with special tokens around them, cut to a length."""
 
-    def __init__(self, tokenizer: Any, *, special: bool) -> None:
-        """tokenizer: a `tokenizers.Tokenizer`. special: whether special tokens are put around each text."""
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: Any, *, special: bool, keep_end: bool = False) -> None:
+        """tokenizer: a `tokenizers.Tokenizer`. special: whether special tokens are put around each text.
+
+        keep_end: cut too long texts at their start.
+        """
+        self._tokenizer, self._keep_end = tokenizer, keep_end
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._prefix, self._suffix = _surroundings(tokenizer) if special else ([], [])
-        self.keep_end = False
+        # Characters at the end of a cut text that may belong to a literal special token, cut in two.
+        added = tokenizer.get_added_tokens_decoder().values()
+        self._guard = max((len(token.content) for token in added), default=0)
 
     @property
     def special_tokens(self) -> int:
         """Number of special tokens put around a text."""
         return len(self._prefix) + len(self._suffix)
 
-    def encode(self, texts: Sequence[str], max_length: int) -> tuple[list[TokenIds], NDArray[np.bool_]]:
-        """Token ids of each text and whether it was cut to max_length tokens, special ones included.
+    @property
+    def largest_id(self) -> int:
+        """Largest token id that can occur."""
+        return int(max(self._tokenizer.get_vocab(with_added_tokens=True).values()))
 
-        A text that tokenises to nothing has an array of length 0, without special tokens.
+    def encode(
+        self, texts: Sequence[str], max_length: int, prompt: str = ""
+    ) -> tuple[list[TokenIds], NDArray[np.bool_]]:
+        """Token ids of prompt + text for each text, and whether it was cut to max_length tokens, special ones included.
+
+        A text that tokenises to nothing has an array of length 0, without special tokens and prompt.
         """
         room = max_length - self.special_tokens
-        plain = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        plain = self._plain([prompt + text for text in texts], room + 1)
+        if prompt:
+            least = len(self._plain([prompt], room + 1)[0])
+            for i, ids in enumerate(plain):
+                if len(ids) <= least and not self._plain([texts[i]], 1)[0]:
+                    plain[i] = []
         cut = np.array([len(ids) > room for ids in plain], dtype=np.bool_)
         return [self._surround(ids, room) for ids in plain], cut
 
     def _surround(self, ids: list[int], room: int) -> TokenIds:
         if not ids:
             return np.empty(0, dtype=np.int32)
-        kept = ids[-room:] if self.keep_end else ids[:room]
+        kept = ids[-room:] if self._keep_end else ids[:room]
         return np.array([*self._prefix, *kept, *self._suffix], dtype=np.int32)
+
+    def _plain(self, texts: Sequence[str], wanted: int) -> list[list[int]]:
+        """Ids of each text without special tokens: at least the first `wanted`, or all where there are fewer."""
+        longest = WORTH_CUTTING * CHARACTERS_PER_TOKEN * wanted
+        whole = [i for i, text in enumerate(texts) if self._keep_end or len(text) <= longest]
+        encodings = self._tokenizer.encode_batch_fast([texts[i] for i in whole], add_special_tokens=False)
+        ids = {i: encoding.ids for i, encoding in zip(whole, encodings, strict=True)}
+        return [ids[i] if i in ids else self._first(text, wanted) for i, text in enumerate(texts)]
+
+    def _first(self, text: str, wanted: int) -> list[int]:
+        """The first `wanted` ids of a long text, read from as little of it as makes them certain."""
+        characters = CHARACTERS_PER_TOKEN * wanted
+        while characters < len(text):
+            encoding = self._tokenizer.encode(text[:characters], add_special_tokens=False)
+            if self._certain(encoding, characters) >= wanted:
+                return list(encoding.ids[:wanted])
+            characters *= GROWTH
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def _certain(self, encoding: Any, characters: int) -> int:
+        """How many leading tokens of a cut text are those of the whole text.
+
+        A tokenizer splits a text at literal special tokens, then into words, and tokenises each word by itself. So only
+        the last word, and a special token reaching over the cut, can come out differently.
+        """
+        words = encoding.word_ids
+        last = words[-1] if words else None
+        uncertain = (
+            i
+            for i, (word, (_, end)) in enumerate(zip(words, encoding.offsets, strict=True))
+            if word == last or end > characters - self._guard
+        )
+        return next(uncertain, len(words))
 
 
 def load_tokenizer(folder: Path, *, special: bool, split_special_tokens: bool, lower_case: bool) -> TextTokenizer:
     """The tokenizer of a model folder. Raises UsageError when it has no implementation in the tokenizers library."""
-    from transformers import AutoTokenizer
-
-    loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    loaded = _read(folder)
     backend = getattr(loaded, "backend_tokenizer", None)
     if backend is None:
         raise UsageError(
@@ -63,18 +116,19 @@ def load_tokenizer(folder: Path, *, special: bool, split_special_tokens: bool, l
     if lower_case:
         _lower_case_first(backend)
     backend.encode_special_tokens = split_special_tokens
-    tokenizer = TextTokenizer(backend, special=special)
-    tokenizer.keep_end = loaded.truncation_side == "left"
-    return tokenizer
+    return TextTokenizer(backend, special=special, keep_end=loaded.truncation_side == "left")
 
 
 def vocabulary_tokens(folder: Path, size: int) -> tuple[str, ...]:
-    """Token of every term id; ids that the tokenizer does not know are named "[id]"."""
+    """Token of every term id; an id that the tokenizer does not know is shown as its number in brackets."""
+    tokens = {term_id: token for token, term_id in _read(folder).get_vocab().items()}
+    return tuple(tokens.get(term_id, f"[{term_id}]") for term_id in range(size))
+
+
+def _read(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
-    vocabulary = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False).get_vocab()
-    tokens = {term_id: token for token, term_id in vocabulary.items()}
-    return tuple(tokens.get(term_id, f"[{term_id}]") for term_id in range(size))
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def _surroundings(tokenizer: Any) -> tuple[list[int], list[int]]:
@@ -86,8 +140,7 @@ def _surroundings(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 def _lower_case_first(tokenizer: Any) -> None:
     """Lower-case before the tokenizer's own normaliser, as sentence-transformers' do_lower_case does."""
-    from tokenizers.normalizers import Lowercase
-    from tokenizers.normalizers import Sequence as Chain
+    from tokenizers import normalizers
 
     own = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
-    tokenizer.normalizer = Chain([Lowercase(), *own])
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])

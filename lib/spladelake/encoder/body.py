@@ -1,0 +1,139 @@
+"""The transformer under the head: token ids to the hidden states that the decoder reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from spladelake.encoder.linear import pack
+from spladelake.encoder.parts import LayerParts, ModelParts
+from spladelake.encoder.tokens import TokenIds
+
+ROW_MULTIPLE = 32
+
+
+class Body(Protocol):
+    """What a head needs of a transformer."""
+
+    @property
+    def pads(self) -> bool:
+        """Whether the texts of a batch are computed at the length of its longest."""
+
+    def hidden(self, ids: Sequence[TokenIds]) -> Tensor:
+        """Input of the decoder for every token: float32 (tokens, width), text after text, without padding."""
+
+
+class UnpaddedBody:
+    """BERT, RoBERTa and DistilBERT on the CPU, on the tokens of a batch laid end to end.
+
+    All layers but attention work token by token, so texts of any lengths share their matrix products; attention takes
+    the texts of one length at a time. Nothing is padded and no mask is needed.
+    """
+
+    pads = False
+
+    def __init__(self, parts: ModelParts) -> None:
+        """Nothing of parts is kept but words, so that the file that the rest is mapped from can be released."""
+        self._words, self._positions, self._norm = parts.words, parts.positions.clone(), _Norm(parts.norm)
+        self._layers = [_Layer(layer, parts.heads, parts.activation) for layer in parts.layers]
+        self._transform = pack(parts.transform, activation=parts.transform_activation)
+        self._transform_norm = _Norm(parts.transform_norm)
+
+    @torch.inference_mode()
+    def hidden(self, ids: Sequence[TokenIds]) -> Tensor:
+        """See `Body.hidden`."""
+        lengths = [len(of_text) for of_text in ids]
+        count = sum(lengths)
+        tokens = torch.zeros(round_rows(count), dtype=torch.int64)
+        places = torch.zeros(round_rows(count), dtype=torch.int64)
+        tokens[:count] = torch.from_numpy(np.concatenate(ids))
+        places[:count] = torch.from_numpy(np.concatenate([np.arange(length) for length in lengths]))
+        x = self._words.index_select(0, tokens).add_(self._positions.index_select(0, places))
+        x = self._norm(x)
+        runs = equal_runs(lengths)
+        for layer in self._layers:
+            x = layer(x, runs)
+        return self._transform_norm(self._transform(x))[:count]
+
+
+class _Layer:
+    """One layer on tokens laid end to end."""
+
+    def __init__(self, parts: LayerParts, heads: int, activation: str) -> None:
+        self._heads = heads
+        self._read = pack(parts.query, parts.key, parts.value)
+        self._attended, self._attended_norm = pack(parts.attended), _Norm(parts.attended_norm)
+        self._up, self._down = pack(parts.up, activation=activation), pack(parts.down)
+        self._down_norm = _Norm(parts.down_norm)
+
+    def __call__(self, x: Tensor, runs: list[tuple[int, int]]) -> Tensor:
+        """x: (tokens, width). runs: see `equal_runs`. Returns (tokens, width)."""
+        x = self._attended_norm(self._attended(self._attention(self._read(x), runs)).add_(x))
+        return self._down_norm(self._down(self._up(x)).add_(x))
+
+    def _attention(self, read: Tensor, runs: list[tuple[int, int]]) -> Tensor:
+        """read: (tokens, 3 width), queries, keys and values side by side. Returns (tokens, width)."""
+        width = read.shape[1] // 3
+        out = read.new_zeros((len(read), width))
+        start = 0
+        for texts, length in runs:
+            end = start + texts * length
+            parts = read[start:end].view(texts, length, 3, self._heads, width // self._heads).permute(2, 0, 3, 1, 4)
+            attended = functional.scaled_dot_product_attention(*parts)
+            out[start:end].view(texts, length, self._heads, -1).copy_(attended.transpose(1, 2))
+            start = end
+        return out
+
+
+class _Norm:
+    """A layer norm, with weights of its own."""
+
+    def __init__(self, norm: nn.LayerNorm) -> None:
+        self._shape, self._eps = norm.normalized_shape, norm.eps
+        self._weight, self._bias = norm.weight.detach().clone(), norm.bias.detach().clone()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return functional.layer_norm(x, self._shape, self._weight, self._bias, self._eps)
+
+
+class PaddedBody:
+    """Any masked language model of transformers, its decoder replaced by the identity, on padded batches."""
+
+    pads = True
+
+    def __init__(self, model: Any, device: torch.device, autocast: torch.dtype | None) -> None:
+        """autocast: type that matrix products are done in, None for float32."""
+        self._model, self._device, self._autocast = model, device, autocast
+
+    @torch.inference_mode()
+    def hidden(self, ids: Sequence[TokenIds]) -> Tensor:
+        """See `Body.hidden`."""
+        tokens = np.full((len(ids), max(map(len, ids))), self._model.config.pad_token_id or 0, dtype=np.int64)
+        real = np.zeros(tokens.shape, dtype=np.int64)
+        for row, of_text in enumerate(ids):
+            tokens[row, : len(of_text)], real[row, : len(of_text)] = of_text, 1
+        mask = torch.from_numpy(real).to(self._device)
+        with torch.autocast(self._device.type, self._autocast, enabled=self._autocast is not None):
+            out = self._model(input_ids=torch.from_numpy(tokens).to(self._device), attention_mask=mask).logits
+        kept = torch.from_numpy(np.flatnonzero(real)).to(self._device)
+        hidden: Tensor = out.flatten(0, 1).index_select(0, kept)
+        return hidden
+
+
+def round_rows(rows: int) -> int:
+    """Rows to compute for that many: a multiple of 32, so that few different sizes occur.
+
+    oneDNN generates machine code for every size of a product it meets, which takes time and some 100 kB each.
+    """
+    return -(-rows // ROW_MULTIPLE) * ROW_MULTIPLE
+
+
+def equal_runs(lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """Neighbouring texts of one length: (number of texts, length) of each run, in order."""
+    return [(len(list(run)), length) for length, run in groupby(lengths)]
