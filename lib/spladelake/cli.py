@@ -78,9 +78,9 @@ def _option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
         help_text += f"  [default: {field.default}]"
     if typing.get_origin(field.annotation) is Literal:
         choice = click.Choice([str(value) for value in typing.get_args(field.annotation)])
-        return click.option(flag, name, type=choice, default=None, help=help_text, show_choices=True)
+        return click.option(flag, name, type=choice, help=help_text, show_choices=True)
     metavar = "NUMBER" if kinds[0] in (int, float) else "TEXT"
-    return click.option(flag, name, metavar=metavar, default=None, required=field.is_required(), help=help_text)
+    return click.option(flag, name, metavar=metavar, required=field.is_required(), help=help_text)
 
 
 def _job_command(name: str, model: type[Options]) -> click.Command:

@@ -128,7 +128,8 @@ def checked(model: type[Model], values: dict[str, Any], *, place: str) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        # An unknown key first: it is often the misspelling of one that is then missing.
+        first = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise UsageError(f"{place}: {key}", "there is no such option", _known(key, model), "Correct it.") from None

@@ -17,31 +17,40 @@ from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace
 
 log = logging.getLogger(__name__)
 
-# Scores are summed in units of 2^-40: integers add up to the same total in any order, so neither partitioning nor
-# retries can change a ranking. A product of two float32 weights is exact in a double; rounding it to a unit costs
-# at most 2^-41, and 2^63 units hold scores up to 8 million.
+# A score is the exact dot product of the float32 weights, so that neither partitioning nor retries nor the order of a
+# sum can change a ranking, and documents tie only where their products are equal. A product of two float32 is exact
+# in a double; it is split into whole units of 2^-30 and a rest in units of 2^-76, and each part is summed as an integer.
+# Exact while weights multiply to 2^-29 or more (below that the rest is cut at 2^-76); a sum that does not fit fails.
 TOP_K_SQL = """
 WITH query_terms AS (
-    SELECT id AS query_id, term.indices AS term_id, CAST(term.`values` AS DOUBLE) AS weight
+    SELECT id AS query_id, term.indices AS term_id, CAST(term.`values` AS DOUBLE) * POWER(2D, 30) AS weight
     FROM {queries} LATERAL VIEW explode(arrays_zip(indices, `values`)) AS term
 ),
 document_terms AS (
     SELECT id AS doc_id, term.indices AS term_id, CAST(term.`values` AS DOUBLE) AS weight
     FROM {documents} LATERAL VIEW explode(arrays_zip(indices, `values`)) AS term
 ),
-scores AS (
-    SELECT /*+ BROADCAST(query_terms) */
-        query_id, doc_id,
-        SUM(CAST(RINT(query_terms.weight * document_terms.weight * POWER(2D, 40)) AS BIGINT)) AS units
+products AS (
+    SELECT /*+ BROADCAST(query_terms) */ query_id, doc_id, query_terms.weight * document_terms.weight AS product
     FROM document_terms JOIN query_terms USING (term_id)
+),
+sums AS (
+    SELECT query_id, doc_id,
+        SUM(CAST(product AS BIGINT)) AS units,
+        SUM(CAST((product - CAST(product AS BIGINT)) * POWER(2D, 46) AS BIGINT)) AS rests
+    FROM products
     GROUP BY query_id, doc_id
 ),
+scores AS (
+    SELECT query_id, doc_id, units + SHIFTRIGHT(rests, 46) AS units, rests & 70368744177663 AS rests
+    FROM sums
+),
 ranked AS (
-    SELECT query_id, doc_id, units,
-        ROW_NUMBER() OVER (PARTITION BY query_id ORDER BY units DESC, doc_id ASC) AS rank
+    SELECT query_id, doc_id, units, rests,
+        ROW_NUMBER() OVER (PARTITION BY query_id ORDER BY units DESC, rests DESC, doc_id ASC) AS rank
     FROM scores
 )
-SELECT query_id, doc_id, rank, units / POWER(2D, 40) AS score
+SELECT query_id, doc_id, rank, units / POWER(2D, 30) + rests / POWER(2D, 76) AS score
 FROM ranked WHERE rank <= {k}
 """
 
@@ -50,7 +59,7 @@ def top_k(session: SparkSession, queries: DataFrame, documents: DataFrame, *, k:
     """The k documents of highest dot product for every query: (query_id, doc_id, rank from 1, score).
 
     queries, documents: (id, indices, values). A document that shares no term with a query is not listed.
-    Order is total: score descending, then doc_id ascending.
+    Order is total: exact score descending, then doc_id ascending. score is the double nearest to the exact one.
     """
     ranked = session.sql(TOP_K_SQL, queries=queries, documents=documents, k=k)
     return ranked.select("query_id", "doc_id", F.col("rank").cast("int").alias("rank"), "score")

@@ -66,6 +66,8 @@ def spark_session(app_name: str, *, settings: Mapping[str, str] | None = None) -
         return _with_required(_local_session(app_name, settings or {}))
     conf = SparkConf()
     defaults = dict(DELTA_SETTINGS)
+    if (conf.get("spark.master", "local[*]") or "").startswith("local["):
+        defaults.update(small_machine_settings())
     if _needs_delta(conf):
         defaults["spark.jars"] = _add_to_classpath(conf)
     builder = SparkSession.builder.appName(app_name)
@@ -80,8 +82,13 @@ def _is_hosted() -> bool:
     return SparkContext._gateway is not None or "PYSPARK_GATEWAY_PORT" in os.environ
 
 
-def _local_session(app_name: str, settings: Mapping[str, str]) -> SparkSession:
+def small_machine_settings() -> dict[str, str]:
+    """Shuffle sizes for one machine: Spark's and Delta's defaults (200 and 50 tasks) are made for clusters."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {"spark.sql.shuffle.partitions": str(4 * cores), "spark.databricks.delta.snapshotPartitions": "2"}
+
+
+def _local_session(app_name: str, settings: Mapping[str, str]) -> SparkSession:
     # Workers must run this interpreter: the system's python3 would not have the packages.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     # A laptop's own host name may not resolve; local executors need no other address.
@@ -95,9 +102,7 @@ def _local_session(app_name: str, settings: Mapping[str, str]) -> SparkSession:
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{log4j}",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        # Spark's and Delta's defaults (200 and 50 tasks a shuffle) are made for clusters.
-        "spark.sql.shuffle.partitions": str(4 * cores),
-        "spark.databricks.delta.snapshotPartitions": "2",
+        **small_machine_settings(),
         "spark.sql.warehouse.dir": str(Path("spark-warehouse").absolute()),
     }
     builder = SparkSession.builder.appName(app_name)

@@ -34,8 +34,8 @@ TABLE_PREFIX = "table:"
 _PLACE = (
     StructType()
     .add("file", "string")
-    .add("block", "bigint")
-    .add("seq", "bigint")
+    .add("block", "long")
+    .add("seq", "long")
     .add("raw", "binary")
     .add("reason", "string")
 )

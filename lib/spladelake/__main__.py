@@ -1,0 +1,5 @@
+"""`python -m spladelake` is the command `spladelake`."""
+
+from spladelake.cli import run
+
+run()

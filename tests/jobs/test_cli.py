@@ -1,0 +1,167 @@
+"""A user's mistake is one message that names place, finding, expectation and fix, and the documented exit code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.collections import write_fruit, write_lines
+
+Command = Any
+
+
+def assert_one_message(done: Any, code: int, *pieces: str) -> None:
+    assert done.code == code, done.err
+    assert "Traceback" not in done.err
+    assert "\tat " not in done.err
+    for piece in pieces:
+        assert piece in done.err
+
+
+def test_help_is_there_at_once_and_loads_nothing_heavy() -> None:
+    code = "import sys; from spladelake.cli import main; main(['--help']); main(['encode_texts', '--help']);" \
+        "print([m for m in ('torch', 'pyspark', 'transformers', 'numba', 'pandas') if m in sys.modules])"  # fmt: skip
+    started = time.monotonic()
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip().endswith("[]")
+    assert "spladelake encode_texts --lake my-lake" in out
+    assert time.monotonic() - started < 5  # half a second on a quiet machine; this only catches a heavy import
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pieces"),
+    [
+        (["encode_texts"], ["Missing option '--lake'"]),
+        (["encode_texts", "--lake", "x", "--modle", "y"], ["No such option", "--model"]),
+        (["encode_txt", "--lake", "x"], ["No such command"]),
+        (["retrieve_run", "--lake", "x", "--k", "0"], ["spladelake retrieve_run: k", "found '0'", "greater than or equal to 1"]),
+        (["retrieve_run", "--lake", "x", "--k", "ten"], ["found 'ten'", "integer"]),
+        (["encode_texts", "--lake", "x", "--side", "left"], ["'left'", "documents", "queries", "both"]),
+        (["ingest_texts", "--lake", "x"], ["nothing to read", "--source"]),
+        (["ingest_texts", "--lake", "x", "--source", "a", "--documents", "b"], ["--source already names all three"]),
+        (["encode_texts", "--lake", "x", "--conf", "memory=4g"], ["--conf memory=4g", "spark.KEY=VALUE"]),
+        (["encode_texts", "--lake", "x", "--properties-file", "absent.conf"], ["absent.conf", "no such file"]),
+        (["pipeline", "run", "absent.yaml"], ["absent.yaml", "no such file"]),
+    ],
+)  # fmt: skip
+def test_wrong_usage_ends_with_2(spladelake: Command, arguments: list[str], pieces: list[str]) -> None:
+    assert_one_message(spladelake(*arguments), 2, *pieces)
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("lake: x\nsteps: {}\n", ["steps", "it is empty"]),
+        ("lake: x\nstep: {}\n", ["step", "no such option", "did you mean 'steps'?"]),
+        ("steps: {encode_texts: }\n", ["lake", "it is missing"]),
+        ("lake: x\nsteps: {encode_text: }\n", ["steps.encode_text", "did you mean 'encode_texts'?"]),
+        ("lake: x\nsteps: {encode_texts: {max_lenght: 8}}\n", ["max_lenght", "did you mean 'max_length'?"]),
+        ("lake: x\nsteps: {encode_texts: {max_length: long}}\n", ["max_length", "found 'long'"]),
+        ("lake: ${NO_SUCH_VARIABLE}\nsteps: {encode_texts: }\n", ["${NO_SUCH_VARIABLE} is not set"]),
+        ("lake: [x\n", ["does not parse"]),
+        ("just words\n", ["it holds a str"]),
+    ],
+)
+def test_a_wrong_pipeline_file_ends_with_2_and_names_the_key(
+    spladelake: Command, tmp_path: Path, text: str, pieces: list[str]
+) -> None:
+    (tmp_path / "p.yaml").write_text(text, encoding="utf-8")
+    assert_one_message(spladelake("pipeline", "run", "p.yaml"), 2, "p.yaml", *pieces)
+
+
+@pytest.mark.parametrize("home", ["", "/no/such/java"], ids=["not on PATH", "wrong JAVA_HOME"])
+def test_an_unset_java_ends_with_5(spladelake: Command, tmp_path: Path, home: str) -> None:
+    (tmp_path / "bin").mkdir()
+    env = {"PATH": str(tmp_path / "bin"), "JAVA_HOME": home}
+    done = spladelake("ingest_texts", "--lake", "x", "--source", ".", env=env)
+    assert_one_message(done, 5, "no Java was found", "Java 17", "set JAVA_HOME")
+    assert done.result["exit_code"] == 5
+
+
+def test_an_old_java_ends_with_5(spladelake: Command, tmp_path: Path) -> None:
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n", encoding="utf-8")
+    java.chmod(0o755)
+    done = spladelake("ingest_texts", "--lake", "x", "--source", ".", env={"JAVA_HOME": str(tmp_path)})
+    assert_one_message(done, 5, "it is Java 11", "Spark needs Java 17")
+
+
+@pytest.fixture
+def no_hub() -> dict[str, str]:
+    return {"HF_HUB_OFFLINE": "1"}
+
+
+def test_doctor_says_what_to_do_about_each_fault(spladelake: Command, tmp_path: Path, no_hub: dict[str, str]) -> None:
+    (tmp_path / "bin").mkdir()
+    env = {**no_hub, "PATH": str(tmp_path / "bin"), "JAVA_HOME": "", "SPLADELAKE_JARS": str(tmp_path / "jars")}
+    done = spladelake("doctor", "--model", str(tmp_path / "no-model"), env=env)
+    assert done.code == 5
+    faults = {line.split(":")[0].split(None, 1)[1] for line in done.out.splitlines() if line.startswith("FIX")}
+    assert {"java", "delta jars", "model", "spark session"} <= faults
+    assert "Install a Java 17+ runtime" in done.out
+    assert "Traceback" not in done.out + done.err
+
+
+def test_doctor_passes_on_a_machine_that_runs_these_tests(spladelake: Command) -> None:
+    done = spladelake("doctor")
+    assert done.code == 0, done.out
+    lines = done.out.strip().splitlines()
+    assert all(line.startswith("ok") for line in lines)
+    assert [line.split(":")[0].split(None, 1)[1] for line in lines] == [
+        "python", "java", "delta jars", "memory", "write access", "model", "spark session",
+    ]  # fmt: skip
+
+
+def test_bad_data_ends_with_3_and_leaves_a_result_line(spladelake: Command, tmp_path: Path) -> None:
+    write_lines(tmp_path / "corpus.jsonl", [{"text": "no id"}])
+    done = spladelake("ingest_texts", "--lake", "lake", "--documents", "corpus.jsonl")
+    assert_one_message(
+        done, 3, "1 of 1 records are malformed", 'corpus.jsonl line 1: "_id" is missing', "--max-rejected"
+    )
+    assert done.result["exit_code"] == 3
+
+
+def test_a_pipeline_runs_all_steps_and_a_second_run_skips_them(spladelake: Command, tmp_path: Path) -> None:
+    write_fruit(tmp_path / "fruit")
+    steps = "{ingest_texts: {source: '${FRUIT}'}, encode_texts: , retrieve_run: {k: 5}, evaluate_run: }"
+    (tmp_path / "p.yaml").write_text(f"lake: lake\nmodel: splade-tiny\nsteps: {steps}\n", encoding="utf-8")
+    env = {"FRUIT": str(tmp_path / "fruit")}
+    first = spladelake("pipeline", "run", "p.yaml", env=env)
+    assert first.code == 0, first.err
+    assert first.result["steps"]["evaluate_run"]["measures"]["mrr@10"] == 1.0
+    assert "mrr@10" in first.err  # the table for people
+    again = spladelake("pipeline", "run", "p.yaml", env=env)
+    assert {step: result["status"] for step, result in again.result["steps"].items()} == dict.fromkeys(
+        ("ingest_texts", "encode_texts", "retrieve_run", "evaluate_run"), "skipped"
+    )
+    assert again.result["steps"]["evaluate_run"]["measures"] == first.result["steps"]["evaluate_run"]["measures"]
+
+
+def test_the_pipeline_files_of_conf_are_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    from spladelake.config import load_pipeline
+
+    monkeypatch.setenv("BEIR", "somewhere")
+    conf = Path(__file__).resolve().parents[2] / "conf"
+    files = sorted(conf.glob("*.yaml"))
+    assert files
+    for file in files:
+        assert load_pipeline(str(file)).options(place=str(file))
+
+
+def test_the_gpu_discovery_script_prints_what_spark_reads(tmp_path: Path) -> None:
+    import json
+
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\nprintf '0\\n1\\n'\n", encoding="utf-8")
+    tool.chmod(0o755)
+    script = Path(__file__).resolve().parents[2] / "conf" / "find_gpus.sh"
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    out = subprocess.run([str(script)], env={"PATH": path}, capture_output=True, text=True, check=True).stdout
+    assert json.loads(out) == {"name": "gpu", "addresses": ["0", "1"]}

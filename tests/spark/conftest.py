@@ -1,0 +1,68 @@
+"""One local session for all Spark tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from spladelake.config import STEPS, checked
+from spladelake.spark.jobs import JOBS
+from spladelake.spark.session import spark_session
+from support.collections import write_fruit
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """local[2] with Delta; small shuffles, since every table here is small."""
+    folder = tmp_path_factory.mktemp("spark")
+    session = spark_session(
+        "spladelake tests",
+        settings={
+            "spark.master": "local[2]",
+            "spark.driver.memory": "3g",
+            "spark.sql.shuffle.partitions": "2",
+            "spark.local.dir": str(folder / "local"),
+            "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        },
+    )
+    yield session
+    session.stop()
+
+
+class Jobs:
+    """Runs jobs by name with their options as keywords, the way a pipeline file gives them."""
+
+    def __init__(self, session: SparkSession) -> None:
+        self.session = session
+
+    def __call__(self, job: str, **options: Any) -> dict[str, Any]:
+        return JOBS[job](self.session, checked(STEPS[job], options, place=job))
+
+
+@pytest.fixture(scope="session")
+def run_job(spark: SparkSession) -> Jobs:
+    return Jobs(spark)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> str:
+    return str(tmp_path / "lake")
+
+
+@pytest.fixture(scope="session")
+def fruit_lake(run_job: Jobs, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Five documents and three queries, ingested and encoded with splade-tiny; read it, do not write to it."""
+    folder = tmp_path_factory.mktemp("fruit")
+    root = str(folder / "lake")
+    run_job("ingest_texts", lake=root, source=str(write_fruit(folder / "source")))
+    run_job("encode_texts", lake=root, model="splade-tiny")
+    return root
+
+
+def rows_of(frame: DataFrame) -> list[tuple[Any, ...]]:
+    """All rows as plain tuples, sorted."""
+    return sorted((tuple(row) for row in frame.collect()), key=repr)

@@ -1,0 +1,247 @@
+"""The vectors of a table are those of the model, one for every text, made by one model a worker."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from sentence_transformers import SparseEncoder
+
+from spladelake.encoder import resolve_checkpoint
+from spladelake.errors import SpladelakeError, UsageError
+from spladelake.spark.encode import SIDES, encoded, task_count, texts_of
+from spladelake.spark.failures import explained
+from spladelake.spark.tables import TableRef, table_properties
+from spladelake.spark.worker import EncodeBatches, Totals, WorkerSpec
+from support.collections import FRUIT, collection, json_lines, write_fruit, write_lines
+
+# The same float32 sums in another order; what is seen stays below 1e-5.
+TOLERANCE = 1e-4
+
+
+def vectors_of(spark: SparkSession, lake: str, side: str = "documents") -> dict[str, dict[int, float]]:
+    rows = spark.read.format("delta").load(f"{lake}/vectors/splade-tiny/{side}").collect()
+    return {row["id"]: dict(zip(row["indices"], row["values"], strict=True)) for row in rows}
+
+
+@pytest.fixture(scope="module")
+def reference() -> SparseEncoder:
+    return SparseEncoder(resolve_checkpoint("splade-tiny").folder, device="cpu")
+
+
+def assert_equal_vectors(found: dict[str, dict[int, float]], ids: list[str], wanted: np.ndarray) -> None:
+    assert set(found) == set(ids)
+    for row, i in enumerate(ids):
+        dense = np.zeros(wanted.shape[1])
+        dense[list(found[i])] = list(found[i].values())
+        assert np.abs(dense - wanted[row]).max() <= TOLERANCE
+        strong = wanted[row] > 2 * TOLERANCE
+        assert (dense[strong] > TOLERANCE).all()
+        assert (wanted[row][dense > 2 * TOLERANCE] > TOLERANCE).all()
+
+
+@pytest.mark.collection
+def test_vectors_equal_sentence_transformers_on_msmarco_passages_and_queries(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, reference: SparseEncoder
+) -> None:
+    folder = collection("msmarco-dl1920")
+    passages = json_lines(folder / "corpus.jsonl")[:200]
+    queries = json_lines(folder / "queries.jsonl")
+    source = write_lines(tmp_path / "corpus.jsonl", passages)
+    run_job("ingest_texts", lake=lake, documents=str(source), queries=str(folder / "queries.jsonl"))
+    run_job("encode_texts", lake=lake, model="splade-tiny")
+    for side, records, encode in (
+        ("documents", passages, reference.encode_document),
+        ("queries", queries, reference.encode_query),
+    ):
+        wanted = encode([r["text"] for r in records], convert_to_sparse_tensor=False).cpu().numpy()
+        assert_equal_vectors(vectors_of(spark, lake, side), [r["_id"] for r in records], wanted)
+
+
+def test_title_and_text_are_joined_by_a_space_as_beir_joins_them(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, reference: SparseEncoder
+) -> None:
+    records = [
+        {"_id": "both", "title": "Rivers", "text": FRUIT["river"]},
+        {"_id": "title", "title": "Rivers", "text": ""},
+    ]
+    run_job("ingest_texts", lake=lake, documents=str(write_lines(tmp_path / "corpus.jsonl", records)))
+    run_job("encode_texts", lake=lake, model="splade-tiny", side="documents")
+    wanted = reference.encode_document(["Rivers " + FRUIT["river"], "Rivers"], convert_to_sparse_tensor=False)
+    assert_equal_vectors(vectors_of(spark, lake), ["both", "title"], wanted.cpu().numpy())
+
+
+def test_texts_without_content_keep_their_row_with_an_empty_vector(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    given = {"null": None, "empty": "", "blank": " \t ", "ok": "a text"}
+    source = write_lines(tmp_path / "corpus.jsonl", [{"_id": i, "text": t} for i, t in given.items()])
+    run_job("ingest_texts", lake=lake, documents=str(source))
+    result = run_job("encode_texts", lake=lake, model="splade-tiny", side="documents")
+    rows = spark.read.format("delta").load(f"{lake}/vectors/splade-tiny/documents").collect()
+    assert {row["id"]: row["status"] for row in rows} == {i: i for i in given}
+    assert {row["id"]: len(row["indices"]) > 0 for row in rows} == {i: i == "ok" for i in given}
+    assert {row["id"]: row["tokens"] for row in rows if row["id"] != "ok"} == {"null": 0, "empty": 0, "blank": 0}
+    assert result["documents"]["statuses"] == {"null": 1, "empty": 1, "blank": 1, "ok": 1}
+
+
+def test_invalid_bytes_in_a_text_are_replaced_and_the_row_says_so(spark: SparkSession, lake: str, run_job: Any) -> None:
+    path = f"{lake}/documents"
+    frame = spark.sql("SELECT 'a' doc_id, CAST(NULL AS STRING) title, CAST(X'636166E92062617220' AS STRING) text")
+    frame.write.format("delta").save(path)
+    run_job("encode_texts", lake=lake, model="splade-tiny", side="documents")
+    (row,) = spark.read.format("delta").load(f"{lake}/vectors/splade-tiny/documents").collect()
+    assert row["status"] == "repaired"
+    assert len(row["indices"]) > 0
+
+
+def test_the_model_is_loaded_once_a_worker_over_two_jobs_of_several_partitions(spark: SparkSession) -> None:
+    # A budget of its own makes a key that no other test has put into the workers' caches.
+    spec = WorkerSpec(resolve_checkpoint("splade-tiny"), token_budget=1_234)
+    texts = spark.createDataFrame(
+        [(str(n), f"text {n}", False) for n in range(40)], "id string, text string, repaired boolean"
+    )
+    counted = []
+    for _ in range(2):
+        totals = spark.sparkContext.accumulator({}, Totals())
+        frame = texts.repartition(8, "id").mapInArrow(
+            EncodeBatches(spec, "document", totals),
+            "id string, indices array<int>, `values` array<float>, tokens int, truncated boolean, text_sha256 string, status string, model_id string",
+        )
+        assert frame.count() == 40
+        counted.append(dict(totals.value))
+    assert 1 <= counted[0]["model_loads"] <= 2  # one for each of the two slots' workers, though there are 8 partitions
+    assert sum(totals.get("model_loads", 0) for totals in counted) <= 2
+    assert [totals["texts"] for totals in counted] == [40, 40]
+
+
+def test_one_python_evaluation_and_no_shuffle_after_it(spark: SparkSession) -> None:
+    spec = WorkerSpec(resolve_checkpoint("splade-tiny"), token_budget=None)
+    totals = spark.sparkContext.accumulator({}, Totals())
+    frame = spark.createDataFrame([("a", "t", "x")], "doc_id string, title string, text string")
+    plan = encoded(texts_of(frame, SIDES["documents"]).repartition(2, "id"), EncodeBatches(spec, "document", totals))
+    lines = plan._jdf.queryExecution().optimizedPlan().toString().splitlines()
+    python = [n for n, line in enumerate(lines) if "MapInArrow" in line]
+    shuffle = [n for n, line in enumerate(lines) if "Repartition" in line]
+    assert len(python) == len(shuffle) == 1
+    assert python[0] < shuffle[0]  # a plan is printed from its last step to its first
+
+
+def test_a_second_run_is_skipped_and_a_changed_setting_encodes_again(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    run_job("ingest_texts", lake=lake, source=str(write_fruit(tmp_path / "fruit")))
+    first = run_job("encode_texts", lake=lake, model="splade-tiny")
+    ref = TableRef(path=f"{lake}/vectors/splade-tiny/documents")
+    version = ref.version(spark)
+    assert run_job("encode_texts", lake=lake, model="splade-tiny")["status"] == "skipped"
+    assert ref.version(spark) == version
+    cut = run_job("encode_texts", lake=lake, model="splade-tiny", max_active_dims=3)
+    assert cut["status"] == "written"
+    assert cut["model_id"] != first["model_id"]
+    assert {len(terms) for terms in vectors_of(spark, lake).values()} == {3}
+    assert table_properties(spark, ref)["spladelake.model_id"] == cut["model_id"]
+
+
+def test_the_vocabulary_names_every_dimension(spark: SparkSession, fruit_lake: str) -> None:
+    vocabulary = spark.read.format("delta").load(f"{fruit_lake}/vectors/splade-tiny/vocabulary")
+    assert vocabulary.agg(F.min("term_id"), F.max("term_id"), F.count_distinct("term_id")).first() == (
+        0,
+        30_521,
+        30_522,
+    )
+    tokens = {
+        row["token"]: row["term_id"] for row in vocabulary.where("token IN ('[PAD]', '[CLS]', 'apple')").collect()
+    }
+    assert tokens == {"[PAD]": 0, "[CLS]": 101, "apple": 6207}  # as in BERT's published vocab.txt
+    vectors = vectors_of(spark, fruit_lake)
+    assert [i for i, terms in vectors.items() if terms.get(tokens["apple"], 0) > 1] == ["apple"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "array(2, 1), array(1f, 1f)",
+        "array(1, 1), array(1f, 1f)",
+        "array(1, 2), array(1f)",
+        "array(1), array(0f)",
+        "array(1), array(float('NaN'))",
+        "array(-1), array(1f)",
+        "array(CAST(NULL AS INT)), array(1f)",
+    ],
+)
+def test_the_vectors_table_refuses_rows_that_break_its_invariants(
+    spark: SparkSession, fruit_lake: str, row: str
+) -> None:
+    path = f"{fruit_lake}/vectors/splade-tiny/documents"
+    frame = spark.sql(f"SELECT 'bad' id, {row.replace('), array', ') indices, array', 1)} `values`")
+    for name, kind in (("tokens", "int"), ("truncated", "boolean"), ("text_sha256", "string"), ("status", "string")):
+        frame = frame.withColumn(name, F.lit(None).cast(kind))
+    with pytest.raises(Exception, match="DELTA_VIOLATE_CONSTRAINT_WITH_VALUES"):
+        frame.withColumn("model_id", F.lit("m")).write.format("delta").mode("append").save(path)
+
+
+def test_tables_can_be_read_by_readers_of_protocol_1(spark: SparkSession, fruit_lake: str) -> None:
+    for table in (
+        "documents",
+        "queries",
+        "judgements",
+        "vectors/splade-tiny/documents",
+        "vectors/splade-tiny/vocabulary",
+    ):
+        detail = spark.sql(f"DESCRIBE DETAIL delta.`{fruit_lake}/{table}`").first()
+        assert detail is not None
+        assert detail["minReaderVersion"] == 1
+
+
+def test_every_table_and_column_is_described(spark: SparkSession, fruit_lake: str) -> None:
+    described = spark.sql(f"DESCRIBE TABLE delta.`{fruit_lake}/vectors/splade-tiny/documents`").collect()
+    assert all(row["comment"] for row in described if row["data_type"])
+
+
+@pytest.fixture
+def moved_model(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "tiny"
+    shutil.copytree(resolve_checkpoint("splade-tiny").folder, folder)
+    yield folder
+
+
+def test_a_worker_refuses_weights_that_changed_after_the_driver_looked(spark: SparkSession, moved_model: Path) -> None:
+    spec = WorkerSpec(resolve_checkpoint(str(moved_model)), token_budget=None)
+    weights = moved_model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
+    totals = spark.sparkContext.accumulator({}, Totals())
+    texts = spark.createDataFrame([("a", "x", False)], "id string, text string, repaired boolean")
+    with pytest.raises(Exception, match="sha256") as raised:
+        encoded(texts, EncodeBatches(spec, "document", totals)).collect()
+    error = explained(raised.value)
+    assert isinstance(error, SpladelakeError)
+    assert error.exit_code == 2
+    assert str(error).startswith(str(weights))
+
+
+def test_a_model_without_a_head_is_refused_before_any_table_is_read(run_job: Any, lake: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=str(tmp_path / "empty")):
+        run_job("encode_texts", lake=lake, model=str(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "slots", "given", "tasks"),
+    [
+        (0, 2, None, 1),
+        (1, 2, None, 1),
+        (5, 2, None, 2),
+        (30_005, 2, None, 59),
+        (8_841_823, 2, None, 540),
+        (100, 4, 30, 4),
+    ],
+)
+def test_tasks_are_bounded_in_size_and_fill_the_slots(rows: int, slots: int, given: int | None, tasks: int) -> None:
+    assert task_count(rows, slots=slots, rows_per_task=given) == tasks

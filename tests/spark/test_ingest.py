@@ -1,0 +1,248 @@
+"""What is read is kept: every record of an input is a row of a table or a row of quarantine with its place."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from spladelake.errors import DataError, UsageError
+from support.collections import FRUIT, QUESTIONS, RELEVANT, write_fruit, write_lines
+
+
+def table(spark: SparkSession, lake: str, name: str) -> list[dict[str, Any]]:
+    return [row.asDict() for row in spark.read.format("delta").load(f"{lake}/{name}").collect()]
+
+
+def texts(spark: SparkSession, lake: str) -> dict[str, str]:
+    return {row["doc_id"]: row["text"] for row in table(spark, lake, "documents")}
+
+
+def history(spark: SparkSession, path: str) -> int:
+    return spark.sql(f"DESCRIBE HISTORY delta.`{path}`").count()
+
+
+def test_a_beir_folder_becomes_three_tables(spark: SparkSession, run_job: Any, lake: str, tmp_path: Path) -> None:
+    result = run_job("ingest_texts", lake=lake, source=str(write_fruit(tmp_path / "fruit")))
+    assert texts(spark, lake) == FRUIT
+    assert {r["query_id"]: r["text"] for r in table(spark, lake, "queries")} == QUESTIONS
+    judged = {(r["query_id"], r["doc_id"]): r["relevance"] for r in table(spark, lake, "judgements")}
+    assert judged == RELEVANT
+    assert [result[kind]["rejected"] for kind in ("documents", "queries", "judgements")] == [0, 0, 0]
+
+
+def test_a_second_run_writes_nothing_and_a_changed_file_is_read_again(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    source = write_fruit(tmp_path / "fruit")
+    run_job("ingest_texts", lake=lake, source=str(source))
+    commits = history(spark, f"{lake}/documents")
+    assert run_job("ingest_texts", lake=lake, source=str(source))["status"] == "skipped"
+    assert history(spark, f"{lake}/documents") == commits
+    write_lines(source / "corpus.jsonl", [{"_id": "apple", "title": "", "text": "Only apples now."}])
+    again = run_job("ingest_texts", lake=lake, source=str(source))
+    assert [again[kind]["status"] for kind in ("documents", "queries")] == ["written", "skipped"]
+    assert texts(spark, lake) == {"apple": "Only apples now."}
+
+
+BAD_LINES = {
+    3: ('{"_id": "broken", "text": "no end', "JSON"),
+    5: ('{"title": "no id", "text": "x"}', '"_id" is missing'),
+    6: ('{"_id": 17, "text": "x"}', "number"),
+    8: ('{"_id": "surrogate", "text": "\\ud800"}', "surrogate"),
+    9: ('{"_id": "listed", "text": ["x"]}', "array"),
+    11: ('{"_id": "d1", "text": "the id of line 1 again"}', "stands in the input before"),
+}
+
+
+@pytest.mark.parametrize("block_bytes", [64, 1 << 20], ids=["many blocks", "one block"])
+def test_malformed_lines_are_quarantined_with_their_line_and_bytes(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, block_bytes: int
+) -> None:
+    lines = [json.dumps({"_id": f"d{n}", "text": f"text {n}"}) for n in range(1, 13)]
+    for number, (line, _) in BAD_LINES.items():
+        lines[number - 1] = line
+    lines[6] = ""  # a blank line is no record, but it has a number
+    source = tmp_path / "corpus.jsonl"
+    source.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    # Small blocks make Spark read one file in many pieces: line numbers must not depend on that.
+    spark.conf.set("spark.sql.files.maxPartitionBytes", str(block_bytes))
+    try:
+        result = run_job("ingest_texts", lake=lake, documents=str(source), max_rejected=1)
+    finally:
+        spark.conf.unset("spark.sql.files.maxPartitionBytes")
+    assert set(texts(spark, lake)) == {"d1", "d2", "d4", "d10", "d12"}
+    kept = {row["line"]: row for row in table(spark, lake, "quarantine")}
+    assert set(kept) == set(BAD_LINES)
+    assert result["documents"]["rejected"] == len(BAD_LINES)
+    for number, (line, reason) in BAD_LINES.items():
+        assert reason in kept[number]["reason"]
+        assert kept[number]["source"] == str(source)
+        if number != 11:
+            assert bytes(kept[number]["raw"]).decode() == line
+
+
+def test_invalid_utf8_is_quarantined_byte_for_byte(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    source, bad = tmp_path / "corpus.jsonl", b'{"_id": "b", "text": "caf\xe9"}'
+    source.write_bytes(b'{"_id": "a", "text": "good"}\n' + bad + b"\n")
+    run_job("ingest_texts", lake=lake, documents=str(source), max_rejected=1)
+    (row,) = table(spark, lake, "quarantine")
+    assert (row["line"], bytes(row["raw"])) == (2, bad)
+    assert "not UTF-8" in row["reason"]
+
+
+def test_too_many_malformed_lines_fail_after_writing_quarantine_and_leave_the_table(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    source = write_lines(tmp_path / "corpus.jsonl", [{"_id": "a", "text": "fine"}])
+    run_job("ingest_texts", lake=lake, documents=str(source))
+    write_lines(source, [{"_id": "a", "text": "new"}, {"text": "no id"}])
+    with pytest.raises(DataError, match=r'1 of 2 records are malformed; corpus\.jsonl line 2: "_id" is missing'):
+        run_job("ingest_texts", lake=lake, documents=str(source))
+    assert texts(spark, lake) == {"a": "fine"}
+    assert [row["line"] for row in table(spark, lake, "quarantine")] == [2]
+    write_lines(source, [{"_id": "a", "text": "mended"}])
+    run_job("ingest_texts", lake=lake, documents=str(source))
+    assert table(spark, lake, "quarantine") == []
+
+
+def test_null_empty_and_blank_texts_keep_their_row(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    given = {"null": None, "empty": "", "blank": " \t "}
+    source = write_lines(tmp_path / "corpus.jsonl", [{"_id": i, "text": t} for i, t in given.items()])
+    run_job("ingest_texts", lake=lake, documents=str(source))
+    assert texts(spark, lake) == given
+
+
+def test_a_text_with_unicode_line_separators_is_one_record(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    text = "one\u0085two\u2028three\x0bfour\rfive"
+    source = tmp_path / "corpus.jsonl"
+    source.write_bytes(
+        json.dumps({"_id": "a", "text": text}, ensure_ascii=False).replace("\\r", "\\r").encode() + b"\n"
+    )
+    run_job("ingest_texts", lake=lake, documents=str(source))
+    assert texts(spark, lake) == {"a": text}
+
+
+def write_as(spark: SparkSession, form: str, folder: Path) -> dict[str, str]:
+    """FRUIT in one of the formats, and the options that read it."""
+    path = folder / f"fruit.{form}"
+    rows = [{"key": i, "head": f"about {i}", "body": t} for i, t in FRUIT.items()]
+    mapping = {"document_id": "key", "document_title": "head", "document_text": "body"}
+    if form == "jsonl":
+        write_lines(path, rows)
+    elif form == "jsonl.gz":
+        path.write_bytes(gzip.compress("\n".join(json.dumps(row) for row in rows).encode()))
+    elif form == "tsv":
+        write_lines(path, [f"{row['key']}\t{row['body']}" for row in rows])
+        return {"documents": str(path)}
+    elif form == "csv":
+        quoted = [f'"{row["key"]}","{row["head"]}","{row["body"]}"' for row in rows]
+        write_lines(path, ["key,head,body", *quoted])
+    else:
+        spark.createDataFrame(rows).write.format(form).save(str(path))
+    return {"documents": str(path), **mapping}
+
+
+@pytest.mark.parametrize("form", ["jsonl", "jsonl.gz", "tsv", "csv", "parquet", "delta"])
+def test_every_format_gives_the_same_documents(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, form: str
+) -> None:
+    run_job("ingest_texts", lake=lake, **write_as(spark, form, tmp_path))
+    assert texts(spark, lake) == FRUIT
+    titles = {row["doc_id"]: row["title"] for row in table(spark, lake, "documents")}
+    assert titles == {i: None if form == "tsv" else f"about {i}" for i in FRUIT}
+
+
+def test_csv_fields_may_hold_line_breaks_quotes_and_commas(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "d.csv"
+    source.write_text('id,text\na,"two\nlines, and a ""quote"""\nb,plain\nc,too,many\n', encoding="utf-8")
+    run_job("ingest_texts", lake=lake, documents=str(source), max_rejected=1)
+    assert texts(spark, lake) == {"a": 'two\nlines, and a "quote"', "b": "plain"}
+    (row,) = table(spark, lake, "quarantine")
+    assert "number of columns" in row["reason"]
+    assert bytes(row["raw"]).decode() == "c,too,many"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["query-id\tcorpus-id\tscore", *(f"{q}\t{d}\t{r}" for (q, d), r in RELEVANT.items())],
+        [f"{q} 0 {d} {r}" for (q, d), r in RELEVANT.items()],
+        [f"{q}\t0\t{d}\t{r}" for (q, d), r in RELEVANT.items()],
+    ],
+    ids=["BEIR", "TREC", "MS MARCO"],
+)
+def test_every_form_of_judgements_gives_the_same_table(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, lines: list[str]
+) -> None:
+    run_job("ingest_texts", lake=lake, judgements=str(write_lines(tmp_path / "qrels.txt", lines)))
+    found = {(r["query_id"], r["doc_id"]): r["relevance"] for r in table(spark, lake, "judgements")}
+    assert found == RELEVANT
+
+
+def test_whole_number_ids_of_typed_columns_become_strings(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "d.parquet")
+    spark.createDataFrame([(7, "seven")], "id bigint, text string").write.parquet(path)
+    run_job("ingest_texts", lake=lake, documents=path)
+    assert texts(spark, lake) == {"7": "seven"}
+
+
+def test_an_ir_datasets_id_is_a_source(spark: SparkSession, run_job: Any, lake: str, tmp_path: Path) -> None:
+    import ir_datasets
+
+    fruit = write_fruit(tmp_path / "fruit")
+    write_lines(tmp_path / "docs.tsv", [f"{i}\t{t}" for i, t in FRUIT.items()])
+    write_lines(tmp_path / "queries.tsv", [f"{i}\t{t}" for i, t in QUESTIONS.items()])
+    write_lines(tmp_path / "qrels", [f"{q} 0 {d} {r}" for (q, d), r in RELEVANT.items()])
+    dataset = ir_datasets.create_dataset(
+        docs_tsv=str(tmp_path / "docs.tsv"),
+        queries_tsv=str(tmp_path / "queries.tsv"),
+        qrels_trec=str(tmp_path / "qrels"),
+    )
+    ir_datasets.registry.register("fruit", dataset)
+    run_job("ingest_texts", lake=lake, source="ir_datasets:fruit")
+    named = {name: table(spark, lake, name) for name in ("documents", "queries", "judgements")}
+    plain = str(tmp_path / "plain")
+    run_job("ingest_texts", lake=plain, source=str(fruit))
+    assert {r["doc_id"]: r["text"] for r in named["documents"]} == texts(spark, plain)
+    assert sorted(map(repr, named["queries"])) == sorted(map(repr, table(spark, plain, "queries")))
+    assert sorted(map(repr, named["judgements"])) == sorted(map(repr, table(spark, plain, "judgements")))
+    assert run_job("ingest_texts", lake=lake, source="ir_datasets:fruit")["status"] == "skipped"
+
+
+def test_inputs_that_cannot_be_used_are_refused_by_name(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=r"absent\.jsonl: there is no such file .* --documents names it"):
+        run_job("ingest_texts", lake=lake, documents=str(tmp_path / "absent.jsonl"))
+    path = str(tmp_path / "d.parquet")
+    spark.createDataFrame([("a", 1.5, "x")], "doc_id string, text double, body string").write.parquet(path)
+    with pytest.raises(DataError, match=r"column 'text' is double; text wants a string"):
+        run_job("ingest_texts", lake=lake, documents=path)
+    with pytest.raises(DataError, match=r"no column 'abstract' \(it has doc_id, text, body\).*--document-text"):
+        run_job("ingest_texts", lake=lake, documents=path, document_text="abstract")
+    fruit = write_fruit(tmp_path / "fruit")
+    with pytest.raises(DataError, match=r"it has no dev\.tsv; it holds the splits test"):
+        run_job("ingest_texts", lake=lake, source=str(fruit), split="dev")
+    (fruit / "corpus.jsonl").unlink()
+    with pytest.raises(DataError, match=r"it has no corpus\.jsonl"):
+        run_job("ingest_texts", lake=lake, source=str(fruit))
+    (tmp_path / "d.docx").write_text("x")
+    with pytest.raises(UsageError, match=r"format cannot be told from the name \(….docx\)"):
+        run_job("ingest_texts", lake=lake, documents=str(tmp_path / "d.docx"))
+    with pytest.raises(UsageError, match="ir_datasets does not know this id"):
+        run_job("ingest_texts", lake=lake, source="ir_datasets:no/such/thing")
