@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 import torch.nn.functional as functional
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spladelake.encoder.linear import pack
@@ -41,6 +42,7 @@ class UnpaddedBody:
     def __init__(self, parts: ModelParts) -> None:
         """Nothing of parts is kept but words, so that the file that the rest is mapped from can be released."""
         self._words, self._positions, self._norm = parts.words, parts.positions.clone(), _Norm(parts.norm)
+        self._uncounted = parts.uncounted
         self._layers = [_Layer(layer, parts.heads, parts.activation) for layer in parts.layers]
         self._transform = pack(parts.transform, activation=parts.transform_activation)
         self._transform_norm = _Norm(parts.transform_norm)
@@ -53,13 +55,20 @@ class UnpaddedBody:
         tokens = torch.zeros(round_rows(count), dtype=torch.int64)
         places = torch.zeros(round_rows(count), dtype=torch.int64)
         tokens[:count] = torch.from_numpy(np.concatenate(ids))
-        places[:count] = torch.from_numpy(np.concatenate([np.arange(length) for length in lengths]))
+        places[:count] = torch.from_numpy(np.concatenate([self._places(of_text) for of_text in ids]))
         x = self._words.index_select(0, tokens).add_(self._positions.index_select(0, places))
         x = self._norm(x)
         runs = equal_runs(lengths)
         for layer in self._layers:
             x = layer(x, runs)
         return self._transform_norm(self._transform(x))[:count]
+
+    def _places(self, ids: TokenIds) -> NDArray[np.int64]:
+        """Row of the positions for each token of a text."""
+        if self._uncounted is None:
+            return np.arange(len(ids))
+        counted = ids != self._uncounted
+        return np.where(counted, np.cumsum(counted), 0)
 
 
 class _Layer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from spladelake.encoder.threads import ModelThreads, use_threads
 from spladelake.encoder.tokens import TextTokenizer, TokenIds, load_tokenizer, vocabulary_tokens
 from spladelake.errors import UsageError
 from spladelake.vectors import SparseVectors
+
+logger = logging.getLogger(__name__)
 
 Kind = Literal["document", "query"]
 # Tokens of a batch. On a CPU each thread computes one: 900 were measured to run as fast as 3,400. An accelerator gets
@@ -87,6 +90,8 @@ class SpladeEncoder:
         where = choose_device(device)
         workers = use_threads(threads, where)
         layout = read_layout(Path(checkpoint.folder))
+        if layout.similarity != "dot":
+            logger.warning("%s compares by %s; here vectors are compared by dot product", model, layout.similarity)
         # In a worker, so that what is measured while loading is measured as it will run.
         loaded = workers.submit(
             load_model,
@@ -115,6 +120,8 @@ class SpladeEncoder:
         the model's output is not finite, MachineError when one text alone does not fit into memory.
         """
         began = time.perf_counter()
+        if kind not in self._routes:
+            raise UsageError("kind", f"it is {kind!r}", "document or query is wanted", "Use one of them.")
         route = self._routes[kind]
         cleaned, status = clean_texts(texts)
         tokens, truncated = np.zeros(len(cleaned), dtype=np.int32), np.zeros(len(cleaned), dtype=np.bool_)

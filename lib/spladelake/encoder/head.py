@@ -68,14 +68,15 @@ class TiledHead:
     def largest(self, hidden: Tensor, lengths: Sequence[int]) -> Tensor:
         """Largest logit, without bias, of every term in each text: (texts, vocabulary)."""
         segments = Segments(lengths, hidden.device)
-        laid = segments.lay_out(hidden)
-        out = hidden.new_empty((segments.texts, len(self._decoder.weight)))
+        laid = segments.lay_out(hidden).to(self._decoder.weight.dtype)
+        out = laid.new_empty((segments.texts, len(self._decoder.weight)))
         for terms in tiles(len(self._decoder.weight), self._tile):
             segments.largest(laid @ self._decoder.weight[terms].t(), out[:, terms])
         return out
 
     def _summed(self, hidden: Tensor, lengths: Sequence[int]) -> Tensor:
         """Sum over tokens of the weight of every term in each text: (texts, vocabulary)."""
+        hidden = hidden.to(self._decoder.weight.dtype)
         out = hidden.new_empty((len(lengths), len(self._decoder.weight)))
         for terms in tiles(len(self._decoder.weight), self._tile):
             logits = torch.addmm(self._decoder.bias[terms], hidden, self._decoder.weight[terms].t())

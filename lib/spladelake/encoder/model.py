@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -112,7 +114,12 @@ class _Probe:
     @torch.inference_mode()
     def agrees(self, body: Body, decoder: Decoder) -> bool:
         """Whether body and decoder give the model's own logits."""
-        hidden = body.hidden(self.ids)
+        try:
+            hidden = body.hidden(self.ids)
+        except (AttributeError, RuntimeError, TypeError) as error:
+            # A model that uses its decoder in another way than calling it cannot run without it.
+            logger.debug("the rearranged model does not run: %s", error)
+            return False
         if hidden.shape[1] != decoder.weight.shape[1]:
             return False
         difference = (hidden @ decoder.weight.t() + decoder.bias - self.logits).abs().max()
@@ -123,15 +130,16 @@ def _read(folder: Path) -> Any:
     """The model as transformers builds it. Raises UsageError when transformers would make up a tensor."""
     from transformers import AutoModelForMaskedLM
 
-    model, report = AutoModelForMaskedLM.from_pretrained(
-        folder,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-        dtype=torch.float32,
-        attn_implementation="sdpa",
-        output_loading_info=True,
-    )
+    with _no_progress_bar():
+        model, report = AutoModelForMaskedLM.from_pretrained(
+            folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            attn_implementation="sdpa",
+            output_loading_info=True,
+        )
     made_up = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
     if made_up:
         raise UsageError(
@@ -141,6 +149,21 @@ def _read(folder: Path) -> Any:
             "Use a complete checkpoint.",
         )
     return model.eval().requires_grad_(False)
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Keep transformers from drawing a bar for the second that loading takes."""
+    from transformers.utils import logging as own
+
+    bars: Any = own
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bars.enable_progress_bar()
 
 
 def _check_finite(folder: Path, model: Any) -> None:

@@ -34,12 +34,14 @@ class LayerParts:
 class ModelParts:
     """A masked language model up to its decoder.
 
-    words: (vocabulary, width). positions: (tokens, width), row 0 for the first token, token type 0 already added.
+    words: (vocabulary, width). positions: (places, width), token type 0 already added. uncounted: id of a token that
+    has place 0 and is not counted, so that the first other token has place 1; None where tokens are counted from 0.
     activation, transform_activation: keys of `linear.PLAIN`.
     """
 
     words: Tensor
     positions: Tensor
+    uncounted: int | None
     norm: nn.LayerNorm
     layers: tuple[LayerParts, ...]
     heads: int
@@ -60,24 +62,25 @@ def model_parts(model: Any) -> ModelParts | None:
 
 def _bert(model: Any) -> ModelParts:
     head = model.cls.predictions.transform
-    return _bert_like(model, model.bert, head.dense, model.config.hidden_act, head.LayerNorm, first_position=0)
+    return _bert_like(model, model.bert, head.dense, model.config.hidden_act, head.LayerNorm, uncounted=None)
 
 
 def _roberta(model: Any) -> ModelParts:
-    head = model.lm_head
-    first = model.config.pad_token_id + 1
+    head, padding = model.lm_head, model.config.pad_token_id
     # The activation of this head does not follow the config: transformers' RobertaLMHead always uses GELU.
-    return _bert_like(model, model.roberta, head.dense, "gelu", head.layer_norm, first_position=first)
+    return _bert_like(model, model.roberta, head.dense, "gelu", head.layer_norm, uncounted=padding)
 
 
 def _bert_like(
-    model: Any, body: Any, transform: nn.Linear, activation: str, norm: nn.LayerNorm, *, first_position: int
+    model: Any, body: Any, transform: nn.Linear, activation: str, norm: nn.LayerNorm, *, uncounted: int | None
 ) -> ModelParts:
     embeddings = body.embeddings
-    positions = embeddings.position_embeddings.weight[first_position:]
+    # RoBERTa's own place of padding is the padding id, and its first token follows.
+    positions = embeddings.position_embeddings.weight[uncounted or 0 :]
     return ModelParts(
         words=embeddings.word_embeddings.weight.detach(),
         positions=(positions + embeddings.token_type_embeddings.weight[0]).detach(),
+        uncounted=uncounted,
         norm=embeddings.LayerNorm,
         layers=tuple(
             LayerParts(
@@ -105,6 +108,7 @@ def _distilbert(model: Any) -> ModelParts:
     return ModelParts(
         words=embeddings.word_embeddings.weight.detach(),
         positions=embeddings.position_embeddings.weight.detach(),
+        uncounted=None,
         norm=embeddings.LayerNorm,
         layers=tuple(
             LayerParts(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 
-from spladelake.encoder.head import Decoder, Head, ScreenedHead, TiledHead
+from spladelake.encoder.head import LARGEST_INT8, Decoder, Head, ScreenedHead, TiledHead
 from spladelake.encoder.layout import Activation, Pooling
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def fastest_head(decoder: Decoder, pooling: Pooling, activation: Activation, *, 
     plain = {tile: trial.plain(tile) for tile in TILE_SIZES}
     best = min(plain, key=plain.__getitem__)
     tiled = TiledHead(decoder, pooling, activation, tile=best)
-    if pooling == "max" and hasattr(torch, "_int_mm"):
+    if pooling == "max" and trial.exact_integers():
         screened = {tile: trial.screened(tile, tiled) for tile in TILE_SIZES}
         tile = min(screened, key=screened.__getitem__)
         logger.debug("seconds of a trial: plain %s, screened %s", plain, screened)
@@ -54,6 +54,20 @@ class _Trial:
         self._activation: Activation = activation
         self._hidden = torch.randn(TRIAL_TOKENS, decoder.weight.shape[1], generator=torch.Generator().manual_seed(0))
         self._lengths = [TRIAL_LENGTH] * (TRIAL_TOKENS // TRIAL_LENGTH)
+
+    def exact_integers(self) -> bool:
+        """Whether products of 8-bit numbers are exact here: without VNNI instructions some kernels saturate."""
+        if not hasattr(torch, "_int_mm"):
+            return False
+        extremes = torch.full((TRIAL_TOKENS, self._hidden.shape[1]), LARGEST_INT8, dtype=torch.int8)
+        random = torch.Generator().manual_seed(0)
+        signs = torch.randint(0, 2, (TILE_SIZES[0], extremes.shape[1]), generator=random, dtype=torch.int8) * 2 - 1
+        signs[0] = 1
+        try:
+            found = torch._int_mm(extremes, (signs * LARGEST_INT8).t())
+        except RuntimeError:
+            return False
+        return bool((found == signs.sum(dim=1, dtype=torch.int32) * LARGEST_INT8**2).all())
 
     def plain(self, tile: int) -> float:
         """Seconds of a trial in float32."""

@@ -73,7 +73,7 @@ def weight_files(folder: Path) -> list[str]:
     raise UsageError(
         str(folder),
         f"it has no {SINGLE_FILE}",
-        "a model needs its weights",
+        "a model needs its weights, as safetensors",
         "Copy the whole checkpoint, weights included.",
     )
 
