@@ -16,7 +16,7 @@ def positive_terms(dense: Tensor) -> SparseVectors:
     """The positive entries of each row. dense: (texts, vocabulary), on any device."""
     texts, vocabulary = dense.shape
     if dense.device.type == "cpu":
-        weights = dense.numpy()
+        weights = dense.float().numpy()
         positions = np.flatnonzero(weights > 0)
         values = weights.ravel()[positions]
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,9 @@ TEXTS = [
 LENGTH = 48  # positions of the models
 
 
-def word_piece() -> PreTrainedTokenizerFast:
-    """A BERT-like tokenizer of some hundred pieces."""
+@cache
+def _word_piece() -> str:
+    """Trained once: training breaks ties between pieces at random."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -51,8 +53,13 @@ def word_piece() -> PreTrainedTokenizerFast:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
+    return str(tokenizer.to_str())
+
+
+def word_piece() -> PreTrainedTokenizerFast:
+    """A BERT-like tokenizer of some hundred pieces."""
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+        tokenizer_object=Tokenizer.from_str(_word_piece()),
         model_max_length=LENGTH,
         pad_token="[PAD]",
         unk_token="[UNK]",
@@ -62,9 +69,9 @@ def word_piece() -> PreTrainedTokenizerFast:
     )
 
 
-def byte_pairs(pad: str = "<pad>") -> PreTrainedTokenizerFast:
-    """A RoBERTa-like tokenizer: byte pairs, the padding token at id 1, which positions are counted from."""
-    special = ["<s>", pad, "</s>", "<unk>", "<mask>"]
+@cache
+def _byte_pairs() -> str:
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -74,10 +81,15 @@ def byte_pairs(pad: str = "<pad>") -> PreTrainedTokenizerFast:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
+    return str(tokenizer.to_str())
+
+
+def byte_pairs() -> PreTrainedTokenizerFast:
+    """A RoBERTa-like tokenizer: byte pairs, the padding token at id 1, which positions are counted from."""
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+        tokenizer_object=Tokenizer.from_str(_byte_pairs()),
         model_max_length=LENGTH,
-        pad_token=pad,
+        pad_token="<pad>",
         unk_token="<unk>",
         cls_token="<s>",
         sep_token="</s>",

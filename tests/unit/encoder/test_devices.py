@@ -1,0 +1,149 @@
+"""What runs on accelerators, exercised on the CPU as far as that goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForMaskedLM
+
+from spladelake.encoder import SpladeEncoder, resolve_checkpoint
+from spladelake.encoder.body import PaddedBody, UnpaddedBody
+from spladelake.encoder.devices import choose_autocast, choose_device, is_out_of_memory, release_memory
+from spladelake.encoder.head import Decoder, TiledHead
+from spladelake.encoder.layout import read_layout
+from spladelake.encoder.model import load_model
+from spladelake.encoder.parts import model_parts
+from spladelake.encoder.tokens import load_tokenizer
+from spladelake.encoder.tuning import fastest_head
+from spladelake.errors import UsageError
+from unit.encoder.families import TEXTS, bert, modernbert
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory):
+    """A small BERT without its decoder, the decoder, and token ids."""
+    folder = bert(tmp_path_factory.mktemp("bert"))
+    model = AutoModelForMaskedLM.from_pretrained(folder).eval()
+    linear = model.get_output_embeddings()
+    decoder = Decoder(linear.weight.detach().clone(), linear.bias.detach().clone())
+    parts = model_parts(model)
+    model.cls.predictions.decoder = torch.nn.Identity()
+    tokenizer = load_tokenizer(folder, special=True, split_special_tokens=False, lower_case=False)
+    return model, decoder, parts, tokenizer.encode(sorted(TEXTS, key=len, reverse=True), 48)[0]
+
+
+def test_padded_and_unpadded_batches_give_the_same_hidden_states(model):
+    padded, _, parts, ids = model
+    torch.testing.assert_close(
+        PaddedBody(padded, CPU, None).hidden(ids), UnpaddedBody(parts).hidden(ids), atol=2e-5, rtol=0
+    )
+
+
+def test_half_precision_changes_weights_by_its_own_rounding_only(model):
+    padded, decoder, _, ids = model
+    lengths = [len(of_text) for of_text in ids]
+    exact = TiledHead(decoder, "max", "relu", tile=64).terms(PaddedBody(padded, CPU, None).hidden(ids), lengths)
+    half = Decoder(decoder.weight.bfloat16(), decoder.bias.bfloat16())
+    rounded = TiledHead(half, "max", "relu", tile=64).terms(
+        PaddedBody(padded, CPU, torch.bfloat16).hidden(ids), lengths
+    )
+    assert rounded.values.dtype == np.float32
+    assert rounded.first_violation(len(decoder.weight)) is None
+    both = [np.zeros(len(decoder.weight)) for _ in range(2)]
+    for dense, vectors in zip(both, (exact, rounded), strict=True):
+        dense[vectors.row(0)[0]] = vectors.row(0)[1]
+    # bfloat16 keeps 8 bits: weights near 1 move by some 2**-8 in each of a dozen layers' worth of products.
+    assert 0 < np.abs(both[0] - both[1]).max() < 0.1
+
+
+def test_precision_follows_the_device():
+    assert choose_autocast(CPU, "auto") is None
+    assert choose_autocast(CUDA, "auto") is torch.float16
+    assert choose_autocast(CUDA, "float32") is None
+    assert choose_autocast(CUDA, "bfloat16") is torch.bfloat16
+    assert choose_autocast(torch.device("mps"), "auto") is None
+    with pytest.raises(UsageError, match="precision"):
+        choose_autocast(CPU, "float16")
+    with pytest.raises(UsageError, match="precision"):
+        choose_autocast(CUDA, "int3")
+
+
+def test_the_best_device_of_the_machine_is_chosen(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device(None) == CPU
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device(None) == torch.device("mps")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device(None) == CUDA
+
+
+def test_lack_of_memory_is_told_from_other_failures():
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert is_out_of_memory(RuntimeError("MPS backend out of memory"))
+    assert is_out_of_memory(MemoryError())
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not is_out_of_memory(ValueError("out of memory"))
+    release_memory()
+
+
+def test_no_tokens_by_vocabulary_matrix_is_ever_held():
+    checkpoint = resolve_checkpoint("splade-tiny")
+    folder = Path(checkpoint.folder)
+    loaded = load_model(folder, read_layout(folder), CPU, autocast=None, token_budget=1024)
+    ids = [np.full(512, 2088, dtype=np.int32)] * 2
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        loaded.head.terms(loaded.body.hidden(ids), [512, 512])
+    largest = max(event.cpu_memory_usage for event in profile.events())
+    tokens_by_vocabulary = 1024 * 30522 * 4
+    assert largest < tokens_by_vocabulary / 20
+
+
+def test_screening_is_used_only_where_8_bit_products_are_exact(monkeypatch):
+    decoder = Decoder(torch.randn(3000, 64), torch.zeros(3000))
+    saturating = torch._int_mm
+    monkeypatch.setattr(torch, "_int_mm", lambda a, b: saturating(a, b).clamp(-(2**15), 2**15 - 1))
+    head, how = fastest_head(decoder, "max", "relu", token_budget=1024)
+    assert isinstance(head, TiledHead)
+    assert "8-bit" not in how
+    monkeypatch.delattr(torch, "_int_mm")
+    assert isinstance(fastest_head(decoder, "max", "relu", token_budget=1024)[0], TiledHead)
+
+
+def test_summed_weights_are_never_screened():
+    head, _ = fastest_head(Decoder(torch.randn(3000, 64), torch.zeros(3000)), "sum", "relu", token_budget=1024)
+    assert isinstance(head, TiledHead)
+
+
+def test_a_rearrangement_that_disagrees_is_not_used(tmp_path, monkeypatch, caplog):
+    import spladelake.encoder.model as loading
+
+    def wrong(model):
+        parts = model_parts(model)
+        parts.positions[1] += torch.randn(32)  # as if positions were counted differently
+        return parts
+
+    folder = str(bert(tmp_path))
+    right = SpladeEncoder.load(folder, device="cpu").encode_documents(TEXTS)
+    monkeypatch.setattr(loading, "model_parts", wrong)
+    encoder = SpladeEncoder.load(folder, device="cpu")
+    assert "differs from transformers" in caplog.text
+    assert encoder.method.startswith("padded")
+    np.testing.assert_allclose(encoder.encode_documents(TEXTS).values, right.values, atol=2e-5)
+
+
+def test_a_decoder_that_is_no_linear_layer_is_said_to_be_slow(tmp_path, caplog):
+    from unit.encoder.families import mobilebert
+
+    encoder = SpladeEncoder.load(str(mobilebert(tmp_path)), device="cpu")
+    assert "slow" in caplog.text
+    assert "all logits" in encoder.method
+
+
+def test_modernbert_runs_without_unpadding(tmp_path):
+    assert SpladeEncoder.load(str(modernbert(tmp_path)), device="cpu").method.startswith("padded")
