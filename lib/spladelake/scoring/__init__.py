@@ -1,0 +1,37 @@
+"""Exact top k by dot product of sparse vectors, on one machine: numpy and numba alone.
+
+Documents become blocks of postings (`blocks_of`, kept in a table by `to_bytes`), queries become flat arrays
+(`query_passes`), and `TopK` ranks: see `top_k` for the whole of it in five lines.
+"""
+
+from spladelake.scoring.blocks import BLOCK_DOCUMENTS, Block, blocks_of, from_bytes, invert, to_bytes
+from spladelake.scoring.checks import check_vectors
+from spladelake.scoring.compiled import Compilation, compile_kernels
+from spladelake.scoring.doc_ids import DocIds
+from spladelake.scoring.products import count_products, term_counts
+from spladelake.scoring.queries import Queries, query_passes
+from spladelake.scoring.ranked import Ranked
+from spladelake.scoring.top_k import TopK, Work, merge
+from spladelake.scoring.units import SCORE_UNITS
+
+__all__ = [
+    "BLOCK_DOCUMENTS",
+    "SCORE_UNITS",
+    "Block",
+    "Compilation",
+    "DocIds",
+    "Queries",
+    "Ranked",
+    "TopK",
+    "Work",
+    "blocks_of",
+    "check_vectors",
+    "compile_kernels",
+    "count_products",
+    "from_bytes",
+    "invert",
+    "merge",
+    "query_passes",
+    "term_counts",
+    "to_bytes",
+]

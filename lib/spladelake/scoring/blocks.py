@@ -1,0 +1,164 @@
+"""Blocks of documents turned inside out: for each term, the documents that have it and its weight in each."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spladelake.errors import DataError, UsageError
+from spladelake.scoring.inversion import count_terms, heaviest_of_terms, postings_are_sound, scatter_postings
+from spladelake.vectors import SparseVectors
+
+# Documents of a block. Scores of this many, in two bytes each, stay in a 32 KB first-level cache beside what is added
+# to them. Measured by tests/bench/bench_retrieve.py --block-size: 4,096 and 16,384 are up to 10 % slower.
+BLOCK_DOCUMENTS = 8_192
+# Document ordinals are uint16.
+MOST_DOCUMENTS = 65_536
+
+# First bytes of a stored block: what it is, and the version of the layout.
+MAGIC, VERSION = b"SPLB", 1
+# magic, version, documents, size of the vocabulary, terms, postings; padded to 32 so that arrays behind it are aligned.
+HEADER = struct.Struct("<4sIIIIQ4x")
+# Arrays start at multiples of this many bytes, so that they can be read in place; longest item is 4 bytes.
+ALIGNMENT = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Postings of up to 65,536 documents; document i of the block is the i-th row it was made from.
+
+    term_ids: int32 (terms), the terms that occur, ascending. starts: int32 (terms + 1): the postings of the t-th term
+    are `starts[t]:starts[t + 1]`. peaks: float32 (terms), its largest weight. ordinals: uint16 (postings), ascending
+    within a term. weights: float32 (postings), finite and > 0.
+    """
+
+    documents: int
+    vocabulary_size: int
+    term_ids: NDArray[np.int32]
+    starts: NDArray[np.int32]
+    peaks: NDArray[np.float32]
+    ordinals: NDArray[np.uint16]
+    weights: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return self.documents
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays: 6 a posting and 12 a term."""
+        arrays = (self.term_ids, self.starts, self.peaks, self.ordinals, self.weights)
+        return sum(a.nbytes for a in arrays)
+
+
+def invert(vectors: SparseVectors, *, vocabulary_size: int) -> Block:
+    """The block of these documents, row i becoming document i.
+
+    vectors: at most 65,536 rows that keep the invariants of SparseVectors (see `check_vectors`).
+    Raises DataError when a term id is not below vocabulary_size.
+    """
+    _refuse_too_many(len(vectors))
+    if len(vectors.indices) and not 0 <= vectors.indices.min() <= vectors.indices.max() < vocabulary_size:
+        found = f"term ids reach from {vectors.indices.min()} to {vectors.indices.max()}"
+        wanted = f"they must be 0 to {vocabulary_size - 1}"
+        raise DataError("vectors", found, wanted, "Name the vocabulary that they are of.")
+    first, last = vectors.indptr[0], vectors.indptr[-1]
+    indices, values = vectors.indices[first:last], vectors.values[first:last]
+    counts = np.zeros(vocabulary_size, dtype=np.int32)
+    count_terms(indices, counts)
+    term_ids = np.flatnonzero(counts).astype(np.int32)
+    starts = np.zeros(len(term_ids) + 1, dtype=np.int32)
+    np.cumsum(counts[term_ids], out=starts[1:])
+    counts[term_ids] = starts[:-1]
+    ordinals, weights = np.empty(len(indices), dtype=np.uint16), np.empty(len(indices), dtype=np.float32)
+    scatter_postings(vectors.indptr - first, indices, values, counts, ordinals, weights)
+    peaks = np.empty(len(term_ids), dtype=np.float32)
+    heaviest_of_terms(starts, weights.view(np.uint32), peaks.view(np.uint32))
+    return Block(len(vectors), vocabulary_size, term_ids, starts, peaks, ordinals, weights)
+
+
+def blocks_of(
+    vectors: SparseVectors, *, vocabulary_size: int, block_size: int = BLOCK_DOCUMENTS
+) -> Iterator[tuple[int, Block]]:
+    """Blocks of `block_size` rows, each with its first row: document i of a block is row `first + i`."""
+    if not 1 <= block_size <= MOST_DOCUMENTS:
+        raise UsageError("block_size", f"it is {block_size}", f"1 to {MOST_DOCUMENTS} is wanted", "Leave it out.")
+    for first in range(0, len(vectors), block_size):
+        rows = SparseVectors(vectors.indptr[first : first + block_size + 1], vectors.indices, vectors.values)
+        yield first, invert(rows, vocabulary_size=vocabulary_size)
+
+
+def _refuse_too_many(documents: int) -> None:
+    if documents > MOST_DOCUMENTS:
+        raise UsageError(
+            "block", f"{documents} documents", f"a block holds at most {MOST_DOCUMENTS}", "Cut them with blocks_of."
+        )
+
+
+def to_bytes(block: Block) -> tuple[bytes, bytes, bytes]:
+    """A block as three buffers for three binary columns: terms (with the version and all sizes), ordinals, weights.
+
+    Little-endian, each padded to a multiple of 8 bytes. Ids of the documents are the caller's to keep beside them.
+    """
+    header = HEADER.pack(
+        MAGIC, VERSION, block.documents, block.vocabulary_size, len(block.term_ids), len(block.ordinals)
+    )
+    terms = b"".join(
+        (header, _raw(block.term_ids, "<i4"), _raw(block.starts, "<i4"), _raw(block.peaks, "<f4")),
+    )
+    return terms, _raw(block.ordinals, "<u2"), _raw(block.weights, "<f4")
+
+
+def from_bytes(terms: Any, ordinals: Any, weights: Any) -> Block:
+    """The block of three buffers, without copying them: bytes, memoryviews or Arrow buffers.
+
+    Raises DataError when they are not a block of this version or do not fit together.
+    """
+    size = memoryview(terms).nbytes
+    if size < HEADER.size:
+        raise _broken(f"the terms are {size} bytes", f"{HEADER.size} are wanted at least")
+    magic, version, documents, vocabulary_size, term_count, postings = HEADER.unpack_from(terms)
+    if magic != MAGIC or version != VERSION:
+        raise _broken(f"it starts with {magic!r} and version {version}", f"{MAGIC!r} and version {VERSION} are wanted")
+    if documents > MOST_DOCUMENTS:
+        raise _broken(f"it has {documents} documents", f"at most {MOST_DOCUMENTS} are wanted")
+    place = HEADER.size
+    term_ids = _array(terms, "<i4", term_count, place)
+    place += _padded(term_ids.nbytes)
+    starts = _array(terms, "<i4", term_count + 1, place)
+    place += _padded(starts.nbytes)
+    peaks = _array(terms, "<f4", term_count, place)
+    columns = _array(ordinals, "<u2", postings), _array(weights, "<f4", postings)
+    block = Block(documents, vocabulary_size, term_ids, starts, peaks, *columns)
+    ascending = bool((np.diff(block.term_ids) > 0).all())
+    in_vocabulary = not term_count or 0 <= block.term_ids[0] <= block.term_ids[-1] < vocabulary_size
+    # Native code trusts places and ordinals; a damaged block must not make it write elsewhere.
+    if not (ascending and in_vocabulary and postings_are_sound(documents, block.starts, block.ordinals)):
+        raise _broken("its terms or documents are out of order or range", "ascending ones are wanted")
+    return block
+
+
+def _padded(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _raw(values: NDArray[Any], kind: str) -> bytes:
+    raw = np.ascontiguousarray(values, dtype=kind).tobytes()
+    return raw + bytes(_padded(len(raw)) - len(raw))
+
+
+def _array(buffer: Any, kind: str, length: int, place: int = 0) -> NDArray[Any]:
+    """An array over part of a buffer, read-only; copied only where its place in memory is not aligned."""
+    wanted = place + length * np.dtype(kind).itemsize
+    if memoryview(buffer).nbytes < wanted:
+        raise _broken(f"a column has {memoryview(buffer).nbytes} bytes", f"{wanted} are wanted")
+    values = np.frombuffer(buffer, dtype=kind, count=length, offset=place)
+    return np.require(values.astype(np.dtype(kind).newbyteorder("="), copy=False), requirements=["C", "A"])
+
+
+def _broken(found: str, wanted: str) -> DataError:
+    return DataError("stored block", found, wanted, "Build the index again with this version.")

@@ -1,0 +1,77 @@
+"""Refusal of vectors that break an invariant, before any of them is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from spladelake.errors import DataError
+from spladelake.scoring.compiled import array, native, view
+from spladelake.vectors import SparseVectors
+
+_FIX = "Find the row and encode it again; the encoder never writes such a vector."
+
+
+def check_vectors(
+    vectors: SparseVectors,
+    *,
+    vocabulary_size: int,
+    place: str,
+    ids: Sequence[str] | None = None,
+    value_indptr: NDArray[np.int64] | None = None,
+) -> None:
+    """Raise DataError naming the first row that breaks an invariant of SparseVectors.
+
+    place: the table, as errors name it. ids: of the rows. value_indptr: where rows of `values` start when the two
+    arrays of a row may differ in length, as those of two list columns; vectors.indptr is then that of `indices`.
+    Takes about a nanosecond an element.
+    """
+    lengths = np.diff(vectors.indptr if value_indptr is None else value_indptr)
+    differ = np.flatnonzero(vectors.active_dims != lengths)
+    if len(differ):
+        row = int(differ[0])
+        found = f"{vectors.active_dims[row]} indices but {lengths[row]} values"
+        raise DataError(_name(place, row, ids), found, "wanted as many of both", _FIX)
+    if vectors.indptr[-1] > min(len(vectors.indices), len(vectors.values)):
+        found = f"rows reach to {vectors.indptr[-1]}, {len(vectors.indices)} indices and {len(vectors.values)} values"
+        raise DataError(place, found, "wanted an element for each", _FIX)
+    fault = np.full(2, -1, dtype=np.int64)
+    find_fault(vectors.indptr, vectors.indices, vectors.values, vocabulary_size, fault)
+    row, element = map(int, fault)
+    if row >= 0:
+        found, wanted = _describe(vectors, row, element, vocabulary_size)
+        raise DataError(_name(place, row, ids), found, wanted, _FIX)
+
+
+def _name(place: str, row: int, ids: Sequence[str] | None) -> str:
+    return f"{place}, id {ids[row]!r}" if ids is not None else f"{place}, row {row}"
+
+
+def _describe(vectors: SparseVectors, row: int, element: int, vocabulary_size: int) -> tuple[str, str]:
+    """What is wrong with an element, and what was wanted."""
+    term, weight = int(vectors.indices[element]), float(vectors.values[element])
+    if not (np.isfinite(weight) and weight > 0):
+        return f"term {term} has weight {weight}", "wanted finite weights above 0"
+    if not 0 <= term < vocabulary_size:
+        return f"it has term {term}", f"the vocabulary ends at {vocabulary_size - 1}"
+    before = int(vectors.indices[element - 1])
+    found = f"it has term {term} twice" if before == term else f"term {term} comes after term {before}"
+    return found, "wanted ascending term ids, each once"
+
+
+@native(view(types.int64), view(types.int32), view(types.float32), types.int64, array(types.int64))
+def find_fault(indptr: Any, indices: Any, values: Any, vocabulary_size: Any, fault: Any) -> None:
+    """Write the row and the place of the first element that breaks an invariant; nothing when all keep them."""
+    for row in range(indptr.size - 1):
+        # As 64 bits: a term that ascends from -1 is not below 0.
+        before = np.int64(-1)
+        for i in range(indptr[row], indptr[row + 1]):
+            term, weight = np.int64(indices[i]), values[i]
+            if term <= before or term >= vocabulary_size or not (weight > 0.0 and weight < np.inf):
+                fault[0], fault[1] = row, i
+                return
+            before = term

@@ -1,0 +1,111 @@
+"""Document ids as bytes, so that native code can compare them without touching Python strings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from spladelake.scoring.compiled import array, native, view
+
+
+@dataclass(frozen=True, eq=False)
+class DocIds:
+    """Ids in UTF-8, id i being the bytes `starts[i]:starts[i + 1]` of `data`: the layout of an Arrow string array.
+
+    starts: int64 (ids + 1), from 0. data: uint8. Ids of one corpus must differ, as a document is one row of a table.
+    """
+
+    starts: NDArray[np.int64]
+    data: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @classmethod
+    def of(cls, ids: DocIds | Sequence[str]) -> DocIds:
+        """Ids from strings; ids that already are bytes are returned as they are."""
+        if isinstance(ids, DocIds):
+            return ids
+        encoded = [doc_id.encode() for doc_id in ids]
+        starts = np.zeros(len(encoded) + 1, dtype=np.int64)
+        np.cumsum([len(doc_id) for doc_id in encoded], out=starts[1:])
+        return cls(starts, np.frombuffer(b"".join(encoded), dtype=np.uint8))
+
+    def to_strings(self) -> list[str]:
+        """The ids as Python strings."""
+        data, starts = self.data.tobytes(), self.starts.tolist()
+        return [data[a:b].decode() for a, b in pairwise(starts)]
+
+    def slice(self, start: int, end: int) -> DocIds:
+        """Ids start to end, without copying their bytes."""
+        places = self.starts[start : end + 1]
+        return DocIds(places - places[0], self.data[places[0] : places[-1]])
+
+    def take(self, rows: NDArray[np.int32]) -> DocIds:
+        """Ids in the given order: id i of the result is id `rows[i]` of this."""
+        starts = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum(np.diff(self.starts)[rows], out=starts[1:])
+        data = np.empty(starts[-1], dtype=np.uint8)
+        _gather(self.starts, self.data, np.ascontiguousarray(rows, dtype=np.int32), starts, data)
+        return DocIds(starts, data)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[DocIds]) -> DocIds:
+        """All ids of the parts, in their order."""
+        before = np.cumsum([0, *(len(part.data) for part in parts)])
+        starts = [part.starts[1:] + offset for part, offset in zip(parts, before[:-1], strict=True)]
+        first = np.zeros(1, dtype=np.int64)
+        return cls(np.concatenate([first, *starts]), np.concatenate([np.empty(0, np.uint8), *(p.data for p in parts)]))
+
+
+class IdTable:
+    """The ids that ranked documents may have: rows are added for each block, and the unused are dropped at times."""
+
+    # Rows up to which nothing is dropped: 64 Ki ids are a few MB.
+    _FREE_ROWS = 65_536
+
+    def __init__(self) -> None:
+        self.starts = np.zeros(self._FREE_ROWS + 1, dtype=np.int64)
+        self.data = np.empty(self._FREE_ROWS * 8, dtype=np.uint8)
+        self.rows = 0
+        self._rows_kept = 0
+
+    def append(self, ids: DocIds) -> int:
+        """Add ids; returns the row of the first. Arrays grow by half or more, so that a row is copied rarely."""
+        first, used = self.rows, int(self.starts[self.rows])
+        rows, size = first + len(ids), used + len(ids.data)
+        if rows >= len(self.starts):
+            self.starts = np.concatenate([self.starts, np.zeros(max(len(ids), first // 2), dtype=np.int64)])
+        if size > len(self.data):
+            self.data = np.concatenate([self.data[:used], np.empty(max(len(ids.data), used // 2), dtype=np.uint8)])
+        self.starts[first : rows + 1] = used + ids.starts
+        self.data[used:size] = ids.data
+        self.rows = rows
+        return first
+
+    @property
+    def wants_compaction(self) -> bool:
+        """Whether most rows came since the last compaction, so that dropping the unused pays."""
+        return self.rows > max(self._FREE_ROWS, 2 * self._rows_kept)
+
+    def keep(self, used: NDArray[np.bool_]) -> NDArray[np.int32]:
+        """Drop the rows that are not used: bool (rows). Returns int32 (rows), the new row of each old one."""
+        kept = DocIds(self.starts[: self.rows + 1], self.data).take(np.flatnonzero(used).astype(np.int32))
+        self.rows = self._rows_kept = 0
+        self.append(kept)
+        self._rows_kept = self.rows
+        return np.cumsum(used, dtype=np.int32) - np.int32(1)
+
+
+@native(view(types.int64), view(types.uint8), view(types.int32), view(types.int64), array(types.uint8))
+def _gather(starts, data, rows, out_starts, out):  # type: ignore[no-untyped-def]
+    """Copy the bytes of the chosen ids one after the other."""
+    for i in range(rows.size):
+        source, target = starts[rows[i]], out_starts[i]
+        for j in range(out_starts[i + 1] - target):
+            out[target + j] = data[source + j]

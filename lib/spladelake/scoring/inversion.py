@@ -1,0 +1,62 @@
+"""Native code that turns rows of (term ids, weights) into postings by term."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from spladelake.scoring.compiled import array, native, view
+
+
+@native(view(types.int32), array(types.int32))
+def count_terms(indices: Any, counts: Any) -> None:
+    """Add to each term's count how often it occurs. indices: int32 below the size of counts."""
+    for i in range(indices.size):
+        counts[np.uint32(indices[i])] += 1
+
+
+@native(
+    view(types.int64), view(types.int32), view(types.float32), array(types.int32),
+    array(types.uint16), array(types.float32),
+)  # fmt: skip
+def scatter_postings(indptr: Any, indices: Any, values: Any, next_place: Any, ordinals: Any, weights: Any) -> None:
+    """Write each posting where its term's next one goes; documents ascend within a term as they do in the rows.
+
+    next_place: int32 (vocabulary), where each term's postings start; changed.
+    """
+    for document in range(indptr.size - 1):
+        ordinal = np.uint16(document)
+        for i in range(indptr[document], indptr[document + 1]):
+            term = np.uint32(indices[i])
+            place = np.uint32(next_place[term])
+            next_place[term] = place + 1
+            ordinals[place] = ordinal
+            weights[place] = values[i]
+
+
+@native(view(types.int32), view(types.uint32), array(types.uint32))
+def heaviest_of_terms(starts: Any, weights: Any, peaks: Any) -> None:
+    """The largest weight of each term. Weights are bits of positive floats, whose order is that of the integers."""
+    for term in range(peaks.size):
+        peak = np.uint32(0)
+        for i in range(starts[term], starts[term + 1]):
+            peak = max(peak, weights[i])
+        peaks[term] = peak
+
+
+@native(types.int64, view(types.int32), view(types.uint16), returns=types.boolean)
+def postings_are_sound(documents: int, starts: Any, ordinals: Any) -> bool:
+    """Whether starts divide the ordinals into terms in which ordinals ascend and stay below the documents."""
+    if starts[0] != 0 or starts[starts.size - 1] != ordinals.size:
+        return False
+    for term in range(starts.size - 1):
+        if starts[term] >= starts[term + 1] or starts[term + 1] > ordinals.size:
+            return False
+        falling = 0
+        for i in range(starts[term], starts[term + 1] - 1):
+            falling += ordinals[i] >= ordinals[i + 1]
+        if falling or ordinals[starts[term + 1] - 1] >= documents:
+            return False
+    return True

@@ -1,0 +1,63 @@
+"""Queries as flat arrays: small, picklable, the same for every block of documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spladelake.errors import UsageError
+from spladelake.vectors import SparseVectors
+
+# Bytes of a ranked document while scoring: units and row.
+BYTES_OF_A_RANK = 12
+# Memory of the heaps of one pass, bytes, where nothing else is asked: 6,980 queries at k = 1,000 take 84 MB.
+PASS_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """Queries of one pass over the documents; query i of these is query `first + i` of the whole run.
+
+    indptr: int64 (queries + 1). slots: int32 (postings), places in `terms`. weights: float32 (postings).
+    terms: int32, the distinct term ids, ascending. uses: int32 (terms), how many of the queries have each.
+    """
+
+    first: int
+    vocabulary_size: int
+    indptr: NDArray[np.int64]
+    slots: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    terms: NDArray[np.int32]
+    uses: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    @classmethod
+    def of(cls, vectors: SparseVectors, *, vocabulary_size: int, first: int = 0) -> Queries:
+        """Queries of vectors that keep the invariants of SparseVectors (see `check_vectors`)."""
+        start, end = vectors.indptr[0], vectors.indptr[-1]
+        terms, slots, uses = np.unique(vectors.indices[start:end], return_inverse=True, return_counts=True)
+        return cls(
+            first, vocabulary_size, vectors.indptr - start, slots.astype(np.int32),
+            np.ascontiguousarray(vectors.values[start:end]), terms, uses.astype(np.int32),
+        )  # fmt: skip
+
+
+def query_passes(
+    vectors: SparseVectors, *, vocabulary_size: int, k: int, most_bytes: int = PASS_BYTES
+) -> Iterator[Queries]:
+    """Queries cut into passes whose heaps take at most that memory in each task; usually one.
+
+    More passes mean reading and inverting the documents again, never another result: cutting is for memory alone,
+    because scoring streams over the queries and gains from many of them at once.
+    """
+    if k < 1:
+        raise UsageError("k", f"it is {k}", "1 or more is wanted", "Ask for the number of documents a query may get.")
+    size = max(1, most_bytes // (k * BYTES_OF_A_RANK))
+    for first in range(0, len(vectors), size):
+        rows = SparseVectors(vectors.indptr[first : first + size + 1], vectors.indices, vectors.values)
+        yield Queries.of(rows, vocabulary_size=vocabulary_size, first=first)

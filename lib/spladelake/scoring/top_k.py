@@ -1,0 +1,167 @@
+"""Exact top k of many queries over any number of blocks of documents.
+
+    top = TopK(Queries.of(query_vectors, vocabulary_size=30522), k=100)
+    for first, block in blocks_of(document_vectors, vocabulary_size=30522):
+        top.add(block, doc_ids[first : first + len(block)])
+    ranked = top.result()
+
+The score of a query and a document is the sum over shared terms of rint(query weight × document weight × 2^40), an
+integer; only documents that share a term are candidates; order is score descending, then doc_id ascending. So neither
+the cutting into blocks, tasks and passes nor what is skipped on the way can change a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spladelake.errors import DataError, UsageError
+from spladelake.scoring.blocks import BLOCK_DOCUMENTS, Block, blocks_of
+from spladelake.scoring.doc_ids import DocIds, IdTable
+from spladelake.scoring.kernel import mark_rows, offer_ranked, rank_heaps, renumber_rows, score_block
+from spladelake.scoring.queries import Queries
+from spladelake.scoring.ranked import Ranked
+from spladelake.scoring.units import MOST_UNITS, SCORE_UNITS
+from spladelake.vectors import SparseVectors
+
+# Bytes for the columns of a block, of which only what a block needs is touched: 4,096 terms at 8,192 documents.
+SCRATCH_BYTES = 32 * 2**20
+
+
+class Heaps:
+    """The k best documents of each query so far, with the ids of those documents."""
+
+    def __init__(self, queries: int, *, k: int) -> None:
+        """Memory is taken as it fills: 12 bytes a query and rank. Raises UsageError when k < 1."""
+        if k < 1:
+            raise UsageError("k", f"it is {k}", "1 or more is wanted", "Ask for the documents a query may get.")
+        self.k = k
+        self.units = np.empty((queries, k), dtype=np.int64)
+        self.rows = np.empty((queries, k), dtype=np.int32)
+        self.sizes = np.zeros(queries, dtype=np.int32)
+        self.ids = IdTable()
+
+    def drop_unused_ids(self) -> None:
+        """Forget the ids that no heap holds, where that frees much."""
+        if self.ids.wants_compaction:
+            used = np.zeros(self.ids.rows, dtype=np.bool_)
+            mark_rows(self.rows, self.sizes, used)
+            renumber_rows(self.rows, self.sizes, self.ids.keep(used))
+
+    def ranked(self, first: int) -> Ranked:
+        """What the heaps hold, best first; query 0 of the heaps is query `first` of the run."""
+        count = int(self.sizes.sum())
+        units, rows = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int32)
+        queries = np.empty(count, dtype=np.int32)
+        rank_heaps(self.units, self.rows, self.sizes, self.ids.starts, self.ids.data, units, rows, queries)
+        return Ranked(queries + np.int32(first), DocIds(self.ids.starts, self.ids.data).take(rows), units)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What scoring did: documents seen, exact scores looked up one by one, and pairs of a query with a block that
+    were filtered or scored in full; the other pairs were skipped, as no document could reach the k-th score."""
+
+    documents: int
+    looked_up: int
+    filtered: int
+    scored_in_full: int
+
+
+class TopK:
+    """The k best documents of each query of a pass, over the blocks it is given."""
+
+    def __init__(self, queries: Queries, *, k: int, lower_bounds: NDArray[np.int64] | None = None) -> None:
+        """lower_bounds: units (queries); documents below are left out. Give the k-th score that each query has among
+        some of the documents (`lower_bounds()` of another TopK), and the k best stay the same. A least score, in units
+        rounded up, may be given in the same way.
+        """
+        self._queries = queries
+        self._heaps = Heaps(len(queries), k=k)
+        bounds = np.zeros(len(queries)) if lower_bounds is None else lower_bounds
+        if len(bounds) != len(queries):
+            fix = "Give the bounds of the same pass."
+            raise UsageError("lower_bounds", f"{len(bounds)} of them", f"{len(queries)} queries are asked", fix)
+        self._bounds = np.maximum(bounds, 0).astype(np.int64)
+        # Until a block was seen, every document is expected to be a candidate.
+        self._density = np.ones(len(queries), dtype=np.float32)
+        self._scratch = np.empty(SCRATCH_BYTES, dtype=np.uint8)
+        self._counters = np.zeros(3, dtype=np.int64)
+        self._documents = 0
+
+    def add(self, block: Block, doc_ids: DocIds | Sequence[str]) -> None:
+        """Score a block. doc_ids: of its documents, different from all others of the corpus.
+
+        Raises DataError when the block is of another vocabulary or a score may pass 2^22.
+        """
+        queries, heaps, ids = self._queries, self._heaps, DocIds.of(doc_ids)
+        _check_fit(block, queries, ids)
+        first_row = heaps.ids.append(ids)
+        too_large = score_block(
+            len(block), block.term_ids, block.starts, block.peaks, block.ordinals, block.weights,
+            queries.indptr, queries.slots, queries.weights, queries.terms, queries.uses,
+            self._bounds, heaps.units, heaps.rows, heaps.sizes, self._density,
+            first_row, heaps.ids.starts, heaps.ids.data, self._scratch, self._counters,
+        )  # fmt: skip
+        if too_large >= 0:
+            raise DataError(
+                f"query number {queries.first + too_large}",
+                f"its score with a document may pass {MOST_UNITS / SCORE_UNITS:.0f}",
+                "scores are counted in 2^-40 of 1 as 64-bit integers",
+                "Look for weights that an encoder would not give, or scale all weights down.",
+            )
+        self._documents += len(block)
+        heaps.drop_unused_ids()
+
+    def add_vectors(
+        self, vectors: SparseVectors, doc_ids: DocIds | Sequence[str], *, block_size: int = BLOCK_DOCUMENTS
+    ) -> None:
+        """Invert documents block by block and score them."""
+        ids = DocIds.of(doc_ids)
+        for first, block in blocks_of(vectors, vocabulary_size=self._queries.vocabulary_size, block_size=block_size):
+            self.add(block, ids.slice(first, first + len(block)))
+
+    def lower_bounds(self) -> NDArray[np.int64]:
+        """Units of each query's k-th document so far, or the bound given where it has fewer: int64 (queries)."""
+        full = self._heaps.sizes == self._heaps.k
+        worst = np.where(full, self._heaps.units[:, 0], 0)
+        return np.maximum(worst, self._bounds)
+
+    def result(self) -> Ranked:
+        """The k best documents of each query; more blocks may be added afterwards."""
+        return self._heaps.ranked(self._queries.first)
+
+    @property
+    def work(self) -> Work:
+        """What was done so far."""
+        return Work(self._documents, *map(int, self._counters))
+
+
+def merge(parts: Sequence[Ranked], *, k: int) -> Ranked:
+    """The k best documents of each query among partial results over different documents."""
+    queries = max((int(part.queries.max()) + 1 for part in parts if len(part)), default=0)
+    heaps = Heaps(queries, k=k)
+    for part in parts:
+        first_row = heaps.ids.append(part.doc_ids)
+        offer_ranked(
+            heaps.units, heaps.rows, heaps.sizes, part.queries, part.units, first_row, heaps.ids.starts, heaps.ids.data
+        )
+        heaps.drop_unused_ids()
+    return heaps.ranked(0)
+
+
+def _check_fit(block: Block, queries: Queries, ids: DocIds) -> None:
+    """Refuse a block that the queries or ids do not belong to."""
+    if block.vocabulary_size != queries.vocabulary_size:
+        raise DataError(
+            "block of documents", f"its vocabulary has {block.vocabulary_size} terms",
+            f"that of the queries has {queries.vocabulary_size}", "Encode both sides with the same model.",
+        )  # fmt: skip
+    if len(ids) != len(block):
+        raise DataError(
+            "block of documents", f"{len(ids)} ids for {len(block)} documents", "one id a document is wanted",
+            "Give the ids of the rows that the block was made of.",
+        )  # fmt: skip

@@ -1,0 +1,54 @@
+"""Vectors that would be scored wrongly are refused, with the row that has the fault."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spladelake.errors import DataError
+from spladelake.scoring import check_vectors
+from spladelake.vectors import SparseVectors
+
+GOOD = ([1, 4], [0.5, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        (([2], [float("nan")]), "term 2 has weight nan; wanted finite weights above 0"),
+        (([2], [float("inf")]), "term 2 has weight inf"),
+        (([2], [-0.5]), "term 2 has weight -0.5"),
+        (([2], [0.0]), "term 2 has weight 0.0"),
+        (([3, 2], [1.0, 1.0]), "term 2 comes after term 3; wanted ascending term ids"),
+        (([0, 3, 3], [1.0, 1.0, 1.0]), "it has term 3 twice"),
+        (([3, 9], [1.0, 1.0]), "it has term 9; the vocabulary ends at 8"),
+        (([-2, 3], [1.0, 1.0]), "it has term -2; the vocabulary ends at 8"),
+    ],
+)
+def test_a_broken_row_is_refused_by_its_id(row: tuple[list[int], list[float]], found: str) -> None:
+    vectors = SparseVectors.from_rows([GOOD, ([], []), row, ([8], [-1.0])])
+    with pytest.raises(DataError) as error:
+        check_vectors(vectors, vocabulary_size=9, place="vectors of x", ids=["a", "b", "c", "d"])
+    assert str(error.value).startswith(f"vectors of x, id 'c': {found}")
+    with pytest.raises(DataError, match="vectors of x, row 2: "):
+        check_vectors(vectors, vocabulary_size=9, place="vectors of x")
+
+
+def test_arrays_of_different_lengths_are_refused_by_row() -> None:
+    vectors = SparseVectors(
+        np.array([0, 2, 5]), np.array([1, 2, 0, 1, 2], dtype=np.int32), np.ones(5, dtype=np.float32)
+    )
+    with pytest.raises(DataError, match="t, id 'q2': 3 indices but 2 values; wanted as many of both"):
+        check_vectors(vectors, vocabulary_size=9, place="t", ids=["q1", "q2"], value_indptr=np.array([0, 2, 4]))
+    short = SparseVectors(vectors.indptr, vectors.indices, vectors.values[:4])
+    with pytest.raises(DataError, match="t: rows reach to 5, 5 indices and 4 values"):
+        check_vectors(short, vocabulary_size=9, place="t")
+
+
+def test_vectors_that_keep_the_invariants_pass() -> None:
+    smallest, largest = np.finfo(np.float32).smallest_subnormal, np.finfo(np.float32).max
+    check_vectors(
+        SparseVectors.from_rows([([], []), GOOD, ([0, 8], [smallest, largest])]), vocabulary_size=9, place="t",
+        value_indptr=np.array([0, 0, 2, 4]),
+    )  # fmt: skip
+    check_vectors(SparseVectors.from_rows([]), vocabulary_size=9, place="t")

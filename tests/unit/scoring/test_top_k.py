@@ -1,0 +1,270 @@
+"""The k best documents are those that brute force finds, in the same order, however the work is cut and skipped."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spladelake.errors import DataError, UsageError
+from spladelake.scoring import DocIds, Queries, Ranked, TopK, blocks_of, merge, query_passes
+from spladelake.vectors import SparseVectors
+from support.collections import collection
+from unit.scoring.oracle import brute_force, random_vectors, rows_of, shuffled_ids
+
+VOCABULARY = 60
+
+
+def top_k(
+    queries: SparseVectors,
+    documents: SparseVectors,
+    doc_ids: Sequence[str],
+    *,
+    k: int,
+    block_size: int = 64,
+    vocabulary_size: int = VOCABULARY,
+    expected: float | None = None,
+    lower_bounds: Any = None,
+) -> Ranked:
+    """The whole of it. expected: share of a block's documents taken for candidates before each block, which decides
+    between looking up few documents after the filter (0) and scoring all (1); None leaves it to what is found."""
+    top = TopK(Queries.of(queries, vocabulary_size=vocabulary_size), k=k, lower_bounds=lower_bounds)
+    for first, block in blocks_of(documents, vocabulary_size=vocabulary_size, block_size=block_size):
+        if expected is not None:
+            top._density.fill(expected)
+        top.add(block, doc_ids[first : first + len(block)])
+    return top.result()
+
+
+@st.composite
+def problems(draw: Callable[..., Any]) -> dict[str, Any]:
+    """Queries, documents and ids: ties or none, empty rows, duplicates of documents."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    levels = draw(st.sampled_from([None, 1, 2, 16]))
+    queries = random_vectors(rng, draw(st.integers(1, 8)), vocabulary_size=VOCABULARY, most_terms=20, levels=levels)
+    documents = random_vectors(
+        rng, draw(st.integers(0, 300)), vocabulary_size=VOCABULARY, most_terms=draw(st.integers(1, 25)), levels=levels
+    )
+    if len(documents) and draw(st.booleans()):
+        documents = documents.take(rng.integers(0, len(documents), 2 * len(documents)))
+    return {"queries": queries, "documents": documents, "doc_ids": shuffled_ids(rng, len(documents))}
+
+
+many = settings(max_examples=150, deadline=None)
+
+
+@many
+@given(
+    problem=problems(),
+    k=st.sampled_from([1, 2, 7, 50, 1000]),
+    block_size=st.sampled_from([1, 7, 64, 4096]),
+    expected=st.sampled_from([None, 0.0, 1e9]),
+)
+def test_scores_and_order_are_those_of_brute_force(
+    problem: dict[str, Any], k: int, block_size: int, expected: float | None
+) -> None:
+    wanted = brute_force(**problem, k=k, vocabulary_size=VOCABULARY)
+    assert rows_of(top_k(**problem, k=k, block_size=block_size, expected=expected)) == wanted
+
+
+@many
+@given(problem=problems(), k=st.integers(1, 40), seed=st.integers(0, 2**32))
+def test_the_order_of_documents_does_not_matter(problem: dict[str, Any], k: int, seed: int) -> None:
+    order = np.random.default_rng(seed).permutation(len(problem["documents"]))
+    documents, doc_ids = problem["documents"].take(order), [problem["doc_ids"][i] for i in order]
+    found = top_k(problem["queries"], documents, doc_ids, k=k, expected=0.0)
+    assert rows_of(found) == rows_of(top_k(**problem, k=k))
+
+
+@many
+@given(problem=problems(), k=st.integers(1, 40), parts=st.integers(1, 5), seed=st.integers(0, 2**32))
+def test_partial_results_merge_to_the_whole(problem: dict[str, Any], k: int, parts: int, seed: int) -> None:
+    part_of = np.random.default_rng(seed).integers(0, parts, len(problem["documents"]))
+    partial = []
+    for part in range(parts):
+        rows = np.flatnonzero(part_of == part)
+        doc_ids = [problem["doc_ids"][i] for i in rows]
+        partial.append(top_k(problem["queries"], problem["documents"].take(rows), doc_ids, k=k, expected=0.0))
+    assert rows_of(merge(partial, k=k)) == rows_of(top_k(**problem, k=k))
+
+
+@many
+@given(problem=problems(), k=st.integers(1, 40), sample=st.integers(0, 300), expected=st.sampled_from([None, 0.0]))
+def test_bounds_from_a_sample_cut_nothing_that_belongs(
+    problem: dict[str, Any], k: int, sample: int, expected: float | None
+) -> None:
+    queries = Queries.of(problem["queries"], vocabulary_size=VOCABULARY)
+    seen = TopK(queries, k=k)
+    rows = np.arange(min(sample, len(problem["documents"])))
+    seen.add_vectors(problem["documents"].take(rows), problem["doc_ids"][: len(rows)])
+    bounds = seen.lower_bounds()
+    found = top_k(**problem, k=k, lower_bounds=bounds, expected=expected)
+    wanted = rows_of(top_k(**problem, k=k))
+    full = [sum(row[0] == q for row in wanted) == k for q in range(len(queries))]
+    assert [row for row in rows_of(found) if full[row[0]]] == [row for row in wanted if full[row[0]]]
+    assert all(row[2] >= bounds[row[0]] for row in rows_of(found))
+
+
+@many
+@given(problem=problems(), k=st.integers(1, 40), most=st.integers(1, 3))
+def test_passes_of_queries_give_the_rows_of_one_pass(problem: dict[str, Any], k: int, most: int) -> None:
+    passes = list(query_passes(problem["queries"], vocabulary_size=VOCABULARY, k=k, most_bytes=most * k * 12))
+    assert [len(queries) for queries in passes[:-1]] == [most] * (len(passes) - 1)
+    results = []
+    for queries in passes:
+        top = TopK(pickle.loads(pickle.dumps(queries)), k=k)
+        top.add_vectors(problem["documents"], problem["doc_ids"], block_size=50)
+        results.append(top.result())
+    assert [row for result in results for row in rows_of(result)] == rows_of(top_k(**problem, k=k))
+
+
+def test_a_score_is_the_rounded_products_added_up() -> None:
+    # 1.5 × 2.5 = 3.75 and 0.25 × 0.5 = 0.125 are exact; 2^-30 × 2^-11 = half a unit goes to the even 0;
+    # 3 × 2^-41 = 1.5 units goes to the even 2.
+    queries = SparseVectors.from_rows([([1, 4, 5, 6], [1.5, 0.25, 2.0**-30, 3.0])])
+    documents = SparseVectors.from_rows([([1, 4, 5, 6], [2.5, 0.5, 2.0**-11, 2.0**-41])])
+    found = top_k(queries, documents, ["d"], k=1)
+    assert found.units.tolist() == [int(3.875 * 2**40) + 0 + 2]
+    assert found.scores.tolist() == [(int(3.875 * 2**40) + 2) / 2**40]
+
+
+def test_a_shared_term_makes_a_candidate_even_where_the_product_rounds_to_nothing() -> None:
+    queries = SparseVectors.from_rows([([3], [1e-30])])
+    documents = SparseVectors.from_rows([([3], [1e-20]), ([4], [5.0]), ([3], [2e-20])])
+    assert rows_of(top_k(queries, documents, ["b", "c", "a"], k=5)) == [(0, "a", 0), (0, "b", 0)]
+
+
+def test_equal_scores_go_by_the_bytes_of_the_id() -> None:
+    doc_ids = ["b", "B", "a10", "a9", "a", "ä", "\U0001f600", "\uffff", ""]
+    documents = SparseVectors.from_rows([([0], [1.0])] * len(doc_ids))
+    ranked = top_k(SparseVectors.from_rows([([0], [1.0])]), documents, doc_ids, k=20, block_size=2)
+    # U+FFFF comes before U+1F600 in UTF-8 and in Spark; UTF-16 would turn them round.
+    assert ranked.doc_ids.to_strings() == ["", "B", "a", "a10", "a9", "b", "ä", "\uffff", "\U0001f600"]
+    assert ranked.ranks.tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+
+
+def test_ties_at_the_last_rank_are_cut_by_id_over_all_blocks() -> None:
+    rng = np.random.default_rng(3)
+    doc_ids = [f"d{n:05}" for n in rng.permutation(5000)]
+    documents = SparseVectors.from_rows([([0, 1], [1.0, 0.5])] * 5000)
+    ranked = top_k(SparseVectors.from_rows([([1], [2.0])]), documents, doc_ids, k=10, block_size=300)
+    assert ranked.doc_ids.to_strings() == [f"d{n:05}" for n in range(10)]
+
+
+def test_queries_without_terms_or_hits_have_no_row_and_ranks_start_over() -> None:
+    queries = SparseVectors.from_rows([([], []), ([2], [1.0]), ([7], [1.0]), ([2, 3], [1.0, 1.0])])
+    documents = SparseVectors.from_rows([([2], [1.0]), ([], []), ([3], [3.0])])
+    ranked = top_k(queries, documents, ["x", "y", "z"], k=9)
+    assert ranked.queries.tolist() == [1, 3, 3]
+    assert ranked.ranks.tolist() == [1, 1, 2]
+    assert ranked.doc_ids.to_strings() == ["x", "z", "x"]
+
+
+def test_ids_are_forgotten_without_losing_those_of_the_best() -> None:
+    # 20 blocks of 8,192 ids pass the 65,536 that are kept in any case, twice.
+    top = TopK(Queries.of(SparseVectors.from_rows([([0], [1.0])]), vocabulary_size=1), k=3)
+    for block in range(20):
+        weights = np.linspace(1, 2, 8192, dtype=np.float32) + np.float32(block % 7)
+        documents = SparseVectors(np.arange(8193), np.zeros(8192, dtype=np.int32), weights)
+        top.add_vectors(documents, [f"{block}-{i}" for i in range(8192)])
+    assert top._heaps.ids.rows < 20 * 8192
+    assert top.result().doc_ids.to_strings() == ["13-8191", "6-8191", "13-8190"]
+
+
+@pytest.mark.parametrize(("levels", "k"), [(None, 10), (None, 1000), (16, 100)])
+def test_many_documents_are_filtered_and_still_ranked_exactly(levels: int | None, k: int) -> None:
+    rng = np.random.default_rng(11)
+    size = 400
+    documents = random_vectors(rng, 12_000, vocabulary_size=size, most_terms=80, levels=levels)
+    queries = random_vectors(rng, 30, vocabulary_size=size, most_terms=30, levels=levels)
+    doc_ids = shuffled_ids(rng, len(documents))
+    top = TopK(Queries.of(queries, vocabulary_size=size), k=k)
+    top.add_vectors(documents, doc_ids, block_size=1000)
+    assert rows_of(top.result()) == brute_force(queries, documents, doc_ids, k=k, vocabulary_size=size)
+    if k == 10:
+        assert top.work.filtered > top.work.scored_in_full
+        assert top.work.looked_up < 0.2 * len(documents) * len(queries)
+
+
+def test_long_queries_and_uneven_weights_stay_exact() -> None:
+    # Documents as queries: hundreds of terms, weights over six orders of magnitude.
+    rng = np.random.default_rng(5)
+    size = 3000
+    documents = random_vectors(rng, 1500, vocabulary_size=size, most_terms=1500)
+    uneven = documents.values * np.float32(10) ** rng.uniform(-4, 2, len(documents.values)).astype(np.float32)
+    documents = SparseVectors(documents.indptr, documents.indices, uneven)
+    queries = documents.take(np.arange(0, 1500, 100))
+    doc_ids = shuffled_ids(rng, len(documents))
+    wanted = brute_force(queries, documents, doc_ids, k=5, vocabulary_size=size)
+    for expected in (0.0, 1e9):
+        found = top_k(queries, documents, doc_ids, k=5, block_size=500, vocabulary_size=size, expected=expected)
+        assert rows_of(found) == wanted
+
+
+@pytest.mark.collection
+@pytest.mark.parametrize("model", ["splade-pp-ed", "splade-v3"])
+def test_published_query_encodings_rank_exactly(model: str) -> None:
+    path = collection("msmarco-dl1920") / "reference_query_encodings" / f"{model}.jsonl"
+    encoded = [json.loads(line)["weights"] for line in path.read_text(encoding="utf-8").split("\n") if line]
+    terms = sorted({term for weights in encoded for term in weights})
+    number = {term: i for i, term in enumerate(terms)}
+    rows = [sorted((number[term], weight) for term, weight in weights.items()) for weights in encoded]
+    queries = SparseVectors.from_rows([([t for t, _ in row], [w for _, w in row]) for row in rows])
+    rng = np.random.default_rng(7)
+    documents = random_vectors(rng, 1000, vocabulary_size=len(terms), most_terms=150, levels=16)
+    doc_ids = shuffled_ids(rng, len(documents))
+    for expected in (None, 0.0):
+        found = top_k(queries, documents, doc_ids, k=20, block_size=256, vocabulary_size=len(terms), expected=expected)
+        assert rows_of(found) == brute_force(queries, documents, doc_ids, k=20, vocabulary_size=len(terms))
+
+
+def test_a_score_that_could_overflow_is_refused_with_its_query() -> None:
+    queries = SparseVectors.from_rows([([0], [1.0]), ([0, 1], [1e4, 1e4])])
+    documents = SparseVectors.from_rows([([0, 1], [300.0, 300.0])])
+    # 2 × 1e4 × 300 = 6 million, above 2^22 = 4,194,304.
+    with pytest.raises(DataError, match="query number 1: its score with a document may pass 4194304"):
+        top_k(queries, documents, ["d"], k=1)
+
+
+def test_scores_just_below_the_limit_are_exact() -> None:
+    queries = SparseVectors.from_rows([([0], [2.0**11])])
+    documents = SparseVectors.from_rows([([0], [2.0**11 - 2.0**-12])])
+    assert top_k(queries, documents, ["d"], k=1).units.tolist() == [2**62 - 2**39]
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_k_below_one_is_refused(k: int) -> None:
+    with pytest.raises(UsageError, match=f"k: it is {k}"):
+        TopK(Queries.of(SparseVectors.from_rows([([0], [1.0])]), vocabulary_size=1), k=k)
+    with pytest.raises(UsageError, match=f"k: it is {k}"):
+        list(query_passes(SparseVectors.from_rows([([0], [1.0])]), vocabulary_size=1, k=k))
+    with pytest.raises(UsageError, match=f"k: it is {k}"):
+        merge([], k=k)
+
+
+def test_what_does_not_belong_together_is_refused() -> None:
+    rows = SparseVectors.from_rows([([0], [1.0])])
+    top = TopK(Queries.of(rows, vocabulary_size=5), k=1)
+    (_, block), *_ = blocks_of(rows, vocabulary_size=6)
+    with pytest.raises(DataError, match="its vocabulary has 6 terms"):
+        top.add(block, ["d"])
+    (_, block), *_ = blocks_of(rows, vocabulary_size=5)
+    with pytest.raises(DataError, match="2 ids for 1 documents"):
+        top.add(block, ["d", "e"])
+    with pytest.raises(UsageError, match="lower_bounds: 2 of them"):
+        TopK(Queries.of(rows, vocabulary_size=5), k=1, lower_bounds=np.zeros(2, dtype=np.int64))
+
+
+def test_ids_pass_as_bytes_too() -> None:
+    ids = DocIds.of(["a", "", "bcd"])
+    assert (ids.starts.tolist(), ids.data.tobytes()) == ([0, 1, 1, 4], b"abcd")
+    assert DocIds.of(ids) is ids
+    assert ids.take(np.array([2, 0], dtype=np.int32)).to_strings() == ["bcd", "a"]
+    assert ids.slice(1, 3).to_strings() == ["", "bcd"]
+    assert merge([], k=3).doc_ids.to_strings() == []
