@@ -10,10 +10,10 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from spladelake.encoder.linear import pack
-from spladelake.encoder.parts import LayerParts, ModelParts
+from spladelake.encoder.linear import PackedLinear
+from spladelake.encoder.parts import LayerParts, Linear, ModelParts, Norm
 from spladelake.encoder.tokens import TokenIds
 
 ROW_MULTIPLE = 32
@@ -40,11 +40,12 @@ class UnpaddedBody:
     pads = False
 
     def __init__(self, parts: ModelParts) -> None:
-        """Nothing of parts is kept but words, so that the file that the rest is mapped from can be released."""
+        """Nothing of parts is kept but words, so that a file that the rest is mapped from can be released."""
         self._words, self._positions, self._norm = parts.words, parts.positions.clone(), _Norm(parts.norm)
         self._uncounted = parts.uncounted
-        self._layers = [_Layer(layer, parts.heads, parts.activation) for layer in parts.layers]
-        self._transform = pack(parts.transform, activation=parts.transform_activation)
+        # One at a time, so that no layer is held in both layouts while the next is read.
+        self._layers = [_Layer(parts.read_layer(i), parts.heads, parts.activation) for i in range(parts.layers)]
+        self._transform = _pack(parts.transform, activation=parts.transform_activation)
         self._transform_norm = _Norm(parts.transform_norm)
 
     @torch.inference_mode()
@@ -76,9 +77,9 @@ class _Layer:
 
     def __init__(self, parts: LayerParts, heads: int, activation: str) -> None:
         self._heads = heads
-        self._read = pack(parts.query, parts.key, parts.value)
-        self._attended, self._attended_norm = pack(parts.attended), _Norm(parts.attended_norm)
-        self._up, self._down = pack(parts.up, activation=activation), pack(parts.down)
+        self._read = _pack(parts.query, parts.key, parts.value)
+        self._attended, self._attended_norm = _pack(parts.attended), _Norm(parts.attended_norm)
+        self._up, self._down = _pack(parts.up, activation=activation), _pack(parts.down)
         self._down_norm = _Norm(parts.down_norm)
 
     def __call__(self, x: Tensor, runs: list[tuple[int, int]]) -> Tensor:
@@ -103,12 +104,17 @@ class _Layer:
 class _Norm:
     """A layer norm, with weights of its own."""
 
-    def __init__(self, norm: nn.LayerNorm) -> None:
-        self._shape, self._eps = norm.normalized_shape, norm.eps
-        self._weight, self._bias = norm.weight.detach().clone(), norm.bias.detach().clone()
+    def __init__(self, norm: Norm) -> None:
+        self._weight, self._bias, self._eps = norm.weight.clone(), norm.bias.clone(), norm.eps
 
     def __call__(self, x: Tensor) -> Tensor:
-        return functional.layer_norm(x, self._shape, self._weight, self._bias, self._eps)
+        return functional.layer_norm(x, self._weight.shape, self._weight, self._bias, self._eps)
+
+
+def _pack(*layers: Linear, activation: str = "none") -> PackedLinear:
+    """Layers that read the same input, as one layer whose outputs stand side by side."""
+    weight, bias = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
+    return PackedLinear(weight, bias, activation)
 
 
 class PaddedBody:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as functional
-from torch import Tensor, nn
+from torch import Tensor
 
 # Rows that the layout of the packed weights is chosen for; other numbers of rows work as well.
 TYPICAL_ROWS = 2048
@@ -36,11 +36,10 @@ class PackedLinear:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, activation: str = "none") -> None:
-        """weight: (out, in). bias: (out). activation: a key of `PLAIN`."""
+        """weight: (out, in). bias: (out), or None. activation: a key of `PLAIN`. Nothing of weight is kept."""
         self._fused = fused_kernel_available()
         self._bias, self._activation = bias, activation
-        weight = weight.detach().contiguous()
-        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, TYPICAL_ROWS) if self._fused else weight
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, TYPICAL_ROWS) if self._fused else weight.clone()
 
     def __call__(self, x: Tensor) -> Tensor:
         """x: (rows, in). Returns (rows, out)."""
@@ -49,13 +48,6 @@ class PackedLinear:
             out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, attribute, [], algorithm)
             return out
         return PLAIN[self._activation](functional.linear(x, self._weight, self._bias))
-
-
-def pack(*layers: nn.Linear, activation: str = "none") -> PackedLinear:
-    """Layers that read the same input, as one layer whose outputs stand side by side."""
-    biases = [layer.bias if layer.bias is not None else torch.zeros(layer.out_features) for layer in layers]
-    weight = torch.cat([layer.weight.detach() for layer in layers])
-    return PackedLinear(weight, torch.cat([bias.detach() for bias in biases]), activation)
 
 
 def fused_kernel_available() -> bool:

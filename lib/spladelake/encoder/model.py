@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from spladelake.encoder.body import Body, PaddedBody, UnpaddedBody
+from spladelake.encoder.devices import release_memory
 from spladelake.encoder.head import Decoder, Head, LogitsHead
 from spladelake.encoder.layout import Layout
-from spladelake.encoder.parts import model_parts
+from spladelake.encoder.parts import decoder_part, model_parts, unknown_tensors
+from spladelake.encoder.tensors import CheckpointTensors, check_finite
 from spladelake.encoder.tuning import fastest_head
+from spladelake.encoder.weights import read_json
 from spladelake.errors import UsageError
 
 logger = logging.getLogger(__name__)
@@ -47,36 +49,58 @@ def load_model(
 ) -> LoadedModel:
     """Load the model of a folder. Raises UsageError when a tensor is absent from its files or not finite.
 
-    autocast: type that an accelerator multiplies matrices in, None for float32. The model is rearranged for speed as
-    far as the result agrees with transformers' own on a probe; what could not be rearranged is logged.
+    autocast: type that an accelerator multiplies matrices in, None for float32. On a CPU, a model of a family known
+    here is read straight from its file. Any other is built by transformers, then rearranged for speed as far as the
+    result agrees with transformers' own on a probe; what could not be rearranged is logged.
     """
-    model = _read(folder)
-    _check_finite(folder, model)
+    direct = _read_directly(folder) if device.type == "cpu" else None
+    body, decoder = direct or _read_by_transformers(folder, layout, device, autocast)
+    release_memory()  # of the tensors that were laid out anew
+    if decoder is None:
+        logger.warning(
+            "%s: %s does not end in a plain linear layer, so all its logits are held: slow, in small batches",
+            folder,
+            layout.architecture,
+        )
+        pool = LogitsHead(layout.pooling, layout.activation)
+        return LoadedModel(body, pool, min(token_budget, LOGITS_BUDGET), "padded batches, all logits held")
+    head, how = fastest_head(decoder, layout.pooling, layout.activation, token_budget=token_budget)
+    return LoadedModel(body, head, token_budget, f"{'padded' if body.pads else 'unpadded'} batches, {how}")
+
+
+def _read_directly(folder: Path) -> tuple[Body, Decoder] | None:
+    """Body and decoder of a known family, None when the files hold anything that is not known."""
+    config, tensors = read_json(folder / "config.json"), CheckpointTensors(folder)
+    parts = model_parts(config, tensors)
+    if parts is None or unknown_tensors(config, tensors, parts):
+        return None
+    linear = decoder_part(config, tensors, parts)
+    if linear is None:
+        return None
+    try:
+        return UnpaddedBody(parts), Decoder(linear.weight, linear.bias)
+    except KeyError:
+        return None
+
+
+def _read_by_transformers(
+    folder: Path, layout: Layout, device: torch.device, autocast: torch.dtype | None
+) -> tuple[Body, Decoder | None]:
+    """Body and decoder as transformers builds them; without a decoder, the body gives logits itself."""
+    model = _build(folder)
     probe = _Probe(model, layout)
     name, linear = _output_layer(model)
     if linear is not None:
-        # With the identity in its place, the model's "logits" are what the decoder reads.
+        # With the identity in its place, the model's "logits" are what the decoder reads. The weight is copied, as
+        # transformers maps the file and would keep all of it in memory for the sake of one tensor.
         model.set_submodule(name, nn.Identity())
-        # A copy, as transformers maps the weight file and would keep all of it in memory for the sake of one tensor.
-        decoder = Decoder(linear.weight.detach().clone(), _bias(linear))
-        tied = linear.weight is model.get_input_embeddings().weight
-        body = _rearranged(model, decoder, probe, device, autocast, tied=tied)
+        decoder = Decoder(linear.weight.clone(), _bias(linear))
+        body = _rearranged(model, decoder, probe, device, autocast, tied=_tied(model, linear))
         if body is not None:
-            kind = decoder.weight.to(device, autocast or torch.float32)
-            decoder = Decoder(kind, decoder.bias.to(kind))
-            del model, linear
-            gc.collect()  # the parts that were laid out anew are freed before the first batch
-            head, how = fastest_head(decoder, layout.pooling, layout.activation, token_budget=token_budget)
-            return LoadedModel(body, head, token_budget, f"{'padded' if body.pads else 'unpadded'} batches, {how}")
+            weight = decoder.weight.to(device, autocast or torch.float32)
+            return body, Decoder(weight, decoder.bias.to(weight))
         model.set_submodule(name, linear)
-    logger.warning(
-        "%s: %s does not end in a plain linear layer, so all its logits are held: slow, in small batches",
-        folder,
-        layout.architecture,
-    )
-    whole = PaddedBody(model.to(device), device, autocast)
-    pool = LogitsHead(layout.pooling, layout.activation)
-    return LoadedModel(whole, pool, min(token_budget, LOGITS_BUDGET), "padded batches, all logits held")
+    return PaddedBody(model.to(device), device, autocast), None
 
 
 def _rearranged(
@@ -86,10 +110,9 @@ def _rearranged(
 
     tied: whether the word embeddings are the decoder's weight.
     """
-    parts = model_parts(model) if device.type == "cpu" else None
+    parts = model_parts(model.config.to_dict(), model.state_dict()) if device.type == "cpu" else None
     if parts is not None:
-        parts = replace(parts, words=decoder.weight if tied else parts.words.clone())
-        unpadded = UnpaddedBody(parts)
+        unpadded = UnpaddedBody(replace(parts, words=decoder.weight if tied else parts.words.clone()))
         if probe.agrees(unpadded, decoder):
             return unpadded
         logger.warning("the unpadded form of %s differs from transformers' own and is not used", type(model).__name__)
@@ -126,7 +149,7 @@ class _Probe:
         return bool(difference <= AGREEMENT * self.logits.abs().max().clamp_min(1))
 
 
-def _read(folder: Path) -> Any:
+def _build(folder: Path) -> Any:
     """The model as transformers builds it. Raises UsageError when transformers would make up a tensor."""
     from transformers import AutoModelForMaskedLM
 
@@ -148,6 +171,8 @@ def _read(folder: Path) -> Any:
             "every tensor of the model is wanted, or the rest would be random",
             "Use a complete checkpoint.",
         )
+    for name, tensor in model.named_parameters():
+        check_finite(folder, name, tensor)
     return model.eval().requires_grad_(False)
 
 
@@ -166,15 +191,6 @@ def _no_progress_bar() -> Iterator[None]:
             bars.enable_progress_bar()
 
 
-def _check_finite(folder: Path, model: Any) -> None:
-    """Raise UsageError when a tensor holds an infinite number or none at all."""
-    for name, tensor in model.named_parameters():
-        if not torch.isfinite(tensor).all():
-            raise UsageError(
-                str(folder), f"{name} is not finite", "finite weights are wanted", "Use another checkpoint."
-            )
-
-
 def _output_layer(model: Any) -> tuple[str, nn.Linear | None]:
     """Name and module of the layer that makes the logits, None unless it is a linear layer."""
     layer = model.get_output_embeddings()
@@ -184,5 +200,9 @@ def _output_layer(model: Any) -> tuple[str, nn.Linear | None]:
     return names[0], layer
 
 
+def _tied(model: Any, linear: nn.Linear) -> bool:
+    return bool(model.get_input_embeddings().weight is linear.weight)
+
+
 def _bias(layer: nn.Linear) -> Tensor:
-    return torch.zeros(layer.out_features) if layer.bias is None else layer.bias.detach().clone()
+    return torch.zeros(layer.out_features) if layer.bias is None else layer.bias.clone()

@@ -1,4 +1,4 @@
-"""Where the families of masked language models keep their parts.
+"""Where the families of masked language models keep their tensors.
 
 BERT, RoBERTa and DistilBERT are the same network: a normalised sum of embeddings, then layers of attention and a
 two-layer perceptron, each added to its input and normalised, then a dense layer with activation and norm before the
@@ -7,27 +7,46 @@ decoder. Only the names differ, and from where positions are counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 
 from spladelake.encoder.linear import ACTIVATIONS
+
+
+@dataclass(frozen=True)
+class Linear:
+    """x Wᵀ + b. weight: (out, in). bias: (out). The decoder is one, with a row for each term."""
+
+    weight: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A layer norm. weight, bias: (width)."""
+
+    weight: Tensor
+    bias: Tensor
+    eps: float
 
 
 @dataclass(frozen=True)
 class LayerParts:
     """One transformer layer."""
 
-    query: nn.Linear
-    key: nn.Linear
-    value: nn.Linear
-    attended: nn.Linear
-    attended_norm: nn.LayerNorm
-    up: nn.Linear
-    down: nn.Linear
-    down_norm: nn.LayerNorm
+    query: Linear
+    key: Linear
+    value: Linear
+    attended: Linear
+    attended_norm: Norm
+    up: Linear
+    down: Linear
+    down_norm: Norm
 
 
 @dataclass(frozen=True)
@@ -36,105 +55,185 @@ class ModelParts:
 
     words: (vocabulary, width). positions: (places, width), token type 0 already added. uncounted: id of a token that
     has place 0 and is not counted, so that the first other token has place 1; None where tokens are counted from 0.
-    activation, transform_activation: keys of `linear.PLAIN`.
+    read_layer: the parts of a layer by its number, below `layers`. activation, transform_activation: keys of
+    `linear.PLAIN`.
     """
 
     words: Tensor
     positions: Tensor
     uncounted: int | None
-    norm: nn.LayerNorm
-    layers: tuple[LayerParts, ...]
+    norm: Norm
+    layers: int
+    read_layer: Callable[[int], LayerParts]
     heads: int
     activation: str
-    transform: nn.Linear
+    transform: Linear
     transform_activation: str
-    transform_norm: nn.LayerNorm
+    transform_norm: Norm
 
 
-def model_parts(model: Any) -> ModelParts | None:
-    """Parts of a model of a known family, None for any other or when a part is not where it is expected."""
-    read = READERS.get(model.config.model_type)
+@dataclass(frozen=True)
+class Family:
+    """Names of a family's tensors and of its config's numbers."""
+
+    embeddings: str
+    layer: str
+    query: str
+    key: str
+    value: str
+    attended: str
+    attended_norm: str
+    up: str
+    down: str
+    down_norm: str
+    transform: str
+    transform_norm: str
+    decoder: str
+    decoder_bias: str
+    layers: str = "num_hidden_layers"
+    heads: str = "num_attention_heads"
+    activation: str = "hidden_act"
+    # The activation before the decoder, where it does not follow the config: RoBERTa's is always GELU.
+    transform_activation: str | None = None
+    token_types: bool = True
+    counts_from_padding: bool = False
+
+
+BERT = Family(
+    embeddings="bert.embeddings.",
+    layer="bert.encoder.layer.{}.",
+    query="attention.self.query",
+    key="attention.self.key",
+    value="attention.self.value",
+    attended="attention.output.dense",
+    attended_norm="attention.output.LayerNorm",
+    up="intermediate.dense",
+    down="output.dense",
+    down_norm="output.LayerNorm",
+    transform="cls.predictions.transform.dense",
+    transform_norm="cls.predictions.transform.LayerNorm",
+    decoder="cls.predictions.decoder",
+    decoder_bias="cls.predictions.bias",
+)
+ROBERTA = replace(
+    BERT,
+    embeddings="roberta.embeddings.",
+    layer="roberta.encoder.layer.{}.",
+    transform="lm_head.dense",
+    transform_norm="lm_head.layer_norm",
+    decoder="lm_head.decoder",
+    decoder_bias="lm_head.bias",
+    transform_activation="gelu",
+    counts_from_padding=True,
+)
+DISTILBERT = Family(
+    embeddings="distilbert.embeddings.",
+    layer="distilbert.transformer.layer.{}.",
+    query="attention.q_lin",
+    key="attention.k_lin",
+    value="attention.v_lin",
+    attended="attention.out_lin",
+    attended_norm="sa_layer_norm",
+    up="ffn.lin1",
+    down="ffn.lin2",
+    down_norm="output_layer_norm",
+    transform="vocab_transform",
+    transform_norm="vocab_layer_norm",
+    decoder="vocab_projector",
+    decoder_bias="vocab_projector.bias",
+    layers="n_layers",
+    heads="n_heads",
+    activation="activation",
+    token_types=False,
+)
+DISTILBERT_EPS = 1e-12  # not in its config
+FAMILIES = {"bert": BERT, "roberta": ROBERTA, "xlm-roberta": ROBERTA, "camembert": ROBERTA, "distilbert": DISTILBERT}
+
+# What a checkpoint may hold besides: no part of it enters the logits.
+UNUSED = re.compile(r".*\.position_ids|(bert|roberta)\.pooler\..*|cls\.seq_relationship\..*")
+# Settings under which these networks compute something else.
+DEVIATIONS = {"is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute"}
+
+
+def model_parts(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ModelParts | None:
+    """The parts of a model of a known family, None for any other or when a part or a number is not where it should be.
+
+    config: as in config.json. tensors: by the names that transformers saves them under.
+    """
+    family = FAMILIES.get(config.get("model_type", ""))
+    if family is None or any(config.get(key, plain) != plain for key, plain in DEVIATIONS.items()):
+        return None
     try:
-        return read(model) if read else None
-    except (AttributeError, KeyError):
+        return _parts(family, config, tensors)
+    except KeyError:
         return None
 
 
-def _bert(model: Any) -> ModelParts:
-    head = model.cls.predictions.transform
-    return _bert_like(model, model.bert, head.dense, model.config.hidden_act, head.LayerNorm, uncounted=None)
+def decoder_part(config: Mapping[str, Any], tensors: Mapping[str, Tensor], parts: ModelParts) -> Linear | None:
+    """The decoder of a known family, None unless its file leaves no doubt which tensors it consists of."""
+    family = FAMILIES[config["model_type"]]
+    weight, biases = f"{family.decoder}.weight", [family.decoder_bias, f"{family.decoder}.bias"]
+    found = [tensors[name] for name in dict.fromkeys(biases) if name in tensors]
+    if not found or any(not torch.equal(found[0], other) for other in found[1:]):
+        return None
+    if not config.get("tie_word_embeddings", True):
+        return Linear(tensors[weight], found[0]) if weight in tensors else None
+    if weight in tensors and not torch.equal(tensors[weight], parts.words):
+        return None
+    return Linear(parts.words, found[0])
 
 
-def _roberta(model: Any) -> ModelParts:
-    head, padding = model.lm_head, model.config.pad_token_id
-    # The activation of this head does not follow the config: transformers' RobertaLMHead always uses GELU.
-    return _bert_like(model, model.roberta, head.dense, "gelu", head.layer_norm, uncounted=padding)
+def unknown_tensors(config: Mapping[str, Any], names: Iterable[str], parts: ModelParts) -> list[str]:
+    """Names of tensors that are no part of a model of this family."""
+    family = FAMILIES[config["model_type"]]
+    inner = [family.query, family.key, family.value, family.attended, family.attended_norm]
+    inner += [family.up, family.down, family.down_norm]
+    known = {f"{family.layer.format(i)}{name}" for i in range(parts.layers) for name in inner}
+    known |= {family.transform, family.transform_norm, family.decoder, f"{family.embeddings}LayerNorm"}
+    known |= {f"{family.embeddings}{kind}_embeddings" for kind in ("word", "position", "token_type")}
+    known.add(family.decoder_bias.removesuffix(".bias"))
+    return [name for name in names if not UNUSED.fullmatch(name) and re.sub(r"\.(weight|bias)$", "", name) not in known]
 
 
-def _bert_like(
-    model: Any, body: Any, transform: nn.Linear, activation: str, norm: nn.LayerNorm, *, uncounted: int | None
-) -> ModelParts:
-    embeddings = body.embeddings
-    # RoBERTa's own place of padding is the padding id, and its first token follows.
-    positions = embeddings.position_embeddings.weight[uncounted or 0 :]
+def _parts(family: Family, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ModelParts:
+    """Raises KeyError when something is absent."""
+    eps = config["layer_norm_eps"] if family.token_types else DISTILBERT_EPS
+    uncounted = int(config["pad_token_id"]) if family.counts_from_padding else None
+    # RoBERTa's place of padding is the padding id, and its first token follows.
+    positions = tensors[f"{family.embeddings}position_embeddings.weight"][uncounted or 0 :]
+    if family.token_types:
+        positions = positions + tensors[f"{family.embeddings}token_type_embeddings.weight"][0]
+
+    def linear(name: str) -> Linear:
+        return Linear(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
+
+    def norm(name: str) -> Norm:
+        return Norm(tensors[f"{name}.weight"], tensors[f"{name}.bias"], eps)
+
+    def layer(number: int) -> LayerParts:
+        place = family.layer.format(number)
+        return LayerParts(
+            query=linear(place + family.query),
+            key=linear(place + family.key),
+            value=linear(place + family.value),
+            attended=linear(place + family.attended),
+            attended_norm=norm(place + family.attended_norm),
+            up=linear(place + family.up),
+            down=linear(place + family.down),
+            down_norm=norm(place + family.down_norm),
+        )
+
+    activation = ACTIVATIONS[config[family.activation]]
     return ModelParts(
-        words=embeddings.word_embeddings.weight.detach(),
-        positions=(positions + embeddings.token_type_embeddings.weight[0]).detach(),
+        words=tensors[f"{family.embeddings}word_embeddings.weight"],
+        positions=positions,
         uncounted=uncounted,
-        norm=embeddings.LayerNorm,
-        layers=tuple(
-            LayerParts(
-                query=layer.attention.self.query,
-                key=layer.attention.self.key,
-                value=layer.attention.self.value,
-                attended=layer.attention.output.dense,
-                attended_norm=layer.attention.output.LayerNorm,
-                up=layer.intermediate.dense,
-                down=layer.output.dense,
-                down_norm=layer.output.LayerNorm,
-            )
-            for layer in body.encoder.layer
-        ),
-        heads=model.config.num_attention_heads,
-        activation=ACTIVATIONS[model.config.hidden_act],
-        transform=transform,
-        transform_activation=ACTIVATIONS[activation],
-        transform_norm=norm,
+        norm=norm(f"{family.embeddings}LayerNorm"),
+        layers=config[family.layers],
+        read_layer=layer,
+        heads=config[family.heads],
+        activation=activation,
+        transform=linear(family.transform),
+        transform_activation=family.transform_activation or activation,
+        transform_norm=norm(family.transform_norm),
     )
-
-
-def _distilbert(model: Any) -> ModelParts:
-    embeddings = model.distilbert.embeddings
-    return ModelParts(
-        words=embeddings.word_embeddings.weight.detach(),
-        positions=embeddings.position_embeddings.weight.detach(),
-        uncounted=None,
-        norm=embeddings.LayerNorm,
-        layers=tuple(
-            LayerParts(
-                query=layer.attention.q_lin,
-                key=layer.attention.k_lin,
-                value=layer.attention.v_lin,
-                attended=layer.attention.out_lin,
-                attended_norm=layer.sa_layer_norm,
-                up=layer.ffn.lin1,
-                down=layer.ffn.lin2,
-                down_norm=layer.output_layer_norm,
-            )
-            for layer in model.distilbert.transformer.layer
-        ),
-        heads=model.config.n_heads,
-        activation=ACTIVATIONS[model.config.activation],
-        transform=model.vocab_transform,
-        transform_activation=ACTIVATIONS[model.config.activation],
-        transform_norm=model.vocab_layer_norm,
-    )
-
-
-READERS: dict[str, Callable[[Any], ModelParts]] = {
-    "bert": _bert,
-    "roberta": _roberta,
-    "xlm-roberta": _roberta,
-    "camembert": _roberta,
-    "distilbert": _distilbert,
-}

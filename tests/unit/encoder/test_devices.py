@@ -31,7 +31,7 @@ def model(tmp_path_factory: pytest.TempPathFactory):
     model = AutoModelForMaskedLM.from_pretrained(folder).eval()
     linear = model.get_output_embeddings()
     decoder = Decoder(linear.weight.detach().clone(), linear.bias.detach().clone())
-    parts = model_parts(model)
+    parts = model_parts(model.config.to_dict(), model.state_dict())
     model.cls.predictions.decoder = torch.nn.Identity()
     tokenizer = load_tokenizer(folder, special=True, split_special_tokens=False, lower_case=False)
     return model, decoder, parts, tokenizer.encode(sorted(TEXTS, key=len, reverse=True), 48)[0]
@@ -118,31 +118,6 @@ def test_screening_is_used_only_where_8_bit_products_are_exact(monkeypatch):
 def test_summed_weights_are_never_screened():
     head, _ = fastest_head(Decoder(torch.randn(3000, 64), torch.zeros(3000)), "sum", "relu", token_budget=1024)
     assert isinstance(head, TiledHead)
-
-
-def test_a_rearrangement_that_disagrees_is_not_used(tmp_path, monkeypatch, caplog):
-    import spladelake.encoder.model as loading
-
-    def wrong(model):
-        parts = model_parts(model)
-        parts.positions[1] += torch.randn(32)  # as if positions were counted differently
-        return parts
-
-    folder = str(bert(tmp_path))
-    right = SpladeEncoder.load(folder, device="cpu").encode_documents(TEXTS)
-    monkeypatch.setattr(loading, "model_parts", wrong)
-    encoder = SpladeEncoder.load(folder, device="cpu")
-    assert "differs from transformers" in caplog.text
-    assert encoder.method.startswith("padded")
-    np.testing.assert_allclose(encoder.encode_documents(TEXTS).values, right.values, atol=2e-5)
-
-
-def test_a_decoder_that_is_no_linear_layer_is_said_to_be_slow(tmp_path, caplog):
-    from unit.encoder.families import mobilebert
-
-    encoder = SpladeEncoder.load(str(mobilebert(tmp_path)), device="cpu")
-    assert "slow" in caplog.text
-    assert "all logits" in encoder.method
 
 
 def test_modernbert_runs_without_unpadding(tmp_path):

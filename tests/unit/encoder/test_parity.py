@@ -63,7 +63,7 @@ def test_queries_have_the_vectors_of_sentence_transformers(tiny, reference, coll
 
 @pytest.mark.collection
 @pytest.mark.parametrize(
-    ("collection", "every"), [("xquad", slice(0, None, 60)), ("debian-packages-i18n", slice(0, None, 280))]
+    ("collection", "every"), [("xquad", slice(0, None, 120)), ("debian-packages-i18n", slice(0, None, 280))]
 )
 def test_every_language_has_the_vectors_of_sentence_transformers(
     tiny, reference, collection_texts, assert_same_vectors, collection, every

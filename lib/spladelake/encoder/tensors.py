@@ -1,0 +1,50 @@
+"""Tensors of a checkpoint, read one at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from spladelake.encoder.weights import tensor_names, weight_files
+from spladelake.errors import UsageError
+
+
+class CheckpointTensors(Mapping[str, Tensor]):
+    """The tensors of a model folder by name, as float32, each read when it is asked for.
+
+    Reading raises UsageError when a tensor holds an infinite number or none at all.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        files = [folder / name for name in weight_files(folder) if name.endswith(".safetensors")]
+        self._places = {modern_name(name): (file, name) for file in files for name in sorted(tensor_names(file))}
+
+    def __getitem__(self, name: str) -> Tensor:
+        file, saved_as = self._places[name]
+        with safe_open(file, framework="pt") as opened:
+            tensor: Tensor = opened.get_tensor(saved_as)
+        check_finite(file, name, tensor)
+        # A copy: the tensor may be a view of the mapped file, all of which would stay in memory with it.
+        return tensor.to(torch.float32, copy=True)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def modern_name(name: str) -> str:
+    """Name of a tensor today: the norms of BERT's first checkpoints have gamma and beta, which transformers renames."""
+    return re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name))
+
+
+def check_finite(place: Path, name: str, tensor: Tensor) -> None:
+    """Raise UsageError when a tensor holds an infinite number or none at all."""
+    if not torch.isfinite(tensor).all():
+        raise UsageError(str(place), f"{name} is not finite", "finite weights are wanted", "Use another checkpoint.")
