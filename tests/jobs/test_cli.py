@@ -40,7 +40,7 @@ def test_help_is_there_at_once_and_loads_nothing_heavy() -> None:
         (["encode_texts"], ["Missing option '--lake'"]),
         (["encode_texts", "--lake", "x", "--modle", "y"], ["No such option", "--model"]),
         (["encode_txt", "--lake", "x"], ["No such command"]),
-        (["retrieve_run", "--lake", "x", "--k", "0"], ["spladelake retrieve_run: k", "found '0'", "greater than or equal to 1"]),
+        (["retrieve_run", "--lake", "x", "--k", "0"], ["retrieve_run: k", "found '0'", "greater than or equal to 1"]),
         (["retrieve_run", "--lake", "x", "--k", "ten"], ["found 'ten'", "integer"]),
         (["encode_texts", "--lake", "x", "--side", "left"], ["'left'", "documents", "queries", "both"]),
         (["ingest_texts", "--lake", "x"], ["nothing to read", "--source"]),

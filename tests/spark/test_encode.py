@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,17 +103,12 @@ def test_invalid_bytes_in_a_text_are_replaced_and_the_row_says_so(spark: SparkSe
 def test_the_model_is_loaded_once_a_worker_over_two_jobs_of_several_partitions(spark: SparkSession) -> None:
     # A budget of its own makes a key that no other test has put into the workers' caches.
     spec = WorkerSpec(resolve_checkpoint("splade-tiny"), token_budget=1_234)
-    texts = spark.createDataFrame(
-        [(str(n), f"text {n}", False) for n in range(40)], "id string, text string, repaired boolean"
-    )
+    rows = [(str(n), f"text {n}", False) for n in range(40)]
+    texts = spark.createDataFrame(rows, "id string, text string, repaired boolean").repartition(8, "id")
     counted = []
     for _ in range(2):
         totals = spark.sparkContext.accumulator({}, Totals())
-        frame = texts.repartition(8, "id").mapInArrow(
-            EncodeBatches(spec, "document", totals),
-            "id string, indices array<int>, `values` array<float>, tokens int, truncated boolean, text_sha256 string, status string, model_id string",
-        )
-        assert frame.count() == 40
+        assert encoded(texts, EncodeBatches(spec, "document", totals)).count() == 40
         counted.append(dict(totals.value))
     assert 1 <= counted[0]["model_loads"] <= 2  # one for each of the two slots' workers, though there are 8 partitions
     assert sum(totals.get("model_loads", 0) for totals in counted) <= 2
@@ -206,10 +200,10 @@ def test_every_table_and_column_is_described(spark: SparkSession, fruit_lake: st
 
 
 @pytest.fixture
-def moved_model(tmp_path: Path) -> Iterator[Path]:
+def moved_model(tmp_path: Path) -> Path:
     folder = tmp_path / "tiny"
     shutil.copytree(resolve_checkpoint("splade-tiny").folder, folder)
-    yield folder
+    return folder
 
 
 def test_a_worker_refuses_weights_that_changed_after_the_driver_looked(spark: SparkSession, moved_model: Path) -> None:

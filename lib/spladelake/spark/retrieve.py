@@ -18,9 +18,10 @@ from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace
 log = logging.getLogger(__name__)
 
 # A score is the exact dot product of the float32 weights, so that neither partitioning nor retries nor the order of a
-# sum can change a ranking, and documents tie only where their products are equal. A product of two float32 is exact
-# in a double; it is split into whole units of 2^-30 and a rest in units of 2^-76, and each part is summed as an integer.
-# Exact while weights multiply to 2^-29 or more (below that the rest is cut at 2^-76); a sum that does not fit fails.
+# sum can change a ranking, and documents tie only where their dot products are equal. A product of two float32 is
+# exact in a double; it is split into whole units of 2^-30 and a rest in units of 2^-76, and each part is summed as an
+# integer. Exact while weights multiply to 2^-29 or more (below that the rest is cut at 2^-76); a sum that does not
+# fit fails.
 TOP_K_SQL = """
 WITH query_terms AS (
     SELECT id AS query_id, term.indices AS term_id, CAST(term.`values` AS DOUBLE) * POWER(2D, 30) AS weight
