@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -39,13 +39,12 @@ class Window:
     """Texts that were tokenised together.
 
     positions: int64, which of all texts these are. ids: token ids of each; an array of length 0 for a text that
-    tokenises to nothing. cut: whether tokens were cut off. seconds: what tokenising took.
+    tokenises to nothing. cut: whether tokens were cut off.
     """
 
     positions: NDArray[np.int64]
     ids: list[TokenIds]
     cut: NDArray[np.bool_]
-    seconds: float
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -55,9 +54,15 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Texts that went through the model together. positions: int64, which of all texts, in the order of the vectors."""
+    """Texts that went through the model together.
+
+    positions: int64, which of all texts, in the order of the vectors. lengths, cut: as in `Window`, of these texts.
+    padded_tokens: tokens that were computed, padding included.
+    """
 
     positions: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    cut: NDArray[np.bool_]
     vectors: SparseVectors
     padded_tokens: int
 
@@ -83,7 +88,7 @@ class Runner:
     threads: ModelThreads
     pads: bool
 
-    def run(self, windows: Iterator[Window]) -> Iterator[Batch]:
+    def run(self, windows: Iterable[Window]) -> Iterator[Batch]:
         """Encode the texts of all windows that have tokens.
 
         The caller's thread reads the windows, so tokenising goes on while the model runs. Raises MachineError when a
@@ -93,8 +98,7 @@ class Runner:
         try:
             for window in windows:
                 for chosen in self.plan(window.lengths):
-                    ids = [window.ids[i] for i in chosen]
-                    waiting.append(self.threads.submit(self._encode, window.positions[chosen], ids))
+                    waiting.append(self.threads.submit(self._encode, window, chosen))
                     while len(waiting) > WAITING * self.threads.count:
                         yield waiting.popleft().result()
             while waiting:
@@ -113,13 +117,19 @@ class Runner:
             yield order[start : start + count]
             start += count
 
-    def _encode(self, positions: NDArray[np.int64], ids: list[TokenIds]) -> Batch:
-        """One batch; in halves when it does not fit into memory."""
-        size = len(ids[0]) * len(ids) if self.pads else sum(map(len, ids))
+    def _encode(self, window: Window, chosen: NDArray[np.int64]) -> Batch:
+        """One batch; in halves when it does not fit into memory. chosen: places in the window, longest text first."""
+        ids = [window.ids[i] for i in chosen]
+        lengths = np.array([len(of_text) for of_text in ids], dtype=np.int64)
+        size = int(lengths[0]) * len(ids) if self.pads else int(lengths.sum())
         vectors = _within_memory(self.compute, ids)
-        if vectors is not None:
-            return Batch(positions, vectors, size)
-        if len(ids) == 1:
+        if vectors is None:
+            vectors, size = self._in_halves(window, chosen, size)
+        return Batch(window.positions[chosen], lengths, window.cut[chosen], vectors, size)
+
+    def _in_halves(self, window: Window, chosen: NDArray[np.int64], size: int) -> tuple[SparseVectors, int]:
+        """Vectors and padded tokens of a batch of that size that did not fit into memory."""
+        if len(chosen) == 1:
             raise MachineError(
                 "memory",
                 f"one text of {size} tokens does not fit beside the model",
@@ -127,25 +137,32 @@ class Runner:
                 "Use a machine or device with more memory, or a smaller max_length.",
             )
         self.budget.halve(size)
-        middle = len(ids) // 2
-        halves = [self._encode(positions[:middle], ids[:middle]), self._encode(positions[middle:], ids[middle:])]
-        padded_tokens = sum(half.padded_tokens for half in halves)
-        return Batch(positions, concatenate([half.vectors for half in halves]), padded_tokens)
+        halves = [self._encode(window, half) for half in np.array_split(chosen, 2)]
+        return concatenate([half.vectors for half in halves]), sum(half.padded_tokens for half in halves)
 
 
-def read_windows(texts: Sequence[str], tokenise: Tokenise) -> Iterator[Window]:
-    """Tokenise all texts that are not empty, texts of similar length together, the longest first."""
-    sizes = np.array([len(text) for text in texts], dtype=np.int64)
-    order = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
-    start = 0
-    while start < len(order):
-        characters = np.cumsum(sizes[order[start : start + WINDOW_TEXTS]])
-        count = max(1, int(np.searchsorted(characters, WINDOW_CHARACTERS, side="right")))
-        positions = order[start : start + count]
-        began = time.perf_counter()
-        ids, cut = tokenise([texts[i] for i in positions])
-        yield Window(positions, ids, cut, time.perf_counter() - began)
-        start += count
+class WindowReader:
+    """Tokenises all texts that are not empty, texts of similar length together, the longest first.
+
+    seconds: what tokenising took so far.
+    """
+
+    def __init__(self, texts: Sequence[str], tokenise: Tokenise) -> None:
+        self._texts, self._tokenise, self.seconds = texts, tokenise, 0.0
+
+    def __iter__(self) -> Iterator[Window]:
+        sizes = np.array([len(text) for text in self._texts], dtype=np.int64)
+        order = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
+        start = 0
+        while start < len(order):
+            characters = np.cumsum(sizes[order[start : start + WINDOW_TEXTS]])
+            count = max(1, int(np.searchsorted(characters, WINDOW_CHARACTERS, side="right")))
+            positions = order[start : start + count]
+            began = time.perf_counter()
+            ids, cut = self._tokenise([self._texts[i] for i in positions])
+            self.seconds += time.perf_counter() - began
+            yield Window(positions, ids, cut)
+            start += count
 
 
 def batch_size(lengths: NDArray[np.int64], budget: int, *, pads: bool) -> int:

@@ -35,7 +35,7 @@ class Checkpoint:
     name: what the user asked for. folder: local folder. model_id: hex sha256 over the contents of all files that decide
     the vectors and the settings in force; the folder's place does not enter. file_digests: (relative file, sha256).
     settings: as asked for. vocabulary_size: number of term ids. max_length: tokens of a text in force, special ones
-    included. architecture: class of the masked language model.
+    included; of documents where queries have another. architecture: class of the masked language model.
     """
 
     name: str
@@ -92,13 +92,15 @@ def resolve_checkpoint(
         file_digests=digests,
         settings=settings,
         vocabulary_size=layout.vocabulary_size,
-        max_length=in_force.max_length or layout.max_length,
+        max_length=in_force.max_length or layout.document_length,
         architecture=layout.architecture,
     )
 
 
 def effective_settings(layout: Layout, settings: EncoderSettings, *, place: str) -> EncoderSettings:
-    """The settings with every None replaced by what the checkpoint says; max_active_dims may stay None: no limit.
+    """The settings with None replaced by what the checkpoint says.
+
+    max_active_dims may stay None, which is no limit, and max_length where queries and documents differ in length.
 
     Raises UsageError when max_length asks for more tokens than the model has positions.
     """
@@ -111,7 +113,7 @@ def effective_settings(layout: Layout, settings: EncoderSettings, *, place: str)
         )
     return replace(
         settings,
-        max_length=settings.max_length or layout.max_length,
+        max_length=settings.max_length or layout.one_length,
         minimum_weight=float(settings.minimum_weight),
         max_active_dims=settings.max_active_dims or layout.max_active_dims,
         query_prompt=layout.query_prompt if settings.query_prompt is None else settings.query_prompt,

@@ -54,7 +54,7 @@ class TiledHead:
 
     def __init__(self, decoder: Decoder, pooling: Pooling, activation: Activation, *, tile: int) -> None:
         """tile: terms computed at once."""
-        self._decoder, self._pooling, self._activation, self._tile = decoder, pooling, activation, tile
+        self._decoder, self._pooling, self._activation, self.tile = decoder, pooling, activation, tile
 
     @torch.inference_mode()
     def terms(self, hidden: Tensor, lengths: Sequence[int]) -> SparseVectors:
@@ -70,7 +70,7 @@ class TiledHead:
         segments = Segments(lengths, hidden.device)
         laid = segments.lay_out(hidden).to(self._decoder.weight.dtype)
         out = laid.new_empty((segments.texts, len(self._decoder.weight)))
-        for terms in tiles(len(self._decoder.weight), self._tile):
+        for terms in tiles(len(self._decoder.weight), self.tile):
             segments.largest(laid @ self._decoder.weight[terms].t(), out[:, terms])
         return out
 
@@ -78,7 +78,7 @@ class TiledHead:
         """Sum over tokens of the weight of every term in each text: (texts, vocabulary)."""
         hidden = hidden.to(self._decoder.weight.dtype)
         out = hidden.new_empty((len(lengths), len(self._decoder.weight)))
-        for terms in tiles(len(self._decoder.weight), self._tile):
+        for terms in tiles(len(self._decoder.weight), self.tile):
             logits = torch.addmm(self._decoder.bias[terms], hidden, self._decoder.weight[terms].t())
             weights = activate(logits, self._activation)
             for text, rows in enumerate(slices(lengths)):

@@ -81,6 +81,11 @@ class Layout:
     similarity: str
     files: tuple[str, ...]
 
+    @property
+    def one_length(self) -> int | None:
+        """Tokens of a text of either kind, None where queries and documents differ."""
+        return self.document_length if self.query_length == self.document_length else None
+
 
 @dataclass(frozen=True)
 class _Route:

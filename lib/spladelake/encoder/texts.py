@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from collections.abc import Sequence
 
@@ -13,7 +12,7 @@ from spladelake.errors import DataError, UsageError
 # White space (Z*), control (Cc) and format characters such as zero-width joiners and byte order marks (Cf).
 BLANK_CHARACTERS = "".join(
     character
-    for character in map(chr, range(sys.maxunicode + 1))
+    for character in map(chr, [*range(0x20000), *range(0xE0000, 0xE1000)])  # there are none in the planes between
     if unicodedata.category(character) in ("Zs", "Zl", "Zp", "Cc", "Cf")
 )
 SURROGATES = re.compile("[\ud800-\udfff]")

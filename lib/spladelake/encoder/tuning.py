@@ -31,7 +31,7 @@ def fastest_head(decoder: Decoder, pooling: Pooling, activation: Activation, *, 
     """
     if decoder.weight.device.type != "cpu":
         tile = max(TILE_SIZES[-1], ACCELERATOR_TILE_BYTES // (token_budget * decoder.weight.element_size()))
-        return TiledHead(decoder, pooling, activation, tile=tile), f"{tile} terms at once"
+        return accelerator_head(TiledHead(decoder, pooling, activation, tile=tile), decoder, pooling, activation)
     trial = _Trial(decoder, activation)
     plain = {tile: trial.plain(tile) for tile in TILE_SIZES}
     best = min(plain, key=plain.__getitem__)
@@ -44,6 +44,30 @@ def fastest_head(decoder: Decoder, pooling: Pooling, activation: Activation, *, 
             head = ScreenedHead(decoder, activation, tile=tile, otherwise=tiled)
             return head, f"terms screened in 8-bit numbers, {tile} at once"
     return tiled, f"{best} terms at once"
+
+
+def accelerator_head(tiled: TiledHead, decoder: Decoder, pooling: Pooling, activation: Activation) -> tuple[Head, str]:
+    """The Triton kernel where it can be compiled, agrees with the tiled head and is faster; else the tiled head."""
+    plain = tiled, f"{tiled.tile} terms at once"
+    if pooling != "max":
+        return plain
+    weight = decoder.weight
+    hidden = torch.randn(TRIAL_TOKENS, weight.shape[1]).to(weight)
+    lengths = [TRIAL_LENGTH] * (TRIAL_TOKENS // TRIAL_LENGTH)
+    try:
+        from spladelake.encoder.triton_head import TritonHead
+
+        fused = TritonHead(decoder, "max", activation, tile=tiled.tile)
+        wanted, found = tiled.largest(hidden, lengths).float(), fused.largest(hidden, lengths)
+    except Exception as error:  # a compiler for the GPU fails in many ways, none of which matters here
+        logger.info("the fused GPU kernel cannot be used: %s", error)
+        return plain
+    # The tiled head rounds each logit to the type it multiplies in.
+    if (found - wanted).abs().max() > 4 * torch.finfo(weight.dtype).eps * wanted.abs().max():
+        logger.warning("the fused GPU kernel disagrees with the tiled head and is not used")
+        return plain
+    seconds = [_wall_seconds(lambda head=head: head.largest(hidden, lengths), weight.device) for head in (tiled, fused)]  # type: ignore[misc]
+    return plain if seconds[0] < seconds[1] else (fused, "all terms in one fused kernel")
 
 
 class _Trial:
@@ -78,6 +102,19 @@ class _Trial:
         """Seconds of a trial in 8-bit numbers."""
         head = ScreenedHead(self._part, self._activation, tile=tile, otherwise=otherwise)
         return _seconds(lambda: head.candidates(self._hidden, self._lengths))
+
+
+def _wall_seconds(run: Callable[[], object], device: torch.device) -> float:
+    """Shortest time of a few runs on an accelerator, after one that is not timed."""
+    run()
+    times = []
+    for _ in range(TRIAL_ROUNDS):
+        began = time.perf_counter()
+        run()
+        if device.type != "cpu":
+            torch.accelerator.synchronize()
+        times.append(time.perf_counter() - began)
+    return min(times)
 
 
 def _seconds(run: Callable[[], object]) -> float:

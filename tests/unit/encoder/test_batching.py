@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spladelake.encoder import EncodeStats, SpladeEncoder
-from spladelake.encoder.batching import LEAST_TOKENS, Runner, TokenBudget, Window, read_windows
+from spladelake.encoder.batching import LEAST_TOKENS, Runner, TokenBudget, Window, WindowReader
 from spladelake.encoder.threads import ModelThreads
 from spladelake.errors import DataError, MachineError, UsageError
 from spladelake.vectors import SparseVectors
@@ -23,7 +23,7 @@ LENGTHS = st.lists(st.integers(0, 600), max_size=400)
 
 def window(lengths: list[int]) -> Window:
     ids = [np.full(length, position, dtype=np.int32) for position, length in enumerate(lengths)]
-    return Window(np.arange(len(lengths)), ids, np.zeros(len(lengths), dtype=np.bool_), 0.0)
+    return Window(np.arange(len(lengths)), ids, np.zeros(len(lengths), dtype=np.bool_))
 
 
 def first_ids(ids) -> SparseVectors:
@@ -171,9 +171,11 @@ def test_threads_compute_alone_and_leave_the_process_as_it_was():
 
 def test_windows_hold_every_text_that_is_not_empty_once_and_the_longest_first():
     texts = ["a" * (i % 700) for i in range(2000)]
-    read = list(
-        read_windows(texts, lambda part: ([np.ones(len(t), np.int32) for t in part], np.zeros(len(part), bool)))
+    reader = WindowReader(
+        texts, lambda part: ([np.ones(len(t), np.int32) for t in part], np.zeros(len(part), np.bool_))
     )
+    read = list(reader)
+    assert reader.seconds > 0
     positions = np.concatenate([window.positions for window in read])
     assert sorted(positions) == [i for i, text in enumerate(texts) if text]
     sizes = [len(texts[i]) for i in positions]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,11 @@ from spladelake.encoder.layout import read_layout
 from spladelake.encoder.model import load_model
 from spladelake.encoder.parts import model_parts
 from spladelake.encoder.tokens import load_tokenizer
-from spladelake.encoder.tuning import fastest_head
+from spladelake.encoder.tuning import accelerator_head, fastest_head
 from spladelake.errors import UsageError
 from unit.encoder.families import TEXTS, bert, modernbert
 
+LIB = Path(__file__).resolve().parents[3] / "lib"
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
@@ -122,3 +125,53 @@ def test_summed_weights_are_never_screened():
 
 def test_modernbert_runs_without_unpadding(tmp_path):
     assert SpladeEncoder.load(str(modernbert(tmp_path)), device="cpu").method.startswith("padded")
+
+
+def test_the_gpu_kernel_finds_the_maxima_of_the_tiled_head():
+    pytest.importorskip("triton")
+    code = """
+import torch
+from spladelake.encoder.head import Decoder, TiledHead
+from spladelake.encoder.triton_head import TritonHead
+from spladelake.encoder.tuning import accelerator_head
+torch.manual_seed(0)
+for lengths, width, vocabulary in (([70, 33, 1, 64, 65], 40, 300), ([5], 16, 16), ([200, 2], 96, 130)):
+    hidden, decoder = torch.randn(sum(lengths), width), Decoder(torch.randn(vocabulary, width), torch.randn(vocabulary))
+    heads = [kind(decoder, "max", "relu", tile=128) for kind in (TritonHead, TiledHead)]
+    torch.testing.assert_close(*(head.largest(hidden, lengths) for head in heads), atol=1e-5, rtol=1e-5)
+    ours, theirs = (head.terms(hidden, lengths) for head in heads)
+    assert ours.indices.tolist() == theirs.indices.tolist()
+head, how = accelerator_head(heads[1], decoder, "max", "relu")
+assert "at once" in how or "fused" in how
+"""
+    environment = {"PYTHONPATH": str(LIB), "TRITON_INTERPRET": "1", "HOME": "/tmp"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_gpu_kernel_that_cannot_be_compiled_or_disagrees_is_not_used(monkeypatch, caplog):
+    triton_head = pytest.importorskip("spladelake.encoder.triton_head")
+    decoder = Decoder(torch.randn(300, 32), torch.zeros(300))
+    tiled = TiledHead(decoder, "max", "relu", tile=128)
+    assert accelerator_head(tiled, decoder, "max", "relu")[0] is tiled  # there is no GPU to compile for
+    monkeypatch.setattr(triton_head.TritonHead, "largest", lambda self, hidden, lengths: torch.zeros(16, 300))
+    assert accelerator_head(tiled, decoder, "max", "relu")[0] is tiled
+    assert "disagrees" in caplog.text
+
+
+def test_the_gpu_kernel_is_used_when_it_agrees_and_is_faster(monkeypatch):
+    triton_head = pytest.importorskip("spladelake.encoder.triton_head")
+    decoder = Decoder(torch.randn(300, 32), torch.zeros(300))
+    tiled = TiledHead(decoder, "max", "relu", tile=128)
+    answer: list[torch.Tensor] = []
+
+    def remembered(self, hidden, lengths):
+        if not answer:
+            answer.append(TiledHead.largest(tiled, hidden, lengths))
+        return answer[0]
+
+    monkeypatch.setattr(triton_head.TritonHead, "largest", remembered)
+    head, how = accelerator_head(tiled, decoder, "max", "relu")
+    assert isinstance(head, triton_head.TritonHead)
+    assert "fused" in how
+    assert accelerator_head(tiled, decoder, "sum", "relu")[0] is tiled

@@ -168,6 +168,17 @@ def test_settings_do_what_they_do_in_sentence_transformers(tmp_path, assert_same
     assert_same_vectors(heavy.encode_documents(TEXTS), np.where(wanted >= 0.5, wanted, 0), FLOAT32)
 
 
+def test_queries_and_documents_can_have_lengths_of_their_own(both, tmp_path, assert_same_vectors):
+    case = both(list(SparseEncoder(str(bert(tmp_path / "plain")), device="cpu")))
+    path = Path(case.ours.checkpoint.folder) / "sentence_bert_config.json"
+    path.write_text(path.read_text().replace("{", '{"query_length": 5, "document_length": 9,', 1))
+    ours, theirs = SpladeEncoder.load(str(path.parent), device="cpu"), SparseEncoder(str(path.parent), device="cpu")
+    assert_same_vectors(ours.encode_documents(TEXTS), dense(theirs, TEXTS), FLOAT32)
+    assert_same_vectors(ours.encode_queries(TEXTS), dense(theirs, TEXTS, "query"), FLOAT32)
+    assert ours.checkpoint.max_length == 9
+    assert ours.encode(TEXTS, kind="query").tokens.max() == 5
+
+
 def test_special_tokens_in_a_text_can_be_read_as_plain_text(tiny, tmp_path):
     text = "a literal [SEP] in a text"
     split = SpladeEncoder.load("splade-tiny", device="cpu", settings=EncoderSettings(split_special_tokens=True))
