@@ -47,8 +47,7 @@ class TextTokenizer:
 
     def tokens(self, size: int) -> tuple[str, ...]:
         """Token of every term id below size; an id that the tokenizer does not know is its number in brackets."""
-        known = {term_id: token for token, term_id in self._tokenizer.get_vocab(with_added_tokens=True).items()}
-        return tuple(known.get(term_id, f"[{term_id}]") for term_id in range(size))
+        return _by_id(self._tokenizer.get_vocab(with_added_tokens=True), size)
 
     def encode(
         self, texts: Sequence[str], max_length: int, prompt: str = ""
@@ -109,9 +108,7 @@ class TextTokenizer:
 
 def load_tokenizer(folder: Path, *, special: bool, split_special_tokens: bool, lower_case: bool) -> TextTokenizer:
     """The tokenizer of a model folder. Raises UsageError when it has no implementation in the tokenizers library."""
-    from transformers import AutoTokenizer
-
-    loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    loaded = _read(folder)
     backend = getattr(loaded, "backend_tokenizer", None)
     if backend is None:
         raise UsageError(
@@ -124,6 +121,22 @@ def load_tokenizer(folder: Path, *, special: bool, split_special_tokens: bool, l
         _lower_case_first(backend)
     backend.encode_special_tokens = split_special_tokens
     return TextTokenizer(backend, special=special, keep_end=loaded.truncation_side == "left")
+
+
+def vocabulary_tokens(folder: Path, size: int) -> tuple[str, ...]:
+    """See `TextTokenizer.tokens`, of the tokenizer in a folder: for whoever needs the names but no encoder."""
+    return _by_id(_read(folder).get_vocab(), size)
+
+
+def _by_id(vocabulary: dict[str, int], size: int) -> tuple[str, ...]:
+    tokens = {term_id: token for token, term_id in vocabulary.items()}
+    return tuple(tokens.get(term_id, f"[{term_id}]") for term_id in range(size))
+
+
+def _read(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def _surroundings(tokenizer: Any) -> tuple[list[int], list[int]]:

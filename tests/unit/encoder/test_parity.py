@@ -14,6 +14,7 @@ from sentence_transformers.base.modules import Router
 from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, SpladePooling
 
 from spladelake.encoder import EncoderSettings, SpladeEncoder
+from spladelake.encoder.tokens import vocabulary_tokens
 from unit.encoder.families import FAMILIES, TEXTS, bert
 
 # What two float32 computations of the same weights in different orders were measured to stay below, with room.
@@ -227,6 +228,7 @@ def test_similarity_and_decode_answer_as_sentence_transformers_does(tiny, refere
     for ours, wanted in zip(tiny.decode(vectors, top_k=8), reference.decode(theirs, top_k=8), strict=True):
         assert [token for token, _ in ours] == [token for token, _ in wanted]
         np.testing.assert_allclose([weight for _, weight in ours], [weight for _, weight in wanted], atol=FLOAT32)
+    assert tiny.vocabulary == vocabulary_tokens(Path(tiny.checkpoint.folder), 30522)
     assert tiny.vocabulary == tuple(reference.tokenizer.convert_ids_to_tokens(range(30522)))
 
 
