@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from support.collections import write_fruit, write_lines
-
 Command = Any
 
 
@@ -117,31 +115,6 @@ def test_doctor_passes_on_a_machine_that_runs_these_tests(spladelake: Command) -
     assert [line.split(":")[0].split(None, 1)[1] for line in lines] == [
         "python", "java", "delta jars", "memory", "write access", "model", "spark session",
     ]  # fmt: skip
-
-
-def test_bad_data_ends_with_3_and_leaves_a_result_line(spladelake: Command, tmp_path: Path) -> None:
-    write_lines(tmp_path / "corpus.jsonl", [{"text": "no id"}])
-    done = spladelake("ingest_texts", "--lake", "lake", "--documents", "corpus.jsonl")
-    assert_one_message(
-        done, 3, "1 of 1 records are malformed", 'corpus.jsonl line 1: "_id" is missing', "--max-rejected"
-    )
-    assert done.result["exit_code"] == 3
-
-
-def test_a_pipeline_runs_all_steps_and_a_second_run_skips_them(spladelake: Command, tmp_path: Path) -> None:
-    write_fruit(tmp_path / "fruit")
-    steps = "{ingest_texts: {source: '${FRUIT}'}, encode_texts: , retrieve_run: {k: 5}, evaluate_run: }"
-    (tmp_path / "p.yaml").write_text(f"lake: lake\nmodel: splade-tiny\nsteps: {steps}\n", encoding="utf-8")
-    env = {"FRUIT": str(tmp_path / "fruit")}
-    first = spladelake("pipeline", "run", "p.yaml", env=env)
-    assert first.code == 0, first.err
-    assert first.result["steps"]["evaluate_run"]["measures"]["mrr@10"] == 1.0
-    assert "mrr@10" in first.err  # the table for people
-    again = spladelake("pipeline", "run", "p.yaml", env=env)
-    assert {step: result["status"] for step, result in again.result["steps"].items()} == dict.fromkeys(
-        ("ingest_texts", "encode_texts", "retrieve_run", "evaluate_run"), "skipped"
-    )
-    assert again.result["steps"]["evaluate_run"]["measures"] == first.result["steps"]["evaluate_run"]["measures"]
 
 
 def test_the_pipeline_files_of_conf_are_valid(monkeypatch: pytest.MonkeyPatch) -> None:

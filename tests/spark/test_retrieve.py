@@ -113,10 +113,3 @@ def test_vectors_of_two_models_are_refused(spark: SparkSession, run_job: Any, la
         spark.createDataFrame([row], VECTORS.struct).write.format("delta").save(f"{lake}/vectors/m/{side}")
     with pytest.raises(DataError, match=r"of 2 models .*documents has aaa.*queries has bbb"):
         run_job("retrieve_run", lake=lake, model="m")
-
-
-def test_missing_vectors_are_named_with_the_command_that_makes_them(run_job: Any, lake: str) -> None:
-    with pytest.raises(
-        DataError, match=r"no vectors table.*Make it first: spladelake encode_texts --lake .* --model m\."
-    ):
-        run_job("retrieve_run", lake=lake, model="m")
