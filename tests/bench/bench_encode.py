@@ -7,6 +7,8 @@ encode_document (batches of 32), plain transformers in length-sorted batches of 
 whose rate divided by the model's floating-point operations per token is the limit of computing everything in float32.
 Peak memory is measured in processes of their own, on texts of 512 tokens. The last line is JSON.
 
+transformers is imported late here, so that the memory of a process that does without its models can be measured.
+
 --model: splade-tiny, mini (BERT 4×256) or distilbert (6×768), the last two with random weights made here, or any name
 that SpladeEncoder.load takes. The random models' output bias is lowered so that some 175 terms of a text stay active.
 """
@@ -26,15 +28,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import (
-    AutoModelForMaskedLM,
-    AutoTokenizer,
-    BertConfig,
-    BertForMaskedLM,
-    DistilBertConfig,
-    DistilBertForMaskedLM,
-)
-from transformers.utils import logging as transformers_logging
 
 from spladelake.encoder import SpladeEncoder, resolve_checkpoint
 
@@ -55,7 +48,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--peak-of", choices=["ours", "theirs"], help=argparse.SUPPRESS)
     options = parser.parse_args()
-    transformers_logging.disable_progress_bar()
     docs = options.docs or DEFAULT_DOCS.get(options.model, 1500)
     texts = read_texts(options.collection, docs)
     if options.peak_of:
@@ -76,6 +68,9 @@ def main() -> None:
 def measure(folder: str, texts: list[str], threads: int) -> dict[str, float]:
     """All rates and the largest difference of a weight."""
     from sentence_transformers import SparseEncoder
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
     ours = SpladeEncoder.load(folder, threads=threads, device="cpu")
     theirs = SparseEncoder(ours.checkpoint.folder, device="cpu")
@@ -118,6 +113,8 @@ class PlainTransformers:
     """What one writes with transformers alone: sorted by length, batches of 32, SPLADE pooling of all logits."""
 
     def __init__(self, folder: str) -> None:
+        from transformers import AutoModelForMaskedLM, AutoTokenizer
+
         self.model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32).eval()
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
 
@@ -161,6 +158,8 @@ def model_folder(model: str, texts: list[str], scratch: Path) -> str:
     """Folder or name of the model, made first when it is one of the random ones."""
     if model not in ("mini", "distilbert"):
         return model
+    from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, DistilBertConfig, DistilBertForMaskedLM
+
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(resolve_checkpoint("splade-tiny").folder)
     if model == "mini":
