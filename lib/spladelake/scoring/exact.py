@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from spladelake.scoring.columns import GROUP, Columns, Terms
+from spladelake.scoring.columns import Columns, Terms, place_in
 from spladelake.scoring.compiled import part
 from spladelake.scoring.filtering import Plan
 from spladelake.scoring.units import SCORE_UNITS
@@ -29,7 +29,7 @@ def score_chosen(
     ordinals: Any, weights: Any,
 ) -> None:  # fmt: skip
     """Units of the chosen documents, looked up term by term. documents: int32, ascending; units: int64, overwritten."""
-    units[:] = 0
+    units.fill(0)
     for i in range(size):
         t = plan.terms[i]
         scaled = np.float64(plan.weights[i]) * SCORE_UNITS
@@ -38,12 +38,9 @@ def score_chosen(
         if i < with_columns:
             column, places = columns.weights[found.columns[t]], columns.places[found.columns[t]]
             for j in range(documents.size):
-                document = documents[j]
+                document = np.uint64(documents[j])
                 if column[document]:
-                    place = places[document // GROUP]
-                    while of[place] != document:
-                        place += 1
-                    units[j] += units_of(with_weight[place], scaled)
+                    units[j] += units_of(with_weight[place_in(column, places, document)], scaled)
         else:
             for j in range(documents.size):
                 place = last_not_above(of, documents[j])
@@ -71,20 +68,22 @@ def score_all(
 
     totals: int64 and touched: uint8 (documents of the block), zero before and after. units, documents: overwritten.
     """
+    # Weights can be so small that a shared term adds 0 units; a threshold above 0 leaves such documents out anyway.
+    mark = threshold <= 0
     for i in range(size):
         t = plan.terms[i]
         scaled = np.float64(plan.weights[i]) * SCORE_UNITS
         for place in range(found.starts[t], found.ends[t]):
             ordinal = ordinals[place]
             totals[ordinal] += units_of(weights[place], scaled)
-            # Weights can be so small that a shared term adds 0 units.
-            touched[ordinal] = 1
+            if mark:
+                touched[ordinal] = 1
     count = 0
     for document in range(totals.size):
-        if touched[document]:
-            if totals[document] >= threshold:
-                documents[count], units[count] = document, totals[document]
-                count += 1
-            totals[document] = 0
-            touched[document] = 0
+        if totals[document] >= threshold and (touched[document] or not mark):
+            documents[count], units[count] = document, totals[document]
+            count += 1
+    totals.fill(0)
+    if mark:
+        touched.fill(0)
     return count

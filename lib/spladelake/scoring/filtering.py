@@ -97,7 +97,7 @@ def add_steps(
     ordinals: Any, weights: Any,
 ) -> None:  # fmt: skip
     """Bounds of every document's score, in steps. steps: uint16 (width), overwritten."""
-    steps[:] = 0
+    steps.fill(0)
     for i in range(with_columns):
         peak = np.float64(found.peaks[plan.terms[i]])
         plan.factors[i] = np.uint16(np.ceil(plan.weights[i] * peak * unit / COLUMN_STEPS))

@@ -1,4 +1,4 @@
-"""The kernel: one block of documents against the queries of a pass, into one heap a query."""
+"""The kernel: one block of documents against the queries of a pass, into one shortlist a query."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from spladelake.scoring.columns import fill_columns, find_terms, width_of
 from spladelake.scoring.compiled import array, native, part, view
 from spladelake.scoring.exact import ADD_NS, COLLECT_NS, LOOK_UP_NS, score_all, score_chosen
 from spladelake.scoring.filtering import MOST_STEPS, add_steps, cut_of, empty_plan, list_terms, reach_cut, unit_of
-from spladelake.scoring.heap import offer, sort_heap
+from spladelake.scoring.shortlist import cut, offer_all, sort
 from spladelake.scoring.units import MOST_UNITS, SCORE_UNITS
 
 _INT32, _FLOAT32, _INT64 = view(types.int32), view(types.float32), view(types.int64)
 _IDS = (_INT64, view(types.uint8))
-_HEAPS = (array(types.int64, 2), array(types.int32, 2), array(types.int32))
+_SHORTLISTS = (array(types.int64, 2), array(types.int32, 2), array(types.int32))
 
 
 @native(
     types.int64, _INT32, _INT32, _FLOAT32, view(types.uint16), _FLOAT32,
     _INT64, _INT32, _FLOAT32, _INT32, _INT32,
-    _INT64, *_HEAPS, array(types.float32),
+    types.int64, *_SHORTLISTS, array(types.int64), array(types.float32),
     types.int64, *_IDS, array(types.uint8), array(types.int64),
     returns=types.int64,
 )  # fmt: skip
 def score_block(
     documents: Any, term_ids: Any, starts: Any, peaks: Any, ordinals: Any, weights: Any,
     indptr: Any, slots: Any, query_weights: Any, terms: Any, uses: Any,
-    bounds: Any, units: Any, rows: Any, sizes: Any, density: Any,
+    k: Any, units: Any, rows: Any, sizes: Any, thresholds: Any, density: Any,
     first_row: Any, id_starts: Any, id_data: Any, scratch: Any, counters: Any,
 ) -> int:  # fmt: skip
-    """Offer the documents of a block to the heaps of all queries.
+    """Offer the documents of a block to the shortlists of all queries.
 
-    The first two lines are a Block and Queries. bounds: int64 (queries), units that are of interest. units, rows:
-    (queries, k), sizes: (queries), the heaps; density: float32 (queries), share of the last block's documents that
-    reached the threshold. Document i has id `first_row + i`. counters: int64 (3), added to: documents looked up, pairs
-    of query and block that were filtered, that were scored in full.
+    The first two lines are a Block and Queries. units, rows: (queries, places), sizes: (queries), the shortlists;
+    thresholds: int64 (queries), units that are of interest; density: float32 (queries), share of the last block's
+    documents that were candidates. Document i has id `first_row + i`. counters: int64 (3), added to: documents looked
+    up, pairs of query and block that were filtered, that were scored in full.
     Returns the first query whose scores may pass MOST_UNITS, or -1.
     """
     found = find_terms(terms, term_ids, starts, peaks)
@@ -51,7 +51,7 @@ def score_block(
         with_columns, size, postings, bound, largest = list_terms(plan, slots[of], query_weights[of], found)
         if bound * SCORE_UNITS >= MOST_UNITS:
             return q
-        threshold = max(bounds[q], units[q, 0]) if sizes[q] == units.shape[1] else bounds[q]
+        threshold = thresholds[q]
         # The sum of the bound itself was rounded.
         if size == 0 or bound * SCORE_UNITS * (1.0 + 1e-9) + size < threshold:
             continue
@@ -71,10 +71,11 @@ def score_block(
         else:
             count = score_all(totals, touched, chosen_units, chosen, threshold, plan, size, found, ordinals, weights)
             counters[2] += 1
-        density[q] = np.float32(count / documents)
+        # Of the next block's documents no more will be candidates than of this block's best.
+        density[q] = np.float32(min(count, k) / documents)
         if count:
-            sizes[q] = offer_all(
-                units[q], rows[q], sizes[q], threshold, chosen_units[:count], chosen[:count], first_row,
+            sizes[q], thresholds[q] = offer_all(
+                units[q], rows[q], sizes[q], k, threshold, chosen_units[:count], chosen[:count], first_row,
                 id_starts, id_data,
             )  # fmt: skip
     return -1
@@ -89,47 +90,52 @@ def longest(indptr: Any) -> int:
     return most
 
 
-@part
-def offer_all(
-    units: Any, rows: Any, size: int, threshold: int, new_units: Any, new_documents: Any, first_row: int,
-    id_starts: Any, id_data: Any,
-) -> int:  # fmt: skip
-    """Offer documents to one heap; those below the threshold are dropped. Returns the heap's size."""
-    for i in range(new_units.size):
-        if new_units[i] >= threshold and (size < units.size or new_units[i] >= units[0]):
-            size = offer(units, rows, size, new_units[i], np.int32(first_row + new_documents[i]), id_starts, id_data)
-    return size
+@native(types.int64, *_SHORTLISTS, array(types.int64), *_IDS)
+def cut_all(k: Any, units: Any, rows: Any, sizes: Any, thresholds: Any, id_starts: Any, id_data: Any) -> None:
+    """Cut every shortlist to its k best."""
+    for q in range(sizes.size):
+        sizes[q] = cut(units[q], rows[q], sizes[q], k, id_starts, id_data)
+        if sizes[q] == k:
+            thresholds[q] = max(thresholds[q], units[q, k - 1])
 
 
-@native(*_HEAPS, _INT32, _INT64, types.int64, *_IDS)
+@native(types.int64, *_SHORTLISTS, array(types.int64), _INT32, _INT64, types.int64, *_IDS)
 def offer_ranked(
-    units: Any, rows: Any, sizes: Any, queries: Any, new_units: Any, first_row: Any, id_starts: Any, id_data: Any
-) -> None:
-    """Offer rows of (query, units), the i-th with id `first_row + i`, to the heaps of their queries."""
-    for i in range(queries.size):
-        q = queries[i]
-        sizes[q] = offer(units[q], rows[q], sizes[q], new_units[i], np.int32(first_row + i), id_starts, id_data)
+    k: Any, units: Any, rows: Any, sizes: Any, thresholds: Any, queries: Any, new_units: Any, first_row: Any,
+    id_starts: Any, id_data: Any,
+) -> None:  # fmt: skip
+    """Offer rows of (query, units), the i-th with id `first_row + i`; rows of a query are together."""
+    start = 0
+    while start < queries.size:
+        q, end = queries[start], start + 1
+        while end < queries.size and queries[end] == q:
+            end += 1
+        sizes[q], thresholds[q] = offer_all(
+            units[q], rows[q], sizes[q], k, thresholds[q], new_units[start:end], np.arange(start, end), first_row,
+            id_starts, id_data,
+        )  # fmt: skip
+        start = end
 
 
 @native(
     view(types.int64, 2), view(types.int32, 2), _INT32, *_IDS, array(types.int64), array(types.int32),
     array(types.int32),
 )  # fmt: skip
-def rank_heaps(
+def rank_all(
     units: Any, rows: Any, sizes: Any, id_starts: Any, id_data: Any, out_units: Any, out_rows: Any, out_queries: Any
 ) -> None:
-    """Write every heap's documents, best first, one query after the other; the heaps stay as they are."""
+    """Write every shortlist's documents, best first, one query after the other; the shortlists stay as they are."""
     end = 0
     for q in range(sizes.size):
         start, end = end, end + sizes[q]
-        out_units[start:end], out_rows[start:end] = units[q, : sizes[q]], rows[q, : sizes[q]]
-        out_queries[start:end] = q
-        sort_heap(out_units[start:end], out_rows[start:end], id_starts, id_data)
+        for i in range(sizes[q]):
+            out_units[start + i], out_rows[start + i], out_queries[start + i] = units[q, i], rows[q, i], q
+        sort(out_units[start:end], out_rows[start:end], id_starts, id_data)
 
 
 @native(view(types.int32, 2), _INT32, array(types.boolean))
 def mark_rows(rows: Any, sizes: Any, used: Any) -> None:
-    """Mark the rows of the id table that a heap holds."""
+    """Mark the rows of the id table that a shortlist holds."""
     for q in range(sizes.size):
         for i in range(sizes[q]):
             used[rows[q, i]] = True
@@ -137,7 +143,7 @@ def mark_rows(rows: Any, sizes: Any, used: Any) -> None:
 
 @native(array(types.int32, 2), _INT32, _INT32)
 def renumber_rows(rows: Any, sizes: Any, renumbered: Any) -> None:
-    """Give the rows that heaps hold their new numbers."""
+    """Give the rows that shortlists hold their new numbers."""
     for q in range(sizes.size):
         for i in range(sizes[q]):
             rows[q, i] = renumbered[rows[q, i]]

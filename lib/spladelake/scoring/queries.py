@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spladelake.errors import UsageError
+from spladelake.scoring.shortlist import places_for
 from spladelake.vectors import SparseVectors
 
-# Bytes of a ranked document while scoring: units and row.
-BYTES_OF_A_RANK = 12
-# Memory of the heaps of one pass, bytes, where nothing else is asked: 6,980 queries at k = 1,000 take 84 MB.
+# Bytes of a place in a shortlist: units and row.
+PLACE_BYTES = 12
+# Memory of the shortlists of one pass, bytes, where nothing else is asked: 6,980 queries at k = 1,000 take 126 MB.
 PASS_BYTES = 512 * 2**20
 
 
@@ -50,14 +51,14 @@ class Queries:
 def query_passes(
     vectors: SparseVectors, *, vocabulary_size: int, k: int, most_bytes: int = PASS_BYTES
 ) -> Iterator[Queries]:
-    """Queries cut into passes whose heaps take at most that memory in each task; usually one.
+    """Queries cut into passes whose shortlists take at most that memory in each task; usually one.
 
     More passes mean reading and inverting the documents again, never another result: cutting is for memory alone,
     because scoring streams over the queries and gains from many of them at once.
     """
     if k < 1:
         raise UsageError("k", f"it is {k}", "1 or more is wanted", "Ask for the number of documents a query may get.")
-    size = max(1, most_bytes // (k * BYTES_OF_A_RANK))
+    size = max(1, most_bytes // (places_for(k) * PLACE_BYTES))
     for first in range(0, len(vectors), size):
         rows = SparseVectors(vectors.indptr[first : first + size + 1], vectors.indices, vectors.values)
         yield Queries.of(rows, vocabulary_size=vocabulary_size, first=first)

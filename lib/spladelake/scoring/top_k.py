@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from spladelake.errors import DataError, UsageError
 from spladelake.scoring.blocks import BLOCK_DOCUMENTS, Block, blocks_of
 from spladelake.scoring.doc_ids import DocIds, IdTable
-from spladelake.scoring.kernel import mark_rows, offer_ranked, rank_heaps, renumber_rows, score_block
+from spladelake.scoring.kernel import cut_all, mark_rows, offer_ranked, rank_all, renumber_rows, score_block
 from spladelake.scoring.queries import Queries
 from spladelake.scoring.ranked import Ranked
+from spladelake.scoring.shortlist import places_for
 from spladelake.scoring.units import MOST_UNITS, SCORE_UNITS
 from spladelake.vectors import SparseVectors
 
@@ -31,32 +32,40 @@ from spladelake.vectors import SparseVectors
 SCRATCH_BYTES = 32 * 2**20
 
 
-class Heaps:
-    """The k best documents of each query so far, with the ids of those documents."""
+class Shortlists:
+    """The best documents of each query so far, with the ids of those documents."""
 
     def __init__(self, queries: int, *, k: int) -> None:
-        """Memory is taken as it fills: 12 bytes a query and rank. Raises UsageError when k < 1."""
+        """Memory is taken as it fills: 12 bytes a place, half as many again as k. Raises UsageError when k < 1."""
         if k < 1:
             raise UsageError("k", f"it is {k}", "1 or more is wanted", "Ask for the documents a query may get.")
         self.k = k
-        self.units = np.empty((queries, k), dtype=np.int64)
-        self.rows = np.empty((queries, k), dtype=np.int32)
+        self.units = np.empty((queries, places_for(k)), dtype=np.int64)
+        self.rows = np.empty((queries, places_for(k)), dtype=np.int32)
         self.sizes = np.zeros(queries, dtype=np.int32)
+        # Units below which a document is of no interest; 0 lets all pass that share a term.
+        self.thresholds = np.zeros(queries, dtype=np.int64)
         self.ids = IdTable()
 
     def drop_unused_ids(self) -> None:
-        """Forget the ids that no heap holds, where that frees much."""
+        """Forget the ids that no shortlist holds, where that frees much."""
         if self.ids.wants_compaction:
             used = np.zeros(self.ids.rows, dtype=np.bool_)
             mark_rows(self.rows, self.sizes, used)
             renumber_rows(self.rows, self.sizes, self.ids.keep(used))
 
+    def cut(self) -> None:
+        """Drop all but the k best of each query."""
+        ids = self.ids
+        cut_all(self.k, self.units, self.rows, self.sizes, self.thresholds, ids.starts, ids.data)
+
     def ranked(self, first: int) -> Ranked:
-        """What the heaps hold, best first; query 0 of the heaps is query `first` of the run."""
+        """The k best, best first; query 0 of the shortlists is query `first` of the run."""
+        self.cut()
         count = int(self.sizes.sum())
         units, rows = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int32)
         queries = np.empty(count, dtype=np.int32)
-        rank_heaps(self.units, self.rows, self.sizes, self.ids.starts, self.ids.data, units, rows, queries)
+        rank_all(self.units, self.rows, self.sizes, self.ids.starts, self.ids.data, units, rows, queries)
         return Ranked(queries + np.int32(first), DocIds(self.ids.starts, self.ids.data).take(rows), units)
 
 
@@ -80,12 +89,12 @@ class TopK:
         rounded up, may be given in the same way.
         """
         self._queries = queries
-        self._heaps = Heaps(len(queries), k=k)
-        bounds = np.zeros(len(queries)) if lower_bounds is None else lower_bounds
-        if len(bounds) != len(queries):
-            fix = "Give the bounds of the same pass."
-            raise UsageError("lower_bounds", f"{len(bounds)} of them", f"{len(queries)} queries are asked", fix)
-        self._bounds = np.maximum(bounds, 0).astype(np.int64)
+        self._best = Shortlists(len(queries), k=k)
+        if lower_bounds is not None:
+            if len(lower_bounds) != len(queries):
+                found, wanted = f"{len(lower_bounds)} of them", f"{len(queries)} queries are asked"
+                raise UsageError("lower_bounds", found, wanted, "Give the bounds of the same pass.")
+            np.maximum(lower_bounds, 0, out=self._best.thresholds)
         # Until a block was seen, every document is expected to be a candidate.
         self._density = np.ones(len(queries), dtype=np.float32)
         self._scratch = np.empty(SCRATCH_BYTES, dtype=np.uint8)
@@ -97,14 +106,14 @@ class TopK:
 
         Raises DataError when the block is of another vocabulary or a score may pass 2^22.
         """
-        queries, heaps, ids = self._queries, self._heaps, DocIds.of(doc_ids)
+        queries, best, ids = self._queries, self._best, DocIds.of(doc_ids)
         _check_fit(block, queries, ids)
-        first_row = heaps.ids.append(ids)
+        first_row = best.ids.append(ids)
         too_large = score_block(
             len(block), block.term_ids, block.starts, block.peaks, block.ordinals, block.weights,
             queries.indptr, queries.slots, queries.weights, queries.terms, queries.uses,
-            self._bounds, heaps.units, heaps.rows, heaps.sizes, self._density,
-            first_row, heaps.ids.starts, heaps.ids.data, self._scratch, self._counters,
+            best.k, best.units, best.rows, best.sizes, best.thresholds, self._density,
+            first_row, best.ids.starts, best.ids.data, self._scratch, self._counters,
         )  # fmt: skip
         if too_large >= 0:
             raise DataError(
@@ -114,7 +123,7 @@ class TopK:
                 "Look for weights that an encoder would not give, or scale all weights down.",
             )
         self._documents += len(block)
-        heaps.drop_unused_ids()
+        best.drop_unused_ids()
 
     def add_vectors(
         self, vectors: SparseVectors, doc_ids: DocIds | Sequence[str], *, block_size: int = BLOCK_DOCUMENTS
@@ -126,13 +135,12 @@ class TopK:
 
     def lower_bounds(self) -> NDArray[np.int64]:
         """Units of each query's k-th document so far, or the bound given where it has fewer: int64 (queries)."""
-        full = self._heaps.sizes == self._heaps.k
-        worst = np.where(full, self._heaps.units[:, 0], 0)
-        return np.maximum(worst, self._bounds)
+        self._best.cut()
+        return self._best.thresholds.copy()
 
     def result(self) -> Ranked:
         """The k best documents of each query; more blocks may be added afterwards."""
-        return self._heaps.ranked(self._queries.first)
+        return self._best.ranked(self._queries.first)
 
     @property
     def work(self) -> Work:
@@ -143,14 +151,15 @@ class TopK:
 def merge(parts: Sequence[Ranked], *, k: int) -> Ranked:
     """The k best documents of each query among partial results over different documents."""
     queries = max((int(part.queries.max()) + 1 for part in parts if len(part)), default=0)
-    heaps = Heaps(queries, k=k)
+    best = Shortlists(queries, k=k)
     for part in parts:
-        first_row = heaps.ids.append(part.doc_ids)
+        first_row = best.ids.append(part.doc_ids)
         offer_ranked(
-            heaps.units, heaps.rows, heaps.sizes, part.queries, part.units, first_row, heaps.ids.starts, heaps.ids.data
-        )
-        heaps.drop_unused_ids()
-    return heaps.ranked(0)
+            k, best.units, best.rows, best.sizes, best.thresholds,
+            part.queries, part.units, first_row, best.ids.starts, best.ids.data,
+        )  # fmt: skip
+        best.drop_unused_ids()
+    return best.ranked(0)
 
 
 def _check_fit(block: Block, queries: Queries, ids: DocIds) -> None:

@@ -62,7 +62,7 @@ def test_changed_sources_have_another_folder(tmp_path: Path) -> None:
     shutil.copytree(PACKAGE, tmp_path / "spladelake", ignore=shutil.ignore_patterns("__pycache__", "encoder", "spark"))
     show = "from spladelake.scoring.code_cache import cache_folder; print(cache_folder().name)"
     before = run(show, tmp_path, NUMBA_CACHE_DIR=str(tmp_path))
-    with (tmp_path / "spladelake" / "scoring" / "heap.py").open("a") as source:
+    with (tmp_path / "spladelake" / "scoring" / "shortlist.py").open("a") as source:
         source.write("# one more line in a file that only native functions use\n")
     assert run(show, tmp_path, NUMBA_CACHE_DIR=str(tmp_path)) != before
 

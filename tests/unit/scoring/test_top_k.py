@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from spladelake.errors import DataError, UsageError
 from spladelake.scoring import DocIds, Queries, Ranked, TopK, blocks_of, merge, query_passes
+from spladelake.scoring.shortlist import places_for
 from spladelake.vectors import SparseVectors
 from support.collections import collection
 from unit.scoring.oracle import brute_force, random_vectors, rows_of, shuffled_ids
@@ -114,7 +115,9 @@ def test_bounds_from_a_sample_cut_nothing_that_belongs(
 @many
 @given(problem=problems(), k=st.integers(1, 40), most=st.integers(1, 3))
 def test_passes_of_queries_give_the_rows_of_one_pass(problem: dict[str, Any], k: int, most: int) -> None:
-    passes = list(query_passes(problem["queries"], vocabulary_size=VOCABULARY, k=k, most_bytes=most * k * 12))
+    passes = list(
+        query_passes(problem["queries"], vocabulary_size=VOCABULARY, k=k, most_bytes=most * places_for(k) * 12)
+    )
     assert [len(queries) for queries in passes[:-1]] == [most] * (len(passes) - 1)
     results = []
     for queries in passes:
@@ -173,7 +176,7 @@ def test_ids_are_forgotten_without_losing_those_of_the_best() -> None:
         weights = np.linspace(1, 2, 8192, dtype=np.float32) + np.float32(block % 7)
         documents = SparseVectors(np.arange(8193), np.zeros(8192, dtype=np.int32), weights)
         top.add_vectors(documents, [f"{block}-{i}" for i in range(8192)])
-    assert top._heaps.ids.rows < 20 * 8192
+    assert top._best.ids.rows < 20 * 8192
     assert top.result().doc_ids.to_strings() == ["13-8191", "6-8191", "13-8190"]
 
 
