@@ -145,13 +145,15 @@ def file_digest(path: Path) -> str:
 
 def _folder(model: str, revision: str | None) -> Path:
     """Local folder of what the user asked for."""
+    local = Path(model).expanduser()
+    named = model == TINY_ALIAS or model.startswith("package:")
+    if not named and not local.is_dir():
+        return fetch(model, revision)
+    if revision is not None:
+        raise UsageError(f"model {model}", f"revision is {revision}", "only a hub id has revisions", "Leave it out.")
     if model == TINY_ALIAS:
         return _package_folder(TINY_PACKAGE, f"Install it with {TINY_INSTALL}.")
-    if model.startswith("package:"):
-        return _package_folder(model, "Install the package, or name a local folder.")
-    if Path(model).expanduser().is_dir():
-        return Path(model).expanduser().resolve()
-    return fetch(model, revision)
+    return _package_folder(model, "Install the package, or name a local folder.") if named else local.resolve()
 
 
 def _package_folder(model: str, fix: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 
 import torch
@@ -51,6 +52,8 @@ class PackedLinear:
 
 
 def fused_kernel_available() -> bool:
-    """Whether this build of torch has oneDNN's fused linear kernel."""
+    """Whether this build of torch has oneDNN's fused linear kernel, in the form generated for x86 processors."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return False
     names = ("_linear_pointwise", "_reorder_linear_weight")
     return bool(torch._C._has_mkldnn) and all(hasattr(torch.ops.mkldnn, name) for name in names)

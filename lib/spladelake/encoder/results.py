@@ -14,7 +14,8 @@ Status = Literal["ok", "repaired", "null", "empty", "blank"]
 """How a text was taken.
 
 ok: encoded. repaired: encoded after lone surrogates were replaced by U+FFFD. null: None. empty: "". blank: nothing that
-tokenises (white space, control and zero-width characters). The last three have an empty vector and no model call.
+tokenises (white space, control and zero-width characters, also after a repair). The last three have an empty vector
+and no model call.
 """
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spladelake.encoder.weights import read_json
 from spladelake.errors import UsageError
 
 TokenIds = NDArray[np.int32]
@@ -124,8 +125,15 @@ def load_tokenizer(folder: Path, *, special: bool, split_special_tokens: bool, l
 
 
 def vocabulary_tokens(folder: Path, size: int) -> tuple[str, ...]:
-    """See `TextTokenizer.tokens`, of the tokenizer in a folder: for whoever needs the names but no encoder."""
-    return _by_id(_read(folder).get_vocab(), size)
+    """See `TextTokenizer.tokens`, of the tokenizer in a folder: for whoever needs neither the model nor torch."""
+    path, config = folder / "tokenizer.json", folder / "tokenizer_config.json"
+    if not path.is_file():
+        return _by_id(_read(folder).get_vocab(), size)
+    from tokenizers import Tokenizer
+
+    vocabulary: dict[str, int] = Tokenizer.from_file(str(path)).get_vocab(with_added_tokens=True)
+    added = read_json(config).get("added_tokens_decoder", {}) if config.is_file() else {}
+    return _by_id(vocabulary | {token["content"]: int(term_id) for term_id, token in added.items()}, size)
 
 
 def _by_id(vocabulary: dict[str, int], size: int) -> tuple[str, ...]:

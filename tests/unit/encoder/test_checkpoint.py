@@ -93,6 +93,11 @@ def test_a_name_that_is_no_folder_and_no_id_is_refused():
     assert "no such folder" in refusal("/no/such/folder/anywhere")
 
 
+def test_only_a_hub_id_has_revisions(original):
+    assert "only a hub id" in refusal(original, revision="main")
+    assert "only a hub id" in refusal("splade-tiny", revision="main")
+
+
 def test_the_default_model_out_of_reach_names_the_alternatives(monkeypatch, tmp_path):
     from huggingface_hub import constants
 

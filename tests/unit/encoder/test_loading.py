@@ -160,3 +160,12 @@ def test_a_checkpoint_without_a_number_that_transformers_fills_in_is_read_by_it(
     del config["layer_norm_eps"]  # the default is what the model was made with
     (folder / "config.json").write_text(json.dumps(config))
     assert_same_vectors(SpladeEncoder.load(str(folder), device="cpu").encode_documents(TEXTS), wanted, FLOAT32)
+
+
+def test_a_build_of_torch_without_fused_layers_gives_the_same_vectors(tmp_path, monkeypatch, assert_same_vectors):
+    monkeypatch.setattr("spladelake.encoder.linear.fused_kernel_available", lambda: False)
+    for activation in ("gelu", "gelu_new", "relu"):
+        folder = bert(tmp_path / activation, hidden_act=activation)
+        encoder = SpladeEncoder.load(str(folder), device="cpu")
+        assert encoder.method.startswith("unpadded")
+        assert_same_vectors(encoder.encode_documents(TEXTS), theirs(folder), FLOAT32)

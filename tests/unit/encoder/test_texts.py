@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spladelake.encoder import EncoderSettings, SpladeEncoder
-from spladelake.encoder.tokens import TextTokenizer, load_tokenizer
+from spladelake.encoder.tokens import TextTokenizer, load_tokenizer, vocabulary_tokens
 from unit.encoder.families import byte_pairs, word_piece
 
 BLANK = [
@@ -146,3 +146,14 @@ def test_token_ids_are_small_integers_and_special_tokens_surround_them(tokenizer
     (ids,), _ = tokenizers["word pieces"].encode(["the law"], 48)
     assert ids.dtype == np.int32
     assert (ids[0], ids[-1]) == (2, 3)
+
+
+@pytest.mark.parametrize("make", [word_piece, byte_pairs])
+def test_the_vocabulary_names_every_token_including_those_added_later(tmp_path, make):
+    tokenizer = make()
+    tokenizer.add_tokens(["addedlater"])
+    tokenizer.save_pretrained(tmp_path)
+    size = len(tokenizer) + 2
+    wanted = [*tokenizer.convert_ids_to_tokens(range(len(tokenizer))), f"[{size - 2}]", f"[{size - 1}]"]
+    assert list(vocabulary_tokens(tmp_path, size)) == wanted
+    assert "addedlater" in wanted
