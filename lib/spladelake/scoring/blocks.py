@@ -62,12 +62,14 @@ def invert(vectors: SparseVectors, *, vocabulary_size: int) -> Block:
     Raises DataError when a term id is not below vocabulary_size.
     """
     _refuse_too_many(len(vectors))
-    if len(vectors.indices) and not 0 <= vectors.indices.min() <= vectors.indices.max() < vocabulary_size:
-        found = f"term ids reach from {vectors.indices.min()} to {vectors.indices.max()}"
-        wanted = f"they must be 0 to {vocabulary_size - 1}"
-        raise DataError("vectors", found, wanted, "Name the vocabulary that they are of.")
     first, last = vectors.indptr[0], vectors.indptr[-1]
     indices, values = vectors.indices[first:last], vectors.values[first:last]
+    if len(indices) and not 0 <= indices.min() <= indices.max() < vocabulary_size:
+        found, wanted = (
+            f"term ids reach from {indices.min()} to {indices.max()}",
+            f"0 to {vocabulary_size - 1} is wanted",
+        )
+        raise DataError("vectors", found, wanted, "Name the vocabulary that they are of.")
     counts = np.zeros(vocabulary_size, dtype=np.int32)
     count_terms(indices, counts)
     term_ids = np.flatnonzero(counts).astype(np.int32)
