@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import traceback
 import types
@@ -114,8 +115,9 @@ def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[st
                 properties_file, "there is no such file", "--properties-file names it", "Correct the path."
             )
         for line in path.read_text(encoding="utf-8").splitlines():
-            words = line.strip().split(None, 1)
-            if words and not words[0].startswith("#"):
+            # As java.util.Properties reads it: key and value apart by =, : or white space.
+            words = re.split(r"\s*[=:\s]\s*", line.strip(), maxsplit=1)
+            if words[0] and not words[0].startswith(("#", "!")):
                 settings[words[0]] = words[1].strip() if len(words) > 1 else ""
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -188,7 +190,7 @@ def pipeline_run(
 
 
 @cli.command()
-@click.option("--model", default=None, help="Model to look for besides the demo's, e.g. rasyosef/splade-mini.")
+@click.option("--model", default=None, help="Model to look for instead of the demo's, e.g. rasyosef/splade-mini.")
 @click.option("--lake", default=".", show_default=True, help="Folder that tables shall be written to.")
 @click.option("--debug", is_flag=True, help="Show stack traces.")
 def doctor(model: str | None, lake: str, debug: bool) -> None:
@@ -237,6 +239,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else 1
     except click.ClickException as error:
         error.show()
+        _say_failed(arguments, error.exit_code, error.format_message())
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; tables hold either their old rows or their new ones", err=True)
@@ -251,13 +254,26 @@ def _fail(error: Exception, arguments: list[str], *, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     if known is None:
-        first = (str(error).strip().splitlines() or [""])[0]
-        message = f"unexpected {type(error).__name__}: {first} (run again with --debug for the stack trace)"
+        message = f"unexpected {type(error).__name__}: {_cause(error)} (run again with --debug for the stack trace)"
     else:
         message = str(known)
     click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
-    click.echo(json.dumps({"job": next(iter(arguments), ""), "exit_code": code, "error": message}))
+    _say_failed(arguments, code, message)
     return code
+
+
+def _say_failed(arguments: list[str], code: int, message: str) -> None:
+    """The line on stdout that a scheduler reads."""
+    click.echo(json.dumps({"job": next(iter(arguments), ""), "exit_code": code, "error": message}))
+
+
+def _cause(error: Exception) -> str:
+    """What an unexpected error says: of one that came from Java, its deepest cause."""
+    java = getattr(error, "java_exception", None)
+    while java is not None and java.getCause() is not None:
+        java = java.getCause()
+    text = str(error) if java is None else str(java.toString())
+    return (text.strip().splitlines() or [""])[0]
 
 
 def _explained(error: Exception) -> SpladelakeError | None:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from spladelake.errors import UsageError
+from spladelake.measures import parse_measure
 
 DEFAULT_MODEL = "rasyosef/splade-mini"
 
@@ -24,7 +25,8 @@ MAX_REJECTED_DEFAULT = 0.01
 class Options(BaseModel):
     """Common to all option models: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    # yaml reads `split: 2019` or a Spark setting of 8 as numbers where text is meant.
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
 
 Lake = Annotated[
@@ -46,7 +48,9 @@ class IngestTexts(Options):
     queries_format: FileFormat = Field("auto", description="Format of --queries.")
     judgements: str | None = Field(None, description="Judgements: BEIR tsv, TREC qrels, csv, parquet or Delta.")
     judgements_format: FileFormat = Field("auto", description="Format of --judgements.")
-    document_id: str | None = Field(None, description="Column or key of the document id (default: _id, doc_id, id …).")
+    document_id: str | None = Field(
+        None, description="Column or key of the document id (jsonl: _id; else doc_id, _id, id …)."
+    )
     document_title: str | None = Field(None, description="Column or key of the title.")
     document_text: str | None = Field(None, description="Column or key of the text.")
     query_id: str | None = Field(None, description="Column or key of the query id.")
@@ -65,6 +69,11 @@ class IngestTexts(Options):
             raise ValueError("nothing to read: give --source, or --documents, --queries or --judgements")
         if self.source and any((self.documents, self.queries, self.judgements)):
             raise ValueError("--source already names all three; leave out --documents, --queries and --judgements")
+        for kind, columns in (("documents", ("id", "title", "text")), ("queries", ("id", "text"))):
+            named = [f"{kind.replace('queries', 'query').removesuffix('s')}_{column}" for column in columns]
+            given = [name for name in named if getattr(self, name) is not None]
+            if given and getattr(self, kind) is None:
+                raise ValueError(f"{given[0]} names a column of --{kind}, which is not given")
         return self
 
 
@@ -111,6 +120,16 @@ class EvaluateRun(Options):
     )
     relevance_level: int = Field(1, ge=1, description="Smallest grade that counts as relevant in binary measures.")
     force: bool = Field(False, description="Evaluate again even if the measures are current.")
+
+    @field_validator("measures")
+    @classmethod
+    def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            try:
+                parse_measure(name)
+            except UsageError as error:
+                raise ValueError(str(error)) from None
+        return names
 
 
 STEPS: dict[str, type[Options]] = {
@@ -194,7 +213,11 @@ def load_pipeline(path: str, *, overrides: dict[str, str] | None = None) -> Pipe
         )
     values = _expand(values, path)
     for dotted, text in (overrides or {}).items():
-        _set(values, dotted.split("."), yaml.safe_load(text), path)
+        try:
+            value = text if dotted == "lake" else yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UsageError(f"--set {dotted}={text}", "the value is not yaml", "wanted a value", "Quote it.") from None
+        _set(values, dotted.split("."), value, path)
     return checked(Pipeline, values, place=path)
 
 
@@ -204,7 +227,18 @@ def _parse(file: Path) -> Any:
         import tomllib
 
         return tomllib.loads(text)
-    return yaml.safe_load(text)
+    return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """yaml that refuses a key given twice: of two steps with one name the first would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep=deep)
 
 
 def _expand(value: Any, place: str) -> Any:

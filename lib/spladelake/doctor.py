@@ -64,9 +64,9 @@ def _jars() -> str:
 
 
 def _memory() -> str:
-    from spladelake.spark.session import local_driver_memory_mb
+    from spladelake.spark.session import local_driver_memory_mb, usable_cores
 
-    heap, cores = local_driver_memory_mb(), len(os.sched_getaffinity(0))
+    heap, cores = local_driver_memory_mb(), usable_cores()
     needed, available = heap + cores * WORKER_MB, _available_mb()
     finding = f"{available:,} MB available; a local session takes {heap:,} MB of heap and {cores} workers"
     if available < needed:

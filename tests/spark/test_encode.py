@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from sentence_transformers import SparseEncoder
 
 from spladelake.encoder import resolve_checkpoint
 from spladelake.errors import SpladelakeError, UsageError
-from spladelake.spark.encode import SIDES, encoded, task_count, texts_of
+from spladelake.spark.encode import SIDES, encoded, hashed, spread, task_count, texts_of
 from spladelake.spark.failures import explained
 from spladelake.spark.tables import TableRef, table_properties
 from spladelake.spark.worker import EncodeBatches, Totals, WorkerSpec
@@ -100,11 +101,30 @@ def test_invalid_bytes_in_a_text_are_replaced_and_the_row_says_so(spark: SparkSe
     assert len(row["indices"]) > 0
 
 
+def test_equal_texts_are_encoded_once_and_each_keeps_its_row(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    records = [{"_id": f"{i}{n}", "text": t} for n in range(20) for i, t in FRUIT.items()]
+    records += [{"_id": "null", "text": None}, {"_id": "empty", "text": ""}]
+    run_job("ingest_texts", lake=lake, documents=str(write_lines(tmp_path / "corpus.jsonl", records)))
+    result = run_job("encode_texts", lake=lake, model="splade-tiny", side="documents")["documents"]
+    assert (result["rows"], result["distinct_texts"]) == (102, 7)
+    vectors = vectors_of(spark, lake)
+    assert set(vectors) == {record["_id"] for record in records}
+    for i in FRUIT:
+        assert {repr(vectors[f"{i}{n}"]) for n in range(20)} == {repr(vectors[f"{i}0"])}
+    assert len({repr(vectors[f"{i}0"]) for i in FRUIT}) == len(FRUIT)
+    rows = spark.read.format("delta").load(f"{lake}/vectors/splade-tiny/documents")
+    hashes = {row["id"]: row["text_sha256"] for row in rows.collect()}
+    assert hashes["river3"] == hashlib.sha256(FRUIT["river"].encode()).hexdigest()
+    assert hashes["null"] is None
+
+
 def test_the_model_is_loaded_once_a_worker_over_two_jobs_of_several_partitions(spark: SparkSession) -> None:
     # A budget of its own makes a key that no other test has put into the workers' caches.
     spec = WorkerSpec(resolve_checkpoint("splade-tiny"), token_budget=1_234)
-    rows = [(str(n), f"text {n}", False) for n in range(40)]
-    texts = spark.createDataFrame(rows, "id string, text string, repaired boolean").repartition(8, "id")
+    rows = [(str(n), f"text {n}") for n in range(40)]
+    texts = spread(hashed(spark.createDataFrame(rows, "id string, text string")), 8)
     counted = []
     for _ in range(2):
         totals = spark.sparkContext.accumulator({}, Totals())
@@ -119,7 +139,7 @@ def test_one_python_evaluation_and_no_shuffle_after_it(spark: SparkSession) -> N
     spec = WorkerSpec(resolve_checkpoint("splade-tiny"), token_budget=None)
     totals = spark.sparkContext.accumulator({}, Totals())
     frame = spark.createDataFrame([("a", "t", "x")], "doc_id string, title string, text string")
-    plan = encoded(texts_of(frame, SIDES["documents"]).repartition(2, "id"), EncodeBatches(spec, "document", totals))
+    plan = encoded(spread(texts_of(frame, SIDES["documents"]), 2), EncodeBatches(spec, "document", totals))
     lines = plan._jdf.queryExecution().optimizedPlan().toString().splitlines()
     python = [n for n, line in enumerate(lines) if "MapInArrow" in line]
     shuffle = [n for n, line in enumerate(lines) if "Repartition" in line]
@@ -211,7 +231,7 @@ def test_a_worker_refuses_weights_that_changed_after_the_driver_looked(spark: Sp
     weights = moved_model / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
     totals = spark.sparkContext.accumulator({}, Totals())
-    texts = spark.createDataFrame([("a", "x", False)], "id string, text string, repaired boolean")
+    texts = hashed(spark.createDataFrame([("a", "x")], "id string, text string"))
     with pytest.raises(Exception, match="sha256") as raised:
         encoded(texts, EncodeBatches(spec, "document", totals)).collect()
     error = explained(raised.value)

@@ -59,7 +59,7 @@ def test_the_join_gives_the_brute_force_ranking_also_where_scores_tie(
     assert found == wanted
 
 
-@pytest.mark.parametrize("exponent", [-6, 0, 10])
+@pytest.mark.parametrize("exponent", [-6, 0, 6])
 def test_scores_are_exact_for_weights_of_any_usual_size(spark: SparkSession, exponent: int) -> None:
     rng = np.random.default_rng(7)
     scale = np.float32(2.0**exponent)

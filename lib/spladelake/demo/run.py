@@ -51,7 +51,7 @@ def run_demo(*, lake: str | None, documents: int | None, settings: dict[str, str
         if lake:
             console.print(f"The tables are in {root}.")
         else:
-            console.print("The tables were temporary; `spladelake demo --lake my-lake` keeps them.")
+            console.print("The tables were temporary; `spladelake demo --lake demo-lake` keeps them.")
         return results
 
 

@@ -16,11 +16,20 @@ from spladelake.config import EncodeTexts
 from spladelake.encoder import Checkpoint, EncoderSettings, resolve_checkpoint
 from spladelake.encoder.layout import read_layout
 from spladelake.encoder.tokens import vocabulary_tokens
-from spladelake.errors import DataError
+from spladelake.errors import DataError, UsageError
 from spladelake.names import short_name
 from spladelake.spark.progress import progress
 from spladelake.spark.schemas import DOCUMENTS, QUERIES, VECTORS, VOCABULARY
-from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace_rows, require, set_properties
+from spladelake.spark.tables import (
+    Lake,
+    Lineage,
+    TableRef,
+    is_current,
+    replace_rows,
+    require,
+    set_properties,
+    table_properties,
+)
 from spladelake.spark.worker import EncodeBatches, Totals, WorkerSpec
 
 log = logging.getLogger(__name__)
@@ -82,9 +91,19 @@ def _encode_side(
         {side.name: [str(source), version]},
         {"model_id": checkpoint.model_id, "text_columns": list(side.text_columns)},
     )
+    _check_same_name(session, target, checkpoint, options)
+    properties = {
+        "model": checkpoint.name,
+        "model_id": checkpoint.model_id,
+        "max_length": str(checkpoint.max_length),
+        "vocabulary_size": str(checkpoint.vocabulary_size),
+        "source": str(source),
+        "source_version": str(version),
+    }
     _write_vocabulary(session, lake.vectors(name, "vocabulary"), checkpoint)
     if not options.force and is_current(session, target, lineage):
         log.info("%s: skipped, the vectors are current", target)
+        set_properties(session, target, properties)  # a run that was killed may have left the old ones
         return {"status": "skipped", "table": str(target)}
     texts = texts_of(source.read(session, version=version), side)
     started = time.monotonic()
@@ -92,38 +111,54 @@ def _encode_side(
         session, texts, target, lineage, side, WorkerSpec(checkpoint, options.token_budget), options
     )
     seconds = time.monotonic() - started
-    set_properties(
-        session,
-        target,
-        {
-            "model": checkpoint.name,
-            "model_id": checkpoint.model_id,
-            "vocabulary_size": str(checkpoint.vocabulary_size),
-            "max_length": str(checkpoint.max_length),
-            "source": str(source),
-            "source_version": str(version),
-        },
-    )
+    set_properties(session, target, properties)
     return {"status": "written", "table": str(target), **_report(totals, seconds)}
 
 
+def _check_same_name(session: SparkSession, target: TableRef, checkpoint: Checkpoint, options: EncodeTexts) -> None:
+    """Refuse to replace the vectors of another model that only happens to have the same short name."""
+    if options.vectors is not None or not target.exists(session):
+        return
+    found = table_properties(session, target).get("spladelake.model", checkpoint.name)
+    if found.split("@")[0] != checkpoint.name.split("@")[0]:
+        raise UsageError(
+            str(target),
+            f"it holds vectors of {found}",
+            f"{checkpoint.name} has the same short name",
+            "Give the new vectors a name of their own with --vectors.",
+        )
+
+
 def texts_of(frame: DataFrame, side: Side) -> DataFrame:
-    """(id, text, repaired): the side's text columns joined by a space, as BEIR joins title and text.
+    """(id, text, text_sha256, repaired): the side's text columns joined by a space, as BEIR joins title and text.
 
     Null if all of them are null. repaired: the text held invalid UTF-8, which is replaced by U+FFFD.
     """
     present = [F.when(F.trim(F.col(c)) != "", F.col(c)) for c in side.text_columns]
     raw = F.coalesce(*(F.col(c) for c in reversed(side.text_columns)))
     joined = F.concat_ws(" ", *present)
-    text = F.when(joined == "", raw).otherwise(joined)
-    repaired = ~F.coalesce(F.is_valid_utf8(text), F.lit(True))
-    return frame.select(
-        F.col(side.id_column).alias("id"), F.make_valid_utf8(text).alias("text"), repaired.alias("repaired")
+    return hashed(
+        frame.select(F.col(side.id_column).alias("id"), F.when(joined == "", raw).otherwise(joined).alias("text"))
     )
 
 
+def hashed(texts: DataFrame) -> DataFrame:
+    """(id, text, text_sha256, repaired) of (id, text) rows."""
+    valid = F.make_valid_utf8("text")
+    repaired = ~F.coalesce(F.is_valid_utf8("text"), F.lit(True))
+    return texts.select("id", valid.alias("text"), F.sha2(valid, 256).alias("text_sha256"), repaired.alias("repaired"))
+
+
+def spread(texts: DataFrame, tasks: int) -> DataFrame:
+    """The texts in that many tasks, equal ones side by side, so that a worker encodes them once.
+
+    By hash, so that a retried task gets the same rows; before encoding, so that nothing encoded is ever shuffled.
+    """
+    return texts.repartition(tasks, "text_sha256").sortWithinPartitions("text_sha256")
+
+
 def encoded(texts: DataFrame, function: EncodeBatches) -> DataFrame:
-    """`vectors` rows of (id, text, repaired) rows: one Python evaluation, no shuffle after it."""
+    """`vectors` rows of (id, text, text_sha256, repaired) rows: one Python evaluation, no shuffle after it."""
     return texts.mapInArrow(function, VECTORS.struct).select(*VECTORS.column_names)
 
 
@@ -133,7 +168,7 @@ def encoded_texts(
     """`vectors` rows of a few (id, text) rows, such as questions typed by a person, without writing a table."""
     totals = session.sparkContext.accumulator({}, Totals())
     spec = WorkerSpec(resolve_checkpoint(model), token_budget=None)
-    return encoded(texts.withColumn("repaired", F.lit(False)).repartition(1), EncodeBatches(spec, kind, totals))
+    return encoded(spread(hashed(texts), 1), EncodeBatches(spec, kind, totals))
 
 
 def _write_vectors(
@@ -145,16 +180,29 @@ def _write_vectors(
     spec: WorkerSpec,
     options: EncodeTexts,
 ) -> dict[str, float]:
-    rows = texts.count()
+    counts = texts.agg(F.count("*").alias("rows"), F.count_distinct("id").alias("ids")).first()
+    assert counts is not None
+    rows = int(counts["rows"])
+    if counts["ids"] != rows:
+        raise DataError(
+            str(lineage.inputs[side.name][0]),
+            f"it has {rows:,} rows but {counts['ids']:,} different ids",
+            "every id must stand once: the scores of repeated ones would add up",
+            "Remove the repeated rows.",
+        )
     tasks = task_count(rows, slots=session.sparkContext.defaultParallelism, rows_per_task=options.rows_per_task)
     log.info("%s: encoding %s %s in %d tasks", target, f"{rows:,}", side.name, tasks)
     totals = session.sparkContext.accumulator({}, Totals())
     session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ROWS_PER_BATCH))
-    # By id, so that a retried task gets the same rows; before encoding, so that nothing encoded is ever shuffled.
-    spread = texts.repartition(tasks, "id")
     session.sparkContext.setJobDescription(f"encode {side.name} with {spec.checkpoint.name}")
     with progress(f"encode {side.name}", total=rows, done=lambda: totals.value.get("texts", 0)):
-        replace_rows(session, target, VECTORS, encoded(spread, EncodeBatches(spec, side.kind, totals)), lineage=lineage)
+        replace_rows(
+            session,
+            target,
+            VECTORS,
+            encoded(spread(texts, tasks), EncodeBatches(spec, side.kind, totals)),
+            lineage=lineage,
+        )
     session.sparkContext.setJobDescription("")
     written = target.read(session).count()
     if written != rows:
@@ -191,6 +239,7 @@ def _report(totals: dict[str, float], seconds: float) -> dict[str, Any]:
     statuses = {k.removeprefix("status_"): int(v) for k, v in sorted(totals.items()) if k.startswith("status_")}
     return {
         "rows": int(texts),
+        "distinct_texts": int(totals.get("distinct_texts", 0)),
         "seconds": round(seconds, 2),
         "docs_per_second": round(texts / seconds, 1) if seconds else 0.0,
         "tokens_per_second": round(totals.get("tokens", 0) / seconds, 1) if seconds else 0.0,

@@ -24,6 +24,7 @@ from spladelake.spark.tables import (
     Lineage,
     TableRef,
     is_current,
+    newest_lineage,
     replace_rows,
     require,
     sql_string,
@@ -104,18 +105,14 @@ def evaluate_run(session: SparkSession, options: EvaluateRun) -> dict[str, Any]:
     runs, judgements, target = lake.table("runs"), lake.table("judgements"), lake.table("measures")
     require(session, runs, RUNS, made_by=f"spladelake retrieve_run --lake {lake.root} …")
     require(session, judgements, JUDGEMENTS, made_by=f"spladelake ingest_texts --lake {lake.root} --judgements …")
-    sides = {side: lake.vectors(model, side) for side in ("queries", "documents")}
-    sides = {side: ref for side, ref in sides.items() if ref.exists(session)}
-    inputs = {
-        name: [str(ref), ref.version(session)]
-        for name, ref in {"runs": runs, "judgements": judgements, **sides}.items()
-    }
+    tables = {"runs": runs, "judgements": judgements, **_vectors_of_run(session, runs, run_id)}
+    inputs = {name: [str(ref), ref.version(session)] for name, ref in tables.items()}
     lineage = Lineage("evaluate_run", inputs, {"measures": names, "level": options.relevance_level}, scope=run_id)
     started = time.monotonic()
     status = "skipped"
     if options.force or not is_current(session, target, lineage):
         status = "written"
-        _write_measures(session, target, lineage, names, options.relevance_level, sides)
+        _write_measures(session, target, tables, lineage, names=names, level=options.relevance_level)
     else:
         log.info("%s: run %s skipped, its measures are current", target, run_id)
     means = {
@@ -136,24 +133,39 @@ def _order(names: tuple[str, ...], means: dict[str, float]) -> list[str]:
     return [*(n for n in names if n in means), *sorted(n for n in means if n not in names)]
 
 
+def _vectors_of_run(session: SparkSession, runs: TableRef, run_id: str) -> dict[str, TableRef]:
+    """The vectors that a run was made from, by side; none where the run did not come from retrieve_run."""
+    made_from = (newest_lineage(session, runs, scope=run_id) or {}).get("inputs", {})
+    refs = {side: TableRef.parse(made_from[side][0]) for side in ("queries", "documents") if side in made_from}
+    return {side: ref for side, ref in refs.items() if ref.exists(session)}
+
+
 def _write_measures(
     session: SparkSession,
     target: TableRef,
+    tables: dict[str, TableRef],
     lineage: Lineage,
+    *,
     names: tuple[str, ...],
     level: int,
-    sides: dict[str, TableRef],
 ) -> None:
-    refs = {name: TableRef(path=loc) if "/" in loc else TableRef(name=loc) for name, (loc, _) in lineage.inputs.items()}
-    at = {name: ref.read(session, version=lineage.inputs[name][1]) for name, ref in refs.items()}
+    at = {name: ref.read(session, version=lineage.inputs[name][1]) for name, ref in tables.items()}
     run = at["runs"].where(F.col("run_id") == lineage.scope)
-    check_run(run, run_id=lineage.scope, runs=refs["runs"])
+    check_run(run, at["judgements"], run_id=lineage.scope, runs=tables["runs"])
     values = query_measures(run, at["judgements"], names=names, level=level).persist()
     means = values.groupBy("measure").agg(F.avg("value").alias("value"))
     counted = values.agg(F.count_distinct("query_id").cast("double").alias("value"))
     averages = means.unionByName(counted.select(F.lit("queries").alias("measure"), "value"))
-    for side in sides:
-        averages = averages.unionByName(_sparsity(session, side, refs[side], at[side], at["judgements"], level))
+    if values.isEmpty():
+        raise DataError(
+            str(tables["judgements"]),
+            f"no query has a document of relevance {level} or more",
+            "wanted at least one",
+            "Lower --relevance-level, or check the judgements.",
+        )
+    for side in ("queries", "documents"):
+        if side in tables:
+            averages = averages.unionByName(_sparsity(session, side, tables[side], at[side], at["judgements"], level))
     rows = values.unionByName(averages.withColumn("query_id", F.lit(None).cast("string")))
     rows = rows.withColumn("run_id", F.lit(lineage.scope)).coalesce(1)
     session.sparkContext.setJobDescription(f"evaluate {lineage.scope}")
@@ -163,8 +175,8 @@ def _write_measures(
     values.unpersist()
 
 
-def check_run(run: DataFrame, *, run_id: str, runs: TableRef) -> None:
-    """Refuse a run that is absent or lists a document twice for a query: its measures would be silently wrong."""
+def check_run(run: DataFrame, judgements: DataFrame, *, run_id: str, runs: TableRef) -> None:
+    """Refuse a run whose measures would be silently wrong: absent, with repeated documents, or of other queries."""
     seen = (
         run.groupBy("query_id", "doc_id")
         .count()
@@ -186,6 +198,13 @@ def check_run(run: DataFrame, *, run_id: str, runs: TableRef) -> None:
             "a ranking has each document once",
             "Write the run again without duplicates.",
         )
+    if run.join(judgements, "query_id", "left_semi").isEmpty():
+        raise DataError(
+            str(runs),
+            f"no query of run {run_id!r} is judged",
+            "wanted judgements of the run's queries",
+            "Check that queries and judgements are of one collection and use the same ids.",
+        )
 
 
 def _sparsity(
@@ -198,11 +217,18 @@ def _sparsity(
     if side == "queries":
         counted = judgements.where(F.col("relevance") >= level).select("query_id").distinct()
         vectors = vectors.join(counted, vectors["id"] == counted["query_id"], "left_semi")
-    size = int(table_properties(session, ref)["spladelake.vocabulary_size"])
+    size = table_properties(session, ref).get("spladelake.vocabulary_size")
+    if size is None:
+        raise DataError(
+            str(ref),
+            "its properties do not say how many dimensions it has",
+            "wanted spladelake.vocabulary_size",
+            "Run encode_texts again: it mends the properties.",
+        )
     name = "query" if side == "queries" else "corpus"
-    active = vectors.agg(F.avg(F.size("indices")).alias("active"))
+    active = vectors.agg(F.avg(F.size("indices")).alias("active")).where("active IS NOT NULL")
     return active.select(
         F.expr(
-            f"stack(2, '{name}_active_dims', active, '{name}_sparsity_ratio', 1 - active / {size}) AS (measure, value)"
+            f"stack(2, '{name}_active_dims', active, '{name}_sparsity_ratio', 1 - active / {int(size)}) AS (measure, value)"
         )
     )

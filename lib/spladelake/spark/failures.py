@@ -20,6 +20,24 @@ _CONFLICTS = (
 )
 
 
+_UNREADABLE = (
+    "EOFException",
+    "not in gzip format",
+    "incorrect header check",
+    "ZipException",
+    "CANNOT_READ_FILE_FOOTER",
+    "is not a Parquet file",
+    "UNABLE_TO_INFER_SCHEMA",
+    "FAILED_READ_FILE",
+    "invalid stored block lengths",
+)
+
+
+def _line_with(text: str, *signs: str) -> str:
+    """The first line that holds one of the signs, short enough for a message."""
+    return next((line.strip() for line in text.splitlines() if any(s in line for s in signs)), "")[:300]
+
+
 class WorkerError(SpladelakeError):
     """One of our errors as it arrived from a worker: its text is whole, its parts are not known."""
 
@@ -67,6 +85,34 @@ def explained(error: BaseException) -> SpladelakeError | None:
             "no space is left on it",
             "the job writes tables and temporary files",
             "Free some space, or set spark.local.dir and --lake to a larger disk.",
+        )
+    if "Permission denied" in text or "AccessControlException" in text or "Mkdirs failed" in text:
+        return errors.MachineError(
+            "the file system",
+            _line_with(text, "Permission denied", "Mkdirs failed", "Access"),
+            "the job must be able to read its inputs and write its tables",
+            "Change the permissions, or choose another folder.",
+        )
+    if "CSV header does not conform" in text:
+        return DataError(
+            "a csv file of the folder",
+            "its header differs from that of the first file",
+            "wanted the same columns in the same order",
+            "Ingest the files apart, or rewrite them.",
+        )
+    if any(sign in text for sign in _UNREADABLE):
+        return DataError(
+            "an input file",
+            _line_with(text, *_UNREADABLE),
+            "wanted a whole file of the format",
+            "Copy it again from its source, or correct the format option.",
+        )
+    if "JAVA_GATEWAY_EXITED" in text:
+        return errors.MachineError(
+            "Java",
+            "it ended before Spark had started",
+            "wanted a running Spark",
+            "Look at the lines above: most often a Spark setting that Java refuses.",
         )
     if isinstance(error, PySparkException) and "PATH_NOT_FOUND" in text:
         return DataError("an input", text.splitlines()[0], "wanted a file that can be read", "Correct the path.")

@@ -17,7 +17,7 @@ from spladelake.config import IngestTexts
 from spladelake.errors import DataError
 from spladelake.spark import storage
 from spladelake.spark.schemas import QUARANTINE
-from spladelake.spark.sources import TABLE_PREFIX, Source, beir_sources, named_sources, places, records
+from spladelake.spark.sources import Source, beir_sources, named_sources, places, records
 from spladelake.spark.tables import Lake, Lineage, is_current, replace_rows, sql_string
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,13 @@ def _ingest(
     found = records(session, source).persist(StorageLevel.DISK_ONLY)
     try:
         total = found.count()
+        if total == 0:
+            raise DataError(
+                name,
+                "it holds no record",
+                f"a {source.kind} table is made of at least one",
+                "Look at what wrote the input; the table is left as it was.",
+            )
         repeated = _repeated(found, source)
         rejected = _rejects(found, repeated, source)
         bad = rejected.count()
@@ -110,10 +117,9 @@ def _repeated(found: DataFrame, source: Source) -> DataFrame | None:
     keys = list(source.keys)
     place = F.struct("file", "block", "seq")
     several = usable.groupBy(*keys).agg(F.count("*").alias("times"), F.min(place).alias("first")).where("times > 1")
-    several = several.persist(StorageLevel.DISK_ONLY)
     if several.isEmpty():
         return None
-    return usable.join(F.broadcast(several), keys).where(place > F.col("first"))
+    return usable.join(several, keys).where(place > F.col("first"))
 
 
 def _rejects(found: DataFrame, repeated: DataFrame | None, source: Source) -> DataFrame:
@@ -147,17 +153,19 @@ def _quarantine(
 ) -> list[str]:
     """Replace this input's rows in `quarantine`; returns up to three rejections as sentences."""
     target = lake.table("quarantine")
-    prefix = source.label or storage.fixed_prefix(source.location).removeprefix(TABLE_PREFIX)
-    mine = F.startswith(F.col("source"), F.lit(prefix))
+    made_for = f"{source.kind}: {source.label or source.location}"
+    mine = F.col("input") == made_for
     if not bad and not (target.exists(session) and not target.read(session).where(mine).isEmpty()):
         return []
     if source.format == "delta":
         numbered = rejected.withColumn("line", F.lit(None).cast("bigint"))
     else:
         numbered = with_lines(rejected, places(session, source), header_lines=1 if source.format == "csv" else 0)
-    name = F.lit(source.label) if source.label else F.regexp_replace("file", "^file:(//)?", "")
-    rows = numbered.select(name.alias("source"), "line", "reason", "raw").orderBy("source", "line").coalesce(1)
-    where = f"startswith(source, {sql_string(prefix)})"
+    fixed = source.label or (source.location if source.format == "delta" else None)
+    name = F.lit(fixed) if fixed else storage.plain_path(F.col("file"))
+    rows = numbered.select(name.alias("source"), "line", "reason", "raw", F.lit(made_for).alias("input"))
+    rows = rows.orderBy("source", "line").coalesce(1)
+    where = f"input = {sql_string(made_for)}"
     replace_rows(session, target, QUARANTINE, rows, lineage=lineage, where=where)
     first = target.read(session).where(mine).orderBy("source", "line").limit(3).collect()
     return [f"{Path(row['source']).name}{_at(row['line'])}: {row['reason']}" for row in first]
@@ -173,5 +181,6 @@ def _check_share(source: Source, bad: int, total: int, allowed: float, examples:
             source.location,
             f"{bad:,} of {total:,} records are malformed; {'; '.join(examples)}",
             f"wanted at most {allowed:.1%}",
-            f"See {lake.table('quarantine')} for every one, correct the input, or raise --max-rejected.",
+            f"See {lake.table('quarantine')} for every one. Correct the input, name its fields (--document-id, "
+            "--document-text, --query-id, --query-text), or raise --max-rejected.",
         )

@@ -60,7 +60,8 @@ def top_k(session: SparkSession, queries: DataFrame, documents: DataFrame, *, k:
     """The k documents of highest dot product for every query: (query_id, doc_id, rank from 1, score).
 
     queries, documents: (id, indices, values). A document that shares no term with a query is not listed.
-    Order is total: exact score descending, then doc_id ascending. score is the double nearest to the exact one.
+    Order is total: exact score descending, then doc_id ascending. score is the double nearest to the exact one (from
+    2^23 on possibly its neighbour).
     """
     ranked = session.sql(TOP_K_SQL, queries=queries, documents=documents, k=k)
     return ranked.select("query_id", "doc_id", F.col("rank").cast("int").alias("rank"), "score")

@@ -136,5 +136,6 @@ QUARANTINE = TableSchema(
         Column("line", "bigint", "Line in the file from 1, or record number where records span lines."),
         Column("reason", "string", "What was wrong."),
         Column("raw", "binary", "The row as it was found."),
+        Column("input", "string", "The input it was read from: the table it was meant for, and where."),
     ),
 )

@@ -1,4 +1,4 @@
-"""A Spark session with what the jobs rely on, and nothing overridden that the caller already set."""
+"""A Spark session with what the jobs rely on; apart from that, whatever the caller already set stays."""
 
 from __future__ import annotations
 
@@ -82,10 +82,14 @@ def _is_hosted() -> bool:
     return SparkContext._gateway is not None or "PYSPARK_GATEWAY_PORT" in os.environ
 
 
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def small_machine_settings() -> dict[str, str]:
     """Shuffle sizes for one machine: Spark's and Delta's defaults (200 and 50 tasks) are made for clusters."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return {"spark.sql.shuffle.partitions": str(4 * cores), "spark.databricks.delta.snapshotPartitions": "2"}
+    return {"spark.sql.shuffle.partitions": str(4 * usable_cores()), "spark.databricks.delta.snapshotPartitions": "2"}
 
 
 def _local_session(app_name: str, settings: Mapping[str, str]) -> SparkSession:
@@ -99,7 +103,7 @@ def _local_session(app_name: str, settings: Mapping[str, str]) -> SparkSession:
         "spark.master": "local[*]",
         "spark.jars": ",".join(str(jar) for jar in delta_jars()),
         "spark.driver.memory": f"{local_driver_memory_mb()}m",
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{log4j}",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={Path(str(log4j)).as_uri()}",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         **small_machine_settings(),

@@ -28,7 +28,7 @@ from spladelake.files import (
 )
 from spladelake.spark import storage
 from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, TableSchema
-from spladelake.spark.tables import TableRef
+from spladelake.spark.tables import TableRef, quoted
 
 TABLE_PREFIX = "table:"
 _PLACE = (
@@ -82,7 +82,7 @@ SCHEMAS: dict[str, TableSchema] = {"documents": DOCUMENTS, "queries": QUERIES, "
 class Source:
     """One input: which table it fills, where it is, its format and the names of its columns where given.
 
-    label: what to call it where its files are made anew at every run.
+    label: what to call it where its files are made anew at every run. version: of a Delta table, the one to read.
     """
 
     kind: str
@@ -90,6 +90,7 @@ class Source:
     format: str
     columns: tuple[tuple[str, str], ...] = ()
     label: str | None = None
+    version: int | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -103,8 +104,7 @@ class Source:
     def fingerprint(self, session: SparkSession) -> Any:
         """What changes when the input does: the version of a Delta table, else names, sizes and times of its files."""
         if self.format == "delta":
-            ref = table_ref(self.location)
-            return [str(ref), ref.version(session)]
+            return [self.location, self.version]
         return [self.location, storage.input_fingerprint(session, self.location)]
 
 
@@ -137,7 +137,15 @@ def named_sources(session: SparkSession, options: IngestTexts) -> list[Source]:
         if file_format == "auto":
             file_format = guess_format(session, location, kind)
         given = tuple((name, column) for name, column in columns if column is not None)
-        sources.append(Source(kind, location, file_format, given))
+        if given and file_format in ("tsv", "qrels"):
+            raise UsageError(
+                location,
+                f"columns are named, but {file_format} has none",
+                "its columns go by their place: id, text",
+                "Leave the column options out, or read it with a header as csv.",
+            )
+        version = _delta_version(session, location) if file_format == "delta" else None
+        sources.append(Source(kind, location, file_format, given, version=version))
     return sources
 
 
@@ -170,7 +178,12 @@ def beir_sources(session: SparkSession, folder: str, split: str) -> list[Source]
     storage.require_input(session, folder, option="--source")
     sources = []
     for kind, stem in (("documents", "corpus"), ("queries", "queries")):
-        names = [name for name in storage.children(session, folder) if name.startswith(f"{stem}.jsonl")]
+        known = {f"{stem}.jsonl{suffix}" for suffix in ("", *_COMPRESSED)}
+        names = [name for name in storage.children(session, folder) if name in known]
+        if len(names) > 1:
+            raise DataError(
+                folder, f"it holds {' and '.join(names)}", f"wanted one file of {kind}", "Keep the one that is meant."
+            )
         if not names:
             raise DataError(
                 folder,
@@ -255,7 +268,8 @@ class ParseLines:
 def _lines(session: SparkSession, source: Source) -> DataFrame:
     """Every line of a text input: (file, block, seq, line)."""
     # Line feeds only: a text may hold U+0085 or a lone carriage return.
-    lines = session.read.option("lineSep", "\n").text(source.location)
+    reader = session.read.option("lineSep", "\n").option("recursiveFileLookup", "true")
+    lines = reader.text(source.location)
     return lines.select(
         F.col("_metadata.file_path").alias("file"),
         F.col("_metadata.file_block_start").alias("block"),
@@ -279,44 +293,58 @@ def _record_schema(schema: TableSchema) -> StructType:
     return StructType([*_PLACE.fields, *schema.struct.fields])
 
 
+def _delta_version(session: SparkSession, location: str) -> int:
+    ref = table_ref(location)
+    if not ref.exists(session):
+        raise DataError(location, "there is no Delta table", "wanted one", "Correct the location.")
+    return ref.version(session)
+
+
 def _column_records(session: SparkSession, source: Source) -> DataFrame:
     """Records of csv, parquet or Delta: columns chosen by name, checked by expressions."""
-    if source.format == "delta":
-        ref = table_ref(source.location)
-        if not ref.exists(session):
-            raise DataError(source.location, "there is no Delta table", "wanted one", "Correct the location.")
-        frame = ref.read(session).withColumn("_corrupt_record", F.lit(None).cast("string"))
-        frame = frame.withColumn("file", F.lit(str(ref))).withColumn("block", F.lit(0).cast("bigint"))
-    else:
-        frame = _read_columns(session, source)
-        frame = frame.withColumns({"file": F.col("_metadata.file_path"), "block": F.col("_metadata.file_block_start")})
-    frame = frame.withColumn("seq", F.monotonically_increasing_id())
+    frame = _read_columns(session, source)
+    # Names of our own, so that an input may have columns named file, block or seq.
+    frame = frame.select(
+        "*",
+        F.col("_metadata.file_path").alias("__file"),
+        F.col("_metadata.file_block_start").alias("__block"),
+        F.monotonically_increasing_id().alias("__seq"),
+    )
     names = column_names(source, frame)
     values = {column.name: _value(source, frame, column.name, names[column.name]) for column in source.schema.columns}
     reason = F.coalesce(
         F.when(F.col("_corrupt_record").isNotNull(), "the record does not have the header's number of columns"),
+        *(_replaced_fault(source, value) for value in values.values()),
         *(_id_fault(names[key] or key, values[key]) for key in source.keys),
         *(_text_fault(names[c] or c, values[c]) for c in values if c not in source.keys and c != "relevance"),
         *([_relevance_fault(names["relevance"] or "", values["relevance"])] if "relevance" in values else []),
     )
     record = F.coalesce(F.col("_corrupt_record"), F.to_json(F.struct(*(v.alias(n) for n, v in values.items()))))
     typed = [v.try_cast("int").alias(n) if n == "relevance" else v.alias(n) for n, v in values.items()]
-    checked = frame.select("file", "block", "seq", record.cast("binary").alias("raw"), reason.alias("reason"), *typed)
+    place = [F.col(f"__{name}").alias(name) for name in ("file", "block", "seq")]
+    checked = frame.select(*place, record.cast("binary").alias("raw"), reason.alias("reason"), *typed)
     return checked.withColumn("raw", F.when(F.col("reason").isNotNull(), F.col("raw")))
 
 
 def _read_columns(session: SparkSession, source: Source) -> DataFrame:
-    if source.format == "parquet":
-        return session.read.parquet(source.location).withColumn("_corrupt_record", F.lit(None).cast("string"))
-    reader = session.read.option("header", "true").option("multiLine", "true").option("escape", '"')
-    header = reader.csv(source.location).columns
-    schema = ", ".join(f"`{name.replace('`', '``')}` string" for name in [*header, "_corrupt_record"])
-    return reader.schema(schema).option("columnNameOfCorruptRecord", "_corrupt_record").csv(source.location)
+    """The columns of an input, and `_corrupt_record`: the text of a record that does not fit the header."""
+    if source.format == "csv":
+        # enforceSchema=false: a file of the folder whose header differs fails, instead of being read by position.
+        reader = session.read.options(header=True, multiLine=True, escape='"', recursiveFileLookup=True)
+        header = reader.csv(source.location).columns
+        schema = ", ".join(f"{quoted(name)} string" for name in [*header, "_corrupt_record"])
+        reader = reader.schema(schema).options(columnNameOfCorruptRecord="_corrupt_record", enforceSchema=False)
+        return reader.csv(source.location)
+    if source.format == "delta":
+        frame = table_ref(source.location).read(session, version=source.version)
+    else:
+        frame = session.read.parquet(source.location)
+    return frame.withColumn("_corrupt_record", F.lit(None).cast("string"))
 
 
 def column_names(source: Source, frame: DataFrame) -> dict[str, str | None]:
     """Name in the input of each table column; None for a title that the input does not have."""
-    present = [name for name in frame.columns if name not in ("file", "block", "seq", "_corrupt_record")]
+    present = [name for name in frame.columns if not name.startswith("__") and name != "_corrupt_record"]
     named, chosen = dict(source.columns), {}
     for column, guesses in GUESSES[source.kind].items():
         wanted = (named[column],) if column in named else guesses
@@ -346,7 +374,7 @@ def _value(source: Source, frame: DataFrame, column: str, name: str | None) -> C
             f"{column} wants {'a string or a whole number' if ids else 'a string'}",
             "Cast it, or name another column.",
         )
-    return F.col(f"`{name.replace('`', '``')}`").cast("string")
+    return F.col(quoted(name)).cast("string")
 
 
 def _id_fault(name: str, value: Column) -> Column:
@@ -360,6 +388,12 @@ def _id_fault(name: str, value: Column) -> Column:
 
 def _text_fault(name: str, value: Column) -> Column:
     return F.when(~F.is_valid_utf8(value), f'"{name}" is not valid UTF-8; files must be UTF-8')
+
+
+def _replaced_fault(source: Source, value: Column) -> Column:
+    """Spark's csv reader puts U+FFFD where a byte is not UTF-8, so that alone tells of it."""
+    reason = "it holds bytes that are not UTF-8 (or U+FFFD itself, which stands for them); files must be UTF-8"
+    return F.when(F.lit(source.format == "csv") & value.contains("\ufffd"), reason)
 
 
 def _relevance_fault(name: str, value: Column) -> Column:

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
 
-_GLOB = "*?[{"
-
 
 def absolute(path: str) -> str:
-    """A local path made absolute; one with a scheme (s3a://, hdfs://) as it is."""
-    return path if "://" in path else str(Path(path).expanduser().absolute())
+    """A local path made absolute, without `..`; one with a scheme (s3a://, hdfs://) as it is."""
+    if path.startswith("file:"):
+        path = "/" + path.removeprefix("file:").lstrip("/")
+    return path if "://" in path else os.path.abspath(os.path.expanduser(path))
 
 
-def plain(uri: str) -> str:
-    """A file URI as a person writes the path."""
-    for prefix in ("file://", "file:"):
-        if uri.startswith(prefix):
-            return uri.removeprefix(prefix)
-    return uri
+def plain_path(uri: Column) -> Column:
+    """A column of file URIs, as Spark's `_metadata.file_path` holds them, as a person writes the paths."""
+    # url_decode reads + as a space; in a path it is a plus sign.
+    decoded = F.url_decode(F.replace(uri, F.lit("+"), F.lit("%2B")))
+    return F.regexp_replace(decoded, "^file:/*", "/")
 
 
 def _statuses(session: SparkSession, path: str) -> list[Any]:
@@ -72,12 +72,6 @@ def input_fingerprint(session: SparkSession, path: str) -> str:
     rows = listing.select("path", "length", F.col("modificationTime").cast("double").alias("modified")).collect()
     entries = sorted((row["path"], row["length"], row["modified"]) for row in rows)
     return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
-
-
-def fixed_prefix(path: str) -> str:
-    """The part of a glob pattern before its first wildcard; a plain path whole."""
-    cut = min((path.index(c) for c in _GLOB if c in path), default=len(path))
-    return path[:cut]
 
 
 def upload(session: SparkSession, local: Path, target: str) -> None:

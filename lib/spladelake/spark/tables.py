@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -48,6 +47,11 @@ class TableRef:
 
     def __str__(self) -> str:
         return self.path or self.name or ""
+
+    @classmethod
+    def parse(cls, text: str) -> TableRef:
+        """The reference that `str` wrote: a path has a slash, a name in the catalog has none."""
+        return cls(path=text) if "/" in text else cls(name=text)
 
     @property
     def identifier(self) -> str:
@@ -182,8 +186,14 @@ def ensure_table(session: SparkSession, ref: TableRef, schema: TableSchema) -> N
 
 def is_current(session: SparkSession, ref: TableRef, lineage: Lineage) -> bool:
     """Whether the table's rows (of the lineage's scope) were made from exactly these inputs and not touched since."""
+    found = newest_lineage(session, ref, scope=lineage.scope)
+    return found is not None and found["fingerprint"] == lineage.fingerprint
+
+
+def newest_lineage(session: SparkSession, ref: TableRef, *, scope: str = "") -> dict[str, Any] | None:
+    """What the rows of a scope were made from, as the commit says; None if somebody else wrote to the table since."""
     if not ref.exists(session):
-        return False
+        return None
     history = ref.delta(session).history().select("operation", "userMetadata")
     for commit in history.orderBy(F.desc("version")).toLocalIterator():
         if _HOUSEKEEPING.match(commit["operation"]):
@@ -193,10 +203,10 @@ def is_current(session: SparkSession, ref: TableRef, lineage: Lineage) -> bool:
         except ValueError:
             found = None
         if not isinstance(found, dict) or "fingerprint" not in found:
-            return False  # somebody else changed the rows
-        if found.get("scope") == lineage.scope:
-            return bool(found["fingerprint"] == lineage.fingerprint)
-    return False
+            return None
+        if found.get("scope") == scope:
+            return found
+    return None
 
 
 def replace_rows(
@@ -237,10 +247,3 @@ def set_properties(session: SparkSession, ref: TableRef, properties: Mapping[str
 def table_properties(session: SparkSession, ref: TableRef) -> dict[str, str]:
     """All properties of the table."""
     return dict(ref.delta(session).detail().select("properties").first()["properties"])  # type: ignore[index]
-
-
-def delta_error_class(error: BaseException) -> str | None:
-    """Delta's error class (DELTA_…) named in a failure that reached Python as a bare Java error."""
-    text = str(error) if isinstance(error, AnalysisException) else str(getattr(error, "java_exception", error))
-    match = re.search(r"DELTA_[A-Z_]+", text)
-    return match[0] if match else None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -87,7 +86,7 @@ def _device(context: TaskContext | None) -> str | None:
 
 @dataclass(frozen=True)
 class EncodeBatches:
-    """The function given to mapInArrow: batches of (id, text, repaired) to batches of `vectors` rows."""
+    """The function given to mapInArrow: batches of (id, text, text_sha256, repaired) to batches of `vectors` rows."""
 
     spec: WorkerSpec
     kind: Literal["document", "query"]
@@ -99,49 +98,56 @@ class EncodeBatches:
             encoder, loaded_now = cached_encoder(self.spec)
             if loaded_now:
                 self.totals.add({"model_loads": 1})
-            texts: list[str | None] = batch.column("text").to_pylist()
-            encoded = with_repaired(encoder.encode(texts, kind=self.kind), batch.column("repaired").to_pylist())
-            yield vector_batch(batch.column("id"), texts, encoded, self.spec.checkpoint.model_id)
+            encoded = encode_batch(encoder, batch, self.kind)
+            yield vector_batch(batch, encoded, self.spec.checkpoint.model_id)
             self.totals.add(_totals(encoded))
 
 
-def with_repaired(encoded: EncodedBatch, repaired: Sequence[bool]) -> EncodedBatch:
-    """The batch with status `repaired` for texts whose invalid bytes were replaced before they came here."""
-    if not any(repaired):
-        return encoded
-    status = [
-        "repaired" if mended and found == "ok" else found
-        for mended, found in zip(repaired, encoded.status, strict=True)
-    ]
-    return replace(encoded, status=status)
+def encode_batch(encoder: SpladeEncoder, batch: pa.RecordBatch, kind: Literal["document", "query"]) -> EncodedBatch:
+    """Encode a batch of (id, text, text_sha256, repaired) rows, texts of the same hash once.
+
+    Returns a row for each row of the batch, with the status `repaired` where invalid bytes were replaced before the
+    text came here; stats are those of the texts that were encoded.
+    """
+    keys = batch.column("text_sha256").fill_null("").dictionary_encode()
+    row_of = keys.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    _, first = np.unique(row_of, return_index=True)
+    distinct = encoder.encode(batch.column("text").take(pa.array(first)).to_pylist(), kind=kind)
+    repaired = batch.column("repaired").to_pylist()
+    return replace(
+        distinct,
+        vectors=distinct.vectors.take(row_of),
+        tokens=distinct.tokens[row_of],
+        truncated=distinct.truncated[row_of],
+        status=[
+            "repaired" if mended and distinct.status[row] == "ok" else distinct.status[row]
+            for row, mended in zip(row_of, repaired, strict=True)
+        ],
+    )
 
 
-def vector_batch(ids: pa.Array, texts: Sequence[str | None], encoded: EncodedBatch, model_id: str) -> pa.RecordBatch:
+def vector_batch(batch: pa.RecordBatch, encoded: EncodedBatch, model_id: str) -> pa.RecordBatch:
     """One Arrow batch of `vectors` rows; the list columns wrap the encoder's arrays without a copy by element."""
     vectors = encoded.vectors
     offsets = pa.array(vectors.indptr.astype(np.int32))
     columns = [
-        ids.cast(pa.string()),
+        batch.column("id").cast(pa.string()),
         pa.ListArray.from_arrays(offsets, pa.array(vectors.indices, pa.int32())),
         pa.ListArray.from_arrays(offsets, pa.array(vectors.values, pa.float32())),
         pa.array(encoded.tokens, pa.int32()),
         pa.array(encoded.truncated, pa.bool_()),
-        pa.array([text_sha256(text) for text in texts], pa.string()),
+        batch.column("text_sha256").cast(pa.string()),
         pa.array(encoded.status, pa.string()),
-        pa.array([model_id] * len(texts), pa.string()),
+        pa.array([model_id] * batch.num_rows, pa.string()),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=VECTOR_BATCH)
-
-
-def text_sha256(text: str | None) -> str | None:
-    """Hash of a text's UTF-8 bytes; lone surrogates count as they are."""
-    return None if text is None else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _totals(encoded: EncodedBatch) -> dict[str, float]:
     stats = encoded.stats
     totals: dict[str, float] = {
-        "texts": stats.texts,
+        "texts": len(encoded.status),
+        "distinct_texts": stats.texts,
         "tokens": stats.tokens,
         "padded_tokens": stats.padded_tokens,
         "seconds": stats.seconds,
