@@ -16,6 +16,7 @@ Command = Any
 
 def assert_one_message(done: Any, code: int, *pieces: str) -> None:
     assert done.code == code, done.err
+    assert done.result["exit_code"] == code
     assert "Traceback" not in done.err
     assert "\tat " not in done.err
     for piece in pieces:
@@ -46,6 +47,7 @@ def test_help_is_there_at_once_and_loads_nothing_heavy() -> None:
         (["encode_texts", "--lake", "x", "--conf", "memory=4g"], ["--conf memory=4g", "spark.KEY=VALUE"]),
         (["encode_texts", "--lake", "x", "--properties-file", "absent.conf"], ["absent.conf", "no such file"]),
         (["pipeline", "run", "absent.yaml"], ["absent.yaml", "no such file"]),
+        (["ingest_texts", "--lake", "x", "--queries", "q.csv", "--document-id", "y"], ["document_id", "--documents"]),
     ],
 )  # fmt: skip
 def test_wrong_usage_ends_with_2(spladelake: Command, arguments: list[str], pieces: list[str]) -> None:
@@ -63,6 +65,8 @@ def test_wrong_usage_ends_with_2(spladelake: Command, arguments: list[str], piec
         ("lake: x\nsteps: {encode_texts: {max_length: long}}\n", ["max_length", "found 'long'"]),
         ("lake: ${NO_SUCH_VARIABLE}\nsteps: {encode_texts: }\n", ["${NO_SUCH_VARIABLE} is not set"]),
         ("lake: [x\n", ["does not parse"]),
+        ("lake: x\nsteps: {encode_texts: , encode_texts: }\n", ["'encode_texts' is given twice"]),
+        ("lake: x\nsteps: {evaluate_run: {measures: [ndgc@10]}}\n", ["measures", "ndgc@10"]),
         ("just words\n", ["it holds a str"]),
     ],
 )
@@ -138,3 +142,24 @@ def test_the_gpu_discovery_script_prints_what_spark_reads(tmp_path: Path) -> Non
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     out = subprocess.run([str(script)], env={"PATH": path}, capture_output=True, text=True, check=True).stdout
     assert json.loads(out) == {"name": "gpu", "addresses": ["0", "1"]}
+
+
+def test_a_properties_file_is_read_as_spark_reads_it(tmp_path: Path) -> None:
+    from spladelake.cli import spark_settings
+
+    file = tmp_path / "spark.conf"
+    file.write_text("# comment\nspark.a  1 2\nspark.b=3\n\n  spark.c: 4\n", encoding="utf-8")
+    assert spark_settings(str(file), ["spark.b=x=y"]) == {"spark.a": "1 2", "spark.b": "x=y", "spark.c": "4"}
+
+
+def test_values_of_a_pipeline_file_that_yaml_reads_as_numbers_are_text_where_text_is_meant(tmp_path: Path) -> None:
+    from spladelake.config import IngestTexts, load_pipeline
+
+    file = tmp_path / "p.yaml"
+    steps = "{ingest_texts: {source: x, split: 2019}}"
+    file.write_text(f"lake: l\nspark: {{spark.sql.shuffle.partitions: 8}}\nsteps: {steps}\n", encoding="utf-8")
+    loaded = load_pipeline(str(file), overrides={"lake": "2024"})
+    assert (loaded.lake, loaded.spark) == ("2024", {"spark.sql.shuffle.partitions": "8"})
+    ((_, options),) = loaded.options(place="p")
+    assert isinstance(options, IngestTexts)
+    assert options.split == "2019"

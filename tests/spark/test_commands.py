@@ -54,6 +54,16 @@ def test_a_pipeline_runs_all_steps_and_a_second_run_skips_them(
     assert again["evaluate_run"]["measures"] == first["evaluate_run"]["measures"]
 
 
+def test_active_dims_are_those_of_the_runs_own_vectors(
+    spark: SparkSession, fruit_lake: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["retrieve_run", "--lake", fruit_lake, "--model", "splade-tiny", "--run-id", "named"]) == 0
+    assert main(["evaluate_run", "--lake", fruit_lake, "--run-id", "named"]) == 0  # the model is not said again
+    measures = json.loads(capsys.readouterr().out.splitlines()[-1])["measures"]
+    vectors = spark.read.format("delta").load(f"{fruit_lake}/vectors/splade-tiny/documents").collect()
+    assert measures["corpus_active_dims"] == sum(len(row["indices"]) for row in vectors) / len(vectors)
+
+
 def test_a_lake_may_be_a_schema_of_the_catalog(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,9 +14,10 @@ from pyspark.sql import functions as F
 from sentence_transformers import SparseEncoder
 
 from spladelake.encoder import resolve_checkpoint
-from spladelake.errors import SpladelakeError, UsageError
+from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.spark.encode import SIDES, encoded, hashed, spread, task_count, texts_of
 from spladelake.spark.failures import explained
+from spladelake.spark.schemas import DOCUMENTS
 from spladelake.spark.tables import TableRef, table_properties
 from spladelake.spark.worker import EncodeBatches, Totals, WorkerSpec
 from support.collections import FRUIT, collection, json_lines, write_fruit, write_lines
@@ -161,6 +162,36 @@ def test_a_second_run_is_skipped_and_a_changed_setting_encodes_again(
     assert cut["model_id"] != first["model_id"]
     assert {len(terms) for terms in vectors_of(spark, lake).values()} == {3}
     assert table_properties(spark, ref)["spladelake.model_id"] == cut["model_id"]
+
+
+def test_properties_that_a_killed_run_left_behind_are_mended_by_the_next(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    run_job("ingest_texts", lake=lake, source=str(write_fruit(tmp_path / "fruit")))
+    run_job("encode_texts", lake=lake, model="splade-tiny", side="queries")
+    ref = TableRef(path=f"{lake}/vectors/splade-tiny/queries")
+    spark.sql(f"ALTER TABLE {ref.identifier} UNSET TBLPROPERTIES ('spladelake.vocabulary_size')")
+    assert run_job("encode_texts", lake=lake, model="splade-tiny", side="queries")["status"] == "skipped"
+    assert table_properties(spark, ref)["spladelake.vocabulary_size"] == "30522"
+
+
+def test_another_model_of_the_same_short_name_does_not_replace_the_vectors(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    run_job("ingest_texts", lake=lake, source=str(write_fruit(tmp_path / "fruit")))
+    run_job("encode_texts", lake=lake, model="splade-tiny", side="queries")
+    other = tmp_path / "splade-tiny"
+    shutil.copytree(resolve_checkpoint("splade-tiny").folder, other)
+    with pytest.raises(UsageError, match="it holds vectors of splade-tiny; .* has the same short name"):
+        run_job("encode_texts", lake=lake, model=str(other), side="queries")
+    assert run_job("encode_texts", lake=lake, model=str(other), side="queries", vectors="other")["status"] == "written"
+
+
+def test_a_documents_table_with_a_repeated_id_is_refused(spark: SparkSession, run_job: Any, lake: str) -> None:
+    rows = spark.createDataFrame([("a", None, "x"), ("a", None, "y")], DOCUMENTS.struct)
+    rows.write.format("delta").save(f"{lake}/documents")
+    with pytest.raises(DataError, match="2 rows but 1 different ids"):
+        run_job("encode_texts", lake=lake, model="splade-tiny", side="documents")
 
 
 def test_the_vocabulary_names_every_dimension(spark: SparkSession, fruit_lake: str) -> None:

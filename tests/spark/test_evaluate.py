@@ -86,6 +86,15 @@ def test_the_relevance_level_decides_what_is_relevant(run_job: Any, small_run: s
     assert result["measures"] == {"mrr@10": 0.5, "recip_rank": 0.25}
 
 
+def test_nothing_to_measure_is_an_error_not_a_zero(spark: SparkSession, run_job: Any, small_run: str) -> None:
+    with pytest.raises(DataError, match="no query has a document of relevance 4 or more"):
+        run_job("evaluate_run", lake=small_run, run_id="r", relevance_level=4, measures=["mrr@10"])
+    other = [("other", "x1", "a", 1, 1.0)]
+    spark.createDataFrame(other, RUNS.struct).write.format("delta").mode("append").save(f"{small_run}/runs")
+    with pytest.raises(DataError, match="no query of run 'other' is judged"):
+        run_job("evaluate_run", lake=small_run, run_id="other")
+
+
 def test_a_second_evaluation_is_skipped_and_says_the_same(spark: SparkSession, run_job: Any, small_run: str) -> None:
     first = run_job("evaluate_run", lake=small_run, run_id="r")
     again = run_job("evaluate_run", lake=small_run, run_id="r")

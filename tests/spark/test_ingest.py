@@ -11,6 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
+from spladelake.spark.failures import explained
 from support.collections import FRUIT, QUESTIONS, RELEVANT, write_fruit, write_lines
 
 
@@ -126,9 +127,8 @@ def test_a_text_with_unicode_line_separators_is_one_record(
 ) -> None:
     text = "one\u0085two\u2028three\x0bfour\rfive"
     source = tmp_path / "corpus.jsonl"
-    source.write_bytes(
-        json.dumps({"_id": "a", "text": text}, ensure_ascii=False).replace("\\r", "\\r").encode() + b"\n"
-    )
+    line = json.dumps({"_id": "a", "text": text}, ensure_ascii=False)
+    source.write_text(line + "\n", encoding="utf-8", newline="")
     run_job("ingest_texts", lake=lake, documents=str(source))
     assert texts(spark, lake) == {"a": text}
 
@@ -246,3 +246,92 @@ def test_inputs_that_cannot_be_used_are_refused_by_name(
         run_job("ingest_texts", lake=lake, documents=str(tmp_path / "d.docx"))
     with pytest.raises(UsageError, match="ir_datasets does not know this id"):
         run_job("ingest_texts", lake=lake, source="ir_datasets:no/such/thing")
+
+
+def test_quarantine_names_files_as_a_person_writes_them_whatever_their_path(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "my data+100%"
+    source = write_lines(folder / "corpus.jsonl", [{"_id": "a", "text": "x"}, {"text": "no id"}])
+    for given in (str(source), f"{folder}/../{folder.name}/corpus.jsonl", f"file://{source}"):
+        run_job("ingest_texts", lake=lake, documents=given, max_rejected=1, force=True)
+        assert [(row["source"], row["line"]) for row in table(spark, lake, "quarantine")] == [(str(source), 2)]
+
+
+def test_inputs_do_not_clear_each_others_quarantine(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "faq.csv"
+    source.write_text("id,question,answer\n1,why,because\n,how,so\n", encoding="utf-8")
+    both = {"documents": str(source), "document_text": "answer", "queries": str(source), "query_text": "question"}
+    run_job("ingest_texts", lake=lake, max_rejected=1, **both)
+    found = sorted((row["input"], row["line"]) for row in table(spark, lake, "quarantine"))
+    assert found == [(f"documents: {source}", 3), (f"queries: {source}", 3)]
+
+
+def test_csv_in_another_encoding_is_quarantined_not_mangled(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "d.csv"
+    source.write_bytes("id,text\na,plain\nb,café\n".encode("latin-1"))
+    run_job("ingest_texts", lake=lake, documents=str(source), max_rejected=1)
+    assert texts(spark, lake) == {"a": "plain"}
+    (row,) = table(spark, lake, "quarantine")
+    assert "not UTF-8" in row["reason"]
+
+
+def test_of_repeated_ids_in_a_delta_table_one_is_kept_and_the_others_are_quarantined(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "delta")
+    for text in ("first", "second"):
+        rows = spark.createDataFrame([("a", text, "f")], "doc_id string, text string, file string")
+        rows.write.format("delta").mode("append").save(path)
+    run_job("ingest_texts", lake=lake, documents=path, max_rejected=1)
+    (row,) = table(spark, lake, "quarantine")
+    kept = texts(spark, lake)["a"]
+    assert {kept, json.loads(bytes(row["raw"]))["text"]} == {"first", "second"}
+    assert (row["source"], row["line"]) == (path, None)
+
+
+def test_files_below_subfolders_are_read(spark: SparkSession, run_job: Any, lake: str, tmp_path: Path) -> None:
+    for name in ("0.jsonl", "part/1.jsonl"):
+        write_lines(tmp_path / "corpus" / name, [{"_id": name, "text": "x"}])
+    run_job("ingest_texts", lake=lake, documents=str(tmp_path / "corpus"), documents_format="jsonl")
+    assert set(texts(spark, lake)) == {"0.jsonl", "part/1.jsonl"}
+
+
+def test_an_empty_input_leaves_the_table_as_it_was(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    source = write_lines(tmp_path / "corpus.jsonl", [{"_id": "a", "text": "x"}])
+    run_job("ingest_texts", lake=lake, documents=str(source))
+    source.write_text("\n", encoding="utf-8")
+    with pytest.raises(DataError, match="it holds no record"):
+        run_job("ingest_texts", lake=lake, documents=str(source))
+    assert texts(spark, lake) == {"a": "x"}
+
+
+def test_a_truncated_gzip_fails_with_its_reason(run_job: Any, lake: str, tmp_path: Path) -> None:
+    whole = gzip.compress(b"".join(b'{"_id": "%d", "text": "x"}\n' % n for n in range(5_000)))
+    (tmp_path / "corpus.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(Exception, match="(?i)exception") as raised:
+        run_job("ingest_texts", lake=lake, documents=str(tmp_path / "corpus.jsonl.gz"))
+    error = explained(raised.value)
+    assert isinstance(error, DataError)
+    assert "whole file" in str(error)
+
+
+def test_csv_files_of_one_folder_must_have_one_header(run_job: Any, lake: str, tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    for name, text in (("a.csv", "id,text\n1,one\n"), ("b.csv", "text,id\ntwo,2\n")):
+        (tmp_path / "d" / name).write_text(text, encoding="utf-8")
+    with pytest.raises(Exception, match="(?i)header") as raised:
+        run_job("ingest_texts", lake=lake, documents=str(tmp_path / "d"))
+    assert isinstance(explained(raised.value), DataError)
+
+
+def test_columns_cannot_be_named_where_a_format_has_none(run_job: Any, lake: str, tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "d.tsv", ["abstract\tpid"])
+    with pytest.raises(UsageError, match="columns are named, but tsv has none"):
+        run_job("ingest_texts", lake=lake, documents=str(source), document_id="pid")

@@ -229,6 +229,7 @@ def _sparsity(
     active = vectors.agg(F.avg(F.size("indices")).alias("active")).where("active IS NOT NULL")
     return active.select(
         F.expr(
-            f"stack(2, '{name}_active_dims', active, '{name}_sparsity_ratio', 1 - active / {int(size)}) AS (measure, value)"
+            f"stack(2, '{name}_active_dims', active, '{name}_sparsity_ratio', 1 - active / {int(size)}) "
+            "AS (measure, value)"
         )
     )
