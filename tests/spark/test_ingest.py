@@ -315,7 +315,7 @@ def test_an_empty_input_leaves_the_table_as_it_was(
 def test_a_truncated_gzip_fails_with_its_reason(run_job: Any, lake: str, tmp_path: Path) -> None:
     whole = gzip.compress(b"".join(b'{"_id": "%d", "text": "x"}\n' % n for n in range(5_000)))
     (tmp_path / "corpus.jsonl.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(Exception, match="(?i)exception") as raised:
+    with pytest.raises(Exception, match=r"(?i)exception") as raised:
         run_job("ingest_texts", lake=lake, documents=str(tmp_path / "corpus.jsonl.gz"))
     error = explained(raised.value)
     assert isinstance(error, DataError)
@@ -326,7 +326,7 @@ def test_csv_files_of_one_folder_must_have_one_header(run_job: Any, lake: str, t
     (tmp_path / "d").mkdir()
     for name, text in (("a.csv", "id,text\n1,one\n"), ("b.csv", "text,id\ntwo,2\n")):
         (tmp_path / "d" / name).write_text(text, encoding="utf-8")
-    with pytest.raises(Exception, match="(?i)header") as raised:
+    with pytest.raises(Exception, match=r"(?i)header") as raised:
         run_job("ingest_texts", lake=lake, documents=str(tmp_path / "d"))
     assert isinstance(explained(raised.value), DataError)
 

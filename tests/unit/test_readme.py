@@ -73,3 +73,7 @@ def test_the_tree_names_what_is_there() -> None:
             if name.endswith(("/", ".py")):
                 inside = [p for p in REPOSITORY.glob(f"**/{name.rstrip('/')}") if ".venv" not in p.parts]
                 assert inside, name
+
+
+def test_nothing_in_the_readme_waits_to_be_filled_in() -> None:
+    assert not re.findall(r"@[A-Z]{3,}@|TODO|TBD", README)
