@@ -193,5 +193,5 @@ def check_finite(hidden: Tensor) -> None:
             "model output",
             "a hidden state is infinite or not a number",
             "finite numbers are wanted",
-            "The checkpoint is damaged, or overflows in half precision: try device cpu.",
+            "The checkpoint is damaged, or overflows in half precision: try precision float32.",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -37,11 +38,15 @@ class ModelThreads:
         before = torch.get_num_threads()
 
         def compute_alone() -> None:
-            # The number of a thread's own helpers is a property of the thread ...
+            # The number of its helpers is a property of a thread, taken over from the process when first asked for ...
+            torch.get_num_threads()
             torch.set_num_threads(1)
 
         pool = ThreadPoolExecutor(self.count, thread_name_prefix="spladelake", initializer=compute_alone)
-        pool.submit(torch.get_num_threads).result()
+        started = threading.Barrier(self.count + 1)
+        for _ in range(self.count):
+            pool.submit(started.wait)
+        started.wait()
         # ... and also what threads started later begin with, which is not ours to change.
         torch.set_num_threads(before)
         return pool

@@ -1,0 +1,22 @@
+"""Options of every job, defined once: the command line, the pipeline file and the checks all read these models."""
+
+from spladelake.config.base import DEFAULT_MODEL, Options, checked
+from spladelake.config.evaluation import EvaluateRun
+from spladelake.config.pipeline import STEPS, Pipeline, load_pipeline
+from spladelake.config.runs import RetrieveRun
+from spladelake.config.texts import MAX_REJECTED_DEFAULT, EncodeTexts, FileFormat, IngestTexts
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "MAX_REJECTED_DEFAULT",
+    "STEPS",
+    "EncodeTexts",
+    "EvaluateRun",
+    "FileFormat",
+    "IngestTexts",
+    "Options",
+    "Pipeline",
+    "RetrieveRun",
+    "checked",
+    "load_pipeline",
+]

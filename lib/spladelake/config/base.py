@@ -1,0 +1,52 @@
+"""What all option models share, and the check that turns plain values into one."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from spladelake.errors import UsageError
+
+DEFAULT_MODEL = "rasyosef/splade-mini"
+
+
+class Options(BaseModel):
+    """Common to all option models: immutable, and an unknown key is an error."""
+
+    # yaml reads `split: 2019` or a Spark setting of 8 as numbers where text is meant.
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+
+Lake = Annotated[
+    str, Field(min_length=1, description="Folder of the collection's tables, or schema:NAME for a catalog.")
+]
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def checked(model: type[Model], values: dict[str, Any], *, place: str) -> Model:
+    """An option model from plain values. Raises UsageError naming the key, what was found and what was wanted."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        # An unknown key first: it is often the misspelling of one that is then missing.
+        first = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise UsageError(f"{place}: {key}", "there is no such option", _known(key, model), "Correct it.") from None
+        if first["type"] == "missing":
+            raise UsageError(f"{place}: {key}", "it is missing", "the job needs it", f"Give {key}.") from None
+        if not key:
+            reason = first["msg"].removeprefix("Value error, ")
+            raise UsageError(place, reason, "see --help for what goes together", "Correct it.") from None
+        found = f"found {first['input']!r}"
+        raise UsageError(f"{place}: {key}", found, f"wanted: {first['msg'].lower()}", "Correct it.") from None
+
+
+def _known(key: str, model: type[BaseModel]) -> str:
+    names = list(model.model_fields)
+    close = difflib.get_close_matches(key.rsplit(".", 1)[-1], names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"

@@ -1,0 +1,33 @@
+"""Options of the jobs that measure runs."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+
+from spladelake.config.base import DEFAULT_MODEL, Lake, Options
+from spladelake.errors import UsageError
+from spladelake.measures import parse_measure
+
+
+class EvaluateRun(Options):
+    """Measure a run against the judgements, by sentence-transformers' and trec_eval's definitions."""
+
+    lake: Lake
+    run_id: str | None = Field(None, min_length=1, description="Run to measure (default: that of the vectors).")
+    model: str = Field(DEFAULT_MODEL, description="Model of the run: its vectors give active dims and the default run.")
+    vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")
+    measures: tuple[str, ...] = Field(
+        (), description="Measures, comma separated (default: those of the published card and graded nDCG)."
+    )
+    relevance_level: int = Field(1, ge=1, description="Smallest grade that counts as relevant in binary measures.")
+    force: bool = Field(False, description="Evaluate again even if the measures are current.")
+
+    @field_validator("measures")
+    @classmethod
+    def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            try:
+                parse_measure(name)
+            except UsageError as error:
+                raise ValueError(str(error)) from None
+        return names

@@ -1,0 +1,128 @@
+"""The steps by name, and files that name several of them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field
+
+from spladelake.config.base import DEFAULT_MODEL, Lake, Options, checked
+from spladelake.config.evaluation import EvaluateRun
+from spladelake.config.runs import RetrieveRun
+from spladelake.config.texts import EncodeTexts, IngestTexts
+from spladelake.errors import UsageError
+
+STEPS: dict[str, type[Options]] = {
+    "ingest_texts": IngestTexts,
+    "encode_texts": EncodeTexts,
+    "retrieve_run": RetrieveRun,
+    "evaluate_run": EvaluateRun,
+}
+
+
+class Pipeline(Options):
+    """A pipeline file: the steps to run in order, each with its options; `lake` and `model` are given once."""
+
+    lake: Lake
+    model: str = DEFAULT_MODEL
+    run_id: str | None = None
+    spark: dict[str, str] = Field(default_factory=dict)
+    steps: dict[str, dict[str, Any] | None]
+
+    def options(self, *, place: str) -> list[tuple[str, Options]]:
+        """Every step's checked options, in order; raises UsageError for the first that is wrong."""
+        if not self.steps:
+            raise UsageError(f"{place}: steps", "it is empty", f"wanted some of {', '.join(STEPS)}", "Name a step.")
+        steps = []
+        for name, given in self.steps.items():
+            if name not in STEPS:
+                close = difflib.get_close_matches(name, STEPS, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(STEPS)}"
+                raise UsageError(f"{place}: steps.{name}", "there is no such step", hint, "Correct it.")
+            shared = {"lake": self.lake, "model": self.model, "run_id": self.run_id}
+            known = STEPS[name].model_fields
+            values = {key: value for key, value in shared.items() if key in known and value is not None}
+            steps.append((name, checked(STEPS[name], {**values, **(given or {})}, place=f"{place}: steps.{name}")))
+        return steps
+
+
+def load_pipeline(path: str, *, overrides: dict[str, str] | None = None) -> Pipeline:
+    """Read a pipeline file (yaml or toml). `${NAME}` and `${NAME:-default}` are taken from the environment.
+
+    overrides: dotted keys such as `steps.retrieve_run.k`, with values written as yaml.
+    Raises UsageError for a file that is missing, does not parse, or says something unknown.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise UsageError(path, "there is no such file", "wanted a pipeline file", "See conf/ for examples.")
+    try:
+        values = _parse(file)
+    except (yaml.YAMLError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(path, f"it does not parse ({reason})", "wanted yaml or toml", "Correct the file.") from error
+    if not isinstance(values, dict):
+        raise UsageError(
+            path, f"it holds a {type(values).__name__}", "wanted keys and values", "See conf/ for examples."
+        )
+    values = _expand(values, path)
+    for dotted, text in (overrides or {}).items():
+        try:
+            value = text if dotted == "lake" else yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UsageError(f"--set {dotted}={text}", "the value is not yaml", "wanted a value", "Quote it.") from None
+        _set(values, dotted.split("."), value, path)
+    return checked(Pipeline, values, place=path)
+
+
+def _parse(file: Path) -> Any:
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".toml":
+        import tomllib
+
+        return tomllib.loads(text)
+    return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """yaml that refuses a key given twice: of two steps with one name the first would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _expand(value: Any, place: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _expand(item, place) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, place) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        name, default = match[1], match[2]
+        if name in os.environ:
+            return os.environ[name]
+        if default is None:
+            raise UsageError(place, f"${{{name}}} is not set", "the file uses it", f"Set it: export {name}=…")
+        return default
+
+    return re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", replace, value)
+
+
+def _set(values: dict[str, Any], keys: list[str], value: Any, place: str) -> None:
+    for key in keys[:-1]:
+        if values.get(key) is None:
+            values[key] = {}
+        values = values[key]
+        if not isinstance(values, dict):
+            raise UsageError(place, f"{key} holds no keys", "--set names a key below it", "Correct the option.")
+    values[keys[-1]] = value

@@ -1,0 +1,77 @@
+"""Options of the jobs that make tables of texts and of their vectors."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from spladelake.config.base import DEFAULT_MODEL, Lake, Options
+
+FileFormat = Literal["auto", "jsonl", "tsv", "csv", "parquet", "delta", "qrels"]
+Side = Literal["documents", "queries", "both"]
+
+MAX_REJECTED_DEFAULT = 0.01
+
+
+class IngestTexts(Options):
+    """Read documents, queries and judgements into Delta tables; rows that cannot be used go to `quarantine`."""
+
+    lake: Lake
+    source: str | None = Field(
+        None, description="A BEIR folder (corpus.jsonl, queries.jsonl, qrels/), or ir_datasets:ID."
+    )
+    split: str = Field("test", description="Which qrels/SPLIT.tsv of a BEIR folder.")
+    documents: str | None = Field(None, description="File, folder or Delta table of documents.")
+    documents_format: FileFormat = Field("auto", description="Format of --documents; auto goes by the name.")
+    queries: str | None = Field(None, description="File, folder or Delta table of queries.")
+    queries_format: FileFormat = Field("auto", description="Format of --queries.")
+    judgements: str | None = Field(None, description="Judgements: BEIR tsv, TREC qrels, csv, parquet or Delta.")
+    judgements_format: FileFormat = Field("auto", description="Format of --judgements.")
+    document_id: str | None = Field(
+        None, description="Column or key of the document id (jsonl: _id; else doc_id, _id, id …)."
+    )
+    document_title: str | None = Field(None, description="Column or key of the title.")
+    document_text: str | None = Field(None, description="Column or key of the text.")
+    query_id: str | None = Field(None, description="Column or key of the query id.")
+    query_text: str | None = Field(None, description="Column or key of the query's text.")
+    max_rejected: float = Field(
+        MAX_REJECTED_DEFAULT,
+        ge=0,
+        le=1,
+        description="Share of rows that may be malformed; above it the job fails (exit 3) after writing quarantine.",
+    )
+    force: bool = Field(False, description="Do the work even if the tables are current.")
+
+    @model_validator(mode="after")
+    def _names_a_source(self) -> IngestTexts:
+        if not any((self.source, self.documents, self.queries, self.judgements)):
+            raise ValueError("nothing to read: give --source, or --documents, --queries or --judgements")
+        if self.source and any((self.documents, self.queries, self.judgements)):
+            raise ValueError("--source already names all three; leave out --documents, --queries and --judgements")
+        for kind, columns in (("documents", ("id", "title", "text")), ("queries", ("id", "text"))):
+            named = [f"{kind.replace('queries', 'query').removesuffix('s')}_{column}" for column in columns]
+            given = [name for name in named if getattr(self, name) is not None]
+            if given and getattr(self, kind) is None:
+                raise ValueError(f"{given[0]} names a column of --{kind}, which is not given")
+        return self
+
+
+class EncodeTexts(Options):
+    """Encode documents and queries into sparse vectors: one model a Python worker, one Delta table a side."""
+
+    lake: Lake
+    model: str = Field(
+        DEFAULT_MODEL,
+        description="Hugging Face id (optionally id@revision), local folder, package:NAME/folder, or splade-tiny.",
+    )
+    model_sha256: str | None = Field(None, description="Refuse the model unless its weights file has this sha256.")
+    side: Side = Field("both", description="Which table to encode.")
+    max_length: int | None = Field(None, ge=3, description="Tokens read of each text (default: the model's own).")
+    max_active_dims: int | None = Field(None, ge=1, description="Keep only so many of the heaviest terms.")
+    minimum_weight: float = Field(0.0, ge=0, description="Drop terms below this weight.")
+    split_special_tokens: bool = Field(False, description='Read a literal "[SEP]" in a text as plain text.')
+    vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")
+    rows_per_task: int | None = Field(None, ge=1, description="Texts in one Spark task (default: by corpus and slots).")
+    token_budget: int | None = Field(None, ge=16, description="Padded tokens in one forward pass.")
+    force: bool = Field(False, description="Encode again even if the vectors are current.")
