@@ -18,6 +18,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from spladelake import __version__
+from spladelake.commands.search import search
 from spladelake.config import STEPS, Options, checked, load_pipeline
 from spladelake.errors import SpladelakeError, UsageError
 
@@ -32,7 +33,11 @@ EXAMPLES = {
   spladelake encode_texts --lake my-lake --model splade-tiny --side queries
   spark-submit jobs/encode_texts.py --lake s3a://bucket/lake --model /models/splade-mini""",
     "retrieve_run": """\b
-  spladelake retrieve_run --lake my-lake --model splade-tiny --k 1000 --run-id tiny-1000""",
+  spladelake retrieve_run --lake my-lake --model splade-tiny --k 1000 --run-id tiny-1000
+  spladelake retrieve_run --lake my-lake --where "title LIKE 'A%'" --minimum-score 5 --run-id only-a
+  spladelake retrieve_run --lake my-lake --k 100 --also '{short: {k: 10, where: "length(text) < 500"}}'""",
+    "index_vectors": """\b
+  spladelake index_vectors --lake my-lake --model splade-tiny""",
     "evaluate_run": """\b
   spladelake evaluate_run --lake my-lake --model splade-tiny
   spladelake evaluate_run --lake my-lake --run-id tiny-1000 --measures ndcg_cut_10,recall_1000 --relevance-level 2""",
@@ -57,7 +62,7 @@ def cli() -> None:
     """
 
 
-def _session_options(function: Callable[..., None]) -> Callable[..., None]:
+def _session_options(function: Any) -> Any:
     """Options of every command that runs Spark."""
     for option in (
         click.option("--debug", is_flag=True, help="Show stack traces and Spark's own messages."),
@@ -216,6 +221,9 @@ def demo(
     from spladelake.demo.run import run_demo
 
     run_demo(lake=lake, documents=documents, settings=spark_settings(properties_file, spark_conf))
+
+
+cli.add_command(_session_options(search))
 
 
 @cli.command()

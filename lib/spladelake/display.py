@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -66,3 +67,17 @@ def show_summary(results: dict[str, dict[str, Any]]) -> None:
     for result in results.values():
         if "measures" in result:
             console().print(measures_table(result))
+
+
+def hits_table(text: str, hits: list[dict[str, Any]]) -> Table:
+    """The answers to a question."""
+    title = f"“{escape(text)}”" + ("" if hits else ": no document shares a term with it")
+    table = Table("rank", "score", "document", "title", "terms that matched", title=title, title_justify="left")
+    for column in table.columns[:2]:
+        column.justify = "right"
+    for hit in hits:
+        terms = ", ".join(f"{token} {share:.2f}" for token, share in hit["terms"].items())
+        table.add_row(
+            str(hit["rank"]), f"{hit['score']:.2f}", escape(hit["doc_id"]), escape(hit["title"] or ""), escape(terms)
+        )
+    return table

@@ -3,7 +3,7 @@
 from spladelake.config.base import DEFAULT_MODEL, Options, checked
 from spladelake.config.evaluation import EvaluateRun
 from spladelake.config.pipeline import STEPS, Pipeline, load_pipeline
-from spladelake.config.runs import RetrieveRun
+from spladelake.config.runs import IndexVectors, Ranking, RetrieveRun
 from spladelake.config.texts import MAX_REJECTED_DEFAULT, EncodeTexts, FileFormat, IngestTexts
 
 __all__ = [
@@ -13,9 +13,11 @@ __all__ = [
     "EncodeTexts",
     "EvaluateRun",
     "FileFormat",
+    "IndexVectors",
     "IngestTexts",
     "Options",
     "Pipeline",
+    "Ranking",
     "RetrieveRun",
     "checked",
     "load_pipeline",

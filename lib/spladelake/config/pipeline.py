@@ -13,13 +13,14 @@ from pydantic import Field
 
 from spladelake.config.base import DEFAULT_MODEL, Lake, Options, checked
 from spladelake.config.evaluation import EvaluateRun
-from spladelake.config.runs import RetrieveRun
+from spladelake.config.runs import IndexVectors, RetrieveRun
 from spladelake.config.texts import EncodeTexts, IngestTexts
 from spladelake.errors import UsageError
 
 STEPS: dict[str, type[Options]] = {
     "ingest_texts": IngestTexts,
     "encode_texts": EncodeTexts,
+    "index_vectors": IndexVectors,
     "retrieve_run": RetrieveRun,
     "evaluate_run": EvaluateRun,
 }

@@ -19,8 +19,8 @@ from spladelake.display import measures_table, step_lines
 from spladelake.encoder import resolve_checkpoint
 from spladelake.spark.encode import encoded_texts
 from spladelake.spark.jobs import JOBS
-from spladelake.spark.retrieve import matched_terms, top_k
 from spladelake.spark.session import spark_session
+from spladelake.spark.sql_top_k import matched_terms, top_k
 from spladelake.spark.tables import Lake
 
 MODEL = "splade-tiny"

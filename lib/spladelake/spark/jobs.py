@@ -7,6 +7,7 @@ from typing import Any
 
 from spladelake.spark.encode import encode_texts
 from spladelake.spark.evaluate import evaluate_run
+from spladelake.spark.index import index_vectors
 from spladelake.spark.ingest import ingest_texts
 from spladelake.spark.retrieve import retrieve_run
 
@@ -14,6 +15,7 @@ from spladelake.spark.retrieve import retrieve_run
 JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "ingest_texts": ingest_texts,
     "encode_texts": encode_texts,
+    "index_vectors": index_vectors,
     "retrieve_run": retrieve_run,
     "evaluate_run": evaluate_run,
 }

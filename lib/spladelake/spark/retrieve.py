@@ -1,164 +1,271 @@
-"""The retrieval job: exact top-k by dot product as a join of query terms with document terms."""
+"""The retrieval job: exact top-k by dot product of query and document vectors, as runs."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spladelake.config import RetrieveRun
-from spladelake.errors import DataError
+from spladelake.config import Ranking, RetrieveRun
 from spladelake.names import short_name
-from spladelake.spark.schemas import RUNS, VECTORS
+from spladelake.scoring import compile_kernels
+from spladelake.spark.block_top_k import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
+from spladelake.spark.index import current_index
+from spladelake.spark.progress import progress
+from spladelake.spark.schemas import DOCUMENTS, RUNS, VECTORS
+from spladelake.spark.scoring_worker import Kept, vectors_of
+from spladelake.spark.selection import sample_of, selected
+from spladelake.spark.since_version import Changes, changes_since, merged_with_previous
+from spladelake.spark.sql_top_k import count_products, top_k
 from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string
+from spladelake.spark.vector_checks import check_rows, check_same_model, vocabulary_size
+from spladelake.spark.worker import Totals
 
 log = logging.getLogger(__name__)
 
-# A score is the exact dot product of the float32 weights, so that neither partitioning nor retries nor the order of a
-# sum can change a ranking, and documents tie only where their dot products are equal. A product of two float32 is
-# exact in a double; it is split into whole units of 2^-30 and a rest in units of 2^-76, and each part is summed as an
-# integer. Exact while weights multiply to 2^-29 or more (below that the rest is cut at 2^-76); a sum that does not
-# fit fails.
-TOP_K_SQL = """
-WITH query_terms AS (
-    SELECT id AS query_id, term.indices AS term_id, CAST(term.`values` AS DOUBLE) * POWER(2D, 30) AS weight
-    FROM {queries} LATERAL VIEW explode(arrays_zip(indices, `values`)) AS term
-),
-document_terms AS (
-    SELECT id AS doc_id, term.indices AS term_id, CAST(term.`values` AS DOUBLE) AS weight
-    FROM {documents} LATERAL VIEW explode(arrays_zip(indices, `values`)) AS term
-),
-products AS (
-    SELECT /*+ BROADCAST(query_terms) */ query_id, doc_id, query_terms.weight * document_terms.weight AS product
-    FROM document_terms JOIN query_terms USING (term_id)
-),
-sums AS (
-    SELECT query_id, doc_id,
-        SUM(CAST(product AS BIGINT)) AS units,
-        SUM(CAST((product - CAST(product AS BIGINT)) * POWER(2D, 46) AS BIGINT)) AS rests
-    FROM products
-    GROUP BY query_id, doc_id
-),
-scores AS (
-    SELECT query_id, doc_id, units + SHIFTRIGHT(rests, 46) AS units, rests & 70368744177663 AS rests
-    FROM sums
-),
-ranked AS (
-    SELECT query_id, doc_id, units, rests,
-        ROW_NUMBER() OVER (PARTITION BY query_id ORDER BY units DESC, rests DESC, doc_id ASC) AS rank
-    FROM scores
-)
-SELECT query_id, doc_id, rank, units / POWER(2D, 30) + rests / POWER(2D, 76) AS score
-FROM ranked WHERE rank <= {k}
-"""
+# Up to this many documents the products are counted before anything else, which then takes less than a second.
+COUNTED_DOCUMENTS = 50_000
+# Up to this many products the SQL join is done before Python workers have started (tests/bench/bench_retrieve.py).
+SQL_PRODUCTS = 200_000
 
 
-def top_k(session: SparkSession, queries: DataFrame, documents: DataFrame, *, k: int) -> DataFrame:
-    """The k documents of highest dot product for every query: (query_id, doc_id, rank from 1, score).
+@dataclass(frozen=True)
+class Inputs:
+    """The tables of a retrieval, each at one version."""
 
-    queries, documents: (id, indices, values). A document that shares no term with a query is not listed.
-    Order is total: exact score descending, then doc_id ascending. score is the double nearest to the exact one (from
-    2^23 on possibly its neighbour).
-    """
-    ranked = session.sql(TOP_K_SQL, queries=queries, documents=documents, k=k)
-    return ranked.select("query_id", "doc_id", F.col("rank").cast("int").alias("rank"), "score")
-
-
-MATCHED_TERMS_SQL = """
-WITH query_terms AS (
-    SELECT ranked.*, term.indices AS term_id, term.`values` AS query_weight
-    FROM {ranked} AS ranked JOIN {queries} AS q ON q.id = ranked.query_id
-    LATERAL VIEW explode(arrays_zip(q.indices, q.`values`)) AS term
-),
-document_terms AS (
-    SELECT id AS doc_id, term.indices AS term_id, term.`values` AS doc_weight
-    FROM {documents} LEFT SEMI JOIN {ranked} AS ranked ON id = ranked.doc_id
-    LATERAL VIEW explode(arrays_zip(indices, `values`)) AS term
-),
-contributions AS (
-    SELECT query_terms.*, CAST(query_weight AS DOUBLE) * doc_weight AS contribution
-    FROM query_terms JOIN document_terms USING (doc_id, term_id)
-)
-SELECT query_id, doc_id, rank, score,
-    slice(sort_array(collect_list(struct(contribution, token)), false), 1, {limit}) AS terms
-FROM contributions JOIN {vocabulary} USING (term_id)
-GROUP BY query_id, doc_id, rank, score
-"""
-
-
-def matched_terms(
-    session: SparkSession,
-    queries: DataFrame,
-    documents: DataFrame,
-    ranked: DataFrame,
-    vocabulary: DataFrame,
-    *,
-    limit: int,
-) -> DataFrame:
-    """Ranked rows with `terms` array<struct<contribution, token>>: what made each score, largest share first.
-
-    A contribution is the product of the term's weights in query and document; all of them add up to the score.
-    """
-    return session.sql(
-        MATCHED_TERMS_SQL, queries=queries, documents=documents, ranked=ranked, vocabulary=vocabulary, limit=limit
-    )
+    lake: Lake
+    model: str
+    documents: TableRef
+    queries: TableRef
+    versions: Mapping[str, int]
+    document_rows: DataFrame
+    query_rows: DataFrame
+    vocabulary_size: int
 
 
 def retrieve_run(session: SparkSession, options: RetrieveRun) -> dict[str, Any]:
-    """Rank the documents of the lake for each of its queries, as one run in `runs`."""
+    """Rank the documents of the lake for each of its queries, as one or more runs in `runs`."""
     lake, model = Lake(options.lake), short_name(options.vectors or options.model)
-    run_id = options.run_id or model
-    documents, queries, target = lake.vectors(model, "documents"), lake.vectors(model, "queries"), lake.table("runs")
-    made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
-    for ref in (documents, queries):
-        require(session, ref, VECTORS, made_by=made_by)
-    document_version, query_version = documents.version(session), queries.version(session)
-    inputs = {"documents": [str(documents), document_version], "queries": [str(queries), query_version]}
-    lineage = Lineage("retrieve_run", inputs, {"k": options.k}, scope=run_id)
-    result: dict[str, Any] = {"run_id": run_id, "table": str(target), "k": options.k}
-    if not options.force and is_current(session, target, lineage):
-        log.info("%s: run %s skipped, it is current", target, run_id)
+    target = lake.table("runs")
+    inputs = _inputs(session, lake, model, options)
+    rankings = options.rankings(model)
+    lineages = {run_id: run_lineage(inputs, run_id, ranking) for run_id, ranking in rankings.items()}
+    if not options.force:
+        for run_id in [run_id for run_id, made in lineages.items() if is_current(session, target, made)]:
+            log.info("%s: run %s skipped, it is current", target, run_id)
+            del rankings[run_id], lineages[run_id]
+    first_id = next(iter(options.rankings(model)))
+    result: dict[str, Any] = {"run_id": first_id, "table": str(target), "k": options.k}
+    if not rankings:
         return {**result, "status": "skipped"}
-    document_rows = documents.read(session, version=document_version)
-    query_rows = queries.read(session, version=query_version)
-    _check_same_model(documents, document_rows, queries, query_rows)
     started = time.monotonic()
-    # Spark pushes a top-k into each task only up to this threshold.
-    session.conf.set("spark.sql.optimizer.windowGroupLimitThreshold", str(max(1000, options.k)))
-    ranked = top_k(session, query_rows, document_rows, k=options.k).withColumn("run_id", F.lit(run_id))
-    session.sparkContext.setJobDescription(f"retrieve {run_id}")
-    where = f"run_id = {sql_string(run_id)}"
-    replace_rows(session, target, RUNS, ranked.orderBy("query_id", "rank"), lineage=lineage, where=where)
+    made = _Retrieval(session, inputs, options, rankings)
+    ranked = made.ranked()
+    if len(rankings) > 1:
+        ranked = ranked.persist()
+    session.sparkContext.setJobDescription(f"retrieve {', '.join(rankings)}")
+    with progress("retrieve", total=made.document_count, done=lambda: made.totals.value.get("documents", 0)):
+        for number, run_id in enumerate(rankings):
+            rows = ranked.where(F.col("run") == number).withColumn("run_id", F.lit(run_id))
+            where = f"run_id = {sql_string(run_id)}"
+            replace_rows(session, target, RUNS, rows, lineage=lineages[run_id], where=where)
     session.sparkContext.setJobDescription("")
-    counts = target.read(session).where(F.col("run_id") == run_id)
-    row = counts.agg(F.count("*").alias("rows"), F.count_distinct("query_id").alias("queries")).first()
-    assert row is not None
-    asked = query_rows.count()
+    ranked.unpersist()
     return {
         **result,
         "status": "written",
-        "rows": row["rows"],
-        "queries": asked,
-        "queries_without_hit": asked - row["queries"],
+        **_counts(session, target, list(rankings), queries=len(made.queries.ids)),
+        **made.report(),
         "seconds": round(time.monotonic() - started, 2),
     }
 
 
-def _check_same_model(documents: TableRef, document_rows: DataFrame, queries: TableRef, query_rows: DataFrame) -> None:
-    """Refuse vectors of different models: their dimensions or weights do not mean the same."""
-    found = {
-        str(ref): sorted(row["model_id"] for row in rows.select("model_id").distinct().collect())
-        for ref, rows in ((documents, document_rows), (queries, query_rows))
+def _inputs(session: SparkSession, lake: Lake, model: str, options: RetrieveRun) -> Inputs:
+    documents, queries = lake.vectors(model, "documents"), lake.vectors(model, "queries")
+    made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
+    for ref in (documents, queries):
+        require(session, ref, VECTORS, made_by=made_by)
+    versions = {"documents": documents.version(session), "queries": queries.version(session)}
+    if any(ranking.where for ranking in options.rankings(model).values()):
+        texts = lake.table("documents")
+        require(session, texts, DOCUMENTS, made_by=f"spladelake ingest_texts --lake {lake.root} …")
+        versions["texts"] = texts.version(session)
+    document_rows = documents.read(session, version=versions["documents"])
+    query_rows = queries.read(session, version=versions["queries"])
+    check_same_model(documents, document_rows, queries, query_rows)
+    size = vocabulary_size(session, documents, queries)
+    return Inputs(lake, model, documents, queries, versions, document_rows, query_rows, size)
+
+
+def run_lineage(inputs: Inputs, run_id: str, ranking: Ranking, *, documents_version: int | None = None) -> Lineage:
+    """What a run is made from; how it is computed is no part of it, since it does not change a row."""
+    version = inputs.versions["documents"] if documents_version is None else documents_version
+    tables: dict[str, Any] = {
+        "documents": [str(inputs.documents), version],
+        "queries": [str(inputs.queries), inputs.versions["queries"]],
     }
-    models = sorted({model_id for ids in found.values() for model_id in ids})
-    if len(models) > 1:
-        said = "; ".join(f"{table} has {', '.join(m[:12] for m in ids)}" for table, ids in found.items())
-        raise DataError(
-            str(documents),
-            f"the vectors are of {len(models)} models ({said})",
-            "wanted one model_id on both sides",
-            "Encode both sides again with the same model and settings.",
+    if ranking.where is not None:
+        tables["texts"] = [str(inputs.lake.table("documents")), inputs.versions["texts"]]
+    settings = {k: v for k, v in ranking.model_dump().items() if k == "k" or v != Ranking.model_fields[k].default}
+    return Lineage("retrieve_run", tables, settings, scope=run_id)
+
+
+class _Retrieval:
+    """One retrieval: what is asked of which documents, and the strategy that was chosen for it."""
+
+    def __init__(
+        self, session: SparkSession, inputs: Inputs, options: RetrieveRun, rankings: Mapping[str, Ranking]
+    ) -> None:
+        self.session, self.inputs, self.options, self.rankings = session, inputs, options, rankings
+        self.totals = session.sparkContext.accumulator({}, Totals())
+        self.document_count = inputs.document_rows.count()
+        check_rows(session, inputs.queries, inputs.query_rows, size=inputs.vocabulary_size, thoroughly=True)
+        self.queries = collected_queries(inputs.query_rows, str(inputs.queries), inputs.vocabulary_size)
+        self.products: int | None = None
+        self.strategy = self._choose()
+        check_rows(
+            session,
+            inputs.documents,
+            inputs.document_rows,
+            size=inputs.vocabulary_size,
+            thoroughly=self.strategy == "sql",
         )
+        self.index = "none"
+
+    def _choose(self) -> str:
+        """The strategy, and the number of products where counting them is cheap."""
+        if self.options.strategy == "blocks" or self.options.since_version is not None:
+            return "blocks"
+        few = self.document_count <= COUNTED_DOCUMENTS
+        if few:
+            self.products = count_products(self.session, self.inputs.query_rows, self.inputs.document_rows)
+        chosen: str = self.options.strategy
+        if chosen == "auto":
+            chosen = "sql" if few and self.products is not None and self.products <= SQL_PRODUCTS else "blocks"
+        said = "" if self.products is None else f" with {self.products:,} products"
+        log.info(
+            "%s queries x %s documents%s: strategy %s",
+            f"{len(self.queries.ids):,}", f"{self.document_count:,}", said, chosen,
+        )  # fmt: skip
+        return chosen
+
+    def ranked(self) -> DataFrame:
+        """(run, query_id, doc_id, rank, score) of every run."""
+        if self.options.since_version is not None:
+            return self._since(self.options.since_version)
+        if self.strategy == "sql":
+            return self._by_sql()
+        return self.in_blocks(self.queries, self.inputs.document_rows)
+
+    def _by_sql(self) -> DataFrame:
+        frames = []
+        for number, ranking in enumerate(self.rankings.values()):
+            documents = selected(self.session, self.inputs.document_rows, self._texts(), [ranking.where])
+            rows = top_k(
+                self.session,
+                self.inputs.query_rows,
+                documents.where("groups > 0"),
+                k=ranking.k,
+                minimum_score=ranking.minimum_score,
+                exclude_self=ranking.exclude_self,
+            )
+            frames.append(rows.select(F.lit(number).alias("run"), "query_id", "doc_id", "rank", "score"))
+        found = frames[0]
+        for frame in frames[1:]:
+            found = found.unionAll(frame)
+        return found
+
+    def in_blocks(self, queries: QueryBatch, documents: DataFrame) -> DataFrame:
+        """The ranking of some of the queries among some of the documents, in every run."""
+        compile_kernels()
+        set_batch_size(self.session)
+        conditions = list(dict.fromkeys(ranking.where for ranking in self.rankings.values()))
+        asked = [
+            Asked(Kept(r.k, r.exclude_self, r.minimum_score), 1 << conditions.index(r.where))
+            for r in self.rankings.values()
+        ]
+        return ranked_in_blocks(
+            self.session,
+            queries,
+            self._corpus(documents, conditions),
+            asked,
+            totals=self.totals,
+            task_bytes=self.options.task_memory_mb * 2**20,
+        )
+
+    def _corpus(self, documents: DataFrame, conditions: list[str | None]) -> Corpus:
+        inputs, place = self.inputs, str(self.inputs.documents)
+        whole = documents is inputs.document_rows
+        if whole and conditions == [None] and self.options.index == "auto":
+            index = current_index(
+                self.session, inputs.lake.vectors(inputs.model, "index"), inputs.documents,
+                version=inputs.versions["documents"],
+            )  # fmt: skip
+            self.index = index.state
+            if index.rows is not None:
+                return Corpus(index.rows, is_index=True, place=place, sample=sample_of(self.session, index.rows))
+        rows = selected(self.session, documents, self._texts(), conditions)
+        if conditions == [None]:
+            sample = sample_of(self.session, documents) if whole else None
+            if sample is not None:
+                sample = selected(self.session, sample, None, conditions)
+            return Corpus(rows, is_index=False, place=place, sample=sample)
+        return Corpus(rows.where("groups > 0"), is_index=False, place=place)
+
+    def _texts(self) -> DataFrame | None:
+        """The `documents` table, where a condition asks for its columns."""
+        if "texts" not in self.inputs.versions:
+            return None
+        return self.inputs.lake.table("documents").read(self.session, version=self.inputs.versions["texts"])
+
+    def _since(self, version: int) -> DataFrame:
+        changes: Changes = changes_since(self.session, self.inputs, self.rankings, version=version)
+        return merged_with_previous(self.session, changes, self.queries, self.in_blocks)
+
+    def report(self) -> dict[str, Any]:
+        """How it was computed."""
+        totals = self.totals.value
+        products = self.products if self.products is not None else int(totals.get("products", 0))
+        found: dict[str, Any] = {"strategy": self.strategy, "products": products}
+        if self.strategy == "blocks":
+            found["index"] = self.index
+            found["candidates"] = int(totals.get("candidates", 0))
+        return found
+
+
+def collected_queries(rows: DataFrame, place: str, vocabulary_size: int) -> QueryBatch:
+    """All queries on the driver, by id. They are few and small beside documents: 55,578 of MS MARCO take 10 MB."""
+    table = rows.select("id", "indices", "values").toArrow().sort_by("id").combine_chunks()
+    batches = table.to_batches()
+    schema = pa.schema([("id", pa.string()), ("indices", pa.list_(pa.int32())), ("values", pa.list_(pa.float32()))])
+    batch = batches[0].cast(schema) if batches else pa.RecordBatch.from_pylist([], schema=schema)
+    vectors, ids = vectors_of(batch, place=place, vocabulary_size=vocabulary_size)
+    return QueryBatch(ids.to_strings(), vectors, vocabulary_size)
+
+
+def _counts(session: SparkSession, target: TableRef, run_ids: list[str], *, queries: int) -> dict[str, Any]:
+    """Rows written and queries without a hit; of each run by its name where there are several."""
+    rows = (
+        target.read(session)
+        .where(F.col("run_id").isin(run_ids))
+        .groupBy("run_id")
+        .agg(F.count("*").alias("rows"), F.count_distinct("query_id").alias("found"))
+        .collect()
+    )
+    found = {row["run_id"]: row for row in rows}
+    counts = {}
+    for run_id in run_ids:
+        row = found.get(run_id)
+        counts[run_id] = {
+            "rows": int(row["rows"]) if row else 0,
+            "queries": queries,
+            "queries_without_hit": queries - (int(row["found"]) if row else 0),
+        }
+    first = counts[run_ids[0]]
+    return first if len(run_ids) == 1 else {**first, "runs": counts}

@@ -104,6 +104,22 @@ VOCABULARY = TableSchema(
     ),
 )
 
+INDEX = TableSchema(
+    "index",
+    "Document vectors turned into blocks of postings, ready to score; made from `documents` beside it.",
+    (
+        Column("source_file", "string", "Data file of the vectors that the block was made from."),
+        Column("documents", "int", "Documents of the block."),
+        Column("id_starts", "binary", "Where each doc_id starts in `ids`, and the end: little-endian 64-bit integers."),
+        Column("ids", "binary", "The doc_ids, one after the other, in UTF-8."),
+        Column("terms", "binary", "Header, term ids, start of each term's postings and its largest weight."),
+        Column("ordinals", "binary", "Documents of all postings, term by term: 16-bit places within the block."),
+        Column("weights", "binary", "Weights of all postings: 32-bit floats."),
+        Column("model_id", "string", "Fingerprint of the model that made the vectors."),
+    ),
+    {"documents_present": "documents >= 1"},
+)
+
 RUNS = TableSchema(
     "runs",
     "Rankings: the best documents of each query, by run.",

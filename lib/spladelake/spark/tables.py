@@ -217,6 +217,7 @@ def replace_rows(
     *,
     lineage: Lineage,
     where: str | None = None,
+    writer_options: Mapping[str, str] | None = None,
 ) -> int:
     """Replace all rows, or those that a SQL condition names, in one commit; returns the table's version.
 
@@ -225,7 +226,7 @@ def replace_rows(
     """
     ensure_table(session, ref, schema)
     writer = rows.select(*schema.column_names).write.format("delta").mode("overwrite")
-    writer = writer.option("userMetadata", lineage.as_json())
+    writer = writer.option("userMetadata", lineage.as_json()).options(**(writer_options or {}))
     if where is not None:
         writer = writer.option("replaceWhere", where)
     if ref.path is not None:

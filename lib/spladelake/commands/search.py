@@ -1,0 +1,48 @@
+"""`spladelake search`: one question in free text, answered at the terminal."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from spladelake.config.runs import MOST_K
+
+
+@click.command()
+@click.argument("text")
+@click.option("--lake", required=True, metavar="TEXT", help="Folder of the collection's tables, or schema:NAME.")
+@click.option("--model", default=None, metavar="TEXT", help="Model whose document vectors are searched.")
+@click.option("--vectors", default=None, metavar="TEXT", help="Name of the vectors' folder (default: the model's).")
+@click.option("-k", "--k", type=click.IntRange(1, MOST_K), default=10, show_default=True, help="Documents to show.")
+@click.option("--where", default=None, metavar="TEXT", help="SQL condition on columns of `documents`.")
+@click.option("--terms", type=click.IntRange(0), default=5, show_default=True, help="Matched terms to show of each.")
+def search(
+    text: str,
+    lake: str,
+    model: str | None,
+    vectors: str | None,
+    k: int,
+    where: str | None,
+    terms: int,
+    **session_options: object,
+) -> None:
+    """Encode TEXT and print the best documents: score, id, title and the terms that matched.
+
+    \b
+    Example:
+      spladelake search "how do I copy a directory tree" --lake demo-lake --model splade-tiny -k 5
+    """
+    from spladelake.cli import spark_settings
+    from spladelake.config import DEFAULT_MODEL
+    from spladelake.display import console, hits_table
+    from spladelake.spark.search import search_documents
+    from spladelake.spark.session import spark_session
+
+    properties, pairs = session_options["properties_file"], session_options["spark_conf"]
+    session = spark_session("spladelake search", settings=spark_settings(properties, pairs))  # type: ignore[arg-type]
+    hits = search_documents(
+        session, text, lake=lake, model=model or DEFAULT_MODEL, vectors=vectors, k=k, where=where, terms=terms
+    )
+    console().print(hits_table(text, hits))
+    click.echo(json.dumps({"job": "search", "exit_code": 0, "query": text, "hits": hits}))

@@ -1,0 +1,188 @@
+"""Retrieval in blocks: the join of the SQL strategy, a few thousand documents at a time in native code.
+
+Documents stream through the workers, which hold all queries and keep the best documents of each; what the tasks found
+is brought together by query and merged. Scores are integers that do not depend on any cutting, so the rows are those
+of the SQL strategy.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.accumulators import Accumulator
+from pyspark.sql import DataFrame, SparkSession
+
+from spladelake.scoring import BLOCK_DOCUMENTS, SCORE_UNITS, Queries
+from spladelake.scoring.shortlist import places_for
+from spladelake.spark.scoring_worker import (
+    BOUNDS_DDL,
+    CANDIDATES_DDL,
+    RANKED_DDL,
+    Kept,
+    MergeCandidates,
+    Pass,
+    ScoreBlocks,
+    ScoreVectors,
+    Wanted,
+)
+from spladelake.vectors import SparseVectors
+
+log = logging.getLogger(__name__)
+
+# Bytes of one place of a ranking in a task: units, rests and row.
+PLACE_BYTES = 20
+# Bytes of candidates that one merging task shall get.
+MERGE_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class QueryBatch:
+    """The queries of a retrieval: ids and vectors, row by row."""
+
+    ids: list[str]
+    vectors: SparseVectors
+    vocabulary_size: int
+
+    def take(self, rows: NDArray[np.int64]) -> QueryBatch:
+        """The queries of these rows."""
+        return replace(self, ids=[self.ids[row] for row in rows.tolist()], vectors=self.vectors.take(rows))
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The documents of a retrieval.
+
+    rows: (id, indices, values, groups), or the rows of a persisted index if `is_index`. tasks: how many read them.
+    sample: some of the same rows, scored first for lower bounds; None where that would not pay.
+    """
+
+    rows: DataFrame
+    is_index: bool
+    place: str
+    sample: DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One run to make: how it is finished, and the bit of the documents that count."""
+
+    kept: Kept
+    group: int = 1
+
+
+def passes(asked: Sequence[Asked], queries: int, *, task_bytes: int) -> list[list[tuple[int, int, int]]]:
+    """Which (run, first query, end) are ranked in each pass over the documents, so that a task has memory for them.
+
+    Usually one pass; otherwise as few as the memory allows.
+    """
+    planned: list[list[tuple[int, int, int]]] = [[]]
+    left = task_bytes
+    for number, run in enumerate(asked):
+        row_bytes = places_for(run.kept.depth) * PLACE_BYTES
+        first = 0
+        while first < queries:
+            count = min(queries - first, left // row_bytes)
+            if count < 1 and planned[-1]:
+                planned.append([])
+                left = task_bytes
+                continue
+            count = max(1, count)
+            planned[-1].append((number, first, first + count))
+            left -= count * row_bytes
+            first += count
+    return [part for part in planned if part]
+
+
+def ranked_in_blocks(
+    session: SparkSession,
+    queries: QueryBatch,
+    corpus: Corpus,
+    asked: Sequence[Asked],
+    *,
+    totals: Accumulator[dict[str, float]],
+    task_bytes: int,
+) -> DataFrame:
+    """(run, query_id, doc_id, rank, score): the ranking of every query in each of the runs."""
+    planned = passes(asked, len(queries.ids), task_bytes=task_bytes)
+    if len(planned) > 1:
+        log.info("%s queries take %d passes over the documents", f"{len(queries.ids):,}", len(planned))
+    found = [_candidates(session, queries, corpus, asked, part, totals) for part in planned]
+    if not found:
+        return session.createDataFrame([], RANKED_DDL)
+    candidates = reduce(DataFrame.unionAll, found)
+    merge = MergeCandidates(session.sparkContext.broadcast(queries.ids), tuple(run.kept for run in asked))
+    tasks = _merge_tasks(session, queries, asked)
+    return candidates.repartition(tasks, "run", "query").mapInArrow(merge, RANKED_DDL)
+
+
+def _merge_tasks(session: SparkSession, queries: QueryBatch, asked: Sequence[Asked]) -> int:
+    """Tasks to merge in: what a slot hands over is a few times the final rows, whatever the number of its tasks."""
+    slots = session.sparkContext.defaultParallelism
+    rows = sum(len(queries.ids) * run.kept.depth for run in asked)
+    # 40 bytes a row: score and id. A slot's tasks hand over its best rows and, later, ever fewer.
+    return max(slots, math.ceil(rows * 40 * 3 * slots / MERGE_BYTES)) if rows > 100_000 else 1
+
+
+def _candidates(
+    session: SparkSession,
+    queries: QueryBatch,
+    corpus: Corpus,
+    asked: Sequence[Asked],
+    part: list[tuple[int, int, int]],
+    totals: Accumulator[dict[str, float]],
+) -> DataFrame:
+    """CANDIDATES rows of one pass."""
+    # Runs that rank the same queries share their flat arrays; in a pass that cuts them, each has its own.
+    ranges = sorted({(first, end) for _, first, end in part})
+    frames = []
+    for first, end in ranges:
+        wanted = tuple(
+            Wanted(number, asked[number].kept.depth, asked[number].group, _least(asked[number].kept, end - first))
+            for number, a, b in part
+            if (a, b) == (first, end)
+        )
+        of_range = Queries.of(
+            queries.vectors.take(np.arange(first, end)), vocabulary_size=queries.vocabulary_size, first=first
+        )
+        frames.append(_score(session, corpus, Pass(uuid.uuid4().hex, of_range, wanted, corpus.place), totals))
+    return reduce(DataFrame.unionAll, frames)
+
+
+def _least(kept: Kept, queries: int) -> NDArray[np.int64]:
+    """Units that any listed document has: those of the least score, rounded down."""
+    return np.full(queries, math.floor(min(kept.minimum_score, 2.0**31) * SCORE_UNITS), dtype=np.int64)
+
+
+def _score(session: SparkSession, corpus: Corpus, asked: Pass, totals: Accumulator[dict[str, float]]) -> DataFrame:
+    if corpus.sample is not None:
+        asked = _bounded(session, corpus, asked, totals)
+    function = ScoreBlocks if corpus.is_index else ScoreVectors
+    return corpus.rows.mapInArrow(function(session.sparkContext.broadcast(asked), totals), CANDIDATES_DDL)
+
+
+def _bounded(session: SparkSession, corpus: Corpus, asked: Pass, totals: Accumulator[dict[str, float]]) -> Pass:
+    """The pass with lower bounds of each query's k-th score, from one task that ranks a sample of the documents.
+
+    The k-th best of some documents is never better than the k-th best of all, so nothing that belongs into the result
+    is below these bounds; and every task leaves out what is.
+    """
+    assert corpus.sample is not None
+    function = ScoreBlocks if corpus.is_index else ScoreVectors
+    only_bounds = function(session.sparkContext.broadcast(asked), totals, only_bounds=True)
+    rows = corpus.sample.coalesce(1).mapInArrow(only_bounds, BOUNDS_DDL).collect()
+    bounds = {row["run"]: np.frombuffer(row["bounds"], dtype=np.int64) for row in rows}
+    wanted = tuple(replace(w, bounds=np.maximum(w.bounds, bounds.get(w.number, w.bounds))) for w in asked.wanted)
+    # A new token, so that no process takes its bounds from before for those of this pass.
+    return replace(asked, token=uuid.uuid4().hex, wanted=wanted)
+
+
+def set_batch_size(session: SparkSession) -> None:
+    """One Arrow batch is one block."""
+    session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(BLOCK_DOCUMENTS))

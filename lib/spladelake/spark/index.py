@@ -1,0 +1,194 @@
+"""The persisted index: document vectors as blocks ready to score, kept beside them and checked before each use."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import unquote
+
+import numpy as np
+import pyarrow as pa
+from pyspark.accumulators import Accumulator
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.config import IndexVectors
+from spladelake.names import short_name
+from spladelake.scoring import compile_kernels, invert, to_bytes
+from spladelake.spark.block_top_k import set_batch_size
+from spladelake.spark.progress import progress
+from spladelake.spark.schemas import INDEX, VECTORS
+from spladelake.spark.scoring_worker import vectors_of
+from spladelake.spark.tables import (
+    Lake,
+    Lineage,
+    TableRef,
+    newest_lineage,
+    replace_rows,
+    require,
+    set_properties,
+    sql_string,
+)
+from spladelake.spark.vector_checks import check_rows, check_same_model, vocabulary_size
+from spladelake.spark.worker import Totals
+
+log = logging.getLogger(__name__)
+
+_BLOCKS = pa.schema(
+    [
+        ("source_file", pa.string()),
+        ("documents", pa.int32()),
+        ("id_starts", pa.binary()),
+        ("ids", pa.binary()),
+        ("terms", pa.binary()),
+        ("ordinals", pa.binary()),
+        ("weights", pa.binary()),
+        ("model_id", pa.string()),
+    ]
+)
+
+# A row is some 9 MB of numbers that do not repeat: pages and row groups are closed by size, looked at after each row.
+WRITER_OPTIONS = {
+    "compression": "zstd",
+    "parquet.compression.codec.zstd.level": "1",
+    "parquet.enable.dictionary": "false",
+    "parquet.block.size": str(64 * 2**20),
+    "parquet.page.size.row.check.min": "1",
+    "parquet.page.size.row.check.max": "1",
+    "parquet.block.size.row.check.min": "1",
+    "parquet.block.size.row.check.max": "1",
+}
+
+
+@dataclass(frozen=True)
+class BuildBlocks:
+    """The function given to mapInArrow: (id, indices, values, model_id, source_file) rows to rows of the index."""
+
+    place: str
+    vocabulary_size: int
+    totals: Accumulator[dict[str, float]]
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            files = batch.column("source_file").to_pylist()
+            first = 0
+            for row in range(1, len(files) + 1):
+                if row == len(files) or files[row] != files[first]:
+                    yield self._block(batch.slice(first, row - first), files[first])
+                    first = row
+
+    def _block(self, batch: pa.RecordBatch, source_file: str) -> pa.RecordBatch:
+        vectors, ids = vectors_of(batch, place=self.place, vocabulary_size=self.vocabulary_size)
+        terms, ordinals, weights = to_bytes(invert(vectors, vocabulary_size=self.vocabulary_size))
+        values: list[Any] = [
+            source_file, len(vectors), ids.starts.astype("<i8").tobytes(), np.ascontiguousarray(ids.data).tobytes(),
+            terms, ordinals, weights, batch.column("model_id")[0].as_py(),
+        ]  # fmt: skip
+        self.totals.add({"documents": len(vectors), "blocks": 1})
+        columns = [pa.array([value], field.type) for value, field in zip(values, _BLOCKS, strict=True)]
+        return pa.RecordBatch.from_arrays(columns, schema=_BLOCKS)
+
+
+def data_files(rows: DataFrame) -> list[str]:
+    """Names of the data files of a Delta table's rows. A file never changes, and no two have the same name."""
+    return sorted(unquote(path.rsplit("/", 1)[-1]) for path in rows.inputFiles())
+
+
+def _lineage(documents: TableRef, files: list[str]) -> Lineage:
+    """The index is made from data files: versions of the table that have the same files have the same index."""
+    digest = hashlib.sha256("\n".join(files).encode()).hexdigest()
+    return Lineage("index_vectors", {"documents": [str(documents), digest]}, {})
+
+
+@dataclass(frozen=True)
+class FoundIndex:
+    """The index of some document vectors: its rows if it is current."""
+
+    state: Literal["none", "stale", "used"]
+    rows: DataFrame | None = None
+
+
+def current_index(session: SparkSession, index: TableRef, documents: TableRef, *, version: int) -> FoundIndex:
+    """The index if it was made from exactly the vectors of this version; else says why it is not used."""
+    if not index.exists(session):
+        return FoundIndex("none")
+    wanted = _lineage(documents, data_files(documents.read(session, version=version)))
+    found = newest_lineage(session, index)
+    if found is None or found["fingerprint"] != wanted.fingerprint:
+        why = "somebody else wrote to it" if found is None else "the vectors have changed since it was made"
+        log.warning("%s: the index is ignored, %s; index_vectors brings it up to date", index, why)
+        return FoundIndex("stale")
+    return FoundIndex("used", index.read(session))
+
+
+def index_vectors(session: SparkSession, options: IndexVectors) -> dict[str, Any]:
+    """Write the blocks of document vectors that have none yet, and drop those whose vectors are gone."""
+    lake, model = Lake(options.lake), short_name(options.vectors or options.model)
+    documents, target = lake.vectors(model, "documents"), lake.vectors(model, "index")
+    made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
+    require(session, documents, VECTORS, made_by=made_by)
+    rows = documents.read(session, version=documents.version(session))
+    files = data_files(rows)
+    lineage = _lineage(documents, files)
+    result: dict[str, Any] = {"table": str(target)}
+    found = newest_lineage(session, target)
+    if not options.force and found is not None and found["fingerprint"] == lineage.fingerprint:
+        log.info("%s: skipped, the index is current", target)
+        return {**result, "status": "skipped"}
+    size = vocabulary_size(session, documents, documents)
+    check_same_model(documents, rows, documents, rows)
+    check_rows(session, documents, rows, size=size, thoroughly=False)
+    kept = set() if options.force or found is None else _indexed_files(session, target, documents, found)
+    started = time.monotonic()
+    totals = _write(session, rows, target, lineage, _Plan(files, kept, str(documents), size))
+    set_properties(session, target, {"vocabulary_size": str(size), "source": str(documents)})
+    blocks = target.read(session).agg(F.count("*").alias("blocks"), F.sum("documents").alias("rows")).first()
+    assert blocks is not None
+    return {
+        **result,
+        "status": "written",
+        "rows": int(blocks["rows"] or 0),
+        "blocks": int(blocks["blocks"]),
+        "blocks_made": int(totals.get("blocks", 0)),
+        "seconds": round(time.monotonic() - started, 2),
+    }
+
+
+def _indexed_files(session: SparkSession, target: TableRef, documents: TableRef, found: dict[str, Any]) -> set[str]:
+    """Data files that have their blocks already; none if the index was made from another table."""
+    if found["inputs"]["documents"][0] != str(documents):
+        return set()
+    return {row["source_file"] for row in target.read(session).select("source_file").distinct().collect()}
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """files: the data files of the vectors. kept: those that the index has blocks of, current or not."""
+
+    files: list[str]
+    kept: set[str]
+    place: str
+    vocabulary_size: int
+
+
+def _write(session: SparkSession, rows: DataFrame, target: TableRef, lineage: Lineage, plan: _Plan) -> dict[str, float]:
+    compile_kernels()
+    set_batch_size(session)
+    totals = session.sparkContext.accumulator({}, Totals())
+    made = [name for name in plan.files if name not in plan.kept]
+    gone = sorted(plan.kept.difference(plan.files))
+    if plan.kept:
+        rows = rows.where(F.col("_metadata.file_name").isin(made))
+    vectors = rows.select("id", "indices", "values", "model_id", F.col("_metadata.file_name").alias("source_file"))
+    blocks = vectors.mapInArrow(BuildBlocks(plan.place, plan.vocabulary_size, totals), INDEX.struct)
+    changed = ", ".join(sql_string(name) for name in [*gone, *made])
+    where = f"source_file IN ({changed})" if plan.kept else None
+    session.sparkContext.setJobDescription("index vectors")
+    with progress("index vectors", total=rows.count(), done=lambda: totals.value.get("documents", 0)):
+        replace_rows(session, target, INDEX, blocks, lineage=lineage, where=where, writer_options=WRITER_OPTIONS)
+    session.sparkContext.setJobDescription("")
+    return dict(totals.value)

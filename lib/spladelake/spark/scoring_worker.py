@@ -1,0 +1,355 @@
+"""What runs inside a Python worker to rank documents: blocks of them against all queries, then the merge of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyspark import Broadcast
+from pyspark.accumulators import Accumulator
+
+from spladelake.errors import DataError
+from spladelake.scoring import Block, DocIds, Queries, Ranked, TopK, check_vectors, from_bytes, invert, merge
+from spladelake.vectors import SparseVectors
+
+# One row a run and query: its candidates as binary columns, which Spark moves at the speed of memory.
+CANDIDATES = pa.schema(
+    [
+        ("run", pa.int32()),
+        ("query", pa.int32()),
+        ("units", pa.binary()),
+        ("rests", pa.binary()),
+        ("id_lengths", pa.binary()),
+        ("ids", pa.binary()),
+    ]
+)
+CANDIDATES_DDL = "run int, query int, units binary, rests binary, id_lengths binary, ids binary"
+
+RANKED = pa.schema(
+    [
+        ("run", pa.int32()),
+        ("query_id", pa.string()),
+        ("doc_id", pa.string()),
+        ("rank", pa.int32()),
+        ("score", pa.float64()),
+    ]
+)
+RANKED_DDL = "run int, query_id string, doc_id string, rank int, score double"
+
+BOUNDS = pa.schema([("run", pa.int32()), ("bounds", pa.binary())])
+BOUNDS_DDL = "run int, bounds binary"
+
+# Rows of candidates or of a ranking handed to Spark at once: some 30 MB.
+ROWS_AT_ONCE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One run of a pass. number: of the run among all. depth: documents to keep. group: bit of the documents that
+    count, in the column `groups`. bounds: int64 (queries), units below which no document can be among the best."""
+
+    number: int
+    depth: int
+    group: int
+    bounds: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What every task of one pass over the documents needs: broadcast once.
+
+    token: names the pass. place: the table of document vectors, as errors name it.
+    """
+
+    token: str
+    queries: Queries
+    wanted: tuple[Wanted, ...]
+    place: str
+
+
+# Lower bounds that this process learned from documents of the pass it scored before: they hold for all documents, so
+# later tasks in this process start with them and hand over far fewer candidates.
+_learned: dict[str, list[NDArray[np.int64]]] = {}
+
+
+def _start(asked: Pass) -> list[TopK]:
+    """One empty ranking for each run, with the best bounds known so far."""
+    if asked.token not in _learned:
+        _learned.clear()
+        _learned[asked.token] = [wanted.bounds for wanted in asked.wanted]
+    return [
+        TopK(asked.queries, k=wanted.depth, lower_bounds=bounds)
+        for wanted, bounds in zip(asked.wanted, _learned[asked.token], strict=True)
+    ]
+
+
+def _finish(asked: Pass, tops: list[TopK]) -> None:
+    _learned[asked.token] = [top.lower_bounds() for top in tops]
+
+
+@dataclass(frozen=True)
+class ScoreVectors:
+    """The function given to mapInArrow: (id, indices, values, groups) rows to CANDIDATES, or to BOUNDS alone."""
+
+    asked: Broadcast[Pass]
+    totals: Accumulator[dict[str, float]]
+    only_bounds: bool = False
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        asked = self.asked.value
+        tops = _start(asked)
+        for batch in batches:
+            self._add(asked, tops, batch)
+        yield from hand_over(asked, tops, self.totals, only_bounds=self.only_bounds)
+
+    def _add(self, asked: Pass, tops: list[TopK], batch: pa.RecordBatch) -> None:
+        vectors, ids = vectors_of(batch, place=asked.place, vocabulary_size=asked.queries.vocabulary_size)
+        groups = batch.column("groups").to_numpy()
+        blocks: dict[int, tuple[Block, DocIds]] = {}
+        for wanted, top in zip(asked.wanted, tops, strict=True):
+            if wanted.group not in blocks:
+                rows = np.flatnonzero(groups & wanted.group)
+                whole = len(rows) == len(vectors)
+                block = invert(vectors if whole else vectors.take(rows), vocabulary_size=asked.queries.vocabulary_size)
+                blocks[wanted.group] = block, ids if whole else ids.take(rows.astype(np.int32))
+            top.add(*blocks[wanted.group])
+        if not self.only_bounds:
+            self.totals.add({"documents": batch.num_rows})
+
+
+@dataclass(frozen=True)
+class ScoreBlocks:
+    """The function given to mapInArrow: rows of a persisted index to CANDIDATES, or to BOUNDS alone."""
+
+    asked: Broadcast[Pass]
+    totals: Accumulator[dict[str, float]]
+    only_bounds: bool = False
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        asked = self.asked.value
+        tops = _start(asked)
+        for batch in batches:
+            for row in range(batch.num_rows):
+                block, ids = stored_block(batch, row)
+                for top in tops:
+                    top.add(block, ids)
+                if not self.only_bounds:
+                    self.totals.add({"documents": len(block)})
+        yield from hand_over(asked, tops, self.totals, only_bounds=self.only_bounds)
+
+
+def stored_block(batch: pa.RecordBatch, row: int) -> tuple[Block, DocIds]:
+    """A block of the index and the ids of its documents, as views of the batch."""
+    terms, ordinals, weights, starts, data = (
+        batch.column(name)[row].as_buffer() for name in ("terms", "ordinals", "weights", "id_starts", "ids")
+    )
+    ids = DocIds(np.frombuffer(starts, dtype="<i8"), np.frombuffer(data, dtype=np.uint8))
+    return from_bytes(terms, ordinals, weights), ids
+
+
+def vectors_of(batch: pa.RecordBatch, *, place: str, vocabulary_size: int) -> tuple[SparseVectors, DocIds]:
+    """Vectors and ids of an Arrow batch of `vectors` rows, without a copy.
+
+    Raises DataError naming the first bad row.
+    """
+    ids, indices, values = (batch.column(name) for name in ("id", "indices", "values"))
+    names = _Ids(ids)
+    for name, column in (("indices", indices), ("values", values)):
+        flat_nulls = column.flatten().null_count
+        if column.null_count or flat_nulls:
+            row = column.is_null().index(True).as_py() if column.null_count else -1
+            raise DataError(
+                f"{place}{f', id {names[row]!r}' if row >= 0 else ''}",
+                f"{name} is null" if row >= 0 else f"{name} holds a null",
+                "wanted term ids and weights",
+                "Find the row and encode it again; the encoder never writes such a vector.",
+            )
+    indptr, value_indptr = _offsets(indices), _offsets(values)
+    vectors = SparseVectors(
+        indptr,
+        indices.flatten().to_numpy(zero_copy_only=False),
+        values.flatten().to_numpy(zero_copy_only=False),
+    )
+    check_vectors(vectors, vocabulary_size=vocabulary_size, place=place, ids=names, value_indptr=value_indptr)
+    return vectors, doc_ids_of(ids)
+
+
+class _Ids(Sequence[str]):
+    """Ids of a column by row, as Python strings only where an error names one."""
+
+    def __init__(self, column: pa.StringArray) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def __getitem__(self, row: Any) -> Any:
+        return self._column[row].as_py()
+
+
+def _offsets(column: pa.ListArray) -> NDArray[np.int64]:
+    offsets = column.offsets.to_numpy().astype(np.int64)
+    return np.asarray(offsets - offsets[0], dtype=np.int64)
+
+
+def doc_ids_of(column: pa.StringArray) -> DocIds:
+    """Ids of an Arrow string column, without a copy of their bytes."""
+    _, offsets, data = column.buffers()
+    starts = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + len(column) + 1].astype(np.int64)
+    first, last = (starts[0], starts[-1]) if len(column) else (0, 0)
+    raw = np.frombuffer(data, dtype=np.uint8) if data is not None else np.empty(0, dtype=np.uint8)
+    return DocIds(starts - first if len(column) else np.zeros(1, dtype=np.int64), raw[first:last])
+
+
+def hand_over(
+    asked: Pass, tops: list[TopK], totals: Accumulator[dict[str, float]], *, only_bounds: bool
+) -> Iterator[pa.RecordBatch]:
+    """What a task found, as rows; and what it learned, for the next task of this process."""
+    for wanted, top in zip(asked.wanted, tops, strict=True):
+        if only_bounds:
+            bounds = pa.array([top.lower_bounds().tobytes()], pa.binary())
+            yield pa.RecordBatch.from_arrays([pa.array([wanted.number], pa.int32()), bounds], schema=BOUNDS)
+            continue
+        ranked, work = top.result(), top.work
+        yield from packed(ranked, run=wanted.number)
+        totals.add(
+            {
+                "products": work.products,
+                "candidates": len(ranked),
+                "looked_up": work.looked_up,
+                "filtered": work.filtered,
+                "scored_in_full": work.scored_in_full,
+            }
+        )
+    _finish(asked, tops)
+
+
+def packed(ranked: Ranked, *, run: int) -> Iterator[pa.RecordBatch]:
+    """A ranking as CANDIDATES rows, one a query."""
+    edges = np.flatnonzero(np.r_[True, np.diff(ranked.queries) != 0, True]) if len(ranked) else np.zeros(1, np.int64)
+    first = 0
+    while first < len(edges) - 1:
+        # As many whole queries as fit, one at least.
+        last = max(first + 1, int(np.searchsorted(edges, edges[first] + ROWS_AT_ONCE, side="right")) - 1)
+        rows = edges[first : last + 1]
+        start, end = int(rows[0]), int(rows[-1])
+        starts = ranked.doc_ids.starts
+        columns = [
+            pa.array(np.full(last - first, run), pa.int32()),
+            pa.array(ranked.queries[rows[:-1]], pa.int32()),
+            _binary(ranked.units[start:end], 8 * (rows - start)),
+            _binary(ranked.rests[start:end], 8 * (rows - start)),
+            _binary(np.diff(starts[start : end + 1]).astype(np.int32), 4 * (rows - start)),
+            _binary(ranked.doc_ids.data[starts[start] : starts[end]], starts[rows] - starts[start]),
+        ]
+        yield pa.RecordBatch.from_arrays(columns, schema=CANDIDATES)
+        first = last
+
+
+def _binary(data: NDArray[Any], offsets: NDArray[Any]) -> pa.BinaryArray:
+    """A binary column over the bytes of an array."""
+    buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(np.ascontiguousarray(data))]
+    return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, buffers)
+
+
+def unpacked(batch: pa.RecordBatch) -> Ranked:
+    """The ranked rows of CANDIDATES of one run; queries come in the batch's order, each once or more."""
+    units, counts = _flat(batch.column("units"), np.int64)
+    rests, _ = _flat(batch.column("rests"), np.int64)
+    lengths, _ = _flat(batch.column("id_lengths"), np.int32)
+    data, _ = _flat(batch.column("ids"), np.uint8)
+    starts = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=starts[1:])
+    queries = np.repeat(batch.column("query").to_numpy(), counts)
+    return Ranked(queries, DocIds(starts, data), units, rests)
+
+
+def _flat(column: pa.BinaryArray, dtype: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """All values of a binary column as one array, and how many items each row has."""
+    _, offsets, data = column.buffers()
+    places = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + len(column) + 1].astype(np.int64)
+    raw = np.frombuffer(data, dtype=np.uint8) if data is not None else np.empty(0, dtype=np.uint8)
+    size = np.dtype(dtype).itemsize
+    return raw[places[0] : places[-1]].view(dtype), np.diff(places) // size
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How a run is finished: its k, whether a document with the query's id is left out, and the least score."""
+
+    k: int
+    exclude_self: bool
+    minimum_score: float
+
+    @property
+    def depth(self) -> int:
+        """Documents that the tasks must find: one more where one of them may be left out."""
+        return self.k + self.exclude_self
+
+
+@dataclass(frozen=True)
+class MergeCandidates:
+    """The function given to mapInArrow: CANDIDATES of all tasks for some queries to RANKED rows.
+
+    query_ids: the id of every query number. Rows of one (run, query) must come to one task.
+    """
+
+    query_ids: Broadcast[list[str]]
+    kept: tuple[Kept, ...]
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        parts: dict[int, list[Ranked]] = {}
+        for batch in batches:
+            for run in batch.column("run").unique().to_pylist():
+                of_run = batch.filter(pc.equal(batch.column("run"), run))
+                parts.setdefault(run, []).append(unpacked(of_run))
+        for run in sorted(parts):
+            yield from self._merged(run, parts.pop(run))
+
+    def _merged(self, run: int, parts: list[Ranked]) -> Iterator[pa.RecordBatch]:
+        kept, names = self.kept[run], self.query_ids.value
+        numbers = np.unique(np.concatenate([part.queries for part in parts]))
+        dense = [
+            Ranked(np.searchsorted(numbers, p.queries).astype(np.int32), p.doc_ids, p.units, p.rests) for p in parts
+        ]
+        asked = pa.array([names[number] for number in numbers.tolist()], pa.string())
+        ranked = finished(merge(dense, k=kept.depth), asked, kept)
+        columns = [
+            pa.array(np.full(len(ranked), run), pa.int32()),
+            asked.take(pa.array(ranked.queries)),
+            _strings(ranked.doc_ids),
+            pa.array(ranked.ranks, pa.int32()),
+            pa.array(ranked.scores, pa.float64()),
+        ]
+        rows = pa.RecordBatch.from_arrays(columns, schema=RANKED)
+        for first in range(0, rows.num_rows, ROWS_AT_ONCE):
+            yield rows.slice(first, ROWS_AT_ONCE)
+
+
+def finished(ranked: Ranked, asked: pa.StringArray, kept: Kept) -> Ranked:
+    """The rows that count, k of each query at most. asked: the ids of the ranked rows' queries."""
+    counts = ranked.scores >= kept.minimum_score
+    if kept.exclude_self:
+        same = pc.equal(asked.take(pa.array(ranked.queries)), _strings(ranked.doc_ids))
+        counts &= ~same.to_numpy(zero_copy_only=False)
+    ranked = _rows(ranked, np.flatnonzero(counts))
+    return _rows(ranked, np.flatnonzero(ranked.ranks <= kept.k)) if kept.exclude_self else ranked
+
+
+def _rows(ranked: Ranked, rows: NDArray[np.int64]) -> Ranked:
+    if len(rows) == len(ranked):
+        return ranked
+    return Ranked(
+        ranked.queries[rows], ranked.doc_ids.take(rows.astype(np.int32)), ranked.units[rows], ranked.rests[rows]
+    )
+
+
+def _strings(ids: DocIds) -> pa.StringArray:
+    """Ids as an Arrow column over the same bytes."""
+    buffers = [None, pa.py_buffer(ids.starts.astype(np.int32)), pa.py_buffer(ids.data)]
+    return pa.Array.from_buffers(pa.string(), len(ids), buffers)

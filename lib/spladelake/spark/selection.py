@@ -1,0 +1,65 @@
+"""Which documents a retrieval looks at: those that meet a condition, and a sample of them."""
+
+from __future__ import annotations
+
+import logging
+
+from pyspark.errors import AnalysisException, ParseException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.errors import UsageError
+
+log = logging.getLogger(__name__)
+
+# Share of the data files whose documents are ranked first, for lower bounds; tables of fewer files are done as soon.
+SAMPLED_SHARE = 1 / 50
+
+
+def selected(
+    session: SparkSession, vectors: DataFrame, texts: DataFrame | None, conditions: list[str | None]
+) -> DataFrame:
+    """(id, indices, values, groups): bit i of groups says that the document meets conditions[i]; None is always met.
+
+    texts: the `documents` table. Raises UsageError for a condition that is not one on its columns.
+    """
+    columns = vectors.select("id", "indices", "values")
+    always = sum(1 << i for i, condition in enumerate(conditions) if condition is None)
+    asked = [(1 << i, condition) for i, condition in enumerate(conditions) if condition is not None]
+    if not asked:
+        return columns.withColumn("groups", F.lit(always))
+    assert texts is not None
+    groups = F.lit(0)
+    for bit, condition in asked:
+        groups = groups + F.when(_boolean(texts, condition), F.lit(bit)).otherwise(F.lit(0))
+    met = texts.select(F.col("doc_id").alias("id"), groups.alias("met")).where("met > 0")
+    how = "left" if always else "inner"
+    joined = columns.join(met, "id", how)
+    return joined.select(
+        "id", "indices", "values", (F.coalesce(F.col("met"), F.lit(0)) + F.lit(always)).alias("groups")
+    )
+
+
+def _boolean(texts: DataFrame, condition: str):  # type: ignore[no-untyped-def]
+    """The condition as a column, after Spark has understood it."""
+    try:
+        expression = F.expr(condition)
+        texts.where(expression)
+    except (AnalysisException, ParseException) as error:
+        reason = " ".join(str(error).split("SQLSTATE")[0].split())[:300]
+        raise UsageError(
+            f"--where {condition!r}",
+            reason,
+            f"wanted a condition on {', '.join(texts.columns)}",
+            "Correct it; strings stand in single quotes.",
+        ) from None
+    return expression
+
+
+def sample_of(session: SparkSession, rows: DataFrame) -> DataFrame | None:
+    """The rows of a few of a Delta table's data files; None where there are too few files."""
+    files = sorted(rows.inputFiles())
+    count = int(len(files) * SAMPLED_SHARE)
+    if count < 1:
+        return None
+    return rows.where(F.col("_metadata.file_path").isin(files[:: len(files) // count][:count]))

@@ -1,0 +1,130 @@
+"""Runs brought up to date: only what changed since a version of the vectors is scored, and the result is exact."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from spladelake.config import Ranking
+from spladelake.errors import DataError
+from spladelake.spark.block_top_k import QueryBatch
+from spladelake.spark.schemas import RUNS
+from spladelake.spark.tables import newest_lineage, require
+
+if TYPE_CHECKING:
+    from spladelake.spark.retrieve import Inputs
+
+log = logging.getLogger(__name__)
+
+# What tells that a document's vector is the same: of the same text by the same model.
+SAME_VECTOR = ["id", "text_sha256", "model_id"]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is to be scored, and what is known.
+
+    added: vectors that are new since the version. everything: all vectors of today. previous: (run, query_id, doc_id,
+    rank, score) of the runs as they were. lost: (query_id), queries of which a run lists a document that is no more as
+    it was; nothing is known of what would follow it. k: of each run, by number.
+    """
+
+    added: DataFrame
+    everything: DataFrame
+    previous: DataFrame
+    lost: DataFrame
+    k: list[int]
+
+
+def changes_since(session: SparkSession, inputs: Inputs, rankings: Mapping[str, Ranking], *, version: int) -> Changes:
+    """Compare the document vectors with those of an earlier version, from which all the runs must have been made."""
+    if version > inputs.versions["documents"]:
+        raise DataError(
+            str(inputs.documents),
+            f"its newest version is {inputs.versions['documents']}",
+            f"--since-version {version} names an older one",
+            "Look at DESCRIBE HISTORY of the table.",
+        )
+    _check_previous(session, inputs, rankings, version)
+    before, now = inputs.documents.read(session, version=version), inputs.document_rows
+    same = [F.col(f"before.{c}").eqNullSafe(F.col(f"now.{c}")) for c in SAME_VECTOR]
+    added = now.alias("now").join(before.select(SAME_VECTOR).alias("before"), same, "left_anti").persist()
+    gone = before.select(SAME_VECTOR).alias("before").join(now.select(SAME_VECTOR).alias("now"), same, "left_anti")
+    numbers = F.create_map(*[F.lit(x) for pair in zip(rankings, range(len(rankings)), strict=True) for x in pair])
+    runs = inputs.lake.table("runs").read(session).where(F.col("run_id").isin(list(rankings)))
+    previous = runs.select(numbers[F.col("run_id")].alias("run"), "query_id", "doc_id", "rank", "score").persist()
+    lost = previous.join(gone, previous["doc_id"] == gone["id"], "left_semi").select("query_id").distinct()
+    log.info("since version %d: %s document vectors are new or changed", version, f"{added.count():,}")
+    return Changes(added, now, previous, lost, [ranking.k for ranking in rankings.values()])
+
+
+def _check_previous(session: SparkSession, inputs: Inputs, rankings: Mapping[str, Ranking], version: int) -> None:
+    """Refuse to build on a run that was made from other vectors, queries or settings."""
+    from spladelake.spark.retrieve import run_lineage
+
+    runs = inputs.lake.table("runs")
+    require(session, runs, RUNS, made_by=f"spladelake retrieve_run --lake {inputs.lake.root} without --since-version")
+    for run_id, ranking in rankings.items():
+        found = newest_lineage(session, runs, scope=run_id)
+        wanted = run_lineage(inputs, run_id, ranking, documents_version=version)
+        if found is None or found["fingerprint"] != wanted.fingerprint:
+            made = (
+                "is not there, or was not made by retrieve_run" if found is None else _difference(found, wanted.inputs)
+            )
+            raise DataError(
+                str(runs),
+                f"run {run_id!r} {made}",
+                f"wanted it as made from version {version} of {inputs.documents} with the same queries and settings",
+                "Give the version that the run was made from, or leave out --since-version.",
+            )
+
+
+def _difference(found: dict[str, object], wanted: Mapping[str, object]) -> str:
+    return (
+        f"was made from {found['inputs']} with {found['settings']}"
+        if found["inputs"] != wanted
+        else (f"was made with {found['settings']}")
+    )
+
+
+def merged_with_previous(
+    session: SparkSession,
+    changes: Changes,
+    queries: QueryBatch,
+    rank: Callable[[QueryBatch, DataFrame], DataFrame],
+) -> DataFrame:
+    """(run, query_id, doc_id, rank, score) as a full retrieval of today would give them.
+
+    The best documents of a query are among its previous best and the new ones, unless one of the previous is gone.
+    Scores are compared as the doubles that the table holds; where an old and a new document have the same, the query
+    is ranked anew, because their exact scores may still differ. rank: ranks queries among documents.
+    """
+    found = rank(queries, changes.added).persist()
+    tied = (
+        changes.previous.join(found.select("run", "query_id", "score").distinct(), ["run", "query_id", "score"])
+        .select("query_id")
+        .distinct()
+    )
+    again = {row["query_id"] for row in changes.lost.union(tied).distinct().collect()}
+    log.info("%s of %s queries are ranked anew among all documents", f"{len(again):,}", f"{len(queries.ids):,}")
+    rows = np.array([row for row, query_id in enumerate(queries.ids) if query_id in again], dtype=np.int64)
+    merged = _best(changes, changes.previous.unionByName(found))
+    if not len(rows):
+        return merged
+    names = session.createDataFrame([(query_id,) for query_id in sorted(again)], "query_id string")
+    kept = merged.join(F.broadcast(names), "query_id", "left_anti").select(merged.columns)
+    return kept.unionByName(rank(queries.take(rows), changes.everything))
+
+
+def _best(changes: Changes, rows: DataFrame) -> DataFrame:
+    # Of equal doubles all are old or all are new, and stand in the order of their exact scores already.
+    order = Window.partitionBy("run", "query_id").orderBy(F.desc("score"), F.asc("rank"))
+    k = F.create_map(*[F.lit(x) for pair in enumerate(changes.k) for x in pair])[F.col("run")]
+    ranked = rows.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= k)
+    return ranked.select("run", "query_id", "doc_id", "rank", "score")

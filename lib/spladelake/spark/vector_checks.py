@@ -1,0 +1,90 @@
+"""Refusal of vectors that cannot be joined, before any of them is: the table and a row are named."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.errors import DataError
+from spladelake.spark.schemas import VECTORS
+from spladelake.spark.tables import TableRef, table_properties
+
+# What a row breaks, said as what was found; the conditions are the table's own constraints.
+_FOUND = {
+    "id_present": ("the id is null", "wanted an id"),
+    "same_length": ("indices and values differ in length", "wanted a weight for each term"),
+    "weights_positive": ("a weight is null, not finite or not above 0", "wanted finite weights above 0"),
+    "terms_valid": ("a term id is null or below 0", "wanted term ids from 0"),
+    "terms_ascend": ("the term ids do not ascend, or one stands twice", "wanted ascending term ids, each once"),
+    "model_present": ("the model_id is null", "wanted the model of the vector"),
+}
+_FIX = "Find the row and encode it again; the encoder never writes such a vector."
+
+
+def check_same_model(documents: TableRef, document_rows: DataFrame, queries: TableRef, query_rows: DataFrame) -> None:
+    """Refuse vectors of different models: their dimensions or weights do not mean the same."""
+    examples = {
+        str(ref): {
+            row["model_id"]: row["id"]
+            for row in rows.groupBy("model_id").agg(F.min("id").alias("id")).orderBy("model_id").collect()
+        }
+        for ref, rows in ((documents, document_rows), (queries, query_rows))
+    }
+    models = {model_id for of_table in examples.values() for model_id in of_table}
+    if len(models) > 1:
+        said = "; ".join(
+            f"{table} has {', '.join(f'{str(m)[:12]} (for example id {i!r})' for m, i in of_table.items())}"
+            for table, of_table in examples.items()
+        )
+        raise DataError(
+            str(documents),
+            f"the vectors are of {len(models)} models ({said})",
+            "wanted one model_id on both sides",
+            "Encode both sides again with the same model and settings.",
+        )
+
+
+def vocabulary_size(session: SparkSession, documents: TableRef, queries: TableRef) -> int:
+    """Dimensions of the vectors on both sides, which must be the same."""
+    sizes = {}
+    for ref in (documents, queries):
+        found = table_properties(session, ref).get("spladelake.vocabulary_size")
+        if found is None:
+            raise DataError(
+                str(ref),
+                "its properties do not say how many dimensions it has",
+                "wanted spladelake.vocabulary_size",
+                "Run encode_texts again: it mends the properties.",
+            )
+        sizes[str(ref)] = int(found)
+    if len(set(sizes.values())) > 1:
+        raise DataError(
+            str(documents),
+            f"its vectors have {sizes[str(documents)]:,} dimensions, those of {queries} {sizes[str(queries)]:,}",
+            "wanted one vocabulary",
+            "Encode both sides with the same model.",
+        )
+    return sizes[str(documents)]
+
+
+def check_rows(session: SparkSession, ref: TableRef, rows: DataFrame, *, size: int, thoroughly: bool) -> None:
+    """Refuse a table of vectors of which a row breaks an invariant, naming the row.
+
+    Delta enforces the table's own constraints at every write, so rows are looked at only where the table lacks one
+    of them, or `thoroughly`: then the upper end of the term ids too, which otherwise the workers check.
+    """
+    properties = table_properties(session, ref)
+    enforced = all(properties.get(f"delta.constraints.{name}") == sql for name, sql in VECTORS.constraints.items())
+    conditions = {} if enforced else dict(VECTORS.constraints)
+    if thoroughly or conditions:
+        conditions["terms_known"] = f"size(indices) = 0 OR array_max(indices) < {size}"
+    if not conditions:
+        return
+    broken = F.coalesce(
+        *(F.when(~F.coalesce(F.expr(sql), F.lit(False)), F.lit(name)) for name, sql in conditions.items())
+    )
+    row = rows.select("id", "indices", broken.alias("broken")).where("broken IS NOT NULL").first()
+    if row is not None:
+        known = f"the vocabulary ends at {size - 1}"
+        found, wanted = _FOUND.get(row["broken"], (f"it has term {max(row['indices'] or [0])}", known))
+        raise DataError(f"{ref}, id {row['id']!r}", found, wanted, _FIX)
