@@ -1,62 +1,80 @@
-"""Retrieval by join is exact: the documents, the order and the scores of a brute-force product, however it runs."""
+"""Retrieval is exact: the documents, the order and the scores of a brute-force product, by either strategy."""
 
 from __future__ import annotations
 
-from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
-from spladelake.errors import DataError
-from spladelake.spark.retrieve import matched_terms, top_k
-from spladelake.spark.schemas import VECTORS
+from spladelake.config import RetrieveRun, checked
+from spladelake.errors import DataError, UsageError
+from spladelake.spark.schemas import DOCUMENTS, VECTORS
+from spladelake.spark.sql_top_k import matched_terms, top_k
 from support.collections import write_fruit
+from support.vector_tables import Vectors, as_frame, brute_force, random_vectors, write_vectors
 
-Vectors = dict[str, dict[int, float]]
-TERMS = 40
-
-
-def random_vectors(rng: np.random.Generator, names: list[str], *, levels: int) -> Vectors:
-    """Sparse vectors whose weights take few values, so that scores tie often; some are empty."""
-    found = {}
-    for name in names:
-        terms = rng.choice(TERMS, size=rng.integers(0, 8), replace=False)
-        found[name] = {int(t): float(np.float32(rng.integers(1, levels + 1) / 10)) for t in sorted(terms)}
-    return found
+DOC_IDS = [f"d{n}" for n in range(60)] + ["é", "D", "\U0001f600", "\uffee", "q1", "q2"]
+QUERY_IDS = [f"q{n}" for n in range(12)]
 
 
-def as_frame(spark: SparkSession, vectors: Vectors) -> DataFrame:
-    rows = [(name, list(terms), list(terms.values())) for name, terms in vectors.items()]
-    return spark.createDataFrame(rows, "id string, indices array<int>, `values` array<float>")
+def run_rows(spark: SparkSession, lake: str, run_id: str) -> list[tuple[Any, ...]]:
+    """Rows of a run: query_id, doc_id, rank, score."""
+    runs = spark.read.format("delta").load(f"{lake}/runs").where(f"run_id = '{run_id}'")
+    return sorted(tuple(row) for row in runs.select("query_id", "doc_id", "rank", "score").collect())
 
 
-def brute_force(queries: Vectors, documents: Vectors, k: int) -> list[tuple[str, str, int, float]]:
-    """Every pair that shares a term, scored with exact fractions, ordered by score and then doc_id."""
-    rows = []
-    for query_id, query in queries.items():
-        scored = []
-        for doc_id, document in documents.items():
-            shared = query.keys() & document.keys()
-            if shared:
-                scored.append((-sum(Fraction(query[t]) * Fraction(document[t]) for t in shared), doc_id))
-        rows += [(query_id, d, rank, float(-score)) for rank, (score, d) in enumerate(sorted(scored)[:k], start=1)]
-    return sorted(rows)
+@pytest.fixture(scope="module")
+def tied(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Vectors, Vectors]:
+    """A lake of tie-heavy vectors in five data files, with texts; its queries and documents."""
+    root = str(tmp_path_factory.mktemp("tied") / "lake")
+    rng = np.random.default_rng(5)
+    documents, queries = random_vectors(rng, DOC_IDS, levels=3), random_vectors(rng, QUERY_IDS, levels=2)
+    queries["nothing"] = {}
+    write_vectors(spark, f"{root}/vectors/made/documents", documents, files=5)
+    write_vectors(spark, f"{root}/vectors/made/queries", queries)
+    texts = spark.createDataFrame([(doc_id, doc_id.upper(), "") for doc_id in documents], DOCUMENTS.struct)
+    texts.write.format("delta").save(f"{root}/documents")
+    return root, queries, documents
 
 
-@pytest.mark.parametrize("k", [1, 7, 100])
-@pytest.mark.parametrize("partitions", [1, 5])
-def test_the_join_gives_the_brute_force_ranking_also_where_scores_tie(
-    spark: SparkSession, k: int, partitions: int
+@pytest.mark.parametrize("strategy", ["sql", "blocks"])
+@pytest.mark.parametrize(
+    ("k", "minimum_score", "exclude_self"), [(1, 0.0, False), (7, 0.05, True), (100, 0.1, False), (3, 0.0, True)]
+)
+def test_both_strategies_give_the_brute_force_ranking_also_where_scores_tie(
+    spark: SparkSession, run_job: Any, tied: Any, strategy: str, k: int, minimum_score: float, exclude_self: bool
 ) -> None:
-    rng = np.random.default_rng(k)
-    documents = random_vectors(rng, [f"d{n}" for n in range(60)] + ["é", "D", "\U0001f600", "\uffee"], levels=3)
-    queries = random_vectors(rng, [f"q{n}" for n in range(12)], levels=2)
-    frame = as_frame(spark, documents).repartition(partitions)
-    found = sorted(tuple(row) for row in top_k(spark, as_frame(spark, queries), frame, k=k).collect())
-    wanted = brute_force(queries, documents, k)
-    assert found == wanted
+    lake, queries, documents = tied
+    options = {"k": k, "minimum_score": minimum_score, "exclude_self": exclude_self}
+    wanted = brute_force(queries, documents, k, minimum_score=minimum_score, exclude_self=exclude_self)
+    result = run_job("retrieve_run", lake=lake, model="made", strategy=strategy, run_id="tied", force=True, **options)
+    assert run_rows(spark, lake, "tied") == wanted
+    assert result["rows"] == len(wanted)
+    assert result["queries_without_hit"] == len(queries) - len({row[0] for row in wanted})
+    assert result["products"] == sum(len(q.keys() & d.keys()) for q in queries.values() for d in documents.values())
+    assert result["strategy"] == strategy
+
+
+@pytest.mark.parametrize("strategy", ["sql", "blocks"])
+def test_several_runs_in_one_pass_are_those_of_passes_of_their_own(
+    spark: SparkSession, run_job: Any, tied: Any, strategy: str
+) -> None:
+    lake, queries, documents = tied
+    some = {doc_id: vector for doc_id, vector in documents.items() if doc_id.upper() < "D4"}
+    also = {
+        "few": {"k": 2},
+        "some": {"k": 5, "where": "title < 'D4'"},
+        "others": {"k": 5, "where": "NOT title < 'D4'", "exclude_self": True},
+    }
+    run_job("retrieve_run", lake=lake, model="made", run_id="all", k=9, also=also, strategy=strategy, force=True)
+    rest = {doc_id: vector for doc_id, vector in documents.items() if doc_id not in some}
+    assert run_rows(spark, lake, "all") == brute_force(queries, documents, 9)
+    assert run_rows(spark, lake, "few") == brute_force(queries, documents, 2)
+    assert run_rows(spark, lake, "some") == brute_force(queries, some, 5)
+    assert run_rows(spark, lake, "others") == brute_force(queries, rest, 5, exclude_self=True)
 
 
 @pytest.mark.parametrize("exponent", [-6, 0, 6])
@@ -77,6 +95,11 @@ def test_scores_are_exact_for_weights_of_any_usual_size(spark: SparkSession, exp
     assert found == brute_force(queries, documents, 20)
 
 
+def test_auto_joins_few_products_in_sql(run_job: Any, tied: Any) -> None:
+    lake, _, _ = tied
+    assert run_job("retrieve_run", lake=lake, model="made", run_id="auto", force=True)["strategy"] == "sql"
+
+
 def test_contributions_of_matched_terms_add_up_to_the_score(spark: SparkSession) -> None:
     queries = as_frame(spark, {"q": {1: 2.0, 2: 0.5, 9: 1.0}})
     documents = as_frame(spark, {"d": {1: 1.5, 2: 4.0, 3: 7.0}})
@@ -88,7 +111,7 @@ def test_contributions_of_matched_terms_add_up_to_the_score(spark: SparkSession)
 
 
 def test_a_run_keeps_its_rows_when_another_is_written_and_is_not_repeated(
-    spark: SparkSession, run_job: Any, lake: str, tmp_path: Any
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
 ) -> None:
     run_job("ingest_texts", lake=lake, source=str(write_fruit(tmp_path / "fruit")))
     run_job("encode_texts", lake=lake, model="splade-tiny")
@@ -103,13 +126,70 @@ def test_a_run_keeps_its_rows_when_another_is_written_and_is_not_repeated(
         "it's one": 3,
     }
     assert run_job("retrieve_run", lake=lake, model="splade-tiny", k=3)["status"] == "skipped"
-    run_job("retrieve_run", lake=lake, model="splade-tiny", k=3, force=True)
+    run_job("retrieve_run", lake=lake, model="splade-tiny", k=3, force=True, strategy="blocks")
     assert sorted(map(tuple, spark.read.format("delta").load(f"{lake}/runs").collect())) == rows
 
 
-def test_vectors_of_two_models_are_refused(spark: SparkSession, run_job: Any, lake: str) -> None:
+def write_raw(spark: SparkSession, path: str, indices: list[int], values: list[float], model_id: str = "m") -> None:
+    """A table of one vector without the constraints that would refuse it."""
+    frame = spark.createDataFrame([("x", indices, values, 1, False, "", "ok", model_id)], VECTORS.struct)
+    frame.write.format("delta").save(path)
+    spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('spladelake.vocabulary_size' = '10')")
+
+
+BAD_VECTORS = {
+    "arrays of two lengths": ([1, 2], [1.0], "differ in length"),
+    "a weight that is not a number": ([1], [float("nan")], "not finite"),
+    "an infinite weight": ([1], [float("inf")], "not finite"),
+    "a negative weight": ([1], [-1.0], "not above 0"),
+    "a weight of zero": ([1], [0.0], "not above 0"),
+    "terms out of order": ([2, 1], [1.0, 1.0], "do not ascend"),
+    "a term twice": ([1, 1], [1.0, 1.0], "stands twice"),
+    "a negative term": ([-1], [1.0], "below 0"),
+    "a term beyond the vocabulary": ([10], [1.0], "has term 10.*vocabulary ends at 9"),
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "side", "strategy"),
+    [(case, ("documents", "queries")[n % 2], ("blocks", "sql")[n % 2]) for n, case in enumerate(BAD_VECTORS)]
+    + [("a term beyond the vocabulary", "documents", "blocks"), ("a negative weight", "documents", "sql")],
+)
+def test_a_vector_that_breaks_an_invariant_is_refused_by_table_and_row(
+    spark: SparkSession, run_job: Any, lake: str, case: str, side: str, strategy: str
+) -> None:
+    indices, values, reason = BAD_VECTORS[case]
+    for name in ("documents", "queries"):
+        bad = name == side
+        write_raw(spark, f"{lake}/vectors/m/{name}", indices if bad else [1], values if bad else [1.0])
+    with pytest.raises(DataError, match=rf"vectors/m/{side}, id 'x'.*{reason}"):
+        run_job("retrieve_run", lake=lake, model="m", strategy=strategy)
+    assert not Path(lake, "runs").exists()
+
+
+def test_vectors_of_two_models_are_refused_with_a_row_of_each(spark: SparkSession, run_job: Any, lake: str) -> None:
     for side, model_id in (("documents", "aaa"), ("queries", "bbb")):
-        row = ("x", [1], [1.0], 1, False, "", "ok", model_id)
-        spark.createDataFrame([row], VECTORS.struct).write.format("delta").save(f"{lake}/vectors/m/{side}")
-    with pytest.raises(DataError, match=r"of 2 models .*documents has aaa.*queries has bbb"):
+        write_raw(spark, f"{lake}/vectors/m/{side}", [1], [1.0], model_id)
+    with pytest.raises(DataError, match=r"of 2 models .*documents has aaa \(for example id 'x'\).*queries has bbb"):
         run_job("retrieve_run", lake=lake, model="m")
+
+
+def test_vectors_of_two_vocabularies_are_refused(spark: SparkSession, run_job: Any, lake: str) -> None:
+    write_vectors(spark, f"{lake}/vectors/m/documents", {"d": {1: 1.0}}, vocabulary_size=10)
+    write_vectors(spark, f"{lake}/vectors/m/queries", {"q": {1: 1.0}}, vocabulary_size=20)
+    with pytest.raises(DataError, match=r"documents: its vectors have 10 dimensions, those of .*queries 20"):
+        run_job("retrieve_run", lake=lake, model="m")
+
+
+@pytest.mark.parametrize("where", ["no_such_column = 1", "title =", "title", "count(*) > 1"])
+def test_a_condition_that_is_none_is_refused_with_the_columns(run_job: Any, tied: Any, where: str) -> None:
+    with pytest.raises(UsageError, match="wanted a condition on doc_id, title, text"):
+        run_job("retrieve_run", lake=tied[0], model="made", where=where, run_id="x", force=True)
+
+
+@pytest.mark.parametrize(
+    "given", [{"k": 0}, {"k": -1}, {"k": 10_001}, {"minimum_score": -1.0}, {"minimum_score": float("nan")}]
+)
+def test_numbers_that_name_no_ranking_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        checked(RetrieveRun, {"lake": "x", **given}, place="retrieve_run")

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +19,7 @@ from spladelake.config import IndexVectors
 from spladelake.names import short_name
 from spladelake.scoring import compile_kernels, invert, to_bytes
 from spladelake.spark.block_top_k import set_batch_size
+from spladelake.spark.data_files import data_files, rows_of_files
 from spladelake.spark.progress import progress
 from spladelake.spark.schemas import INDEX, VECTORS
 from spladelake.spark.scoring_worker import vectors_of
@@ -93,11 +93,6 @@ class BuildBlocks:
         return pa.RecordBatch.from_arrays(columns, schema=_BLOCKS)
 
 
-def data_files(rows: DataFrame) -> list[str]:
-    """Names of the data files of a Delta table's rows. A file never changes, and no two have the same name."""
-    return sorted(unquote(path.rsplit("/", 1)[-1]) for path in rows.inputFiles())
-
-
 def _lineage(documents: TableRef, files: list[str]) -> Lineage:
     """The index is made from data files: versions of the table that have the same files have the same index."""
     digest = hashlib.sha256("\n".join(files).encode()).hexdigest()
@@ -116,7 +111,7 @@ def current_index(session: SparkSession, index: TableRef, documents: TableRef, *
     """The index if it was made from exactly the vectors of this version; else says why it is not used."""
     if not index.exists(session):
         return FoundIndex("none")
-    wanted = _lineage(documents, data_files(documents.read(session, version=version)))
+    wanted = _lineage(documents, list(data_files(documents.read(session, version=version))))
     found = newest_lineage(session, index)
     if found is None or found["fingerprint"] != wanted.fingerprint:
         why = "somebody else wrote to it" if found is None else "the vectors have changed since it was made"
@@ -132,7 +127,7 @@ def index_vectors(session: SparkSession, options: IndexVectors) -> dict[str, Any
     made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
     require(session, documents, VECTORS, made_by=made_by)
     rows = documents.read(session, version=documents.version(session))
-    files = data_files(rows)
+    files = list(data_files(rows))
     lineage = _lineage(documents, files)
     result: dict[str, Any] = {"table": str(target)}
     found = newest_lineage(session, target)
@@ -144,7 +139,7 @@ def index_vectors(session: SparkSession, options: IndexVectors) -> dict[str, Any
     check_rows(session, documents, rows, size=size, thoroughly=False)
     kept = set() if options.force or found is None else _indexed_files(session, target, documents, found)
     started = time.monotonic()
-    totals = _write(session, rows, target, lineage, _Plan(files, kept, str(documents), size))
+    totals = _write(session, rows, target, lineage, _Plan(files, kept, documents, size))
     set_properties(session, target, {"vocabulary_size": str(size), "source": str(documents)})
     blocks = target.read(session).agg(F.count("*").alias("blocks"), F.sum("documents").alias("rows")).first()
     assert blocks is not None
@@ -171,7 +166,7 @@ class _Plan:
 
     files: list[str]
     kept: set[str]
-    place: str
+    documents: TableRef
     vocabulary_size: int
 
 
@@ -182,9 +177,9 @@ def _write(session: SparkSession, rows: DataFrame, target: TableRef, lineage: Li
     made = [name for name in plan.files if name not in plan.kept]
     gone = sorted(plan.kept.difference(plan.files))
     if plan.kept:
-        rows = rows.where(F.col("_metadata.file_name").isin(made))
+        rows = rows_of_files(session, plan.documents, rows, made)
     vectors = rows.select("id", "indices", "values", "model_id", F.col("_metadata.file_name").alias("source_file"))
-    blocks = vectors.mapInArrow(BuildBlocks(plan.place, plan.vocabulary_size, totals), INDEX.struct)
+    blocks = vectors.mapInArrow(BuildBlocks(str(plan.documents), plan.vocabulary_size, totals), INDEX.struct)
     changed = ", ".join(sql_string(name) for name in [*gone, *made])
     where = f"source_file IN ({changed})" if plan.kept else None
     session.sparkContext.setJobDescription("index vectors")

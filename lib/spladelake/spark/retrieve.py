@@ -209,10 +209,11 @@ class _Retrieval:
             )  # fmt: skip
             self.index = index.state
             if index.rows is not None:
-                return Corpus(index.rows, is_index=True, place=place, sample=sample_of(self.session, index.rows))
+                ref = inputs.lake.vectors(inputs.model, "index")
+                return Corpus(index.rows, is_index=True, place=place, sample=sample_of(self.session, ref, index.rows))
         rows = selected(self.session, documents, self._texts(), conditions)
         if conditions == [None]:
-            sample = sample_of(self.session, documents) if whole else None
+            sample = sample_of(self.session, inputs.documents, documents) if whole else None
             if sample is not None:
                 sample = selected(self.session, sample, None, conditions)
             return Corpus(rows, is_index=False, place=place, sample=sample)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import UsageError
-
-log = logging.getLogger(__name__)
+from spladelake.spark.data_files import data_files, rows_of_files
+from spladelake.spark.tables import TableRef
 
 # Share of the data files whose documents are ranked first, for lower bounds; tables of fewer files are done as soon.
 SAMPLED_SHARE = 1 / 50
@@ -56,10 +54,10 @@ def _boolean(texts: DataFrame, condition: str):  # type: ignore[no-untyped-def]
     return expression
 
 
-def sample_of(session: SparkSession, rows: DataFrame) -> DataFrame | None:
+def sample_of(session: SparkSession, ref: TableRef, rows: DataFrame) -> DataFrame | None:
     """The rows of a few of a Delta table's data files; None where there are too few files."""
-    files = sorted(rows.inputFiles())
+    files = list(data_files(rows))
     count = int(len(files) * SAMPLED_SHARE)
     if count < 1:
         return None
-    return rows.where(F.col("_metadata.file_path").isin(files[:: len(files) // count][:count]))
+    return rows_of_files(session, ref, rows, files[:: len(files) // count][:count])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 # A score is the exact dot product of the float32 weights, so that neither partitioning nor retries nor the order of a
 # sum can change a ranking, and documents tie only where their dot products are equal. A product of two float32 is
@@ -42,7 +41,7 @@ ranked AS (
     SELECT query_id, doc_id, score,
         ROW_NUMBER() OVER (PARTITION BY query_id ORDER BY units DESC, rests DESC, doc_id ASC) AS rank
     FROM counted
-    WHERE score >= {minimum_score} AND NOT ({exclude_self} AND query_id = doc_id)
+    WHERE score >= CAST({minimum_score} AS DOUBLE) AND NOT ({exclude_self} AND query_id = doc_id)
 )
 SELECT query_id, doc_id, CAST(rank AS INT) AS rank, score
 FROM ranked WHERE rank <= {k}
@@ -72,8 +71,8 @@ def top_k(
         queries=queries,
         documents=documents,
         k=k,
-        minimum_score=F.lit(minimum_score),
-        exclude_self=F.lit(exclude_self),
+        minimum_score=repr(float(minimum_score)),
+        exclude_self=exclude_self,
     )
 
 

@@ -1,0 +1,127 @@
+"""Documents per second of the encode job, from Delta to Delta, beside the bare encoder on the same texts.
+
+    python tests/bench/bench_encode_spark.py --collection DIR [--docs 20000] [--sizes 5000,20000,60000]
+
+The bare encoder runs in a process of its own with as many threads as the session has slots; session start and model
+loading are left out on both sides (the job runs once on a few texts before). --sizes: how the seconds of the job grow
+with the number of texts. --forecast compares `encode_texts --dry-run` with what the job then took. The last line is
+JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from spladelake.config import EncodeTexts
+from spladelake.spark.jobs import JOBS
+from spladelake.spark.schemas import DOCUMENTS
+from spladelake.spark.session import spark_session
+from spladelake.spark.tables import Lake, ensure_table
+
+MODEL = "splade-tiny"
+
+
+def main() -> None:
+    """Parse the command line, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--collection", type=Path, required=True, help="folder with corpus.jsonl")
+    parser.add_argument("--docs", type=int, default=20_000)
+    parser.add_argument("--sizes", default="", help="comma separated, such as 5000,20000,60000")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    texts = read_texts(options.collection)
+    slots = len(os.sched_getaffinity(0))
+    if options.bare:
+        print(bare_seconds(texts[: options.docs], slots))
+        return
+    figures: dict[str, Any] = {"cores": slots, "docs": min(options.docs, len(texts))}
+    with tempfile.TemporaryDirectory(prefix="spladelake-bench-") as folder:
+        bench = Bench(folder, texts)
+        bench.seconds(200)
+        command = [sys.executable, __file__, "--collection", options.collection, "--docs", options.docs, "--bare"]
+        bare, job = [], []
+        for _ in range(options.rounds):
+            bare.append(float(subprocess.check_output(list(map(str, command)), text=True).split()[-1]))
+            job.append(bench.seconds(figures["docs"]))
+        figures["bare_docs_s"] = round(figures["docs"] / min(bare), 1)
+        figures["job_docs_s"] = round(figures["docs"] / min(job), 1)
+        figures["ratio_bare"] = round(min(bare) / min(job), 3)
+        figures["forecast_error"] = bench.forecast_error(figures["docs"], min(job))
+        if options.sizes:
+            figures |= growth(bench, [int(size) for size in options.sizes.split(",")], options.rounds)
+    print(json.dumps(figures))
+
+
+def growth(bench: Bench, sizes: list[int], rounds: int) -> dict[str, Any]:
+    """Seconds at each size, best of the rounds, and how much the last interval's slope differs from the first's."""
+    seconds = {size: min(bench.seconds(size) for _ in range(rounds)) for size in sorted(sizes)}
+    points = list(seconds.items())
+    slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in zip(points, points[1:], strict=False)]
+    return {
+        "seconds_by_size": {str(size): round(taken, 1) for size, taken in points},
+        "slope_difference": round(slopes[-1] / slopes[0] - 1, 3) if len(slopes) > 1 else None,
+    }
+
+
+class Bench:
+    """Lakes of the first documents of a collection, in one local session."""
+
+    def __init__(self, folder: str, texts: list[str]) -> None:
+        self.folder, self.texts = folder, texts
+        self.session = spark_session("bench_encode_spark", settings={"spark.driver.memory": "3g"})
+
+    def _options(self, docs: int, **given: Any) -> EncodeTexts:
+        root = f"{self.folder}/lake{docs}"
+        documents = Lake(root).table("documents")
+        if not documents.exists(self.session):
+            ensure_table(self.session, documents, DOCUMENTS)
+            rows = [(f"d{number}", None, text) for number, text in enumerate(self.texts[:docs])]
+            frame = self.session.createDataFrame(rows, DOCUMENTS.struct)
+            frame.write.format("delta").mode("append").save(str(documents))
+        return EncodeTexts(lake=root, model=MODEL, side="documents", **given)
+
+    def seconds(self, docs: int) -> float:
+        """Of encoding so many documents from table to table."""
+        options = self._options(docs, force=True)
+        started = time.monotonic()
+        result = JOBS["encode_texts"](self.session, options)
+        taken = time.monotonic() - started
+        print(f"{docs:,} documents in {taken:.1f} s; {result['documents']}", flush=True)
+        return taken
+
+    def forecast_error(self, docs: int, seconds: float) -> float:
+        """Forecast seconds over those that were taken, less 1."""
+        forecast = JOBS["encode_texts"](self.session, self._options(docs, dry_run=True))["documents"]
+        print(f"forecast: {forecast}", flush=True)
+        return round(forecast["seconds"] / seconds - 1, 3)
+
+
+def bare_seconds(texts: list[str], threads: int) -> float:
+    """Of the encoder alone."""
+    from spladelake.encoder import SpladeEncoder
+
+    encoder = SpladeEncoder.load(MODEL, threads=threads, device="cpu")
+    encoder.encode(texts[:200])
+    started = time.monotonic()
+    encoder.encode(texts)
+    return time.monotonic() - started
+
+
+def read_texts(collection: Path) -> list[str]:
+    """Title and text of every document, as the job joins them."""
+    with (collection / "corpus.jsonl").open(encoding="utf-8", newline="\n") as lines:
+        records = [json.loads(line) for line in lines if line.strip()]
+    return [" ".join(filter(None, (record.get("title"), record["text"]))) for record in records]
+
+
+if __name__ == "__main__":
+    main()

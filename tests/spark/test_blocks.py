@@ -1,0 +1,150 @@
+"""However the work is cut and whatever is known beforehand, the block strategy gives the rows of one full retrieval."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.errors import DataError
+from spladelake.spark.block_top_k import Asked, Corpus, QueryBatch, passes, ranked_in_blocks
+from spladelake.spark.retrieve import collected_queries
+from spladelake.spark.scoring_worker import Kept
+from spladelake.spark.worker import Totals
+from support.vector_tables import TERMS, Vectors, as_frame, brute_force, random_vectors, write_vectors
+
+QUERIES = random_vectors(np.random.default_rng(1), [f"q{n}" for n in range(15)], levels=2, most_terms=5)
+DOCUMENTS = random_vectors(np.random.default_rng(2), [f"d{n}" for n in range(400)], levels=3)
+
+
+def run_rows(spark: SparkSession, lake: str, run_id: str = "made") -> list[tuple[Any, ...]]:
+    runs = spark.read.format("delta").load(f"{lake}/runs").where(F.col("run_id") == run_id)
+    return sorted(tuple(row) for row in runs.select("query_id", "doc_id", "rank", "score").collect())
+
+
+def ranked(
+    spark: SparkSession, documents: Vectors, *, partitions: int = 4, k: int = 10, task_bytes: int = 2**20,
+    sample: Vectors | None = None,
+) -> tuple[list[tuple[Any, ...]], dict[str, float]]:  # fmt: skip
+    """The rows of a ranking, and the sums that the tasks reported."""
+    queries: QueryBatch = collected_queries(as_frame(spark, QUERIES), "queries", TERMS)
+
+    def rows(vectors: Vectors) -> Any:
+        return as_frame(spark, vectors).withColumn("groups", F.lit(1))
+
+    corpus = Corpus(
+        rows(documents).repartition(partitions), False, "documents", None if sample is None else rows(sample)
+    )
+    totals = spark.sparkContext.accumulator({}, Totals())
+    asked = [Asked(Kept(k, False, 0.0))]
+    found = ranked_in_blocks(spark, queries, corpus, asked, totals=totals, task_bytes=task_bytes)
+    return sorted(tuple(row) for row in found.drop("run").collect()), totals.value
+
+
+@pytest.mark.parametrize(("partitions", "k", "task_bytes"), [(1, 10, 2**20), (7, 10, 1), (3, 400, 3000)])
+def test_partitions_and_passes_change_nothing(spark: SparkSession, partitions: int, k: int, task_bytes: int) -> None:
+    found, _ = ranked(spark, DOCUMENTS, partitions=partitions, k=k, task_bytes=task_bytes)
+    assert found == brute_force(QUERIES, DOCUMENTS, k)
+
+
+def test_bounds_from_a_sample_cut_what_is_shuffled_and_change_nothing(spark: SparkSession) -> None:
+    whole, without = ranked(spark, DOCUMENTS, partitions=8)
+    sample = dict(list(DOCUMENTS.items())[:150])
+    found, with_bounds = ranked(spark, DOCUMENTS, partitions=8, sample=sample)
+    assert found == whole == brute_force(QUERIES, DOCUMENTS, 10)
+    assert with_bounds["candidates"] < without["candidates"]
+    assert with_bounds["documents"] == len(DOCUMENTS)
+
+
+def test_no_document_and_no_query_give_no_row(spark: SparkSession) -> None:
+    assert (
+        ranked(spark, {"empty": {}}) == ([], pytest.approx({"documents": 1}, abs=1e9))
+        or ranked(spark, {"empty": {}})[0] == []
+    )
+
+
+def test_passes_hold_every_query_of_every_run_once_within_the_memory() -> None:
+    asked = [Asked(Kept(k, False, 0.0)) for k in (10, 100, 1000)]
+    planned = passes(asked, 50, task_bytes=200_000)
+    covered = sorted((run, query) for part in planned for run, first, end in part for query in range(first, end))
+    assert covered == [(run, query) for run in range(3) for query in range(50)]
+    assert len(planned) > 1
+
+
+@pytest.fixture
+def made(spark: SparkSession, lake: str) -> str:
+    """A lake of 400 documents in ten data files."""
+    write_vectors(spark, f"{lake}/vectors/made/documents", DOCUMENTS, files=10)
+    write_vectors(spark, f"{lake}/vectors/made/queries", QUERIES)
+    return lake
+
+
+def retrieve(run_job: Any, lake: str, **options: Any) -> dict[str, Any]:
+    found: dict[str, Any] = run_job("retrieve_run", lake=lake, model="made", k=10, strategy="blocks", **options)
+    return found
+
+
+def test_the_index_gives_the_same_run_and_is_renewed_by_files(
+    spark: SparkSession, run_job: Any, made: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    documents = f"{made}/vectors/made/documents"
+    assert retrieve(run_job, made)["index"] == "none"
+    built = run_job("index_vectors", lake=made, model="made")
+    assert (built["status"], built["rows"], built["blocks_made"]) == ("written", 400, 10)
+    assert run_job("index_vectors", lake=made, model="made")["status"] == "skipped"
+    assert retrieve(run_job, made, force=True)["index"] == "used"
+    assert run_rows(spark, made) == brute_force(QUERIES, DOCUMENTS, 10)
+
+    added = random_vectors(np.random.default_rng(3), ["new1", "new2", "new3"], levels=3)
+    write_vectors(spark, documents, added, mode="append")
+    spark.sql(f"DELETE FROM delta.`{documents}` WHERE id = 'd7'")
+    now = {doc_id: vector for doc_id, vector in {**DOCUMENTS, **added}.items() if doc_id != "d7"}
+    with caplog.at_level(logging.WARNING):
+        assert retrieve(run_job, made)["index"] == "stale"
+    assert "the index is ignored, the vectors have changed" in caplog.text
+    assert run_rows(spark, made) == brute_force(QUERIES, now, 10)
+
+    renewed = run_job("index_vectors", lake=made, model="made")
+    assert (renewed["rows"], renewed["blocks"], renewed["blocks_made"]) == (len(now), 11, 2)
+    assert retrieve(run_job, made, force=True)["index"] == "used"
+    assert run_rows(spark, made) == brute_force(QUERIES, now, 10)
+
+
+def test_an_index_that_somebody_else_wrote_to_is_ignored(spark: SparkSession, run_job: Any, made: str) -> None:
+    run_job("index_vectors", lake=made, model="made")
+    spark.sql(f"DELETE FROM delta.`{made}/vectors/made/index` WHERE documents > 0")
+    assert retrieve(run_job, made)["index"] == "stale"
+    assert run_rows(spark, made) == brute_force(QUERIES, DOCUMENTS, 10)
+
+
+def test_a_run_brought_up_to_date_equals_a_full_run(spark: SparkSession, run_job: Any, made: str) -> None:
+    documents = f"{made}/vectors/made/documents"
+    version = spark.sql(f"DESCRIBE HISTORY delta.`{documents}` LIMIT 1").first()["version"]
+    retrieve(run_job, made)
+    rng = np.random.default_rng(4)
+    changed = random_vectors(rng, ["d1", "d2", "d3"], levels=3)
+    added = random_vectors(rng, [f"new{n}" for n in range(20)], levels=5)
+    best = brute_force(QUERIES, DOCUMENTS, 1)[0][1]
+    gone = {"d10", "d11", best}
+    spark.sql(f"DELETE FROM delta.`{documents}` WHERE id IN ({', '.join(map(repr, [*gone, *changed]))})")
+    write_vectors(spark, documents, {**changed, **added}, mode="append")
+    now = {i: v for i, v in {**DOCUMENTS, **changed, **added}.items() if i not in gone}
+    result = retrieve(run_job, made, since_version=version)
+    assert run_rows(spark, made) == brute_force(QUERIES, now, 10)
+    assert result["rows"] == len(brute_force(QUERIES, now, 10))
+    assert retrieve(run_job, made)["status"] == "skipped"
+
+
+def test_a_run_that_was_made_otherwise_is_not_built_on(spark: SparkSession, run_job: Any, made: str) -> None:
+    with pytest.raises(DataError, match="there is no runs table"):
+        retrieve(run_job, made, since_version=0)
+    retrieve(run_job, made, minimum_score=0.1)
+    write_vectors(spark, f"{made}/vectors/made/documents", {"new": {1: 1.0}}, mode="append")
+    with pytest.raises(DataError, match=r"run 'made' was made with .*minimum_score"):
+        retrieve(run_job, made, since_version=2)
+    with pytest.raises(DataError, match="its newest version is"):
+        retrieve(run_job, made, since_version=99)
