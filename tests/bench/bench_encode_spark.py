@@ -11,6 +11,7 @@ JSON.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -65,7 +66,7 @@ def growth(bench: Bench, sizes: list[int], rounds: int) -> dict[str, Any]:
     """Seconds at each size, best of the rounds, and how much the last interval's slope differs from the first's."""
     seconds = {size: min(bench.seconds(size) for _ in range(rounds)) for size in sorted(sizes)}
     points = list(seconds.items())
-    slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in zip(points, points[1:], strict=False)]
+    slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in itertools.pairwise(points)]
     return {
         "seconds_by_size": {str(size): round(taken, 1) for size, taken in points},
         "slope_difference": round(slopes[-1] / slopes[0] - 1, 3) if len(slopes) > 1 else None,

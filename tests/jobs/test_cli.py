@@ -111,6 +111,7 @@ def test_doctor_says_what_to_do_about_each_fault(spladelake: Command, tmp_path: 
     assert "Traceback" not in done.out + done.err
 
 
+@pytest.mark.slow
 def test_doctor_passes_on_a_machine_that_runs_these_tests(spladelake: Command) -> None:
     done = spladelake("doctor")
     assert done.code == 0, done.out

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 Command = Any
 
 
+@pytest.mark.slow
 def test_the_demo_measures_and_answers_its_questions_with_documents_scores_and_terms(
     spladelake: Command, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyspark
+import pytest
 
 from support.collections import write_fruit
 
@@ -15,6 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 Command = Any
 
 
+@pytest.mark.slow
 def test_every_job_runs_under_spark_submit_and_executors_get_the_code_from_the_zip(
     spark_submit: Command, spladelake: Command, tmp_path: Path
 ) -> None:
