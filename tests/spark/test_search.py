@@ -1,0 +1,46 @@
+"""A question in free text finds what the retrieval job finds for the same words, with titles and terms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from spladelake.display import hits_table
+from spladelake.errors import DataError, UsageError
+from spladelake.spark.search import search_documents
+from support.collections import QUESTIONS
+
+
+def test_search_ranks_as_the_job_does_and_its_terms_add_up(spark: SparkSession, run_job: Any, fruit_lake: str) -> None:
+    run_job("retrieve_run", lake=fruit_lake, model="splade-tiny", run_id="searched", k=3)
+    runs = spark.read.format("delta").load(f"{fruit_lake}/runs").where("run_id = 'searched' AND query_id = 'q1'")
+    hits = search_documents(spark, QUESTIONS["q1"], lake=fruit_lake, model="splade-tiny", k=3, terms=100)
+    assert [(hit["doc_id"], hit["rank"]) for hit in hits] == [
+        (row["doc_id"], row["rank"]) for row in runs.orderBy("rank").collect()
+    ]
+    job_scores = [row["score"] for row in runs.orderBy("rank").collect()]
+    assert [hit["score"] for hit in hits] == pytest.approx(job_scores, abs=1e-4)  # of texts encoded in other batches
+    for hit in hits:
+        assert sum(hit["terms"].values()) == pytest.approx(hit["score"], rel=1e-9)
+        assert list(hit["terms"].values()) == sorted(hit["terms"].values(), reverse=True)
+    assert {"fruit", "juice", "pressed"} <= set(hits[0]["terms"])
+
+
+def test_a_condition_searches_only_the_documents_that_meet_it(spark: SparkSession, fruit_lake: str) -> None:
+    hits = search_documents(spark, "which fruit", lake=fruit_lake, model="splade-tiny", where="doc_id <> 'apple'", k=10)
+    assert "apple" not in {hit["doc_id"] for hit in hits}
+    assert len(hits) == 4
+    with pytest.raises(UsageError, match="wanted a condition"):
+        search_documents(spark, "x", lake=fruit_lake, model="splade-tiny", where="nothing here")
+
+
+def test_a_question_without_terms_finds_nothing_and_says_so(spark: SparkSession, fruit_lake: str) -> None:
+    assert search_documents(spark, "", lake=fruit_lake, model="splade-tiny") == []
+    assert "no document shares a term" in str(hits_table("[b]x", []).title)
+
+
+def test_a_lake_without_the_models_vectors_is_refused(spark: SparkSession, fruit_lake: str) -> None:
+    with pytest.raises(DataError, match="there is no vectors table"):
+        search_documents(spark, "x", lake=fruit_lake, model="splade-tiny", vectors="other")
