@@ -12,6 +12,8 @@ FileFormat = Literal["auto", "jsonl", "tsv", "csv", "parquet", "delta", "qrels"]
 Side = Literal["documents", "queries", "both"]
 
 MAX_REJECTED_DEFAULT = 0.01
+# Ten million bytes of plain text are a shelf of books, and more than any model reads.
+MAX_TEXT_BYTES_DEFAULT = 10_000_000
 
 
 class IngestTexts(Options):
@@ -74,4 +76,38 @@ class EncodeTexts(Options):
     vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")
     rows_per_task: int | None = Field(None, ge=1, description="Texts in one Spark task (default: by corpus and slots).")
     token_budget: int | None = Field(None, ge=16, description="Padded tokens in one forward pass.")
-    force: bool = Field(False, description="Encode again even if the vectors are current.")
+    changes: Literal["snapshot", "feed", "stream"] = Field(
+        "snapshot",
+        description="How changed texts are found: by comparing all with the vectors, from the table's change feed, "
+        "or from a stream over it that keeps its place (for schedulers).",
+    )
+    since_version: int | None = Field(
+        None, ge=0, description="With --changes feed: read it from after this version (default: that of the vectors)."
+    )
+    checkpoint: str | None = Field(
+        None, min_length=1, description="With --changes stream: its folder (default: beside the vectors)."
+    )
+    chunk_minutes: float = Field(
+        5.0, gt=0, description="Minutes of work in one commit: what a killed run loses at most."
+    )
+    chunk_rows: int | None = Field(None, ge=1, description="Texts in one commit, instead of --chunk-minutes.")
+    max_text_bytes: int = Field(
+        MAX_TEXT_BYTES_DEFAULT, ge=1, description="A text larger than this goes to quarantine instead of the model."
+    )
+    max_rejected: float = Field(
+        MAX_REJECTED_DEFAULT,
+        ge=0,
+        le=1,
+        description="Share of texts that may go to quarantine; above it the job fails (exit 3) after writing it.",
+    )
+    force: bool = Field(False, description="Encode everything again even if the vectors are current.")
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> EncodeTexts:
+        if self.since_version is not None and self.changes != "feed":
+            raise ValueError("--since-version belongs to --changes feed")
+        if self.checkpoint is not None and self.changes != "stream":
+            raise ValueError("--checkpoint belongs to --changes stream")
+        if self.checkpoint is not None and self.side == "both":
+            raise ValueError("--checkpoint is that of one side: give --side documents or --side queries")
+        return self

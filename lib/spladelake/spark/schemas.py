@@ -18,12 +18,16 @@ class Column:
 
 @dataclass(frozen=True)
 class TableSchema:
-    """A table of the project. `constraints` are SQL conditions that every row keeps, by name."""
+    """A table of the project. `constraints` are SQL conditions that every row keeps, by name.
+
+    change_feed: whether Delta records which rows each commit changed, so that what reads it can follow.
+    """
 
     name: str
     comment: str
     columns: tuple[Column, ...]
     constraints: dict[str, str] = field(default_factory=dict)
+    change_feed: bool = False
 
     @property
     def struct(self) -> StructType:
@@ -44,6 +48,7 @@ DOCUMENTS = TableSchema(
         Column("text", "string", "Body; null and empty texts keep their row."),
     ),
     {"doc_id_present": "doc_id IS NOT NULL AND doc_id <> ''"},
+    change_feed=True,
 )
 
 QUERIES = TableSchema(
@@ -54,6 +59,7 @@ QUERIES = TableSchema(
         Column("text", "string", "What the user typed."),
     ),
     {"query_id_present": "query_id IS NOT NULL AND query_id <> ''"},
+    change_feed=True,
 )
 
 JUDGEMENTS = TableSchema(
@@ -85,14 +91,30 @@ VECTORS = TableSchema(
     {
         "id_present": "id IS NOT NULL",
         "same_length": "size(indices) = size(`values`)",
+        # Sorted arrays say the same as lambdas over their elements, in half the time: nulls come first, NaN last.
         "weights_positive": (
-            "forall(`values`, v -> v IS NOT NULL AND v > 0 AND NOT isnan(v) AND v < float('Infinity'))"
+            "size(`values`) = 0 OR (get(sort_array(`values`), 0) > 0 AND array_max(`values`) < float('Infinity'))"
         ),
-        "terms_valid": "forall(indices, i -> i IS NOT NULL AND i >= 0)",
-        # Delta cannot resolve a lambda over positions, which would say this without sorting.
-        "terms_ascend": "indices = array_distinct(array_sort(indices))",
+        "terms_ascend": "indices = array_distinct(sort_array(indices))",
+        "terms_valid": "size(indices) = 0 OR get(indices, 0) >= 0",
         "model_present": "model_id IS NOT NULL",
     },
+    change_feed=True,
+)
+
+STAGED = TableSchema(
+    "staged",
+    "Vectors that an unfinished encode has made so far; the vectors table takes them over as one commit.",
+    (*VECTORS.columns, Column("reason", "string", "Why the text has no vector, null where it has one.")),
+)
+
+CHANGED = TableSchema(
+    "changed",
+    "Texts that a stream saw change and that the vectors do not yet follow.",
+    (
+        Column("id", "string", "doc_id or query_id of the text."),
+        Column("version", "bigint", "Version of the texts' table that changed it."),
+    ),
 )
 
 VOCABULARY = TableSchema(

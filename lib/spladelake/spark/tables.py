@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
+from spladelake.spark import storage
+from spladelake.spark.accesses import note_read, note_written
+from spladelake.spark.concurrency import exclusive, retrying
 from spladelake.spark.schemas import TableSchema
 
 SCHEMA_PREFIX = "schema:"
@@ -80,6 +83,7 @@ class TableRef:
         """The table's rows, at a version if one is given."""
         if version is None:
             return self.delta(session).toDF()
+        note_read(str(self), version)
         reader = session.read.format("delta").option("versionAsOf", version)
         return reader.load(self.path) if self.path is not None else reader.table(self.identifier)
 
@@ -101,6 +105,14 @@ class Lake:
     def vectors(self, model: str, side: str) -> TableRef:
         """Vectors of one side (documents, queries) under a model's short name, or its vocabulary."""
         return self._ref("vectors", model, side)
+
+    def staged(self, model: str, side: str) -> TableRef:
+        """What an unfinished encode has done so far; it is gone once the vectors hold it."""
+        return self._ref("vectors", model, f"{side}_staged")
+
+    def changed(self, model: str, side: str) -> TableRef:
+        """Ids that a stream saw change and the vectors do not yet follow."""
+        return self._ref("vectors", model, f"{side}_changed")
 
     def _ref(self, *parts: str) -> TableRef:
         if self.root.startswith(SCHEMA_PREFIX):
@@ -175,12 +187,19 @@ def ensure_table(session: SparkSession, ref: TableRef, schema: TableSchema) -> N
     if ref.exists(session):
         _check_columns(ref, ref.read(session), schema)
         return
+    with exclusive(str(ref)):
+        _create(session, ref, schema)
+
+
+def _create(session: SparkSession, ref: TableRef, schema: TableSchema) -> None:
     builder = DeltaTable.createIfNotExists(session).comment(schema.comment)
     builder = builder.location(ref.path) if ref.path is not None else builder.tableName(ref.identifier)
     for column in schema.columns:
         builder = builder.addColumn(column.name, column.type, comment=column.comment)
     for name, condition in schema.constraints.items():
         builder = builder.property(f"delta.constraints.{name}", condition)
+    if schema.change_feed:
+        builder = builder.property("delta.enableChangeDataFeed", "true")
     builder.property("spladelake.layout", LAYOUT_VERSION).property("spladelake.table", schema.name).execute()
 
 
@@ -229,11 +248,27 @@ def replace_rows(
     writer = writer.option("userMetadata", lineage.as_json()).options(**(writer_options or {}))
     if where is not None:
         writer = writer.option("replaceWhere", where)
+    with exclusive(str(ref)):
+        retrying(lambda: save(writer, ref), place=str(ref))
+        version = ref.version(session)
+    note_written(str(ref), version)
+    return version
+
+
+def save(writer: DataFrameWriter, ref: TableRef) -> None:
+    """Run a writer into the table."""
     if ref.path is not None:
         writer.save(ref.path)
     else:
         writer.saveAsTable(ref.identifier)
-    return ref.version(session)
+
+
+def drop_table(session: SparkSession, ref: TableRef) -> None:
+    """Remove the table with its files, if it is there."""
+    if ref.path is not None:
+        storage.remove(session, ref.path)
+    else:
+        session.sql(f"DROP TABLE IF EXISTS {ref.identifier}")
 
 
 def set_properties(session: SparkSession, ref: TableRef, properties: Mapping[str, str]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.accumulators import Accumulator, AccumulatorParam
+
+from spladelake.spark.bisection import TolerantEncoder
 
 if TYPE_CHECKING:
     from spladelake.encoder import Checkpoint, EncodedBatch, SpladeEncoder
@@ -29,6 +33,9 @@ VECTOR_BATCH = pa.schema(
         ("model_id", pa.string()),
     ]
 )
+
+# The same with a reason, for texts that the model cannot take.
+STAGED_BATCH = VECTOR_BATCH.append(pa.field("reason", pa.string()))
 
 
 class Totals(AccumulatorParam[dict[str, float]]):
@@ -53,6 +60,8 @@ class WorkerSpec:
 
 _lock = threading.Lock()
 _loaded: dict[WorkerSpec, SpladeEncoder] = {}
+# Prefix of a key in the totals that counts a warning.
+WARNING = "warning: "
 # A worker serves one model at a time; a second is kept so that alternating jobs do not reload.
 _CAPACITY = 2
 
@@ -103,7 +112,62 @@ class EncodeBatches:
             self.totals.add(_totals(encoded))
 
 
-def encode_batch(encoder: SpladeEncoder, batch: pa.RecordBatch, kind: Literal["document", "query"]) -> EncodedBatch:
+@dataclass(frozen=True)
+class EncodeOrReject:
+    """The function given to mapInArrow where one text must not end the job.
+
+    Batches of (id, text, text_sha256, repaired, reason) to batches of `staged` rows: a text that the model fails on
+    has a reason in place of a vector, as has one that came with a reason.
+    """
+
+    spec: WorkerSpec
+    kind: Literal["document", "query"]
+    totals: Accumulator[dict[str, float]]
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        for batch in batches:
+            with warnings_counted(self.totals):
+                encoder, loaded_now = cached_encoder(self.spec)
+                tolerant = TolerantEncoder(encoder)
+                encoded = encode_batch(tolerant, batch, self.kind)
+            if loaded_now:
+                self.totals.add({"model_loads": 1})
+            rows = vector_batch(batch, encoded, self.spec.checkpoint.model_id)
+            texts, given = batch.column("text").to_pylist(), batch.column("reason").to_pylist()
+            reasons = [said or tolerant.reasons.get(text) for text, said in zip(texts, given, strict=True)]
+            column = pa.array(reasons, pa.string())
+            yield pa.RecordBatch.from_arrays([*rows.columns, column], schema=STAGED_BATCH)
+            self.totals.add({**_totals(encoded), "rejected": sum(reason is not None for reason in reasons)})
+
+
+@contextmanager
+def warnings_counted(totals: Accumulator[dict[str, float]]) -> Iterator[None]:
+    """Send the warnings of this package to the driver, each with its count, while the body runs."""
+    handler = _WarningCounter()
+    logger = logging.getLogger("spladelake")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        if handler.counts:
+            totals.add({f"{WARNING}{message}": count for message, count in handler.counts.items()})
+
+
+class _WarningCounter(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.counts: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()[:200]
+        self.counts[message] = self.counts.get(message, 0) + 1
+
+
+def encode_batch(
+    encoder: SpladeEncoder | TolerantEncoder, batch: pa.RecordBatch, kind: Literal["document", "query"]
+) -> EncodedBatch:
     """Encode a batch of (id, text, text_sha256, repaired) rows, texts of the same hash once.
 
     Returns a row for each row of the batch, with the status `repaired` where invalid bytes were replaced before the

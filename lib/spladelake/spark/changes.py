@@ -1,0 +1,148 @@
+"""What differs between texts and the vectors made of them, and the one commit that makes it equal again."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.errors import DataError
+from spladelake.spark.accesses import note_written
+from spladelake.spark.concurrency import exclusive, retrying
+from spladelake.spark.schemas import TableSchema
+from spladelake.spark.tables import Lineage, TableRef, ensure_table, save
+
+DELETED = "_deleted"
+# Delta takes the metadata of a MERGE from the session, which threads share.
+_metadata_lock = threading.Lock()
+_METADATA_SETTING = "spark.databricks.delta.commitInfo.userMetadata"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Texts against vectors. rows: texts. kept: those with a current vector. gone: vectors without their text.
+
+    changed: (id, text, text_sha256, repaired) that need a vector. unwanted: ids of vectors that no text stands for, or
+    another text. partial: whether other texts, not looked at, keep their vectors.
+    """
+
+    rows: int
+    kept: int
+    gone: int
+    changed: DataFrame
+    unwanted: DataFrame | None
+    partial: bool = False
+
+    @property
+    def count(self) -> int:
+        """Texts that need a vector."""
+        return self.rows - self.kept
+
+
+def difference(texts: DataFrame, vectors: DataFrame | None, *, model_id: str, place: str) -> Difference:
+    """Compare texts (id, text, text_sha256, repaired) with the vectors there are, by id, hash and model.
+
+    vectors None: nothing is kept. Raises DataError where an id stands twice in the texts.
+    """
+    if vectors is None:
+        counts = texts.agg(F.count("*").alias("rows"), F.count_distinct("id").alias("ids")).first()
+        assert counts is not None
+        _check_ids(counts["rows"], counts["ids"], place)
+        return Difference(counts["rows"], 0, 0, texts, None)
+    have = vectors.select(
+        F.col("id").alias("have_id"),
+        F.col("text_sha256").alias("have_sha256"),
+        F.col("status").alias("have_status"),
+        F.col("model_id").alias("have_model"),
+    )
+    keys = texts.select("id", "text_sha256", "repaired")
+    counts = (
+        keys.join(have, _same_id(), "full_outer")
+        .agg(
+            F.count("id").alias("rows"),
+            F.count_distinct("id").alias("ids"),
+            F.count(F.when(_is_current(model_id), 1)).alias("kept"),
+            F.count(F.when(F.col("id").isNull(), 1)).alias("gone"),
+            F.count("have_id").alias("vectors"),
+            F.count_distinct("have_id").alias("vector_ids"),
+        )
+        .first()
+    )
+    assert counts is not None
+    if counts["vectors"] != counts["vector_ids"]:
+        # Somebody else wrote to the table: nothing of it can be trusted.
+        return difference(texts, None, model_id=model_id, place=place)
+    _check_ids(counts["rows"], counts["ids"], place)
+    current = _same_id() & _is_current(model_id)
+    changed = texts.join(have, current, "left_anti")
+    unwanted = have.join(keys, current, "left_anti").select(F.col("have_id").alias("id"))
+    return Difference(counts["rows"], counts["kept"], counts["gone"], changed, unwanted)
+
+
+def _same_id() -> Column:
+    return F.col("id") == F.col("have_id")
+
+
+def _is_current(model_id: str) -> Column:
+    """Whether a vector is that of the text: the same hash and model, and the same word on whether it was repaired."""
+    encoded = F.col("have_status").isin("ok", "repaired")
+    same_status = ~encoded | ((F.col("have_status") == "repaired") == F.col("repaired"))
+    same_text = F.col("text_sha256").eqNullSafe(F.col("have_sha256"))
+    return F.coalesce(same_text & (F.col("have_model") == model_id) & same_status, F.lit(False))
+
+
+def _check_ids(rows: int, ids: int, place: str) -> None:
+    if ids != rows:
+        raise DataError(
+            place,
+            f"it has {rows:,} rows but {ids:,} different ids",
+            "every id must stand once: the scores of repeated ones would add up",
+            "Remove the repeated rows.",
+        )
+
+
+def merge_rows(
+    session: SparkSession, ref: TableRef, schema: TableSchema, changes: DataFrame, *, key: tuple[str, ...],
+    lineage: Lineage,
+) -> int:  # fmt: skip
+    """Change the named rows of a table in one commit, and no other; returns the table's version.
+
+    changes: the schema's columns and a boolean `_deleted`, each key once; it must be cheap to read twice. Rows that
+    are not in it stay out of the table's change feed.
+    """
+    ensure_table(session, ref, schema)
+    new = {name: F.col(f"new.`{name}`") for name in schema.column_names}
+    same = F.expr(" AND ".join(f"old.`{name}` = new.`{name}`" for name in key))
+
+    def merge() -> None:
+        builder = ref.delta(session).alias("old").merge(changes.alias("new"), same)
+        builder = builder.whenMatchedDelete(F.col(f"new.{DELETED}"))
+        builder = builder.whenMatchedUpdate(set=dict(new))
+        builder = builder.whenNotMatchedInsert(~F.col(f"new.{DELETED}"), values=dict(new))
+        with _metadata_lock:
+            session.conf.set(_METADATA_SETTING, lineage.as_json())
+            try:
+                builder.execute()
+            finally:
+                session.conf.unset(_METADATA_SETTING)
+
+    with exclusive(str(ref)):
+        retrying(merge, place=str(ref))
+        version = ref.version(session)
+    note_written(str(ref), version)
+    return version
+
+
+def mark_current(session: SparkSession, ref: TableRef, schema: TableSchema, *, lineage: Lineage) -> int:
+    """Record that the table's rows, as they are, are what the lineage makes; returns the table's version."""
+    empty = session.createDataFrame([], schema.struct)
+    with exclusive(str(ref)):
+        version = ref.version(session)
+        writer = empty.write.format("delta").mode("append").option("userMetadata", lineage.as_json())
+        # Delta leaves out a commit that changes nothing, unless it carries a transaction.
+        save(writer.option("txnAppId", f"spladelake:lineage:{lineage.fingerprint}").option("txnVersion", version), ref)
+        version = ref.version(session)
+    note_written(str(ref), version)
+    return version

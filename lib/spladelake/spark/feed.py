@@ -1,0 +1,85 @@
+"""Ids of texts that changed, from the change feed of their table: read at once, or by a stream that keeps its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.errors import DataError, UsageError
+from spladelake.spark.failures import full_text
+from spladelake.spark.schemas import CHANGED
+from spladelake.spark.tables import TableRef, ensure_table, save
+
+
+def changed_ids(
+    session: SparkSession, source: TableRef, *, after: int, until: int, id_column: str
+) -> DataFrame:  # fmt: skip
+    """(id) of every row that a commit after the one version, up to the other, inserted, updated or deleted.
+
+    Raises DataError where the table has not kept what changed since then.
+    """
+    if after >= until:
+        return session.createDataFrame([], "id string")
+    reader = session.read.format("delta").option("readChangeFeed", "true")
+    reader = reader.option("startingVersion", after + 1).option("endingVersion", until)
+    try:
+        feed = reader.load(source.path) if source.path is not None else reader.table(source.identifier)
+        ids = feed.select(F.col(id_column).alias("id")).distinct()
+        ids.take(1)  # what is no longer there shows when it is read
+    except Exception as error:
+        raise _unreadable(source, error, after) from error
+    return ids
+
+
+def collect_changes(
+    session: SparkSession, source: TableRef, changed: TableRef, *, after: int, checkpoint: str, id_column: str
+) -> None:
+    """Append (id, version) of everything that changed since the stream's last run to a table, then stop.
+
+    The stream's place is in `checkpoint`; without one it starts after the given version. A batch lands once, however
+    often it is tried.
+    """
+    ensure_table(session, changed, CHANGED)
+    reader = session.readStream.format("delta").option("readChangeFeed", "true").option("startingVersion", after + 1)
+
+    def append(batch: DataFrame, number: int) -> None:
+        rows = batch.select(F.col(id_column).alias("id"), F.col("_commit_version").alias("version")).distinct()
+        writer = rows.write.format("delta").mode("append")
+        save(writer.option("txnAppId", f"spladelake:feed:{checkpoint}").option("txnVersion", number), changed)
+
+    try:
+        feed = reader.load(source.path) if source.path is not None else reader.table(source.identifier)
+        stream = feed.writeStream.trigger(availableNow=True).option("checkpointLocation", checkpoint)
+        query = stream.foreachBatch(append).start()
+        query.awaitTermination()
+    except Exception as error:
+        raise _unreadable(source, error, after) from error
+
+
+def checkpoint_of(given: str | None, staged: TableRef) -> str:
+    """Folder of a stream's checkpoint: as given, or beside the vectors of a lake that is a folder."""
+    if given is not None:
+        return given
+    if staged.path is None:
+        raise UsageError(
+            "--checkpoint",
+            "it is missing",
+            "a stream over tables of a catalog keeps its place in a folder",
+            "Name a folder that lasts.",
+        )
+    return f"{staged.path.removesuffix('_staged')}_stream"
+
+
+def _unreadable(source: TableRef, error: Exception, after: int) -> Exception:
+    text: Any = full_text(error)
+    if "DELTA_MISSING_CHANGE_DATA" in text or "CHANGE_TABLE_FEED" in text or "DELTA_CHANGE_TABLE" in text:
+        found = f"it did not record what changed after version {after}"
+    elif "DELTA_FILE_NOT_FOUND" in text or "DELTA_LOG_FILE_NOT_FOUND" in text or "VersionNotFound" in text:
+        found = f"what changed after version {after} is no longer kept"
+    else:
+        return error
+    return DataError(
+        str(source), found, "the change feed tells which texts to encode", "Run once with --changes snapshot."
+    )

@@ -1,0 +1,180 @@
+"""Encoding in chunks: each one commit of a table of its own, so that a killed run goes on where it stopped."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+from pyspark import StorageLevel
+from pyspark.accumulators import Accumulator
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.spark.concurrency import TargetChangedError, exclusive, transaction_id
+from spladelake.spark.failures import full_text
+from spladelake.spark.faults import stop_point
+from spladelake.spark.progress import progress
+from spladelake.spark.schemas import STAGED
+from spladelake.spark.tables import TableRef, drop_table, ensure_table, save, set_properties, table_properties
+from spladelake.spark.texts import BUCKETS, ROWS_PER_BATCH, Side, bucket, encoded_or_rejected, spread, task_count
+from spladelake.spark.worker import EncodeOrReject, Totals, WorkerSpec
+
+log = logging.getLogger(__name__)
+
+# Texts a slot in the first chunk, before it is known how many the model encodes in a minute.
+FIRST_ROWS_PER_SLOT = 512
+# From so many chunks on the texts are kept on the executors' disks, instead of being read and hashed for each.
+CHUNKS_TO_KEEP_TEXTS = 3
+
+
+@dataclass(frozen=True)
+class ChunkSize:
+    """How much work one commit holds: minutes of it, or a fixed number of rows."""
+
+    minutes: float
+    rows: int | None = None
+
+    def next(self, *, done: int, seconds: float, slots: int) -> int:
+        """Rows of the next chunk, after so many rows in so many seconds."""
+        if self.rows is not None:
+            return self.rows
+        if not done:
+            return FIRST_ROWS_PER_SLOT * slots
+        return max(slots, int(done / max(seconds, 1e-3) * self.minutes * 60))
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be encoded into a staging table.
+
+    texts: (id, text, text_sha256, repaired, reason), each id once. rows: how many. target: the table it is for.
+    """
+
+    texts: DataFrame
+    rows: int
+    target: TableRef
+    side: Side
+    spec: WorkerSpec
+    chunk: ChunkSize
+    rows_per_task: int | None
+
+
+def stage(session: SparkSession, staged: TableRef, work: Work) -> dict[str, float]:
+    """Bring the staging table to hold a row for each of the texts; returns the totals of what was encoded now.
+
+    What an earlier run staged for the same texts and model stays; anything else in the table goes.
+    Raises TargetChangedError where another run staged rows at the same time.
+    """
+    kept = _keep_usable(session, staged, work)
+    if kept:
+        log.info("%s: going on after %s %s of a run that stopped", work.target, f"{kept:,}", work.side.name)
+    totals = session.sparkContext.accumulator({}, Totals())
+    if kept < work.rows:
+        _encode_chunks(session, staged, work, totals, kept)
+    found = staged.read(session).count()
+    if found != work.rows:
+        raise TargetChangedError(f"{staged}: {found} rows instead of {work.rows}")
+    return {**totals.value, "resumed": kept}
+
+
+def _keep_usable(session: SparkSession, staged: TableRef, work: Work) -> int:
+    """Leave in the staging table only rows that the work wants, each once; returns how many."""
+    model_id = work.spec.checkpoint.model_id
+    if staged.exists(session):
+        if table_properties(session, staged).get("spladelake.model_id") == model_id:
+            rows = staged.read(session)
+            wanted = work.texts.select("id", "text_sha256")
+            same = (rows["id"] == wanted["id"]) & rows["text_sha256"].eqNullSafe(wanted["text_sha256"])
+            usable = rows.where(F.col("reason").isNull()).join(wanted, same, "left_semi").dropDuplicates(["id"])
+            total, count = rows.count(), usable.count()
+            if total != count:
+                with exclusive(str(staged)):
+                    save(usable.write.format("delta").mode("overwrite"), staged)
+            return count
+        drop_table(session, staged)
+    ensure_table(session, staged, STAGED)
+    set_properties(session, staged, {"model_id": model_id, "target": str(work.target)})
+    return 0
+
+
+@dataclass
+class Remaining:
+    """The texts that are still to be encoded: rows of them, in the buckets from start on, each of an equal share."""
+
+    rows: int
+    start: int = 0
+
+    def cut(self, wanted: int) -> tuple[int, int]:
+        """First bucket and end of the next chunk, of about the wanted number of rows; at least one bucket."""
+        if wanted >= self.rows:
+            return self.start, BUCKETS
+        width = max(1, (BUCKETS - self.start) * wanted // self.rows)
+        return self.start, min(BUCKETS, self.start + width)
+
+
+def _encode_chunks(
+    session: SparkSession, staged: TableRef, work: Work, totals: Accumulator[dict[str, float]], kept: int
+) -> None:
+    """Encode and commit what is not staged yet, chunk after chunk."""
+    session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ROWS_PER_BATCH))
+    session.sparkContext.setJobDescription(f"encode {work.side.name} with {work.spec.checkpoint.name}")
+    texts, left = _unstaged(session, staged, work, kept)
+    log.info("%s: encoding %s %s", work.target, f"{left.rows:,}", work.side.name)
+    label, stored, began = f"encode {work.side.name}", False, time.monotonic()
+    version = staged.version(session)
+    try:
+        with progress(label, total=left.rows, done=lambda: totals.value.get("texts", 0)):
+            while left.start < BUCKETS:
+                done, seconds = int(totals.value.get("texts", 0)), time.monotonic() - began
+                rows = work.chunk.next(done=done, seconds=seconds, slots=session.sparkContext.defaultParallelism)
+                if done and not stored and left.rows > rows * CHUNKS_TO_KEEP_TEXTS:
+                    texts, stored = texts.persist(StorageLevel.DISK_ONLY), True
+                start, end = left.cut(rows)
+                version += 1
+                chosen = texts.where((F.col("bucket") >= start) & (F.col("bucket") < end)).drop("bucket")
+                _commit_chunk(session, staged, work, chosen, min(rows, left.rows), totals, version)
+                left = Remaining(left.rows - (int(totals.value.get("texts", 0)) - done), end)
+                stop_point("after_staging")
+    finally:
+        if stored:
+            texts.unpersist()
+        session.sparkContext.setJobDescription("")
+
+
+def _unstaged(session: SparkSession, staged: TableRef, work: Work, kept: int) -> tuple[DataFrame, Remaining]:
+    """The texts that are not staged, with their bucket."""
+    texts = work.texts.withColumn("bucket", bucket())
+    if not kept:
+        return texts, Remaining(work.rows)
+    texts = texts.join(staged.read(session).select("id"), "id", "left_anti")
+    first = texts.agg(F.min("bucket").alias("bucket")).first()
+    assert first is not None
+    return texts, Remaining(work.rows - kept, int(first["bucket"] or 0))
+
+
+def _commit_chunk(
+    session: SparkSession,
+    staged: TableRef,
+    work: Work,
+    texts: DataFrame,
+    rows: int,
+    totals: Accumulator[dict[str, float]],
+    version: int,
+) -> None:
+    """Encode the texts and append them as one commit, which lands once however often it is tried.
+
+    version: the one that the commit makes, which is its transaction's number too: of two runs that stage at the same
+    time, one gets it.
+    """
+    tasks = task_count(rows, slots=session.sparkContext.defaultParallelism, rows_per_task=work.rows_per_task)
+    model_id = work.spec.checkpoint.model_id
+    writer = encoded_or_rejected(spread(texts, tasks), EncodeOrReject(work.spec, work.side.kind, totals)).write
+    writer = writer.format("delta").mode("append").option("txnVersion", version)
+    writer = writer.option("txnAppId", transaction_id("encode_texts", str(work.target), work.side.name, model_id))
+    try:
+        save(writer, staged)
+    except Exception as error:
+        if "ConcurrentTransactionException" in full_text(error):
+            raise TargetChangedError(f"{staged}: another run staged the same chunk") from error
+        raise

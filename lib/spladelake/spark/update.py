@@ -1,0 +1,262 @@
+"""One side of an encode: what changed since the vectors were made, encoded, and put in their place as one commit."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.config import EncodeTexts
+from spladelake.encoder import Checkpoint
+from spladelake.errors import DataError, UsageError
+from spladelake.spark.changes import DELETED, Difference, difference, mark_current, merge_rows
+from spladelake.spark.concurrency import TargetChangedError, exclusive
+from spladelake.spark.faults import stop_point
+from spladelake.spark.feed import changed_ids, checkpoint_of, collect_changes
+from spladelake.spark.quarantine import quarantined_ids, replace_quarantine
+from spladelake.spark.schemas import VECTORS
+from spladelake.spark.staging import ChunkSize, Work, stage
+from spladelake.spark.tables import (
+    Lake,
+    Lineage,
+    TableRef,
+    drop_table,
+    is_current,
+    newest_lineage,
+    replace_rows,
+    set_properties,
+)
+from spladelake.spark.texts import Side, limited, texts_of
+from spladelake.spark.worker import WARNING, WorkerSpec
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SideJob:
+    """One side of an encode job: where it reads and writes, and how."""
+
+    session: SparkSession
+    lake: Lake
+    side: Side
+    checkpoint: Checkpoint
+    options: EncodeTexts
+    name: str
+
+    @property
+    def source(self) -> TableRef:
+        return self.lake.table(self.side.name)
+
+    @property
+    def target(self) -> TableRef:
+        return self.lake.vectors(self.name, self.side.name)
+
+    @property
+    def staged(self) -> TableRef:
+        return self.lake.staged(self.name, self.side.name)
+
+    @property
+    def label(self) -> str:
+        """What this side's rows of the quarantine are called."""
+        return f"encode_texts {self.side.name}: {self.target}"
+
+    def lineage(self, version: int) -> Lineage:
+        """What the vectors are made from, of a version of the texts."""
+        settings = {
+            "model_id": self.checkpoint.model_id,
+            "text_columns": list(self.side.text_columns),
+            "max_text_bytes": self.options.max_text_bytes,
+        }
+        return Lineage("encode_texts", {self.side.name: [str(self.source), version]}, settings)
+
+    def properties(self, version: int) -> dict[str, str]:
+        """What the properties of the vectors' table say."""
+        return {
+            "model": self.checkpoint.name,
+            "model_id": self.checkpoint.model_id,
+            "max_length": str(self.checkpoint.max_length),
+            "vocabulary_size": str(self.checkpoint.vocabulary_size),
+            "source": str(self.source),
+            "source_version": str(version),
+        }
+
+
+def update_vectors(job: SideJob) -> dict[str, Any]:
+    """Make the vectors those of the texts' newest version; returns what was done.
+
+    Raises TargetChangedError where another writer came first: the work must then be planned again.
+    """
+    session, target = job.session, job.target
+    version = job.source.version(session)
+    lineage = job.lineage(version)
+    if not job.options.force and is_current(session, target, lineage):
+        log.info("%s: skipped, the vectors are current", target)
+        # A run that was killed after its commit may have left these.
+        set_properties(session, target, job.properties(version))
+        drop_table(session, job.staged)
+        return {"status": "skipped", "table": str(target)}
+    started = time.monotonic()
+    seen = target.version(session) if target.exists(session) else None
+    changes = _changes(job, version, seen)
+    totals: dict[str, float] = {}
+    if changes.count:
+        totals = stage(session, job.staged, _work(job, changes))
+    rejected = _quarantine_rejected(job, changes, totals, lineage)
+    stop_point("before_commit")
+    if seen is not None and target.version(session) != seen:
+        raise TargetChangedError(str(target))
+    _publish(job, changes, lineage, rejected)
+    stop_point("after_commit")
+    set_properties(session, target, job.properties(version))
+    _check_complete(job, version, rejected)
+    drop_table(session, job.staged)
+    _forget_changed(job, version)
+    counts = {"kept": changes.kept, "deleted": changes.gone, "rejected": rejected}
+    return {"status": "written", "table": str(target), **encode_report(totals, time.monotonic() - started), **counts}
+
+
+def _work(job: SideJob, changes: Difference) -> Work:
+    return Work(
+        limited(changes.changed, job.options.max_text_bytes),
+        changes.count,
+        job.target,
+        job.side,
+        WorkerSpec(job.checkpoint, job.options.token_budget),
+        ChunkSize(job.options.chunk_minutes, job.options.chunk_rows),
+        job.options.rows_per_task,
+    )
+
+
+def _changes(job: SideJob, version: int, seen: int | None) -> Difference:
+    """What the vectors lack, by all texts and vectors or by those that the change feed names."""
+    model_id, place = job.checkpoint.model_id, str(job.source)
+    texts = texts_of(job.source.read(job.session, version=version), job.side)
+    vectors = None if seen is None or job.options.force else job.target.read(job.session, version=seen)
+    if vectors is not None and (ids := _candidates(job, version)) is not None:
+        near, have = (rows.join(ids, "id", "left_semi") for rows in (texts, vectors))
+        found = difference(near, have, model_id=model_id, place=place)
+        if found.unwanted is not None:
+            return replace(found, partial=True)
+    return difference(texts, vectors, model_id=model_id, place=place)
+
+
+def _candidates(job: SideJob, version: int) -> DataFrame | None:
+    """(id) of all texts that may have changed since the vectors were made; None if that cannot be told."""
+    options, session = job.options, job.session
+    if options.changes == "snapshot":
+        return None
+    made = newest_lineage(session, job.target)
+    if made is None or made["settings"] != dict(job.lineage(0).settings):
+        log.info("%s: made by another model or setting, so all texts are compared", job.target)
+        return None
+    after = int(made["inputs"][job.side.name][1])
+    if options.changes == "stream":
+        checkpoint, changed = checkpoint_of(options.checkpoint, job.staged), job.lake.changed(job.name, job.side.name)
+        collect_changes(session, job.source, changed, after=after, checkpoint=checkpoint, id_column=job.side.id_column)
+        ids = changed.read(session).select("id")
+    else:
+        if options.since_version is not None and options.since_version > after:
+            raise UsageError(
+                "--since-version",
+                f"it is {options.since_version}",
+                f"the vectors are of version {after}, so changes in between would be lost",
+                "Give that version or an earlier one, or leave it out.",
+            )
+        start = after if options.since_version is None else options.since_version
+        ids = changed_ids(session, job.source, after=start, until=version, id_column=job.side.id_column)
+    return ids.unionByName(quarantined_ids(session, job.lake, job.label)).distinct()
+
+
+def _forget_changed(job: SideJob, version: int) -> None:
+    """Drop what the stream had noted up to a version, now that the vectors follow it."""
+    changed = job.lake.changed(job.name, job.side.name)
+    if changed.exists(job.session):
+        with exclusive(str(changed)):
+            changed.delta(job.session).delete(F.col("version") <= version)
+
+
+def _quarantine_rejected(
+    job: SideJob, changes: Difference, totals: dict[str, float], lineage: Lineage
+) -> int:  # fmt: skip
+    """Put the texts that the model cannot take into quarantine; raises DataError if they are too many."""
+    session, quarantined = job.session, 0
+    rejected = None
+    if totals.get("rejected"):
+        faults = job.staged.read(session).where(F.col("reason").isNotNull()).select("id", "reason")
+        rejected = changes.changed.select("id", "text").join(faults, "id")
+        quarantined = faults.count()
+    examples = replace_quarantine(session, job.lake, rejected, job.label, str(job.source), lineage=lineage)
+    texts = job.source.read(session).count() if quarantined else 0
+    if quarantined > job.options.max_rejected * texts:
+        raise DataError(
+            str(job.source),
+            f"{quarantined:,} of {texts:,} texts cannot be encoded; {'; '.join(examples)}",
+            f"wanted at most {job.options.max_rejected:.1%}; the vectors are left as they were",
+            f"See `spladelake quarantine show --lake {job.lake.root}`. Correct the texts, or raise --max-rejected "
+            "or --max-text-bytes.",
+        )
+    return quarantined
+
+
+def _publish(job: SideJob, changes: Difference, lineage: Lineage, rejected: int) -> None:
+    """Bring what is staged into the vectors, and take out what no text stands for, as one commit."""
+    session, target = job.session, job.target
+    staged = job.staged.read(session).where(F.col("reason").isNull()) if changes.count else None
+    ready = None if staged is None else staged.select(*VECTORS.column_names)
+    if changes.unwanted is None or not (changes.kept or changes.partial):
+        rows = ready if ready is not None else session.createDataFrame([], VECTORS.struct)
+        replace_rows(session, target, VECTORS, rows, lineage=lineage)
+        return
+    upserts = None if ready is None or changes.count == rejected else ready.withColumn(DELETED, F.lit(False))
+    removals = _removals(changes, ready) if changes.gone or rejected else None
+    parts = [part for part in (upserts, removals) if part is not None]
+    if not parts:
+        mark_current(session, target, VECTORS, lineage=lineage)
+        return
+    both = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
+    merge_rows(session, target, VECTORS, both, key=("id",), lineage=lineage)
+
+
+def _removals(changes: Difference, ready: DataFrame | None) -> DataFrame:
+    """Ids of vectors to be deleted, in the form of the rows that replace others."""
+    assert changes.unwanted is not None
+    ids = changes.unwanted if ready is None else changes.unwanted.join(ready.select("id"), "id", "left_anti")
+    empty = {f.name: F.lit(None).cast(f.dataType) for f in VECTORS.struct.fields if f.name != "id"}
+    return ids.select("id", *(value.alias(name) for name, value in empty.items()), F.lit(True).alias(DELETED))
+
+
+def _check_complete(job: SideJob, version: int, rejected: int) -> None:
+    """Every text has one vector, or its row in quarantine."""
+    wanted = job.source.read(job.session, version=version).count() - rejected
+    written = job.target.read(job.session).count()
+    if written != wanted:
+        raise DataError(
+            str(job.target),
+            f"it holds {written:,} vectors",
+            f"wanted one for each of {wanted:,} {job.side.name}",
+            "Run the job again with --force; if it repeats, report it with the table's history.",
+        )
+
+
+def encode_report(totals: dict[str, float], seconds: float) -> dict[str, Any]:
+    """Counts and rates of an encode, from the totals of its tasks."""
+    texts, padded = totals.get("texts", 0), totals.get("padded_tokens", 0)
+    statuses = {k.removeprefix("status_"): int(v) for k, v in sorted(totals.items()) if k.startswith("status_")}
+    return {
+        "rows": int(texts),
+        "distinct_texts": int(totals.get("distinct_texts", 0)),
+        "seconds": round(seconds, 2),
+        "docs_per_second": round(texts / seconds, 1) if seconds else 0.0,
+        "tokens_per_second": round(totals.get("tokens", 0) / seconds, 1) if seconds else 0.0,
+        "padding_waste": round(1 - totals.get("tokens", 0) / padded, 4) if padded else 0.0,
+        "active_dims": round(totals.get("active_dims", 0) / texts, 2) if texts else 0.0,
+        "truncated": int(totals.get("truncated", 0)),
+        "model_loads": int(totals.get("model_loads", 0)),
+        "statuses": statuses,
+        "warnings": {k.removeprefix(WARNING): int(v) for k, v in totals.items() if k.startswith(WARNING)},
+        "resumed": int(totals.get("resumed", 0)),
+    }
