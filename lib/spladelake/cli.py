@@ -182,9 +182,9 @@ def pipeline_run(
     from spladelake.display import show_summary
 
     results = {}
-    for name, options in steps:
-        results[name] = run_step(name, options, settings)
-        click.echo(f"{name}: {results[name]['status']}", err=True)
+    for label, (name, options) in zip(loaded.labels, steps, strict=True):
+        results[label] = run_step(name, options, settings)
+        click.echo(f"{label}: {results[label]['status']}", err=True)
     show_summary(results)
     click.echo(json.dumps({"job": "pipeline", "file": file, "exit_code": 0, "steps": results}))
 

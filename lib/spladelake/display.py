@@ -21,10 +21,16 @@ def measures_table(result: dict[str, Any], *, title: str | None = None) -> Table
     table = Table("measure", "defined by", "value", title=heading, title_justify="left")
     table.columns[2].justify = "right"
     for name, value in result["measures"].items():
-        is_size = name.endswith(("_active_dims", "_sparsity_ratio"))
+        is_size = name.endswith(("_active_dims", "_sparsity_ratio", "_flops"))
         convention = "sentence-transformers" if is_size else parse_measure(name).convention
-        table.add_row(name, convention, f"{value:.1f}" if name.endswith("_active_dims") else f"{value:.4f}")
+        table.add_row(name, convention, measure_text(name, value))
     return table
+
+
+def measure_text(name: str, value: float) -> str:
+    """A measure's value with the decimals that sentence-transformers logs: 4, or fewer where it is a size."""
+    decimals = 1 if name.endswith("_active_dims") else 2 if name.endswith("_flops") else 4
+    return f"{value:.{decimals}f}"
 
 
 def step_lines(name: str, result: dict[str, Any]) -> list[tuple[str, str, str, str]]:

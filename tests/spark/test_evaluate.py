@@ -112,7 +112,7 @@ def test_a_run_that_is_absent_or_lists_a_document_twice_is_refused(
         run_job("evaluate_run", lake=small_run, run_id="other")
     twice = [("twice", "q1", "a", 1, 2.0), ("twice", "q1", "a", 2, 1.0)]
     spark.createDataFrame(twice, RUNS.struct).write.format("delta").mode("append").save(f"{small_run}/runs")
-    with pytest.raises(DataError, match="lists a document 2 times for query 'q1'"):
+    with pytest.raises(DataError, match="lists document 'a' 2 times for query 'q1'"):
         run_job("evaluate_run", lake=small_run, run_id="twice")
     with pytest.raises(UsageError, match="ndgc@10"):
         run_job("evaluate_run", lake=small_run, run_id="r", measures=["ndgc@10"])
