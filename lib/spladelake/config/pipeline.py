@@ -12,7 +12,9 @@ import yaml
 from pydantic import Field
 
 from spladelake.config.base import DEFAULT_MODEL, Lake, Options, checked
+from spladelake.config.comparison import CompareRuns
 from spladelake.config.evaluation import EvaluateRun
+from spladelake.config.exchange import ExportMeasures, ExportRun, ImportRun
 from spladelake.config.runs import RetrieveRun
 from spladelake.config.steps import Step, labels, set_option, set_value, step_list
 from spladelake.config.texts import EncodeTexts, IngestTexts
@@ -23,6 +25,10 @@ STEPS: dict[str, type[Options]] = {
     "encode_texts": EncodeTexts,
     "retrieve_run": RetrieveRun,
     "evaluate_run": EvaluateRun,
+    "import_run": ImportRun,
+    "export_run": ExportRun,
+    "export_measures": ExportMeasures,
+    "compare_runs": CompareRuns,
 }
 
 
