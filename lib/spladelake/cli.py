@@ -41,6 +41,17 @@ EXAMPLES = {
     "evaluate_run": """\b
   spladelake evaluate_run --lake my-lake --model splade-tiny
   spladelake evaluate_run --lake my-lake --run-id tiny-1000 --measures ndcg_cut_10,recall_1000 --relevance-level 2""",
+    "import_run": """\b
+  spladelake import_run --lake my-lake --run bm25.trec
+  spladelake import_run --lake my-lake --run 'runs/dl*.bm25.trec' --run-id bm25""",
+    "export_run": """\b
+  spladelake export_run --lake my-lake --run-id splade-tiny --output splade-tiny.trec --judgements qrels.txt""",
+    "export_measures": """\b
+  spladelake export_measures --lake my-lake --run-id splade-tiny --output results.csv
+  spladelake export_measures --lake my-lake --run-id splade-tiny --output card.md --output-format model-card""",
+    "compare_runs": """\b
+  spladelake compare_runs --lake my-lake --measures ndcg@10,mrr@10 --baseline bm25
+  spladelake compare_runs --lake all --collections '{DL: dl-lake, cranfield: c-lake}' --run-ids bm25,splade-tiny""",
 }
 
 
@@ -80,8 +91,9 @@ def _option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
     help_text = field.description or ""
     if field.annotation is bool:
         return click.option(flag, name, is_flag=True, default=None, help=help_text)
-    if field.default is not None and not field.is_required() and field.default != ():
-        help_text += f"  [default: {field.default}]"
+    default = field.get_default(call_default_factory=True) if not field.is_required() else None
+    if default not in (None, (), {}):
+        help_text += f"  [default: {', '.join(default) if isinstance(default, tuple) else default}]"
     if typing.get_origin(field.annotation) is Literal:
         choice = click.Choice([str(value) for value in typing.get_args(field.annotation)])
         return click.option(flag, name, type=choice, help=help_text, show_choices=True)
@@ -187,9 +199,9 @@ def pipeline_run(
     from spladelake.display import show_summary
 
     results = {}
-    for name, options in steps:
-        results[name] = run_step(name, options, settings)
-        click.echo(f"{name}: {results[name]['status']}", err=True)
+    for label, (name, options) in zip(loaded.labels, steps, strict=True):
+        results[label] = run_step(name, options, settings)
+        click.echo(f"{label}: {results[label]['status']}", err=True)
     show_summary(results)
     click.echo(json.dumps({"job": "pipeline", "file": file, "exit_code": 0, "steps": results}))
 

@@ -22,10 +22,16 @@ def measures_table(result: dict[str, Any], *, title: str | None = None) -> Table
     table = Table("measure", "defined by", "value", title=heading, title_justify="left")
     table.columns[2].justify = "right"
     for name, value in result["measures"].items():
-        is_size = name.endswith(("_active_dims", "_sparsity_ratio"))
+        is_size = name.endswith(("_active_dims", "_sparsity_ratio", "_flops"))
         convention = "sentence-transformers" if is_size else parse_measure(name).convention
-        table.add_row(name, convention, f"{value:.1f}" if name.endswith("_active_dims") else f"{value:.4f}")
+        table.add_row(name, convention, measure_text(name, value))
     return table
+
+
+def measure_text(name: str, value: float) -> str:
+    """A measure's value with the decimals that sentence-transformers logs: 4, or fewer where it is a size."""
+    decimals = 1 if name.endswith("_active_dims") else 2 if name.endswith("_flops") else 4
+    return f"{value:.{decimals}f}"
 
 
 def step_lines(name: str, result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
@@ -67,6 +73,82 @@ def show_summary(results: dict[str, dict[str, Any]]) -> None:
     for result in results.values():
         if "measures" in result:
             console().print(measures_table(result))
+        if "comparison" in result:
+            for comparison in comparison_tables(result):
+                console().print(comparison)
+
+
+def comparison_tables(result: dict[str, Any]) -> list[Table]:
+    """A table a collection: means with the letters of the runs they beat, then wins, ties and losses, then cost."""
+    collections = dict.fromkeys(row["collection"] for row in result["systems"])
+    return [_comparison_table(result, name) for name in collections]
+
+
+def _comparison_table(result: dict[str, Any], collection: str) -> Table:
+    systems = [row for row in result["systems"] if row["collection"] == collection]
+    pairs = [row for row in result["pairs"] if row["collection"] == collection]
+    costs = {row["run_id"]: row for row in result["costs"] if row["collection"] == collection}
+    measures = list(dict.fromkeys(row["measure"] for row in systems))
+    run_ids = list(dict.fromkeys(row["run_id"] for row in systems))
+    letters = {run_id: chr(ord("a") + place % 26) for place, run_id in enumerate(run_ids)}
+    cells = {(row["run_id"], row["measure"]): row for row in systems}
+    published = any(row["published"] is not None for row in systems)
+    heads = [head for measure in measures for head in ((measure, "published") if published else (measure,))]
+    sizes = {
+        "query_active_dims": "query dims",
+        "corpus_active_dims": "doc dims",
+        "flops": "products",
+        "table_bytes": "MB",
+    }
+    shown = [key for key in sizes if any(cost[key] is not None for cost in costs.values())]
+    versus = f"+/=/- {result['baseline']}" if result["baseline"] else None
+    queries = "/".join(dict.fromkeys(f"{row['queries']:,}" for row in systems))
+    table = Table(
+        "run", *heads, *([versus] if versus else []), *(sizes[key] for key in shown),
+        title=f"{collection}: {queries} queries", title_justify="left",
+        caption=f"Letters: runs that this one beats (randomisation test, Holm, p < {result['significance']:g}).",
+    )  # fmt: skip
+    for run_id in run_ids:
+        row = [f"{letters[run_id]} {run_id}"]
+        for measure in measures:
+            cell = cells[run_id, measure]
+            beaten = "".join(sorted(letters[i] for i in _beaten(pairs, run_id, measure, result["significance"])))
+            row.append(f"{measure_text(measure, cell['value'])} {beaten}".strip())
+            if published:
+                row.append("" if cell["published"] is None else measure_text(measure, cell["published"]))
+        if versus:
+            row.append(_wins(pairs, run_id, measures[0]))
+        row += [_size(key, costs[run_id][key]) for key in shown]
+        table.add_row(*row)
+    return table
+
+
+def _beaten(pairs: list[dict[str, Any]], run_id: str, measure: str, level: float) -> list[str]:
+    """Runs that a run is better than by more than chance."""
+    beaten = []
+    for pair in pairs:
+        if (
+            pair["measure"] == measure
+            and run_id in (pair["run_a"], pair["run_b"])
+            and pair["randomisation_p_holm"] < level
+        ):
+            better, worse = ("run_b", "run_a") if pair["difference"] > 0 else ("run_a", "run_b")
+            if pair[better] == run_id:
+                beaten.append(pair[worse])
+    return beaten
+
+
+def _wins(pairs: list[dict[str, Any]], run_id: str, measure: str) -> str:
+    found = [pair for pair in pairs if pair["measure"] == measure and pair["run_b"] == run_id]
+    return "/".join(str(found[0][key]) for key in ("wins", "ties", "losses")) if found else ""
+
+
+def _size(key: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return (
+        f"{value / 1e6:,.1f}" if key == "table_bytes" else f"{value:,.1f}" if key.endswith("_dims") else f"{value:,.2f}"
+    )
 
 
 def hits_table(text: str, hits: list[dict[str, Any]]) -> Table:

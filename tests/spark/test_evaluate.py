@@ -10,51 +10,20 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
-from spladelake.spark.schemas import JUDGEMENTS, RUNS, VECTORS
+from spladelake.spark.evaluate import COUNTS
+from spladelake.spark.schemas import JUDGEMENTS, RUNS
 from support.collections import FRUIT, QUESTIONS, RELEVANT
+from support.random_lake import TERMS, write_judgements, write_random_lake
 from support.reference import reference_measures
-
-Vector = tuple[list[int], list[float]]
-TERMS = 60
-
-
-def random_side(rng: np.random.Generator, names: list[str]) -> dict[str, Vector]:
-    """Vectors that share term 0, so that no score is 0: a join lists no such document, the reference ranks it."""
-    found = {}
-    for name in names:
-        terms = [0, *sorted(rng.choice(np.arange(1, TERMS), size=6, replace=False).tolist())]
-        found[name] = (terms, [float(np.float32(w)) for w in rng.integers(1, 5, size=len(terms)) / 4])
-    return found
-
-
-def write_vectors(spark: SparkSession, lake: str, side: str, vectors: dict[str, Vector]) -> None:
-    rows = [(i, terms, weights, 3, False, "", "ok", "m") for i, (terms, weights) in vectors.items()]
-    frame = spark.createDataFrame(rows, VECTORS.struct)
-    path = f"{lake}/vectors/m/{side}"
-    frame.write.format("delta").save(path)
-    spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('spladelake.vocabulary_size' = '{TERMS}')")
 
 
 def test_measures_equal_sentence_transformers_with_ties_and_unjudged_queries(
     spark: SparkSession, run_job: Any, lake: str
 ) -> None:
-    rng = np.random.default_rng(5)
-    documents = random_side(rng, [f"d{n:03}" for n in range(150)])
-    queries = random_side(rng, [f"q{n}" for n in range(30)])
-    write_vectors(spark, lake, "documents", documents)
-    write_vectors(spark, lake, "queries", queries)
-    judged = []
-    for query_id in list(queries)[:25]:  # the last five are not judged, and the first has no relevant document
-        for doc_id in rng.choice(list(documents), size=12, replace=False):
-            judged.append((query_id, str(doc_id), 0 if query_id == "q0" else int(rng.integers(-1, 3))))
-    spark.createDataFrame(judged, JUDGEMENTS.struct).write.format("delta").save(f"{lake}/judgements")
+    made = write_random_lake(spark, lake, seed=5)
     run_job("retrieve_run", lake=lake, model="m")
     result = run_job("evaluate_run", lake=lake, model="m")
-    relevant: dict[str, set[str]] = {}
-    for query_id, doc_id, relevance in judged:
-        if relevance >= 1:
-            relevant.setdefault(query_id, set()).add(doc_id)
-    wanted = reference_measures(queries, documents, relevant, vocabulary_size=TERMS)
+    wanted = reference_measures(made.queries, made.documents, made.relevant, vocabulary_size=TERMS)
     found = {name: value for name, value in result["measures"].items() if name != "ndcg_cut_10"}
     assert set(found) == set(wanted)
     for name, value in wanted.items():
@@ -66,8 +35,7 @@ def small_run(spark: SparkSession, lake: str) -> str:
     """q1 finds its document at rank 2, q2 finds nothing, q3 is not judged."""
     runs = [("r", "q1", "x", 1, 2.0), ("r", "q1", "a", 2, 1.0), ("r", "q3", "a", 1, 1.0)]
     spark.createDataFrame(runs, RUNS.struct).write.format("delta").save(f"{lake}/runs")
-    judged = [("q1", "a", 2), ("q2", "b", 1)]
-    spark.createDataFrame(judged, JUDGEMENTS.struct).write.format("delta").save(f"{lake}/judgements")
+    write_judgements(spark, lake, [("q1", "a", 2), ("q2", "b", 1)])
     return lake
 
 
@@ -112,7 +80,7 @@ def test_a_run_that_is_absent_or_lists_a_document_twice_is_refused(
         run_job("evaluate_run", lake=small_run, run_id="other")
     twice = [("twice", "q1", "a", 1, 2.0), ("twice", "q1", "a", 2, 1.0)]
     spark.createDataFrame(twice, RUNS.struct).write.format("delta").mode("append").save(f"{small_run}/runs")
-    with pytest.raises(DataError, match="lists a document 2 times for query 'q1'"):
+    with pytest.raises(DataError, match="lists document 'a' 2 times for query 'q1'"):
         run_job("evaluate_run", lake=small_run, run_id="twice")
     with pytest.raises(UsageError, match="ndgc@10"):
         run_job("evaluate_run", lake=small_run, run_id="r", measures=["ndgc@10"])
@@ -127,3 +95,71 @@ def test_the_small_pipeline_is_right_from_text_to_measure(run_job: Any, fruit_la
     assert {n: result["measures"][n] for n in ("accuracy@1", "mrr@10", "map@100")} == {
         "accuracy@1": 1.0, "mrr@10": 1.0, "map@100": 1.0,
     }  # fmt: skip
+
+
+def append_run(spark: SparkSession, lake: str, rows: list[tuple[str, str, str, int, float | None]]) -> None:
+    spark.createDataFrame(rows, RUNS.struct).write.format("delta").mode("append").save(f"{lake}/runs")
+
+
+def test_only_the_scores_rank_and_ranks_against_them_are_counted(
+    spark: SparkSession, run_job: Any, small_run: str
+) -> None:
+    # By its rank the relevant document is first, by its score third; d ties with c, so either may stand first.
+    rows = [("odd", "q1", "a", 1, 0.5), ("odd", "q1", "c", 3, 1.0), ("odd", "q1", "d", 2, 1.0)]
+    append_run(spark, small_run, rows)
+    result = run_job("evaluate_run", lake=small_run, run_id="odd", measures=["mrr@10", "recip_rank"])
+    assert result["measures"] == pytest.approx({"mrr@10": 1 / 6, "recip_rank": 1 / 6})  # q2 has nothing
+    assert (result["ranks_against_scores"], result["decided_by_tie_rule"]) == (1, 0)
+    sound = run_job("evaluate_run", lake=small_run, run_id="r", measures=["mrr@10"])
+    assert (sound["ranks_against_scores"], sound["decided_by_tie_rule"]) == (0, 0)
+
+
+def test_equal_scores_go_up_for_sentence_transformers_and_down_for_trec_eval_whose_scores_are_float32(
+    spark: SparkSession, run_job: Any, small_run: str
+) -> None:
+    # As float32 all three are equal; as doubles z is below a and m, which tie.
+    rows = [("tied", "q1", "a", 1, 1.0), ("tied", "q1", "m", 2, 1.0), ("tied", "q1", "z", 3, 1.0 - 1e-12)]
+    append_run(spark, small_run, rows)
+    options = {"lake": small_run, "run_id": "tied", "measures": ["mrr@10", "recip_rank"], "answered_only": True}
+    result = run_job("evaluate_run", **options)
+    assert result["measures"] == pytest.approx({"mrr@10": 1.0, "recip_rank": 1 / 3})
+    assert (result["queries"], result["decided_by_tie_rule"], result["ranks_against_scores"]) == (1, 1, 0)
+    doubles = run_job("evaluate_run", **options, trec_scores="float64")
+    assert doubles["measures"] == pytest.approx({"mrr@10": 1.0, "recip_rank": 1 / 2})
+
+
+def test_what_the_means_leave_out_or_cannot_know_is_counted(spark: SparkSession, run_job: Any, small_run: str) -> None:
+    spark.createDataFrame(
+        [("a", None, "t"), ("x", None, "t")], "doc_id string, title string, text string"
+    ).write.format("delta").save(f"{small_run}/documents")
+    result = run_job("evaluate_run", lake=small_run, run_id="r", measures=["recall@10"])
+    counts = {name: result[name] for name in COUNTS}
+    assert counts == {
+        "queries": 2,
+        "queries_without_results": 1,  # q2
+        "queries_not_judged": 1,  # q3
+        "judged_documents_unknown": 1,  # b, which nothing can find: recall is 1 and 0
+        "decided_by_tie_rule": 0,
+        "ranks_against_scores": 0,
+    }
+    assert result["measures"] == {"recall@10": 0.5}
+    answered = run_job("evaluate_run", lake=small_run, run_id="r", measures=["recall@10"], answered_only=True)
+    assert (answered["queries"], answered["measures"]) == (1, {"recall@10": 1.0})
+
+
+@pytest.mark.parametrize("score", [float("nan"), None])
+def test_a_score_that_is_no_number_is_refused_naming_the_document(
+    spark: SparkSession, run_job: Any, small_run: str, score: float | None
+) -> None:
+    append_run(spark, small_run, [("bad", "q1", "a", 1, 2.0), ("bad", "q1", "b", 2, score)])
+    with pytest.raises(
+        DataError, match="1 rows of run 'bad' lack an id or a score, such as document 'b' of query 'q1'"
+    ):
+        run_job("evaluate_run", lake=small_run, run_id="bad")
+
+
+def test_judgements_that_grade_a_document_twice_are_refused(spark: SparkSession, run_job: Any, small_run: str) -> None:
+    again = spark.createDataFrame([("q1", "a", 0)], JUDGEMENTS.struct)
+    again.write.format("delta").mode("append").save(f"{small_run}/judgements")
+    with pytest.raises(DataError, match="document 'a' is judged 2 times for query 'q1'"):
+        run_job("evaluate_run", lake=small_run, run_id="r")

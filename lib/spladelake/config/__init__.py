@@ -1,7 +1,9 @@
 """Options of every job, defined once: the command line, the pipeline file and the checks all read these models."""
 
 from spladelake.config.base import DEFAULT_MODEL, Options, checked
+from spladelake.config.comparison import CompareRuns
 from spladelake.config.evaluation import EvaluateRun
+from spladelake.config.exchange import ExportMeasures, ExportRun, ImportRun
 from spladelake.config.pipeline import STEPS, Pipeline, load_pipeline
 from spladelake.config.runs import IndexVectors, Ranking, RetrieveRun
 from spladelake.config.texts import MAX_REJECTED_DEFAULT, EncodeTexts, FileFormat, IngestTexts
@@ -10,9 +12,13 @@ __all__ = [
     "DEFAULT_MODEL",
     "MAX_REJECTED_DEFAULT",
     "STEPS",
+    "CompareRuns",
     "EncodeTexts",
     "EvaluateRun",
+    "ExportMeasures",
+    "ExportRun",
     "FileFormat",
+    "ImportRun",
     "IndexVectors",
     "IngestTexts",
     "Options",

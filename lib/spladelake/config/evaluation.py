@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, field_validator
 
 from spladelake.config.base import DEFAULT_MODEL, Lake, Options
 from spladelake.errors import UsageError
-from spladelake.measures import parse_measure
+from spladelake.measures import expanded
 
 
 class EvaluateRun(Options):
@@ -17,7 +19,15 @@ class EvaluateRun(Options):
     model: str = Field(DEFAULT_MODEL, description="Model of the run: its vectors give active dims and the default run.")
     vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")
     measures: tuple[str, ...] = Field(
-        (), description="Measures, comma separated (default: those of the published card and graded nDCG)."
+        (),
+        description="Measures, comma separated; card, trec_eval and all are sets (default: card and ndcg_cut_10).",
+    )
+    answered_only: bool = Field(
+        False, description="Leave out judged queries for which the run has nothing, as trec_eval without -c does."
+    )
+    trec_scores: Literal["float32", "float64"] = Field(
+        "float32",
+        description="What trec_eval's measures compare: float32 up to 9.0.8 and in pytrec_eval, float64 from 10 on.",
     )
     relevance_level: int = Field(1, ge=1, description="Smallest grade that counts as relevant in binary measures.")
     force: bool = Field(False, description="Evaluate again even if the measures are current.")
@@ -25,9 +35,7 @@ class EvaluateRun(Options):
     @field_validator("measures")
     @classmethod
     def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            try:
-                parse_measure(name)
-            except UsageError as error:
-                raise ValueError(str(error)) from None
-        return names
+        try:
+            return expanded(names)
+        except UsageError as error:
+            raise ValueError(str(error)) from None

@@ -12,8 +12,11 @@ import yaml
 from pydantic import Field
 
 from spladelake.config.base import DEFAULT_MODEL, Lake, Options, checked
+from spladelake.config.comparison import CompareRuns
 from spladelake.config.evaluation import EvaluateRun
+from spladelake.config.exchange import ExportMeasures, ExportRun, ImportRun
 from spladelake.config.runs import IndexVectors, RetrieveRun
+from spladelake.config.steps import Step, labels, set_option, set_value, step_list
 from spladelake.config.texts import EncodeTexts, IngestTexts
 from spladelake.errors import UsageError
 
@@ -23,6 +26,10 @@ STEPS: dict[str, type[Options]] = {
     "index_vectors": IndexVectors,
     "retrieve_run": RetrieveRun,
     "evaluate_run": EvaluateRun,
+    "import_run": ImportRun,
+    "export_run": ExportRun,
+    "export_measures": ExportMeasures,
+    "compare_runs": CompareRuns,
 }
 
 
@@ -33,14 +40,14 @@ class Pipeline(Options):
     model: str = DEFAULT_MODEL
     run_id: str | None = None
     spark: dict[str, str] = Field(default_factory=dict)
-    steps: dict[str, dict[str, Any] | None]
+    steps: list[Step]
 
     def options(self, *, place: str) -> list[tuple[str, Options]]:
         """Every step's checked options, in order; raises UsageError for the first that is wrong."""
         if not self.steps:
             raise UsageError(f"{place}: steps", "it is empty", f"wanted some of {', '.join(STEPS)}", "Name a step.")
         steps = []
-        for name, given in self.steps.items():
+        for label, (name, given) in zip(self.labels, self.steps, strict=True):
             if name not in STEPS:
                 close = difflib.get_close_matches(name, STEPS, n=1)
                 hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(STEPS)}"
@@ -48,14 +55,20 @@ class Pipeline(Options):
             shared = {"lake": self.lake, "model": self.model, "run_id": self.run_id}
             known = STEPS[name].model_fields
             values = {key: value for key, value in shared.items() if key in known and value is not None}
-            steps.append((name, checked(STEPS[name], {**values, **(given or {})}, place=f"{place}: steps.{name}")))
+            steps.append((name, checked(STEPS[name], {**values, **given}, place=f"{place}: steps.{label}")))
         return steps
+
+    @property
+    def labels(self) -> list[str]:
+        """What to call each step: its name, or name[1], name[2] … where it runs more than once."""
+        return labels([name for name, _ in self.steps])
 
 
 def load_pipeline(path: str, *, overrides: dict[str, str] | None = None) -> Pipeline:
     """Read a pipeline file (yaml or toml). `${NAME}` and `${NAME:-default}` are taken from the environment.
 
-    overrides: dotted keys such as `steps.retrieve_run.k`, with values written as yaml.
+    overrides: dotted keys such as `steps.retrieve_run.k`, with values written as yaml; `steps.encode_texts[2].model`
+    is the second step of that name, without a number it is each of them.
     Raises UsageError for a file that is missing, does not parse, or says something unknown.
     """
     file = Path(path)
@@ -71,12 +84,18 @@ def load_pipeline(path: str, *, overrides: dict[str, str] | None = None) -> Pipe
             path, f"it holds a {type(values).__name__}", "wanted keys and values", "See conf/ for examples."
         )
     values = _expand(values, path)
+    if "steps" in values:
+        values["steps"] = step_list(values["steps"] or [], place=path)
     for dotted, text in (overrides or {}).items():
         try:
             value = text if dotted == "lake" else yaml.safe_load(text)
         except yaml.YAMLError:
             raise UsageError(f"--set {dotted}={text}", "the value is not yaml", "wanted a value", "Quote it.") from None
-        _set(values, dotted.split("."), value, path)
+        first, *rest = dotted.split(".")
+        if first == "steps" and len(rest) > 1 and "steps" in values:
+            set_option(values["steps"], rest[0], rest[1:], value)
+        else:
+            set_value(values, [first, *rest], value, place=path)
     return checked(Pipeline, values, place=path)
 
 
@@ -117,13 +136,3 @@ def _expand(value: Any, place: str) -> Any:
         return default
 
     return re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", replace, value)
-
-
-def _set(values: dict[str, Any], keys: list[str], value: Any, place: str) -> None:
-    for key in keys[:-1]:
-        if values.get(key) is None:
-            values[key] = {}
-        values = values[key]
-        if not isinstance(values, dict):
-            raise UsageError(place, f"{key} holds no keys", "--set names a key below it", "Correct the option.")
-    values[keys[-1]] = value

@@ -2,7 +2,7 @@
 
 from spladelake.files.jsonl import jsonl_document_parser, jsonl_query_parser
 from spladelake.files.rows import DocumentRow, JudgementRow, LineParser, QueryRow, Rejected, RunRow
-from spladelake.files.trec import read_judgements, read_run, trec_run_row, write_run
+from spladelake.files.trec import read_judgements, read_run, trec_run_row, write_judgements, write_run
 from spladelake.files.tsv import (
     beir_judgement,
     judgement_parser,
@@ -28,5 +28,6 @@ __all__ = [
     "trec_run_row",
     "tsv_document_parser",
     "tsv_query_parser",
+    "write_judgements",
     "write_run",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from spladelake.errors import DataError
@@ -74,30 +74,62 @@ def write_run(path: Path, rows: Iterable[RunRow]) -> int:
     rows: (run_id, query_id, doc_id, rank, score). Raises DataError for an id with white space, which would shift the
     columns, and for a score that is not finite; then, and at any other failure, no file is left and an old one stays.
     """
+    return write_lines(path, rows, _run_line)
+
+
+def write_judgements(path: Path, rows: Iterable[JudgementRow]) -> int:
+    """Write a qrels file in TREC's form of (query_id, doc_id, relevance) rows, and return their number.
+
+    Raises DataError for an id with white space; then, and at any other failure, no file is left and an old one stays.
+    """
+    return write_lines(path, rows, _judgement_line)
+
+
+def write_lines(path: Path, rows: Iterable[Row], line_of: Callable[[Row, str], str]) -> int:
+    """Write one line a row, all or none: the file is there only when it is whole. Returns the number of lines.
+
+    line_of: the line of a row, with its line feed; its second argument is the place to name in an error.
+    """
     count = 0
     partial = path.with_name(path.name + ".partial")
     try:
         with partial.open("w", encoding="utf-8", newline="\n") as file:
             for count, row in enumerate(rows, start=1):
-                file.write(_run_line(row, place=f"{path} line {count}"))
+                file.write(line_of(row, f"{path} line {count}"))
         os.replace(partial, path)
+    except OSError as error:
+        found = f"cannot be written ({error.strerror})"
+        raise DataError(str(path), found, "a file in a folder that is there is wanted", "Correct the path.") from error
     finally:
         partial.unlink(missing_ok=True)
     return count
 
 
-def _run_line(row: RunRow, *, place: str) -> str:
+def column_of(name: str, value: str, *, place: str) -> str:
+    """An id as a column of a file whose columns white space parts. Raises DataError where it holds any, or is empty."""
+    # Readers in Python part columns at every Unicode space, trec_eval at ASCII's: neither kind may pass.
+    if value.split() != [value]:
+        wanted = "an id of a TREC file has characters and no white space"
+        raise DataError(place, f"{name} is {shown(value)}", wanted, "Give the run or its documents other ids.")
+    return value
+
+
+def _run_line(row: RunRow, place: str) -> str:
     run_id, query_id, doc_id, rank, score = row
-    for name, value in (("run_id", run_id), ("query_id", query_id), ("doc_id", doc_id)):
-        # Readers in Python part columns at every Unicode space, trec_eval at ASCII's: neither kind may pass.
-        if value.split() != [value]:
-            wanted = "an id of a TREC run has characters and no white space"
-            raise DataError(place, f"{name} is {shown(value)}", wanted, "Give the run or its documents other ids.")
+    columns = [
+        column_of(n, v, place=place) for n, v in (("query_id", query_id), ("doc_id", doc_id), ("run_id", run_id))
+    ]
     if not math.isfinite(score):
         wanted = "the score of a TREC run is a finite number"
         raise DataError(place, f"score is {score}", wanted, "Find the vector with such a weight and encode it again.")
     # repr is the shortest form that reads back as the same double: no ties are made by writing.
-    return f"{query_id} Q0 {doc_id} {rank} {float(score)!r} {run_id}\n"
+    return f"{columns[0]} Q0 {columns[1]} {rank} {float(score)!r} {columns[2]}\n"
+
+
+def _judgement_line(row: JudgementRow, place: str) -> str:
+    query_id, doc_id, relevance = row
+    asked, judged = (column_of(n, v, place=place) for n, v in (("query_id", query_id), ("doc_id", doc_id)))
+    return f"{asked} 0 {judged} {relevance}\n"
 
 
 def _rows_of(path: Path, parse: LineParser[Row]) -> Iterator[Row]:

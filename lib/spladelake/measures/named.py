@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from spladelake.errors import UsageError
 from spladelake.measures import definitions
-from spladelake.measures.definitions import Hits, Relevances
+from spladelake.measures.definitions import Counts, Hits, Relevances, Values
 
 Convention = Literal["sentence-transformers", "trec_eval"]
 
@@ -23,7 +23,7 @@ class _Formula:
     """A binary formula (of hits and their number) or, where there is none, the graded one."""
 
     convention: Convention
-    binary: Callable[[Hits, int, int], float] | None
+    binary: Callable[[Hits, Counts, int], Values] | None
 
 
 _FORMULAS: dict[str, _Formula] = {
@@ -53,6 +53,22 @@ CARD_MEASURES: tuple[str, ...] = (
 TREC_MEASURES: tuple[str, ...] = ("ndcg_cut_10", "recip_rank", "map", "recall_100", "recall_1000", "P_10")
 """What papers on TREC collections report; ndcg_cut_10 looks at the grades, the others at the level."""
 
+MEASURE_SETS: dict[str, tuple[str, ...]] = {
+    "card": CARD_MEASURES,
+    "trec_eval": TREC_MEASURES,
+    "all": (*CARD_MEASURES, *TREC_MEASURES, "recip_rank_cut_10"),
+}
+"""Names that stand for several measures where measures are listed."""
+
+
+def expanded(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of single measures, each once, the names of sets replaced by their members.
+
+    Raises UsageError for an unknown name.
+    """
+    members = (name for given in names for name in MEASURE_SETS.get(given, (given,)))
+    return tuple(dict.fromkeys(parse_measure(name).name for name in members))
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -75,13 +91,22 @@ class Measure:
         A query without a relevant document: nan by sentence-transformers, which leaves it out of the mean (so callers
         must filter with `counts`, and a mean that forgot to cannot pass for a number); 0 by trec_eval.
         """
-        relevant = _relevant_count(judged, level)
-        if relevant == 0 and self.convention == "sentence-transformers":
-            return math.nan
-        k = len(relevance) if self.depth is None else self.depth
+        return float(self.of_many(relevance[None], judged[None], level=level)[0])
+
+    def of_many(self, relevance: Relevances, judged: Relevances, *, level: int = 1) -> Values:
+        """Values of many queries, float64 (queries): the same as one call for each.
+
+        relevance: int32 (queries, ranks), judged: int32 (queries, judged), short rows filled up with 0, which stands
+        for an unjudged document in the one and adds nothing relevant in the other.
+        """
+        relevant = _relevant_counts(judged, level)
+        k = relevance.shape[-1] if self.depth is None else self.depth
+        cut = relevance[:, :k]
         if self._formula.binary is None:
-            return definitions.graded_ndcg(relevance[:k], judged, k)
-        return self._formula.binary(relevance[:k] >= level, relevant, k) if relevant else 0.0
+            return definitions.graded_ndcg(cut, judged, k)
+        values = self._formula.binary(cut >= level, np.maximum(relevant, 1), k)
+        without = math.nan if self.convention == "sentence-transformers" else 0.0
+        return np.where(relevant > 0, values, without)
 
 
 def parse_measure(name: str) -> Measure:
@@ -117,11 +142,11 @@ def counts(judged: Relevances, convention: Convention, level: int = 1) -> bool:
     relevant document; trec_eval, called with -c as it should be, every judged one. Either way a query for which nothing
     was retrieved counts, with 0.
     """
-    return len(judged) > 0 and (convention == "trec_eval" or _relevant_count(judged, level) > 0)
+    return len(judged) > 0 and (convention == "trec_eval" or bool(_relevant_counts(judged, level) > 0))
 
 
-def _relevant_count(judged: Relevances, level: int) -> int:
+def _relevant_counts(judged: Relevances, level: int) -> Counts:
     if level < 1:
         wanted = "it must be at least 1, since 0 also stands for unjudged documents"
         raise UsageError("relevance level", f"it is {level}", wanted, "Give the smallest grade that is relevant.")
-    return int(np.count_nonzero(judged >= level))
+    return np.asarray(np.count_nonzero(judged >= level, axis=-1), dtype=np.int64)

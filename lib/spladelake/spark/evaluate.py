@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
 from spladelake.config import EvaluateRun
 from spladelake.errors import DataError
-from spladelake.measures import CARD_MEASURES, Measure, counts, parse_measure
+from spladelake.measures import CARD_MEASURES
 from spladelake.names import short_name
+from spladelake.spark.query_measures import query_measures
+from spladelake.spark.ranks import check_rows, first_repeated, judged_hits, judged_ranks
 from spladelake.spark.schemas import JUDGEMENTS, MEASURES, RUNS
+from spladelake.spark.sparsity import NAMES, sparsity, vocabulary_size
 from spladelake.spark.tables import (
     Lake,
     Lineage,
@@ -28,7 +28,6 @@ from spladelake.spark.tables import (
     replace_rows,
     require,
     sql_string,
-    table_properties,
 )
 
 log = logging.getLogger(__name__)
@@ -36,97 +35,78 @@ log = logging.getLogger(__name__)
 # The published card's measures, then graded nDCG: the one measure that uses the grades.
 DEFAULT_MEASURES = (*CARD_MEASURES, "ndcg_cut_10")
 
-_VALUES = pa.schema([("query_id", pa.string()), ("measure", pa.string()), ("value", pa.float64())])
+COUNTS = {
+    "queries": "judged queries that the means are over",
+    "queries_without_results": "judged queries for which the run has nothing",
+    "queries_not_judged": "queries of the run without judgements, left out",
+    "judged_documents_unknown": "judged documents that the documents table does not have; they count as not found",
+    "decided_by_tie_rule": "judged documents that share their score with another one, so that the tie rule ranks them",
+    "ranks_against_scores": "judged documents whose rank in the run contradicts their score, which decided",
+}
+"""Rows of `measures` with a null query_id that are counts, not means, and what they count."""
 
 
 @dataclass(frozen=True)
-class MeasureQueries:
-    """The function given to mapInArrow: (query_id, hits, judged) rows to one row a query and measure."""
+class Plan:
+    """One evaluation: which run, from which tables at which versions, by which options."""
 
+    run_id: str
+    tables: dict[str, TableRef]
+    lineage: Lineage
     names: tuple[str, ...]
-    level: int
+    options: EvaluateRun
 
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        measures = [parse_measure(name) for name in self.names]
-        for batch in batches:
-            yield self._measure(batch.to_pylist(), measures)
-
-    def _measure(self, queries: list[dict[str, Any]], measures: list[Measure]) -> pa.RecordBatch:
-        ids: list[str] = []
-        names: list[str] = []
-        values: list[float] = []
-        for query in queries:
-            judged = np.asarray(query["judged"], dtype=np.int32)
-            relevance = dense_relevance(query["hits"] or [])
-            for measure in measures:
-                if counts(judged, measure.convention, self.level):
-                    ids.append(query["query_id"])
-                    names.append(measure.name)
-                    values.append(measure(relevance, judged, level=self.level))
-        return pa.RecordBatch.from_arrays(
-            [pa.array(ids, pa.string()), pa.array(names, pa.string()), pa.array(values, pa.float64())], schema=_VALUES
-        )
-
-
-def dense_relevance(hits: list[dict[str, int]]) -> np.ndarray[Any, np.dtype[np.int32]]:
-    """Relevance by rank, 0 where unjudged, from the judged ranks alone: hits are (rank from 1, relevance)."""
-    relevance = np.zeros(max((hit["rank"] for hit in hits), default=0), dtype=np.int32)
-    for hit in hits:
-        relevance[hit["rank"] - 1] = hit["relevance"]
-    return relevance
-
-
-def judged_hits(run: DataFrame, judgements: DataFrame) -> DataFrame:
-    """(query_id, judged, hits) for every judged query, with or without a document in the run.
-
-    judged: array<int>, grades of all its judged documents. hits: array<struct<rank, relevance>>, null if none.
-    """
-    judged = judgements.groupBy("query_id").agg(F.collect_list("relevance").alias("judged"))
-    hits = (
-        run.join(judgements, ["query_id", "doc_id"])
-        .groupBy("query_id")
-        .agg(F.collect_list(F.struct("rank", "relevance")).alias("hits"))
-    )
-    return judged.join(hits, "query_id", "left").select("query_id", "judged", "hits")
-
-
-def query_measures(run: DataFrame, judgements: DataFrame, *, names: tuple[str, ...], level: int = 1) -> DataFrame:
-    """(query_id, measure, value): every measure of every judged query that counts under the measure's convention."""
-    schema = StructType([f for f in MEASURES.struct.fields if f.name != "run_id"])
-    ordered = StructType([schema["query_id"], schema["measure"], schema["value"]])
-    return judged_hits(run, judgements).mapInArrow(MeasureQueries(names, level), ordered)
+    def read(self, session: SparkSession, name: str) -> DataFrame:
+        return self.tables[name].read(session, version=self.lineage.inputs[name][1])
 
 
 def evaluate_run(session: SparkSession, options: EvaluateRun) -> dict[str, Any]:
     """Measure one run of the lake; per-query values and means go to `measures`."""
-    names = tuple(parse_measure(name).name for name in options.measures) or DEFAULT_MEASURES
-    lake, model = Lake(options.lake), short_name(options.vectors or options.model)
-    run_id = options.run_id or model
-    runs, judgements, target = lake.table("runs"), lake.table("judgements"), lake.table("measures")
+    lake, target = Lake(options.lake), Lake(options.lake).table("measures")
+    plan = _plan(session, lake, options)
+    started = time.monotonic()
+    status = "skipped"
+    if options.force or not is_current(session, target, plan.lineage):
+        status = "written"
+        session.sparkContext.setJobDescription(f"evaluate {plan.run_id}")
+        _write_measures(session, target, plan)
+        session.sparkContext.setJobDescription("")
+    else:
+        log.info("%s: run %s skipped, its measures are current", target, plan.run_id)
+    means = {
+        row["measure"]: row["value"]
+        for row in target.read(session).where((F.col("run_id") == plan.run_id) & F.col("query_id").isNull()).collect()
+    }
+    counts = {name: int(means.pop(name)) for name in COUNTS if name in means}
+    if counts.get("ranks_against_scores"):
+        log.warning("run %s: %d %s", plan.run_id, counts["ranks_against_scores"], COUNTS["ranks_against_scores"])
+    return {
+        "status": status,
+        "run_id": plan.run_id,
+        "table": str(target),
+        "seconds": round(time.monotonic() - started, 2),
+        **counts,
+        "measures": {name: means[name] for name in _order(plan.names, means)},
+    }
+
+
+def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Plan:
+    run_id = options.run_id or short_name(options.vectors or options.model)
+    names = options.measures or DEFAULT_MEASURES
+    runs, judgements = lake.table("runs"), lake.table("judgements")
     require(session, runs, RUNS, made_by=f"spladelake retrieve_run --lake {lake.root} …")
     require(session, judgements, JUDGEMENTS, made_by=f"spladelake ingest_texts --lake {lake.root} --judgements …")
     tables = {"runs": runs, "judgements": judgements, **_vectors_of_run(session, runs, run_id)}
+    if lake.table("documents").exists(session):
+        tables["collection"] = lake.table("documents")
     inputs = {name: [str(ref), ref.version(session)] for name, ref in tables.items()}
-    lineage = Lineage("evaluate_run", inputs, {"measures": names, "level": options.relevance_level}, scope=run_id)
-    started = time.monotonic()
-    status = "skipped"
-    if options.force or not is_current(session, target, lineage):
-        status = "written"
-        _write_measures(session, target, tables, lineage, names=names, level=options.relevance_level)
-    else:
-        log.info("%s: run %s skipped, its measures are current", target, run_id)
-    means = {
-        row["measure"]: row["value"]
-        for row in target.read(session).where((F.col("run_id") == run_id) & F.col("query_id").isNull()).collect()
+    settings = {
+        "measures": names,
+        "level": options.relevance_level,
+        "answered_only": options.answered_only,
+        "trec_scores": options.trec_scores,
     }
-    return {
-        "status": status,
-        "run_id": run_id,
-        "table": str(target),
-        "seconds": round(time.monotonic() - started, 2),
-        "queries": int(means.pop("queries", 0)),
-        "measures": {name: means[name] for name in _order(names, means)},
-    }
+    return Plan(run_id, tables, Lineage("evaluate_run", inputs, settings, scope=run_id), names, options)
 
 
 def _order(names: tuple[str, ...], means: dict[str, float]) -> list[str]:
@@ -136,100 +116,133 @@ def _order(names: tuple[str, ...], means: dict[str, float]) -> list[str]:
 def _vectors_of_run(session: SparkSession, runs: TableRef, run_id: str) -> dict[str, TableRef]:
     """The vectors that a run was made from, by side; none where the run did not come from retrieve_run."""
     made_from = (newest_lineage(session, runs, scope=run_id) or {}).get("inputs", {})
-    refs = {side: TableRef.parse(made_from[side][0]) for side in ("queries", "documents") if side in made_from}
+    refs = {side: TableRef.parse(made_from[side][0]) for side in NAMES if side in made_from}
     return {side: ref for side, ref in refs.items() if ref.exists(session)}
 
 
-def _write_measures(
-    session: SparkSession,
-    target: TableRef,
-    tables: dict[str, TableRef],
-    lineage: Lineage,
-    *,
-    names: tuple[str, ...],
-    level: int,
-) -> None:
-    at = {name: ref.read(session, version=lineage.inputs[name][1]) for name, ref in tables.items()}
-    run = at["runs"].where(F.col("run_id") == lineage.scope)
-    check_run(run, at["judgements"], run_id=lineage.scope, runs=tables["runs"])
-    values = query_measures(run, at["judgements"], names=names, level=level).persist()
-    means = values.groupBy("measure").agg(F.avg("value").alias("value"))
-    counted = values.agg(F.count_distinct("query_id").cast("double").alias("value"))
-    averages = means.unionByName(counted.select(F.lit("queries").alias("measure"), "value"))
-    if values.isEmpty():
+def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> None:
+    run = plan.read(session, "runs").where(F.col("run_id") == plan.run_id)
+    judgements = plan.read(session, "judgements").select("query_id", "doc_id", "relevance")
+    _check_judgements(judgements, plan)
+    _check_run(run, plan)
+    answers = run.groupBy("query_id").agg(F.count("*").alias("results")).persist(StorageLevel.DISK_ONLY)
+    if plan.options.answered_only:
+        judgements = judgements.join(answers, "query_id", "left_semi")
+    hits = judged_hits(run, judgements).persist(StorageLevel.DISK_ONLY)
+    try:
+        hit_count = hits.count()
+        ranks = judged_ranks(
+            session, run, hits, hit_count=hit_count, trec_scores=plan.options.trec_scores
+        ).persist(StorageLevel.DISK_ONLY)  # fmt: skip
+        values = query_measures(ranks, judgements, names=plan.names, level=plan.options.relevance_level)
+        values = values.persist(StorageLevel.DISK_ONLY)
+        averages = values.groupBy("measure").agg(F.avg("value").alias("value"))
+        counted = _counts(session, plan, answers, ranks, values, judgements)
+        if counted["queries_judged_of_run"] == 0:
+            raise DataError(
+                str(plan.tables["runs"]),
+                f"no query of run {plan.run_id!r} is judged",
+                "wanted judgements of the run's queries",
+                "Check that queries and judgements are of one collection and use the same ids.",
+            )
+        notes = [(name, float(counted[name])) for name in COUNTS if name in counted]
+        averages = averages.unionByName(session.createDataFrame(notes, "measure string, value double"))
+        averages = _with_sparsity(session, plan, averages, judgements)
+        rows = values.unionByName(averages.withColumn("query_id", F.lit(None).cast("string")))
+        rows = rows.withColumn("run_id", F.lit(plan.run_id)).coalesce(1)
+        where = f"run_id = {sql_string(plan.run_id)}"
+        replace_rows(session, target, MEASURES, rows, lineage=plan.lineage, where=where)
+        ranks.unpersist()
+        values.unpersist()
+    finally:
+        hits.unpersist()
+        answers.unpersist()
+
+
+def _counts(
+    session: SparkSession, plan: Plan, answers: DataFrame, ranks: DataFrame, values: DataFrame, judgements: DataFrame
+) -> dict[str, int]:
+    """The numbers of COUNTS, and `queries_judged_of_run`."""
+    judged = judgements.select("query_id").distinct().withColumn("judged", F.lit(True))
+    both = answers.join(judged, "query_id", "full_outer")
+    found = both.agg(
+        F.count_if(F.col("results").isNull()).alias("queries_without_results"),
+        F.count_if(F.col("judged").isNull()).alias("queries_not_judged"),
+        F.count_if(F.col("judged") & F.col("results").isNotNull()).alias("queries_judged_of_run"),
+    ).first()
+    above = (F.col("stated_rank") <= F.col("above")) | (F.col("stated_rank") > F.col("above") + F.col("level"))
+    ranked = ranks.agg(
+        F.count_if(F.col("level") > 1).alias("decided_by_tie_rule"), F.count_if(above).alias("ranks_against_scores")
+    ).first()
+    queries = values.agg(F.count_distinct("query_id").alias("queries")).first()
+    assert found is not None
+    assert ranked is not None
+    assert queries is not None
+    counts = {**found.asDict(), **ranked.asDict(), **queries.asDict()}
+    if "collection" in plan.tables:
+        known = plan.read(session, "collection").select("doc_id")
+        unknown = judgements.select("doc_id").distinct().join(known, "doc_id", "left_anti")
+        counts["judged_documents_unknown"] = unknown.count()
+    return counts
+
+
+def _with_sparsity(session: SparkSession, plan: Plan, averages: DataFrame, judgements: DataFrame) -> DataFrame:
+    sides = [side for side in NAMES if side in plan.tables]
+    if not sides:
+        return averages
+    # sentence-transformers leaves out the queries without a relevant document here too.
+    relevant = judgements.where(F.col("relevance") >= plan.options.relevance_level).select("query_id").distinct()
+    vectors = {side: plan.read(session, side) for side in sides}
+    sizes = {side: vocabulary_size(session, plan.tables[side]) for side in sides}
+    return averages.unionByName(sparsity(vectors, sizes, relevant))
+
+
+def _check_judgements(judgements: DataFrame, plan: Plan) -> None:
+    """Refuse judgements that say two things of one document, or of which none is relevant."""
+    level, place = plan.options.relevance_level, str(plan.tables["judgements"])
+    relevant = judgements.where(F.col("relevance") >= level)
+    if relevant.isEmpty():
         raise DataError(
-            str(tables["judgements"]),
+            place,
             f"no query has a document of relevance {level} or more",
             "wanted at least one",
             "Lower --relevance-level, or check the judgements.",
         )
-    for side in ("queries", "documents"):
-        if side in tables:
-            averages = averages.unionByName(_sparsity(session, side, tables[side], at[side], at["judgements"], level))
-    rows = values.unionByName(averages.withColumn("query_id", F.lit(None).cast("string")))
-    rows = rows.withColumn("run_id", F.lit(lineage.scope)).coalesce(1)
-    session.sparkContext.setJobDescription(f"evaluate {lineage.scope}")
-    where = f"run_id = {sql_string(lineage.scope)}"
-    replace_rows(session, target, MEASURES, rows, lineage=lineage, where=where)
-    session.sparkContext.setJobDescription("")
-    values.unpersist()
-
-
-def check_run(run: DataFrame, judgements: DataFrame, *, run_id: str, runs: TableRef) -> None:
-    """Refuse a run whose measures would be silently wrong: absent, with repeated documents, or of other queries."""
-    seen = (
-        run.groupBy("query_id", "doc_id")
-        .count()
-        .agg(F.count("*").alias("rows"), F.max("count").alias("most"), F.max_by("query_id", "count").alias("query_id"))
-        .first()
-    )
-    assert seen is not None
-    if seen["rows"] == 0:
+    if twice := first_repeated(judgements):
         raise DataError(
-            str(runs),
-            f"it has no run {run_id!r}",
+            place,
+            f"document {twice[1]!r} is judged {twice[2]} times for query {twice[0]!r}",
+            "a document has one grade",
+            "Remove the repeated judgements, or ingest them with ingest_texts, which keeps the first.",
+        )
+
+
+def _check_run(run: DataFrame, plan: Plan) -> None:
+    """Refuse a run whose measures would be silently wrong: absent, not ordered, or with repeated documents."""
+    found, place = check_rows(run, rows=run.count()), str(plan.tables["runs"])
+    if found.rows == 0:
+        raise DataError(
+            place,
+            f"it has no run {plan.run_id!r}",
             "wanted the run to measure",
             "Check --run-id, or run retrieve_run first.",
         )
-    if seen["most"] > 1:
+    if found.unusable:
+        bad = run.where("query_id IS NULL OR doc_id IS NULL OR score IS NULL OR isnan(score)")
+        row = bad.orderBy("query_id", "doc_id").first()
+        assert row is not None
         raise DataError(
-            str(runs),
-            f"run {run_id!r} lists a document {seen['most']} times for query {seen['query_id']!r}",
+            place,
+            f"{found.unusable:,} rows of run {plan.run_id!r} lack an id or a score, such as document {row['doc_id']!r} "
+            f"of query {row['query_id']!r} with score {row['score']}",
+            "a ranking needs ids and numbers",
+            "Find what wrote the rows, and write the run again.",
+        )
+    if found.repeated and (twice := first_repeated(run)):
+        raise DataError(
+            place,
+            f"run {plan.run_id!r} lists document {twice[1]!r} {twice[2]} times for query {twice[0]!r} "
+            f"({found.repeated:,} repeated rows in all)",
             "a ranking has each document once",
             "Write the run again without duplicates.",
         )
-    if run.join(judgements, "query_id", "left_semi").isEmpty():
-        raise DataError(
-            str(runs),
-            f"no query of run {run_id!r} is judged",
-            "wanted judgements of the run's queries",
-            "Check that queries and judgements are of one collection and use the same ids.",
-        )
-
-
-def _sparsity(
-    session: SparkSession, side: str, ref: TableRef, vectors: DataFrame, judgements: DataFrame, level: int
-) -> DataFrame:
-    """Mean active dimensions and sparsity ratio of one side, as sentence-transformers' evaluator counts them.
-
-    Queries count only where a relevant document is judged; every document counts.
-    """
-    if side == "queries":
-        counted = judgements.where(F.col("relevance") >= level).select("query_id").distinct()
-        vectors = vectors.join(counted, vectors["id"] == counted["query_id"], "left_semi")
-    size = table_properties(session, ref).get("spladelake.vocabulary_size")
-    if size is None:
-        raise DataError(
-            str(ref),
-            "its properties do not say how many dimensions it has",
-            "wanted spladelake.vocabulary_size",
-            "Run encode_texts again: it mends the properties.",
-        )
-    name = "query" if side == "queries" else "corpus"
-    active = vectors.agg(F.avg(F.size("indices")).alias("active")).where("active IS NOT NULL")
-    return active.select(
-        F.expr(
-            f"stack(2, '{name}_active_dims', active, '{name}_sparsity_ratio', 1 - active / {int(size)}) "
-            "AS (measure, value)"
-        )
-    )

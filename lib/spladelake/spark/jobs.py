@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from spladelake.spark.compare import compare_runs
 from spladelake.spark.encode import encode_texts
 from spladelake.spark.evaluate import evaluate_run
+from spladelake.spark.export_runs import export_measures, export_run
+from spladelake.spark.import_run import import_run
 from spladelake.spark.index import index_vectors
 from spladelake.spark.ingest import ingest_texts
 from spladelake.spark.retrieve import retrieve_run
@@ -18,4 +21,8 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "index_vectors": index_vectors,
     "retrieve_run": retrieve_run,
     "evaluate_run": evaluate_run,
+    "import_run": import_run,
+    "export_run": export_run,
+    "export_measures": export_measures,
+    "compare_runs": compare_runs,
 }

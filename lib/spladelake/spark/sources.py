@@ -23,11 +23,12 @@ from spladelake.files import (
     jsonl_document_parser,
     jsonl_query_parser,
     judgement_parser,
+    trec_run_row,
     tsv_document_parser,
     tsv_query_parser,
 )
 from spladelake.spark import storage
-from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, TableSchema
+from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS, TableSchema
 from spladelake.spark.tables import TableRef, quoted
 
 TABLE_PREFIX = "table:"
@@ -46,10 +47,10 @@ _PLACE_ARROW = [
     ("raw", pa.binary()),
     ("reason", pa.string()),
 ]
-_ARROW_TYPES = {"string": pa.string(), "int": pa.int32()}
+_ARROW_TYPES = {"string": pa.string(), "int": pa.int32(), "double": pa.float64()}
 
 # One record a line, read by the parsers of ring 1; the others are read by Spark's own sources.
-LINE_FORMATS = ("jsonl", "tsv", "qrels")
+LINE_FORMATS = ("jsonl", "tsv", "qrels", "trec")
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")
 _FORMAT_OF_SUFFIX = {
     ".jsonl": "jsonl",
@@ -75,7 +76,12 @@ GUESSES = {
     },
 }
 OPTIONAL_COLUMNS = {("documents", "title")}
-SCHEMAS: dict[str, TableSchema] = {"documents": DOCUMENTS, "queries": QUERIES, "judgements": JUDGEMENTS}
+SCHEMAS: dict[str, TableSchema] = {
+    "documents": DOCUMENTS,
+    "queries": QUERIES,
+    "judgements": JUDGEMENTS,
+    "runs": RUNS,
+}
 
 
 @dataclass(frozen=True)
@@ -225,6 +231,7 @@ def line_parser(source: Source) -> LineParser[Any]:
         ("tsv", "queries"): tsv_query_parser,
         ("tsv", "judgements"): judgement_parser,
         ("qrels", "judgements"): judgement_parser,
+        ("trec", "runs"): lambda: trec_run_row,
     }
     if (source.format, source.kind) not in parsers:
         raise UsageError(

@@ -1,0 +1,73 @@
+"""Options of the job that compares runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from spladelake.config.base import Lake, Options
+from spladelake.errors import UsageError
+from spladelake.measures import expanded
+
+# (p + 1) / (permutations + 1) resolves 0.0001; Holm over a hundred pairs still reaches 0.05.
+PERMUTATIONS_DEFAULT = 10_000
+
+
+class CompareRuns(Options):
+    """Compare measured runs on one or several collections: means, cost, and what differs by more than chance."""
+
+    lake: Lake
+    collections: dict[str, str] = Field(
+        default_factory=dict,
+        description="Lakes of the collections by name, as yaml: '{DL: dl-lake, cranfield: c-lake}' (default: --lake).",
+    )
+    run_ids: tuple[str, ...] = Field((), description="Runs, comma separated (default: all that are measured).")
+    measures: tuple[str, ...] = Field(("ndcg_cut_10",), min_length=1, description="Measures, comma separated.")
+    baseline: str | None = Field(
+        None, min_length=1, description="Run that the others are compared with (default: every pair is compared)."
+    )
+    name: str = Field("all", min_length=1, description="Name of the comparison in the tables.")
+    permutations: int = Field(
+        PERMUTATIONS_DEFAULT, ge=100, description="Sign assignments drawn by the randomisation test."
+    )
+    seed: int = Field(0, ge=0, description="Seed of the drawing.")
+    significance: float = Field(0.05, gt=0, lt=1, description="Corrected p below which a difference is marked.")
+    published: dict[str, dict[str, dict[str, float]]] = Field(
+        default_factory=dict,
+        description="Published values to show beside ours, yaml: {COLLECTION: {RUN: {MEASURE: x}}}.",
+    )
+    force: bool = Field(False, description="Compare again even if the comparison is current.")
+
+    @field_validator("collections", "published", mode="before")
+    @classmethod
+    def _is_yaml(cls, given: Any) -> Any:
+        try:
+            return yaml.safe_load(given) if isinstance(given, str) else given
+        except yaml.YAMLError:
+            raise ValueError("it is not a yaml mapping") from None
+
+    @field_validator("run_ids", mode="before")
+    @classmethod
+    def _is_list(cls, given: Any) -> Any:
+        return tuple(filter(None, given.split(","))) if isinstance(given, str) else given
+
+    @field_validator("measures")
+    @classmethod
+    def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return expanded(names)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> CompareRuns:
+        if len(set(self.run_ids)) < len(self.run_ids):
+            raise ValueError("--run-ids names a run twice")
+        if self.run_ids and self.baseline is not None and self.baseline not in self.run_ids:
+            raise ValueError(f"the baseline {self.baseline!r} is not among --run-ids")
+        unknown = sorted(set(self.published) - set(self.collections)) if self.collections else []
+        if unknown:
+            raise ValueError(f"published names the collection {unknown[0]!r}, which is not compared")
+        return self

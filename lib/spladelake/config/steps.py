@@ -1,0 +1,72 @@
+"""The steps of a pipeline file: a mapping by name or, where a step runs more than once, a list of such mappings."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from spladelake.errors import UsageError
+
+Step = tuple[str, dict[str, Any]]
+
+_ADDRESS = re.compile(r"(?P<name>\w+)(?:\[(?P<number>[1-9][0-9]*)\])?")
+
+
+def step_list(given: Any, *, place: str) -> list[Step]:
+    """(name, options) of every step in the file's order.
+
+    given: {name: options or nothing}, or a list of names and of mappings with one name each.
+    Raises UsageError for anything else.
+    """
+    entries = [{name: options} for name, options in given.items()] if isinstance(given, dict) else given
+    if not isinstance(entries, list):
+        raise _malformed(place, f"it is {given!r}")
+    steps = []
+    for number, entry in enumerate(entries, start=1):
+        step = {entry: None} if isinstance(entry, str) else entry
+        if not isinstance(step, dict) or len(step) != 1:
+            raise _malformed(place, f"entry {number} is {entry!r}")
+        ((name, options),) = step.items()
+        if not isinstance(options, dict | None):
+            raise _malformed(place, f"the options of {name} are {options!r}")
+        steps.append((str(name), dict(options or {})))
+    return steps
+
+
+def _malformed(place: str, found: str) -> UsageError:
+    wanted = "wanted a mapping {name: {options}}, or a list of such mappings with one name each"
+    return UsageError(f"{place}: steps", found, wanted, "See conf/ for examples.")
+
+
+def labels(names: list[str]) -> list[str]:
+    """What to call each step: its name, or name[1], name[2] … where it runs more than once."""
+    return [name if names.count(name) == 1 else f"{name}[{names[: i + 1].count(name)}]" for i, name in enumerate(names)]
+
+
+def set_option(steps: list[Step], address: str, keys: list[str], value: Any) -> None:
+    """Set an option of the steps at an address: `name` is every step of that name, `name[2]` the second of them.
+
+    keys: the option, and what lies below it.
+    Raises UsageError where there is no such step or place for the value.
+    """
+    match = _ADDRESS.fullmatch(address)
+    named = [options for name, options in steps if match and name == match["name"]]
+    if match and match["number"]:
+        at = int(match["number"]) - 1
+        named = named[at : at + 1]
+    if not named:
+        known = f"the steps are {', '.join(labels([name for name, _ in steps]))}"
+        raise UsageError(f"--set steps.{address}", "there is no such step", known, "Correct the option.")
+    for options in named:
+        set_value(options, keys, value, place=f"--set steps.{address}")
+
+
+def set_value(values: dict[str, Any], keys: list[str], value: Any, *, place: str) -> None:
+    """Set a value below nested keys, making the mappings between; UsageError where a key holds something else."""
+    for key in keys[:-1]:
+        if values.get(key) is None:
+            values[key] = {}
+        values = values[key]
+        if not isinstance(values, dict):
+            raise UsageError(place, f"{key} holds no keys", "--set names a key below it", "Correct the option.")
+    values[keys[-1]] = value

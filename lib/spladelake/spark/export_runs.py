@@ -1,0 +1,134 @@
+"""The export jobs: runs, judgements and measures as single files that other tools read."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.config import ExportMeasures, ExportRun
+from spladelake.errors import DataError
+from spladelake.files import write_judgements, write_run
+from spladelake.files.results import evaluator_csv, model_card_block, write_trec_eval
+from spladelake.files.trec import write_lines
+from spladelake.spark import storage
+from spladelake.spark.evaluate import COUNTS
+from spladelake.spark.schemas import JUDGEMENTS, MEASURES, QUERIES, RUNS
+from spladelake.spark.tables import Lake, TableRef, require
+
+
+def export_run(session: SparkSession, options: ExportRun) -> dict[str, Any]:
+    """Write a run, the judgements or both; rows pass the driver one partition at a time."""
+    lake, result = Lake(options.lake), {}
+    if options.output is not None:
+        ref = lake.table("runs")
+        rows = require(session, ref, RUNS, made_by=f"spladelake retrieve_run --lake {lake.root} …")
+        run = _of_run(rows, options.run_id or "", ref)
+        write = _trec_run if options.output_format == "trec" else _predictions(session, lake)
+        result["run"] = _written(session, options.output, lambda path: write(path, run))
+    if options.judgements is not None:
+        made_by = f"spladelake ingest_texts --lake {lake.root} --judgements …"
+        judged = require(session, lake.table("judgements"), JUDGEMENTS, made_by=made_by)
+        result["judgements"] = _written(session, options.judgements, lambda path: _trec_judgements(path, judged))
+    return {"status": "written", **result}
+
+
+def export_measures(session: SparkSession, options: ExportMeasures) -> dict[str, Any]:
+    """Write the measures of one run in the form of another tool."""
+    ref = Lake(options.lake).table("measures")
+    made_by = f"spladelake evaluate_run --lake {options.lake} …"
+    rows = _of_run(require(session, ref, MEASURES, made_by=made_by), options.run_id, ref)
+    means = {
+        row["measure"]: row["value"]
+        for row in rows.where("query_id IS NULL").collect()
+        if row["measure"] not in COUNTS and row["value"] is not None
+    }
+    if options.output_format == "trec_eval":
+        values = rows.where("query_id IS NOT NULL").orderBy("query_id", "measure")
+        table = _written(session, options.output, lambda path: _trec_eval(path, values, means))
+    else:
+        if options.output_format == "csv":
+            text = evaluator_csv(means, place=f"{ref} run {options.run_id}")
+        else:
+            text = model_card_block(means, model=options.model_name or options.run_id, dataset=options.dataset)
+        table = _written(
+            session, options.output, lambda path: write_lines(path, [text], lambda row, _: row) * len(means)
+        )
+    return {"status": "written", "run_id": options.run_id, **table}
+
+
+def _of_run(rows: DataFrame, run_id: str, ref: TableRef) -> DataFrame:
+    found = rows.where(F.col("run_id") == run_id)
+    if found.isEmpty():
+        known = [row["run_id"] for row in rows.select("run_id").distinct().orderBy("run_id").limit(8).collect()]
+        raise DataError(
+            str(ref),
+            f"it has no run {run_id!r}",
+            f"it holds {', '.join(map(repr, known)) or 'none'}",
+            "Correct --run-id.",
+        )
+    return found
+
+
+def _written(session: SparkSession, output: str, write: Callable[[Path], int]) -> dict[str, Any]:
+    """Write a local file, or one made here and copied to the file system that the path names."""
+    started, target = time.monotonic(), storage.absolute(output)
+    if "://" in target:
+        with tempfile.TemporaryDirectory(prefix="spladelake-export-") as folder:
+            local = Path(folder) / "file"
+            rows = write(local)
+            storage.upload(session, local, target)
+    else:
+        rows = write(Path(target))
+    return {"status": "written", "file": target, "rows": rows, "seconds": round(time.monotonic() - started, 2)}
+
+
+def _local(frame: DataFrame) -> Iterator[Row]:
+    return frame.toLocalIterator(prefetchPartitions=True)
+
+
+def _trec_run(path: Path, run: DataFrame) -> int:
+    rows = run.select("run_id", "query_id", "doc_id", "rank", "score").orderBy("query_id", "rank")
+    return write_run(path, (tuple(row) for row in _local(rows)))
+
+
+def _trec_judgements(path: Path, judgements: DataFrame) -> int:
+    rows = judgements.select("query_id", "doc_id", "relevance").orderBy("query_id", "doc_id")
+    return write_judgements(path, (tuple(row) for row in _local(rows)))
+
+
+def _trec_eval(path: Path, values: DataFrame, means: dict[str, float]) -> int:
+    queries = ((row["measure"], row["query_id"], row["value"]) for row in _local(values))
+    averages = ((measure, "all", value) for measure, value in means.items())
+    return write_trec_eval(path, (row for rows in (queries, averages) for row in rows))
+
+
+def _predictions(session: SparkSession, lake: Lake) -> Callable[[Path, DataFrame], int]:
+    """Writer of sentence-transformers' predictions: a line a query with its text and its results."""
+    made_by = f"spladelake ingest_texts --lake {lake.root} --queries …"
+    texts = require(session, lake.table("queries"), QUERIES, made_by=made_by).select("query_id", "text")
+
+    def write(path: Path, run: DataFrame) -> int:
+        rows = run.join(texts, "query_id", "left").orderBy("query_id", "rank")
+        found = groupby(_local(rows), key=lambda row: (row["query_id"], row["text"]))
+        return write_lines(path, ((*key, list(group)) for key, group in found), _prediction_line)
+
+    return write
+
+
+def _prediction_line(row: tuple[str, str | None, list[Row]], place: str) -> str:
+    query_id, text, results = row
+    for result in results:
+        if not math.isfinite(result["score"]):
+            wanted = "JSON has finite numbers only"
+            raise DataError(place, f"score is {result['score']}", wanted, "Write the run again with finite scores.")
+    found = [{"corpus_id": result["doc_id"], "score": result["score"]} for result in results]
+    return json.dumps({"query_id": query_id, "query": text, "results": found}) + "\n"

@@ -1,0 +1,91 @@
+"""Pairs of runs on the same queries: per-query differences, and tests of whether they are more than chance."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.measures.significance import holm, paired_test
+
+_KEYS = ("collection", "measure", "run_a", "run_b")
+_TESTED = (
+    "collection string, measure string, run_a string, run_b string, queries int, difference double, wins int, "
+    "ties int, losses int, t double, t_p double, randomisation_p double"
+)
+_ARROW = pa.schema(
+    [
+        *((name, pa.string()) for name in _KEYS),
+        ("queries", pa.int32()),
+        ("difference", pa.float64()),
+        *((name, pa.int32()) for name in ("wins", "ties", "losses")),
+        *((name, pa.float64()) for name in ("t", "t_p", "randomisation_p")),
+    ]
+)
+
+
+def deltas(session: SparkSession, values: DataFrame, pairs: Sequence[tuple[str, str, str]]) -> DataFrame:
+    """(collection, measure, query_id, run_a, run_b, value_a, value_b, delta): what the second run gains on a query.
+
+    values: (collection, run_id, measure, query_id, value). pairs: (collection, run_a, run_b).
+    """
+    wanted = F.broadcast(session.createDataFrame(list(pairs), "collection string, run_a string, run_b string"))
+    keys = ["collection", "measure", "query_id"]
+    first = values.select(*keys, F.col("run_id").alias("run_a"), F.col("value").alias("value_a"))
+    second = values.select(*keys, F.col("run_id").alias("run_b"), F.col("value").alias("value_b"))
+    found = first.join(wanted, ["collection", "run_a"]).join(second, [*keys, "run_b"])
+    return found.select(
+        *keys, "run_a", "run_b", "value_a", "value_b", (F.col("value_b") - F.col("value_a")).alias("delta")
+    )
+
+
+@dataclass(frozen=True)
+class TestPair:
+    """The function given to applyInArrow: the differences of one pair on one collection and measure to one row.
+
+    The draws depend on the seed and on the names alone, and the differences are put in the order of their query_id:
+    however Spark parts the rows, the p-values are the same.
+    """
+
+    __test__ = False  # pytest takes the name for a class of tests
+
+    permutations: int
+    seed: int
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        first = table.slice(0, 1).to_pylist()[0]
+        names = {key: first[key] for key in _KEYS}
+        ordered = table.sort_by("query_id")
+        differences = np.asarray(ordered.column("delta"), dtype=np.float64)
+        found = paired_test(differences, permutations=self.permutations, seed=[self.seed, _number(*names.values())])
+        return pa.Table.from_pylist([{**names, **asdict(found)}], schema=_ARROW)
+
+
+def _number(*names: str) -> int:
+    """A number that stands for the names, the same in every process."""
+    text = "\0".join(names).encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big")
+
+
+def tested(found: DataFrame, *, permutations: int, seed: int) -> list[dict[str, Any]]:
+    """One row a collection, measure and pair: wins, ties and losses of the second run, both tests, Holm's correction.
+
+    found: of `deltas`. The pairs of one collection and measure are what Holm's method corrects for.
+    """
+    function = TestPair(permutations, seed)
+    rows = [row.asDict() for row in found.groupBy(*_KEYS).applyInArrow(function, _TESTED).collect()]
+    rows.sort(key=lambda row: tuple(row[key] for key in _KEYS))
+    families: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        families.setdefault((row["collection"], row["measure"]), []).append(row)
+    for family in families.values():
+        for name in ("t_p", "randomisation_p"):
+            for row, p in zip(family, holm([row[name] for row in family]), strict=True):
+                row[f"{name}_holm"] = p
+    return rows

@@ -1,0 +1,121 @@
+"""Measures of every query from the ranks of its judged documents, many queries at a time, by ring 1's definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spladelake.measures import Measure, parse_measure
+
+Integers = NDArray[np.int32]
+
+_VALUES = pa.schema([("query_id", pa.string()), ("measure", pa.string()), ("value", pa.float64())])
+_RANK_OF = {"sentence-transformers": "ascending_rank", "trec_eval": "descending_rank"}
+# Cells of a matrix of rankings: a million int32 and their float64 products stay within the cache and some 20 MB.
+MAX_CELLS = 1_000_000
+
+
+@dataclass(frozen=True)
+class MeasureQueries:
+    """The function given to mapInArrow: (query_id, judged, hits) rows to one row a query and measure."""
+
+    names: tuple[str, ...]
+    level: int
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        measures = [parse_measure(name) for name in self.names]
+        for batch in batches:
+            yield from self._measured(batch, measures)
+
+    def _measured(self, batch: pa.RecordBatch, measures: list[Measure]) -> Iterator[pa.RecordBatch]:
+        if batch.num_rows == 0:
+            return
+        rankings = {rank: relevance_by_rank(batch.column("hits"), rank, _depth(measures)) for rank in _RANK_OF.values()}
+        widest = max(rows.width for rows in rankings.values())
+        if batch.num_rows > 1 and batch.num_rows * widest > MAX_CELLS:
+            half = batch.num_rows // 2
+            yield from self._measured(batch.slice(0, half), measures)
+            yield from self._measured(batch.slice(half), measures)
+            return
+        dense = {rank: rows.dense() for rank, rows in rankings.items()}
+        judged = grades(batch.column("judged")).dense()
+        ids, names, values = [], [], []
+        for measure in measures:
+            value = measure.of_many(dense[_RANK_OF[measure.convention]], judged, level=self.level)
+            counted = ~np.isnan(value)
+            ids.append(batch.column("query_id").filter(pa.array(counted)))
+            names.append(pa.repeat(pa.scalar(measure.name), int(counted.sum())))
+            values.append(pa.array(value[counted]))
+        columns = [pa.concat_arrays(column) for column in (ids, names, values)]
+        yield pa.RecordBatch.from_arrays(columns, schema=_VALUES)
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Numbers of a matrix that is 0 elsewhere: value, row and column of each."""
+
+    values: Integers
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    height: int
+
+    @property
+    def width(self) -> int:
+        return int(self.columns.max(initial=-1)) + 1
+
+    def dense(self) -> Integers:
+        matrix = np.zeros((self.height, self.width), dtype=np.int32)
+        matrix[self.rows, self.columns] = self.values
+        return matrix
+
+
+def relevance_by_rank(hits: pa.ListArray, rank: str, depth: int | None) -> Ragged:
+    """Relevance of the judged documents of each query, by their rank; those below `depth` are left out.
+
+    hits: list<struct<relevance, ascending_rank, descending_rank>>, null for a query without any.
+    """
+    rows, items = _rows_of(hits)
+    columns = np.asarray(items.field(rank), dtype=np.int64) - 1
+    values = np.asarray(items.field("relevance"), dtype=np.int32)
+    kept = slice(None) if depth is None else columns < depth
+    return Ragged(values[kept], rows[kept], columns[kept], len(hits))
+
+
+def grades(judged: pa.ListArray) -> Ragged:
+    """Every grade of each query, in any order."""
+    rows, items = _rows_of(judged)
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    lengths = np.diff(starts, append=len(rows))
+    columns = np.arange(len(rows)) - np.repeat(starts, lengths)
+    return Ragged(np.asarray(items, dtype=np.int32), rows, columns, len(judged))
+
+
+def _rows_of(lists: pa.ListArray) -> tuple[NDArray[np.int64], Any]:
+    """The row of every item of a list column, and the items."""
+    lengths = np.asarray(lists.value_lengths().fill_null(0), dtype=np.int64)
+    return np.repeat(np.arange(len(lists)), lengths), lists.flatten()
+
+
+def _depth(measures: list[Measure]) -> int | None:
+    depths = [measure.depth for measure in measures]
+    return None if None in depths else max(depth for depth in depths if depth is not None)
+
+
+def query_measures(ranks: DataFrame, judgements: DataFrame, *, names: tuple[str, ...], level: int) -> DataFrame:
+    """(query_id, measure, value): every measure of every judged query that counts under the measure's convention.
+
+    ranks: (query_id, relevance, ascending_rank, descending_rank) of the judged documents that were found. judgements:
+    (query_id, relevance), whatever was found.
+    """
+    judged = judgements.groupBy("query_id").agg(F.collect_list("relevance").alias("judged"))
+    hit = F.struct("relevance", *(F.col(name).cast("int").alias(name) for name in _RANK_OF.values()))
+    hits = ranks.groupBy("query_id").agg(F.collect_list(hit).alias("hits"))
+    rows = judged.join(hits, "query_id", "left").select("query_id", "judged", "hits")
+    return rows.mapInArrow(MeasureQueries(names, level), "query_id string, measure string, value double")

@@ -1,0 +1,141 @@
+"""A comparison says of each pair of runs what scipy says of their values, however Spark parts the rows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+from scipy import stats
+
+from spladelake.cli import main
+from spladelake.errors import DataError
+from spladelake.measures.significance import holm
+from spladelake.spark.pairs import deltas, tested
+from spladelake.spark.schemas import JUDGEMENTS, RUNS
+
+QUERIES = 12
+
+
+def write_lake(spark: SparkSession, lake: str, seed: int) -> None:
+    """Four runs of 12 queries with one relevant document each, at a rank that depends on the run."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for run_id, worst in (("best", 2), ("good", 4), ("good-too", 4), ("poor", 9)):
+        for query in range(QUERIES):
+            place = int(rng.integers(1, worst + 1))
+            for rank in range(1, 11):
+                rows.append((run_id, f"q{query}", "relevant" if rank == place else f"d{rank}", rank, 11.0 - rank))
+    spark.createDataFrame(rows, RUNS.struct).write.format("delta").save(f"{lake}/runs")
+    judged = [(f"q{query}", "relevant", 1) for query in range(QUERIES)]
+    spark.createDataFrame(judged, JUDGEMENTS.struct).write.format("delta").save(f"{lake}/judgements")
+
+
+RUN_IDS = ("best", "good", "good-too", "poor")
+
+
+@pytest.fixture(scope="module")
+def lakes(spark: SparkSession, run_job: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Two collections, all runs measured by MRR and nDCG; read them, do not write to them."""
+    found = {}
+    for seed, name in enumerate(("first", "second")):
+        found[name] = str(tmp_path_factory.mktemp(name) / "lake")
+        write_lake(spark, found[name], seed)
+        for run_id in RUN_IDS:
+            run_job("evaluate_run", lake=found[name], run_id=run_id, measures=["recip_rank", "ndcg_cut_10"])
+    return found
+
+
+def values(spark: SparkSession, lake: str, run_id: str, measure: str) -> np.ndarray:
+    rows = spark.read.format("delta").load(f"{lake}/measures")
+    rows = rows.where(f"run_id = '{run_id}' AND measure = '{measure}' AND query_id IS NOT NULL").orderBy("query_id")
+    return np.array([row["value"] for row in rows.collect()])
+
+
+def test_all_pairs_of_all_collections_are_tested_as_scipy_tests_them(
+    spark: SparkSession, run_job: Any, lakes: dict[str, str], lake: str
+) -> None:
+    options = {"lake": lake, "collections": lakes, "measures": ["recip_rank", "ndcg_cut_10"]}
+    result = run_job("compare_runs", **options)
+    assert len(result["systems"]) == 2 * 4 * 2
+    assert len(result["pairs"]) == 2 * 2 * 6
+    families: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for pair in result["pairs"]:
+        families.setdefault((pair["collection"], pair["measure"]), []).append(pair)
+        a, b = (values(spark, lakes[pair["collection"]], pair[run], pair["measure"]) for run in ("run_a", "run_b"))
+        assert pair["difference"] == pytest.approx(b.mean() - a.mean(), abs=1e-12)
+        assert (pair["wins"], pair["ties"], pair["losses"]) == ((b > a).sum(), (b == a).sum(), (b < a).sum())
+        theirs = stats.ttest_rel(b, a)
+        assert (pair["t"], pair["t_p"]) == pytest.approx((theirs.statistic, theirs.pvalue), abs=1e-9)
+        exact = stats.permutation_test(
+            (b - a,), lambda x, axis: x.mean(axis=axis), permutation_type="samples", n_resamples=np.inf, vectorized=True
+        )
+        assert pair["randomisation_p"] == pytest.approx(exact.pvalue, abs=1e-9)
+    for family in families.values():
+        for name in ("t_p", "randomisation_p"):
+            assert [p[f"{name}_holm"] for p in family] == pytest.approx(holm([p[name] for p in family]))
+    for system in result["systems"]:
+        found = values(spark, lakes[system["collection"]], system["run_id"], system["measure"])
+        assert (system["queries"], system["value"]) == (QUERIES, pytest.approx(found.mean(), abs=1e-12))
+    again = run_job("compare_runs", **options)
+    assert again["status"] == "skipped"
+    assert {k: again[k] for k in ("systems", "pairs", "costs")} == {k: result[k] for k in ("systems", "pairs", "costs")}
+
+
+def test_a_baseline_is_compared_with_each_run_and_every_query_has_its_delta(
+    spark: SparkSession, lakes: dict[str, str], lake: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published = "{first: {best: {recip_rank: 0.5}}}"
+    arguments = ["--lake", lake, "--collections", json.dumps({"first": lakes["first"]}), "--baseline", "poor"]
+    assert main(["compare_runs", *arguments, "--measures", "recip_rank", "--published", published]) == 0
+    printed = capsys.readouterr()
+    result = json.loads(printed.out.splitlines()[-1])
+    assert [(p["run_a"], p["run_b"]) for p in result["pairs"]] == [("poor", r) for r in RUN_IDS if r != "poor"]
+    assert {s["run_id"]: s["published"] for s in result["systems"]} == {**dict.fromkeys(RUN_IDS), "best": 0.5}
+    for piece in ("12 queries", "published", "+/=/- poor", "0.5000"):
+        assert piece in printed.err
+    rows = spark.read.format("delta").load(f"{lake}/comparisons/queries").where("run_b = 'best'").orderBy("query_id")
+    gained = values(spark, lakes["first"], "best", "recip_rank") - values(spark, lakes["first"], "poor", "recip_rank")
+    assert [row["delta"] for row in rows.collect()] == pytest.approx(gained)
+
+
+def test_p_values_do_not_depend_on_partitions_or_order_and_do_depend_on_the_seed(spark: SparkSession) -> None:
+    rng = np.random.default_rng(4)
+    rows = [("c", run, "m", f"q{query}", float(rng.random())) for run in ("a", "b") for query in range(60)]
+    schema = "collection string, run_id string, measure string, query_id string, value double"
+    found = []
+    for partitions, chosen in ((1, rows), (5, rows[::-1])):
+        frame = spark.createDataFrame(chosen, schema).repartition(partitions)
+        found.append(tested(deltas(spark, frame, [("c", "a", "b")]), permutations=2_000, seed=1))
+    assert found[0] == found[1]
+    assert 0 < found[0][0]["randomisation_p"] < 1
+    other = tested(deltas(spark, frame, [("c", "a", "b")]), permutations=2_000, seed=2)
+    assert other[0]["randomisation_p"] != found[0][0]["randomisation_p"]
+
+
+def test_runs_on_another_footing_are_refused(spark: SparkSession, run_job: Any, lake: str) -> None:
+    write_lake(spark, lake, 3)
+    run_job("evaluate_run", lake=lake, run_id="best", measures=["recip_rank"])
+    run_job("evaluate_run", lake=lake, run_id="poor", measures=["recip_rank"], answered_only=True)
+    with pytest.raises(DataError, match="'poor' was measured with answered_only True, run 'best' with False"):
+        run_job("compare_runs", lake=lake, measures=["recip_rank"])
+    with pytest.raises(DataError, match="run 'best' of lake has no ndcg_cut_10"):
+        run_job("compare_runs", lake=lake, run_ids=["best", "poor"])
+    with pytest.raises(DataError, match="run 'none' of lake has no recip_rank"):
+        run_job("compare_runs", lake=lake, measures=["recip_rank"], run_ids=["best", "none"])
+
+
+def test_cost_stands_beside_effectiveness_where_the_run_came_from_vectors(
+    run_job: Any, fruit_lake: str, lake: str
+) -> None:
+    for k, run_id in ((5, "five"), (1, "one")):
+        run_job("retrieve_run", lake=fruit_lake, model="splade-tiny", k=k, run_id=run_id)
+        result = run_job("evaluate_run", lake=fruit_lake, run_id=run_id)
+    (five, one) = run_job("compare_runs", lake=lake, collections={"fruit": fruit_lake}, run_ids=["five", "one"])[
+        "costs"
+    ]
+    assert five["corpus_active_dims"] == one["corpus_active_dims"] == result["measures"]["corpus_active_dims"]
+    assert five["flops"] == result["measures"]["avg_flops"] > 0
+    assert five["table_bytes"] > 1_000

@@ -1,0 +1,84 @@
+"""A pipeline file may run a step more than once, and --set reaches each of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spladelake.config import EncodeTexts, Pipeline, load_pipeline
+from spladelake.errors import UsageError
+
+LIST = """
+lake: l
+model: first
+steps:
+  - encode_texts
+  - encode_texts: {model: second, side: queries}
+  - retrieve_run:
+  - retrieve_run: {k: 7, lake: other}
+"""
+
+
+def write(folder: Path, text: str) -> str:
+    file = folder / "p.yaml"
+    file.write_text(text, encoding="utf-8")
+    return str(file)
+
+
+def loaded(folder: Path, text: str = LIST, **overrides: str) -> Pipeline:
+    return load_pipeline(write(folder, text), overrides={key.replace("__", "."): v for key, v in overrides.items()})
+
+
+def values(pipeline: Pipeline, key: str) -> list[object]:
+    return [getattr(options, key, None) for _, options in pipeline.options(place="p")]
+
+
+def test_a_list_runs_a_step_twice_with_its_own_options_in_order(tmp_path: Path) -> None:
+    pipeline = loaded(tmp_path)
+    assert pipeline.labels == ["encode_texts[1]", "encode_texts[2]", "retrieve_run[1]", "retrieve_run[2]"]
+    assert values(pipeline, "model") == ["first", "second", "first", "first"]
+    assert values(pipeline, "lake") == ["l", "l", "l", "other"]
+    second = pipeline.options(place="p")[1][1]
+    assert isinstance(second, EncodeTexts)
+    assert second.side == "queries"
+
+
+def test_a_mapping_says_the_same_as_a_list_of_single_steps(tmp_path: Path) -> None:
+    mapping = loaded(tmp_path, "lake: l\nsteps: {encode_texts: , retrieve_run: {k: 3}}\n")
+    listed = loaded(tmp_path, "lake: l\nsteps: [encode_texts, {retrieve_run: {k: 3}}]\n")
+    assert mapping.options(place="p") == listed.options(place="p")
+    assert mapping.labels == ["encode_texts", "retrieve_run"]
+
+
+def test_set_reaches_every_step_of_a_name_or_the_one_with_the_number(tmp_path: Path) -> None:
+    file = write(tmp_path, LIST)
+    assert values(load_pipeline(file, overrides={"steps.retrieve_run.k": "9"}), "k") == [None, None, 9, 9]
+    assert values(load_pipeline(file, overrides={"steps.retrieve_run[1].k": "9"}), "k") == [None, None, 9, 7]
+    assert values(load_pipeline(file, overrides={"model": "third"}), "model") == ["third", "second", "third", "third"]
+
+
+@pytest.mark.parametrize("address", ["retrieve_run[3]", "retrieve_run[0]", "evaluate_run", "retrieve run"])
+def test_set_of_a_step_that_is_not_there_is_refused_with_the_steps_that_are(tmp_path: Path, address: str) -> None:
+    with pytest.raises(UsageError, match=r"no such step.*encode_texts\[1\], encode_texts\[2\], retrieve_run\[1\]"):
+        load_pipeline(write(tmp_path, LIST), overrides={f"steps.{address}.k": "9"})
+
+
+@pytest.mark.parametrize(
+    ("steps", "found"),
+    [
+        ("encode_texts", "it is 'encode_texts'"),
+        ("[{encode_texts: , retrieve_run: }]", "entry 1 is"),
+        ("[encode_texts, 3]", "entry 2 is 3"),
+        ("[{retrieve_run: 3}]", "the options of retrieve_run are 3"),
+    ],
+)
+def test_other_forms_of_steps_are_refused_naming_the_entry(tmp_path: Path, steps: str, found: str) -> None:
+    with pytest.raises(UsageError, match=found):
+        loaded(tmp_path, f"lake: l\nsteps: {steps}\n")
+
+
+def test_a_wrong_option_of_a_repeated_step_is_named_with_its_number(tmp_path: Path) -> None:
+    pipeline = loaded(tmp_path, "lake: l\nsteps: [retrieve_run, {retrieve_run: {k: none}}]\n")
+    with pytest.raises(UsageError, match=r"steps.retrieve_run\[2\]: k: found 'none'"):
+        pipeline.options(place="p")
