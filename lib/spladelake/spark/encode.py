@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from spladelake.bm25.settings import BM25_MODEL
 from spladelake.config import EncodeTexts
 from spladelake.encoder import Checkpoint, EncoderSettings, resolve_checkpoint
 from spladelake.encoder.layout import read_layout
@@ -62,6 +63,10 @@ SIDES = {
 
 def encode_texts(session: SparkSession, options: EncodeTexts) -> dict[str, Any]:
     """Encode the lake's documents, queries or both; unchanged texts under an unchanged model are left alone."""
+    if options.model == BM25_MODEL:
+        from spladelake.spark.bm25 import encode_bm25
+
+        return encode_bm25(session, options)
     settings = EncoderSettings(
         max_length=options.max_length,
         max_active_dims=options.max_active_dims,
