@@ -31,6 +31,7 @@ EXAMPLES = {
     "encode_texts": """\b
   spladelake encode_texts --lake my-lake
   spladelake encode_texts --lake my-lake --model splade-tiny --side queries
+  spladelake encode_texts --lake my-lake --model bm25 --stemmer german --stopwords my-stopwords.txt
   spark-submit jobs/encode_texts.py --lake s3a://bucket/lake --model /models/splade-mini""",
     "retrieve_run": """\b
   spladelake retrieve_run --lake my-lake --model splade-tiny --k 1000 --run-id tiny-1000

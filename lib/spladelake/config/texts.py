@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from spladelake.config.base import DEFAULT_MODEL, Lake, Options
+from spladelake.config.bm25 import check_goes_with_model
 
 FileFormat = Literal["auto", "jsonl", "tsv", "csv", "parquet", "delta", "qrels"]
 Side = Literal["documents", "queries", "both"]
@@ -65,7 +66,7 @@ class EncodeTexts(Options):
     lake: Lake
     model: str = Field(
         DEFAULT_MODEL,
-        description="Hugging Face id (optionally id@revision), local folder, package:NAME/folder, or splade-tiny.",
+        description="Hugging Face id (optionally id@revision), local folder, package:NAME/folder, splade-tiny, bm25.",
     )
     model_sha256: str | None = Field(None, description="Refuse the model unless its weights file has this sha256.")
     side: Side = Field("both", description="Which table to encode.")
@@ -101,6 +102,18 @@ class EncodeTexts(Options):
         description="Share of texts that may go to quarantine; above it the job fails (exit 3) after writing it.",
     )
     force: bool = Field(False, description="Encode everything again even if the vectors are current.")
+
+    k1: float | None = Field(None, ge=0, description="bm25: how soon more of a word stops counting (default: 0.9).")
+    b: float | None = Field(None, ge=0, le=1, description="bm25: how much a document's length counts (default: 0.4).")
+    stemmer: str | None = Field(None, min_length=1, description="bm25: Snowball algorithm, or none (default: english).")
+    stopwords: str | None = Field(
+        None, min_length=1, description="bm25: english, none, or a file of one word a line (default: english)."
+    )
+
+    @model_validator(mode="after")
+    def _fits_the_model(self) -> EncodeTexts:
+        check_goes_with_model(self, self.model)
+        return self
 
     @model_validator(mode="after")
     def _goes_together(self) -> EncodeTexts:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pyspark.sql import DataFrame, SparkSession
 
+from spladelake.bm25.settings import BM25_MODEL
 from spladelake.config import EncodeTexts
 from spladelake.encoder import Checkpoint, EncoderSettings, resolve_checkpoint
 from spladelake.encoder.layout import read_layout
@@ -63,6 +64,10 @@ log = logging.getLogger(__name__)
 
 def encode_texts(session: SparkSession, options: EncodeTexts) -> dict[str, Any]:
     """Encode the lake's documents, queries or both; unchanged texts under an unchanged model are left alone."""
+    if options.model == BM25_MODEL:
+        from spladelake.spark.bm25 import encode_bm25
+
+        return encode_bm25(session, options)
     settings = EncoderSettings(
         max_length=options.max_length,
         max_active_dims=options.max_active_dims,

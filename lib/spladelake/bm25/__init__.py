@@ -1,0 +1,22 @@
+"""BM25 as an encoder of the same sparse vectors: weights of a document's words, counts of a query's.
+
+    bm25 = Bm25Encoder.learn(["a text", "another"])
+    bm25.encode_documents(["a text"])
+
+Needs neither torch nor pyspark.
+"""
+
+from spladelake.bm25.encoder import Bm25Encoder
+from spladelake.bm25.settings import BM25_MODEL, Bm25Settings, read_stop_words
+from spladelake.bm25.weights import document_weights, inverse_document_frequency
+from spladelake.bm25.words import WordCounter
+
+__all__ = [
+    "BM25_MODEL",
+    "Bm25Encoder",
+    "Bm25Settings",
+    "WordCounter",
+    "document_weights",
+    "inverse_document_frequency",
+    "read_stop_words",
+]

@@ -1,0 +1,87 @@
+"""BM25 on texts in memory: the same words and weights as the Spark job's, for small collections and single queries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spladelake.bm25.settings import Bm25Settings
+from spladelake.bm25.weights import document_weights
+from spladelake.bm25.words import word_counter
+from spladelake.encoder.texts import clean_texts
+from spladelake.errors import DataError
+from spladelake.vectors import SparseVectors
+
+
+@dataclass(frozen=True, eq=False)
+class Bm25Encoder:
+    """What was learnt from a collection: its words, in how many documents each stands, and how long documents are.
+
+    vocabulary: term id of each word; ids follow the words' order. document_frequency: int64 by term id.
+    """
+
+    settings: Bm25Settings
+    vocabulary: dict[str, int]
+    document_frequency: NDArray[np.int64]
+    documents: int
+    average_length: float
+
+    @classmethod
+    def learn(cls, texts: Sequence[str | None], settings: Bm25Settings | None = None) -> Bm25Encoder:
+        """Statistics of a collection. Raises DataError when none of its texts has a word."""
+        settings = settings or Bm25Settings()
+        counter = word_counter(settings)
+        frequency: Counter[str] = Counter()
+        length = 0
+        for text in clean_texts(texts)[0]:
+            counts = counter.count(text)
+            frequency.update(counts.keys())
+            length += counts.total()
+        if not frequency:
+            raise DataError("the texts", "none of them has a word", "BM25 learns from words", "Check the stop words.")
+        words = sorted(frequency)
+        of_words = np.array([frequency[word] for word in words], dtype=np.int64)
+        return cls(settings, {word: i for i, word in enumerate(words)}, of_words, len(texts), length / len(texts))
+
+    def encode_documents(self, texts: Sequence[str | None]) -> SparseVectors:
+        """Weights of each document's words, row i for text i; words that were not learnt only count for the length."""
+        indptr, indices, counts, lengths = self._counts(texts)
+        values = document_weights(
+            counts,
+            self.document_frequency[indices],
+            np.repeat(lengths, np.diff(indptr)),
+            documents=self.documents,
+            average_length=self.average_length,
+            k1=self.settings.k1,
+            b=self.settings.b,
+        )
+        return SparseVectors(indptr, indices, values)
+
+    def encode_queries(self, texts: Sequence[str | None]) -> SparseVectors:
+        """Counts of each query's words, row i for text i; words that were not learnt are left out."""
+        indptr, indices, counts, _ = self._counts(texts)
+        return SparseVectors(indptr, indices, counts.astype(np.float32))
+
+    def _counts(
+        self, texts: Sequence[str | None]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+        """Known words of all texts as rows of (term id, count), and the number of all words of each text."""
+        counter = word_counter(self.settings)
+        indptr, indices, counts, lengths = [0], [], [], []
+        for text in clean_texts(texts)[0]:
+            of_text = counter.count(text)
+            known = sorted((self.vocabulary[word], n) for word, n in of_text.items() if word in self.vocabulary)
+            indices += [term for term, _ in known]
+            counts += [n for _, n in known]
+            indptr.append(len(indices))
+            lengths.append(of_text.total())
+        return (
+            np.array(indptr, dtype=np.int64),
+            np.array(indices, dtype=np.int32),
+            np.array(counts, dtype=np.int64),
+            np.array(lengths, dtype=np.int64),
+        )

@@ -1,0 +1,88 @@
+"""What a user may choose about BM25: its two numbers and how a text becomes words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from spladelake.errors import DataError, MachineError, UsageError
+
+BM25_MODEL = "bm25"
+# k1 and b as Anserini's baselines on passages have them; Lucene's own defaults are 1.2 and 0.75.
+DEFAULT_K1, DEFAULT_B = 0.9, 0.4
+DEFAULT_STEMMER, DEFAULT_STOP_WORDS = "english", "english"
+NONE = "none"
+# Version of how texts become words: raise it when the same settings begin to give other words.
+WORDS_RECIPE = 1
+
+# Lucene's English stop words (EnglishAnalyzer.ENGLISH_STOP_WORDS_SET).
+_ENGLISH = """
+a an and are as at be but by for if in into is it no not of on or such that the their then there these they this to was
+will with
+"""
+ENGLISH_STOP_WORDS = tuple(_ENGLISH.split())
+
+
+@dataclass(frozen=True)
+class Bm25Settings:
+    """k1 >= 0: how soon more of a word stops counting. b in 0..1: how much a document's length counts.
+
+    stemmer: a Snowball algorithm, or "none". stop_words: lower-case words that are left out, before stemming.
+    Raises UsageError for an unknown stemmer, MachineError when PyStemmer is not installed.
+    """
+
+    k1: float = DEFAULT_K1
+    b: float = DEFAULT_B
+    stemmer: str = DEFAULT_STEMMER
+    stop_words: tuple[str, ...] = ENGLISH_STOP_WORDS
+
+    def __post_init__(self) -> None:
+        if not self.k1 >= 0 or self.k1 == float("inf"):
+            raise UsageError("k1", f"it is {self.k1}", "a finite number from 0 is wanted", "Use 0.9.")
+        if not 0 <= self.b <= 1:
+            raise UsageError("b", f"it is {self.b}", "a number from 0 to 1 is wanted", "Use 0.4.")
+        if self.stemmer != NONE and self.stemmer not in stemmers():
+            raise UsageError(
+                "stemmer", f"it is {self.stemmer!r}", f"known are none, {', '.join(stemmers())}", "Choose."
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex sha256 of all that decides words and weights, apart from the texts."""
+        recipe = {"recipe": WORDS_RECIPE, **asdict(self), "stop_words": sorted(set(self.stop_words))}
+        return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+
+
+def stemmers() -> list[str]:
+    """Names of the Snowball algorithms at hand."""
+    try:
+        import Stemmer
+    except ImportError:
+        raise MachineError(
+            "the package PyStemmer", "it is not installed", "BM25 stems words with it", "pip install PyStemmer"
+        ) from None
+    return sorted(Stemmer.algorithms())
+
+
+def read_stop_words(choice: str) -> tuple[str, ...]:
+    """Stop words by name (english, none) or from a UTF-8 file of one word a line; # begins a comment.
+
+    Raises UsageError when there is no such list, DataError when the file is not text.
+    """
+    if choice == NONE:
+        return ()
+    if choice == "english":
+        return ENGLISH_STOP_WORDS
+    path = Path(choice).expanduser()
+    if not path.is_file():
+        raise UsageError(
+            f"stopwords {choice}", "there is no such list or file", "wanted english, none or a file", "Correct it."
+        )
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(str(path), f"it is not UTF-8 ({error})", "one word a line is wanted", "Convert it.") from None
+    words = (line.split("#")[0].strip().lower() for line in lines)
+    return tuple(sorted({word for word in words if word}))

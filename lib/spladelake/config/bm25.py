@@ -1,0 +1,23 @@
+"""Which options of encode_texts go with BM25 and which with a neural model."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+BM25_ONLY = ("k1", "b", "stemmer", "stopwords")
+MODEL_ONLY = (
+    "model_sha256",
+    "max_length",
+    "max_active_dims",
+    "minimum_weight",
+    "split_special_tokens",
+    "token_budget",
+)
+
+
+def check_goes_with_model(options: BaseModel, model: str) -> None:
+    """Raise ValueError when an option was given that the model has no use for."""
+    unfit, wanted = (MODEL_ONLY, "a neural model") if model == "bm25" else (BM25_ONLY, "--model bm25")
+    for name in unfit:
+        if getattr(options, name, None) != type(options).model_fields[name].default:
+            raise ValueError(f"{name} goes with {wanted} only, and the model is {model}")
