@@ -12,10 +12,11 @@ from spladelake.scoring.products import count_products, term_counts
 from spladelake.scoring.queries import Queries, query_passes
 from spladelake.scoring.ranked import Ranked
 from spladelake.scoring.top_k import TopK, Work, merge
-from spladelake.scoring.units import SCORE_UNITS
+from spladelake.scoring.units import REST_UNITS, SCORE_UNITS
 
 __all__ = [
     "BLOCK_DOCUMENTS",
+    "REST_UNITS",
     "SCORE_UNITS",
     "Block",
     "Compilation",

@@ -96,12 +96,13 @@ def fill_column(column: Any, places: Any, ordinals: Any, weights: Any, peak: flo
     Places of groups after its last posting are not written, as nothing is looked up there.
     """
     column.fill(0)
-    # Rounding can make the scale a hair too large; 256 would be 0 in a byte.
-    scale = np.float32(255) / peak * np.float32(1 - 2.0**-20)
+    # Rounding can make the scale a hair too large; 256 would be 0 in a byte. As doubles, 255 / peak cannot overflow and
+    # no weight is so small that its byte would be 0, which says that a document lacks the term.
+    scale = 255.0 / np.float64(peak) * (1.0 - 2.0**-20)
     group = 0
     for i in range(ordinals.size):
         ordinal = ordinals[i]
-        column[ordinal] = np.uint8(np.int32(np.ceil(scale * weights[i])))
+        column[ordinal] = np.uint8(np.int32(np.ceil(scale * np.float64(weights[i]))))
         while group <= ordinal // GROUP:
             places[group] = np.uint16(i)
             group += 1

@@ -1,35 +1,53 @@
-"""Exact scores in units, of chosen documents or of all that share a term with the query."""
+"""Exact scores in units and rests, of chosen documents or of all that share a term with the query."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from spladelake.scoring.columns import Columns, Terms, place_in
 from spladelake.scoring.compiled import part
 from spladelake.scoring.filtering import Plan
-from spladelake.scoring.units import SCORE_UNITS
+from spladelake.scoring.units import CARRY_TERMS, REST_BITS, REST_MASK, RESTS_PER_UNIT, SCORE_UNITS
 
 # Costs in nanoseconds, measured like those of `columns`; they decide which of the two functions is called.
 LOOK_UP_NS = 30.0  # one term of one chosen document
-ADD_NS = 2.0  # one posting of all documents
+ADD_NS = 3.0  # one posting of all documents
 COLLECT_NS = 1.0  # one document of the block, to collect what was added
 
 
 @part
-def units_of(weight: float, scaled: float) -> Any:
-    """A product of two weights in units; scaled: the other weight times SCORE_UNITS, exact in a double."""
-    return np.int64(np.rint(np.float64(weight) * scaled))
+def add_product(units: Any, rests: Any, i: int, weight: float, scaled: float) -> None:
+    """Add a product of two weights to a score; scaled: the other weight times SCORE_UNITS, exact in a double.
+
+    The double product is exact too, as are its whole part and what that leaves: only rests are cut.
+    """
+    product = np.float64(weight) * scaled
+    whole = np.int64(product)
+    units[i] += whole
+    rests[i] += np.int64((product - np.float64(whole)) * RESTS_PER_UNIT)
+
+
+@part
+def carry(units: Any, rests: Any) -> None:
+    """Move whole units out of the rests."""
+    for i in range(units.size):
+        units[i] += rests[i] >> REST_BITS
+        rests[i] &= REST_MASK
 
 
 @part
 def score_chosen(
-    units: Any, documents: Any, plan: Plan, with_columns: int, size: int, found: Terms, columns: Columns,
+    units: Any, rests: Any, documents: Any, plan: Plan, with_columns: int, size: int, found: Terms, columns: Columns,
     ordinals: Any, weights: Any,
 ) -> None:  # fmt: skip
-    """Units of the chosen documents, looked up term by term. documents: int32, ascending; units: int64, overwritten."""
+    """Scores of the chosen documents, looked up term by term.
+
+    documents: int32, ascending; units, rests: int64, overwritten.
+    """
     units.fill(0)
+    rests.fill(0)
     for i in range(size):
         t = plan.terms[i]
         scaled = np.float64(plan.weights[i]) * SCORE_UNITS
@@ -40,12 +58,15 @@ def score_chosen(
             for j in range(documents.size):
                 document = np.uint64(documents[j])
                 if column[document]:
-                    units[j] += units_of(with_weight[place_in(column, places, document)], scaled)
+                    add_product(units, rests, j, with_weight[place_in(column, places, document)], scaled)
         else:
             for j in range(documents.size):
                 place = last_not_above(of, documents[j])
                 if of[place] == documents[j]:
-                    units[j] += units_of(with_weight[place], scaled)
+                    add_product(units, rests, j, with_weight[place], scaled)
+        if i % CARRY_TERMS == CARRY_TERMS - 1:
+            carry(units, rests)
+    carry(units, rests)
 
 
 @part
@@ -59,31 +80,51 @@ def last_not_above(ordinals: Any, document: int) -> Any:
     return place
 
 
+class Totals(NamedTuple):
+    """Scores of all documents of a block while they are added up: int64 units and rests, uint8 whether a term is
+    shared. Zero before and after."""
+
+    units: Any
+    rests: Any
+    touched: Any
+
+
+@part
+def empty_totals(documents: int) -> Totals:
+    """Totals of a block of that many documents."""
+    return Totals(np.zeros(documents, np.int64), np.zeros(documents, np.int64), np.zeros(documents, np.uint8))
+
+
 @part
 def score_all(
-    totals: Any, touched: Any, units: Any, documents: Any, threshold: int, plan: Plan, size: int, found: Terms,
+    totals: Totals, units: Any, rests: Any, documents: Any, threshold: int, plan: Plan, size: int, found: Terms,
     ordinals: Any, weights: Any,
 ) -> int:  # fmt: skip
-    """Units of all documents that share a term and reach the threshold; returns how many.
+    """Scores of all documents that share a term and whose units reach the threshold; returns how many.
 
-    totals: int64 and touched: uint8 (documents of the block), zero before and after. units, documents: overwritten.
+    units, rests, documents: overwritten.
     """
-    # Weights can be so small that a shared term adds 0 units; a threshold above 0 leaves such documents out anyway.
+    # Weights can be so small that a shared term adds nothing; a threshold above 0 leaves such documents out anyway.
     mark = threshold <= 0
     for i in range(size):
         t = plan.terms[i]
         scaled = np.float64(plan.weights[i]) * SCORE_UNITS
         for place in range(found.starts[t], found.ends[t]):
             ordinal = ordinals[place]
-            totals[ordinal] += units_of(weights[place], scaled)
+            add_product(totals.units, totals.rests, ordinal, weights[place], scaled)
             if mark:
-                touched[ordinal] = 1
+                totals.touched[ordinal] = 1
+        if i % CARRY_TERMS == CARRY_TERMS - 1:
+            carry(totals.units, totals.rests)
+    carry(totals.units, totals.rests)
     count = 0
-    for document in range(totals.size):
-        if totals[document] >= threshold and (touched[document] or not mark):
-            documents[count], units[count] = document, totals[document]
+    for document in range(totals.units.size):
+        if totals.units[document] >= threshold and (totals.touched[document] or not mark):
+            documents[count] = document
+            units[count], rests[count] = totals.units[document], totals.rests[document]
             count += 1
-    totals.fill(0)
+    totals.units.fill(0)
+    totals.rests.fill(0)
     if mark:
-        touched.fill(0)
+        totals.touched.fill(0)
     return count

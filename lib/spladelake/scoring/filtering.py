@@ -25,6 +25,8 @@ ROUNDING_STEPS = 17
 MOST_FILTER_TERMS = 900
 # What float32 products and scales may lose, relative: some roundings of 2^-24 and the 2^-20 of a column's scale.
 LOSS = 3e-6
+# Steps of a weight of 1 outside this and its inverse: as float32 they would lose digits or overflow, hence doubles.
+LEAST_SCALE = 2.0**-100
 # 64-bit words of steps that are looked at together: 128 documents.
 WORDS = 32
 
@@ -32,22 +34,18 @@ WORDS = 32
 class Plan(NamedTuple):
     """The terms of one query that a block has: those with columns first. Arrays are scratch of the longest query.
 
-    terms: int32, places in the queries' terms. weights: float32. factors: uint16, of columns. scales: float32, steps
-    of a weight of the other terms.
+    terms: int32, places in the queries' terms. weights: float32. factors: uint16, of columns.
     """
 
     terms: Any
     weights: Any
     factors: Any
-    scales: Any
 
 
 @part
 def empty_plan(most: int) -> Plan:
     """Scratch for queries of up to that many terms."""
-    return Plan(
-        np.empty(most, np.int32), np.empty(most, np.float32), np.empty(most, np.uint16), np.empty(most, np.float32)
-    )
+    return Plan(np.empty(most, np.int32), np.empty(most, np.float32), np.empty(most, np.uint16))
 
 
 @part
@@ -86,8 +84,8 @@ def unit_of(terms: int, bound: float, largest: float) -> float:
 @part
 def cut_of(threshold: int, terms: int, unit: float) -> Any:
     """Steps below which no document reaches the threshold; below 1 the filter cannot tell. threshold: units."""
-    # Rounding to units moves a score by at most half a unit a term.
-    score = (np.float64(threshold) - terms) / SCORE_UNITS
+    # Units are cut, never rounded up: a document that has that many units has this score at least.
+    score = np.float64(threshold) / SCORE_UNITS
     return np.int64(min(score * unit * (1.0 - LOSS), 2.0 * MOST_STEPS)) - terms - 1
 
 
@@ -114,12 +112,16 @@ def add_steps(
     for i in range(with_columns, size):
         t = plan.terms[i]
         start, end = found.starts[t], found.ends[t]
-        add_postings(steps, ordinals[start:end], weights[start:end], np.float32(plan.weights[i] * unit))
+        scale = plan.weights[i] * unit
+        if LEAST_SCALE < scale < 1.0 / LEAST_SCALE:
+            add_postings(steps, ordinals[start:end], weights[start:end], np.float32(scale))
+        else:
+            add_postings(steps, ordinals[start:end], weights[start:end], scale)
 
 
 @part
 def add_postings(steps: Any, ordinals: Any, weights: Any, scale: float) -> None:
-    """Add one term's weights, cut to whole steps, to the documents that have it."""
+    """Add one term's weights, cut to whole steps, to the documents that have it. scale: steps of a weight of 1."""
     for i in range(ordinals.size):
         ordinal = ordinals[i]
         steps[ordinal] = np.uint16(steps[ordinal] + np.uint16(np.int32(scale * weights[i])))

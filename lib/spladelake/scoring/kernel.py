@@ -9,14 +9,14 @@ from numba import types
 
 from spladelake.scoring.columns import fill_columns, find_terms, width_of
 from spladelake.scoring.compiled import array, native, part, view
-from spladelake.scoring.exact import ADD_NS, COLLECT_NS, LOOK_UP_NS, score_all, score_chosen
+from spladelake.scoring.exact import ADD_NS, COLLECT_NS, LOOK_UP_NS, empty_totals, score_all, score_chosen
 from spladelake.scoring.filtering import MOST_STEPS, add_steps, cut_of, empty_plan, list_terms, reach_cut, unit_of
-from spladelake.scoring.shortlist import cut, offer_all, sort
+from spladelake.scoring.shortlist import Ids, Places, cut, offer_all, sort
 from spladelake.scoring.units import MOST_UNITS, SCORE_UNITS
 
 _INT32, _FLOAT32, _INT64 = view(types.int32), view(types.float32), view(types.int64)
 _IDS = (_INT64, view(types.uint8))
-_SHORTLISTS = (array(types.int64, 2), array(types.int32, 2), array(types.int32))
+_SHORTLISTS = (array(types.int64, 2), array(types.int64, 2), array(types.int32, 2), array(types.int32))
 
 
 @native(
@@ -29,23 +29,25 @@ _SHORTLISTS = (array(types.int64, 2), array(types.int32, 2), array(types.int32))
 def score_block(
     documents: Any, term_ids: Any, starts: Any, peaks: Any, ordinals: Any, weights: Any,
     indptr: Any, slots: Any, query_weights: Any, terms: Any, uses: Any,
-    k: Any, units: Any, rows: Any, sizes: Any, thresholds: Any, density: Any,
+    k: Any, units: Any, rests: Any, rows: Any, sizes: Any, thresholds: Any, density: Any,
     first_row: Any, id_starts: Any, id_data: Any, scratch: Any, counters: Any,
 ) -> int:  # fmt: skip
     """Offer the documents of a block to the shortlists of all queries.
 
-    The first two lines are a Block and Queries. units, rows: (queries, places), sizes: (queries), the shortlists;
-    thresholds: int64 (queries), units that are of interest; density: float32 (queries), share of the last block's
-    documents that were candidates. Document i has id `first_row + i`. counters: int64 (3), added to: documents looked
-    up, pairs of query and block that were filtered, that were scored in full.
+    The first two lines are a Block and Queries. units, rests, rows: (queries, places), sizes: (queries), the
+    shortlists; thresholds: int64 (queries), units that are of interest; density: float32 (queries), share of the last
+    block's documents that were candidates. Document i has id `first_row + i`. counters: int64 (4), added to: documents
+    looked up, pairs of query and block that were filtered, that were scored in full, products that a join would make.
     Returns the first query whose scores may pass MOST_UNITS, or -1.
     """
     found = find_terms(terms, term_ids, starts, peaks)
+    counters[3] += count_products_of(found, uses)
     columns = fill_columns(documents, found, uses, ordinals, weights, scratch)
     plan = empty_plan(longest(indptr))
     steps = np.empty(width_of(documents), np.uint16)
-    totals, touched = np.zeros(documents, np.int64), np.zeros(documents, np.uint8)
+    totals, ids = empty_totals(documents), Ids(id_starts, id_data)
     chosen, chosen_units = np.empty(steps.size, np.int32), np.empty(steps.size, np.int64)
+    chosen_rests = np.empty(steps.size, np.int64)
     for q in range(indptr.size - 1):
         of = slice(indptr[q], indptr[q + 1])
         with_columns, size, postings, bound, largest = list_terms(plan, slots[of], query_weights[of], found)
@@ -53,7 +55,7 @@ def score_block(
             return q
         threshold = thresholds[q]
         # The sum of the bound itself was rounded.
-        if size == 0 or bound * SCORE_UNITS * (1.0 + 1e-9) + size < threshold:
+        if size == 0 or bound * SCORE_UNITS * (1.0 + 1e-9) < threshold:
             continue
         unit = unit_of(size, bound, largest)
         cut = cut_of(threshold, size, unit)
@@ -64,21 +66,33 @@ def score_block(
                 add_steps(steps, plan, with_columns, size, unit, found, columns, ordinals, weights)
                 count = reach_cut(steps, cut, chosen)
                 score_chosen(
-                    chosen_units[:count], chosen[:count], plan, with_columns, size, found, columns, ordinals, weights
-                )
+                    chosen_units[:count], chosen_rests[:count], chosen[:count], plan, with_columns, size, found,
+                    columns, ordinals, weights,
+                )  # fmt: skip
             counters[0] += count
             counters[1] += 1
         else:
-            count = score_all(totals, touched, chosen_units, chosen, threshold, plan, size, found, ordinals, weights)
+            count = score_all(
+                totals, chosen_units, chosen_rests, chosen, threshold, plan, size, found, ordinals, weights
+            )
             counters[2] += 1
         # Of the next block's documents no more will be candidates than of this block's best.
         density[q] = np.float32(min(count, k) / documents)
         if count:
             sizes[q], thresholds[q] = offer_all(
-                units[q], rows[q], sizes[q], k, threshold, chosen_units[:count], chosen[:count], first_row,
-                id_starts, id_data,
+                Places(units[q], rests[q], rows[q]), sizes[q], k, threshold, chosen_units[:count],
+                chosen_rests[:count], chosen[:count], first_row, ids,
             )  # fmt: skip
     return -1
+
+
+@part
+def count_products_of(found: Any, uses: Any) -> int:
+    """Products of this block: over the queries' terms, documents that have it × queries that do."""
+    products = 0
+    for t in range(uses.size):
+        products += np.int64(found.ends[t] - found.starts[t]) * np.int64(uses[t])
+    return products
 
 
 @part
@@ -91,46 +105,51 @@ def longest(indptr: Any) -> int:
 
 
 @native(types.int64, *_SHORTLISTS, array(types.int64), *_IDS)
-def cut_all(k: Any, units: Any, rows: Any, sizes: Any, thresholds: Any, id_starts: Any, id_data: Any) -> None:
+def cut_all(
+    k: Any, units: Any, rests: Any, rows: Any, sizes: Any, thresholds: Any, id_starts: Any, id_data: Any
+) -> None:
     """Cut every shortlist to its k best."""
+    ids = Ids(id_starts, id_data)
     for q in range(sizes.size):
-        sizes[q] = cut(units[q], rows[q], sizes[q], k, id_starts, id_data)
+        sizes[q] = cut(Places(units[q], rests[q], rows[q]), sizes[q], k, ids)
         if sizes[q] == k:
             thresholds[q] = max(thresholds[q], units[q, k - 1])
 
 
-@native(types.int64, *_SHORTLISTS, array(types.int64), _INT32, _INT64, types.int64, *_IDS)
+@native(types.int64, *_SHORTLISTS, array(types.int64), _INT32, _INT64, _INT64, types.int64, *_IDS)
 def offer_ranked(
-    k: Any, units: Any, rows: Any, sizes: Any, thresholds: Any, queries: Any, new_units: Any, first_row: Any,
-    id_starts: Any, id_data: Any,
+    k: Any, units: Any, rests: Any, rows: Any, sizes: Any, thresholds: Any, queries: Any, new_units: Any,
+    new_rests: Any, first_row: Any, id_starts: Any, id_data: Any,
 ) -> None:  # fmt: skip
-    """Offer rows of (query, units), the i-th with id `first_row + i`; rows of a query are together."""
+    """Offer rows of (query, units, rests), the i-th with id `first_row + i`; rows of a query are together."""
     start = 0
     while start < queries.size:
         q, end = queries[start], start + 1
         while end < queries.size and queries[end] == q:
             end += 1
         sizes[q], thresholds[q] = offer_all(
-            units[q], rows[q], sizes[q], k, thresholds[q], new_units[start:end], np.arange(start, end), first_row,
-            id_starts, id_data,
+            Places(units[q], rests[q], rows[q]), sizes[q], k, thresholds[q], new_units[start:end],
+            new_rests[start:end], np.arange(start, end), first_row, Ids(id_starts, id_data),
         )  # fmt: skip
         start = end
 
 
 @native(
-    view(types.int64, 2), view(types.int32, 2), _INT32, *_IDS, array(types.int64), array(types.int32),
-    array(types.int32),
+    view(types.int64, 2), view(types.int64, 2), view(types.int32, 2), _INT32, *_IDS, array(types.int64),
+    array(types.int64), array(types.int32), array(types.int32),
 )  # fmt: skip
 def rank_all(
-    units: Any, rows: Any, sizes: Any, id_starts: Any, id_data: Any, out_units: Any, out_rows: Any, out_queries: Any
-) -> None:
+    units: Any, rests: Any, rows: Any, sizes: Any, id_starts: Any, id_data: Any,
+    out_units: Any, out_rests: Any, out_rows: Any, out_queries: Any,
+) -> None:  # fmt: skip
     """Write every shortlist's documents, best first, one query after the other; the shortlists stay as they are."""
     end = 0
     for q in range(sizes.size):
         start, end = end, end + sizes[q]
         for i in range(sizes[q]):
-            out_units[start + i], out_rows[start + i], out_queries[start + i] = units[q, i], rows[q, i], q
-        sort(out_units[start:end], out_rows[start:end], id_starts, id_data)
+            out_units[start + i], out_rests[start + i] = units[q, i], rests[q, i]
+            out_rows[start + i], out_queries[start + i] = rows[q, i], q
+        sort(Places(out_units[start:end], out_rests[start:end], out_rows[start:end]), Ids(id_starts, id_data))
 
 
 @native(view(types.int32, 2), _INT32, array(types.boolean))

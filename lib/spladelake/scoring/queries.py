@@ -12,9 +12,9 @@ from spladelake.errors import UsageError
 from spladelake.scoring.shortlist import places_for
 from spladelake.vectors import SparseVectors
 
-# Bytes of a place in a shortlist: units and row.
-PLACE_BYTES = 12
-# Memory of the shortlists of one pass, bytes, where nothing else is asked: 6,980 queries at k = 1,000 take 126 MB.
+# Bytes of a place in a shortlist: units, rests and row.
+PLACE_BYTES = 20
+# Memory of the shortlists of one pass, bytes, where nothing else is asked: 6,980 queries at k = 1,000 take 210 MB.
 PASS_BYTES = 512 * 2**20
 
 

@@ -1,14 +1,13 @@
 """A shortlist: the best documents of a query so far, score descending, then doc_id ascending, and some to be decided.
 
-A document is a row of the table of ids `starts`, `data` (see `doc_ids`). Once a shortlist has k documents, its first k
-are the best of those it was cut to, the worst of them last; new ones are put behind, and it is cut when it is full. A
-heap would be always in order, but each new document would read places all over it: with thousands of queries those
-are outside the caches.
+Once a shortlist has k documents, its first k are the best of those it was cut to, the worst of them last; new ones are
+put behind, and it is cut when it is full. A heap would be always in order, but each new document would read places all
+over it: with thousands of queries those are outside the caches.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from spladelake.scoring.compiled import part
 
@@ -20,74 +19,102 @@ SPARE_LEAST = 8
 CUT_SHARE = 1 / 8
 
 
+class Places(NamedTuple):
+    """Scored documents: int64 units and rests of the score, int32 row of each in the table of ids."""
+
+    units: Any
+    rests: Any
+    rows: Any
+
+
+class Ids(NamedTuple):
+    """The table of ids: row i is the bytes `starts[i]:starts[i + 1]` of `data` (see `doc_ids`)."""
+
+    starts: Any
+    data: Any
+
+
 def places_for(k: int) -> int:
     """Places of a shortlist of k documents."""
     return k + int(k * SPARE_SHARE) + SPARE_LEAST
 
 
 @part
-def id_before(a: int, b: int, starts: Any, data: Any) -> Any:
+def id_before(a: int, b: int, ids: Ids) -> Any:
     """Whether the id of row a sorts before the id of row b, by UTF-8 bytes, which is the order of code points."""
-    i, j = starts[a], starts[b]
-    end_i, end_j = starts[a + 1], starts[b + 1]
+    i, j = ids.starts[a], ids.starts[b]
+    end_i, end_j = ids.starts[a + 1], ids.starts[b + 1]
     while i < end_i and j < end_j:
-        if data[i] != data[j]:
-            return data[i] < data[j]
+        if ids.data[i] != ids.data[j]:
+            return ids.data[i] < ids.data[j]
         i += 1
         j += 1
     return end_i - i < end_j - j
 
 
 @part
-def is_better(units_a: int, a: int, units_b: int, b: int, starts: Any, data: Any) -> Any:
-    """Whether row a ranks above row b. Ids are compared only where scores are equal."""
-    if units_a != units_b:
-        return units_a > units_b
-    return id_before(a, b, starts, data)
+def is_better(a: Any, b: Any, ids: Ids) -> Any:
+    """Whether document a ranks above document b, each (units, rests, row). Ids are compared only where scores tie."""
+    if a[0] != b[0]:
+        return a[0] > b[0]
+    if a[1] != b[1]:
+        return a[1] > b[1]
+    return id_before(a[2], b[2], ids)
+
+
+@part
+def at(places: Places, i: int) -> Any:
+    """The document at a place: (units, rests, row)."""
+    return places.units[i], places.rests[i], places.rows[i]
+
+
+@part
+def put(places: Places, i: int, document: Any) -> None:
+    """Write a document to a place."""
+    places.units[i], places.rests[i], places.rows[i] = document[0], document[1], document[2]
 
 
 @part
 def offer_all(
-    units: Any, rows: Any, size: int, k: int, threshold: int, new_units: Any, new_documents: Any, first_row: int,
-    starts: Any, data: Any,
+    places: Places, size: int, k: int, threshold: int, new_units: Any, new_rests: Any, new_documents: Any,
+    first_row: int, ids: Ids,
 ) -> Any:  # fmt: skip
-    """Add documents to a shortlist; those below the threshold are dropped. units, rows: (places).
+    """Add documents to a shortlist; those whose units are below the threshold are dropped.
 
     Returns its size and the threshold after it: the units of the k-th document, or what it was.
     """
     has_worst, before = size >= k, size
     for i in range(new_units.size):
-        u, r = new_units[i], first_row + new_documents[i]
-        if u < threshold or (has_worst and not is_better(u, r, units[k - 1], rows[k - 1], starts, data)):
+        document = new_units[i], new_rests[i], first_row + new_documents[i]
+        if document[0] < threshold or (has_worst and not is_better(document, at(places, k - 1), ids)):
             continue
-        if size == units.size:
-            size, before, has_worst = cut(units, rows, size, k, starts, data), k, True
-            threshold = max(threshold, units[k - 1])
-            if not is_better(u, r, units[k - 1], rows[k - 1], starts, data):
+        if size == places.units.size:
+            size, before, has_worst = cut(places, size, k, ids), k, True
+            threshold = max(threshold, places.units[k - 1])
+            if not is_better(document, at(places, k - 1), ids):
                 continue
-        units[size], rows[size] = u, r
+        put(places, size, document)
         size += 1
     if size >= k and (not has_worst or size - before > k * CUT_SHARE):
-        size = cut(units, rows, size, k, starts, data)
-        threshold = max(threshold, units[k - 1])
+        size = cut(places, size, k, ids)
+        threshold = max(threshold, places.units[k - 1])
     return size, threshold
 
 
 @part
-def cut(units: Any, rows: Any, size: int, k: int, starts: Any, data: Any) -> int:
+def cut(places: Places, size: int, k: int, ids: Ids) -> int:
     """Put the k best first, the worst of them at k - 1, by Hoare's selection. Returns the size after it: k at most."""
     low, high = 0, size - 1
     while low < high and size > 0:
-        middle = (low + high) >> 1
-        u, r = units[middle], rows[middle]
+        pivot = at(places, (low + high) >> 1)
         i, j = low, high
         while i <= j:
-            while is_better(units[i], rows[i], u, r, starts, data):
+            while is_better(at(places, i), pivot, ids):
                 i += 1
-            while is_better(u, r, units[j], rows[j], starts, data):
+            while is_better(pivot, at(places, j), ids):
                 j -= 1
             if i <= j:
-                swap(units, rows, i, j)
+                swap(places, i, j)
                 i += 1
                 j -= 1
         if j < k - 1:
@@ -98,30 +125,32 @@ def cut(units: Any, rows: Any, size: int, k: int, starts: Any, data: Any) -> int
 
 
 @part
-def swap(units: Any, rows: Any, i: int, j: int) -> None:
+def swap(places: Places, i: int, j: int) -> None:
     """Exchange two documents."""
-    units[i], units[j] = units[j], units[i]
-    rows[i], rows[j] = rows[j], rows[i]
+    document = at(places, i)
+    put(places, i, at(places, j))
+    put(places, j, document)
 
 
 @part
-def sort(units: Any, rows: Any, starts: Any, data: Any) -> None:
+def sort(places: Places, ids: Ids) -> None:
     """Sort documents, best first, by heapsort: its time does not depend on their order."""
-    for root in range(units.size // 2 - 1, -1, -1):
-        sift_down(units, rows, root, units.size, starts, data)
-    for last in range(units.size - 1, 0, -1):
-        swap(units, rows, 0, last)
-        sift_down(units, rows, 0, last, starts, data)
+    size = places.units.size
+    for root in range(size // 2 - 1, -1, -1):
+        sift_down(places, root, size, ids)
+    for last in range(size - 1, 0, -1):
+        swap(places, 0, last)
+        sift_down(places, 0, last, ids)
 
 
 @part
-def sift_down(units: Any, rows: Any, root: int, size: int, starts: Any, data: Any) -> None:
+def sift_down(places: Places, root: int, size: int, ids: Ids) -> None:
     """Move a document down a heap of that size, whose root is the worst, to where it belongs."""
     while 2 * root + 1 < size:
         child, right = 2 * root + 1, 2 * root + 2
-        if right < size and is_better(units[child], rows[child], units[right], rows[right], starts, data):
+        if right < size and is_better(at(places, child), at(places, right), ids):
             child = right
-        if not is_better(units[root], rows[root], units[child], rows[child], starts, data):
+        if not is_better(at(places, root), at(places, child), ids):
             return
-        swap(units, rows, root, child)
+        swap(places, root, child)
         root = child

@@ -5,9 +5,9 @@
         top.add(block, doc_ids[first : first + len(block)])
     ranked = top.result()
 
-The score of a query and a document is the sum over shared terms of rint(query weight × document weight × 2^40), an
-integer; only documents that share a term are candidates; order is score descending, then doc_id ascending. So neither
-the cutting into blocks, tasks and passes nor what is skipped on the way can change a result.
+The score of a query and a document is the sum over shared terms of query weight × document weight, counted in two
+integers (see `units`); only documents that share a term are candidates; order is score descending, then doc_id
+ascending. So neither the cutting into blocks, tasks and passes nor what is skipped on the way can change a result.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ class Shortlists:
     """The best documents of each query so far, with the ids of those documents."""
 
     def __init__(self, queries: int, *, k: int) -> None:
-        """Memory is taken as it fills: 12 bytes a place, half as many again as k. Raises UsageError when k < 1."""
+        """Memory is taken as it fills: 20 bytes a place, half as many again as k. Raises UsageError when k < 1."""
         if k < 1:
             raise UsageError("k", f"it is {k}", "1 or more is wanted", "Ask for the documents a query may get.")
         self.k = k
         self.units = np.empty((queries, places_for(k)), dtype=np.int64)
+        self.rests = np.empty((queries, places_for(k)), dtype=np.int64)
         self.rows = np.empty((queries, places_for(k)), dtype=np.int32)
         self.sizes = np.zeros(queries, dtype=np.int32)
         # Units below which a document is of no interest; 0 lets all pass that share a term.
@@ -57,36 +58,43 @@ class Shortlists:
     def cut(self) -> None:
         """Drop all but the k best of each query."""
         ids = self.ids
-        cut_all(self.k, self.units, self.rows, self.sizes, self.thresholds, ids.starts, ids.data)
+        cut_all(self.k, self.units, self.rests, self.rows, self.sizes, self.thresholds, ids.starts, ids.data)
 
     def ranked(self, first: int) -> Ranked:
         """The k best, best first; query 0 of the shortlists is query `first` of the run."""
         self.cut()
         count = int(self.sizes.sum())
-        units, rows = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int32)
-        queries = np.empty(count, dtype=np.int32)
-        rank_all(self.units, self.rows, self.sizes, self.ids.starts, self.ids.data, units, rows, queries)
-        return Ranked(queries + np.int32(first), DocIds(self.ids.starts, self.ids.data).take(rows), units)
+        units, rests = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
+        rows, queries = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int32)
+        rank_all(
+            self.units, self.rests, self.rows, self.sizes, self.ids.starts, self.ids.data,
+            units, rests, rows, queries,
+        )  # fmt: skip
+        return Ranked(queries + np.int32(first), DocIds(self.ids.starts, self.ids.data).take(rows), units, rests)
 
 
 @dataclass(frozen=True)
 class Work:
     """What scoring did: documents seen, exact scores looked up one by one, and pairs of a query with a block that
-    were filtered or scored in full; the other pairs were skipped, as no document could reach the k-th score."""
+    were filtered or scored in full; the other pairs were skipped, as no document could reach the k-th score.
+
+    products: those that the join of these queries and documents makes, whatever of it was skipped.
+    """
 
     documents: int
     looked_up: int
     filtered: int
     scored_in_full: int
+    products: int
 
 
 class TopK:
     """The k best documents of each query of a pass, over the blocks it is given."""
 
     def __init__(self, queries: Queries, *, k: int, lower_bounds: NDArray[np.int64] | None = None) -> None:
-        """lower_bounds: units (queries); documents below are left out. Give the k-th score that each query has among
-        some of the documents (`lower_bounds()` of another TopK), and the k best stay the same. A least score, in units
-        rounded up, may be given in the same way.
+        """lower_bounds: whole units (queries); documents of fewer are left out. Give the k-th score that each query has
+        among some of the documents (`lower_bounds()` of another TopK), and the k best stay the same. A least score, in
+        units rounded down, may be given in the same way; what is below it by less than a unit is then still listed.
         """
         self._queries = queries
         self._best = Shortlists(len(queries), k=k)
@@ -98,13 +106,13 @@ class TopK:
         # Until a block was seen, every document is expected to be a candidate.
         self._density = np.ones(len(queries), dtype=np.float32)
         self._scratch = np.empty(SCRATCH_BYTES, dtype=np.uint8)
-        self._counters = np.zeros(3, dtype=np.int64)
+        self._counters = np.zeros(4, dtype=np.int64)
         self._documents = 0
 
     def add(self, block: Block, doc_ids: DocIds | Sequence[str]) -> None:
         """Score a block. doc_ids: of its documents, different from all others of the corpus.
 
-        Raises DataError when the block is of another vocabulary or a score may pass 2^22.
+        Raises DataError when the block is of another vocabulary or a score may pass 2^32.
         """
         queries, best, ids = self._queries, self._best, DocIds.of(doc_ids)
         _check_fit(block, queries, ids)
@@ -112,14 +120,14 @@ class TopK:
         too_large = score_block(
             len(block), block.term_ids, block.starts, block.peaks, block.ordinals, block.weights,
             queries.indptr, queries.slots, queries.weights, queries.terms, queries.uses,
-            best.k, best.units, best.rows, best.sizes, best.thresholds, self._density,
+            best.k, best.units, best.rests, best.rows, best.sizes, best.thresholds, self._density,
             first_row, best.ids.starts, best.ids.data, self._scratch, self._counters,
         )  # fmt: skip
         if too_large >= 0:
             raise DataError(
                 f"query number {queries.first + too_large}",
                 f"its score with a document may pass {MOST_UNITS / SCORE_UNITS:.0f}",
-                "scores are counted in 2^-40 of 1 as 64-bit integers",
+                "scores are counted in 2^-30 of 1 as 64-bit integers",
                 "Look for weights that an encoder would not give, or scale all weights down.",
             )
         self._documents += len(block)
@@ -134,7 +142,7 @@ class TopK:
             self.add(block, ids.slice(first, first + len(block)))
 
     def lower_bounds(self) -> NDArray[np.int64]:
-        """Units of each query's k-th document so far, or the bound given where it has fewer: int64 (queries)."""
+        """Whole units of each query's k-th document so far, or the bound given where it has fewer: int64 (queries)."""
         self._best.cut()
         return self._best.thresholds.copy()
 
@@ -155,8 +163,8 @@ def merge(parts: Sequence[Ranked], *, k: int) -> Ranked:
     for part in parts:
         first_row = best.ids.append(part.doc_ids)
         offer_ranked(
-            k, best.units, best.rows, best.sizes, best.thresholds,
-            part.queries, part.units, first_row, best.ids.starts, best.ids.data,
+            k, best.units, best.rests, best.rows, best.sizes, best.thresholds,
+            part.queries, part.units, part.rests, first_row, best.ids.starts, best.ids.data,
         )  # fmt: skip
         best.drop_unused_ids()
     return best.ranked(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 
@@ -11,19 +12,42 @@ from spladelake.vectors import SparseVectors
 
 Rows = list[tuple[int, str, int]]
 
+# Every float32 is a whole number of these; a product of two is a whole number of their square.
+SMALLEST = 149
+# Scores of the project count in 2^-76: what a product has below that is cut off.
+CUT = 76
+
 
 def brute_force(
     queries: SparseVectors, documents: SparseVectors, doc_ids: Sequence[str], *, k: int, vocabulary_size: int
 ) -> Rows:
-    """(query, doc_id, units), best first: every product in float64, every sum in int64, every comparison in Python."""
-    of_documents = dense(documents, vocabulary_size)
+    """(query, doc_id, score in 2^-76), best first: every product, sum and comparison on Python's integers.
+
+    Nothing is cut off while weights multiply to 2^-29 or more: the score is then the exact dot product.
+    """
+    postings: dict[int, list[tuple[int, int]]] = {}
+    for d in range(len(documents)):
+        for term, weight in zip(*documents.row(d), strict=True):
+            postings.setdefault(int(term), []).append((d, whole(weight)))
     rows: Rows = []
-    for q, weights in enumerate(dense(queries, vocabulary_size)):
-        products = np.rint(weights * of_documents * 2.0**40).astype(np.int64)
-        units, shares_a_term = products.sum(axis=1), ((weights > 0) & (of_documents > 0)).any(axis=1)
-        ranking = sorted((-int(units[d]), doc_ids[d]) for d in np.flatnonzero(shares_a_term))[:k]
-        rows += [(q, doc_id, -minus_units) for minus_units, doc_id in ranking]
+    for q in range(len(queries)):
+        scores: dict[int, int] = {}
+        for term, weight in zip(*queries.row(q), strict=True):
+            query_weight = whole(weight)
+            for d, document_weight in postings.get(int(term), ()):
+                product = query_weight * document_weight >> 2 * SMALLEST - CUT
+                scores[d] = scores.get(d, 0) + product
+        ranking = sorted((-score, doc_ids[d].encode()) for d, score in scores.items())[:k]
+        rows += [(q, doc_id.decode(), -minus_score) for minus_score, doc_id in ranking]
+    assert all(0 <= term < vocabulary_size for term in postings)
     return rows
+
+
+def whole(weight: np.float32) -> int:
+    """A float32 in units of 2^-149, exactly."""
+    scaled = Fraction(float(weight)) * 2**SMALLEST
+    assert scaled.denominator == 1
+    return scaled.numerator
 
 
 def dense(vectors: SparseVectors, vocabulary_size: int) -> np.ndarray:
@@ -37,7 +61,9 @@ def dense(vectors: SparseVectors, vocabulary_size: int) -> np.ndarray:
 
 def rows_of(ranked: Ranked) -> Rows:
     """A result in the form of the oracle's."""
-    return list(zip(ranked.queries.tolist(), ranked.doc_ids.to_strings(), ranked.units.tolist(), strict=True))
+    assert ((ranked.rests >= 0) & (ranked.rests < 2**46)).all()
+    scores = [(units << 46) + rests for units, rests in zip(ranked.units.tolist(), ranked.rests.tolist(), strict=True)]
+    return list(zip(ranked.queries.tolist(), ranked.doc_ids.to_strings(), scores, strict=True))
 
 
 def random_vectors(

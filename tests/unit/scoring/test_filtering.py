@@ -54,7 +54,7 @@ def test_steps_bound_the_score_from_both_sides(levels: int | None) -> None:
         # Rounding up adds less than a step of each column's factor and byte: 255/16 twice.
         assert (steps[:701] <= scores * unit + 32 * terms).all()
         for threshold in np.sort(scores)[[-1, -10, -100]]:
-            cut = cut_of(int(threshold * 2**40), terms, unit)
+            cut = cut_of(int(threshold * 2**30), terms, unit)
             reached = np.empty(len(steps), dtype=np.int32)
             if cut >= 1:
                 count = reach_cut(steps, cut, reached)
@@ -84,7 +84,7 @@ def test_the_heaviest_document_there_can_be_is_found() -> None:
             assert columns.used == (terms if use_columns else 0)
             assert MOST_STEPS / 9 <= steps.max() <= MOST_STEPS
             reached = np.empty(len(steps), dtype=np.int32)
-            cut = cut_of(int(bound * 2**40), size, unit)
+            cut = cut_of(int(bound * 2**30), size, unit)
             assert 0 in reached[: reach_cut(steps, cut, reached)]
 
 
@@ -106,7 +106,9 @@ def test_documents_reach_a_cut_from_exactly_there_on(cut: int) -> None:
 
 def test_a_threshold_that_no_sum_can_reach_or_tell_has_no_cut() -> None:
     assert cut_of(0, 5, 100.0) < 1
-    assert cut_of(2**40, 5, 0.0) < 1
+    assert cut_of(2**30, 5, 0.0) < 1
     assert cut_of(2**61, 5, 1e4) > MOST_STEPS
     assert unit_of(901, 10.0, 1.0) == 0.0
     assert unit_of(0, 0.0, 0.0) == 0.0
+    # The products of the smallest weights there are: steps of a score of 1 are many, but finite.
+    assert 0 < unit_of(2, 2.0**-297, 2.0**-298) < np.inf
