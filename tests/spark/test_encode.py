@@ -290,3 +290,25 @@ def test_a_model_without_a_head_is_refused_before_any_table_is_read(run_job: Any
 )
 def test_tasks_are_bounded_in_size_and_fill_the_slots(rows: int, slots: int, given: int | None, tasks: int) -> None:
     assert task_count(rows, slots=slots, rows_per_task=given) == tasks
+
+
+def test_a_dry_run_forecasts_rows_tokens_and_bytes_and_writes_nothing(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    texts = [f"A sentence of its own, about the number {n} and {n * n}." for n in range(300)]
+    write_lines(tmp_path / "corpus.jsonl", [{"_id": f"d{n}", "text": t} for n, t in enumerate([*texts, texts[0]])])
+    run_job("ingest_texts", lake=lake, documents=str(tmp_path / "corpus.jsonl"))
+    options = {"lake": lake, "model": "splade-tiny", "side": "documents"}
+    forecast = run_job("encode_texts", dry_run=True, **options)
+    assert forecast["status"] == "forecast"
+    assert not Path(lake, "vectors").exists()
+    said = forecast["documents"]
+    made = run_job("encode_texts", **options)["documents"]
+    assert (said["rows"], said["distinct_texts"]) == (made["rows"], made["distinct_texts"]) == (301, 300)
+    assert said["tokens"] == sum(
+        row["tokens"]
+        for row in spark.read.format("delta").load(f"{lake}/vectors/splade-tiny/documents").collect()
+        if row["id"] != "d300"
+    )
+    table = sum(f.stat().st_size for f in Path(lake, "vectors/splade-tiny/documents").glob("*.parquet"))
+    assert 0.5 < said["bytes"] / table < 2

@@ -102,7 +102,9 @@ class EncodeTexts(Options):
         description="Share of texts that may go to quarantine; above it the job fails (exit 3) after writing it.",
     )
     force: bool = Field(False, description="Encode everything again even if the vectors are current.")
-
+    dry_run: bool = Field(
+        False, description="Encode a sample only, and say how long all would take and how large the tables would be."
+    )
     k1: float | None = Field(None, ge=0, description="bm25: how soon more of a word stops counting (default: 0.9).")
     b: float | None = Field(None, ge=0, le=1, description="bm25: how much a document's length counts (default: 0.4).")
     stemmer: str | None = Field(None, min_length=1, description="bm25: Snowball algorithm, or none (default: english).")

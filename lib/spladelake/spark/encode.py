@@ -16,6 +16,7 @@ from spladelake.encoder.tokens import vocabulary_tokens
 from spladelake.errors import UsageError
 from spladelake.names import short_name
 from spladelake.spark.concurrency import exclusive, retrying
+from spladelake.spark.forecast import forecast_encode
 from spladelake.spark.schemas import DOCUMENTS, QUERIES, VOCABULARY
 from spladelake.spark.tables import (
     Lake,
@@ -36,6 +37,7 @@ from spladelake.spark.texts import (
     SideName,
     encoded,
     hashed,
+    limited,
     spread,
     task_count,
     texts_of,
@@ -81,13 +83,18 @@ def encode_texts(session: SparkSession, options: EncodeTexts) -> dict[str, Any]:
     result: dict[str, Any] = {"model": checkpoint.name, "model_id": checkpoint.model_id}
     for side in sides:
         result[side] = _encode_side(SideJob(session, lake, SIDES[side], checkpoint, options, name))
-    result["status"] = "skipped" if all(result[side]["status"] == "skipped" for side in sides) else "written"
+    statuses = {result[side]["status"] for side in sides}
+    result["status"] = statuses.pop() if len(statuses) == 1 else "written"
     return result
 
 
 def _encode_side(job: SideJob) -> dict[str, Any]:
     schema = DOCUMENTS if job.side.name == "documents" else QUERIES
     require(job.session, job.source, schema, made_by=f"spladelake ingest_texts --lake {job.lake.root} …")
+    if job.options.dry_run:
+        texts = limited(texts_of(job.source.read(job.session), job.side), job.options.max_text_bytes)
+        spec = WorkerSpec(job.checkpoint, job.options.token_budget)
+        return forecast_encode(job.session, texts.where("reason IS NULL"), spec=spec, kind=job.side.kind)
     _check_same_name(job)
     _write_vocabulary(job.session, job.lake.vectors(job.name, "vocabulary"), job.checkpoint)
     with exclusive(str(job.target), "encode"):
