@@ -1,0 +1,178 @@
+"""Minutes of retrieve_run from Delta to `runs` at the size of MS MARCO, from the vectors and from the index.
+
+    python tests/bench/bench_retrieve_spark.py [--docs 8841823 --queries 6980 --k 1000] [--sizes 500000,2000000]
+
+Vectors are made (make_vectors.py), not encoded; a lake that --lake names is used again. --sizes adds smaller corpora,
+to show how time grows. --sql compares with the SQL strategy at 20,000 documents and 500 queries: seconds and rows.
+Seconds are those of the job, session start left out; memory is that of the driver, its JVM and all workers together.
+The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from spladelake.config import IndexVectors, RetrieveRun
+from spladelake.spark.jobs import JOBS
+from spladelake.spark.session import spark_session
+
+MS_MARCO_PASSAGES, MS_MARCO_DEV_SMALL = 8_841_823, 6_980
+SQL_DOCS, SQL_QUERIES = 20_000, 500
+
+
+def main() -> None:
+    """Parse the command line, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--docs", type=int, default=MS_MARCO_PASSAGES)
+    parser.add_argument("--queries", type=int, default=MS_MARCO_DEV_SMALL)
+    parser.add_argument("--k", type=int, default=1000)
+    parser.add_argument("--sizes", default="", help="smaller numbers of documents, comma separated")
+    parser.add_argument("--lake", type=Path, help="keep the vectors here (default: a temporary folder)")
+    parser.add_argument("--collection", help="folder of the collection whose encoded texts the vectors are made of")
+    parser.add_argument("--driver-memory", default="3g")
+    parser.add_argument("--no-index", action="store_true", help="leave out index_vectors and the run from it")
+    parser.add_argument("--sql", action="store_true", help="compare with the SQL strategy on a small size")
+    options = parser.parse_args()
+    figures: dict[str, Any] = {"cores": len(os.sched_getaffinity(0)), "queries": options.queries, "k": options.k}
+    with tempfile.TemporaryDirectory(prefix="spladelake-bench-") as scratch:
+        root = options.lake or Path(scratch)
+        session = spark_session(
+            "bench_retrieve_spark",
+            settings={"spark.driver.memory": options.driver_memory, "spark.local.dir": f"{scratch}/local"},
+        )
+        sizes = sorted({options.docs, *(int(size) for size in options.sizes.split(",") if size)})
+        for docs in sizes:
+            lake = lake_of(root, docs, options.queries, options.collection)
+            figures[str(docs)] = measured(session, lake, options)
+            print(docs, figures[str(docs)], flush=True)
+            if options.lake is None:
+                shutil.rmtree(lake)
+        if options.sql:
+            lake = lake_of(root, SQL_DOCS, SQL_QUERIES, options.collection)
+            figures["sql"] = compared_with_sql(session, lake)
+        session.stop()
+    print(json.dumps(figures))
+
+
+def lake_of(root: Path, docs: int, queries: int, collection: str | None) -> str:
+    """A lake of made vectors of that size, made unless it is there."""
+    lake = root / f"{docs}x{queries}"
+    if not lake.exists():
+        command = [sys.executable, Path(__file__).with_name("make_vectors.py"), "--out", lake / "vectors" / "made"]
+        command += ["--docs", docs, "--queries", queries, *(["--collection", collection] if collection else [])]
+        subprocess.run([str(part) for part in command], check=True)
+    return str(lake)
+
+
+def measured(session: Any, lake: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Seconds and memory of one size: from the vectors, of the index, from the index."""
+    found: dict[str, Any] = {}
+    run = RetrieveRun(lake=lake, model="made", k=options.k, strategy="blocks", index="off", force=True)
+    with peak_memory() as peak:
+        result = JOBS["retrieve_run"](session, run)
+    found |= {
+        "from_vectors_s": result["seconds"],
+        "products": result["products"],
+        "products_per_s": round(result["products"] / result["seconds"]),
+        "rows": result["rows"],
+        "candidates": result["candidates"],
+        "peak_rss_mb": peak["mb"],
+    }
+    if not options.no_index:
+        built = JOBS["index_vectors"](session, IndexVectors(lake=lake, model="made", force=True))
+        with peak_memory() as peak:
+            indexed = JOBS["retrieve_run"](session, run.model_copy(update={"index": "auto", "run_id": "indexed"}))
+        assert indexed["index"] == "used"
+        size = sum(f.stat().st_size for f in Path(lake, "vectors/made/index").glob("*.parquet"))
+        found |= {
+            "index_s": built["seconds"],
+            "index_mb": round(size / 1e6),
+            "from_index_s": indexed["seconds"],
+            "index_peak_rss_mb": peak["mb"],
+            "identical": same_rows(session, lake, "made", "indexed"),
+        }
+    return found
+
+
+def compared_with_sql(session: Any, lake: str) -> dict[str, Any]:
+    """Seconds of both strategies, best of two for the blocks, and whether their rows are the same."""
+    run = RetrieveRun(lake=lake, model="made", k=100, index="off", force=True)
+    blocks = [
+        JOBS["retrieve_run"](session, run.model_copy(update={"strategy": "blocks", "run_id": "blocks"}))["seconds"]
+        for _ in range(3)
+    ]
+    sql = JOBS["retrieve_run"](session, run.model_copy(update={"strategy": "sql", "run_id": "sql"}))
+    return {
+        "docs": SQL_DOCS,
+        "queries": SQL_QUERIES,
+        "products": sql["products"],
+        "sql_s": sql["seconds"],
+        "blocks_s": min(blocks),
+        "ratio": round(sql["seconds"] / min(blocks), 1),
+        "identical": same_rows(session, lake, "sql", "blocks"),
+    }
+
+
+def same_rows(session: Any, lake: str, one: str, other: str) -> bool:
+    """Whether two runs have exactly the same rows, scores to the last bit."""
+    a, b = (
+        session.read.format("delta").load(f"{lake}/runs").where(f"run_id = '{name}'").drop("run_id")
+        for name in (one, other)
+    )
+    return bool(a.exceptAll(b).isEmpty() and b.exceptAll(a).isEmpty())
+
+
+@contextmanager
+def peak_memory() -> Iterator[dict[str, float]]:
+    """The most memory that this process and its descendants held together meanwhile, in MB (10**6 bytes).
+
+    Proportional set sizes: what processes share is counted once.
+    """
+    found = {"mb": 0.0}
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(1.0):
+            found["mb"] = max(found["mb"], round(sum(map(pss, family(os.getpid()))) / 1e6))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield found
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def family(pid: int) -> list[int]:
+    """A process and all its descendants."""
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except OSError:
+        return []
+    return [pid, *(member for child in children for member in family(child))]
+
+
+def pss(pid: int) -> int:
+    """Bytes of a process, those it shares divided among the sharers."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    return int(text.split("Pss:")[1].split()[0]) * 1024
+
+
+if __name__ == "__main__":
+    main()
