@@ -87,9 +87,9 @@ def score_block(
 
 
 @part
-def count_products_of(found: Any, uses: Any) -> int:
+def count_products_of(found: Any, uses: Any) -> Any:
     """Products of this block: over the queries' terms, documents that have it × queries that do."""
-    products = 0
+    products = np.int64(0)
     for t in range(uses.size):
         products += np.int64(found.ends[t] - found.starts[t]) * np.int64(uses[t])
     return products
