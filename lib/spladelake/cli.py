@@ -148,10 +148,11 @@ def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[st
 def run_step(name: str, options: Options, settings: dict[str, str]) -> dict[str, Any]:
     """Run one job in the current or a new Spark session and return its result."""
     from spladelake.spark.jobs import JOBS
+    from spladelake.spark.run_log import recorded
     from spladelake.spark.session import spark_session
 
     session = spark_session(f"spladelake {name}", settings=settings)
-    return JOBS[name](session, options)
+    return recorded(session, name, options, JOBS[name])
 
 
 def report(name: str, result: dict[str, Any]) -> None:

@@ -247,3 +247,27 @@ COMPARED_QUERIES = TableSchema(
         Column("delta", "double", "What the second run gains."),
     ),
 )
+
+RUN_LOG = TableSchema(
+    "run_log",
+    "One row for every job that ran, also for those that failed. No secret and no text of a document is in it.",
+    (
+        Column("job_id", "string", "Made up for this row."),
+        Column("job", "string", "Name of the job."),
+        Column("started", "timestamp", "When it started."),
+        Column("seconds", "double", "How long it took, the session's start not included."),
+        Column("status", "string", "written, skipped, or another word of its result; failed where it raised an error."),
+        Column("exit_code", "int", "What the command ended with: 0 where it did not fail."),
+        Column("error", "string", "What it said when it failed."),
+        Column("config", "string", "Its options as JSON, secrets replaced by ***."),
+        Column("config_sha256", "string", "Hash of job and options: equal for the same job again."),
+        Column("model_id", "string", "Fingerprint of the model it used."),
+        Column("inputs", "string", "JSON: version of every table that it read."),
+        Column("outputs", "string", "JSON: newest version of every table that it wrote."),
+        Column("rows", "bigint", "Rows it wrote, or looked at and wrote."),
+        Column("rows_quarantined", "bigint", "Rows it put into quarantine."),
+        Column("docs_per_second", "double", "Rows over seconds."),
+        Column("warnings", "string", "JSON: warnings of the workers, each with its count."),
+        Column("version", "string", "Release of spladelake."),
+    ),
+)

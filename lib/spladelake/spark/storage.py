@@ -47,6 +47,11 @@ def is_folder(session: SparkSession, path: str) -> bool:
     return any(status.isDirectory() for status in _statuses(session, path))
 
 
+def folders(session: SparkSession, pattern: str) -> list[str]:
+    """Paths of the folders that a glob pattern matches, sorted."""
+    return sorted(str(s.getPath().toString()) for s in _statuses(session, pattern) if s.isDirectory())
+
+
 def children(session: SparkSession, folder: str) -> list[str]:
     """Names of the visible files in a folder, sorted; empty if there is no such folder."""
     return [

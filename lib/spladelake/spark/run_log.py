@@ -1,0 +1,111 @@
+"""The run log: one row for every job that ran in a lake, also for those that failed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from spladelake import __version__
+from spladelake.config import Options
+from spladelake.errors import SpladelakeError
+from spladelake.redaction import hider, without_secrets
+from spladelake.spark.accesses import Accesses, noted
+from spladelake.spark.concurrency import exclusive, retrying
+from spladelake.spark.failures import explained
+from spladelake.spark.schemas import RUN_LOG
+from spladelake.spark.tables import Lake, ensure_table, save
+
+log = logging.getLogger(__name__)
+
+Job = Callable[..., dict[str, Any]]
+
+
+def recorded(session: SparkSession, name: str, options: Options, job: Job) -> dict[str, Any]:
+    """Run a job and write its row into the run log of its lake, whether it ends or fails.
+
+    A job of options without a lake has no row. A row that cannot be written is a warning, never a failed job.
+    """
+    lake = getattr(options, "lake", None)
+    if not isinstance(lake, str):
+        return job(session, options)
+    started, began = datetime.now(UTC), time.monotonic()
+    with noted() as accesses:
+        try:
+            result = job(session, options)
+        except BaseException as error:
+            _write(session, lake, _row(session, name, options, started, began, accesses, {}, error))
+            raise
+    _write(session, lake, _row(session, name, options, started, began, accesses, result, None))
+    return result
+
+
+def _row(
+    session: SparkSession, name: str, options: Options, started: datetime, began: float, accesses: Accesses,
+    result: dict[str, Any], error: BaseException | None,
+) -> dict[str, Any]:  # fmt: skip
+    hide = hider([*session.sparkContext.getConf().getAll(), *os.environ.items()])
+    settings = json.dumps(without_secrets(options.model_dump(mode="json"), hide), sort_keys=True)
+    parts = [part for part in result.values() if isinstance(part, dict) and "status" in part] or [result]
+    seconds, rows = time.monotonic() - began, _sum(parts, "rows")
+    warned = {message: count for part in parts for message, count in part.get("warnings", {}).items()}
+    return {
+        "job_id": uuid.uuid4().hex,
+        "job": name,
+        "started": started,
+        "seconds": round(seconds, 3),
+        "status": "failed" if error is not None else str(result.get("status", "done")),
+        "exit_code": exit_code_of(error),
+        "error": None if error is None else hide(_message(error))[:1000],
+        "config": settings,
+        "config_sha256": hashlib.sha256(f"{name} {settings}".encode()).hexdigest(),
+        "model_id": result.get("model_id"),
+        "inputs": json.dumps({hide(table): version for table, version in accesses.read.items()}, sort_keys=True),
+        "outputs": json.dumps({hide(table): version for table, version in accesses.written.items()}, sort_keys=True),
+        "rows": rows,
+        "rows_quarantined": _sum(parts, "rejected"),
+        "docs_per_second": round(rows / seconds, 2) if rows and seconds else None,
+        "warnings": json.dumps({hide(message): count for message, count in warned.items()}, sort_keys=True),
+        "version": __version__,
+    }
+
+
+def _sum(parts: list[dict[str, Any]], key: str) -> int:
+    return sum(int(part.get(key) or 0) for part in parts)
+
+
+def exit_code_of(error: BaseException | None) -> int:
+    """What the command ends with."""
+    if error is None:
+        return 0
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    known = error if isinstance(error, SpladelakeError) else explained(error)
+    return known.exit_code if known is not None else 1
+
+
+def _message(error: BaseException) -> str:
+    known = error if isinstance(error, SpladelakeError) else explained(error)
+    if known is not None:
+        return str(known)
+    # The text of an unknown error may quote a row: only its kind is kept.
+    return f"unexpected {type(error).__name__}"
+
+
+def _write(session: SparkSession, lake: str, row: dict[str, Any]) -> None:
+    try:
+        target = Lake(lake).table("run_log")
+        ensure_table(session, target, RUN_LOG)
+        rows = session.createDataFrame([tuple(row[name] for name in RUN_LOG.column_names)], RUN_LOG.struct)
+        with exclusive(str(target)):
+            retrying(lambda: save(rows.coalesce(1).write.format("delta").mode("append"), target), place=str(target))
+    except Exception as error:
+        log.warning("the run log of %s was not written: %s", row["job"], type(error).__name__)

@@ -1,0 +1,119 @@
+"""The maintenance job: small files compacted, old ones deleted, constraints in place."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from spladelake.config.upkeep import MaintainTables
+from spladelake.errors import DataError
+from spladelake.spark import storage
+from spladelake.spark.concurrency import exclusive, retrying
+from spladelake.spark.schemas import (
+    DOCUMENTS,
+    JUDGEMENTS,
+    MEASURES,
+    QUARANTINE,
+    QUERIES,
+    RUN_LOG,
+    RUNS,
+    VECTORS,
+    VOCABULARY,
+    TableSchema,
+)
+from spladelake.spark.tables import SCHEMA_PREFIX, Lake, TableRef, quoted, table_properties
+
+log = logging.getLogger(__name__)
+
+SCHEMAS: dict[str, TableSchema] = {
+    schema.name: schema
+    for schema in (
+        DOCUMENTS, QUERIES, JUDGEMENTS, VECTORS, VOCABULARY, RUNS, MEASURES, QUARANTINE, RUN_LOG,
+    )
+}  # fmt: skip
+_VACUUM_LOGGING = "spark.databricks.delta.vacuum.logging.enabled"
+
+
+def tables_of(session: SparkSession, lake: Lake) -> list[tuple[TableRef, str]]:
+    """Every table of a lake that this package made, with the name of its schema; sorted."""
+    if lake.root.startswith(SCHEMA_PREFIX):
+        schema = lake.root.removeprefix(SCHEMA_PREFIX)
+        rows = session.sql(f"SHOW TABLES IN {quoted(schema)}").collect()
+        refs = [TableRef(name=f"{schema}.{row['tableName']}") for row in rows if not row["isTemporary"]]
+    else:
+        root = lake.table("x").path or ""
+        pattern = root.removesuffix("/x")
+        found = [
+            folder
+            for depth in ("", "/*", "/*/*")
+            for folder in storage.folders(session, f"{pattern}{depth}/*/_delta_log")
+        ]
+        refs = [TableRef(path=storage.absolute(folder.rsplit("/", 1)[0])) for folder in found]
+    made = [(ref, table_properties(session, ref).get("spladelake.table", "")) for ref in refs]
+    return sorted(((ref, name) for ref, name in made if name), key=lambda pair: str(pair[0]))
+
+
+def maintain_tables(session: SparkSession, options: MaintainTables) -> dict[str, Any]:
+    """Compact, check and clean every table of the lake. Raises DataError where rows break a table's constraints."""
+    lake, started = Lake(options.lake), time.monotonic()
+    tables = tables_of(session, lake)
+    if not tables:
+        raise DataError(options.lake, "it holds no table", "the job looks after tables", "Correct --lake.")
+    findings: list[str] = []
+    reports = {}
+    for ref, name in tables:
+        findings += constraint_findings(session, ref, SCHEMAS.get(name))
+        reports[str(ref)] = _maintain(session, ref, options)
+        log.info("%s: %s", ref, ", ".join(f"{key} {value}" for key, value in reports[str(ref)].items()))
+    if findings:
+        raise DataError(
+            options.lake,
+            "; ".join(findings),
+            "every row keeps its table's constraints",
+            "Run the job that made the table again with --force.",
+        )
+    return {"status": "dry run" if options.dry_run else "done", "tables": reports, "seconds": _since(started)}
+
+
+def _maintain(session: SparkSession, ref: TableRef, options: MaintainTables) -> dict[str, Any]:
+    """Compact one table and delete its old files; returns what was done."""
+    retain = f"RETAIN {options.retention_hours} HOURS"
+    if options.dry_run:
+        old = session.sql(f"VACUUM {ref.identifier} {retain} DRY RUN").count()
+        return {"files_to_delete": old}
+    # What a VACUUM writes into the table's history is two commits that say nothing of the rows.
+    session.conf.set(_VACUUM_LOGGING, "false")
+    with exclusive(str(ref)):
+        row = retrying(lambda: session.sql(f"OPTIMIZE {ref.identifier}").first(), place=str(ref))
+        metrics = row["metrics"] if row is not None else {}
+        before = ref.delta(session).detail().first()
+        session.sql(f"VACUUM {ref.identifier} {retain}").collect()
+    return {
+        "files_compacted": int(metrics["numFilesRemoved"]) if metrics else 0,
+        "files": int(before["numFiles"]) if before is not None else 0,
+    }
+
+
+def constraint_findings(session: SparkSession, ref: TableRef, schema: TableSchema | None) -> list[str]:
+    """Constraints that the table lacks, and constraints that rows of it break."""
+    if schema is None or not schema.constraints:
+        return []
+    present = table_properties(session, ref)
+    missing = [name for name in schema.constraints if f"delta.constraints.{name}" not in present]
+    counts = [
+        f"count_if(NOT coalesce({condition}, false)) AS {quoted(name)}"
+        for name, condition in schema.constraints.items()
+    ]
+    row = ref.read(session).selectExpr(*counts).first()
+    assert row is not None
+    broken = [
+        f"{ref}: {row[name]:,} rows break {name} ({schema.constraints[name]})" for name in row.asDict() if row[name]
+    ]
+    return [*(f"{ref}: the constraint {name} is missing" for name in missing), *broken]
+
+
+def _since(started: float) -> float:
+    return round(time.monotonic() - started, 2)
