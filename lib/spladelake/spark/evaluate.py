@@ -124,8 +124,8 @@ def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> None
     run = plan.read(session, "runs").where(F.col("run_id") == plan.run_id)
     judgements = plan.read(session, "judgements").select("query_id", "doc_id", "relevance")
     _check_judgements(judgements, plan)
-    _check_run(run, plan)
     answers = run.groupBy("query_id").agg(F.count("*").alias("results")).persist(StorageLevel.DISK_ONLY)
+    _check_run(run, answers, plan)
     if plan.options.answered_only:
         judgements = judgements.join(answers, "query_id", "left_semi")
     hits = judged_hits(run, judgements).persist(StorageLevel.DISK_ONLY)
@@ -217,16 +217,18 @@ def _check_judgements(judgements: DataFrame, plan: Plan) -> None:
         )
 
 
-def _check_run(run: DataFrame, plan: Plan) -> None:
+def _check_run(run: DataFrame, answers: DataFrame, plan: Plan) -> None:
     """Refuse a run whose measures would be silently wrong: absent, not ordered, or with repeated documents."""
-    found, place = check_rows(run, rows=run.count()), str(plan.tables["runs"])
-    if found.rows == 0:
+    counted, place = answers.agg(F.coalesce(F.sum("results"), F.lit(0)).alias("rows")).first(), str(plan.tables["runs"])
+    assert counted is not None
+    if counted["rows"] == 0:
         raise DataError(
             place,
             f"it has no run {plan.run_id!r}",
             "wanted the run to measure",
             "Check --run-id, or run retrieve_run first.",
         )
+    found = check_rows(run, rows=counted["rows"])
     if found.unusable:
         bad = run.where("query_id IS NULL OR doc_id IS NULL OR score IS NULL OR isnan(score)")
         row = bad.orderBy("query_id", "doc_id").first()

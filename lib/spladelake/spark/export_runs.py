@@ -87,6 +87,7 @@ def _written(session: SparkSession, output: str, write: Callable[[Path], int]) -
             rows = write(local)
             storage.upload(session, local, target)
     else:
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
         rows = write(Path(target))
     return {"status": "written", "file": target, "rows": rows, "seconds": round(time.monotonic() - started, 2)}
 
