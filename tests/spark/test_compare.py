@@ -133,6 +133,8 @@ def test_cost_stands_beside_effectiveness_where_the_run_came_from_vectors(
     for k, run_id in ((5, "five"), (1, "one")):
         run_job("retrieve_run", lake=fruit_lake, model="splade-tiny", k=k, run_id=run_id)
         result = run_job("evaluate_run", lake=fruit_lake, run_id=run_id)
+    # The second run made a new version of the table, but the first run is as it was.
+    assert run_job("evaluate_run", lake=fruit_lake, run_id="five")["status"] == "skipped"
     (five, one) = run_job("compare_runs", lake=lake, collections={"fruit": fruit_lake}, run_ids=["five", "one"])[
         "costs"
     ]

@@ -19,8 +19,8 @@ from spladelake.errors import DataError
 from spladelake.files import write_judgements, write_run
 from spladelake.files.results import evaluator_csv, model_card_block, write_trec_eval
 from spladelake.files.trec import write_lines
+from spladelake.measures.notes import COUNTS
 from spladelake.spark import storage
-from spladelake.spark.evaluate import COUNTS
 from spladelake.spark.schemas import JUDGEMENTS, MEASURES, QUERIES, RUNS
 from spladelake.spark.tables import Lake, TableRef, require
 
