@@ -17,9 +17,14 @@ def console() -> Console:
 def measures_table(result: dict[str, Any], *, title: str | None = None) -> Table:
     """A table of an evaluation's means: 4 decimals, as model cards show them."""
     from spladelake.measures import parse_measure
+    from spladelake.measures.notes import COUNTS
 
     heading = title or f"{result['run_id']}: means over {result['queries']:,} judged queries"
-    table = Table("measure", "defined by", "value", title=heading, title_justify="left")
+    notes = [f"{result[name]:,} {text}" for name, text in COUNTS.items() if name != "queries" and result.get(name)]
+    table = Table(
+        "measure", "defined by", "value", title=heading, title_justify="left",
+        caption="\n".join(notes) or None, caption_justify="left",
+    )  # fmt: skip
     table.columns[2].justify = "right"
     for name, value in result["measures"].items():
         is_size = name.endswith(("_active_dims", "_sparsity_ratio", "_flops"))

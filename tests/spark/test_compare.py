@@ -13,38 +13,34 @@ from scipy import stats
 from spladelake.cli import main
 from spladelake.errors import DataError
 from spladelake.measures.significance import holm
-from spladelake.spark.pairs import deltas, tested
-from spladelake.spark.schemas import JUDGEMENTS, RUNS
+from spladelake.spark.pairs import compared_pairs, deltas
+from spladelake.spark.schemas import MEASURES, RUNS
+from support.random_lake import write_judgements
 
 QUERIES = 12
-
-
-def write_lake(spark: SparkSession, lake: str, seed: int) -> None:
-    """Four runs of 12 queries with one relevant document each, at a rank that depends on the run."""
-    rng = np.random.default_rng(seed)
-    rows = []
-    for run_id, worst in (("best", 2), ("good", 4), ("good-too", 4), ("poor", 9)):
-        for query in range(QUERIES):
-            place = int(rng.integers(1, worst + 1))
-            for rank in range(1, 11):
-                rows.append((run_id, f"q{query}", "relevant" if rank == place else f"d{rank}", rank, 11.0 - rank))
-    spark.createDataFrame(rows, RUNS.struct).write.format("delta").save(f"{lake}/runs")
-    judged = [(f"q{query}", "relevant", 1) for query in range(QUERIES)]
-    spark.createDataFrame(judged, JUDGEMENTS.struct).write.format("delta").save(f"{lake}/judgements")
-
-
 RUN_IDS = ("best", "good", "good-too", "poor")
+MEASURES_USED = ("recip_rank", "ndcg_cut_10")
+
+
+def write_measures(spark: SparkSession, lake: str, seed: int) -> None:
+    """Measures of four runs on 12 queries, as evaluate_run leaves them: better runs reach higher values."""
+    rng = np.random.default_rng(seed)
+    rows: list[tuple[str, str, str | None, float]] = []
+    for run_id, least in zip(RUN_IDS, (0.6, 0.3, 0.3, 0.0), strict=True):
+        for measure in MEASURES_USED:
+            found = rng.uniform(least, 1, QUERIES).round(1)  # so that some tie
+            rows += [(run_id, measure, f"q{query}", float(value)) for query, value in enumerate(found)]
+            rows.append((run_id, measure, None, float(found.mean())))
+    spark.createDataFrame(rows, MEASURES.struct).write.format("delta").save(f"{lake}/measures")
 
 
 @pytest.fixture(scope="module")
-def lakes(spark: SparkSession, run_job: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Two collections, all runs measured by MRR and nDCG; read them, do not write to them."""
+def lakes(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Two collections; read them, do not write to them."""
     found = {}
     for seed, name in enumerate(("first", "second")):
         found[name] = str(tmp_path_factory.mktemp(name) / "lake")
-        write_lake(spark, found[name], seed)
-        for run_id in RUN_IDS:
-            run_job("evaluate_run", lake=found[name], run_id=run_id, measures=["recip_rank", "ndcg_cut_10"])
+        write_measures(spark, found[name], seed)
     return found
 
 
@@ -57,7 +53,7 @@ def values(spark: SparkSession, lake: str, run_id: str, measure: str) -> np.ndar
 def test_all_pairs_of_all_collections_are_tested_as_scipy_tests_them(
     spark: SparkSession, run_job: Any, lakes: dict[str, str], lake: str
 ) -> None:
-    options = {"lake": lake, "collections": lakes, "measures": ["recip_rank", "ndcg_cut_10"]}
+    options = {"lake": lake, "collections": lakes, "measures": list(MEASURES_USED)}
     result = run_job("compare_runs", **options)
     assert len(result["systems"]) == 2 * 4 * 2
     assert len(result["pairs"]) == 2 * 2 * 6
@@ -108,15 +104,17 @@ def test_p_values_do_not_depend_on_partitions_or_order_and_do_depend_on_the_seed
     found = []
     for partitions, chosen in ((1, rows), (5, rows[::-1])):
         frame = spark.createDataFrame(chosen, schema).repartition(partitions)
-        found.append(tested(deltas(spark, frame, [("c", "a", "b")]), permutations=2_000, seed=1))
+        found.append(compared_pairs(deltas(spark, frame, [("c", "a", "b")]), permutations=2_000, seed=1))
     assert found[0] == found[1]
     assert 0 < found[0][0]["randomisation_p"] < 1
-    other = tested(deltas(spark, frame, [("c", "a", "b")]), permutations=2_000, seed=2)
+    other = compared_pairs(deltas(spark, frame, [("c", "a", "b")]), permutations=2_000, seed=2)
     assert other[0]["randomisation_p"] != found[0][0]["randomisation_p"]
 
 
 def test_runs_on_another_footing_are_refused(spark: SparkSession, run_job: Any, lake: str) -> None:
-    write_lake(spark, lake, 3)
+    rows = [(run_id, "q1", "a", 1, 1.0) for run_id in ("best", "poor")]
+    spark.createDataFrame(rows, RUNS.struct).write.format("delta").save(f"{lake}/runs")
+    write_judgements(spark, lake, [("q1", "a", 1)])
     run_job("evaluate_run", lake=lake, run_id="best", measures=["recip_rank"])
     run_job("evaluate_run", lake=lake, run_id="poor", measures=["recip_rank"], answered_only=True)
     with pytest.raises(DataError, match="'poor' was measured with answered_only True, run 'best' with False"):
@@ -133,6 +131,8 @@ def test_cost_stands_beside_effectiveness_where_the_run_came_from_vectors(
     for k, run_id in ((5, "five"), (1, "one")):
         run_job("retrieve_run", lake=fruit_lake, model="splade-tiny", k=k, run_id=run_id)
         result = run_job("evaluate_run", lake=fruit_lake, run_id=run_id)
+    # The second run made a new version of the table, but the first run is as it was.
+    assert run_job("evaluate_run", lake=fruit_lake, run_id="five")["status"] == "skipped"
     (five, one) = run_job("compare_runs", lake=lake, collections={"fruit": fruit_lake}, run_ids=["five", "one"])[
         "costs"
     ]

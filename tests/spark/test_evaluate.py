@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
-from spladelake.spark.evaluate import COUNTS
+from spladelake.measures.notes import COUNTS
 from spladelake.spark.schemas import JUDGEMENTS, RUNS
 from support.collections import FRUIT, QUESTIONS, RELEVANT
 from support.random_lake import TERMS, write_judgements, write_random_lake
@@ -68,6 +68,9 @@ def test_a_second_evaluation_is_skipped_and_says_the_same(spark: SparkSession, r
     again = run_job("evaluate_run", lake=small_run, run_id="r")
     assert (first["status"], again["status"]) == ("written", "skipped")
     assert first["measures"] == again["measures"]
+    other = [("other", "q1", "a", 1, 1.0)]
+    append_run(spark, small_run, other)  # of unknown making: only the version of the table can tell
+    assert run_job("evaluate_run", lake=small_run, run_id="r")["status"] == "written"
     run_job("evaluate_run", lake=small_run, run_id="r", force=True)
     table = spark.read.format("delta").load(f"{small_run}/measures")
     assert table.count() == table.dropDuplicates(["run_id", "measure", "query_id"]).count()

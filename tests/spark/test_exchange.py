@@ -68,6 +68,8 @@ def test_a_run_and_the_judgements_survive_a_trip_through_trec_files(
     run_job("ingest_texts", lake=other, judgements=str(qrels))
     assert rows_of_run(spark, other, "m") == rows_of_run(spark, lake, "m")
     assert run_job("import_run", lake=other, run=str(run))["status"] == "skipped"
+    run_job("import_run", lake=other, run=f"{lake}/runs", run_id="m")  # straight from the other lake's table
+    assert rows_of_run(spark, other, "m") == rows_of_run(spark, lake, "m")
 
 
 def test_the_evaluators_predictions_measure_as_the_evaluator_says(

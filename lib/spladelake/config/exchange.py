@@ -14,11 +14,16 @@ class ImportRun(Options):
 
     lake: Lake
     run: str = Field(
-        min_length=1, description="TREC run, or sentence-transformers' predictions (jsonl); a file, folder or pattern."
+        min_length=1,
+        description="TREC run, sentence-transformers' predictions (jsonl), or a runs table; file, folder or pattern.",
     )
-    run_format: Literal["auto", "trec", "predictions"] = Field("auto", description="Format; auto goes by the name.")
+    run_format: Literal["auto", "trec", "predictions", "delta"] = Field(
+        "auto", description="Format; auto goes by the name."
+    )
     run_id: str | None = Field(
-        None, min_length=1, description="Name of the run (default: the file's; predictions have none in the file)."
+        None,
+        min_length=1,
+        description="Name of the run (default: the file's own; predictions have none); of a table, the run to take.",
     )
     order: Literal["scores", "ranks"] = Field(
         "scores",

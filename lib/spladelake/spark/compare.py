@@ -15,7 +15,7 @@ from pyspark.sql.types import StructType
 
 from spladelake.config import CompareRuns
 from spladelake.errors import DataError
-from spladelake.spark.pairs import deltas, tested
+from spladelake.spark.pairs import compared_pairs, deltas
 from spladelake.spark.schemas import (
     COMPARED_COSTS,
     COMPARED_PAIRS,
@@ -156,7 +156,7 @@ def _write(
         values = rows.where(F.col("query_id").isNotNull())
         queries = _queries(values, collections)
         found = deltas(session, values, _pairs(collections, options.baseline)).persist(StorageLevel.DISK_ONLY)
-        results = tested(found, permutations=options.permutations, seed=options.seed)
+        results = compared_pairs(found, permutations=options.permutations, seed=options.seed)
         means = {
             (row["collection"], row["run_id"], row["measure"]): row["value"]
             for row in rows.where(F.col("query_id").isNull()).collect()

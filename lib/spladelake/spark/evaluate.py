@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from spladelake.config import EvaluateRun
 from spladelake.errors import DataError
 from spladelake.measures import CARD_MEASURES
+from spladelake.measures.notes import COUNTS
 from spladelake.names import short_name
 from spladelake.spark.query_measures import query_measures
 from spladelake.spark.ranks import check_rows, first_repeated, judged_hits, judged_ranks
@@ -35,16 +36,6 @@ log = logging.getLogger(__name__)
 # The published card's measures, then graded nDCG: the one measure that uses the grades.
 DEFAULT_MEASURES = (*CARD_MEASURES, "ndcg_cut_10")
 
-COUNTS = {
-    "queries": "judged queries that the means are over",
-    "queries_without_results": "judged queries for which the run has nothing",
-    "queries_not_judged": "queries of the run without judgements, left out",
-    "judged_documents_unknown": "judged documents that the documents table does not have; they count as not found",
-    "decided_by_tie_rule": "judged documents that share their score with another one, so that the tie rule ranks them",
-    "ranks_against_scores": "judged documents whose rank in the run contradicts their score, which decided",
-}
-"""Rows of `measures` with a null query_id that are counts, not means, and what they count."""
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -52,12 +43,13 @@ class Plan:
 
     run_id: str
     tables: dict[str, TableRef]
+    versions: dict[str, int]
     lineage: Lineage
     names: tuple[str, ...]
     options: EvaluateRun
 
     def read(self, session: SparkSession, name: str) -> DataFrame:
-        return self.tables[name].read(session, version=self.lineage.inputs[name][1])
+        return self.tables[name].read(session, version=self.versions[name])
 
 
 def evaluate_run(session: SparkSession, options: EvaluateRun) -> dict[str, Any]:
@@ -96,26 +88,30 @@ def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Plan:
     runs, judgements = lake.table("runs"), lake.table("judgements")
     require(session, runs, RUNS, made_by=f"spladelake retrieve_run --lake {lake.root} …")
     require(session, judgements, JUDGEMENTS, made_by=f"spladelake ingest_texts --lake {lake.root} --judgements …")
-    tables = {"runs": runs, "judgements": judgements, **_vectors_of_run(session, runs, run_id)}
+    made = newest_lineage(session, runs, scope=run_id) or {}
+    tables = {"runs": runs, "judgements": judgements, **_vectors_of_run(session, made)}
     if lake.table("documents").exists(session):
         tables["collection"] = lake.table("documents")
-    inputs = {name: [str(ref), ref.version(session)] for name, ref in tables.items()}
+    versions = {name: ref.version(session) for name, ref in tables.items()}
+    # Another run in the table makes a new version of it, but nothing new to measure here.
+    inputs = {**versions, "runs": made.get("fingerprint", versions["runs"])}
+    inputs = {name: [str(ref), inputs[name]] for name, ref in tables.items()}
     settings = {
         "measures": names,
         "level": options.relevance_level,
         "answered_only": options.answered_only,
         "trec_scores": options.trec_scores,
     }
-    return Plan(run_id, tables, Lineage("evaluate_run", inputs, settings, scope=run_id), names, options)
+    return Plan(run_id, tables, versions, Lineage("evaluate_run", inputs, settings, scope=run_id), names, options)
 
 
 def _order(names: tuple[str, ...], means: dict[str, float]) -> list[str]:
     return [*(n for n in names if n in means), *sorted(n for n in means if n not in names)]
 
 
-def _vectors_of_run(session: SparkSession, runs: TableRef, run_id: str) -> dict[str, TableRef]:
+def _vectors_of_run(session: SparkSession, made: dict[str, Any]) -> dict[str, TableRef]:
     """The vectors that a run was made from, by side; none where the run did not come from retrieve_run."""
-    made_from = (newest_lineage(session, runs, scope=run_id) or {}).get("inputs", {})
+    made_from = made.get("inputs", {})
     refs = {side: TableRef.parse(made_from[side][0]) for side in NAMES if side in made_from}
     return {side: ref for side, ref in refs.items() if ref.exists(session)}
 
@@ -124,8 +120,8 @@ def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> None
     run = plan.read(session, "runs").where(F.col("run_id") == plan.run_id)
     judgements = plan.read(session, "judgements").select("query_id", "doc_id", "relevance")
     _check_judgements(judgements, plan)
-    _check_run(run, plan)
     answers = run.groupBy("query_id").agg(F.count("*").alias("results")).persist(StorageLevel.DISK_ONLY)
+    _check_run(run, answers, plan)
     if plan.options.answered_only:
         judgements = judgements.join(answers, "query_id", "left_semi")
     hits = judged_hits(run, judgements).persist(StorageLevel.DISK_ONLY)
@@ -217,16 +213,18 @@ def _check_judgements(judgements: DataFrame, plan: Plan) -> None:
         )
 
 
-def _check_run(run: DataFrame, plan: Plan) -> None:
+def _check_run(run: DataFrame, answers: DataFrame, plan: Plan) -> None:
     """Refuse a run whose measures would be silently wrong: absent, not ordered, or with repeated documents."""
-    found, place = check_rows(run, rows=run.count()), str(plan.tables["runs"])
-    if found.rows == 0:
+    counted, place = answers.agg(F.coalesce(F.sum("results"), F.lit(0)).alias("rows")).first(), str(plan.tables["runs"])
+    assert counted is not None
+    if counted["rows"] == 0:
         raise DataError(
             place,
             f"it has no run {plan.run_id!r}",
             "wanted the run to measure",
             "Check --run-id, or run retrieve_run first.",
         )
+    found = check_rows(run, rows=counted["rows"])
     if found.unusable:
         bad = run.where("query_id IS NULL OR doc_id IS NULL OR score IS NULL OR isnan(score)")
         row = bad.orderBy("query_id", "doc_id").first()

@@ -19,8 +19,8 @@ from spladelake.errors import DataError
 from spladelake.files import write_judgements, write_run
 from spladelake.files.results import evaluator_csv, model_card_block, write_trec_eval
 from spladelake.files.trec import write_lines
+from spladelake.measures.notes import COUNTS
 from spladelake.spark import storage
-from spladelake.spark.evaluate import COUNTS
 from spladelake.spark.schemas import JUDGEMENTS, MEASURES, QUERIES, RUNS
 from spladelake.spark.tables import Lake, TableRef, require
 
@@ -87,6 +87,7 @@ def _written(session: SparkSession, output: str, write: Callable[[Path], int]) -
             rows = write(local)
             storage.upload(session, local, target)
     else:
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
         rows = write(Path(target))
     return {"status": "written", "file": target, "rows": rows, "seconds": round(time.monotonic() - started, 2)}
 

@@ -18,8 +18,8 @@ from spladelake.spark import storage
 from spladelake.spark.ingest import with_lines
 from spladelake.spark.ranks import check_rows
 from spladelake.spark.schemas import RUNS
-from spladelake.spark.sources import Source, places, records
-from spladelake.spark.tables import Lake, Lineage, is_current, replace_rows, sql_string
+from spladelake.spark.sources import TABLE_PREFIX, Source, places, records, table_ref
+from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +32,14 @@ MOST_RUNS = 100
 
 def import_run(session: SparkSession, options: ImportRun) -> dict[str, Any]:
     """Read run files into `runs`, each run in one commit; a line that is no row, or a repeated document, is refused."""
-    location = storage.absolute(options.run)
-    storage.require_input(session, location, option="--run")
-    kind, target = _format_of(options, location), Lake(options.lake).table("runs")
-    inputs = {"run": [location, storage.input_fingerprint(session, location)]}
+    location = storage.absolute(options.run) if not options.run.startswith(TABLE_PREFIX) else options.run
+    if not location.startswith(TABLE_PREFIX):
+        storage.require_input(session, location, option="--run")
+    kind, target = _format_of(session, options, location), Lake(options.lake).table("runs")
+    made_from = (
+        table_ref(location).version(session) if kind == "delta" else storage.input_fingerprint(session, location)
+    )
+    inputs = {"run": [location, made_from]}
     settings = {"format": kind, "order": options.order}
     started = time.monotonic()
     found = _rows(session, location, kind, options).persist(StorageLevel.DISK_ONLY)
@@ -77,9 +81,11 @@ def import_run(session: SparkSession, options: ImportRun) -> dict[str, Any]:
     return {**result, "rows": rows_written, "ranks_against_scores": against, "seconds": seconds}
 
 
-def _format_of(options: ImportRun, location: str) -> str:
+def _format_of(session: SparkSession, options: ImportRun, location: str) -> str:
     if options.run_format != "auto":
         return options.run_format
+    if location.startswith(TABLE_PREFIX) or storage.exists(session, f"{location}/_delta_log"):
+        return "delta"
     name = location
     for suffix in _COMPRESSED:
         name = name.removesuffix(suffix)
@@ -93,9 +99,23 @@ def _rows(session: SparkSession, location: str, kind: str, options: ImportRun) -
         rows = records(session, source)
         if options.run_id is not None:
             rows = rows.withColumn("run_id", F.lit(options.run_id))
+    elif kind == "delta":
+        rows = _table_rows(session, table_ref(location), options.run_id)
     else:
         rows = _predictions(session, location, options.run_id or _stem(location))
     return rows.select("file", "block", "seq", "reason", *RUNS.column_names)
+
+
+def _table_rows(session: SparkSession, ref: TableRef, run_id: str | None) -> DataFrame:
+    """Rows of a `runs` table, such as that of another lake, or of one of its runs."""
+    rows = require(session, ref, RUNS, made_by="spladelake retrieve_run …")
+    if run_id is not None:
+        rows = rows.where(F.col("run_id") == run_id)
+    missing = F.col("query_id").isNull() | F.col("doc_id").isNull() | F.col("score").isNull() | F.isnan("score")
+    reason = F.when(missing, "a row lacks an id or a number as its score")
+    return rows.select(
+        F.lit(str(ref)).alias("file"), F.lit(0).alias("block"), F.lit(0).alias("seq"), reason.alias("reason"), "*"
+    )
 
 
 def _stem(location: str) -> str:

@@ -46,14 +46,12 @@ def deltas(session: SparkSession, values: DataFrame, pairs: Sequence[tuple[str, 
 
 
 @dataclass(frozen=True)
-class TestPair:
+class ComparePair:
     """The function given to applyInArrow: the differences of one pair on one collection and measure to one row.
 
     The draws depend on the seed and on the names alone, and the differences are put in the order of their query_id:
     however Spark parts the rows, the p-values are the same.
     """
-
-    __test__ = False  # pytest takes the name for a class of tests
 
     permutations: int
     seed: int
@@ -73,12 +71,12 @@ def _number(*names: str) -> int:
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big")
 
 
-def tested(found: DataFrame, *, permutations: int, seed: int) -> list[dict[str, Any]]:
+def compared_pairs(found: DataFrame, *, permutations: int, seed: int) -> list[dict[str, Any]]:
     """One row a collection, measure and pair: wins, ties and losses of the second run, both tests, Holm's correction.
 
     found: of `deltas`. The pairs of one collection and measure are what Holm's method corrects for.
     """
-    function = TestPair(permutations, seed)
+    function = ComparePair(permutations, seed)
     rows = [row.asDict() for row in found.groupBy(*_KEYS).applyInArrow(function, _TESTED).collect()]
     rows.sort(key=lambda row: tuple(row[key] for key in _KEYS))
     families: dict[tuple[str, str], list[dict[str, Any]]] = {}

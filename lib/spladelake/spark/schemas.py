@@ -150,7 +150,7 @@ RUNS = TableSchema(
         Column("query_id", "string", "Query that was asked."),
         Column("doc_id", "string", "Document that was found."),
         Column("rank", "int", "Position from 1; score descending, then doc_id ascending."),
-        Column("score", "double", "Dot product of query and document vector."),
+        Column("score", "double", "What ranks the documents; of a retrieved run the dot product of the two vectors."),
     ),
     {"rank_from_one": "rank >= 1"},
 )
@@ -160,7 +160,7 @@ MEASURES = TableSchema(
     "Effectiveness of runs: one row a query and measure, and the mean over all counted queries.",
     (
         Column("run_id", "string", "Name of the run."),
-        Column("measure", "string", "sentence-transformers' name (ndcg@10) or trec_eval's (ndcg_cut_10)."),
+        Column("measure", "string", "sentence-transformers' name (ndcg@10), trec_eval's (ndcg_cut_10), or a count."),
         Column("query_id", "string", "Query, or null for the mean over all counted queries."),
         Column("value", "double", "Value of the measure."),
     ),

@@ -82,3 +82,26 @@ def test_a_wrong_option_of_a_repeated_step_is_named_with_its_number(tmp_path: Pa
     pipeline = loaded(tmp_path, "lake: l\nsteps: [retrieve_run, {retrieve_run: {k: none}}]\n")
     with pytest.raises(UsageError, match=r"steps.retrieve_run\[2\]: k: found 'none'"):
         pipeline.options(place="p")
+
+
+@pytest.mark.parametrize("name", ["card.yaml", "card-local.yaml"])
+def test_every_run_of_the_cards_is_made_then_measured_in_the_lake_where_it_is_compared(name: str) -> None:
+    file = Path(__file__).resolve().parents[3] / "conf" / name
+    pipeline = load_pipeline(str(file))
+    made: dict[str, set[str]] = {}
+    measured: dict[str, set[str]] = {}
+    for step, options in pipeline.steps:
+        lake = str(options.get("lake", pipeline.lake))
+        if step in ("retrieve_run", "fuse_runs", "rerank_run") or (step == "import_run" and "run_id" in options):
+            model = str(options.get("model", pipeline.model)).rsplit("/", 1)[-1]
+            made.setdefault(lake, set()).add(options.get("run_id", model))
+        elif step == "import_run":
+            made.setdefault(lake, set()).update(made[options["run"].removesuffix("/runs")])  # all runs of that lake
+        elif step == "evaluate_run":
+            assert options["run_id"] in made[lake], (lake, options)
+            measured.setdefault(lake, set()).add(options["run_id"])
+    (comparison,) = [options for step, options in pipeline.steps if step == "compare_runs"]
+    assert measured == made
+    assert set(comparison["collections"].values()) == set(measured)
+    for collection, published in comparison.get("published", {}).items():
+        assert set(published) <= measured[comparison["collections"][collection]], collection

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spladelake.errors import UsageError
-from spladelake.measures import CARD_MEASURES, TREC_MEASURES, counts, parse_measure
+from spladelake.measures import CARD_MEASURES, TREC_MEASURES, counts, expanded, parse_measure
 
 
 def ints(*values: int) -> np.ndarray:
@@ -96,3 +96,31 @@ def test_only_queries_with_a_relevant_document_count_for_sentence_transformers_a
     cases = [(ints(0, 1), 1), (ints(0, 1), 2), (ints(0), 1), (ints(), 1)]
     assert [counts(judged, "sentence-transformers", level) for judged, level in cases] == [True, False, False, False]
     assert [counts(judged, "trec_eval", level) for judged, level in cases] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("name", [*CARD_MEASURES, *TREC_MEASURES, "recip_rank_cut_10", "map_cut_5"])
+@pytest.mark.parametrize("level", [1, 2])
+def test_many_rankings_at_once_have_the_values_of_each_alone(name: str, level: int) -> None:
+    rng = np.random.default_rng(level)
+    measure = parse_measure(name)
+    rankings = [rng.integers(-1, 4, rng.integers(0, 30)).astype(np.int32) for _ in range(50)]
+    judged = [np.append(ranking, rng.integers(-1, 4, rng.integers(1, 9))).astype(np.int32) for ranking in rankings]
+
+    def filled(rows: list[np.ndarray]) -> np.ndarray:
+        matrix = np.zeros((len(rows), max(map(len, rows))), dtype=np.int32)
+        for row, numbers in zip(matrix, rows, strict=True):
+            row[: len(numbers)] = numbers
+        return matrix
+
+    alone = [measure(r, j, level=level) for r, j in zip(rankings, judged, strict=True)]
+    together = measure.of_many(filled(rankings), filled(judged), level=level)
+    assert together == pytest.approx(alone, abs=1e-12, nan_ok=True)
+    nothing_found = measure.of_many(np.zeros((50, 0), dtype=np.int32), filled(judged), level=level)
+    assert np.nansum(nothing_found) == 0
+
+
+def test_a_set_stands_for_its_measures_each_once() -> None:
+    assert expanded(["ndcg@10", "card"]) == ("ndcg@10", *(name for name in CARD_MEASURES if name != "ndcg@10"))
+    assert set(expanded(["all"])) == {*CARD_MEASURES, *TREC_MEASURES, "recip_rank_cut_10"}
+    with pytest.raises(UsageError, match="cards"):
+        expanded(["cards"])
