@@ -2,7 +2,9 @@
 
 from spladelake.config.base import DEFAULT_MODEL, Options, checked
 from spladelake.config.evaluation import EvaluateRun
+from spladelake.config.fusion import FuseRuns
 from spladelake.config.pipeline import STEPS, Pipeline, load_pipeline
+from spladelake.config.rerank import RerankRun
 from spladelake.config.runs import RetrieveRun
 from spladelake.config.texts import MAX_REJECTED_DEFAULT, EncodeTexts, FileFormat, IngestTexts
 
@@ -13,9 +15,11 @@ __all__ = [
     "EncodeTexts",
     "EvaluateRun",
     "FileFormat",
+    "FuseRuns",
     "IngestTexts",
     "Options",
     "Pipeline",
+    "RerankRun",
     "RetrieveRun",
     "checked",
     "load_pipeline",

@@ -13,6 +13,8 @@ from pydantic import Field
 
 from spladelake.config.base import DEFAULT_MODEL, Lake, Options, checked
 from spladelake.config.evaluation import EvaluateRun
+from spladelake.config.fusion import FuseRuns
+from spladelake.config.rerank import RerankRun
 from spladelake.config.runs import RetrieveRun
 from spladelake.config.texts import EncodeTexts, IngestTexts
 from spladelake.errors import UsageError
@@ -21,6 +23,8 @@ STEPS: dict[str, type[Options]] = {
     "ingest_texts": IngestTexts,
     "encode_texts": EncodeTexts,
     "retrieve_run": RetrieveRun,
+    "rerank_run": RerankRun,
+    "fuse_runs": FuseRuns,
     "evaluate_run": EvaluateRun,
 }
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from spladelake.spark.encode import encode_texts
 from spladelake.spark.evaluate import evaluate_run
+from spladelake.spark.fuse import fuse_runs
 from spladelake.spark.ingest import ingest_texts
+from spladelake.spark.rerank import rerank_run
 from spladelake.spark.retrieve import retrieve_run
 
 # Each takes the session and the options of its own model in spladelake.config.STEPS.
@@ -15,5 +17,7 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "ingest_texts": ingest_texts,
     "encode_texts": encode_texts,
     "retrieve_run": retrieve_run,
+    "rerank_run": rerank_run,
+    "fuse_runs": fuse_runs,
     "evaluate_run": evaluate_run,
 }
