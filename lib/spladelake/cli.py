@@ -39,6 +39,12 @@ EXAMPLES = {
   spladelake retrieve_run --lake my-lake --k 100 --also '{short: {k: 10, where: "length(text) < 500"}}'""",
     "index_vectors": """\b
   spladelake index_vectors --lake my-lake --model splade-tiny""",
+    "rerank_run": """\b
+  spladelake rerank_run --lake my-lake --run splade-mini --depth 100
+  spladelake rerank_run --lake my-lake --run bm25 --cross-encoder /models/my-cross-encoder --run-id bm25-mine""",
+    "fuse_runs": """\b
+  spladelake fuse_runs --lake my-lake --runs bm25,splade-mini
+  spladelake fuse_runs --lake my-lake --runs bm25,splade-mini --method sum --weights 0.3,0.7 --run-id hybrid""",
     "evaluate_run": """\b
   spladelake evaluate_run --lake my-lake --model splade-tiny
   spladelake evaluate_run --lake my-lake --run-id tiny-1000 --measures ndcg_cut_10,recall_1000 --relevance-level 2""",

@@ -4,7 +4,9 @@ from spladelake.config.base import DEFAULT_MODEL, Options, checked
 from spladelake.config.comparison import CompareRuns
 from spladelake.config.evaluation import EvaluateRun
 from spladelake.config.exchange import ExportMeasures, ExportRun, ImportRun
+from spladelake.config.fusion import FuseRuns
 from spladelake.config.pipeline import STEPS, Pipeline, load_pipeline
+from spladelake.config.rerank import RerankRun
 from spladelake.config.runs import IndexVectors, Ranking, RetrieveRun
 from spladelake.config.texts import MAX_REJECTED_DEFAULT, EncodeTexts, FileFormat, IngestTexts
 
@@ -18,12 +20,14 @@ __all__ = [
     "ExportMeasures",
     "ExportRun",
     "FileFormat",
+    "FuseRuns",
     "ImportRun",
     "IndexVectors",
     "IngestTexts",
     "Options",
     "Pipeline",
     "Ranking",
+    "RerankRun",
     "RetrieveRun",
     "checked",
     "load_pipeline",

@@ -15,6 +15,8 @@ from spladelake.config.base import DEFAULT_MODEL, Lake, Options, checked
 from spladelake.config.comparison import CompareRuns
 from spladelake.config.evaluation import EvaluateRun
 from spladelake.config.exchange import ExportMeasures, ExportRun, ImportRun
+from spladelake.config.fusion import FuseRuns
+from spladelake.config.rerank import RerankRun
 from spladelake.config.runs import IndexVectors, RetrieveRun
 from spladelake.config.steps import Step, labels, set_option, set_value, step_list
 from spladelake.config.texts import EncodeTexts, IngestTexts
@@ -25,6 +27,8 @@ STEPS: dict[str, type[Options]] = {
     "encode_texts": EncodeTexts,
     "index_vectors": IndexVectors,
     "retrieve_run": RetrieveRun,
+    "rerank_run": RerankRun,
+    "fuse_runs": FuseRuns,
     "evaluate_run": EvaluateRun,
     "import_run": ImportRun,
     "export_run": ExportRun,

@@ -11,6 +11,7 @@ import json
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from spladelake.encoder.hub import fetch
 from spladelake.encoder.layout import Layout, read_layout
@@ -70,7 +71,7 @@ def resolve_checkpoint(
     an id.
     Raises UsageError when the model is not found, not whole, not safe to load, or not a SPLADE model.
     """
-    folder = _folder(model, revision)
+    folder = model_folder(model, revision)
     if model == TINY_ALIAS:
         sha256 = sha256 or TINY_SHA256
     layout = read_layout(folder)
@@ -121,7 +122,17 @@ def effective_settings(layout: Layout, settings: EncoderSettings, *, place: str)
     )
 
 
-def verify_files(checkpoint: Checkpoint) -> None:
+class FilesOfModel(Protocol):
+    """What was found of a model: its folder and the sha256 of every file."""
+
+    @property
+    def folder(self) -> str: ...
+
+    @property
+    def file_digests(self) -> tuple[tuple[str, str], ...]: ...
+
+
+def verify_files(checkpoint: FilesOfModel) -> None:
     """Raise UsageError unless every file of the checkpoint is still what it was when it was resolved."""
     for file, wanted in checkpoint.file_digests:
         path = Path(checkpoint.folder) / file
@@ -143,8 +154,8 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _folder(model: str, revision: str | None) -> Path:
-    """Local folder of what the user asked for."""
+def model_folder(model: str, revision: str | None = None) -> Path:
+    """Local folder of what the user asked for, as `resolve_checkpoint` reads it."""
     local = Path(model).expanduser()
     named = model == TINY_ALIAS or model.startswith("package:")
     if not named and not local.is_dir():

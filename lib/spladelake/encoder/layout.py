@@ -112,10 +112,10 @@ def read_layout(folder: Path) -> Layout:
     inner = folder / transformer
     config = _model_config(inner)
     pooling_config = read_json(folder / pooling / "config.json") if (folder / "modules.json").is_file() else {}
-    wrapper = _wrapper_config(inner)
+    wrapper = wrapper_config(inner)
     saved = _saved_model_config(folder)
     prompts = saved.get("prompts") or {}
-    limit = _max_length(inner, config, wrapper)
+    limit = length_limit(inner, config, wrapper)
     return Layout(
         transformer=transformer,
         static_query=static_query,
@@ -221,7 +221,7 @@ def _model_config(folder: Path) -> dict[str, Any]:
         if not isinstance(config.get(key), kind):
             raise UsageError(str(path), f'"{key}" is {config.get(key)!r}', "every model has one", "Copy it again.")
     _check_weights(folder, config)
-    _check_tokenizer(folder)
+    check_tokenizer(folder)
     return config
 
 
@@ -234,7 +234,7 @@ def _check_weights(folder: Path, config: dict[str, Any]) -> None:
     check_head(folder, config["model_type"], names, tied=bool(config.get("tie_word_embeddings", True)))
 
 
-def _check_tokenizer(folder: Path) -> None:
+def check_tokenizer(folder: Path) -> None:
     """Raise UsageError unless the folder has a tokenizer that needs no code of its own."""
     if not any((folder / name).is_file() for name in VOCABULARIES):
         raise UsageError(
@@ -253,7 +253,7 @@ def _check_tokenizer(folder: Path) -> None:
         )
 
 
-def _wrapper_config(folder: Path) -> dict[str, Any]:
+def wrapper_config(folder: Path) -> dict[str, Any]:
     """What sentence-transformers' Transformer module saved beside the model, {} for plain transformers."""
     path = next((folder / name for name in TRANSFORMER_CONFIGS if (folder / name).is_file()), None)
     config = read_json(path) if path else {}
@@ -270,7 +270,7 @@ def _saved_model_config(folder: Path) -> dict[str, Any]:
     return read_json(path) if path.is_file() else {}
 
 
-def _max_length(folder: Path, config: dict[str, Any], wrapper: dict[str, Any]) -> int:
+def length_limit(folder: Path, config: dict[str, Any], wrapper: dict[str, Any]) -> int:
     """Tokens of a text, special ones included: the wrapper's or the tokenizer's limit, never more than positions exist.
 
     The order is sentence-transformers'; it does not subtract the offset of RoBERTa-like positions, and then fails.

@@ -87,7 +87,7 @@ def _read_by_transformers(
     folder: Path, layout: Layout, device: torch.device, autocast: torch.dtype | None
 ) -> tuple[Body, Decoder | None]:
     """Body and decoder as transformers builds them; without a decoder, the body gives logits itself."""
-    model = _build(folder)
+    model = build_model(folder, "AutoModelForMaskedLM")
     probe = _Probe(model, layout)
     name, linear = _output_layer(model)
     if linear is not None:
@@ -149,12 +149,12 @@ class _Probe:
         return bool(difference <= AGREEMENT * self.logits.abs().max().clamp_min(1))
 
 
-def _build(folder: Path) -> Any:
-    """The model as transformers builds it. Raises UsageError when transformers would make up a tensor."""
-    from transformers import AutoModelForMaskedLM
+def build_model(folder: Path, kind: str) -> Any:
+    """The model as transformers' class `kind` builds it. Raises UsageError when it would make up a tensor."""
+    import transformers
 
     with _no_progress_bar():
-        model, report = AutoModelForMaskedLM.from_pretrained(
+        model, report = getattr(transformers, kind).from_pretrained(
             folder,
             local_files_only=True,
             trust_remote_code=False,

@@ -9,9 +9,11 @@ from spladelake.spark.compare import compare_runs
 from spladelake.spark.encode import encode_texts
 from spladelake.spark.evaluate import evaluate_run
 from spladelake.spark.export_runs import export_measures, export_run
+from spladelake.spark.fuse import fuse_runs
 from spladelake.spark.import_run import import_run
 from spladelake.spark.index import index_vectors
 from spladelake.spark.ingest import ingest_texts
+from spladelake.spark.rerank import rerank_run
 from spladelake.spark.retrieve import retrieve_run
 
 # Each takes the session and the options of its own model in spladelake.config.STEPS.
@@ -20,6 +22,8 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "encode_texts": encode_texts,
     "index_vectors": index_vectors,
     "retrieve_run": retrieve_run,
+    "rerank_run": rerank_run,
+    "fuse_runs": fuse_runs,
     "evaluate_run": evaluate_run,
     "import_run": import_run,
     "export_run": export_run,

@@ -79,13 +79,13 @@ def cached_encoder(spec: WorkerSpec) -> tuple[SpladeEncoder, bool]:
         _loaded[spec] = SpladeEncoder.load(
             spec.checkpoint,
             threads=context.cpus() if context else None,
-            device=_device(context),
+            device=task_device(context),
             token_budget=spec.token_budget,
         )
         return _loaded[spec], True
 
 
-def _device(context: TaskContext | None) -> str | None:
+def task_device(context: TaskContext | None) -> str | None:
     """The GPU that Spark gave this task; None leaves the choice to the encoder (CUDA if there is one, else CPU)."""
     if forced := os.environ.get("SPLADELAKE_DEVICE"):
         return forced

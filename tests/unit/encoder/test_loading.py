@@ -102,7 +102,9 @@ def test_an_untied_decoder_is_used(tmp_path, assert_same_vectors):
 def test_known_families_are_read_without_transformers_models(tmp_path, family, monkeypatch, assert_same_vectors):
     folder = FAMILIES[family](tmp_path)
     wanted = theirs(folder)
-    monkeypatch.setattr(loading, "_build", lambda folder: pytest.fail("transformers was asked to build the model"))
+    monkeypatch.setattr(
+        loading, "build_model", lambda folder, kind: pytest.fail("transformers was asked to build the model")
+    )
     assert_same_vectors(SpladeEncoder.load(str(folder), device="cpu").encode_documents(TEXTS), wanted, FLOAT32)
 
 

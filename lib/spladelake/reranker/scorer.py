@@ -1,0 +1,151 @@
+"""A loaded cross-encoder: scores of pairs, in batches of a token budget, similar lengths together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spladelake.encoder.batching import TokenBudget, batch_size
+from spladelake.encoder.checkpoint import verify_files
+from spladelake.encoder.devices import choose_device, is_out_of_memory, release_memory
+from spladelake.encoder.model import build_model
+from spladelake.encoder.texts import clean_texts
+from spladelake.encoder.threads import ModelThreads, use_threads
+from spladelake.errors import DataError, MachineError, UsageError
+from spladelake.reranker.checkpoint import CrossCheckpoint, resolve_cross_encoder
+
+Pair = tuple[str | None, str | None]
+# Tokens of a batch, padding included.
+CPU_TOKENS, ACCELERATOR_TOKENS = 2_048, 16_384
+# Pairs tokenised at once and sorted by length.
+WINDOW_PAIRS = 1_024
+
+
+@dataclass(frozen=True, eq=False)
+class PairScores:
+    """scores: float32, one a pair, in the order of the pairs. tokens, padded_tokens: read, and computed. seconds."""
+
+    scores: NDArray[np.float32]
+    tokens: int
+    padded_tokens: int
+    seconds: float
+
+
+class CrossEncoder:
+    """A cross-encoder, loaded: `CrossEncoder.load(folder).score([(query, document)])`. Computes in float32."""
+
+    def __init__(
+        self, checkpoint: CrossCheckpoint, model: Any, tokenizer: Any, *, threads: ModelThreads, token_budget: int
+    ) -> None:
+        """Made by `load`."""
+        self.checkpoint = checkpoint
+        self._model, self._tokenizer, self._threads = model, tokenizer, threads
+        self._budget = TokenBudget(token_budget)
+        self._activation = getattr(torch.nn, checkpoint.activation)()
+
+    @classmethod
+    def load(
+        cls,
+        model: str | CrossCheckpoint,
+        *,
+        threads: int | None = None,
+        device: str | None = None,
+        token_budget: int | None = None,
+    ) -> CrossEncoder:
+        """Load by name, or a resolved checkpoint after verifying every one of its files again.
+
+        threads: of this process, each computing one batch. device: "cpu", "cuda", "cuda:1", "mps"; None chooses.
+        token_budget: tokens of a batch, which bounds memory.
+        Raises UsageError when the model or an option cannot be used.
+        """
+        if token_budget is not None and token_budget < 1:
+            raise UsageError("token_budget", f"it is {token_budget}", "1 or more is wanted", "Leave it out.")
+        checkpoint = resolve_cross_encoder(model) if isinstance(model, str) else model
+        verify_files(checkpoint)
+        where = choose_device(device)
+        workers = use_threads(threads, where)
+        from transformers import AutoTokenizer
+
+        folder = Path(checkpoint.folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        loaded = build_model(folder, "AutoModelForSequenceClassification").to(where)
+        budget = token_budget or (CPU_TOKENS if where.type == "cpu" else ACCELERATOR_TOKENS)
+        return cls(checkpoint, loaded, tokenizer, threads=workers, token_budget=budget)
+
+    def score(self, pairs: Sequence[Pair]) -> PairScores:
+        """Score of every pair of query and document; null texts are read as empty ones.
+
+        Raises DataError when a text is no str or a score is not finite, MachineError when one pair is too large.
+        """
+        began = time.perf_counter()
+        scores = np.zeros(len(pairs), dtype=np.float32)
+        tokens = padded = 0
+        for start in range(0, len(pairs), WINDOW_PAIRS):
+            window = pairs[start : start + WINDOW_PAIRS]
+            read = self._tokenise(window)
+            lengths = np.array([len(ids) for ids in read["input_ids"]], dtype=np.int64)
+            running: list[tuple[NDArray[np.int64], Future[NDArray[np.float32]]]] = []
+            for chosen in self._plan(lengths):
+                padded += int(lengths[chosen[0]]) * len(chosen)
+                running.append((chosen, self._threads.submit(self._compute, read, chosen)))
+            for chosen, future in running:
+                scores[start + chosen] = future.result()
+            tokens += int(lengths.sum())
+        if not np.isfinite(scores).all():
+            raise DataError(
+                self.checkpoint.name, "it gives a score that is not finite", "a number is wanted", "Use another model."
+            )
+        return PairScores(scores, tokens, padded, time.perf_counter() - began)
+
+    def _tokenise(self, pairs: Sequence[Pair]) -> dict[str, list[list[int]]]:
+        queries, documents = (clean_texts([pair[side] for pair in pairs])[0] for side in (0, 1))
+        return dict(
+            self._tokenizer(
+                queries, documents, truncation="longest_first", max_length=self.checkpoint.max_length, padding=False
+            )
+        )
+
+    def _plan(self, lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Places of the pairs of each batch, the longest first."""
+        order = np.argsort(-lengths, kind="stable")
+        batches, start = [], 0
+        while start < len(order):
+            count = batch_size(lengths[order[start:]], self._budget.tokens, pads=True)
+            batches.append(order[start : start + count])
+            start += count
+        return batches
+
+    def _compute(self, read: dict[str, list[list[int]]], chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Scores of some pairs; in halves when they do not fit into memory."""
+        try:
+            return self._forward(read, chosen)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        release_memory()
+        size = len(read["input_ids"][int(chosen[0])]) * len(chosen)
+        if len(chosen) == 1:
+            raise MachineError(
+                "memory",
+                f"one pair of {size} tokens does not fit beside the model",
+                "the model needs room for its longest pair",
+                "Use a machine or device with more memory, or a smaller max_length.",
+            )
+        self._budget.halve(size)
+        return np.concatenate([self._compute(read, half) for half in np.array_split(chosen, 2)])
+
+    @torch.inference_mode()
+    def _forward(self, read: dict[str, list[list[int]]], chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+        features = {name: [rows[i] for i in chosen] for name, rows in read.items()}
+        batch = self._tokenizer.pad(features, return_tensors="pt").to(self._model.device)
+        logits = self._model(**batch).logits.float().squeeze(-1)
+        found: NDArray[np.float32] = self._activation(logits).cpu().numpy()
+        return found

@@ -1,0 +1,151 @@
+"""The fusion job: several runs of a lake as one, by ranks or by normalised scores."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.window import Window
+
+from spladelake.config.fusion import FuseRuns
+from spladelake.errors import DataError
+from spladelake.spark.schemas import RUNS
+from spladelake.spark.tables import (
+    Lake,
+    Lineage,
+    TableRef,
+    is_current,
+    newest_lineage,
+    replace_rows,
+    require,
+    sql_string,
+)
+
+log = logging.getLogger(__name__)
+
+
+def fuse_runs(session: SparkSession, options: FuseRuns) -> dict[str, Any]:
+    """Fuse runs of the lake into a new one in `runs`."""
+    target = Lake(options.lake).table("runs")
+    require(session, target, RUNS, made_by=f"spladelake retrieve_run --lake {options.lake} …")
+    version = target.version(session)
+    weights = options.weights or (1.0,) * len(options.runs)
+    how = options.rank_constant if options.method == "rrf" else options.normalisation
+    chosen = {"k": options.k, "method": options.method, "how": how, "weights": list(weights)}
+    made_from = {run_id: state_of_run(session, target, run_id) for run_id in options.runs}
+    # A list, as the order of the runs decides the order of the sums.
+    lineage = Lineage("fuse_runs", {"runs": list(made_from.items())}, chosen, scope=options.target)
+    result: dict[str, Any] = {"run_id": options.target, "table": str(target), "runs": list(options.runs)}
+    if not options.force and is_current(session, target, lineage):
+        log.info("%s: run %s skipped, it is current", target, options.target)
+        return {**result, "status": "skipped"}
+    started = time.monotonic()
+    session.sparkContext.setJobDescription(f"fuse {options.target}")
+    run = target.read(session, version=version).where(F.col("run_id").isin(*options.runs))
+    check_runs(run, options.runs, table=target)
+    if options.method == "rrf":
+        values = reciprocal_ranks(run, constant=options.rank_constant)
+    else:
+        values = normalised(run, how=options.normalisation)
+    lowest = options.method == "sum" and options.normalisation == "z-score"
+    scores = summed(values, list(zip(options.runs, weights, strict=True)), missing="lowest" if lowest else "zero")
+    ranked = best(scores, k=options.k).withColumn("run_id", F.lit(options.target)).orderBy("query_id", "rank")
+    replace_rows(session, target, RUNS, ranked, lineage=lineage, where=f"run_id = {sql_string(options.target)}")
+    session.sparkContext.setJobDescription("")
+    written = target.read(session).where(F.col("run_id") == options.target)
+    row = written.agg(F.count("*").alias("rows"), F.count_distinct("query_id").alias("queries")).first()
+    assert row is not None
+    seconds = round(time.monotonic() - started, 2)
+    return {**result, "status": "written", "rows": row["rows"], "queries": row["queries"], "seconds": seconds}
+
+
+def state_of_run(session: SparkSession, runs: TableRef, run_id: str) -> str:
+    """What stands for the rows of a run in the lineage of another: their fingerprint, else the table's version."""
+    found = newest_lineage(session, runs, scope=run_id)
+    return str(found["fingerprint"]) if found else f"version {runs.version(session)}"
+
+
+def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> None:
+    """Raise DataError unless every wanted run is there, with each document and each rank once a query, and scores."""
+    usable = F.col("score").isNotNull() & ~F.isnan("score")
+    by_query = run.groupBy("run_id", "query_id").agg(
+        F.count("*").alias("rows"),
+        F.least(F.count_distinct("doc_id"), F.count_distinct("rank")).alias("different"),
+        F.count_if(usable).alias("scored"),
+    )
+    broken = F.when(F.col("different") < F.col("rows"), F.lit("lists a document or a rank twice"))
+    broken = broken.when(F.col("scored") < F.col("rows"), F.lit("has a score that is no number"))
+    place = F.min(F.when(broken.isNotNull(), F.struct("query_id", broken.alias("why")))).alias("broken")
+    found = {row["run_id"]: row["broken"] for row in by_query.groupBy("run_id").agg(place).collect()}
+    for run_id in wanted:
+        if run_id not in found:
+            raise DataError(
+                str(table), f"it has no run {run_id!r}", "wanted every run named", "Make it, or correct it."
+            )
+        if found[run_id] is not None:
+            query_id, why = found[run_id]
+            raise DataError(
+                str(table), f"run {run_id!r} {why} (query {query_id!r})", "a ranking was wanted", "Write it again."
+            )
+
+
+def reciprocal_ranks(run: DataFrame, *, constant: int) -> DataFrame:
+    """(run_id, query_id, doc_id, value): 1 / (constant + rank). Source: Cormack, Clarke, Büttcher, SIGIR 2009."""
+    return run.select("run_id", "query_id", "doc_id", (1 / (F.lit(constant) + F.col("rank"))).alias("value"))
+
+
+def normalised(run: DataFrame, *, how: str) -> DataFrame:
+    """(run_id, query_id, doc_id, value): scores of each run and query made comparable.
+
+    min-max: (score - lowest) / (highest - lowest), 1 where all are equal. z-score: (score - mean) / standard deviation
+    of the listed scores, 0 where all are equal. none: the score.
+    """
+    columns = ["run_id", "query_id", "doc_id"]
+    if how == "none":
+        return run.select(*columns, F.col("score").alias("value"))
+    if how == "min-max":
+        limits = run.groupBy("run_id", "query_id").agg(F.min("score").alias("low"), F.max("score").alias("high"))
+        spread = F.col("high") - F.col("low")
+        value = F.when(spread > 0, (F.col("score") - F.col("low")) / spread).otherwise(1.0)
+    else:
+        # Sums over sorted arrays: the same whatever order the rows come in.
+        scores = run.groupBy("run_id", "query_id").agg(F.sort_array(F.collect_list("score")).alias("scores"))
+        mean = F.expr("aggregate(scores, 0D, (s, x) -> s + x) / size(scores)")
+        squares = F.expr("aggregate(scores, 0D, (s, x) -> s + (x - mean) * (x - mean)) / size(scores)")
+        limits = scores.withColumn("mean", mean).withColumn("deviation", F.sqrt(squares)).drop("scores")
+        value = F.when(F.col("deviation") > 0, (F.col("score") - F.col("mean")) / F.col("deviation")).otherwise(0.0)
+    return run.join(limits, ["run_id", "query_id"]).select(*columns, value.alias("value"))
+
+
+def summed(values: DataFrame, weights: Sequence[tuple[str, float]], *, missing: str) -> DataFrame:
+    """(query_id, doc_id, score): weighted values of all runs, added in the order of the runs.
+
+    weights: (run_id, weight). missing: what a run gives to a document that it does not list: "zero", or "lowest", its
+    lowest value for the query (0 if it lists none).
+    """
+
+    def of_run(place: int) -> Column:
+        return F.when(F.col("run_id") == weights[place][0], F.col("value"))
+
+    places = range(len(weights))
+    scores = values.groupBy("query_id", "doc_id").agg(*(F.max(of_run(i)).alias(f"value_{i}") for i in places))
+    floors: list[Column] = [F.lit(0.0) for _ in places]
+    if missing == "lowest":
+        lowest = values.groupBy("query_id").agg(*(F.min(of_run(i)).alias(f"floor_{i}") for i in places))
+        scores = scores.join(lowest, "query_id")
+        floors = [F.coalesce(f"floor_{i}", F.lit(0.0)) for i in places]
+    total = F.lit(0.0)
+    for i in places:
+        total = total + F.lit(float(weights[i][1])) * F.coalesce(F.col(f"value_{i}"), floors[i])
+    return scores.select("query_id", "doc_id", total.alias("score"))
+
+
+def best(scores: DataFrame, *, k: int) -> DataFrame:
+    """(query_id, doc_id, rank from 1, score): the k best of each query, by score descending, then doc_id ascending."""
+    order = Window.partitionBy("query_id").orderBy(F.desc("score"), F.asc("doc_id"))
+    ranked = scores.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= k)
+    return ranked.select("query_id", "doc_id", "rank", "score")
