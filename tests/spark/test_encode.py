@@ -13,6 +13,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from sentence_transformers import SparseEncoder
 
+from spladelake.cli import run_step
+from spladelake.config import EncodeTexts
 from spladelake.encoder import resolve_checkpoint
 from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.spark.encode import SIDES, encoded, hashed, spread, task_count, texts_of
@@ -298,17 +300,22 @@ def test_a_dry_run_forecasts_rows_tokens_and_bytes_and_writes_nothing(
     texts = [f"A sentence of its own, about the number {n} and {n * n}." for n in range(300)]
     write_lines(tmp_path / "corpus.jsonl", [{"_id": f"d{n}", "text": t} for n, t in enumerate([*texts, texts[0]])])
     run_job("ingest_texts", lake=lake, documents=str(tmp_path / "corpus.jsonl"))
-    options = {"lake": lake, "model": "splade-tiny", "side": "documents"}
-    forecast = run_job("encode_texts", dry_run=True, **options)
+    options = EncodeTexts(lake=lake, model="splade-tiny", side="documents")
+    forecast = run_step("encode_texts", options.model_copy(update={"dry_run": True}), {})
     assert forecast["status"] == "forecast"
     assert not Path(lake, "vectors").exists()
     said = forecast["documents"]
-    made = run_job("encode_texts", **options)["documents"]
+    made = run_step("encode_texts", options, {})["documents"]
     assert (said["rows"], said["distinct_texts"]) == (made["rows"], made["distinct_texts"]) == (301, 300)
     assert said["tokens"] == sum(
         row["tokens"]
         for row in spark.read.format("delta").load(f"{lake}/vectors/splade-tiny/documents").collect()
         if row["id"] != "d300"
     )
+    logged = spark.read.format("delta").load(f"{lake}/run_log").where("forecast_seconds IS NOT NULL").orderBy("started")
+    dry, real = logged.select("status", "forecast_seconds", "forecast_error").collect()
+    assert (dry["status"], dry["forecast_error"]) == ("forecast", None)
+    assert real["forecast_seconds"] == dry["forecast_seconds"] == said["seconds"]
+    assert real["forecast_error"] == pytest.approx(said["seconds"] / made["seconds"] - 1, abs=2e-3)
     table = sum(f.stat().st_size for f in Path(lake, "vectors/splade-tiny/documents").glob("*.parquet"))
     assert 0.5 < said["bytes"] / table < 2

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from spladelake import __version__
 from spladelake.config import Options
@@ -56,6 +57,7 @@ def _row(
     settings = json.dumps(without_secrets(options.model_dump(mode="json"), hide), sort_keys=True)
     parts = [part for part in result.values() if isinstance(part, dict) and "status" in part] or [result]
     seconds, rows = time.monotonic() - began, _sum(parts, "rows")
+    forecast, forecast_error = _forecast(session, name, options, result, parts)
     warned = {message: count for part in parts for message, count in part.get("warnings", {}).items()}
     return {
         "job_id": uuid.uuid4().hex,
@@ -66,16 +68,52 @@ def _row(
         "exit_code": exit_code_of(error),
         "error": None if error is None else hide(_message(error))[:1000],
         "config": settings,
-        "config_sha256": hashlib.sha256(f"{name} {settings}".encode()).hexdigest(),
+        "config_sha256": _sha256(name, settings),
         "model_id": result.get("model_id"),
         "inputs": json.dumps({hide(table): version for table, version in accesses.read.items()}, sort_keys=True),
         "outputs": json.dumps({hide(table): version for table, version in accesses.written.items()}, sort_keys=True),
         "rows": rows,
         "rows_quarantined": _sum(parts, "rejected"),
         "docs_per_second": round(rows / seconds, 2) if rows and seconds else None,
+        "forecast_seconds": forecast,
+        "forecast_error": forecast_error,
         "warnings": json.dumps({hide(message): count for message, count in warned.items()}, sort_keys=True),
         "version": __version__,
     }
+
+
+def _forecast(
+    session: SparkSession, name: str, options: Options, result: dict[str, Any], parts: list[dict[str, Any]]
+) -> tuple[float | None, float | None]:
+    """Seconds that a dry run says; of a job that was forecast before, those that were said and how far off they were.
+
+    A forecast counts for the job of the same options over the same rows.
+    """
+    seconds = sum(float(part.get("seconds") or 0) for part in parts)
+    if result.get("status") == "forecast":
+        return seconds, None
+    if not hasattr(options, "dry_run") or result.get("status") != "written" or not seconds:
+        return None, None
+    target = Lake(str(getattr(options, "lake", ""))).table("run_log")
+    if not target.exists(session):
+        return None, None
+    made = target.read(session).where((F.col("job") == name) & (F.col("status") == "forecast"))
+    same = _sha256(name, json.dumps(_comparable(options), sort_keys=True))
+    for row in made.orderBy(F.desc("started")).select("config", "rows", "forecast_seconds").limit(20).collect():
+        config = {**json.loads(row["config"]), "dry_run": True, "force": False}
+        if _sha256(name, json.dumps(config, sort_keys=True)) == same and row["rows"] == _sum(parts, "rows"):
+            said = float(row["forecast_seconds"])
+            return said, round(said / seconds - 1, 3)
+    return None, None
+
+
+def _comparable(options: Options) -> dict[str, Any]:
+    """The options that a dry run of the job has."""
+    return {**options.model_dump(mode="json"), "dry_run": True, "force": False}
+
+
+def _sha256(name: str, settings: str) -> str:
+    return hashlib.sha256(f"{name} {settings}".encode()).hexdigest()
 
 
 def _sum(parts: list[dict[str, Any]], key: str) -> int:

@@ -267,6 +267,8 @@ RUN_LOG = TableSchema(
         Column("rows", "bigint", "Rows it wrote, or looked at and wrote."),
         Column("rows_quarantined", "bigint", "Rows it put into quarantine."),
         Column("docs_per_second", "double", "Rows over seconds."),
+        Column("forecast_seconds", "double", "What a dry run said that the work would take, null without one."),
+        Column("forecast_error", "double", "Of a job that was forecast: those seconds over the real ones, less 1."),
         Column("warnings", "string", "JSON: warnings of the workers, each with its count."),
         Column("version", "string", "Release of spladelake."),
     ),
