@@ -18,6 +18,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from spladelake import __version__
+from spladelake.commands.quarantine import quarantine
 from spladelake.config import STEPS, Options, checked, load_pipeline
 from spladelake.errors import SpladelakeError, UsageError
 
@@ -30,12 +31,17 @@ EXAMPLES = {
     "encode_texts": """\b
   spladelake encode_texts --lake my-lake
   spladelake encode_texts --lake my-lake --model splade-tiny --side queries
+  spladelake encode_texts --lake my-lake --changes feed
   spark-submit jobs/encode_texts.py --lake s3a://bucket/lake --model /models/splade-mini""",
     "retrieve_run": """\b
   spladelake retrieve_run --lake my-lake --model splade-tiny --k 1000 --run-id tiny-1000""",
     "evaluate_run": """\b
   spladelake evaluate_run --lake my-lake --model splade-tiny
   spladelake evaluate_run --lake my-lake --run-id tiny-1000 --measures ndcg_cut_10,recall_1000 --relevance-level 2""",
+    "maintain_tables": """\b
+  spladelake maintain_tables --lake my-lake --retention-hours 720""",
+    "verify_tables": """\b
+  spladelake verify_tables --lake my-lake""",
 }
 
 
@@ -188,6 +194,9 @@ def pipeline_run(
         click.echo(f"{name}: {results[name]['status']}", err=True)
     show_summary(results)
     click.echo(json.dumps({"job": "pipeline", "file": file, "exit_code": 0, "steps": results}))
+
+
+cli.add_command(quarantine)
 
 
 @cli.command()

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def console() -> Console:
@@ -66,3 +67,23 @@ def show_summary(results: dict[str, dict[str, Any]]) -> None:
     for result in results.values():
         if "measures" in result:
             console().print(measures_table(result))
+
+
+def quarantine_tables(result: dict[str, Any], *, show_raw: bool) -> None:
+    """How many rows of each input are in quarantine, and the first of them."""
+    counts = Table("input", "rows")
+    for label, count in result["inputs"].items():
+        counts.add_row(Text(label), f"{count:,}")
+    console().print(counts)
+    rows = Table("source", "line", "reason", *(["as it was found"] if show_raw else []))
+    for row in result["rows"]:
+        line = "" if row["line"] is None else str(row["line"])
+        # Text, not str: what a row holds must not be read as markup, nor its control characters reach the terminal.
+        cells = [row["source"], line, row["reason"], *([row["raw"]] if show_raw else [])]
+        rows.add_row(*(Text(printable(cell)) for cell in cells))
+    console().print(rows)
+
+
+def printable(text: str) -> str:
+    """The text with escapes in place of what is not printable."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -15,6 +15,7 @@ from spladelake.config.base import DEFAULT_MODEL, Lake, Options, checked
 from spladelake.config.evaluation import EvaluateRun
 from spladelake.config.runs import RetrieveRun
 from spladelake.config.texts import EncodeTexts, IngestTexts
+from spladelake.config.upkeep import MaintainTables, VerifyTables
 from spladelake.errors import UsageError
 
 STEPS: dict[str, type[Options]] = {
@@ -22,6 +23,8 @@ STEPS: dict[str, type[Options]] = {
     "encode_texts": EncodeTexts,
     "retrieve_run": RetrieveRun,
     "evaluate_run": EvaluateRun,
+    "maintain_tables": MaintainTables,
+    "verify_tables": VerifyTables,
 }
 
 

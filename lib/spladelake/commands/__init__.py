@@ -1,0 +1,1 @@
+"""Commands that are not jobs; nothing heavy is imported until one runs."""
