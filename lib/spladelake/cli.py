@@ -18,6 +18,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from spladelake import __version__
+from spladelake.commands.quarantine import quarantine
 from spladelake.commands.search import search
 from spladelake.config import STEPS, Options, checked, load_pipeline
 from spladelake.errors import SpladelakeError, UsageError
@@ -32,6 +33,7 @@ EXAMPLES = {
   spladelake encode_texts --lake my-lake
   spladelake encode_texts --lake my-lake --model splade-tiny --side queries
   spladelake encode_texts --lake my-lake --model bm25 --stemmer german --stopwords my-stopwords.txt
+  spladelake encode_texts --lake my-lake --changes feed
   spark-submit jobs/encode_texts.py --lake s3a://bucket/lake --model /models/splade-mini""",
     "retrieve_run": """\b
   spladelake retrieve_run --lake my-lake --model splade-tiny --k 1000 --run-id tiny-1000
@@ -59,6 +61,10 @@ EXAMPLES = {
     "compare_runs": """\b
   spladelake compare_runs --lake my-lake --measures ndcg@10,mrr@10 --baseline bm25
   spladelake compare_runs --lake all --collections '{DL: dl-lake, cranfield: c-lake}' --run-ids bm25,splade-tiny""",
+    "maintain_tables": """\b
+  spladelake maintain_tables --lake my-lake --retention-hours 720""",
+    "verify_tables": """\b
+  spladelake verify_tables --lake my-lake""",
 }
 
 
@@ -212,6 +218,9 @@ def pipeline_run(
         click.echo(f"{label}: {results[label]['status']}", err=True)
     show_summary(results)
     click.echo(json.dumps({"job": "pipeline", "file": file, "exit_code": 0, "steps": results}))
+
+
+cli.add_command(quarantine)
 
 
 @cli.command()

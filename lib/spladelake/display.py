@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 
 def console() -> Console:
@@ -168,3 +169,23 @@ def hits_table(text: str, hits: list[dict[str, Any]]) -> Table:
             str(hit["rank"]), f"{hit['score']:.2f}", escape(hit["doc_id"]), escape(hit["title"] or ""), escape(terms)
         )
     return table
+
+
+def quarantine_tables(result: dict[str, Any], *, show_raw: bool) -> None:
+    """How many rows of each input are in quarantine, and the first of them."""
+    counts = Table("input", "rows")
+    for label, count in result["inputs"].items():
+        counts.add_row(Text(label), f"{count:,}")
+    console().print(counts)
+    rows = Table("source", "line", "reason", *(["as it was found"] if show_raw else []))
+    for row in result["rows"]:
+        line = "" if row["line"] is None else str(row["line"])
+        # Text, not str: what a row holds must not be read as markup, nor its control characters reach the terminal.
+        cells = [row["source"], line, row["reason"], *([row["raw"]] if show_raw else [])]
+        rows.add_row(*(Text(printable(cell)) for cell in cells))
+    console().print(rows)
+
+
+def printable(text: str) -> str:
+    """The text with escapes in place of what is not printable."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

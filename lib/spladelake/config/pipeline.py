@@ -20,6 +20,7 @@ from spladelake.config.rerank import RerankRun
 from spladelake.config.runs import IndexVectors, RetrieveRun
 from spladelake.config.steps import Step, labels, set_option, set_value, step_list
 from spladelake.config.texts import EncodeTexts, IngestTexts
+from spladelake.config.upkeep import MaintainTables, VerifyTables
 from spladelake.errors import UsageError
 
 STEPS: dict[str, type[Options]] = {
@@ -34,6 +35,8 @@ STEPS: dict[str, type[Options]] = {
     "export_run": ExportRun,
     "export_measures": ExportMeasures,
     "compare_runs": CompareRuns,
+    "maintain_tables": MaintainTables,
+    "verify_tables": VerifyTables,
 }
 
 

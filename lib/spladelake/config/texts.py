@@ -101,6 +101,7 @@ class EncodeTexts(Options):
         le=1,
         description="Share of texts that may go to quarantine; above it the job fails (exit 3) after writing it.",
     )
+    retry_rejected: bool = Field(False, description="Try the texts in quarantine again, though nothing has changed.")
     force: bool = Field(False, description="Encode everything again even if the vectors are current.")
     dry_run: bool = Field(
         False, description="Encode a sample only, and say how long all would take and how large the tables would be."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,8 @@ def _ingest(
         repeated = _repeated(found, source)
         rejected = _rejects(found, repeated, source)
         bad = rejected.count()
-        examples = _quarantine(session, lake, source, rejected, bad, lineage)
+        retry = {"input": _made_for(source), "options": {**options.model_dump(mode="json"), "force": True}}
+        examples = _quarantine(session, lake, source, rejected, bad, replace(lineage, retry=retry))
         _check_share(source, bad, total, options.max_rejected, examples, lake)
         usable = found.where(F.col("reason").isNull())
         if repeated is not None:
@@ -153,7 +155,7 @@ def _quarantine(
 ) -> list[str]:
     """Replace this input's rows in `quarantine`; returns up to three rejections as sentences."""
     target = lake.table("quarantine")
-    made_for = f"{source.kind}: {source.label or source.location}"
+    made_for = _made_for(source)
     mine = F.col("input") == made_for
     if not bad and not (target.exists(session) and not target.read(session).where(mine).isEmpty()):
         return []
@@ -169,6 +171,11 @@ def _quarantine(
     replace_rows(session, target, QUARANTINE, rows, lineage=lineage, where=where)
     first = target.read(session).where(mine).orderBy("source", "line").limit(3).collect()
     return [f"{Path(row['source']).name}{_at(row['line'])}: {row['reason']}" for row in first]
+
+
+def _made_for(source: Source) -> str:
+    """What an input is called in `quarantine`."""
+    return f"{source.kind}: {source.label or source.location}"
 
 
 def _at(line: int | None) -> str:

@@ -15,6 +15,8 @@ from spladelake.spark.index import index_vectors
 from spladelake.spark.ingest import ingest_texts
 from spladelake.spark.rerank import rerank_run
 from spladelake.spark.retrieve import retrieve_run
+from spladelake.spark.upkeep import maintain_tables
+from spladelake.spark.verify import verify_tables
 
 # Each takes the session and the options of its own model in spladelake.config.STEPS.
 JOBS: dict[str, Callable[..., dict[str, Any]]] = {
@@ -29,4 +31,6 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "export_run": export_run,
     "export_measures": export_measures,
     "compare_runs": compare_runs,
+    "maintain_tables": maintain_tables,
+    "verify_tables": verify_tables,
 }

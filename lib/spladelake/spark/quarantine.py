@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from typing import Any
+
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from spladelake.config import STEPS, Options, checked
+from spladelake.errors import DataError
 from spladelake.spark.schemas import QUARANTINE
-from spladelake.spark.tables import Lake, Lineage, replace_rows, sql_string
+from spladelake.spark.tables import Lake, Lineage, TableRef, replace_rows, sql_string
 
 
 def replace_quarantine(
@@ -43,3 +49,59 @@ def quarantined_ids(session: SparkSession, lake: Lake, label: str) -> DataFrame:
     raw = F.col("raw").cast("string")
     rows = target.read(session).where(F.col("input") == label)
     return rows.select(F.get_json_object(raw, "$.id").alias("id"))
+
+
+# Bytes of a row that `quarantine show` hands out.
+SHOWN_BYTES = 200
+
+
+def shown_rows(session: SparkSession, lake: str, *, label: str | None, limit: int) -> dict[str, Any]:
+    """Rows in quarantine: how many of each input, and the first ones in full but for their bytes."""
+    rows = _quarantined(session, lake, label)
+    inputs = {row["input"]: row["count"] for row in rows.groupBy("input").count().orderBy("input").collect()}
+    raw = F.decode(F.substring("raw", 1, SHOWN_BYTES), "ISO-8859-1").alias("raw")
+    first = rows.orderBy("input", "source", "line", "reason").limit(limit)
+    shown = [row.asDict() for row in first.select("input", "source", "line", "reason", raw).collect()]
+    return {"inputs": inputs, "rows": shown}
+
+
+def _quarantined(session: SparkSession, lake: str, label: str | None) -> DataFrame:
+    target = Lake(lake).table("quarantine")
+    if not target.exists(session):
+        return session.createDataFrame([], QUARANTINE.struct)
+    rows = target.read(session)
+    return rows if label is None else rows.where(F.col("input") == label)
+
+
+def retries(session: SparkSession, lake: str, *, label: str | None) -> Iterator[tuple[str, Options]]:
+    """(job, options) that put rows into quarantine, to be run again; the options are those of the commit.
+
+    Raises DataError where the inputs are not known, or a commit does not say how to read its input again.
+    """
+    inputs = [row["input"] for row in _quarantined(session, lake, label).select("input").distinct().collect()]
+    if label is not None and not inputs:
+        raise DataError(
+            label, "it has no row in quarantine", "--input names one that has", "See `spladelake quarantine show`."
+        )
+    made = _commits(session, Lake(lake).table("quarantine")) if inputs else {}
+    for name in sorted(inputs):
+        job, given = made.get(name, ("", {}))
+        if job not in STEPS:
+            raise DataError(
+                name, "its commit does not say what made it", "the job is run again", "Run the job yourself, --force."
+            )
+        yield job, checked(STEPS[job], given, place=f"quarantine retry: {name}")
+
+
+def _commits(session: SparkSession, ref: TableRef) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Job and options of the newest commit of each input, from the table's history."""
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for row in ref.delta(session).history().select("userMetadata").toLocalIterator():
+        try:
+            said = json.loads(row["userMetadata"] or "{}")
+        except ValueError:
+            continue
+        retry = said.get("retry") if isinstance(said, dict) else None
+        if retry:
+            found.setdefault(retry["input"], (said["job"], retry["options"]))
+    return found

@@ -126,13 +126,15 @@ class Lake:
 class Lineage:
     """What a table's rows were made from: equal lineage means equal rows, so the work need not be done again.
 
-    scope: the part of a shared table that the job replaces (a run_id), "" for the whole table.
+    scope: the part of a shared table that the job replaces (a run_id), "" for the whole table. retry: input and options
+    to run the job with again, of rows in quarantine; it does not tell rows apart.
     """
 
     job: str
     inputs: Mapping[str, Any]
     settings: Mapping[str, Any]
     scope: str = ""
+    retry: Mapping[str, Any] | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -148,6 +150,7 @@ class Lineage:
                 "settings": self.settings,
                 "scope": self.scope,
                 "fingerprint": self.fingerprint,
+                **({} if self.retry is None else {"retry": self.retry}),
             },
             sort_keys=True,
             default=str,

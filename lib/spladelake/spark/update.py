@@ -93,7 +93,8 @@ def update_vectors(job: SideJob) -> dict[str, Any]:
     session, target = job.session, job.target
     version = job.source.version(session)
     lineage = job.lineage(version)
-    if not job.options.force and is_current(session, target, lineage):
+    again = job.options.force or job.options.retry_rejected
+    if not again and is_current(session, target, lineage):
         log.info("%s: skipped, the vectors are current", target)
         # A run that was killed after its commit may have left these.
         set_properties(session, target, job.properties(version))
@@ -189,7 +190,9 @@ def _quarantine_rejected(
         faults = job.staged.read(session).where(F.col("reason").isNotNull()).select("id", "reason")
         rejected = changes.changed.select("id", "text").join(faults, "id")
         quarantined = faults.count()
-    examples = replace_quarantine(session, job.lake, rejected, job.label, str(job.source), lineage=lineage)
+    given = {**job.options.model_dump(mode="json"), "side": job.side.name, "force": False, "retry_rejected": True}
+    made = replace(lineage, retry={"input": job.label, "options": given})
+    examples = replace_quarantine(session, job.lake, rejected, job.label, str(job.source), lineage=made)
     texts = job.source.read(session).count() if quarantined else 0
     if quarantined > job.options.max_rejected * texts:
         raise DataError(

@@ -13,6 +13,7 @@ from spladelake.errors import DataError
 from spladelake.spark import storage
 from spladelake.spark.concurrency import exclusive, retrying
 from spladelake.spark.schemas import (
+    CHANGED,
     DOCUMENTS,
     JUDGEMENTS,
     MEASURES,
@@ -20,6 +21,7 @@ from spladelake.spark.schemas import (
     QUERIES,
     RUN_LOG,
     RUNS,
+    STAGED,
     VECTORS,
     VOCABULARY,
     TableSchema,
@@ -31,7 +33,7 @@ log = logging.getLogger(__name__)
 SCHEMAS: dict[str, TableSchema] = {
     schema.name: schema
     for schema in (
-        DOCUMENTS, QUERIES, JUDGEMENTS, VECTORS, VOCABULARY, RUNS, MEASURES, QUARANTINE, RUN_LOG,
+        DOCUMENTS, QUERIES, JUDGEMENTS, VECTORS, VOCABULARY, RUNS, MEASURES, QUARANTINE, RUN_LOG, STAGED, CHANGED,
     )
 }  # fmt: skip
 _VACUUM_LOGGING = "spark.databricks.delta.vacuum.logging.enabled"

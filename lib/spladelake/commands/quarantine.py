@@ -1,0 +1,45 @@
+"""`spladelake quarantine`: look at the rows that could not be used, and try them again."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.group()
+def quarantine() -> None:
+    """Rows that could not be used: show them, or try them again."""
+
+
+@quarantine.command()
+@click.option("--lake", required=True, help="Folder of the collection's tables, or schema:NAME for a catalog.")
+@click.option("--input", "label", default=None, help="Only rows of this input, as the summary names it.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Rows shown.")
+@click.option("--raw", is_flag=True, help="Show the start of each row as it was found; it may be private text.")
+@click.option("--debug", is_flag=True, help="Show stack traces.")
+def show(lake: str, label: str | None, limit: int, raw: bool, debug: bool) -> None:
+    """Count the rows of each input and show the first ones with their reasons."""
+    from spladelake.display import quarantine_tables
+    from spladelake.spark.quarantine import shown_rows
+    from spladelake.spark.session import spark_session
+
+    result = shown_rows(spark_session("spladelake quarantine show"), lake, label=label, limit=limit)
+    quarantine_tables(result, show_raw=raw)
+    for row in result["rows"]:
+        row.pop("raw")
+    click.echo(json.dumps({"job": "quarantine show", "exit_code": 0, **result}))
+
+
+@quarantine.command()
+@click.option("--lake", required=True, help="Folder of the collection's tables, or schema:NAME for a catalog.")
+@click.option("--input", "label", default=None, help="Only this input, as `quarantine show` names it.")
+@click.option("--debug", is_flag=True, help="Show stack traces.")
+def retry(lake: str, label: str | None, debug: bool) -> None:
+    """Run the job of each input again with the options it had: what is mended leaves the quarantine."""
+    from spladelake.cli import report, run_step
+    from spladelake.spark.quarantine import retries
+    from spladelake.spark.session import spark_session
+
+    for name, options in retries(spark_session("spladelake quarantine retry"), lake, label=label):
+        report(name, run_step(name, options, {}))

@@ -1,0 +1,129 @@
+"""One writer at a time, conflicts tried again, and everything else left to fail: no Spark session is needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spladelake.errors import ConflictError
+from spladelake.spark.concurrency import RETRIED, TRIES, exclusive, lock_file, retrying
+from spladelake.spark.staging import ChunkSize, Remaining
+from spladelake.spark.texts import BUCKETS
+
+
+@pytest.mark.parametrize("name", RETRIED)
+def test_a_conflict_is_tried_again_after_growing_pauses_until_it_is_gone(name: str) -> None:
+    pauses: list[float] = []
+    failures = iter([RuntimeError(f"io.delta.exceptions.{name}: x"), RuntimeError(f"{name}")])
+
+    def work() -> str:
+        for error in failures:
+            raise error
+        return "done"
+
+    assert retrying(work, place="t", pause=pauses.append) == "done"
+    assert 0.25 <= pauses[0] <= 0.5 <= pauses[1] <= 1.0
+
+
+def test_a_conflict_that_stays_ends_with_exit_code_4() -> None:
+    tries = []
+
+    def work() -> None:
+        tries.append(1)
+        raise RuntimeError("ConcurrentAppendException")
+
+    with pytest.raises(ConflictError, match="during each of 5 tries") as raised:
+        retrying(work, place="t", pause=lambda _: None)
+    assert (len(tries), raised.value.exit_code) == (TRIES, 4)
+
+
+@pytest.mark.parametrize(
+    "name", ["ValueError", "MetadataChangedException", "ProtocolChangedException", "ConcurrentTransactionException"]
+)
+def test_nothing_else_is_tried_again(name: str) -> None:
+    tries = []
+
+    def work() -> None:
+        tries.append(1)
+        raise RuntimeError(name)
+
+    with pytest.raises(RuntimeError, match=name):
+        retrying(work, place="t", pause=lambda _: None)
+    assert len(tries) == 1
+
+
+def test_threads_hold_the_lock_of_a_table_one_after_the_other(tmp_path: Path) -> None:
+    inside, most = [0], [0]
+
+    def write() -> None:
+        for _ in range(20):
+            with exclusive(str(tmp_path / "table")):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                time.sleep(0.001)
+                inside[0] -= 1
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
+
+
+HOLD = """
+import sys, time
+from spladelake.spark.concurrency import exclusive
+with exclusive(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_process_waits_for_another_and_the_lock_of_a_killed_one_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = str(tmp_path / "table")
+    with subprocess.Popen([sys.executable, "-c", HOLD, table], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        monkeypatch.setenv("SPLADELAKE_LOCK_SECONDS", "0.3")
+        with pytest.raises(ConflictError, match="another job is still writing"), exclusive(table):
+            pass
+        other.kill()
+    with exclusive(table), exclusive(table):  # a thread may hold it twice
+        pass
+
+
+def test_only_tables_of_the_local_file_system_have_a_lock_file() -> None:
+    assert lock_file("/lake/documents", "commit") == Path("/lake/.documents.commit.lock")
+    assert lock_file("s3a://bucket/lake/documents", "commit") is None
+    assert lock_file("schema.documents", "commit") is None
+
+
+@given(st.integers(1, 10**7), st.lists(st.integers(1, 10**6), min_size=1, max_size=30))
+def test_chunks_follow_each_other_without_gap_or_overlap_to_the_last_bucket(rows: int, wanted: list[int]) -> None:
+    left, ends = Remaining(rows), [0]
+    for size in [*wanted, rows]:
+        start, end = left.cut(size)
+        assert start == ends[-1]
+        assert end > start
+        ends.append(end)
+        if end == BUCKETS:
+            break
+        left = Remaining(max(0, left.rows - size), end)
+    assert ends[-1] == BUCKETS
+
+
+def test_a_chunk_is_as_many_texts_as_the_model_encodes_in_the_minutes_asked_for() -> None:
+    chunk = ChunkSize(minutes=5)
+    assert chunk.next(done=0, seconds=0, slots=4) == 2048
+    assert chunk.next(done=1200, seconds=60, slots=4) == 6000
+    assert ChunkSize(minutes=5, rows=7).next(done=1200, seconds=60, slots=4) == 7

@@ -1,0 +1,177 @@
+"""Whatever happened on the way, the vectors are those of a full encode of the newest texts, and little was done."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from spladelake.errors import DataError, UsageError
+from spladelake.spark import staging
+from spladelake.spark.schemas import DOCUMENTS
+from spladelake.spark.tables import Lineage, TableRef, replace_rows
+
+# The same float32 sums in batches of another shape.
+TOLERANCE = 1e-5
+WORDS = ["apple", "bread", "river", "train", "mouse", "stone", "paper", "light", "sugar", "cloud"]
+
+
+def text(n: int) -> str:
+    return f"{WORDS[n % 10]} and {WORDS[n // 10 % 10]} number {n}"
+
+
+def write_documents(spark: SparkSession, lake: str, texts: dict[str, str | None]) -> None:
+    """Make the texts the documents of the lake, as one commit."""
+    rows = spark.createDataFrame([(i, None, t) for i, t in texts.items()], DOCUMENTS.struct).coalesce(1)
+    ref = TableRef(path=f"{lake}/documents")
+    replace_rows(spark, ref, DOCUMENTS, rows, lineage=Lineage("test", {}, {}))
+
+
+def vectors(spark: SparkSession, lake: str, name: str = "splade-tiny") -> dict[str, dict[int, float]]:
+    rows = spark.read.format("delta").load(f"{lake}/vectors/{name}/documents").collect()
+    assert len({row["id"] for row in rows}) == len(rows)
+    return {row["id"]: dict(zip(row["indices"], row["values"], strict=True)) for row in rows}
+
+
+def assert_same(found: dict[str, dict[int, float]], wanted: dict[str, dict[int, float]]) -> None:
+    assert set(found) == set(wanted)
+    for i, terms in wanted.items():
+        weights = [(found[i].get(t, 0.0), terms.get(t, 0.0)) for t in {*terms, *found[i]}]
+        assert np.allclose(*np.array(weights).T, atol=TOLERANCE, rtol=0) if weights else True
+
+
+def changed_ids(spark: SparkSession, lake: str, after: int) -> set[tuple[str, str]]:
+    """(id, kind of change) in the change feed of the vectors."""
+    feed: DataFrame = spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", after + 1)
+    rows = feed.load(f"{lake}/vectors/splade-tiny/documents").select("id", "_change_type").collect()
+    return {(row[0], row[1]) for row in rows if row[1] != "update_preimage"}
+
+
+def test_an_update_equals_a_full_encode_and_only_what_changed_is_encoded_and_in_the_feed(
+    spark: SparkSession, run_job: Any, lake: str
+) -> None:
+    encode = {"lake": lake, "model": "splade-tiny", "side": "documents"}
+    texts: dict[str, str | None] = {f"d{n}": text(n) for n in range(24)}
+    write_documents(spark, lake, texts)
+    run_job("encode_texts", **encode)
+    ref = TableRef(path=f"{lake}/vectors/splade-tiny/documents")
+    before = ref.version(spark)
+    texts |= {"d1": "an apple a day", "d2": None, "new": text(3)}
+    del texts["d5"]
+    write_documents(spark, lake, texts)  # every other row is rewritten too, as it was
+    done = run_job("encode_texts", **encode)["documents"]
+    assert (done["rows"], done["kept"], done["deleted"]) == (3, 21, 1)
+    assert changed_ids(spark, lake, before) == {
+        ("d1", "update_postimage"), ("d2", "update_postimage"), ("new", "insert"), ("d5", "delete"),
+    }  # fmt: skip
+    updated, before = vectors(spark, lake), ref.version(spark)
+    write_documents(spark, lake, texts)
+    same = run_job("encode_texts", **encode)["documents"]
+    assert (same["rows"], same["kept"]) == (0, 24)
+    assert run_job("encode_texts", **encode)["status"] == "skipped"
+    run_job("encode_texts", **encode, vectors="full")
+    assert_same(updated, vectors(spark, lake, "full"))
+
+
+class StoppedError(Exception):
+    """Stands for a process that ends here."""
+
+
+def test_a_run_that_stopped_goes_on_where_it_was_and_readers_never_see_half_of_it(
+    spark: SparkSession, run_job: Any, lake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode = {"lake": lake, "model": "splade-tiny", "side": "documents", "chunk_rows": 8}
+    texts: dict[str, str | None] = {f"d{n}": text(n) for n in range(32)}
+    write_documents(spark, lake, texts)
+    passed: list[str] = []
+
+    def stop(name: str) -> None:
+        passed.append(name)
+        if len(passed) == 2:
+            raise StoppedError
+
+    monkeypatch.setattr(staging, "stop_point", stop)
+    with pytest.raises(StoppedError):
+        run_job("encode_texts", **encode)
+    assert not Path(lake, "vectors/splade-tiny/documents").exists()
+    staged = spark.read.format("delta").load(f"{lake}/vectors/splade-tiny/documents_staged").count()
+    assert 0 < staged < 32
+    # Meanwhile a text changed: what was staged of its old form must not be used.
+    texts["d0"] = texts["d1"] = "another text altogether"
+    write_documents(spark, lake, texts)
+    done = run_job("encode_texts", **encode)["documents"]
+    assert staged - 2 <= done["resumed"] <= staged
+    assert done["resumed"] + done["rows"] == 32
+    assert not Path(lake, "vectors/splade-tiny/documents_staged").exists()
+    run_job("encode_texts", lake=lake, model="splade-tiny", side="documents", vectors="full")
+    assert_same(vectors(spark, lake), vectors(spark, lake, "full"))
+
+
+@pytest.mark.parametrize("how", ["feed", "stream"])
+def test_changes_read_from_the_feed_give_the_vectors_that_comparing_all_texts_gives(
+    spark: SparkSession, run_job: Any, lake: str, how: str
+) -> None:
+    encode = {"lake": lake, "model": "splade-tiny", "side": "documents", "changes": how}
+    write_documents(spark, lake, {f"d{n}": text(n) for n in range(8)})
+    run_job("encode_texts", **encode)
+    documents = TableRef(path=f"{lake}/documents").delta(spark)
+    documents.update("doc_id = 'd1'", {"text": "'bread'"})
+    documents.delete("doc_id = 'd2'")
+    done = run_job("encode_texts", **encode)["documents"]
+    # Two texts were looked at, the other six left alone.
+    assert (done["rows"], done["kept"], done["deleted"]) == (1, 0, 1)
+    documents.update("doc_id = 'd3'", {"text": "'river'"})
+    assert run_job("encode_texts", **encode)["documents"]["rows"] == 1
+    assert run_job("encode_texts", **encode)["status"] == "skipped"
+    if how == "feed":
+        documents.update("doc_id = 'd4'", {"text": "'train'"})
+        with pytest.raises(UsageError, match="changes in between would be lost"):
+            run_job("encode_texts", **encode, since_version=99)
+        assert run_job("encode_texts", **encode, since_version=0)["documents"]["rows"] == 1
+    run_job("encode_texts", lake=lake, model="splade-tiny", side="documents", vectors="full")
+    assert_same(vectors(spark, lake), vectors(spark, lake, "full"))
+
+
+def test_texts_over_the_size_limit_are_quarantined_and_come_back_when_it_is_raised(
+    spark: SparkSession, run_job: Any, lake: str
+) -> None:
+    encode = {"lake": lake, "model": "splade-tiny", "side": "documents", "max_text_bytes": 100}
+    write_documents(spark, lake, {"a": "apple", "b": "bread " * 100, "c": "cloud"})
+    with pytest.raises(DataError, match=r'1 of 3 texts cannot be encoded; "b": the text has 600 bytes') as raised:
+        run_job("encode_texts", **encode)
+    assert raised.value.exit_code == 3
+    (row,) = spark.read.format("delta").load(f"{lake}/quarantine").collect()
+    assert json.loads(bytes(row["raw"])) == {"id": "b", "text": "bread " * 100}
+    assert not Path(lake, "vectors/splade-tiny/documents").exists()
+    done = run_job("encode_texts", **encode, max_rejected=0.5)["documents"]
+    assert (done["rejected"], set(vectors(spark, lake))) == (1, {"a", "c"})
+    run_job("encode_texts", **{**encode, "max_text_bytes": 1000})
+    assert set(vectors(spark, lake)) == {"a", "b", "c"}
+    assert spark.read.format("delta").load(f"{lake}/quarantine").count() == 0
+
+
+def test_two_jobs_on_one_target_end_with_one_correct_table(spark: SparkSession, run_job: Any, lake: str) -> None:
+    write_documents(spark, lake, {f"d{n}": text(n) for n in range(12)})
+    ended: list[str] = []
+
+    def run() -> None:
+        ended.append(run_job("encode_texts", lake=lake, model="splade-tiny", side="documents")["status"])
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ended) == ["skipped", "written"]
+    assert set(vectors(spark, lake)) == {f"d{n}" for n in range(12)}
+
+
+def test_an_empty_documents_table_has_empty_vectors(spark: SparkSession, run_job: Any, lake: str) -> None:
+    write_documents(spark, lake, {})
+    assert run_job("encode_texts", lake=lake, model="splade-tiny", side="documents")["status"] == "written"
+    assert vectors(spark, lake) == {}

@@ -1,0 +1,92 @@
+"""The run log, the checks of a lake and its upkeep say what happened, and find what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from spladelake.cli import main
+from spladelake.errors import DataError
+from spladelake.spark.tables import TableRef
+from support.collections import write_fruit, write_lines
+
+
+def test_every_run_has_its_row_also_when_it_failed_and_no_secret_is_in_it(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "Zq7-not-a-real-one")
+    lake, folder = str(tmp_path / "lake"), tmp_path / "Zq7-not-a-real-one"
+    source = write_lines(folder / "corpus.jsonl", [{"_id": "a", "text": "a private letter"}, {"text": "no id"}])
+    ingest = ["ingest_texts", "--lake", lake, "--documents", str(source)]
+    assert main(ingest) == 3
+    assert main([*ingest, "--max-rejected", "0.5"]) == 0
+    assert main([*ingest, "--max-rejected", "0.5"]) == 0
+    rows = spark.read.format("delta").load(f"{lake}/run_log").orderBy("started").collect()
+    assert [(row["status"], row["exit_code"]) for row in rows] == [("failed", 3), ("written", 0), ("skipped", 0)]
+    assert [(row["rows"], row["rows_quarantined"]) for row in rows] == [(0, 0), (1, 1), (0, 0)]
+    assert json.loads(rows[1]["outputs"])[f"{lake}/documents"] >= 0
+    assert rows[0]["config_sha256"] != rows[1]["config_sha256"] == rows[2]["config_sha256"]
+    for row in rows:
+        assert "Zq7-not-a-real-one" not in str(row)
+        assert "private letter" not in str(row)
+
+
+def test_a_lake_that_was_tampered_with_is_found_out_and_encoding_again_mends_it(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    run_job("ingest_texts", lake=lake, source=str(write_fruit(tmp_path / "fruit")))
+    run_job("encode_texts", lake=lake, model="splade-tiny")
+    run_job("retrieve_run", lake=lake, model="splade-tiny", k=3)
+    assert run_job("verify_tables", lake=lake)["findings"] == []
+    TableRef(path=f"{lake}/documents").delta(spark).update("doc_id = 'river'", {"text": "'changed'"})
+    TableRef(path=f"{lake}/vectors/splade-tiny/documents").delta(spark).delete("id = 'bread'")
+    TableRef(path=f"{lake}/runs").delta(spark).update("rank = 2", {"rank": "9", "doc_id": "'nowhere'"})
+    with pytest.raises(DataError) as raised:
+        run_job("verify_tables", lake=lake)
+    assert raised.value.exit_code == 3
+    said = str(raised.value)
+    for finding in (
+        "1 documents are without a vector",
+        "1 documents are changed since they were encoded",
+        "1 documents of the runs are not in documents",
+        "rankings have gaps",
+    ):
+        assert finding in said
+    run_job("encode_texts", lake=lake, model="splade-tiny")
+    run_job("retrieve_run", lake=lake, model="splade-tiny", k=3)
+    done = run_job("maintain_tables", lake=lake)
+    assert {Path(table).name for table in done["tables"]} == {
+        "documents", "queries", "judgements", "runs", "vocabulary",
+    }  # fmt: skip
+    assert run_job("verify_tables", lake=lake)["tables"][f"{lake}/vectors/splade-tiny/documents"] == 5
+
+
+def test_quarantine_is_shown_without_the_rows_and_retry_runs_their_job_again(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake, bad = str(tmp_path / "lake"), {"text": "a private [red]letter[/red] \u001b[31m"}
+    source = write_lines(tmp_path / "corpus.jsonl", [{"_id": "a", "text": "x"}, bad])
+    assert main(["ingest_texts", "--lake", lake, "--documents", str(source), "--max-rejected", "1"]) == 0
+    assert main(["quarantine", "show", "--lake", lake]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out.splitlines()[-1])["inputs"] == {f"documents: {source}": 1}
+    assert '"_id" is missing' in " ".join(printed.err.split())
+    assert "letter" not in printed.err + printed.out
+    assert main(["quarantine", "show", "--lake", lake, "--raw"]) == 0
+    assert "\u001b" not in capsys.readouterr().err
+    write_lines(source, [{"_id": "a", "text": "x"}, {"_id": "b", "text": "mended"}])
+    assert main(["quarantine", "retry", "--lake", lake]) == 0
+    assert spark.read.format("delta").load(f"{lake}/documents").count() == 2
+    assert spark.read.format("delta").load(f"{lake}/quarantine").count() == 0
+    assert main(["quarantine", "retry", "--lake", lake, "--input", "documents: elsewhere"]) == 3
+
+
+def test_job_names_are_those_of_the_files_in_jobs() -> None:
+    from spladelake.config import STEPS
+
+    folder = Path(__file__).resolve().parents[2] / "jobs"
+    assert {"maintain_tables", "verify_tables"} <= set(STEPS) & {file.stem for file in folder.glob("*.py")}
