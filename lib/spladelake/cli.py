@@ -18,6 +18,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from spladelake import __version__
+from spladelake.commands.report import report_command
 from spladelake.config import STEPS, Options, checked, load_pipeline
 from spladelake.errors import SpladelakeError, UsageError
 
@@ -110,6 +111,9 @@ def _job_command(name: str, model: type[Options]) -> click.Command:
 
 for _name, _model in STEPS.items():
     cli.add_command(_job_command(_name, _model))
+
+
+cli.add_command(report_command)
 
 
 def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[str, str]:
