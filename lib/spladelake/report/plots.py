@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from spladelake.report.data import ReportData, System, VectorStatistics
@@ -81,6 +82,16 @@ def _axes(*, rows: int = 1, height: float = 3.1) -> tuple[Figure, list[Any]]:
     return figure, [axis for (axis,) in axes]
 
 
+def _plain_numbers(axis: Any) -> None:
+    """Numbers such as 0.2 and 10k at the ticks of a logarithmic axis, where matplotlib would set powers as formulas."""
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high > 100 * low else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(
+        EngFormatter(sep="", places=None) if high >= 1000 else FuncFormatter(lambda x, _: f"{x:g}")
+    )
+    axis.set_minor_formatter(NullFormatter())
+
+
 def _thinned(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Share of queries in per cent and sorted values, of as many points as can be told apart."""
     places = np.unique(np.linspace(0, len(values) - 1, min(len(values), POINTS)).round().astype(np.int64))
@@ -137,6 +148,7 @@ def effectiveness_against_cost(data: ReportData) -> Figure:
             )
     axis.set(xscale="log", xlabel="products a query-document pair (expected)", ylabel=f"mean {data.measure}")
     axis.margins(0.25)
+    _plain_numbers(axis.xaxis)
     figure.legend(loc="outside lower center", ncols=1, frameon=False, fontsize=8.5)
     return figure
 
@@ -173,5 +185,7 @@ def document_frequencies(vectors: tuple[VectorStatistics, ...]) -> Figure:
         x, y = np.column_stack([first, last]).ravel(), np.repeat(frequency, 2)
         axis.plot(x, y, color=COLOURS[place % len(COLOURS)], label=short(of_table.name), linewidth=1.6)
     axis.set(xscale="log", yscale="log", xlabel="term, most frequent first", ylabel="documents that hold it")
+    _plain_numbers(axis.xaxis)
+    _plain_numbers(axis.yaxis)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
     return figure

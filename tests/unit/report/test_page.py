@@ -49,6 +49,7 @@ def test_texts_and_ids_are_escaped_everywhere() -> None:
     assert "&lt;b&gt;" in page
     for svg in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
         ElementTree.fromstring(svg)
+    assert "mathdefault" not in page  # numbers of an axis that were meant to be set as formulas
     # A name is no formula: its dollar signs and backslashes stand in the legend as they are.
     assert "$\\frac{1}{2}$ &amp; &lt;b&gt;" in page
 
