@@ -20,6 +20,7 @@ from spladelake.report.data import ReportData, System, VectorStatistics
 
 # Okabe and Ito's colours, told apart by people with colour-blindness.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31")
+MARKERS = ("o", "s", "^")
 BETTER, WORSE = "#009e73", "#d55e00"
 WIDTH = 4.9  # inches: on a phone the page shows it at three quarters
 # Points of a curve at most: more cannot be told apart in print.
@@ -38,6 +39,14 @@ _SETTINGS: dict[Any, Any] = {
     "grid.color": "#e3e6ea",
     "axes.axisbelow": True,
 }
+
+
+def _look(place: int) -> dict[str, str]:
+    """Colour and line of the system at a place; when all colours are used they come again with dashed lines."""
+    return {
+        "color": COLOURS[place % len(COLOURS)],
+        "linestyle": ("-", "--", ":")[place // len(COLOURS) % 3],
+    }
 
 
 def short(name: str) -> str:
@@ -107,7 +116,7 @@ def sorted_values(data: ReportData) -> Figure:
     figure, (axis,) = _axes()
     for place, system in enumerate(data.systems):
         share, values = _thinned(-np.sort(-_values(system, data.measure)))
-        axis.plot(share, values, color=COLOURS[place % len(COLOURS)], label=short(system.run_id), linewidth=1.6)
+        axis.plot(share, values, label=short(system.run_id), linewidth=1.6, **_look(place))
     axis.set(xlabel="queries, best first (%)", ylabel=data.measure, xlim=(0, 100), ylim=(-0.02, 1.02))
     figure.legend(loc="outside lower center", ncols=1 if len(data.systems) < 4 else 2, frameon=False, fontsize=8.5)
     return figure
@@ -143,7 +152,8 @@ def effectiveness_against_cost(data: ReportData) -> Figure:
                 max(system.cost.products, 1e-6),
                 system.means[data.measure],
                 s=60,
-                color=COLOURS[place % len(COLOURS)],
+                color=_look(place)["color"],
+                marker=MARKERS[place // len(COLOURS) % len(MARKERS)],
                 label=short(system.run_id),
             )
     axis.set(xscale="log", xlabel="products a query-document pair (expected)", ylabel=f"mean {data.measure}")
@@ -183,7 +193,7 @@ def document_frequencies(vectors: tuple[VectorStatistics, ...]) -> Figure:
         last = np.cumsum([of_table.frequencies[int(df)] for df in frequency])
         first = np.concatenate([[1], last[:-1] + 1])
         x, y = np.column_stack([first, last]).ravel(), np.repeat(frequency, 2)
-        axis.plot(x, y, color=COLOURS[place % len(COLOURS)], label=short(of_table.name), linewidth=1.6)
+        axis.plot(x, y, label=short(of_table.name), linewidth=1.6, **_look(place))
     axis.set(xscale="log", yscale="log", xlabel="term, most frequent first", ylabel="documents that hold it")
     _plain_numbers(axis.xaxis)
     _plain_numbers(axis.yaxis)

@@ -18,7 +18,7 @@ from spladelake.spark.tables import Lake, TableRef, newest_lineage, require
 # Columns of the table where they were measured, in this order; the first is the measure of the plots.
 SHOWN = ("ndcg_cut_10", "ndcg@10", "mrr@10", "recip_rank", "recall@10", "map@100", "map", "recall_100", "recall_1000")
 # Systems that fit on a page: each has a line in the plots.
-MOST_SYSTEMS = 8
+MOST_SYSTEMS = 12
 HITS, TERMS = 5, 10
 
 
