@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from spladelake import __version__
 from spladelake.commands.quarantine import quarantine
+from spladelake.commands.report import report_command
 from spladelake.commands.search import search
 from spladelake.config import STEPS, Options, checked, load_pipeline
 from spladelake.errors import SpladelakeError, UsageError
@@ -133,6 +134,9 @@ def _job_command(name: str, model: type[Options]) -> click.Command:
 
 for _name, _model in STEPS.items():
     cli.add_command(_job_command(_name, _model))
+
+
+cli.add_command(report_command)
 
 
 def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[str, str]:

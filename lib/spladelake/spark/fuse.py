@@ -19,7 +19,6 @@ from spladelake.spark.tables import (
     Lineage,
     TableRef,
     is_current,
-    newest_lineage,
     replace_rows,
     require,
     sql_string,
@@ -36,7 +35,8 @@ def fuse_runs(session: SparkSession, options: FuseRuns) -> dict[str, Any]:
     weights = options.weights or (1.0,) * len(options.runs)
     how = options.rank_constant if options.method == "rrf" else options.normalisation
     chosen = {"k": options.k, "method": options.method, "how": how, "weights": list(weights)}
-    made_from = {run_id: state_of_run(session, target, run_id) for run_id in options.runs}
+    run = target.read(session, version=version).where(F.col("run_id").isin(*options.runs))
+    made_from = check_runs(run, options.runs, table=target)
     # A list, as the order of the runs decides the order of the sums.
     lineage = Lineage("fuse_runs", {"runs": list(made_from.items())}, chosen, scope=options.target)
     result: dict[str, Any] = {"run_id": options.target, "table": str(target), "runs": list(options.runs)}
@@ -45,8 +45,6 @@ def fuse_runs(session: SparkSession, options: FuseRuns) -> dict[str, Any]:
         return {**result, "status": "skipped"}
     started = time.monotonic()
     session.sparkContext.setJobDescription(f"fuse {options.target}")
-    run = target.read(session, version=version).where(F.col("run_id").isin(*options.runs))
-    check_runs(run, options.runs, table=target)
     if options.method == "rrf":
         values = reciprocal_ranks(run, constant=options.rank_constant)
     else:
@@ -63,34 +61,38 @@ def fuse_runs(session: SparkSession, options: FuseRuns) -> dict[str, Any]:
     return {**result, "status": "written", "rows": row["rows"], "queries": row["queries"], "seconds": seconds}
 
 
-def state_of_run(session: SparkSession, runs: TableRef, run_id: str) -> str:
-    """What stands for the rows of a run in the lineage of another: their fingerprint, else the table's version."""
-    found = newest_lineage(session, runs, scope=run_id)
-    return str(found["fingerprint"]) if found else f"version {runs.version(session)}"
+def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> dict[str, str]:
+    """What stands for the rows of every wanted run: equal text means equal rows, whatever wrote them and in what order.
 
-
-def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> None:
-    """Raise DataError unless every wanted run is there, with each document and each rank once a query, and scores."""
+    Raises DataError unless each of them is there, with every document and every rank once a query, and scores.
+    """
     usable = F.col("score").isNotNull() & ~F.isnan("score")
+    mark = F.xxhash64("query_id", "doc_id", "rank", "score")
     by_query = run.groupBy("run_id", "query_id").agg(
         F.count("*").alias("rows"),
         F.least(F.count_distinct("doc_id"), F.count_distinct("rank")).alias("different"),
         F.count_if(usable).alias("scored"),
+        F.bit_xor(mark).alias("xor"),
+        F.sum(mark.cast("decimal(38,0)")).alias("sum"),
     )
     broken = F.when(F.col("different") < F.col("rows"), F.lit("lists a document or a rank twice"))
     broken = broken.when(F.col("scored") < F.col("rows"), F.lit("has a score that is no number"))
-    place = F.min(F.when(broken.isNotNull(), F.struct("query_id", broken.alias("why")))).alias("broken")
-    found = {row["run_id"]: row["broken"] for row in by_query.groupBy("run_id").agg(place).collect()}
+    by_run = by_query.groupBy("run_id").agg(
+        F.min(F.when(broken.isNotNull(), F.struct("query_id", broken.alias("why")))).alias("broken"),
+        F.concat_ws(" ", F.sum("rows"), F.bit_xor("xor"), F.sum("sum")).alias("state"),
+    )
+    found = {row["run_id"]: row for row in by_run.collect()}
     for run_id in wanted:
         if run_id not in found:
             raise DataError(
                 str(table), f"it has no run {run_id!r}", "wanted every run named", "Make it, or correct it."
             )
-        if found[run_id] is not None:
-            query_id, why = found[run_id]
+        if found[run_id]["broken"] is not None:
+            query_id, why = found[run_id]["broken"]
             raise DataError(
                 str(table), f"run {run_id!r} {why} (query {query_id!r})", "a ranking was wanted", "Write it again."
             )
+    return {run_id: found[run_id]["state"] for run_id in wanted}
 
 
 def reciprocal_ranks(run: DataFrame, *, constant: int) -> DataFrame:

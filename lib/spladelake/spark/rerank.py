@@ -15,7 +15,7 @@ from spladelake.config.rerank import RerankRun
 from spladelake.errors import DataError
 from spladelake.reranker import resolve_cross_encoder
 from spladelake.spark.encode import ROWS_PER_BATCH, SIDES, task_count, texts_of
-from spladelake.spark.fuse import check_runs, state_of_run
+from spladelake.spark.fuse import check_runs
 from spladelake.spark.progress import progress
 from spladelake.spark.rerank_worker import RerankerSpec, ScorePairs
 from spladelake.spark.schemas import DOCUMENTS, QUERIES, RUNS
@@ -36,10 +36,12 @@ def rerank_run(session: SparkSession, options: RerankRun) -> dict[str, Any]:
         require(session, tables[name], schema, made_by=made_by if name != "runs" else "spladelake retrieve_run")
     checkpoint = resolve_cross_encoder(options.cross_encoder, max_length=options.max_length)
     versions = {name: ref.version(session) for name, ref in tables.items()}
+    at = {name: ref.read(session, version=versions[name]) for name, ref in tables.items()}
+    run = at["runs"].where(F.col("run_id") == options.run)
     lineage = Lineage(
         "rerank_run",
         {
-            "run": [options.run, state_of_run(session, tables["runs"], options.run)],
+            "run": check_runs(run, [options.run], table=tables["runs"]),
             **{f"{name}_texts": [str(tables[name]), versions[name]] for name in ("documents", "queries")},
         },
         {"model_id": checkpoint.model_id, "depth": options.depth, "rest": options.rest},
@@ -52,9 +54,6 @@ def rerank_run(session: SparkSession, options: RerankRun) -> dict[str, Any]:
     if not options.force and is_current(session, tables["runs"], lineage):
         log.info("%s: run %s skipped, it is current", tables["runs"], options.target)
         return {**result, "status": "skipped"}
-    at = {name: ref.read(session, version=versions[name]) for name, ref in tables.items()}
-    run = at["runs"].where(F.col("run_id") == options.run)
-    check_runs(run, [options.run], table=tables["runs"])
     spec = RerankerSpec(checkpoint, options.token_budget)
     return {**result, **_write(session, run, at, tables, lineage, options, spec)}
 

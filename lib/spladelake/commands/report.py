@@ -1,0 +1,56 @@
+"""`spladelake report`: measured runs of a lake as one HTML page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from spladelake.errors import MachineError
+
+
+@click.command("report")
+@click.option("--lake", required=True, help="Folder of the collection's tables, or schema:NAME for a catalog.")
+@click.option("--runs", default="", help="Measured runs, comma separated, the baseline first (default: all).")
+@click.option("--measure", default=None, help="Measure of the plots (default: graded nDCG where it was measured).")
+@click.option("--queries", default=5, show_default=True, type=click.IntRange(min=0), help="Queries that differ most.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False), help="Where the page goes, e.g. report.html.")
+@click.option("--debug", is_flag=True, help="Show stack traces and Spark's own messages.")
+@click.option("--properties-file", type=click.Path(), help="Spark settings, spark-defaults style (see conf/).")
+@click.option("--conf", "spark_conf", multiple=True, metavar="KEY=VALUE", help="One Spark setting; repeatable.")
+def report_command(
+    lake: str,
+    runs: str,
+    measure: str | None,
+    queries: int,
+    out: str,
+    debug: bool,
+    properties_file: str | None,
+    spark_conf: tuple[str, ...],
+) -> None:
+    """Write one self-contained page about measured runs: means, differences, costs, and the queries that differ most.
+
+    \b
+    Example:
+      spladelake report --lake my-lake --runs bm25,splade-mini --out report.html
+    """
+    from spladelake.cli import spark_settings
+    from spladelake.report.page import render, require_packages
+    from spladelake.spark.report import gather
+    from spladelake.spark.session import spark_session
+    from spladelake.spark.tables import Lake
+
+    require_packages()
+    session = spark_session("spladelake report", settings=spark_settings(properties_file, spark_conf))
+    chosen = tuple(filter(None, (run.strip() for run in runs.split(","))))
+    data = gather(session, Lake(lake), runs=chosen, measure=measure, queries=queries)
+    page = render(data)
+    try:
+        Path(out).write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise MachineError(
+            out, f"it cannot be written ({error.strerror})", "a file was wanted", "Choose another --out."
+        ) from None
+    click.echo(f"{out}: {len(data.systems)} systems, {len(page):,} characters", err=True)
+    click.echo(json.dumps({"job": "report", "exit_code": 0, "out": out, "systems": len(data.systems)}))

@@ -1,0 +1,96 @@
+"""The report as one HTML page: no scripts, nothing fetched, every text escaped."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spladelake import __version__
+from spladelake.errors import MachineError
+from spladelake.report.data import Cost, ReportData
+from spladelake.report.highlight import in_text, marked
+from spladelake.report.significance import LEVEL, holm, paired_p
+
+PACKAGES = ("jinja2", "matplotlib", "scipy")
+TEMPLATE = Path(__file__).with_name("page.html.j2")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A mean in the table of systems. mark: ▲ or ▼ where it differs from the baseline beyond chance. p: corrected."""
+
+    value: float
+    best: bool
+    mark: str = ""
+    p: float | None = None
+
+
+def require_packages() -> None:
+    """Raise MachineError unless the packages of the extra `report` are installed."""
+    for package in PACKAGES:
+        if importlib.util.find_spec(package) is None:
+            raise MachineError(
+                f"the package {package}",
+                "it is not installed",
+                "the report is made with it",
+                "pip install 'spladelake[report]'",
+            )
+
+
+def render(data: ReportData) -> str:
+    """The page. Raises MachineError when the packages of the extra `report` are not installed."""
+    require_packages()
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    from spladelake.report.plots import plots
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["amount"] = amount
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    # matplotlib escapes the texts in its figures itself.
+    figures = {name: Markup(svg) for name, svg in plots(data).items()}  # noqa: S704
+    return template.render(
+        data=data,
+        rows=table(data),
+        plots=figures,
+        level=LEVEL,
+        version=__version__,
+        marked=marked,
+        in_text=in_text,
+        costs=[system for system in data.systems if system.cost],
+        without_cost=[system.run_id for system in data.systems if not system.cost],
+    )
+
+
+def table(data: ReportData) -> list[tuple[str, list[Cell], Cost | None]]:
+    """(run_id, a cell for each measure, cost) of every system."""
+    columns = [_column(data, measure) for measure in data.measures]
+    return [
+        (system.run_id, [column[place] for column in columns], system.cost) for place, system in enumerate(data.systems)
+    ]
+
+
+def _column(data: ReportData, measure: str) -> list[Cell]:
+    baseline, others = data.systems[0], data.systems[1:]
+    tests = [paired_p(baseline.values.get(measure, {}), system.values.get(measure, {})) for system in others]
+    p_values = [None, *holm(tests)]
+    means = [system.means[measure] for system in data.systems]
+    cells = []
+    for mean, p in zip(means, p_values, strict=True):
+        certain = p is not None and p < LEVEL
+        mark = "" if not certain else "▲" if mean > means[0] else "▼"
+        cells.append(Cell(mean, mean == max(means), mark, p))
+    return cells
+
+
+def amount(value: Any) -> str:
+    """Bytes as a person reads them."""
+    size = float(value)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

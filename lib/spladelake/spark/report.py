@@ -1,0 +1,247 @@
+"""Gathering what a report shows from the tables of a lake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.errors import DataError, UsageError
+from spladelake.report.data import Cost, DifferingQuery, Hit, Listing, ReportData, System, VectorStatistics
+from spladelake.spark.retrieve import matched_terms
+from spladelake.spark.schemas import MEASURES, RUNS
+from spladelake.spark.tables import Lake, TableRef, newest_lineage, require
+
+# Columns of the table where they were measured, in this order; the first is the measure of the plots.
+SHOWN = ("ndcg_cut_10", "ndcg@10", "mrr@10", "recip_rank", "recall@10", "map@100", "map", "recall_100", "recall_1000")
+# Systems that fit on a page: each has a line in the plots.
+MOST_SYSTEMS = 12
+HITS, TERMS = 5, 10
+
+
+@dataclass(frozen=True)
+class _Vectors:
+    """The vectors that a run was retrieved from."""
+
+    documents: TableRef
+    queries: TableRef
+
+    @property
+    def vocabulary(self) -> TableRef:
+        """The table of terms beside them."""
+        place = str(self.documents)
+        return TableRef.parse(place[: -len("documents")] + "vocabulary")
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return str(self.documents).rsplit("/", 2)[-2] if "/" in str(self.documents) else str(self.documents)
+
+
+def gather(
+    session: SparkSession, lake: Lake, *, runs: Sequence[str] = (), measure: str | None = None, queries: int = 5
+) -> ReportData:
+    """What a report shows of some runs, or of all measured ones: the first is the baseline.
+
+    queries: how many of those that differ most. Raises DataError when a run was not measured, UsageError when the
+    measure was not.
+    """
+    refs = {"runs": lake.table("runs"), "measures": lake.table("measures")}
+    require(session, refs["runs"], RUNS, made_by=f"spladelake retrieve_run --lake {lake.root} …")
+    require(session, refs["measures"], MEASURES, made_by=f"spladelake evaluate_run --lake {lake.root} …")
+    measured = refs["measures"].read(session)
+    means = _means(measured, refs["measures"], runs)
+    shared = set.intersection(*(set(of_run) for of_run in means.values()))
+    shown = tuple(name for name in ((measure,) if measure else ()) + SHOWN if name in shared)
+    shown = tuple(dict.fromkeys(shown))
+    if not shown or (measure and measure not in shared):
+        raise UsageError(
+            f"measure {measure or 'of the report'}", "not every run was measured by it",
+            f"all have {', '.join(sorted(shared)) or 'none'}", "Run evaluate_run with --measures for every run.",
+        )  # fmt: skip
+    values = _values(measured, list(means), shown)
+    vectors = {run_id: _vectors(session, refs["runs"], run_id) for run_id in means}
+    costs: dict[str, Cost] = {}
+    for found in vectors.values():
+        if found is not None and str(found.documents) not in costs:
+            costs[str(found.documents)] = _cost(session, found)
+    systems = tuple(
+        System(
+            run_id,
+            {name: means[run_id][name] for name in shown},
+            values[run_id],
+            costs[str(found.documents)] if (found := vectors[run_id]) else None,
+            found.name if found else None,
+        )
+        for run_id in means
+    )
+    tables = {str(found.documents): found for found in vectors.values() if found is not None}
+    return ReportData(
+        lake=lake.root,
+        measure=shown[0],
+        measures=shown,
+        systems=systems,
+        queries=max(len(system.values[shown[0]]) for system in systems),
+        vectors=tuple(_statistics(session, found) for found in tables.values()),
+        differing=tuple(_differing(session, lake, systems, vectors, shown[0], queries)),
+    )
+
+
+def _means(measured: DataFrame, place: TableRef, runs: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Means by run, in the order asked for, else by name."""
+    rows = measured.where(F.col("query_id").isNull())
+    rows = rows.where(F.col("run_id").isin(*runs)) if runs else rows
+    found: dict[str, dict[str, float]] = {}
+    for row in rows.orderBy("run_id", "measure").collect():
+        found.setdefault(row["run_id"], {})[row["measure"]] = row["value"]
+    for run_id in runs:
+        if run_id not in found:
+            raise DataError(str(place), f"it has no run {run_id!r}", "wanted measured runs", "Run evaluate_run first.")
+    if not found:
+        raise DataError(str(place), "it is empty", "wanted measured runs", "Run evaluate_run first.")
+    if len(found) > MOST_SYSTEMS:
+        raise UsageError(
+            "--runs",
+            f"{len(found)} runs are measured",
+            f"a page shows {MOST_SYSTEMS} at most",
+            "Name some with --runs.",
+        )
+    return {run_id: found[run_id] for run_id in (dict.fromkeys(runs) if runs else found)}
+
+
+def _values(measured: DataFrame, runs: list[str], shown: tuple[str, ...]) -> dict[str, dict[str, dict[str, float]]]:
+    """Value by run, measure and query."""
+    found: dict[str, dict[str, dict[str, float]]] = {run_id: {name: {} for name in shown} for run_id in runs}
+    rows = measured.where(F.col("query_id").isNotNull() & F.col("run_id").isin(*runs) & F.col("measure").isin(*shown))
+    for row in rows.orderBy("query_id").toLocalIterator():
+        found[row["run_id"]][row["measure"]][row["query_id"]] = row["value"]
+    return found
+
+
+def _vectors(session: SparkSession, runs: TableRef, run_id: str) -> _Vectors | None:
+    """The vectors of a run that retrieve_run made, if they are still there."""
+    made_from = (newest_lineage(session, runs, scope=run_id) or {}).get("inputs", {})
+    if not {"documents", "queries"} <= set(made_from):
+        return None
+    found = _Vectors(*(TableRef.parse(made_from[side][0]) for side in ("documents", "queries")))
+    whole = all(ref.exists(session) for ref in (found.documents, found.queries, found.vocabulary))
+    return found if whole else None
+
+
+def _frequencies(vectors: DataFrame) -> DataFrame:
+    return vectors.select(F.explode("indices").alias("term_id")).groupBy("term_id").agg(F.count("*").alias("df"))
+
+
+def _cost(session: SparkSession, vectors: _Vectors) -> Cost:
+    sides = {side: ref.read(session) for side, ref in (("d", vectors.documents), ("q", vectors.queries))}
+    size = {side: _first(rows.agg(F.count("*").alias("rows"), F.avg(F.size("indices")).alias("terms")))
+            for side, rows in sides.items()}  # fmt: skip
+    terms = _frequencies(sides["d"]).join(_frequencies(sides["q"]).withColumnRenamed("df", "qf"), "term_id")
+    both = _first(terms.agg(F.sum(F.col("df") * F.col("qf")).alias("products")))
+    table_bytes = _first(vectors.documents.delta(session).detail().select("sizeInBytes"))
+    return Cost(
+        query_terms=float(size["q"]["terms"] or 0),
+        document_terms=float(size["d"]["terms"] or 0),
+        products=float(both["products"] or 0) / max(1, size["d"]["rows"] * size["q"]["rows"]),
+        table_bytes=int(table_bytes["sizeInBytes"]),
+    )
+
+
+def _statistics(session: SparkSession, vectors: _Vectors) -> VectorStatistics:
+    documents = vectors.documents.read(session)
+    dims = documents.groupBy(F.size("indices").alias("dims")).count().orderBy("dims").collect()
+    frequencies = _frequencies(documents).groupBy("df").count().orderBy("df").collect()
+    return VectorStatistics(
+        vectors.name, {row["dims"]: row["count"] for row in dims}, {row["df"]: row["count"] for row in frequencies}
+    )
+
+
+def _differing(
+    session: SparkSession,
+    lake: Lake,
+    systems: tuple[System, ...],
+    vectors: dict[str, _Vectors | None],
+    measure: str,
+    count: int,
+) -> list[DifferingQuery]:
+    """The queries with the widest span between the best and the worst system, both listings with texts and terms."""
+    by_query: dict[str, dict[str, float]] = {}
+    for system in systems:
+        for query_id, value in system.values[measure].items():
+            by_query.setdefault(query_id, {})[system.run_id] = value
+    spans = {query: max(of.values()) - min(of.values()) for query, of in by_query.items() if len(of) > 1}
+    chosen = [query for query in sorted(spans, key=lambda query: (-spans[query], query))[:count] if spans[query] > 0]
+    if not chosen:
+        return []
+    hits = _hits(session, lake, [system.run_id for system in systems], chosen, vectors)
+    texts = _texts(session, lake.table("queries"), "query_id", chosen, ("text",))
+    found = []
+    for query_id in chosen:
+        of_query = by_query[query_id]
+        listings = [
+            Listing(run_id, of_query[run_id], tuple(hits.get((run_id, query_id), ())), vectors[run_id] is not None)
+            for run_id in (max(of_query, key=of_query.__getitem__), min(of_query, key=of_query.__getitem__))
+        ]
+        found.append(DifferingQuery(query_id, texts.get(query_id, ("",))[0], *listings))
+    return found
+
+
+def _hits(
+    session: SparkSession, lake: Lake, runs: list[str], queries: list[str], vectors: dict[str, _Vectors | None]
+) -> dict[tuple[str, str], list[Hit]]:
+    """The first documents of every run for some queries, with texts, grades and terms."""
+    table = lake.table("runs").read(session)
+    first = table.where(F.col("run_id").isin(*runs) & F.col("query_id").isin(*queries) & (F.col("rank") <= HITS))
+    judged = lake.table("judgements").read(session).select("query_id", "doc_id", "relevance")
+    rows = first.join(judged, ["query_id", "doc_id"], "left").orderBy("run_id", "query_id", "rank").collect()
+    texts = _texts(session, lake.table("documents"), "doc_id", [row["doc_id"] for row in rows], ("title", "text"))
+    terms: dict[tuple[str, str, str], tuple[tuple[str, float], ...]] = {}
+    for run_id in runs:
+        if (of_run := vectors[run_id]) is not None:
+            terms |= _terms(session, first.where(F.col("run_id") == run_id), of_run, run_id)
+    found: dict[tuple[str, str], list[Hit]] = {}
+    for row in rows:
+        title, text = texts.get(row["doc_id"], ("", "(the documents table has no such document)"))
+        key = (row["run_id"], row["query_id"])
+        hit = Hit(
+            row["doc_id"],
+            row["rank"],
+            row["score"],
+            title,
+            text,
+            row["relevance"],
+            terms.get((*key, row["doc_id"]), ()),
+        )
+        found.setdefault(key, []).append(hit)
+    return found
+
+
+def _terms(
+    session: SparkSession, first: DataFrame, vectors: _Vectors, run_id: str
+) -> dict[tuple[str, str, str], tuple[tuple[str, float], ...]]:
+    ranked = first.select("query_id", "doc_id", "rank", "score")
+    tables = (vectors.queries.read(session), vectors.documents.read(session))
+    matched = matched_terms(session, *tables, ranked, vectors.vocabulary.read(session), limit=TERMS)
+    return {
+        (run_id, row["query_id"], row["doc_id"]): tuple((term["token"], term["contribution"]) for term in row["terms"])
+        for row in matched.collect()
+    }
+
+
+def _texts(
+    session: SparkSession, table: TableRef, key: str, ids: list[str], columns: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    """Text columns by id, null ones as empty; nothing where there is no such table."""
+    if not table.exists(session):
+        return {}
+    rows = table.read(session).where(F.col(key).isin(*sorted(set(ids)))).select(key, *columns)
+    return {row[key]: tuple(row[column] or "" for column in columns) for row in rows.collect()}
+
+
+def _first(frame: DataFrame) -> Row | Any:
+    row = frame.first()
+    assert row is not None
+    return row
