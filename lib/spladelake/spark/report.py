@@ -11,8 +11,8 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
 from spladelake.report.data import Cost, DifferingQuery, Hit, Listing, ReportData, System, VectorStatistics
-from spladelake.spark.retrieve import matched_terms
 from spladelake.spark.schemas import MEASURES, RUNS
+from spladelake.spark.sql_top_k import matched_terms
 from spladelake.spark.tables import Lake, TableRef, newest_lineage, require
 
 # Columns of the table where they were measured, in this order; the first is the measure of the plots.

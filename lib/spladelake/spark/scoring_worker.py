@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -93,8 +94,8 @@ def _finish(asked: Pass, tops: list[TopK]) -> None:
 
 
 @dataclass(frozen=True)
-class ScoreVectors:
-    """The function given to mapInArrow: (id, indices, values, groups) rows to CANDIDATES, or to BOUNDS alone."""
+class _Score(ABC):
+    """A function given to mapInArrow: documents in some form to CANDIDATES, or with only_bounds to BOUNDS."""
 
     asked: Broadcast[Pass]
     totals: Accumulator[dict[str, float]]
@@ -104,43 +105,45 @@ class ScoreVectors:
         asked = self.asked.value
         tops = _start(asked)
         for batch in batches:
-            self._add(asked, tops, batch)
+            count = self.add(asked, tops, batch)
+            if not self.only_bounds:
+                self.totals.add({"documents": count})
         yield from hand_over(asked, tops, self.totals, only_bounds=self.only_bounds)
 
-    def _add(self, asked: Pass, tops: list[TopK], batch: pa.RecordBatch) -> None:
-        vectors, ids = vectors_of(batch, place=asked.place, vocabulary_size=asked.queries.vocabulary_size)
+    @abstractmethod
+    def add(self, asked: Pass, tops: list[TopK], batch: pa.RecordBatch) -> int:
+        """Rank the documents of a batch; returns how many they are."""
+
+
+class ScoreVectors(_Score):
+    """Documents as rows of (id, indices, values, groups)."""
+
+    def add(self, asked: Pass, tops: list[TopK], batch: pa.RecordBatch) -> int:
+        size = asked.queries.vocabulary_size
+        vectors, ids = vectors_of(batch, place=asked.place, vocabulary_size=size)
         groups = batch.column("groups").to_numpy()
         blocks: dict[int, tuple[Block, DocIds]] = {}
         for wanted, top in zip(asked.wanted, tops, strict=True):
             if wanted.group not in blocks:
                 rows = np.flatnonzero(groups & wanted.group)
                 whole = len(rows) == len(vectors)
-                block = invert(vectors if whole else vectors.take(rows), vocabulary_size=asked.queries.vocabulary_size)
+                block = invert(vectors if whole else vectors.take(rows), vocabulary_size=size)
                 blocks[wanted.group] = block, ids if whole else ids.take(rows.astype(np.int32))
             top.add(*blocks[wanted.group])
-        if not self.only_bounds:
-            self.totals.add({"documents": batch.num_rows})
+        return int(batch.num_rows)
 
 
-@dataclass(frozen=True)
-class ScoreBlocks:
-    """The function given to mapInArrow: rows of a persisted index to CANDIDATES, or to BOUNDS alone."""
+class ScoreBlocks(_Score):
+    """Documents as rows of a persisted index."""
 
-    asked: Broadcast[Pass]
-    totals: Accumulator[dict[str, float]]
-    only_bounds: bool = False
-
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        asked = self.asked.value
-        tops = _start(asked)
-        for batch in batches:
-            for row in range(batch.num_rows):
-                block, ids = stored_block(batch, row)
-                for top in tops:
-                    top.add(block, ids)
-                if not self.only_bounds:
-                    self.totals.add({"documents": len(block)})
-        yield from hand_over(asked, tops, self.totals, only_bounds=self.only_bounds)
+    def add(self, asked: Pass, tops: list[TopK], batch: pa.RecordBatch) -> int:
+        count = 0
+        for row in range(batch.num_rows):
+            block, ids = stored_block(batch, row)
+            for top in tops:
+                top.add(block, ids)
+            count += len(block)
+        return count
 
 
 def stored_block(batch: pa.RecordBatch, row: int) -> tuple[Block, DocIds]:
