@@ -45,3 +45,10 @@ def test_a_question_without_terms_finds_nothing_and_says_so(spark: SparkSession,
 def test_a_lake_without_the_models_vectors_is_refused(spark: SparkSession, fruit_lake: str) -> None:
     with pytest.raises(DataError, match="there is no vectors table"):
         search_documents(spark, "x", lake=fruit_lake, model="splade-tiny", vectors="other")
+
+
+def test_bm25_is_searched_by_its_own_words(spark: SparkSession, run_job: Any, fruit_lake: str) -> None:
+    run_job("encode_texts", lake=fruit_lake, model="bm25")
+    (first, *_) = search_documents(spark, "Baked BREAD and zebras", lake=fruit_lake, model="bm25")
+    assert first["doc_id"] == "bread"
+    assert set(first["terms"]) == {"bake", "bread"}

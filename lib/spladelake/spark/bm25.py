@@ -30,7 +30,6 @@ from spladelake.config import EncodeTexts
 from spladelake.errors import DataError
 from spladelake.names import short_name
 from spladelake.spark.bm25_worker import CountWords, Statistics, WeighWords
-from spladelake.spark.encode import SIDES, Side, texts_of
 from spladelake.spark.schemas import DOCUMENTS, QUERIES, VECTORS, VOCABULARY
 from spladelake.spark.tables import (
     Lake,
@@ -42,6 +41,7 @@ from spladelake.spark.tables import (
     set_properties,
     table_properties,
 )
+from spladelake.spark.texts import SIDES, Side, hashed, texts_of
 
 log = logging.getLogger(__name__)
 
@@ -171,6 +171,18 @@ def _encode_queries(
         "unknown_tokens": tokens - int(known["n"] or 0),
         "statuses": statuses,
     }
+
+
+def counted_queries(session: SparkSession, lake: Lake, name: str, texts: DataFrame) -> DataFrame:
+    """`vectors` rows of a few (id, text) rows as queries, by what was learnt from the lake's documents.
+
+    Raises DataError unless the documents were encoded with the default settings.
+    """
+    settings = Bm25Settings(stop_words=read_stop_words(DEFAULT_STOP_WORDS))
+    tables = _Tables(lake, name)
+    model_id = _learnt_model(session, tables, settings)
+    vocabulary = tables["vocabulary"].read(session).withColumn("df", F.lit(0).cast("long"))
+    return weighted(word_counts(hashed(texts), settings), vocabulary, WeighWords(settings, None, model_id))
 
 
 def _lineage(side: Side, source: TableRef, version: int, made_with: str) -> Lineage:

@@ -7,10 +7,12 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from spladelake.bm25 import BM25_MODEL
 from spladelake.errors import DataError
 from spladelake.names import short_name
 from spladelake.scoring import compile_kernels
 from spladelake.spark.block_top_k import Asked, Corpus, ranked_in_blocks, set_batch_size
+from spladelake.spark.bm25 import counted_queries
 from spladelake.spark.encode import encoded_texts
 from spladelake.spark.index import current_index
 from spladelake.spark.retrieve import collected_queries
@@ -47,7 +49,10 @@ def search_documents(
     version = documents.version(session)
     rows = documents.read(session, version=version)
     question = session.createDataFrame([("question", text)], "id string, text string")
-    query = encoded_texts(session, question, model=model, kind="query").persist()
+    if model == BM25_MODEL:
+        query = counted_queries(session, root, name, question).persist()
+    else:
+        query = encoded_texts(session, question, model=model, kind="query").persist()
     _check_model(rows.select("model_id").first(), query.select("model_id").first(), str(documents), model)
     queries = collected_queries(query, "the question", vocabulary_size(session, documents, documents))
     compile_kernels()
