@@ -29,8 +29,8 @@ from numba import njit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.real_vectors import MODEL, real_vectors
 from spladelake.vectors import SparseVectors
+from support.real_vectors import MODEL, real_vectors
 
 DOCUMENT_TERMS, QUERY_TERMS = 175, 22
 PART_ROWS = 50_000

@@ -216,9 +216,9 @@ def sql(documents: SparseVectors, size: int) -> Search:
     from pyspark.sql import DataFrame
 
     from spladelake.spark.retrieve import top_k
-    from spladelake.spark.session import get_session
+    from spladelake.spark.session import spark_session
 
-    session = get_session(master="local[1]")
+    session = spark_session("bench_retrieve", settings={"spark.master": "local[1]", "spark.driver.memory": "3g"})
 
     def frame(vectors: SparseVectors) -> DataFrame:
         rows = ((str(i), *(a.tolist() for a in vectors.row(i))) for i in range(len(vectors)))
@@ -253,8 +253,7 @@ def torch_rows(vectors: SparseVectors, size: int) -> Any:
 
     rows = np.repeat(np.arange(len(vectors)), vectors.active_dims)
     places = torch.from_numpy(np.stack([rows, vectors.indices.astype(np.int64)]))
-    made = torch.sparse_coo_tensor(places, torch.from_numpy(vectors.values), (len(vectors), size), is_coalesced=True)
-    return made
+    return torch.sparse_coo_tensor(places, torch.from_numpy(vectors.values), (len(vectors), size), is_coalesced=True)
 
 
 def select(matrix: Any, ids: list[str]) -> Any:

@@ -61,5 +61,6 @@ def whole(weight: float) -> int:
 
 def rows_of(ranked: Ranked) -> Rows:
     """A result in the form of the oracle's."""
+    assert ((ranked.rests >= 0) & (ranked.rests < 2**46)).all()
     scores = [(units << 46) + rests for units, rests in zip(ranked.units.tolist(), ranked.rests.tolist(), strict=True)]
     return list(zip(ranked.queries.tolist(), ranked.doc_ids.to_strings(), scores, strict=True))

@@ -19,7 +19,8 @@ GROUP = 32
 # Columns are this wide at least and a multiple of it: whole vectors of the widest processors.
 LANES = 64
 
-# Costs in nanoseconds on a 2.6 GHz core with 512-bit vectors, as bench_retrieve.py --costs measures them. They decide
+# Costs in nanoseconds on a 2.6 GHz core with 512-bit vectors. tests/bench/bench_retrieve.py --costs measures them with
+# warm caches; where postings are read, which come from memory here, two to three times that is taken. They decide
 # only how something is computed, never what.
 VISIT_NS = 1.0  # adding one posting of a term without column
 COLUMN_NS = 0.022  # adding a column, a document

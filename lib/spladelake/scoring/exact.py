@@ -11,9 +11,9 @@ from spladelake.scoring.compiled import part
 from spladelake.scoring.filtering import Plan
 from spladelake.scoring.units import CARRY_TERMS, REST_BITS, REST_MASK, RESTS_PER_UNIT, SCORE_UNITS
 
-# Costs in nanoseconds, measured like those of `columns`; they decide which of the two functions is called.
+# Costs in nanoseconds, found like those of `columns`; they decide which of the two functions is called.
 LOOK_UP_NS = 30.0  # one term of one chosen document
-ADD_NS = 3.0  # one posting of all documents
+ADD_NS = 2.5  # one posting of all documents
 COLLECT_NS = 1.0  # one document of the block, to collect what was added
 
 

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 
 import numpy as np
 
-from spladelake.scoring import Ranked
 from spladelake.vectors import SparseVectors
+from support.exact import CUT, SMALLEST, Rows, rows_of, whole
 
-Rows = list[tuple[int, str, int]]
-
-# Every float32 is a whole number of these; a product of two is a whole number of their square.
-SMALLEST = 149
-# Scores of the project count in 2^-76: what a product has below that is cut off.
-CUT = 76
+__all__ = ["brute_force", "dense", "random_vectors", "rows_of", "shuffled_ids"]
 
 
 def brute_force(
@@ -43,13 +37,6 @@ def brute_force(
     return rows
 
 
-def whole(weight: np.float32) -> int:
-    """A float32 in units of 2^-149, exactly."""
-    scaled = Fraction(float(weight)) * 2**SMALLEST
-    assert scaled.denominator == 1
-    return scaled.numerator
-
-
 def dense(vectors: SparseVectors, vocabulary_size: int) -> np.ndarray:
     """float64 (rows, vocabulary)."""
     out = np.zeros((len(vectors), vocabulary_size))
@@ -57,13 +44,6 @@ def dense(vectors: SparseVectors, vocabulary_size: int) -> np.ndarray:
         indices, values = vectors.row(i)
         out[i, indices] = values
     return out
-
-
-def rows_of(ranked: Ranked) -> Rows:
-    """A result in the form of the oracle's."""
-    assert ((ranked.rests >= 0) & (ranked.rests < 2**46)).all()
-    scores = [(units << 46) + rests for units, rests in zip(ranked.units.tolist(), ranked.rests.tolist(), strict=True)]
-    return list(zip(ranked.queries.tolist(), ranked.doc_ids.to_strings(), scores, strict=True))
 
 
 def random_vectors(

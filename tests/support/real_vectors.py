@@ -1,4 +1,4 @@
-"""Vectors of real texts for benchmarks: encoded once with splade-tiny, kept in the user's cache folder."""
+"""Vectors of real texts: encoded once with splade-tiny, kept in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,11 +30,12 @@ class RealVectors:
 
 
 def real_vectors(collection: Path | None = None, *, most: int | None = None) -> RealVectors:
-    """Vectors of a BEIR folder's corpus.jsonl and queries.jsonl, or of Python's documentation where there is none.
+    """Vectors of a BEIR folder's corpus.jsonl and queries.jsonl, of a folder's train.jsonl (queries with passages), or
+    without a folder of Python's documentation.
 
     most: documents and queries at most, chosen evenly over the collection.
     """
-    documents, queries = read_texts(collection)
+    documents, queries = read_texts(collection) if collection is not None else stdlib_texts()
     checkpoint = resolve_checkpoint(MODEL)
     sides = []
     for texts, kind in ((documents, "document"), (queries, "query")):
@@ -43,17 +45,28 @@ def real_vectors(collection: Path | None = None, *, most: int | None = None) -> 
     return RealVectors(sides[0], sides[1], checkpoint.model_id, checkpoint.vocabulary_size)
 
 
-def read_texts(collection: Path | None) -> tuple[list[str], list[str]]:
+def stdlib_texts() -> tuple[list[str], list[str]]:
+    """Texts of documents and queries of Python's documentation."""
+    made = stdlib_collection()
+    return [row.text or "" for row in made.documents], [row.text or "" for row in made.queries]
+
+
+def read_texts(collection: Path) -> tuple[list[str], list[str]]:
     """Texts of documents (title and body) and queries, in the order of the collection."""
-    if collection is None or not (collection / "corpus.jsonl").is_file():
-        made = stdlib_collection()
-        return [row.text or "" for row in made.documents], [row.text or "" for row in made.queries]
-    sides = []
-    for name in ("corpus.jsonl", "queries.jsonl"):
-        lines = (collection / name).read_text(encoding="utf-8").split("\n")
-        records = [json.loads(line) for line in lines if line]
-        sides.append([f"{r.get('title') or ''} {r.get('text') or ''}".strip() for r in records])
-    return sides[0], sides[1]
+    if (collection / "train.jsonl").is_file():
+        records = read_lines(collection / "train.jsonl")
+        passages = dict.fromkeys(passage["text"] for r in records for passage in r["pos"] + r["neg"])
+        return list(passages), [r["query"] for r in records]
+    documents, queries = (
+        [f"{r.get('title') or ''} {r.get('text') or ''}".strip() for r in read_lines(collection / name)]
+        for name in ("corpus.jsonl", "queries.jsonl")
+    )
+    return documents, queries
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Records of a jsonl file. Split at line feeds only: a text may hold U+0085."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def encoded(texts: list[str], model_id: str, *, kind: str) -> SparseVectors:

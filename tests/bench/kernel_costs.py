@@ -1,0 +1,113 @@
+"""Costs by which the kernel chooses its ways, in nanoseconds, when all they touch is in the caches.
+
+The constants of `columns` and `exact` are two to three times as high where postings are read: there they come from
+memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from spladelake.scoring import BLOCK_DOCUMENTS
+from spladelake.scoring.columns import GROUP, add_four_columns, fill_column, place_in
+from spladelake.scoring.exact import add_product, carry, last_not_above
+from spladelake.scoring.filtering import add_postings
+from spladelake.scoring.units import SCORE_UNITS
+
+REPEATS, ROUNDS = 2_000, 7
+# Share of the documents that have the term: the frequent get a column, the rarer do not.
+FREQUENT, RARE = 0.2, 0.02
+
+
+@njit
+def visit(times: int, steps: Any, ordinals: Any, weights: Any) -> None:
+    for _ in range(times):
+        add_postings(steps, ordinals, weights, np.float32(3.0))
+
+
+@njit
+def columns(times: int, steps: Any, column: Any, factors: Any) -> None:
+    for _ in range(times):
+        add_four_columns(steps, column, column, column, column, factors)
+
+
+@njit
+def fill(times: int, column: Any, places: Any, ordinals: Any, weights: Any) -> None:
+    for _ in range(times):
+        fill_column(column, places, ordinals, weights, np.float32(9.0))
+
+
+@njit
+def clear(times: int, column: Any) -> None:
+    for _ in range(times):
+        column.fill(0)
+
+
+@njit
+def look_up(times: int, column: Any, places: Any, ordinals: Any, weights: Any, chosen: Any, sums: Any) -> None:
+    for _ in range(times):
+        for j in range(chosen.size):
+            document = np.uint64(chosen[j])
+            if column[document]:
+                add_product(sums[0], sums[1], j, weights[place_in(column, places, document)], SCORE_UNITS)
+            elif ordinals[last_not_above(ordinals, chosen[j])] == chosen[j]:
+                add_product(sums[0], sums[1], j, weights[0], SCORE_UNITS)
+
+
+@njit
+def add_all(times: int, ordinals: Any, weights: Any, sums: Any) -> None:
+    for _ in range(times):
+        for i in range(ordinals.size):
+            add_product(sums[0], sums[1], ordinals[i], weights[i], SCORE_UNITS)
+
+
+@njit
+def collect(times: int, sums: Any, documents: Any) -> int:
+    count = 0
+    for _ in range(times):
+        carry(sums[0], sums[1])
+        count = 0
+        for document in range(documents.size):
+            if sums[0][document] >= 2**40:
+                documents[count] = document
+                count += 1
+        sums[0].fill(0)
+        sums[1].fill(0)
+    return count
+
+
+def measure_costs() -> dict[str, float]:
+    """Every cost, of one element of its work, best of several rounds."""
+    rng, size = np.random.default_rng(0), BLOCK_DOCUMENTS
+    some, few = (np.flatnonzero(rng.random(size) < share).astype(np.uint16) for share in (FREQUENT, RARE))
+    weights = rng.uniform(0.1, 2.0, size).astype(np.float32)
+    steps, column, places = np.zeros(size, np.uint16), np.zeros(size, np.uint8), np.zeros(size // GROUP, np.uint16)
+    factors, chosen = np.full(4, 3, np.uint16), np.sort(rng.choice(size, 80, replace=False)).astype(np.int32)
+    sums, documents = np.zeros((2, size), np.int64), np.empty(size, np.int32)
+    clear_ns = nanoseconds(lambda: clear(REPEATS, column), size)
+    fill_ns = nanoseconds(lambda: fill(REPEATS, column, places, some, weights), len(some))
+    return {
+        "VISIT_NS": nanoseconds(lambda: visit(REPEATS, steps, few, weights), len(few)),
+        "COLUMN_NS": nanoseconds(lambda: columns(REPEATS, steps, column, factors), 4 * size),
+        "CLEAR_NS": clear_ns,
+        "FILL_NS": round(fill_ns - clear_ns * size / len(some), 4),
+        "LOOK_UP_NS": nanoseconds(lambda: look_up(REPEATS, column, places, few, weights, chosen, sums), len(chosen)),
+        "ADD_NS": nanoseconds(lambda: add_all(REPEATS, few, weights, sums), len(few)),
+        "COLLECT_NS": nanoseconds(lambda: collect(REPEATS, sums, documents), size),
+    }  # fmt: skip
+
+
+def nanoseconds(call: Callable[[], Any], elements: int) -> float:
+    """Of one element, by the processor's time."""
+    call()
+    best = float("inf")
+    for _ in range(ROUNDS):
+        began = time.process_time()
+        call()
+        best = min(best, time.process_time() - began)
+    return round(best / (REPEATS * elements) * 1e9, 4)
