@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -45,24 +45,17 @@ def deltas(session: SparkSession, values: DataFrame, pairs: Sequence[tuple[str, 
     )
 
 
-@dataclass(frozen=True)
-class ComparePair:
-    """The function given to applyInArrow: the differences of one pair on one collection and measure to one row.
+def compared_pair(table: pa.Table, *, permutations: int, seed: int) -> pa.Table:
+    """The differences of one pair on one collection and measure to one row.
 
     The draws depend on the seed and on the names alone, and the differences are put in the order of their query_id:
     however Spark parts the rows, the p-values are the same.
     """
-
-    permutations: int
-    seed: int
-
-    def __call__(self, table: pa.Table) -> pa.Table:
-        first = table.slice(0, 1).to_pylist()[0]
-        names = {key: first[key] for key in _KEYS}
-        ordered = table.sort_by("query_id")
-        differences = np.asarray(ordered.column("delta"), dtype=np.float64)
-        found = paired_test(differences, permutations=self.permutations, seed=[self.seed, _number(*names.values())])
-        return pa.Table.from_pylist([{**names, **asdict(found)}], schema=_ARROW)
+    first = table.slice(0, 1).to_pylist()[0]
+    names = {key: first[key] for key in _KEYS}
+    differences = np.asarray(table.sort_by("query_id").column("delta"), dtype=np.float64)
+    found = paired_test(differences, permutations=permutations, seed=[seed, _number(*names.values())])
+    return pa.Table.from_pylist([{**names, **asdict(found)}], schema=_ARROW)
 
 
 def _number(*names: str) -> int:
@@ -76,8 +69,11 @@ def compared_pairs(found: DataFrame, *, permutations: int, seed: int) -> list[di
 
     found: of `deltas`. The pairs of one collection and measure are what Holm's method corrects for.
     """
-    function = ComparePair(permutations, seed)
-    rows = [row.asDict() for row in found.groupBy(*_KEYS).applyInArrow(function, _TESTED).collect()]
+
+    def compare(table: pa.Table) -> pa.Table:  # Spark tells by the number of arguments whether to pass the key
+        return compared_pair(table, permutations=permutations, seed=seed)
+
+    rows = [row.asDict() for row in found.groupBy(*_KEYS).applyInArrow(compare, _TESTED).collect()]
     rows.sort(key=lambda row: tuple(row[key] for key in _KEYS))
     families: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
