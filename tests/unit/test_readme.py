@@ -58,11 +58,12 @@ def test_files_named_in_commands_are_there(language: str) -> None:
 def test_the_tables_are_listed_with_their_columns() -> None:
     from spladelake.spark import schemas
 
-    tables = (
-        schemas.DOCUMENTS, schemas.QUERIES, schemas.JUDGEMENTS, schemas.VECTORS, schemas.VOCABULARY, schemas.RUNS,
-        schemas.MEASURES, schemas.QUARANTINE,
-    )  # fmt: skip
+    # Two tables are only there while an encode is under way.
+    inner = {schemas.STAGED.name, schemas.CHANGED.name}
+    tables = [value for value in vars(schemas).values() if isinstance(value, schemas.TableSchema)]
     for table in tables:
+        if table.name in inner:
+            continue
         assert ", ".join(f"{column.name} {column.type}" for column in table.columns) in README, table.name
 
 
