@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
 from spladelake.spark.block_top_k import Asked, Corpus, QueryBatch, passes, ranked_in_blocks
+from spladelake.spark.candidates import Kept
 from spladelake.spark.retrieve import collected_queries
-from spladelake.spark.scoring_worker import Kept
 from spladelake.spark.worker import Totals
 from support.vector_tables import TERMS, Vectors, as_frame, brute_force, random_vectors, write_vectors
 

@@ -21,17 +21,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.scoring import BLOCK_DOCUMENTS, SCORE_UNITS, Queries
 from spladelake.scoring.shortlist import places_for
-from spladelake.spark.scoring_worker import (
-    BOUNDS_DDL,
-    CANDIDATES_DDL,
-    RANKED_DDL,
-    Kept,
-    MergeCandidates,
-    Pass,
-    ScoreBlocks,
-    ScoreVectors,
-    Wanted,
-)
+from spladelake.spark.candidates import CANDIDATES_DDL, RANKED_DDL, Kept, MergeCandidates
+from spladelake.spark.scoring_worker import BOUNDS_DDL, Pass, ScoreBlocks, ScoreVectors, Wanted
 from spladelake.vectors import SparseVectors
 
 log = logging.getLogger(__name__)

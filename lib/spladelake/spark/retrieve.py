@@ -16,10 +16,11 @@ from spladelake.config import Ranking, RetrieveRun
 from spladelake.names import short_name
 from spladelake.scoring import compile_kernels
 from spladelake.spark.block_top_k import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
+from spladelake.spark.candidates import Kept
 from spladelake.spark.index import current_index
 from spladelake.spark.progress import progress
 from spladelake.spark.schemas import DOCUMENTS, RUNS, VECTORS
-from spladelake.spark.scoring_worker import Kept, vectors_of
+from spladelake.spark.scoring_worker import vectors_of
 from spladelake.spark.selection import sample_of, selected
 from spladelake.spark.since_version import Changes, changes_since, merged_with_previous
 from spladelake.spark.sql_top_k import count_products, top_k

@@ -1,4 +1,4 @@
-"""What runs inside a Python worker to rank documents: blocks of them against all queries, then the merge of tasks."""
+"""What runs inside a Python worker to rank documents: blocks of them against all queries of a pass."""
 
 from __future__ import annotations
 
@@ -9,44 +9,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark import Broadcast
 from pyspark.accumulators import Accumulator
 
 from spladelake.errors import DataError
-from spladelake.scoring import Block, DocIds, Queries, Ranked, TopK, check_vectors, from_bytes, invert, merge
+from spladelake.scoring import Block, DocIds, Queries, TopK, check_vectors, from_bytes, invert
+from spladelake.spark.candidates import packed
 from spladelake.vectors import SparseVectors
-
-# One row a run and query: its candidates as binary columns, which Spark moves at the speed of memory.
-CANDIDATES = pa.schema(
-    [
-        ("run", pa.int32()),
-        ("query", pa.int32()),
-        ("units", pa.binary()),
-        ("rests", pa.binary()),
-        ("id_lengths", pa.binary()),
-        ("ids", pa.binary()),
-    ]
-)
-CANDIDATES_DDL = "run int, query int, units binary, rests binary, id_lengths binary, ids binary"
-
-RANKED = pa.schema(
-    [
-        ("run", pa.int32()),
-        ("query_id", pa.string()),
-        ("doc_id", pa.string()),
-        ("rank", pa.int32()),
-        ("score", pa.float64()),
-    ]
-)
-RANKED_DDL = "run int, query_id string, doc_id string, rank int, score double"
 
 BOUNDS = pa.schema([("run", pa.int32()), ("bounds", pa.binary())])
 BOUNDS_DDL = "run int, bounds binary"
-
-# Rows of candidates or of a ranking handed to Spark at once: some 30 MB.
-ROWS_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -230,129 +203,3 @@ def hand_over(
             }
         )
     _finish(asked, tops)
-
-
-def packed(ranked: Ranked, *, run: int) -> Iterator[pa.RecordBatch]:
-    """A ranking as CANDIDATES rows, one a query."""
-    edges = np.flatnonzero(np.r_[True, np.diff(ranked.queries) != 0, True]) if len(ranked) else np.zeros(1, np.int64)
-    first = 0
-    while first < len(edges) - 1:
-        # As many whole queries as fit, one at least.
-        last = max(first + 1, int(np.searchsorted(edges, edges[first] + ROWS_AT_ONCE, side="right")) - 1)
-        rows = edges[first : last + 1]
-        start, end = int(rows[0]), int(rows[-1])
-        starts = ranked.doc_ids.starts
-        columns = [
-            pa.array(np.full(last - first, run), pa.int32()),
-            pa.array(ranked.queries[rows[:-1]], pa.int32()),
-            _binary(ranked.units[start:end], 8 * (rows - start)),
-            _binary(ranked.rests[start:end], 8 * (rows - start)),
-            _binary(np.diff(starts[start : end + 1]).astype(np.int32), 4 * (rows - start)),
-            _binary(ranked.doc_ids.data[starts[start] : starts[end]], starts[rows] - starts[start]),
-        ]
-        yield pa.RecordBatch.from_arrays(columns, schema=CANDIDATES)
-        first = last
-
-
-def _binary(data: NDArray[Any], offsets: NDArray[Any]) -> pa.BinaryArray:
-    """A binary column over the bytes of an array."""
-    buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(np.ascontiguousarray(data))]
-    return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, buffers)
-
-
-def unpacked(batch: pa.RecordBatch) -> Ranked:
-    """The ranked rows of CANDIDATES of one run; queries come in the batch's order, each once or more."""
-    units, counts = _flat(batch.column("units"), np.int64)
-    rests, _ = _flat(batch.column("rests"), np.int64)
-    lengths, _ = _flat(batch.column("id_lengths"), np.int32)
-    data, _ = _flat(batch.column("ids"), np.uint8)
-    starts = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=starts[1:])
-    queries = np.repeat(batch.column("query").to_numpy(), counts)
-    return Ranked(queries, DocIds(starts, data), units, rests)
-
-
-def _flat(column: pa.BinaryArray, dtype: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """All values of a binary column as one array, and how many items each row has."""
-    _, offsets, data = column.buffers()
-    places = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + len(column) + 1].astype(np.int64)
-    raw = np.frombuffer(data, dtype=np.uint8) if data is not None else np.empty(0, dtype=np.uint8)
-    size = np.dtype(dtype).itemsize
-    return raw[places[0] : places[-1]].view(dtype), np.diff(places) // size
-
-
-@dataclass(frozen=True)
-class Kept:
-    """How a run is finished: its k, whether a document with the query's id is left out, and the least score."""
-
-    k: int
-    exclude_self: bool
-    minimum_score: float
-
-    @property
-    def depth(self) -> int:
-        """Documents that the tasks must find: one more where one of them may be left out."""
-        return self.k + self.exclude_self
-
-
-@dataclass(frozen=True)
-class MergeCandidates:
-    """The function given to mapInArrow: CANDIDATES of all tasks for some queries to RANKED rows.
-
-    query_ids: the id of every query number. Rows of one (run, query) must come to one task.
-    """
-
-    query_ids: Broadcast[list[str]]
-    kept: tuple[Kept, ...]
-
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        parts: dict[int, list[Ranked]] = {}
-        for batch in batches:
-            for run in batch.column("run").unique().to_pylist():
-                of_run = batch.filter(pc.equal(batch.column("run"), run))
-                parts.setdefault(run, []).append(unpacked(of_run))
-        for run in sorted(parts):
-            yield from self._merged(run, parts.pop(run))
-
-    def _merged(self, run: int, parts: list[Ranked]) -> Iterator[pa.RecordBatch]:
-        kept, names = self.kept[run], self.query_ids.value
-        numbers = np.unique(np.concatenate([part.queries for part in parts]))
-        dense = [
-            Ranked(np.searchsorted(numbers, p.queries).astype(np.int32), p.doc_ids, p.units, p.rests) for p in parts
-        ]
-        asked = pa.array([names[number] for number in numbers.tolist()], pa.string())
-        ranked = finished(merge(dense, k=kept.depth), asked, kept)
-        columns = [
-            pa.array(np.full(len(ranked), run), pa.int32()),
-            asked.take(pa.array(ranked.queries)),
-            _strings(ranked.doc_ids),
-            pa.array(ranked.ranks, pa.int32()),
-            pa.array(ranked.scores, pa.float64()),
-        ]
-        rows = pa.RecordBatch.from_arrays(columns, schema=RANKED)
-        for first in range(0, rows.num_rows, ROWS_AT_ONCE):
-            yield rows.slice(first, ROWS_AT_ONCE)
-
-
-def finished(ranked: Ranked, asked: pa.StringArray, kept: Kept) -> Ranked:
-    """The rows that count, k of each query at most. asked: the ids of the ranked rows' queries."""
-    counts = ranked.scores >= kept.minimum_score
-    if kept.exclude_self:
-        same = pc.equal(asked.take(pa.array(ranked.queries)), _strings(ranked.doc_ids))
-        counts &= ~same.to_numpy(zero_copy_only=False)
-    ranked = _rows(ranked, np.flatnonzero(counts))
-    return _rows(ranked, np.flatnonzero(ranked.ranks <= kept.k)) if kept.exclude_self else ranked
-
-
-def _rows(ranked: Ranked, rows: NDArray[np.int64]) -> Ranked:
-    if len(rows) == len(ranked):
-        return ranked
-    return Ranked(
-        ranked.queries[rows], ranked.doc_ids.take(rows.astype(np.int32)), ranked.units[rows], ranked.rests[rows]
-    )
-
-
-def _strings(ids: DocIds) -> pa.StringArray:
-    """Ids as an Arrow column over the same bytes."""
-    buffers = [None, pa.py_buffer(ids.starts.astype(np.int32)), pa.py_buffer(ids.data)]
-    return pa.Array.from_buffers(pa.string(), len(ids), buffers)

@@ -13,11 +13,11 @@ from spladelake.names import short_name
 from spladelake.scoring import compile_kernels
 from spladelake.spark.block_top_k import Asked, Corpus, ranked_in_blocks, set_batch_size
 from spladelake.spark.bm25 import counted_queries
+from spladelake.spark.candidates import Kept
 from spladelake.spark.encode import encoded_texts
 from spladelake.spark.index import current_index
 from spladelake.spark.retrieve import collected_queries
 from spladelake.spark.schemas import DOCUMENTS, VECTORS
-from spladelake.spark.scoring_worker import Kept
 from spladelake.spark.selection import selected
 from spladelake.spark.sql_top_k import matched_terms
 from spladelake.spark.tables import Lake, require
