@@ -22,10 +22,10 @@ Found = list[list[int]]
 Search = Callable[[SparseVectors, int], Found]
 Builder = Callable[[SparseVectors, int], Search]
 
-# Queries of one product where a peer takes several at once: the fastest of 1, 10, 50 and 200.
+# Queries of one product where a peer takes several at once.
 BATCH = 50
-# Documents of a dense score matrix that sentence-transformers' evaluator makes at a time; its default of 50,000 is
-# slower and takes ten times the memory.
+# Documents that sentence-transformers' evaluator scores at a time, for all queries; its default of 50,000 takes ten
+# times the memory.
 CHUNK = 5_000
 # Documents for the peers that make every row of the join.
 JOIN_DOCUMENTS = 20_000
@@ -158,7 +158,7 @@ def bmp(documents: SparseVectors, size: int) -> Search:
 
 
 def seismic(documents: SparseVectors, size: int) -> Search:
-    """Approximate search, with lists and a heap factor that find 99 in 100 of the exact results or more."""
+    """Approximate search, with longer lists and a higher heap factor than its defaults: its recall is reported."""
     from seismic import SeismicDataset, SeismicIndex, get_seismic_string
 
     names = np.array([str(t) for t in range(size)], dtype=get_seismic_string())

@@ -13,7 +13,7 @@ from support.collections import collection
 from support.exact import exact_top_k, rows_of
 from support.real_vectors import RealVectors, real_vectors
 
-# Texts of each side that are encoded, evenly over the collection: a minute on two cores for all collections.
+# Texts of each side that are encoded, evenly over the collection.
 MOST = 800
 NAMES = [
     "cranfield", "debian-packages-en", "debian-packages-i18n", "msmarco-dl1920", "train-msmarco-scored",
