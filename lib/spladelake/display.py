@@ -110,12 +110,12 @@ def _comparison_table(result: dict[str, Any], collection: str) -> Table:
     versus = f"+/=/- {result['baseline']}" if result["baseline"] else None
     queries = "/".join(dict.fromkeys(f"{row['queries']:,}" for row in systems))
     table = Table(
-        "run", *heads, *([versus] if versus else []), *(sizes[key] for key in shown),
+        "", "run", *heads, *([versus] if versus else []), *(sizes[key] for key in shown),
         title=f"{collection}: {queries} queries", title_justify="left",
         caption=f"Letters: runs that this one beats (randomisation test, Holm, p < {result['significance']:g}).",
     )  # fmt: skip
     for run_id in run_ids:
-        row = [f"{letters[run_id]} {run_id}"]
+        row = [letters[run_id], run_id]
         for measure in measures:
             cell = cells[run_id, measure]
             beaten = "".join(sorted(letters[i] for i in _beaten(pairs, run_id, measure, result["significance"])))

@@ -44,10 +44,15 @@ def lakes(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict
     return found
 
 
-def values(spark: SparkSession, lake: str, run_id: str, measure: str) -> np.ndarray:
-    rows = spark.read.format("delta").load(f"{lake}/measures")
-    rows = rows.where(f"run_id = '{run_id}' AND measure = '{measure}' AND query_id IS NOT NULL").orderBy("query_id")
-    return np.array([row["value"] for row in rows.collect()])
+Values = dict[tuple[str, str], np.ndarray]  # run_id, measure: value of each query in the order of their ids
+
+
+def values(spark: SparkSession, lake: str) -> Values:
+    rows = spark.read.format("delta").load(f"{lake}/measures").where("query_id IS NOT NULL").collect()
+    found: dict[tuple[str, str], list[tuple[str, float]]] = {}
+    for row in rows:
+        found.setdefault((row["run_id"], row["measure"]), []).append((row["query_id"], row["value"]))
+    return {key: np.array([value for _, value in sorted(pairs)]) for key, pairs in found.items()}
 
 
 def test_all_pairs_of_all_collections_are_tested_as_scipy_tests_them(
@@ -57,10 +62,11 @@ def test_all_pairs_of_all_collections_are_tested_as_scipy_tests_them(
     result = run_job("compare_runs", **options)
     assert len(result["systems"]) == 2 * 4 * 2
     assert len(result["pairs"]) == 2 * 2 * 6
+    known = {name: values(spark, root) for name, root in lakes.items()}
     families: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for pair in result["pairs"]:
         families.setdefault((pair["collection"], pair["measure"]), []).append(pair)
-        a, b = (values(spark, lakes[pair["collection"]], pair[run], pair["measure"]) for run in ("run_a", "run_b"))
+        a, b = (known[pair["collection"]][pair[run], pair["measure"]] for run in ("run_a", "run_b"))
         assert pair["difference"] == pytest.approx(b.mean() - a.mean(), abs=1e-12)
         assert (pair["wins"], pair["ties"], pair["losses"]) == ((b > a).sum(), (b == a).sum(), (b < a).sum())
         theirs = stats.ttest_rel(b, a)
@@ -73,7 +79,7 @@ def test_all_pairs_of_all_collections_are_tested_as_scipy_tests_them(
         for name in ("t_p", "randomisation_p"):
             assert [p[f"{name}_holm"] for p in family] == pytest.approx(holm([p[name] for p in family]))
     for system in result["systems"]:
-        found = values(spark, lakes[system["collection"]], system["run_id"], system["measure"])
+        found = known[system["collection"]][system["run_id"], system["measure"]]
         assert (system["queries"], system["value"]) == (QUERIES, pytest.approx(found.mean(), abs=1e-12))
     again = run_job("compare_runs", **options)
     assert again["status"] == "skipped"
@@ -93,7 +99,8 @@ def test_a_baseline_is_compared_with_each_run_and_every_query_has_its_delta(
     for piece in ("12 queries", "published", "+/=/- poor", "0.5000"):
         assert piece in printed.err
     rows = spark.read.format("delta").load(f"{lake}/comparisons/queries").where("run_b = 'best'").orderBy("query_id")
-    gained = values(spark, lakes["first"], "best", "recip_rank") - values(spark, lakes["first"], "poor", "recip_rank")
+    known = values(spark, lakes["first"])
+    gained = known["best", "recip_rank"] - known["poor", "recip_rank"]
     assert [row["delta"] for row in rows.collect()] == pytest.approx(gained)
 
 
