@@ -15,18 +15,16 @@ def _parts(value: Any) -> Any:
 
 
 class FuseRuns(Options):
-    """Fuse several runs of a lake into one: by reciprocal ranks, or by a weighted sum of normalised scores.
-
-    A document that a run does not list gets from that run: 0 by rrf, min-max and none; by z-score the lowest
-    normalised score that the run has for the query.
-    """
+    """Fuse several runs of a lake into one: by reciprocal ranks, or by a weighted sum of normalised scores."""
 
     lake: Lake
     runs: tuple[str, ...] = Field(description="Runs to fuse, comma separated, two or more.")
     method: Literal["rrf", "sum"] = Field("rrf", description="rrf: 1 / (constant + rank), summed; sum: of scores.")
     rank_constant: int = Field(60, ge=0, description="rrf: added to every rank.")
     normalisation: Literal["min-max", "z-score", "none"] = Field(
-        "min-max", description="sum: how the scores of a run for a query are made comparable."
+        "min-max",
+        description="sum: how the scores of a run for a query are made comparable. A document that a run does not list "
+        "gets 0 from it; by z-score the lowest normalised score that the run has for the query.",
     )
     weights: tuple[float, ...] = Field((), description="Weight of each run, comma separated (default: 1 each).")
     k: int = Field(100, ge=1, description="Documents kept for each query.")

@@ -80,7 +80,13 @@ def _style(*, salt: str) -> Iterator[None]:
 
 def _svg(figure: Figure) -> str:
     file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight", pad_inches=0.05)
+    figure.savefig(
+        file,
+        format="svg",
+        metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
+        bbox_inches="tight",
+        pad_inches=0.05,
+    )
     text = file.getvalue()
     return text[text.index("<svg") :]
 

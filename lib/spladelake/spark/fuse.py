@@ -77,9 +77,10 @@ def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> dic
     )
     broken = F.when(F.col("different") < F.col("rows"), F.lit("lists a document or a rank twice"))
     broken = broken.when(F.col("scored") < F.col("rows"), F.lit("has a score that is no number"))
+    parts = (F.sum("rows"), F.bit_xor("xor"), F.sum("sum"))
     by_run = by_query.groupBy("run_id").agg(
         F.min(F.when(broken.isNotNull(), F.struct("query_id", broken.alias("why")))).alias("broken"),
-        F.concat_ws(" ", F.sum("rows"), F.bit_xor("xor"), F.sum("sum")).alias("state"),
+        F.concat_ws(" ", *(part.cast("string") for part in parts)).alias("state"),
     )
     found = {row["run_id"]: row for row in by_run.collect()}
     for run_id in wanted:
