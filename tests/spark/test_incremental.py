@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
+from spladelake.encoder import SpladeEncoder
 from spladelake.errors import DataError, UsageError
 from spladelake.spark import staging
 from spladelake.spark.schemas import DOCUMENTS
@@ -175,3 +178,45 @@ def test_an_empty_documents_table_has_empty_vectors(spark: SparkSession, run_job
     write_documents(spark, lake, {})
     assert run_job("encode_texts", lake=lake, model="splade-tiny", side="documents")["status"] == "written"
     assert vectors(spark, lake) == {}
+
+
+@pytest.mark.slow
+def test_neither_a_chunk_committed_twice_nor_the_size_of_tasks_changes_the_vectors(
+    spark: SparkSession, run_job: Any, lake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_documents(spark, lake, {f"d{n}": text(n) for n in range(24)})
+    run_job("encode_texts", lake=lake, model="splade-tiny", side="documents", rows_per_task=3, vectors="full")
+    commit = staging._commit_chunk
+
+    def twice(*given: Any) -> None:
+        commit(*given)
+        commit(*given)  # as an attempt whose answer was lost, or a speculative one
+
+    monkeypatch.setattr(staging, "_commit_chunk", twice)
+    encode = {"lake": lake, "model": "splade-tiny", "side": "documents", "rows_per_task": 1_000_000}
+    assert run_job("encode_texts", **encode, chunk_rows=10)["documents"]["rows"] == 24
+    assert_same(vectors(spark, lake), vectors(spark, lake, "full"))
+
+
+@pytest.mark.slow
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(st.text(alphabet=st.characters(codec="utf-8"), max_size=40), min_size=40, max_size=80),
+    random=st.randoms(use_true_random=False),
+)
+def test_generated_texts_in_any_order_have_the_vectors_that_the_encoder_gives_each_alone(
+    spark: SparkSession, run_job: Any, tmp_path: Path, texts: list[str], random: Any
+) -> None:
+    """A few Spark jobs of many texts each: every text of an example is a case."""
+    lake = str(tmp_path / f"lake{len(list(tmp_path.iterdir()))}")
+    named = list({f"d{n}": text for n, text in enumerate(texts)}.items())
+    random.shuffle(named)
+    write_documents(spark, lake, dict(named))
+    run_job("encode_texts", lake=lake, model="splade-tiny", side="documents", chunk_rows=len(texts) // 2)
+    encoder = SpladeEncoder.load("splade-tiny", threads=1)
+    rows = [encoder.encode_documents([text]).row(0) for _, text in named]
+    wanted = {
+        i: dict(zip(indices.tolist(), values.tolist(), strict=True))
+        for (i, _), (indices, values) in zip(named, rows, strict=True)
+    }
+    assert_same(vectors(spark, lake), wanted)

@@ -335,3 +335,13 @@ def test_columns_cannot_be_named_where_a_format_has_none(run_job: Any, lake: str
     source = write_lines(tmp_path / "d.tsv", ["abstract\tpid"])
     with pytest.raises(UsageError, match="columns are named, but tsv has none"):
         run_job("ingest_texts", lake=lake, documents=str(source), document_id="pid")
+
+
+@pytest.mark.slow
+def test_a_folder_of_very_many_tiny_files_is_read_whole(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    for n in range(2_000):
+        write_lines(tmp_path / "corpus" / f"{n % 20}" / f"{n}.jsonl", [{"_id": f"d{n}", "text": f"text {n}"}])
+    run_job("ingest_texts", lake=lake, documents=str(tmp_path / "corpus"), documents_format="jsonl")
+    assert texts(spark, lake) == {f"d{n}": f"text {n}" for n in range(2_000)}

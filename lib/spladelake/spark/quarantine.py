@@ -47,7 +47,8 @@ def quarantined_ids(session: SparkSession, lake: Lake, label: str) -> DataFrame:
     if not target.exists(session):
         return session.createDataFrame([], "id string")
     raw = F.col("raw").cast("string")
-    rows = target.read(session).where(F.col("input") == label)
+    # At a version, since the rows are about to be replaced.
+    rows = target.read(session, version=target.version(session)).where(F.col("input") == label)
     return rows.select(F.get_json_object(raw, "$.id").alias("id"))
 
 

@@ -49,6 +49,7 @@ class Work:
     """What is to be encoded into a staging table.
 
     texts: (id, text, text_sha256, repaired, reason), each id once. rows: how many. target: the table it is for.
+    purpose: a run goes on only with what was staged for the same one.
     """
 
     texts: DataFrame
@@ -58,6 +59,7 @@ class Work:
     spec: WorkerSpec
     chunk: ChunkSize
     rows_per_task: int | None
+    purpose: str
 
 
 def stage(session: SparkSession, staged: TableRef, work: Work) -> dict[str, float]:
@@ -80,11 +82,13 @@ def stage(session: SparkSession, staged: TableRef, work: Work) -> dict[str, floa
 
 def _keep_usable(session: SparkSession, staged: TableRef, work: Work) -> int:
     """Leave in the staging table only rows that the work wants, each once; returns how many."""
-    model_id = work.spec.checkpoint.model_id
+    made_for = {"model_id": work.spec.checkpoint.model_id, "target": str(work.target), "purpose": work.purpose}
     if staged.exists(session):
-        if table_properties(session, staged).get("spladelake.model_id") == model_id:
+        if {f"spladelake.{key}": value for key, value in made_for.items()}.items() <= table_properties(
+            session, staged
+        ).items():
             rows = staged.read(session)
-            wanted = work.texts.select("id", "text_sha256")
+            wanted = work.texts.where(F.col("reason").isNull()).select("id", "text_sha256")
             same = (rows["id"] == wanted["id"]) & rows["text_sha256"].eqNullSafe(wanted["text_sha256"])
             usable = rows.where(F.col("reason").isNull()).join(wanted, same, "left_semi").dropDuplicates(["id"])
             total, count = rows.count(), usable.count()
@@ -94,7 +98,7 @@ def _keep_usable(session: SparkSession, staged: TableRef, work: Work) -> int:
             return count
         drop_table(session, staged)
     ensure_table(session, staged, STAGED)
-    set_properties(session, staged, {"model_id": model_id, "target": str(work.target)})
+    set_properties(session, staged, made_for)
     return 0
 
 

@@ -106,7 +106,7 @@ def update_vectors(job: SideJob) -> dict[str, Any]:
     totals: dict[str, float] = {}
     if changes.count:
         totals = stage(session, job.staged, _work(job, changes))
-    rejected = _quarantine_rejected(job, changes, totals, lineage)
+    rejected = _quarantine_rejected(job, changes, lineage)
     stop_point("before_commit")
     if seen is not None and target.version(session) != seen:
         raise TargetChangedError(str(target))
@@ -129,6 +129,7 @@ def _work(job: SideJob, changes: Difference) -> Work:
         WorkerSpec(job.checkpoint, job.options.token_budget),
         ChunkSize(job.options.chunk_minutes, job.options.chunk_rows),
         job.options.rows_per_task,
+        "forced" if job.options.force else "changed",
     )
 
 
@@ -158,7 +159,7 @@ def _candidates(job: SideJob, version: int) -> DataFrame | None:
     if options.changes == "stream":
         checkpoint, changed = checkpoint_of(options.checkpoint, job.staged), job.lake.changed(job.name, job.side.name)
         collect_changes(session, job.source, changed, after=after, checkpoint=checkpoint, id_column=job.side.id_column)
-        ids = changed.read(session).select("id")
+        ids = changed.read(session, version=changed.version(session)).select("id")
     else:
         if options.since_version is not None and options.since_version > after:
             raise UsageError(
@@ -180,16 +181,13 @@ def _forget_changed(job: SideJob, version: int) -> None:
             changed.delta(job.session).delete(F.col("version") <= version)
 
 
-def _quarantine_rejected(
-    job: SideJob, changes: Difference, totals: dict[str, float], lineage: Lineage
-) -> int:  # fmt: skip
+def _quarantine_rejected(job: SideJob, changes: Difference, lineage: Lineage) -> int:
     """Put the texts that the model cannot take into quarantine; raises DataError if they are too many."""
-    session, quarantined = job.session, 0
-    rejected = None
-    if totals.get("rejected"):
+    session, quarantined, rejected = job.session, 0, None
+    if changes.count:
         faults = job.staged.read(session).where(F.col("reason").isNotNull()).select("id", "reason")
-        rejected = changes.changed.select("id", "text").join(faults, "id")
         quarantined = faults.count()
+        rejected = changes.changed.select("id", "text").join(faults, "id") if quarantined else None
     given = {**job.options.model_dump(mode="json"), "side": job.side.name, "force": False, "retry_rejected": True}
     made = replace(lineage, retry={"input": job.label, "options": given})
     examples = replace_quarantine(session, job.lake, rejected, job.label, str(job.source), lineage=made)
