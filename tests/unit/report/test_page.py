@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from spladelake.measures.significance import holm
 from spladelake.report.data import Cost, DifferingQuery, Hit, Listing, ReportData, System, VectorStatistics
 from spladelake.report.highlight import in_text, marked
-from spladelake.report.page import render, table
-from spladelake.report.significance import holm, paired_p
+from spladelake.report.page import paired_p, render, table
 from support.browser import probe, screenshot
 
 EVIL = "<script>alert('x')</script>"
