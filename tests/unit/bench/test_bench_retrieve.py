@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).parents[2] / "bench" / "bench_retrieve.py"
 @pytest.mark.slow
 def test_exact_peers_and_ours_agree_on_made_vectors() -> None:
     pytest.importorskip("cognition", reason="carries splade-tiny (extra demo)")
-    peers = ["scipy", "torch", "sentence-transformers"]
+    peers = ["scipy", "torch"]
     command = [sys.executable, str(SCRIPT), "--docs", "3000", "--queries", "20", "--k", "50", "--rounds", "1"]
     result = subprocess.run(
         [*command, "--pool", "100", "--peers", ",".join(peers)], capture_output=True, text=True, check=False
@@ -24,5 +24,5 @@ def test_exact_peers_and_ours_agree_on_made_vectors() -> None:
     figures = json.loads(result.stdout.strip().split("\n")[-1])
     assert figures["identical_to_oracle"] is True
     assert figures["rows"] == 20 * 50
-    assert [figures["peers"][name]["recall_at_k"] >= 0.999 for name in peers] == [True] * 3
+    assert [figures["peers"][name]["recall_at_k"] >= 0.999 for name in peers] == [True] * 2
     assert figures["products"] > 20 * 3000 / 2
