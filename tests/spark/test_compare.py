@@ -133,8 +133,14 @@ def test_runs_on_another_footing_are_refused(spark: SparkSession, run_job: Any, 
 
 
 def test_cost_stands_beside_effectiveness_where_the_run_came_from_vectors(
-    run_job: Any, fruit_lake: str, lake: str
+    spark: SparkSession, run_job: Any, fruit_lake: str, lake: str
 ) -> None:
+    # As the run log of `spladelake encode_texts` would say it.
+    vectors = f"{fruit_lake}/vectors/splade-tiny/documents"
+    logged = [("encode_texts", "written", json.dumps({vectors: version}), rows, seconds)
+              for version, rows, seconds in ((1, 8, 12.5), (2, 1, 0.5))]  # fmt: skip
+    columns = "job string, status string, outputs string, rows bigint, seconds double"
+    spark.createDataFrame(logged, columns).write.format("delta").mode("overwrite").save(f"{fruit_lake}/run_log")
     for k, run_id in ((5, "five"), (1, "one")):
         run_job("retrieve_run", lake=fruit_lake, model="splade-tiny", k=k, run_id=run_id)
         result = run_job("evaluate_run", lake=fruit_lake, run_id=run_id)
@@ -146,3 +152,4 @@ def test_cost_stands_beside_effectiveness_where_the_run_came_from_vectors(
     assert five["corpus_active_dims"] == one["corpus_active_dims"] == result["measures"]["corpus_active_dims"]
     assert five["flops"] == result["measures"]["avg_flops"] > 0
     assert five["table_bytes"] > 1_000
+    assert five["encode_seconds"] == 12.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from dataclasses import dataclass
@@ -233,7 +234,7 @@ def _costs(session: SparkSession, collection: Collection) -> list[dict[str, Any]
                 "corpus_active_dims": found.get((run_id, "corpus_active_dims")),
                 "flops": found.get((run_id, "avg_flops")),
                 "table_bytes": _bytes(session, vectors) if known and vectors else None,
-                "encode_seconds": _encode_seconds(session, vectors) if known and vectors else None,
+                "encode_seconds": _encode_seconds(session, collection.lake, vectors) if known and vectors else None,
             }
         )
     return costs
@@ -245,10 +246,15 @@ def _bytes(session: SparkSession, ref: TableRef) -> int:
     return int(row["sizeInBytes"])
 
 
-def _encode_seconds(session: SparkSession, ref: TableRef) -> float | None:
-    """What the commit of the vectors says, in its lineage."""
-    seconds = (newest_lineage(session, ref) or {}).get("seconds")
-    return float(seconds) if isinstance(seconds, int | float) else None
+def _encode_seconds(session: SparkSession, lake: Lake, vectors: TableRef) -> float | None:
+    """Seconds of the job that encoded most of the texts, as the run log says; None where it does not."""
+    log = lake.table("run_log")
+    if not log.exists(session):
+        return None
+    rows = log.read(session).where("job = 'encode_texts' AND status = 'written'").select("outputs", "rows", "seconds")
+    wrote = [row for row in rows.toLocalIterator() if str(vectors) in json.loads(row["outputs"] or "{}")]
+    most = max(wrote, key=lambda row: int(row["rows"] or 0), default=None)
+    return None if most is None else float(most["seconds"])
 
 
 def _frame(session: SparkSession, schema: TableSchema, rows: list[dict[str, Any]]) -> DataFrame:

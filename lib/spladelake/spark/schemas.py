@@ -206,7 +206,7 @@ COMPARED_COSTS = TableSchema(
         Column("corpus_active_dims", "double", "Terms of a document, on average."),
         Column("flops", "double", "Products in the score of a random query and document: sum over terms of p_q p_d."),
         Column("table_bytes", "bigint", "Size of the files of the documents' vectors."),
-        Column("encode_seconds", "double", "Seconds that encoding the documents took, where their commit says it."),
+        Column("encode_seconds", "double", "Seconds of the job that encoded most of them, by the run log."),
     ),
 )
 
