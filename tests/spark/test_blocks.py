@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -17,6 +18,9 @@ from spladelake.spark.retrieve import collected_queries
 from spladelake.spark.worker import Totals
 from support.vector_tables import TERMS, Vectors, as_frame, brute_force, random_vectors, write_vectors
 
+VECTORS_IN = pa.schema(
+    [("id", pa.string()), ("indices", pa.list_(pa.int32())), ("values", pa.list_(pa.float32())), ("groups", pa.int32())]
+)
 QUERIES = random_vectors(np.random.default_rng(1), [f"q{n}" for n in range(15)], levels=2, most_terms=5)
 DOCUMENTS = random_vectors(np.random.default_rng(2), [f"d{n}" for n in range(400)], levels=3)
 

@@ -4,6 +4,7 @@ Documents become blocks of postings (`blocks_of`, kept in a table by `to_bytes`)
 (`query_passes`), and `TopK` ranks: see `top_k` for the whole of it in five lines.
 """
 
+from spladelake.scoring.best_scores import BestScores
 from spladelake.scoring.blocks import BLOCK_DOCUMENTS, Block, blocks_of, from_bytes, invert, to_bytes
 from spladelake.scoring.checks import check_vectors
 from spladelake.scoring.compiled import Compilation, compile_kernels
@@ -18,6 +19,7 @@ __all__ = [
     "BLOCK_DOCUMENTS",
     "REST_UNITS",
     "SCORE_UNITS",
+    "BestScores",
     "Block",
     "Compilation",
     "DocIds",

@@ -27,8 +27,8 @@ from spladelake.vectors import SparseVectors
 
 log = logging.getLogger(__name__)
 
-# Bytes of one place of a ranking in a task: units, rests and row.
-PLACE_BYTES = 20
+# Bytes of one place of a ranking in a task: units, rests and row, and the units that its process remembers.
+PLACE_BYTES = 28
 # Bytes of candidates that one merging task shall get.
 MERGE_BYTES = 64 * 2**20
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark import Broadcast
+from pyspark import Broadcast, TaskContext
 from pyspark.accumulators import Accumulator
 
 from spladelake.errors import DataError
-from spladelake.scoring import Block, DocIds, Queries, TopK, check_vectors, from_bytes, invert
+from spladelake.scoring import BestScores, Block, DocIds, Queries, Ranked, TopK, check_vectors, from_bytes, invert
 from spladelake.spark.candidates import packed
 from spladelake.vectors import SparseVectors
 
@@ -46,24 +46,40 @@ class Pass:
     place: str
 
 
-# Lower bounds that this process learned from documents of the pass it scored before: they hold for all documents, so
-# later tasks in this process start with them and hand over far fewer candidates.
-_learned: dict[str, list[NDArray[np.int64]]] = {}
+class _Learned:
+    """What this process found in documents of a pass that it scored before: the best scores of each run.
+
+    They bound the k-th score of the whole corpus from below, so later tasks in this process hand over far fewer
+    candidates. A partition that comes again, because its task is tried again, is not counted again.
+    """
+
+    def __init__(self, asked: Pass) -> None:
+        self.token, self.partitions = asked.token, set[int]()
+        self.best = [BestScores(len(asked.queries), k=wanted.depth) for wanted in asked.wanted]
+
+    def start(self, asked: Pass) -> list[TopK]:
+        """One empty ranking for each run, with the best bounds known so far."""
+        return [
+            TopK(asked.queries, k=wanted.depth, lower_bounds=np.maximum(wanted.bounds, best.bounds()))
+            for wanted, best in zip(asked.wanted, self.best, strict=True)
+        ]
+
+    def finish(self, asked: Pass, found: list[Ranked], partition: int) -> None:
+        """Learn from what a task found."""
+        if partition not in self.partitions:
+            self.partitions.add(partition)
+            for best, ranked in zip(self.best, found, strict=True):
+                best.add(ranked, first=asked.queries.first)
 
 
-def _start(asked: Pass) -> list[TopK]:
-    """One empty ranking for each run, with the best bounds known so far."""
-    if asked.token not in _learned:
-        _learned.clear()
-        _learned[asked.token] = [wanted.bounds for wanted in asked.wanted]
-    return [
-        TopK(asked.queries, k=wanted.depth, lower_bounds=bounds)
-        for wanted, bounds in zip(asked.wanted, _learned[asked.token], strict=True)
-    ]
+_learned: list[_Learned] = []
 
 
-def _finish(asked: Pass, tops: list[TopK]) -> None:
-    _learned[asked.token] = [top.lower_bounds() for top in tops]
+def learned(asked: Pass) -> _Learned:
+    """What this process knows of a pass; what it knew of another is forgotten."""
+    if not _learned or _learned[0].token != asked.token:
+        _learned[:] = [_Learned(asked)]
+    return _learned[0]
 
 
 @dataclass(frozen=True)
@@ -76,12 +92,21 @@ class _Score(ABC):
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         asked = self.asked.value
-        tops = _start(asked)
+        known = learned(asked)
+        tops = known.start(asked)
         for batch in batches:
             count = self.add(asked, tops, batch)
             if not self.only_bounds:
                 self.totals.add({"documents": count})
-        yield from hand_over(asked, tops, self.totals, only_bounds=self.only_bounds)
+        if self.only_bounds:
+            yield from bounds_of(asked, tops)
+            return
+        found = [top.result() for top in tops]
+        for wanted, ranked, top in zip(asked.wanted, found, tops, strict=True):
+            yield from packed(ranked, run=wanted.number)
+            self.totals.add(counted(ranked, top))
+        context = TaskContext.get()
+        known.finish(asked, found, context.partitionId() if context else -1)
 
     @abstractmethod
     def add(self, asked: Pass, tops: list[TopK], batch: pa.RecordBatch) -> int:
@@ -182,24 +207,20 @@ def doc_ids_of(column: pa.StringArray) -> DocIds:
     return DocIds(starts - first if len(column) else np.zeros(1, dtype=np.int64), raw[first:last])
 
 
-def hand_over(
-    asked: Pass, tops: list[TopK], totals: Accumulator[dict[str, float]], *, only_bounds: bool
-) -> Iterator[pa.RecordBatch]:
-    """What a task found, as rows; and what it learned, for the next task of this process."""
+def bounds_of(asked: Pass, tops: list[TopK]) -> Iterator[pa.RecordBatch]:
+    """BOUNDS rows: what the documents of a sample say."""
     for wanted, top in zip(asked.wanted, tops, strict=True):
-        if only_bounds:
-            bounds = pa.array([top.lower_bounds().tobytes()], pa.binary())
-            yield pa.RecordBatch.from_arrays([pa.array([wanted.number], pa.int32()), bounds], schema=BOUNDS)
-            continue
-        ranked, work = top.result(), top.work
-        yield from packed(ranked, run=wanted.number)
-        totals.add(
-            {
-                "products": work.products,
-                "candidates": len(ranked),
-                "looked_up": work.looked_up,
-                "filtered": work.filtered,
-                "scored_in_full": work.scored_in_full,
-            }
-        )
-    _finish(asked, tops)
+        bounds = pa.array([top.lower_bounds().tobytes()], pa.binary())
+        yield pa.RecordBatch.from_arrays([pa.array([wanted.number], pa.int32()), bounds], schema=BOUNDS)
+
+
+def counted(ranked: Ranked, top: TopK) -> dict[str, float]:
+    """What a task did for a run."""
+    work = top.work
+    return {
+        "products": work.products,
+        "candidates": len(ranked),
+        "looked_up": work.looked_up,
+        "filtered": work.filtered,
+        "scored_in_full": work.scored_in_full,
+    }
