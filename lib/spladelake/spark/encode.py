@@ -96,7 +96,9 @@ def _encode_side(job: SideJob) -> dict[str, Any]:
         spec = WorkerSpec(job.checkpoint, job.options.token_budget)
         return forecast_encode(job.session, texts.where("reason IS NULL"), spec=spec, kind=job.side.kind)
     _check_same_name(job)
-    _write_vocabulary(job.session, job.lake.vectors(job.name, "vocabulary"), job.checkpoint)
+    vocabulary = job.lake.vectors(job.name, "vocabulary")
+    with exclusive(str(vocabulary), "encode"):
+        _write_vocabulary(job.session, vocabulary, job.checkpoint)
     with exclusive(str(job.target), "encode"):
         return retrying(lambda: update_vectors(job), place=str(job.target))
 

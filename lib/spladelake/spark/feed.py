@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -10,7 +11,8 @@ from pyspark.sql import functions as F
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.failures import full_text
 from spladelake.spark.schemas import CHANGED
-from spladelake.spark.tables import TableRef, ensure_table, save
+from spladelake.spark.storage import exists
+from spladelake.spark.tables import TableRef, ensure_table, save, set_properties, table_properties
 
 
 def changed_ids(
@@ -42,7 +44,8 @@ def collect_changes(
     often it is tried.
     """
     ensure_table(session, changed, CHANGED)
-    reader = session.readStream.format("delta").option("readChangeFeed", "true").option("startingVersion", after + 1)
+    start = _first_version(session, changed, checkpoint, after + 1)
+    reader = session.readStream.format("delta").option("readChangeFeed", "true").option("startingVersion", start)
 
     def append(batch: DataFrame, number: int) -> None:
         rows = batch.select(F.col(id_column).alias("id"), F.col("_commit_version").alias("version")).distinct()
@@ -56,6 +59,18 @@ def collect_changes(
         query.awaitTermination()
     except Exception as error:
         raise _unreadable(source, error, after) from error
+
+
+def _first_version(session: SparkSession, changed: TableRef, checkpoint: str, version: int) -> int:
+    """The version that the stream of a checkpoint began with, which is this one if it is new.
+
+    A batch that Spark does again on restart is read from where the stream began, not from where it has come to.
+    """
+    begun = json.loads(table_properties(session, changed).get("spladelake.streams", "{}"))
+    if checkpoint not in begun or not exists(session, f"{checkpoint}/offsets"):
+        begun[checkpoint] = version
+        set_properties(session, changed, {"streams": json.dumps(begun, sort_keys=True)})
+    return int(begun[checkpoint])
 
 
 def checkpoint_of(given: str | None, staged: TableRef) -> str:
