@@ -112,6 +112,7 @@ def tables_of(spark: SparkSession, lake: str) -> dict[str, list[tuple[Any, ...]]
     }
 
 
+@pytest.mark.slow
 def test_after_texts_change_all_statistics_and_vectors_are_those_of_a_fresh_encode(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
 ) -> None:

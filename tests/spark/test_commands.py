@@ -64,6 +64,7 @@ def test_active_dims_are_those_of_the_runs_own_vectors(
     assert measures["corpus_active_dims"] == sum(len(row["indices"]) for row in vectors) / len(vectors)
 
 
+@pytest.mark.slow
 def test_a_lake_may_be_a_schema_of_the_catalog(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,6 +42,7 @@ def measured_lake(spark: SparkSession, run_job: Any, tmp_path_factory: pytest.Te
     return lake
 
 
+@pytest.mark.slow
 def test_what_is_gathered_is_what_the_tables_hold(spark: SparkSession, measured_lake: str) -> None:
     data = gather(spark, Lake(measured_lake), runs=("whole", "first"), queries=3)
     assert [system.run_id for system in data.systems] == ["whole", "first"]

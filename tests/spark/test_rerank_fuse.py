@@ -135,6 +135,7 @@ def test_options_of_fusion_that_make_no_sense_are_refused(run_job: Any, given: d
         run_job("fuse_runs", lake="unused", **given)
 
 
+@pytest.mark.slow
 def test_fused_scores_equal_ranx_and_do_not_depend_on_partitioning(spark: SparkSession) -> None:
     rng = np.random.default_rng(1)
     names = [f"d{n:02}" for n in range(30)]
