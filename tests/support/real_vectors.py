@@ -48,7 +48,7 @@ def real_vectors(collection: Path | None = None, *, most: int | None = None) -> 
 def stdlib_texts() -> tuple[list[str], list[str]]:
     """Texts of documents and queries of Python's documentation."""
     made = stdlib_collection()
-    return [row.text or "" for row in made.documents], [row.text or "" for row in made.queries]
+    return [row[-1] for row in made.documents], [row[-1] for row in made.queries]
 
 
 def read_texts(collection: Path) -> tuple[list[str], list[str]]:
