@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from spladelake.errors import MachineError, SpladelakeError, UsageError
 
 if TYPE_CHECKING:
-    from spladelake.encoder import EncodedBatch, SpladeEncoder
+    from spladelake.encoder import EncodedBatch
     from spladelake.encoder.routes import Kind
+
+
+class AnyEncoder(Protocol):
+    """What encodes texts: the encoder of this process, or one that stands before it."""
+
+    def encode(self, texts: Sequence[str | None], *, kind: Kind = "document") -> EncodedBatch: ...
 
 
 @dataclass
@@ -22,7 +28,7 @@ class TolerantEncoder:
     A machine without memory, or a model whose files changed, is no fault of a text: those errors are raised.
     """
 
-    encoder: SpladeEncoder
+    encoder: AnyEncoder
     reasons: dict[str | None, str] = field(default_factory=dict)
 
     def encode(self, texts: Sequence[str | None], *, kind: Kind = "document") -> EncodedBatch:

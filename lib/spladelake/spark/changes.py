@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -10,19 +12,21 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
 from spladelake.spark.accesses import note_written
-from spladelake.spark.concurrency import exclusive, retrying
+from spladelake.spark.concurrency import exclusive
 from spladelake.spark.schemas import TableSchema
-from spladelake.spark.tables import Lineage, TableRef, ensure_table, save
+from spladelake.spark.tables import Lineage, TableRef, ensure_table, property_list
 
 DELETED = "_deleted"
-# Delta takes the metadata of a MERGE from the session, which threads share.
+# Delta takes the metadata of commands that are no writers from the session, which threads share.
 _metadata_lock = threading.Lock()
 _METADATA_SETTING = "spark.databricks.delta.commitInfo.userMetadata"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Texts against vectors. rows: texts. kept: those with a current vector. gone: vectors without their text.
+    """Texts against vectors.
+
+    rows: texts. kept: those with a current vector. new: those whose id has no vector. gone: vectors without their text.
 
     changed: (id, text, text_sha256, repaired) that need a vector. unwanted: ids of vectors that no text stands for, or
     another text. partial: whether other texts, not looked at, keep their vectors.
@@ -30,6 +34,7 @@ class Difference:
 
     rows: int
     kept: int
+    new: int
     gone: int
     changed: DataFrame
     unwanted: DataFrame | None
@@ -50,7 +55,7 @@ def difference(texts: DataFrame, vectors: DataFrame | None, *, model_id: str, pl
         counts = texts.agg(F.count("*").alias("rows"), F.count_distinct("id").alias("ids")).first()
         assert counts is not None
         _check_ids(counts["rows"], counts["ids"], place)
-        return Difference(counts["rows"], 0, 0, texts, None)
+        return Difference(counts["rows"], 0, counts["rows"], 0, texts, None)
     have = vectors.select(
         F.col("id").alias("have_id"),
         F.col("text_sha256").alias("have_sha256"),
@@ -64,6 +69,7 @@ def difference(texts: DataFrame, vectors: DataFrame | None, *, model_id: str, pl
             F.count("id").alias("rows"),
             F.count_distinct("id").alias("ids"),
             F.count(F.when(_is_current(model_id), 1)).alias("kept"),
+            F.count(F.when(F.col("have_id").isNull(), 1)).alias("new"),
             F.count(F.when(F.col("id").isNull(), 1)).alias("gone"),
             F.count("have_id").alias("vectors"),
             F.count_distinct("have_id").alias("vector_ids"),
@@ -78,7 +84,7 @@ def difference(texts: DataFrame, vectors: DataFrame | None, *, model_id: str, pl
     current = _same_id() & _is_current(model_id)
     changed = texts.join(have, current, "left_anti")
     unwanted = have.join(keys, current, "left_anti").select(F.col("have_id").alias("id"))
-    return Difference(counts["rows"], counts["kept"], counts["gone"], changed, unwanted)
+    return Difference(counts["rows"], counts["kept"], counts["new"], counts["gone"], changed, unwanted)
 
 
 def _same_id() -> Column:
@@ -105,44 +111,46 @@ def _check_ids(rows: int, ids: int, place: str) -> None:
 
 def merge_rows(
     session: SparkSession, ref: TableRef, schema: TableSchema, changes: DataFrame, *, key: tuple[str, ...],
-    lineage: Lineage,
+    inserts: bool, lineage: Lineage,
 ) -> int:  # fmt: skip
     """Change the named rows of a table in one commit, and no other; returns the table's version.
 
     changes: the schema's columns and a boolean `_deleted`, each key once; it must be cheap to read twice. Rows that
-    are not in it stay out of the table's change feed.
+    are not in it stay out of the table's change feed. inserts: whether keys may be new; without any, Delta broadcasts
+    the changes instead of shuffling the whole table.
+    A conflict with another writer is raised: what changes must then be found anew.
     """
     ensure_table(session, ref, schema)
     new = {name: F.col(f"new.`{name}`") for name in schema.column_names}
     same = F.expr(" AND ".join(f"old.`{name}` = new.`{name}`" for name in key))
-
-    def merge() -> None:
-        builder = ref.delta(session).alias("old").merge(changes.alias("new"), same)
-        builder = builder.whenMatchedDelete(F.col(f"new.{DELETED}"))
-        builder = builder.whenMatchedUpdate(set=dict(new))
+    builder = ref.delta(session).alias("old").merge(changes.alias("new"), same)
+    builder = builder.whenMatchedDelete(F.col(f"new.{DELETED}"))
+    builder = builder.whenMatchedUpdate(set=dict(new))
+    if inserts:
         builder = builder.whenNotMatchedInsert(~F.col(f"new.{DELETED}"), values=dict(new))
-        with _metadata_lock:
-            session.conf.set(_METADATA_SETTING, lineage.as_json())
-            try:
-                builder.execute()
-            finally:
-                session.conf.unset(_METADATA_SETTING)
-
-    with exclusive(str(ref)):
-        retrying(merge, place=str(ref))
+    with exclusive(str(ref)), commit_metadata(session, lineage):
+        builder.execute()
         version = ref.version(session)
     note_written(str(ref), version)
     return version
 
 
-def mark_current(session: SparkSession, ref: TableRef, schema: TableSchema, *, lineage: Lineage) -> int:
-    """Record that the table's rows, as they are, are what the lineage makes; returns the table's version."""
-    empty = session.createDataFrame([], schema.struct)
-    with exclusive(str(ref)):
-        version = ref.version(session)
-        writer = empty.write.format("delta").mode("append").option("userMetadata", lineage.as_json())
-        # Delta leaves out a commit that changes nothing, unless it carries a transaction.
-        save(writer.option("txnAppId", f"spladelake:lineage:{lineage.fingerprint}").option("txnVersion", version), ref)
-        version = ref.version(session)
-    note_written(str(ref), version)
-    return version
+def mark_current(session: SparkSession, ref: TableRef, properties: Mapping[str, str], *, lineage: Lineage) -> int:
+    """Record that the table's rows, as they are, are what the lineage makes, and what its properties then say.
+
+    One commit that touches no row; returns the table's version.
+    """
+    with exclusive(str(ref)), commit_metadata(session, lineage):
+        session.sql(f"ALTER TABLE {ref.identifier} SET TBLPROPERTIES ({property_list(properties)})")
+        return ref.version(session)
+
+
+@contextmanager
+def commit_metadata(session: SparkSession, lineage: Lineage) -> Iterator[None]:
+    """Have commands such as MERGE and ALTER TABLE record a lineage with their commit."""
+    with _metadata_lock:
+        session.conf.set(_METADATA_SETTING, lineage.as_json())
+        try:
+            yield
+        finally:
+            session.conf.unset(_METADATA_SETTING)

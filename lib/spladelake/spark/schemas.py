@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pyspark.sql.types import DataType, StructField, StructType
 
@@ -102,11 +102,9 @@ VECTORS = TableSchema(
     change_feed=True,
 )
 
-STAGED = TableSchema(
-    "staged",
-    "Vectors that an unfinished encode has made so far; the vectors table takes them over as one commit.",
-    (*VECTORS.columns, Column("reason", "string", "Why the text has no vector, null where it has one.")),
-)
+# Vectors that an unfinished encode has made so far. A text that the model cannot take has an empty vector there, and
+# `rejected: REASON` as its status. Where no vectors are yet, this very table becomes theirs.
+STAGED = replace(VECTORS, name="staged")
 
 CHANGED = TableSchema(
     "changed",

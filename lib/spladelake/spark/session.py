@@ -100,7 +100,8 @@ def _local_session(app_name: str, settings: Mapping[str, str]) -> SparkSession:
     log4j = files("spladelake.spark").joinpath("log4j2.properties")
     defaults = {
         **DELTA_SETTINGS,
-        "spark.master": "local[*]",
+        # Four tries for a task, as on a cluster: a worker that dies does not end the job.
+        "spark.master": "local[*,4]",
         "spark.jars": ",".join(str(jar) for jar in delta_jars()),
         "spark.driver.memory": f"{local_driver_memory_mb()}m",
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={Path(str(log4j)).as_uri()}",

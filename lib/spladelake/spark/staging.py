@@ -16,8 +16,17 @@ from spladelake.spark.failures import full_text
 from spladelake.spark.faults import stop_point
 from spladelake.spark.progress import progress
 from spladelake.spark.schemas import STAGED
-from spladelake.spark.tables import TableRef, drop_table, ensure_table, save, set_properties, table_properties
-from spladelake.spark.texts import BUCKETS, ROWS_PER_BATCH, Side, bucket, encoded_or_rejected, spread, task_count
+from spladelake.spark.tables import TableRef, drop_table, ensure_table, save, table_properties
+from spladelake.spark.texts import (
+    BUCKETS,
+    ROWS_PER_BATCH,
+    Side,
+    bucket,
+    encoded_or_rejected,
+    is_rejected,
+    spread,
+    task_count,
+)
 from spladelake.spark.worker import EncodeOrReject, Totals, WorkerSpec
 
 log = logging.getLogger(__name__)
@@ -74,31 +83,29 @@ def stage(session: SparkSession, staged: TableRef, work: Work) -> dict[str, floa
     totals = session.sparkContext.accumulator({}, Totals())
     if kept < work.rows:
         _encode_chunks(session, staged, work, totals, kept)
-    found = staged.read(session).count()
-    if found != work.rows:
-        raise TargetChangedError(f"{staged}: {found} rows instead of {work.rows}")
-    return {**totals.value, "resumed": kept}
+    found = staged.read(session).agg(F.count("*").alias("rows"), F.count_if(is_rejected()).alias("rejected")).first()
+    if found is None or found["rows"] != work.rows:
+        raise TargetChangedError(f"{staged}: other rows than the {work.rows} that were wanted")
+    return {**totals.value, "resumed": kept, "rejected": found["rejected"]}
 
 
 def _keep_usable(session: SparkSession, staged: TableRef, work: Work) -> int:
     """Leave in the staging table only rows that the work wants, each once; returns how many."""
-    made_for = {"model_id": work.spec.checkpoint.model_id, "target": str(work.target), "purpose": work.purpose}
+    made_for = {"staged_for": f"{work.purpose}: {work.target}", "model_id": work.spec.checkpoint.model_id}
     if staged.exists(session):
-        if {f"spladelake.{key}": value for key, value in made_for.items()}.items() <= table_properties(
-            session, staged
-        ).items():
+        found = table_properties(session, staged)
+        if {f"spladelake.{key}": value for key, value in made_for.items()}.items() <= found.items():
             rows = staged.read(session)
             wanted = work.texts.where(F.col("reason").isNull()).select("id", "text_sha256")
             same = (rows["id"] == wanted["id"]) & rows["text_sha256"].eqNullSafe(wanted["text_sha256"])
-            usable = rows.where(F.col("reason").isNull()).join(wanted, same, "left_semi").dropDuplicates(["id"])
+            usable = rows.where(~is_rejected()).join(wanted, same, "left_semi").dropDuplicates(["id"])
             total, count = rows.count(), usable.count()
             if total != count:
                 with exclusive(str(staged)):
                     save(usable.write.format("delta").mode("overwrite"), staged)
             return count
         drop_table(session, staged)
-    ensure_table(session, staged, STAGED)
-    set_properties(session, staged, made_for)
+    ensure_table(session, staged, STAGED, properties=made_for)
     return 0
 
 

@@ -88,6 +88,27 @@ def upload(session: SparkSession, local: Path, target: str) -> None:
     system.copyFromLocalFile(False, True, jvm.org.apache.hadoop.fs.Path(str(local)), destination)
 
 
+# File systems on which a folder gets another name in one step, seen by every reader as the one or the other.
+_RENAMING = {"file", "hdfs", "viewfs"}
+
+
+def can_take_name(session: SparkSession, path: str) -> bool:
+    """Whether a folder can be given this path as its name in one step: nothing is there, and its file system can."""
+    jvm = session._jvm
+    assert jvm is not None
+    hadoop_path = jvm.org.apache.hadoop.fs.Path(path)
+    system = hadoop_path.getFileSystem(session._jsc.hadoopConfiguration())
+    return system.getUri().getScheme() in _RENAMING and not system.exists(hadoop_path)
+
+
+def rename(session: SparkSession, path: str, target: str) -> bool:
+    """Give a folder another name, at which nothing must be; returns whether it could be done."""
+    jvm = session._jvm
+    assert jvm is not None
+    folder, new = jvm.org.apache.hadoop.fs.Path(path), jvm.org.apache.hadoop.fs.Path(target)
+    return bool(folder.getFileSystem(session._jsc.hadoopConfiguration()).rename(folder, new))
+
+
 def remove(session: SparkSession, path: str) -> None:
     """Delete a file or folder with all it holds."""
     jvm = session._jvm

@@ -185,16 +185,21 @@ def _check_columns(ref: TableRef, frame: DataFrame, schema: TableSchema) -> None
             )
 
 
-def ensure_table(session: SparkSession, ref: TableRef, schema: TableSchema) -> None:
-    """Create the table with its comments and constraints unless it is there; refuse one of another schema."""
+def ensure_table(
+    session: SparkSession, ref: TableRef, schema: TableSchema, *, properties: Mapping[str, str] | None = None
+) -> None:
+    """Create the table with its comments and constraints unless it is there; refuse one of another schema.
+
+    properties: those of a new table, as `set_properties` takes them.
+    """
     if ref.exists(session):
         _check_columns(ref, ref.read(session), schema)
         return
     with exclusive(str(ref)):
-        _create(session, ref, schema)
+        _create(session, ref, schema, properties or {})
 
 
-def _create(session: SparkSession, ref: TableRef, schema: TableSchema) -> None:
+def _create(session: SparkSession, ref: TableRef, schema: TableSchema, properties: Mapping[str, str]) -> None:
     builder = DeltaTable.createIfNotExists(session).comment(schema.comment)
     builder = builder.location(ref.path) if ref.path is not None else builder.tableName(ref.identifier)
     for column in schema.columns:
@@ -203,7 +208,9 @@ def _create(session: SparkSession, ref: TableRef, schema: TableSchema) -> None:
         builder = builder.property(f"delta.constraints.{name}", condition)
     if schema.change_feed:
         builder = builder.property("delta.enableChangeDataFeed", "true")
-    builder.property("spladelake.layout", LAYOUT_VERSION).property("spladelake.table", schema.name).execute()
+    for key, value in {"layout": LAYOUT_VERSION, "table": schema.name, **properties}.items():
+        builder = builder.property(f"spladelake.{key}", value)
+    builder.execute()
 
 
 def is_current(session: SparkSession, ref: TableRef, lineage: Lineage) -> bool:
@@ -218,17 +225,21 @@ def newest_lineage(session: SparkSession, ref: TableRef, *, scope: str = "") -> 
         return None
     history = ref.delta(session).history().select("operation", "userMetadata")
     for commit in history.orderBy(F.desc("version")).toLocalIterator():
-        if _HOUSEKEEPING.match(commit["operation"]):
-            continue
-        try:
-            found = json.loads(commit["userMetadata"] or "null")
-        except ValueError:
-            found = None
-        if not isinstance(found, dict) or "fingerprint" not in found:
-            return None
-        if found.get("scope") == scope:
+        found = _lineage_of(commit["userMetadata"])
+        if found is not None and found.get("scope") == scope:
             return found
+        if found is None and not _HOUSEKEEPING.match(commit["operation"]):
+            return None
     return None
+
+
+def _lineage_of(metadata: str | None) -> dict[str, Any] | None:
+    """What a commit's metadata says of where the rows come from, if it is ours."""
+    try:
+        found = json.loads(metadata or "null")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "fingerprint" in found else None
 
 
 def replace_rows(
@@ -277,10 +288,13 @@ def drop_table(session: SparkSession, ref: TableRef) -> None:
 def set_properties(session: SparkSession, ref: TableRef, properties: Mapping[str, str]) -> None:
     """Set table properties (keys get the prefix `spladelake.`) unless they already hold these values."""
     wanted = {f"spladelake.{key}": value for key, value in properties.items()}
-    if wanted.items() <= table_properties(session, ref).items():
-        return
-    literal = ", ".join(f"{sql_string(key)} = {sql_string(value)}" for key, value in wanted.items())
-    session.sql(f"ALTER TABLE {ref.identifier} SET TBLPROPERTIES ({literal})")
+    if not wanted.items() <= table_properties(session, ref).items():
+        session.sql(f"ALTER TABLE {ref.identifier} SET TBLPROPERTIES ({property_list(properties)})")
+
+
+def property_list(properties: Mapping[str, str]) -> str:
+    """Table properties (keys get the prefix `spladelake.`) as SQL writes them."""
+    return ", ".join(f"{sql_string(f'spladelake.{key}')} = {sql_string(value)}" for key, value in properties.items())
 
 
 def table_properties(session: SparkSession, ref: TableRef) -> dict[str, str]:

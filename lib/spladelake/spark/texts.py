@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.spark.schemas import STAGED, VECTORS
-from spladelake.spark.worker import EncodeBatches, EncodeOrReject
+from spladelake.spark.worker import REJECTED, EncodeBatches, EncodeOrReject
 
 # Texts in a task: enough to repay its start, few enough that a lost task costs minutes at most.
 ROWS_PER_TASK = (512, 16_384)
@@ -91,6 +91,11 @@ def encoded(texts: DataFrame, function: EncodeBatches) -> DataFrame:
 def encoded_or_rejected(texts: DataFrame, function: EncodeOrReject) -> DataFrame:
     """`staged` rows of (id, text, text_sha256, repaired, reason) rows: vectors, or reasons why there are none."""
     return texts.mapInArrow(function, STAGED.struct).select(*STAGED.column_names)
+
+
+def is_rejected() -> Column:
+    """Whether a `staged` row stands for a text that the model cannot take."""
+    return F.col("status").startswith(REJECTED)
 
 
 def task_count(rows: int, *, slots: int, rows_per_task: int | None = None) -> int:

@@ -13,12 +13,12 @@ from pyspark.sql import functions as F
 from spladelake.config import EncodeTexts
 from spladelake.encoder import Checkpoint
 from spladelake.errors import DataError, UsageError
-from spladelake.spark.changes import DELETED, Difference, difference, mark_current, merge_rows
+from spladelake.spark.changes import Difference, difference
 from spladelake.spark.concurrency import TargetChangedError, exclusive
 from spladelake.spark.faults import stop_point
 from spladelake.spark.feed import changed_ids, checkpoint_of, collect_changes
+from spladelake.spark.publish import publish
 from spladelake.spark.quarantine import quarantined_ids, replace_quarantine
-from spladelake.spark.schemas import VECTORS
 from spladelake.spark.staging import ChunkSize, Work, stage
 from spladelake.spark.tables import (
     Lake,
@@ -27,11 +27,10 @@ from spladelake.spark.tables import (
     drop_table,
     is_current,
     newest_lineage,
-    replace_rows,
     set_properties,
 )
-from spladelake.spark.texts import Side, limited, texts_of
-from spladelake.spark.worker import WARNING, WorkerSpec
+from spladelake.spark.texts import Side, is_rejected, limited, texts_of
+from spladelake.spark.worker import REJECTED, WARNING, WorkerSpec
 
 log = logging.getLogger(__name__)
 
@@ -106,11 +105,12 @@ def update_vectors(job: SideJob) -> dict[str, Any]:
     totals: dict[str, float] = {}
     if changes.count:
         totals = stage(session, job.staged, _work(job, changes))
-    rejected = _quarantine_rejected(job, changes, lineage)
+    rejected = int(totals.get("rejected", 0))
+    _quarantine(job, changes, lineage, rejected=rejected)
     stop_point("before_commit")
     if seen is not None and target.version(session) != seen:
         raise TargetChangedError(str(target))
-    _publish(job, changes, lineage, rejected)
+    publish(job, changes, lineage, version=version, rejected=rejected)
     stop_point("after_commit")
     set_properties(session, target, job.properties(version))
     _check_complete(job, version, rejected)
@@ -181,53 +181,25 @@ def _forget_changed(job: SideJob, version: int) -> None:
             changed.delta(job.session).delete(F.col("version") <= version)
 
 
-def _quarantine_rejected(job: SideJob, changes: Difference, lineage: Lineage) -> int:
+def _quarantine(job: SideJob, changes: Difference, lineage: Lineage, *, rejected: int) -> None:
     """Put the texts that the model cannot take into quarantine; raises DataError if they are too many."""
-    session, quarantined, rejected = job.session, 0, None
-    if changes.count:
-        faults = job.staged.read(session).where(F.col("reason").isNotNull()).select("id", "reason")
-        quarantined = faults.count()
-        rejected = changes.changed.select("id", "text").join(faults, "id") if quarantined else None
+    session, rows = job.session, None
+    if rejected:
+        reason = F.expr(f"substring(status, {len(REJECTED) + 1})").alias("reason")
+        faults = job.staged.read(session).where(is_rejected()).select("id", reason)
+        rows = changes.changed.select("id", "text").join(faults, "id")
     given = {**job.options.model_dump(mode="json"), "side": job.side.name, "force": False, "retry_rejected": True}
     made = replace(lineage, retry={"input": job.label, "options": given})
-    examples = replace_quarantine(session, job.lake, rejected, job.label, str(job.source), lineage=made)
-    texts = job.source.read(session).count() if quarantined else 0
-    if quarantined > job.options.max_rejected * texts:
+    examples = replace_quarantine(session, job.lake, rows, job.label, str(job.source), lineage=made)
+    texts = job.source.read(session).count() if rejected else 0
+    if rejected > job.options.max_rejected * texts:
         raise DataError(
             str(job.source),
-            f"{quarantined:,} of {texts:,} texts cannot be encoded; {'; '.join(examples)}",
+            f"{rejected:,} of {texts:,} texts cannot be encoded; {'; '.join(examples)}",
             f"wanted at most {job.options.max_rejected:.1%}; the vectors are left as they were",
             f"See `spladelake quarantine show --lake {job.lake.root}`. Correct the texts, or raise --max-rejected "
             "or --max-text-bytes.",
         )
-    return quarantined
-
-
-def _publish(job: SideJob, changes: Difference, lineage: Lineage, rejected: int) -> None:
-    """Bring what is staged into the vectors, and take out what no text stands for, as one commit."""
-    session, target = job.session, job.target
-    staged = job.staged.read(session).where(F.col("reason").isNull()) if changes.count else None
-    ready = None if staged is None else staged.select(*VECTORS.column_names)
-    if changes.unwanted is None or not (changes.kept or changes.partial):
-        rows = ready if ready is not None else session.createDataFrame([], VECTORS.struct)
-        replace_rows(session, target, VECTORS, rows, lineage=lineage)
-        return
-    upserts = None if ready is None or changes.count == rejected else ready.withColumn(DELETED, F.lit(False))
-    removals = _removals(changes, ready) if changes.gone or rejected else None
-    parts = [part for part in (upserts, removals) if part is not None]
-    if not parts:
-        mark_current(session, target, VECTORS, lineage=lineage)
-        return
-    both = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
-    merge_rows(session, target, VECTORS, both, key=("id",), lineage=lineage)
-
-
-def _removals(changes: Difference, ready: DataFrame | None) -> DataFrame:
-    """Ids of vectors to be deleted, in the form of the rows that replace others."""
-    assert changes.unwanted is not None
-    ids = changes.unwanted if ready is None else changes.unwanted.join(ready.select("id"), "id", "left_anti")
-    empty = {f.name: F.lit(None).cast(f.dataType) for f in VECTORS.struct.fields if f.name != "id"}
-    return ids.select("id", *(value.alias(name) for name, value in empty.items()), F.lit(True).alias(DELETED))
 
 
 def _check_complete(job: SideJob, version: int, rejected: int) -> None:

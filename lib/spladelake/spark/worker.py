@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -15,7 +15,8 @@ import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.accumulators import Accumulator, AccumulatorParam
 
-from spladelake.spark.bisection import TolerantEncoder
+from spladelake.spark.bisection import AnyEncoder, TolerantEncoder
+from spladelake.spark.isolation import IsolatedEncoder, OwnEncoder
 
 if TYPE_CHECKING:
     from spladelake.encoder import Checkpoint, EncodedBatch, SpladeEncoder
@@ -34,8 +35,8 @@ VECTOR_BATCH = pa.schema(
     ]
 )
 
-# The same with a reason, for texts that the model cannot take.
-STAGED_BATCH = VECTOR_BATCH.append(pa.field("reason", pa.string()))
+# Start of the status of a text that the model cannot take; the reason follows.
+REJECTED = "rejected: "
 
 
 class Totals(AccumulatorParam[dict[str, float]]):
@@ -66,21 +67,35 @@ WARNING = "warning: "
 _CAPACITY = 2
 
 
-def cached_encoder(spec: WorkerSpec) -> tuple[SpladeEncoder, bool]:
-    """The encoder of this process for a spec, loaded and verified on first use; and whether it was loaded now."""
+@dataclass(frozen=True)
+class Share:
+    """What a task may use of its machine: threads, None for all; a device, None for the encoder's choice."""
+
+    threads: int | None
+    device: str | None
+
+
+def task_share() -> Share:
+    """What Spark gave the task that runs here."""
+    context = TaskContext.get()
+    return Share(context.cpus() if context else None, task_device(context))
+
+
+def cached_encoder(spec: WorkerSpec, share: Share | None = None) -> tuple[SpladeEncoder, bool]:
+    """The encoder of this process for a spec, loaded and verified on first use; and whether it was loaded now.
+
+    share: that of the task by default.
+    """
     with _lock:
         if spec in _loaded:
             return _loaded[spec], False
         from spladelake.encoder import SpladeEncoder
 
-        context = TaskContext.get()
+        share = share or task_share()
         while len(_loaded) >= _CAPACITY:
             del _loaded[next(iter(_loaded))]
         _loaded[spec] = SpladeEncoder.load(
-            spec.checkpoint,
-            threads=context.cpus() if context else None,
-            device=task_device(context),
-            token_budget=spec.token_budget,
+            spec.checkpoint, threads=share.threads, device=share.device, token_budget=spec.token_budget
         )
         return _loaded[spec], True
 
@@ -117,7 +132,8 @@ class EncodeOrReject:
     """The function given to mapInArrow where one text must not end the job.
 
     Batches of (id, text, text_sha256, repaired, reason) to batches of `staged` rows: a text that the model fails on
-    has a reason in place of a vector, as has one that came with a reason.
+    has an empty vector and a status that says why, as has one that came with a reason. A task that is tried again
+    encodes in a process of its own, so that a text that ends the process is found like any other it fails on.
     """
 
     spec: WorkerSpec
@@ -126,19 +142,39 @@ class EncodeOrReject:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        for batch in batches:
-            with warnings_counted(self.totals):
-                encoder, loaded_now = cached_encoder(self.spec)
+        with ExitStack() as ending:
+            encoder: AnyEncoder | None = None
+            for batch in batches:
+                encoder = encoder or ending.enter_context(self._encoder())
                 tolerant = TolerantEncoder(encoder)
-                encoded = encode_batch(tolerant, batch, self.kind)
-            if loaded_now:
-                self.totals.add({"model_loads": 1})
-            rows = vector_batch(batch, encoded, self.spec.checkpoint.model_id)
-            texts, given = batch.column("text").to_pylist(), batch.column("reason").to_pylist()
-            reasons = [said or tolerant.reasons.get(text) for text, said in zip(texts, given, strict=True)]
-            column = pa.array(reasons, pa.string())
-            yield pa.RecordBatch.from_arrays([*rows.columns, column], schema=STAGED_BATCH)
-            self.totals.add({**_totals(encoded), "rejected": sum(reason is not None for reason in reasons)})
+                with warnings_counted(self.totals):
+                    encoded = encode_batch(tolerant, batch, self.kind)
+                statuses = _with_reasons(encoded, batch, tolerant.reasons)
+                yield vector_batch(batch, encoded, self.spec.checkpoint.model_id, statuses=statuses)
+                rejected = sum(status.startswith(REJECTED) for status in statuses)
+                self.totals.add({**_totals(encoded), "rejected": rejected})
+
+    @contextmanager
+    def _encoder(self) -> Iterator[AnyEncoder]:
+        context = TaskContext.get()
+        if context is not None and context.attemptNumber() > 0:
+            with IsolatedEncoder(self.spec, task_share()) as isolated:
+                yield isolated
+            return
+        with warnings_counted(self.totals):
+            encoder, loaded_now = cached_encoder(self.spec)
+        if loaded_now:
+            self.totals.add({"model_loads": 1})
+        yield OwnEncoder(encoder)
+
+
+def _with_reasons(encoded: EncodedBatch, batch: pa.RecordBatch, failed: dict[str | None, str]) -> list[str]:
+    """Statuses, one that says why for each text that the model failed on or that came with a reason."""
+    reasons = batch.column("reason").to_pylist()
+    if failed:
+        texts = batch.column("text").to_pylist()
+        reasons = [said or failed.get(text) for text, said in zip(texts, reasons, strict=True)]
+    return [s if why is None else f"{REJECTED}{why}" for s, why in zip(encoded.status, reasons, strict=True)]
 
 
 @contextmanager
@@ -165,9 +201,7 @@ class _WarningCounter(logging.Handler):
         self.counts[message] = self.counts.get(message, 0) + 1
 
 
-def encode_batch(
-    encoder: SpladeEncoder | TolerantEncoder, batch: pa.RecordBatch, kind: Literal["document", "query"]
-) -> EncodedBatch:
+def encode_batch(encoder: AnyEncoder, batch: pa.RecordBatch, kind: Literal["document", "query"]) -> EncodedBatch:
     """Encode a batch of (id, text, text_sha256, repaired) rows, texts of the same hash once.
 
     Returns a row for each row of the batch, with the status `repaired` where invalid bytes were replaced before the
@@ -190,8 +224,13 @@ def encode_batch(
     )
 
 
-def vector_batch(batch: pa.RecordBatch, encoded: EncodedBatch, model_id: str) -> pa.RecordBatch:
-    """One Arrow batch of `vectors` rows; the list columns wrap the encoder's arrays without a copy by element."""
+def vector_batch(
+    batch: pa.RecordBatch, encoded: EncodedBatch, model_id: str, *, statuses: Sequence[str] | None = None
+) -> pa.RecordBatch:
+    """One Arrow batch of `vectors` rows; the list columns wrap the encoder's arrays without a copy by element.
+
+    statuses: instead of the encoder's.
+    """
     vectors = encoded.vectors
     offsets = pa.array(vectors.indptr.astype(np.int32))
     columns = [
@@ -201,7 +240,7 @@ def vector_batch(batch: pa.RecordBatch, encoded: EncodedBatch, model_id: str) ->
         pa.array(encoded.tokens, pa.int32()),
         pa.array(encoded.truncated, pa.bool_()),
         batch.column("text_sha256").cast(pa.string()),
-        pa.array(encoded.status, pa.string()),
+        pa.array(encoded.status if statuses is None else statuses, pa.string()),
         pa.array([model_id] * batch.num_rows, pa.string()),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=VECTOR_BATCH)

@@ -1,0 +1,100 @@
+"""An encoder in a process of its own: a text that ends the process does not end the task."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import TYPE_CHECKING
+
+from spladelake.errors import SpladelakeError
+from spladelake.spark.faults import crash_point
+
+if TYPE_CHECKING:
+    from spladelake.encoder import EncodedBatch, SpladeEncoder
+    from spladelake.encoder.routes import Kind
+    from spladelake.spark.worker import Share, WorkerSpec
+
+
+class OwnEncoder:
+    """The encoder of this process, behind a point at which a test may end the process."""
+
+    def __init__(self, encoder: SpladeEncoder) -> None:
+        self._encoder = encoder
+
+    def encode(self, texts: Sequence[str | None], *, kind: Kind = "document") -> EncodedBatch:
+        """As `SpladeEncoder.encode`."""
+        crash_point(texts)
+        return self._encoder.encode(texts, kind=kind)
+
+
+class CrashError(SpladelakeError):
+    """The process that encoded some texts ended."""
+
+    def __init__(self, exit_code: int | None) -> None:
+        how = f"signal {-exit_code}" if exit_code is not None and exit_code < 0 else f"exit code {exit_code}"
+        super().__init__("the encoder's process", f"the process that encoded it ended with {how}", "", "")
+
+
+class IsolatedEncoder:
+    """Encodes as the encoder of a spec does, in a child process that is started anew where it ended.
+
+    A context manager. The child ends with this process, however it ends: its end of the pipe then closes.
+    """
+
+    def __init__(self, spec: WorkerSpec, share: Share) -> None:
+        self._spec, self._share = spec, share
+        self._child: SpawnProcess | None = None
+        self._pipe: Connection | None = None
+
+    def __enter__(self) -> IsolatedEncoder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._child is not None and self._pipe is not None:
+            self._pipe.close()
+            self._child.kill()
+            self._child.join()
+        self._child = self._pipe = None
+
+    def encode(self, texts: Sequence[str | None], *, kind: Kind = "document") -> EncodedBatch:
+        """As `SpladeEncoder.encode`. Raises CrashError where the child ended, and what the encoder raised in it."""
+        pipe = self._pipe or self._start()
+        try:
+            pipe.send((list(texts), kind))
+            answer: EncodedBatch | BaseException = pipe.recv()
+        except (EOFError, OSError):
+            assert self._child is not None
+            self._child.join()
+            code = self._child.exitcode
+            self.__exit__()
+            raise CrashError(code) from None
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def _start(self) -> Connection:
+        # spawn: a fork of a process that has run torch may hold locks that nobody opens again.
+        context = multiprocessing.get_context("spawn")
+        self._pipe, other = context.Pipe()
+        self._child = context.Process(target=_serve, args=(other, self._spec, self._share), daemon=True)
+        self._child.start()
+        other.close()
+        return self._pipe
+
+
+def _serve(pipe: Connection, spec: WorkerSpec, share: Share) -> None:
+    """Answer batches of texts with vectors, or with the error, until the other end of the pipe closes."""
+    from spladelake.spark.worker import cached_encoder
+
+    while True:
+        try:
+            texts, kind = pipe.recv()
+        except EOFError:
+            return
+        try:
+            encoder, _ = cached_encoder(spec, share)
+            pipe.send(OwnEncoder(encoder).encode(texts, kind=kind))
+        except Exception as error:
+            pipe.send(error)

@@ -1,0 +1,65 @@
+"""The one commit that puts what is staged in the vectors' place, so that readers see the old rows or the new ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spladelake.spark import storage
+from spladelake.spark.accesses import note_written
+from spladelake.spark.changes import DELETED, Difference, mark_current, merge_rows
+from spladelake.spark.concurrency import TargetChangedError
+from spladelake.spark.schemas import VECTORS
+from spladelake.spark.tables import Lineage, replace_rows
+from spladelake.spark.texts import is_rejected
+
+if TYPE_CHECKING:
+    from spladelake.spark.update import SideJob
+
+
+def publish(job: SideJob, changes: Difference, lineage: Lineage, *, version: int, rejected: int) -> None:
+    """Bring what is staged into the vectors, and take out what no text stands for.
+
+    version: that of the texts. rejected: staged rows of texts that have no vector.
+    """
+    session, target = job.session, job.target
+    if changes.count and target.path is not None and storage.can_take_name(session, target.path):
+        _rename(job, lineage, version=version, rejected=rejected)
+        return
+    staged = job.staged.read(session).where(~is_rejected()) if changes.count else None
+    ready = None if staged is None else staged.select(*VECTORS.column_names)
+    if changes.unwanted is None or not (changes.kept or changes.partial):
+        rows = ready if ready is not None else session.createDataFrame([], VECTORS.struct)
+        replace_rows(session, target, VECTORS, rows, lineage=lineage)
+        return
+    upserts = None if ready is None or changes.count == rejected else ready.withColumn(DELETED, F.lit(False))
+    removals = _removals(changes, ready) if changes.gone or rejected else None
+    parts = [part for part in (upserts, removals) if part is not None]
+    if not parts:
+        note_written(str(target), mark_current(session, target, job.properties(version), lineage=lineage))
+        return
+    both = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
+    merge_rows(session, target, VECTORS, both, key=("id",), inserts=changes.new > 0, lineage=lineage)
+
+
+def _rename(job: SideJob, lineage: Lineage, *, version: int, rejected: int) -> None:
+    """Make the staging table that of the vectors, where there is none yet: no row is written twice."""
+    session, staged, target = job.session, job.staged, job.target
+    assert staged.path is not None
+    assert target.path is not None
+    if rejected:
+        staged.delta(session).delete(is_rejected())
+    made = mark_current(session, staged, {"table": VECTORS.name, **job.properties(version)}, lineage=lineage)
+    if not storage.rename(session, staged.path, target.path):
+        raise TargetChangedError(str(target))
+    note_written(str(target), made)
+
+
+def _removals(changes: Difference, ready: DataFrame | None) -> DataFrame:
+    """Ids of vectors to be deleted, in the form of the rows that replace others."""
+    assert changes.unwanted is not None
+    ids = changes.unwanted if ready is None else changes.unwanted.join(ready.select("id"), "id", "left_anti")
+    empty = {f.name: F.lit(None).cast(f.dataType) for f in VECTORS.struct.fields if f.name != "id"}
+    return ids.select("id", *(value.alias(name) for name, value in empty.items()), F.lit(True).alias(DELETED))
