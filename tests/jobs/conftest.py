@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from support.processes import Lakes, make_lakes
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -75,3 +77,9 @@ def spark_submit(tmp_path: Path) -> Command:
         return run(command, cwd=tmp_path, env={**path, **(env or {})})
 
     return call
+
+
+@pytest.fixture(scope="session")
+def lakes(tmp_path_factory: pytest.TempPathFactory) -> Lakes:
+    """Lakes to be copied before anything is done to them."""
+    return make_lakes(tmp_path_factory.mktemp("lakes"))

@@ -11,6 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError
+from support.ledger import LEDGER
 
 KEPT = "kept"
 QUARANTINED = "quarantined"
@@ -79,6 +80,7 @@ def dirty(spark: SparkSession, run_job: Any, tmp_path_factory: pytest.TempPathFa
     run_job("encode_texts", lake=lake, model="splade-tiny", side="documents")
     quarantine = spark.read.format("delta").load(f"{lake}/quarantine").collect()
     vectors = spark.read.format("delta").load(f"{lake}/vectors/splade-tiny/documents").collect()
+    LEDGER.tried("dirty input, each of its own class", len(CLASSES))
     return {row["line"]: row for row in quarantine}, {row["id"]: row for row in vectors}
 
 

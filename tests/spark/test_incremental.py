@@ -7,7 +7,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,36 +15,9 @@ from pyspark.sql import DataFrame, SparkSession
 from spladelake.encoder import SpladeEncoder
 from spladelake.errors import DataError, UsageError
 from spladelake.spark import staging
-from spladelake.spark.schemas import DOCUMENTS
-from spladelake.spark.tables import Lineage, TableRef, replace_rows
-
-# The same float32 sums in batches of another shape.
-TOLERANCE = 1e-5
-WORDS = ["apple", "bread", "river", "train", "mouse", "stone", "paper", "light", "sugar", "cloud"]
-
-
-def text(n: int) -> str:
-    return f"{WORDS[n % 10]} and {WORDS[n // 10 % 10]} number {n}"
-
-
-def write_documents(spark: SparkSession, lake: str, texts: dict[str, str | None]) -> None:
-    """Make the texts the documents of the lake, as one commit."""
-    rows = spark.createDataFrame([(i, None, t) for i, t in texts.items()], DOCUMENTS.struct).coalesce(1)
-    ref = TableRef(path=f"{lake}/documents")
-    replace_rows(spark, ref, DOCUMENTS, rows, lineage=Lineage("test", {}, {}))
-
-
-def vectors(spark: SparkSession, lake: str, name: str = "splade-tiny") -> dict[str, dict[int, float]]:
-    rows = spark.read.format("delta").load(f"{lake}/vectors/{name}/documents").collect()
-    assert len({row["id"] for row in rows}) == len(rows)
-    return {row["id"]: dict(zip(row["indices"], row["values"], strict=True)) for row in rows}
-
-
-def assert_same(found: dict[str, dict[int, float]], wanted: dict[str, dict[int, float]]) -> None:
-    assert set(found) == set(wanted)
-    for i, terms in wanted.items():
-        weights = [(found[i].get(t, 0.0), terms.get(t, 0.0)) for t in {*terms, *found[i]}]
-        assert np.allclose(*np.array(weights).T, atol=TOLERANCE, rtol=0) if weights else True
+from spladelake.spark.tables import TableRef
+from support.documents import assert_same, text, vectors, write_documents
+from support.ledger import LEDGER
 
 
 def changed_ids(spark: SparkSession, lake: str, after: int) -> set[tuple[str, str]]:
@@ -209,6 +181,7 @@ def test_generated_texts_in_any_order_have_the_vectors_that_the_encoder_gives_ea
 ) -> None:
     """A few Spark jobs of many texts each: every text of an example is a case."""
     lake = str(tmp_path / f"lake{len(list(tmp_path.iterdir()))}")
+    LEDGER.tried("generated texts", len(texts))
     named = list({f"d{n}": text for n, text in enumerate(texts)}.items())
     random.shuffle(named)
     write_documents(spark, lake, dict(named))

@@ -1,0 +1,44 @@
+"""Documents tables made on the spot, and the vectors made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from pyspark.sql import SparkSession
+
+from spladelake.spark.schemas import DOCUMENTS
+from spladelake.spark.tables import Lineage, TableRef, replace_rows
+from support.ledger import LEDGER
+
+# The same float32 sums in batches of another shape.
+TOLERANCE = 1e-5
+WORDS = ["apple", "bread", "river", "train", "mouse", "stone", "paper", "light", "sugar", "cloud"]
+
+
+def text(n: int) -> str:
+    """A text of its own for every number."""
+    return f"{WORDS[n % 10]} and {WORDS[n // 10 % 10]} number {n}"
+
+
+def write_documents(spark: SparkSession, lake: str, texts: Mapping[str, str | None]) -> None:
+    """Make the texts the documents of the lake, as one commit."""
+    rows = spark.createDataFrame([(i, None, t) for i, t in texts.items()], DOCUMENTS.struct).coalesce(1)
+    ref = TableRef(path=f"{lake}/documents")
+    replace_rows(spark, ref, DOCUMENTS, rows, lineage=Lineage("test", {}, {}))
+
+
+def vectors(spark: SparkSession, lake: str, name: str = "splade-tiny") -> dict[str, dict[int, float]]:
+    """Weights by term of every document, each of which stands once."""
+    rows = spark.read.format("delta").load(f"{lake}/vectors/{name}/documents").collect()
+    assert len({row["id"] for row in rows}) == len(rows)
+    return {row["id"]: dict(zip(row["indices"], row["values"], strict=True)) for row in rows}
+
+
+def assert_same(found: Mapping[str, Mapping[int, float]], wanted: Mapping[str, Mapping[int, float]]) -> None:
+    """The same documents with the same weights, to the rounding of sums in another order."""
+    LEDGER.compared(found, wanted)
+    assert set(found) == set(wanted)
+    for i, terms in wanted.items():
+        weights = [(found[i].get(t, 0.0), terms.get(t, 0.0)) for t in {*terms, *found[i]}]
+        assert np.allclose(*np.array(weights).T, atol=TOLERANCE, rtol=0) if weights else True

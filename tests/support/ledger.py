@@ -1,0 +1,43 @@
+"""What the tests did to tables and inputs, counted, so that a run can say it at its end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Ledger:
+    """faults: how often each was injected. inputs: rows of generated, dirty or hostile input. rows: compared with those
+    of an undisturbed run. lost: of these, how many were not there, neither as a row nor in quarantine.
+    """
+
+    faults: Counter[str] = field(default_factory=Counter)
+    inputs: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+    lost: int = 0
+
+    def injected(self, fault: str, times: int = 1) -> None:
+        self.faults[fault] += times
+
+    def tried(self, kind: str, rows: int) -> None:
+        self.inputs[kind] += rows
+
+    def compared(self, found: Collection[str], wanted: Collection[str]) -> None:
+        self.rows += len(wanted)
+        self.lost += len(set(wanted) - set(found))
+
+    def lines(self) -> list[str]:
+        """The counts as sentences; empty where there are none."""
+        if not (self.faults or self.inputs or self.rows):
+            return []
+        return [
+            *(f"{times:>6,}  {fault}" for fault, times in sorted(self.faults.items())),
+            *(f"{rows:>6,}  rows of {kind}" for kind, rows in sorted(self.inputs.items())),
+            f"{self.faults.total():,} faults injected, {self.inputs.total():,} rows of bad or generated input tried, "
+            f"{self.rows:,} rows compared with an undisturbed run, {self.lost:,} rows lost",
+        ]
+
+
+LEDGER = Ledger()

@@ -1,0 +1,147 @@
+"""Whole lakes for processes to die on, signals to these processes, and the rows that are there afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from support.collections import write_lines
+from support.documents import TOLERANCE, text
+from support.ledger import LEDGER
+
+TEXTS, CHANGED = 60, 20
+VECTORS = "vectors/splade-tiny/documents"
+SMALL = ("--conf", "spark.driver.memory=1g", "--conf", "spark.master=local[2,4]")
+TINY = ("--model", "splade-tiny", "--side", "documents")
+
+
+@dataclass(frozen=True)
+class Lakes:
+    """Three lakes of the same texts. They are copied before anything is done to them.
+
+    fresh: without vectors. changed: with vectors made when some of the texts were others. clean: as they must become.
+    """
+
+    fresh: Path
+    changed: Path
+    clean: Path
+
+
+def command(*arguments: str) -> list[str]:
+    """A command of spladelake, to be run as a process."""
+    return [sys.executable, "-m", "spladelake", *arguments]
+
+
+def encode(lake: Path, *options: str) -> tuple[str, ...]:
+    """Encode the documents of a lake in chunks of a quarter of them."""
+    return ("encode_texts", *TINY, "--lake", str(lake), "--chunk-rows", "15", *options)
+
+
+def make_lakes(folder: Path) -> Lakes:
+    """Ingest, encode, change, encode again: four processes that nothing disturbs."""
+    found = Lakes(folder / "fresh", folder / "changed", folder / "clean")
+
+    def run(*arguments: str) -> None:
+        subprocess.run(command(*arguments, *SMALL), cwd=folder, check=True, capture_output=True, timeout=600)
+
+    for changed in (0, CHANGED):
+        numbers = [n + (10_000 if n < changed else 0) for n in range(TEXTS)]
+        records = [{"_id": f"d{i}", "text": text(n)} for i, n in enumerate(numbers)]
+        source = write_lines(folder / "corpus.jsonl", records)
+        run("ingest_texts", "--documents", str(source), "--lake", str(found.clean))
+        shutil.copytree(found.clean, found.changed, dirs_exist_ok=True)
+        run("encode_texts", *TINY, "--lake", str(found.clean))
+    shutil.copytree(found.changed, found.fresh)
+    shutil.rmtree(found.fresh / "vectors")
+    return found
+
+
+def table_rows(folder: Path) -> list[dict[str, Any]]:
+    """Rows of a Delta table, read without Spark: the files that its log leaves, straight from parquet."""
+    files: dict[str, bool] = {}
+    for log in sorted((folder / "_delta_log").glob("*.json")):
+        for line in log.read_text(encoding="utf-8").splitlines():
+            action = json.loads(line)
+            if "add" in action:
+                files[action["add"]["path"]] = True
+            if "remove" in action:
+                files.pop(action["remove"]["path"], None)
+    return [row for name in files for row in pq.read_table(folder / name).to_pylist()]
+
+
+def rows_of(lake: Path) -> dict[str, dict[str, Any]]:
+    """The documents' vectors by id; none where there is no table."""
+    rows = table_rows(lake / VECTORS)
+    found = {row["id"]: row for row in rows}
+    assert len(found) == len(rows), "no id stands twice"
+    return found
+
+
+def assert_same_tables(lake: Path, clean: Path, *, without: frozenset[str] = frozenset()) -> None:
+    """The vectors of both lakes are equal, to the rounding of sums in another order, and no unfinished work is left."""
+    found, wanted = rows_of(lake), {i: row for i, row in rows_of(clean).items() if i not in without}
+    LEDGER.compared(found, wanted)
+    assert set(found) == set(wanted)
+    for i, row in wanted.items():
+        assert (found[i]["text_sha256"], found[i]["status"]) == (row["text_sha256"], row["status"])
+        mine, theirs = (dict(zip(r["indices"], r["values"], strict=True)) for r in (found[i], row))
+        assert all(abs(mine.get(t, 0) - theirs.get(t, 0)) <= TOLERANCE for t in {*mine, *theirs})
+    assert not list((lake / "vectors" / "splade-tiny").glob("*_staged"))
+
+
+def descendants(pid: int) -> Iterator[tuple[int, str]]:
+    """(pid, command line) of every process below one."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    try:
+        pids = [int(child) for child in children.read_text().split()]
+    except OSError:
+        return
+    for child in pids:
+        try:
+            yield child, Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+        yield from descendants(child)
+
+
+def first_worker(pid: int) -> int | None:
+    """A Python worker below a process: the daemon's child, not the daemon."""
+    found = [child for child, line in descendants(pid) if "pyspark.daemon" in line]
+    return found[1] if len(found) > 1 else None
+
+
+def first_executor(pid: int) -> int | None:
+    """An executor below a process."""
+    return next((child for child, line in descendants(pid) if "CoarseGrainedExecutorBackend" in line), None)
+
+
+class Signaller(threading.Thread):
+    """Sends a signal to a process below `pid` as soon as the encode of a lake begins its first chunk."""
+
+    def __init__(self, pid: int, find: Callable[[int], int | None], lake: Path, *, sign: signal.Signals) -> None:
+        super().__init__()
+        self.pid, self.find, self.sign = pid, find, sign
+        # The staging table is there when the first chunk begins.
+        self.when = lake / f"{VECTORS}_staged/_delta_log/00000000000000000000.json"
+        self.victim: int | None = None
+        self.start()
+
+    def run(self) -> None:
+        for _ in range(6000):
+            if self.when.exists() and (victim := self.find(self.pid)) is not None:
+                os.kill(victim, self.sign)
+                self.victim = victim
+                return
+            time.sleep(0.05)
