@@ -67,9 +67,10 @@ def _fields_of(line: str) -> dict[str, Any] | None:
     try:
         value = _DECODER.decode(line)
     except json.JSONDecodeError as error:
-        found = shown(line[error.pos :]) if error.pos < len(line) else "the end of the line"
+        # What stands there is not quoted: it may be text of the document, and reasons are logged.
+        end = "" if error.pos < len(line) else ": found the end of the line"
         wrong = error.msg.removesuffix(" at").removesuffix(" starting")
-        raise MalformedError(f"JSON is broken at column {error.pos + 1} ({wrong}): found {found}") from None
+        raise MalformedError(f"JSON is broken at column {error.pos + 1} ({wrong}){end}") from None
     except _RepeatedKeyError as error:
         raise MalformedError(f"the key {shown(error.args[0])} occurs twice; keys must be unique") from None
     except RecursionError:
