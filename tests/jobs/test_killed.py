@@ -1,7 +1,7 @@
 """Processes that die: after every one of these faults the tables are those of a run that nothing disturbed.
 
 Each fault is a real one: SIGKILL of the driver at a named point, of a Python worker, of an executor; a fault in native
-code; a full disk; two writers. They take minutes: `pytest -m slow tests/jobs/test_killed.py`.
+code; a full disk; two writers. They take minutes: `pytest -m faults tests/jobs/test_killed.py`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from support.processes import (
     table_rows,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(1200)]
 Command = Any
 
 

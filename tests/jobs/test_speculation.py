@@ -19,7 +19,7 @@ import pytest
 from support.ledger import LEDGER
 from support.processes import Lakes, Signaller, assert_same_tables, command, encode, first_worker
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(900)]
 HOME = Path(pyspark.__file__).parent
 
 

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from spladelake.errors import DataError
 from support.ledger import LEDGER
 
+pytestmark = pytest.mark.faults
 KEPT = "kept"
 QUARANTINED = "quarantined"
 
@@ -52,6 +53,8 @@ CLASSES = [
     Dirty("id with spaces", record(_id="an id", text="x"), KEPT, "ok"),
     Dirty("SQL in the id", record(_id="'; DROP TABLE x; --", text="x"), KEPT, "ok"),
     Dirty("no JSON", b'{"_id": "broken", "text": "no end', QUARANTINED, "JSON"),
+    Dirty("a key twice", b'{"_id": "twice", "text": "x", "text": "y"}', QUARANTINED, "twice"),
+    Dirty("further keys", record(_id="further", text="x", url="y", metadata={"a": [1]}), KEPT, "ok"),
     Dirty("an array", b'["_id", "text"]', QUARANTINED, "object"),
     Dirty("lone surrogate", b'{"_id": "lone", "text": "\\ud800"}', QUARANTINED, "surrogate"),
     Dirty("invalid UTF-8", b'{"_id": "latin", "text": "caf\xe9"}', QUARANTINED, "UTF-8"),

@@ -23,7 +23,7 @@ from support.collections import write_lines
 from support.documents import assert_same, text, vectors, write_documents
 from support.ledger import LEDGER
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def jsonl(folder: Path, *, rows: int) -> bytes:
@@ -61,12 +61,36 @@ def cut_parquet(folder: Path) -> Path:
     return _written(folder / "cut.parquet", whole[: len(whole) // 2])
 
 
+def two_types_of_parquet(folder: Path) -> Path:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for number, ids in enumerate((["a"], [17])):
+        (folder / "types").mkdir(exist_ok=True)
+        pq.write_table(pa.table({"doc_id": ids, "text": ["x"]}), folder / "types" / f"{number}.parquet")
+    return folder / "types"
+
+
+def parquet_without_rows(folder: Path) -> Path:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    empty = pa.table({"doc_id": pa.array([], pa.string()), "text": pa.array([], pa.string())})
+    pq.write_table(empty, folder / "empty.parquet")
+    return folder / "empty.parquet"
+
+
 def _written(file: Path, content: bytes) -> Path:
     file.write_bytes(content)
     return file
 
 
-@pytest.mark.parametrize("make", [cut_gzip, flipped_gzip, no_gzip, parquet_of_noise, cut_parquet])
+INPUTS = [
+    cut_gzip, flipped_gzip, no_gzip, parquet_of_noise, cut_parquet, two_types_of_parquet, parquet_without_rows,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", INPUTS)
 def test_a_corrupt_input_ends_with_3_and_leaves_the_table(
     spark: SparkSession, lake: str, tmp_path: Path, make: Callable[[Path], Path]
 ) -> None:

@@ -15,6 +15,7 @@ from spladelake.spark.tables import quoted, sql_string
 from support.collections import write_lines
 from support.ledger import LEDGER
 
+pytestmark = pytest.mark.faults
 SECRET = "Zq7secretword"
 HOSTILE = [
     "'; DROP TABLE documents; --",
@@ -51,7 +52,7 @@ def test_hostile_ids_texts_and_paths_go_through_every_job_as_data_and_no_text_is
     texts = [f"{SECRET} {hostile} bread and water" for hostile in HOSTILE]
     write_lines(tmp_path / "corpus.jsonl", [
         *({"_id": i, "title": i, "text": t} for i, t in zip(HOSTILE, texts, strict=True)),
-        {"text": f"{SECRET} without an id"},
+        {"text": f"{SECRET} without an id"}, f'{{"_id": "broken", "text": "{SECRET}" "{SECRET}"}}',
         {"_id": "large", "text": f"{SECRET} " * 1000},
     ])  # fmt: skip
     LEDGER.tried("hostile ids and texts", len(HOSTILE))

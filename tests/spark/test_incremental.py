@@ -152,6 +152,7 @@ def test_an_empty_documents_table_has_empty_vectors(spark: SparkSession, run_job
     assert vectors(spark, lake) == {}
 
 
+@pytest.mark.faults
 @pytest.mark.slow
 def test_neither_a_chunk_committed_twice_nor_the_size_of_tasks_changes_the_vectors(
     spark: SparkSession, run_job: Any, lake: str, monkeypatch: pytest.MonkeyPatch
@@ -170,6 +171,7 @@ def test_neither_a_chunk_committed_twice_nor_the_size_of_tasks_changes_the_vecto
     assert_same(vectors(spark, lake), vectors(spark, lake, "full"))
 
 
+@pytest.mark.faults
 @pytest.mark.slow
 @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(

@@ -337,6 +337,7 @@ def test_columns_cannot_be_named_where_a_format_has_none(run_job: Any, lake: str
         run_job("ingest_texts", lake=lake, documents=str(source), document_id="pid")
 
 
+@pytest.mark.faults
 @pytest.mark.slow
 def test_a_folder_of_very_many_tiny_files_is_read_whole(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path

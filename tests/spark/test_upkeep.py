@@ -35,6 +35,7 @@ def test_every_run_has_its_row_also_when_it_failed_and_no_secret_is_in_it(
         assert "private letter" not in str(row)
 
 
+@pytest.mark.faults
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_lake_that_was_tampered_with_is_found_out_and_encoding_again_mends_it(
