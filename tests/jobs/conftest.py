@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from support.processes import Lakes, make_lakes
+from support.processes import Lakes, environment, make_lakes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -38,7 +38,7 @@ Command = Callable[..., Finished]
 
 
 def run(arguments: list[str], *, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 280) -> Finished:
-    whole = {**os.environ, **(env or {})}
+    whole = environment(**(env or {}))
     done = subprocess.run(
         arguments,
         cwd=cwd,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -33,6 +32,7 @@ from support.processes import (
     assert_same_tables,
     command,
     encode,
+    environment,
     first_executor,
     first_worker,
     rows_of,
@@ -81,7 +81,7 @@ def test_a_killed_worker_or_executor_is_replaced_and_every_row_is_there(
     tmp_path: Path, lakes: Lakes, fault: str, find: Callable[[int], int | None], options: tuple[str, ...]
 ) -> None:
     lake = Path(shutil.copytree(lakes.fresh, tmp_path / "lake"))
-    env = {**os.environ, "SPARK_HOME": str(Path(pyspark.__file__).parent), "SPARK_LOCAL_IP": "127.0.0.1"}
+    env = environment(SPARK_HOME=str(Path(pyspark.__file__).parent), SPARK_LOCAL_IP="127.0.0.1")
     with subprocess.Popen(command(*encode(lake, *options)), cwd=tmp_path, env=env, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:  # fmt: skip
         killer = Signaller(running.pid, find, lake, sign=signal.SIGKILL)
@@ -154,11 +154,9 @@ def test_a_disk_that_is_full_ends_with_5_and_with_room_again_the_job_ends_as_eve
 
 def test_two_processes_on_one_target_end_with_one_correct_table(tmp_path: Path, lakes: Lakes) -> None:
     lake = Path(shutil.copytree(lakes.changed, tmp_path / "lake"))
-    both = [
-        subprocess.Popen(command(*encode(lake, *SMALL)), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                         text=True)
-        for _ in range(2)
-    ]  # fmt: skip
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    line = command(*encode(lake, *SMALL))
+    both = [subprocess.Popen(line, cwd=tmp_path, env=environment(), **pipes) for _ in range(2)]
     ended = [running.communicate(timeout=600) for running in both]
     LEDGER.injected("second writer at the same time")
     assert [running.returncode for running in both] == [0, 0], [err[-2000:] for _, err in ended]

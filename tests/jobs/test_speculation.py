@@ -17,7 +17,7 @@ import pyspark
 import pytest
 
 from support.ledger import LEDGER
-from support.processes import Lakes, Signaller, assert_same_tables, command, encode, first_worker
+from support.processes import Lakes, Signaller, assert_same_tables, command, encode, environment, first_worker
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(900)]
 HOME = Path(pyspark.__file__).parent
@@ -40,7 +40,7 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, int]]:
     with ExitStack() as started:
 
         def start(host: str, *arguments: str) -> subprocess.Popen[bytes]:
-            env = {**os.environ, "SPARK_HOME": str(HOME), "SPARK_LOCAL_IP": host, "SPARK_DAEMON_MEMORY": "256m"}
+            env = environment(SPARK_HOME=str(HOME), SPARK_LOCAL_IP=host, SPARK_DAEMON_MEMORY="256m")
             line = [str(HOME / "bin" / "spark-class"), *arguments, "--host", host, "--webui-port", "0"]
             with (tmp_path / f"{host}{arguments[0]}.log").open("wb") as log:
                 process = subprocess.Popen(line, env=env, stdout=log, stderr=log, cwd=tmp_path)
@@ -79,7 +79,7 @@ def test_a_speculative_attempt_replaces_one_that_never_ends_and_every_row_is_the
         "spark.eventLog.rolling.enabled": "false",
     }
     options = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
-    env = {**os.environ, "SPARK_HOME": str(HOME), "SPARK_LOCAL_IP": "127.0.0.1"}
+    env = environment(SPARK_HOME=str(HOME), SPARK_LOCAL_IP="127.0.0.1")
     with subprocess.Popen(command(*encode(lake, *options)), cwd=tmp_path, env=env, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:  # fmt: skip
         stopper = Signaller(first, first_worker, lake, sign=signal.SIGSTOP)
