@@ -75,8 +75,6 @@ def _job_command(name: str, model: type[Options]) -> click.Command:
     @_session_options
     def command(debug: bool, properties_file: str | None, spark_conf: tuple[str, ...], **given: Any) -> None:
         values = {key: value for key, value in given.items() if value is not None}
-        if isinstance(values.get("measures"), str):
-            values["measures"] = tuple(filter(None, values["measures"].replace(" ", "").split(",")))
         options = checked(model, values, place=f"spladelake {name}")
         settings = spark_settings(properties_file, spark_conf)
         report(name, run_step(name, options, settings))

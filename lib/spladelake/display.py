@@ -105,6 +105,7 @@ def _comparison_table(result: dict[str, Any], collection: str) -> Table:
         "corpus_active_dims": "doc dims",
         "flops": "products",
         "table_bytes": "MB",
+        "encode_seconds": "encode s",
     }
     shown = [key for key in sizes if any(cost[key] is not None for cost in costs.values())]
     versus = f"+/=/- {result['baseline']}" if result["baseline"] else None

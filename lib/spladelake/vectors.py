@@ -1,4 +1,4 @@
-"""A batch of sparse vectors in compressed sparse row form, and the invariants every vector keeps."""
+"""A batch of sparse vectors in compressed sparse row form, and the invariants that every vector keeps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class SparseVectors:
     """Sparse vectors of one vocabulary, row i being the slice `indptr[i]:indptr[i + 1]` of the other two.
 
     indptr: int64 (rows + 1), from 0, never decreasing. indices: int32 term ids, ascending and unique in a row.
-    values: float32 weights, finite and > 0. A text without terms is a row of length 0.
+    values: float32 weights, finite and > 0. A text without terms is a row of length 0. `scoring.check_vectors` refuses
+    vectors that break any of this.
     """
 
     indptr: NDArray[np.int64]
@@ -52,18 +53,3 @@ class SparseVectors:
         # Position of every element: the row's old start, repeated, plus the offset within the row.
         source = np.repeat(self.indptr[:-1][order] - indptr[:-1], lengths) + np.arange(indptr[-1])
         return SparseVectors(indptr, self.indices[source], self.values[source])
-
-    def first_violation(self, vocabulary_size: int) -> tuple[int, str] | None:
-        """The first row that breaks an invariant and how, or None when all keep them."""
-        if len(self.indices) != len(self.values):
-            return 0, f"{len(self.indices)} indices but {len(self.values)} values"
-        row_of = np.repeat(np.arange(len(self)), self.active_dims)
-        same_row = row_of[1:] == row_of[:-1]
-        checks = (
-            (~np.isfinite(self.values), "a weight is not finite"),
-            (self.values <= 0, "a weight is not positive"),
-            ((self.indices < 0) | (self.indices >= vocabulary_size), f"a term id is outside 0..{vocabulary_size - 1}"),
-            (np.r_[False, same_row & (np.diff(self.indices) <= 0)][: len(row_of)], "term ids do not ascend"),
-        )
-        found = [(int(row_of[np.argmax(broken)]), why) for broken, why in checks if broken.any()]
-        return min(found) if found else None

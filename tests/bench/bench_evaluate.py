@@ -1,6 +1,7 @@
 """Time evaluate_run on a run as large as MS MARCO's dev set, beside ir_measures on the same run; the last line is JSON.
 
 python tests/bench/bench_evaluate.py --queries 55577 --results 100
+python tests/bench/bench_evaluate.py --results 1000 --lake /tmp/run-1000 --repeats 1 --skip-reference
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from typing import Any
 sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "lib")]
 
 PASSAGES = 8_841_823  # of MS MARCO; odd, so that no two ranks of a query get one document below
-REPEATS = 2
 
 
 def process_tree(root: int) -> set[int]:
@@ -135,7 +135,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--queries", type=int, default=55_577)
     parser.add_argument("--results", type=int, default=100)
+    parser.add_argument("--repeats", type=int, default=2, help="evaluations in the same session; the first is cold")
     parser.add_argument("--memory", default="2g", help="spark.driver.memory")
+    parser.add_argument("--lake", help="folder to keep the run in, and to take it from where it is there already")
     parser.add_argument(
         "--skip-reference", action="store_true", help="leave out ir_measures, which holds the run in memory"
     )
@@ -152,12 +154,13 @@ def main() -> None:
             "spark.local.dir": f"{folder}/tmp",
         }
         session = spark_session("bench_evaluate", settings=settings)
-        lake = f"{folder}/lake"
-        write_lake(session, lake, options.queries, options.results)
+        lake = options.lake or f"{folder}/lake"
+        if not Path(lake, "judgements").is_dir():
+            write_lake(session, lake, options.queries, options.results)
         job = EvaluateRun(lake=lake, run_id="bench", measures=("all",), force=True)
         seconds = []
         with PeakMemory() as peak:
-            for _ in range(REPEATS):
+            for _ in range(options.repeats):
                 spent, result = timed(lambda: evaluate_run(session, job))
                 seconds.append(round(spent, 1))
                 print(f"evaluate_run: {spent:.1f} s")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
 from spladelake.measures.notes import COUNTS
+from spladelake.spark.ranks import count_pairs
 from spladelake.spark.schemas import JUDGEMENTS, RUNS
 from support.collections import FRUIT, QUESTIONS, RELEVANT
 from support.random_lake import TERMS, write_judgements, write_random_lake
@@ -166,3 +169,23 @@ def test_judgements_that_grade_a_document_twice_are_refused(spark: SparkSession,
     again.write.format("delta").mode("append").save(f"{small_run}/judgements")
     with pytest.raises(DataError, match="document 'a' is judged 2 times for query 'q1'"):
         run_job("evaluate_run", lake=small_run, run_id="r")
+
+
+def test_rows_of_a_query_are_counted_whatever_batches_they_come_in() -> None:
+    rng = np.random.default_rng(3)
+    # A document of 0 has no score; a query of 0 no id.
+    rows = [
+        (f"q{q}" if q else None, 90 * q + d if q and d else None)
+        for q, d in rng.integers(0, (6, 90), (400, 2)).tolist()
+    ]
+    wanted = {
+        query: (len(of), of.count(None), len(of) - of.count(None) - len({*of} - {None}))
+        for query in dict(rows) for of in [[pair for name, pair in rows if name == query]]
+    }  # fmt: skip
+    assert sum(repeated for _, _, repeated in wanted.values()) > 50
+    columns = {"query": pa.array([q for q, _ in rows]), "pair": pa.array([pair for _, pair in rows], pa.int64())}
+    batch = pa.RecordBatch.from_pydict(columns)
+    for cuts in ([0, 400], [0, 0, 1, 130, 400]):
+        (found,) = count_pairs(batch.slice(first, last - first) for first, last in pairwise(cuts))
+        assert {row["query"]: (row["results"], row["unusable"], row["repeated"]) for row in found.to_pylist()} == wanted
+    assert list(count_pairs(iter([batch.slice(0, 0)]))) == []

@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from spladelake.errors import UsageError
+from spladelake.measures import expanded
 
 DEFAULT_MODEL = "rasyosef/splade-mini"
 
@@ -22,6 +24,31 @@ class Options(BaseModel):
 Lake = Annotated[
     str, Field(min_length=1, description="Folder of the collection's tables, or schema:NAME for a catalog.")
 ]
+
+
+def _split(given: Any) -> Any:
+    return tuple(filter(None, (part.strip() for part in given.split(",")))) if isinstance(given, str) else given
+
+
+def _read_yaml(given: Any) -> Any:
+    try:
+        return yaml.safe_load(given) if isinstance(given, str) else given
+    except yaml.YAMLError:
+        raise ValueError("it is not yaml; wanted keys and values such as '{name: value}'") from None
+
+
+def _known_measures(names: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return expanded(names)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+# The command line gives text: lists with commas, mappings as yaml.
+CommaSeparated = BeforeValidator(_split)
+FromYaml = BeforeValidator(_read_yaml)
+Names = Annotated[tuple[str, ...], CommaSeparated]
+Measures = Annotated[tuple[str, ...], CommaSeparated, AfterValidator(_known_measures)]
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
-import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from spladelake.config.base import Lake, Options
-from spladelake.errors import UsageError
-from spladelake.measures import expanded
+from spladelake.config.base import FromYaml, Lake, Measures, Names, Options
 
 # (p + 1) / (permutations + 1) resolves 0.0001; Holm over a hundred pairs still reaches 0.05.
 PERMUTATIONS_DEFAULT = 10_000
@@ -19,12 +16,12 @@ class CompareRuns(Options):
     """Compare measured runs on one or several collections: means, cost, and what differs by more than chance."""
 
     lake: Lake
-    collections: dict[str, str] = Field(
+    collections: Annotated[dict[str, str], FromYaml] = Field(
         default_factory=dict,
         description="Lakes of the collections by name, as yaml: '{DL: dl-lake, cranfield: c-lake}' (default: --lake).",
     )
-    run_ids: tuple[str, ...] = Field((), description="Runs, comma separated (default: all that are measured).")
-    measures: tuple[str, ...] = Field(("ndcg_cut_10",), min_length=1, description="Measures, comma separated.")
+    run_ids: Names = Field((), description="Runs, comma separated (default: all that are measured).")
+    measures: Measures = Field(("ndcg_cut_10",), min_length=1, description="Measures, comma separated.")
     baseline: str | None = Field(
         None, min_length=1, description="Run that the others are compared with (default: every pair is compared)."
     )
@@ -34,32 +31,11 @@ class CompareRuns(Options):
     )
     seed: int = Field(0, ge=0, description="Seed of the drawing.")
     significance: float = Field(0.05, gt=0, lt=1, description="Corrected p below which a difference is marked.")
-    published: dict[str, dict[str, dict[str, float]]] = Field(
+    published: Annotated[dict[str, dict[str, dict[str, float]]], FromYaml] = Field(
         default_factory=dict,
         description="Published values to show beside ours, yaml: {COLLECTION: {RUN: {MEASURE: x}}}.",
     )
     force: bool = Field(False, description="Compare again even if the comparison is current.")
-
-    @field_validator("collections", "published", mode="before")
-    @classmethod
-    def _is_yaml(cls, given: Any) -> Any:
-        try:
-            return yaml.safe_load(given) if isinstance(given, str) else given
-        except yaml.YAMLError:
-            raise ValueError("it is not a yaml mapping") from None
-
-    @field_validator("run_ids", mode="before")
-    @classmethod
-    def _is_list(cls, given: Any) -> Any:
-        return tuple(filter(None, given.split(","))) if isinstance(given, str) else given
-
-    @field_validator("measures")
-    @classmethod
-    def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            return expanded(names)
-        except UsageError as error:
-            raise ValueError(str(error)) from None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> CompareRuns:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from spladelake.config.base import DEFAULT_MODEL, Lake, Options
-from spladelake.errors import UsageError
-from spladelake.measures import expanded
+from spladelake.config.base import DEFAULT_MODEL, Lake, Measures, Options
 
 
 class EvaluateRun(Options):
@@ -18,7 +16,7 @@ class EvaluateRun(Options):
     run_id: str | None = Field(None, min_length=1, description="Run to measure (default: that of the vectors).")
     model: str = Field(DEFAULT_MODEL, description="Model of the run: its vectors give active dims and the default run.")
     vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")
-    measures: tuple[str, ...] = Field(
+    measures: Measures = Field(
         (),
         description="Measures, comma separated; card, trec_eval and all are sets (default: card and ndcg_cut_10).",
     )
@@ -31,11 +29,3 @@ class EvaluateRun(Options):
     )
     relevance_level: int = Field(1, ge=1, description="Smallest grade that counts as relevant in binary measures.")
     force: bool = Field(False, description="Evaluate again even if the measures are current.")
-
-    @field_validator("measures")
-    @classmethod
-    def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            return expanded(names)
-        except UsageError as error:
-            raise ValueError(str(error)) from None

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from spladelake.config.base import Lake, Options
-
-
-def _parts(value: Any) -> Any:
-    """A comma separated string as a tuple; anything else as it is."""
-    return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+from spladelake.config.base import CommaSeparated, Lake, Names, Options
 
 
 class FuseRuns(Options):
     """Fuse several runs of a lake into one: by reciprocal ranks, or by a weighted sum of normalised scores."""
 
     lake: Lake
-    runs: tuple[str, ...] = Field(description="Runs to fuse, comma separated, two or more.")
+    runs: Names = Field(description="Runs to fuse, comma separated, two or more.")
     method: Literal["rrf", "sum"] = Field("rrf", description="rrf: 1 / (constant + rank), summed; sum: of scores.")
     rank_constant: int = Field(60, ge=0, description="rrf: added to every rank.")
     normalisation: Literal["min-max", "z-score", "none"] = Field(
@@ -26,12 +21,12 @@ class FuseRuns(Options):
         description="sum: how the scores of a run for a query are made comparable. A document that a run does not list "
         "gets 0 from it; by z-score the lowest normalised score that the run has for the query.",
     )
-    weights: tuple[float, ...] = Field((), description="Weight of each run, comma separated (default: 1 each).")
+    weights: Annotated[tuple[float, ...], CommaSeparated] = Field(
+        (), description="Weight of each run, comma separated (default: 1 each)."
+    )
     k: int = Field(100, ge=1, description="Documents kept for each query.")
     run_id: str | None = Field(None, min_length=1, description="Name of the new run (default: from method and runs).")
     force: bool = Field(False, description="Fuse again even if the run is current.")
-
-    _split = field_validator("runs", "weights", mode="before")(_parts)
 
     @model_validator(mode="after")
     def _fits_together(self) -> FuseRuns:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, Lake, Options
+from spladelake.config.base import DEFAULT_MODEL, FromYaml, Lake, Options
 
 Strategy = Literal["auto", "sql", "blocks"]
 
@@ -40,7 +39,7 @@ class RetrieveRun(Ranking):
     model: str = Field(DEFAULT_MODEL, description="Model whose vectors are joined, as given to encode_texts.")
     vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")
     run_id: str | None = Field(None, min_length=1, description="Name of the run (default: that of the vectors).")
-    also: dict[str, Ranking] = Field(
+    also: Annotated[dict[str, Ranking], FromYaml] = Field(
         default_factory=dict,
         description="More runs in the same pass over the documents: '{short: {k: 10, where: \"length(text) < 500\"}}'.",
     )
@@ -57,17 +56,6 @@ class RetrieveRun(Ranking):
         512, ge=1, description="Memory for rankings in each task; with more queries documents are read several times."
     )
     force: bool = Field(False, description="Retrieve again even if the run is current.")
-
-    @field_validator("also", mode="before")
-    @classmethod
-    def _reads_yaml(cls, given: Any) -> Any:
-        """The command line gives text."""
-        if not isinstance(given, str):
-            return given
-        try:
-            return yaml.safe_load(given)
-        except yaml.YAMLError:
-            raise ValueError("yaml such as '{short: {k: 10}}'") from None
 
     @model_validator(mode="after")
     def _goes_together(self) -> RetrieveRun:

@@ -189,19 +189,16 @@ def _inside(folder: Path, sub_folder: str) -> str:
     return sub_folder
 
 
-def _model_config(folder: Path) -> dict[str, Any]:
-    """config.json of the masked language model, refused when it needs code or parts that are not used here."""
+def transformer_config(folder: Path) -> dict[str, Any]:
+    """config.json of a transformers model of any kind.
+
+    Raises UsageError when there is none, when the model needs code of its own or is only an adapter to another one.
+    """
     path = folder / "config.json"
     if not path.is_file():
         raise UsageError(str(folder), "it has no config.json", "a transformers model is wanted", "Check the path.")
     config = read_json(path)
-    if "auto_map" in config:
-        raise UsageError(
-            str(path),
-            "it asks to run code that comes with the checkpoint (auto_map)",
-            "only architectures that transformers itself knows are run",
-            "Use a checkpoint without remote code.",
-        )
+    _refuse_code(path, config)
     if (folder / "adapter_config.json").is_file():
         raise UsageError(
             str(folder),
@@ -209,7 +206,25 @@ def _model_config(folder: Path) -> dict[str, Any]:
             "a complete model is wanted",
             "Merge the adapter into its base model and save that.",
         )
+    return config
+
+
+def _refuse_code(path: Path, config: dict[str, Any]) -> None:
+    """Raise UsageError when a file of a checkpoint names classes in code that comes with it."""
+    if "auto_map" in config:
+        raise UsageError(
+            str(path),
+            "it asks to run code that comes with the checkpoint (auto_map)",
+            "only architectures and tokenizers that transformers itself knows are run",
+            "Use a checkpoint without remote code.",
+        )
+
+
+def _model_config(folder: Path) -> dict[str, Any]:
+    """config.json of the masked language model, after checks of its weights and tokenizer."""
+    config = transformer_config(folder)
     architectures = config.get("architectures") or []
+    path = folder / "config.json"
     if not any(str(name).endswith("ForMaskedLM") for name in architectures):
         raise UsageError(
             str(path),
@@ -244,13 +259,8 @@ def check_tokenizer(folder: Path) -> None:
             "Copy the whole checkpoint.",
         )
     path = folder / "tokenizer_config.json"
-    if path.is_file() and "auto_map" in read_json(path):
-        raise UsageError(
-            str(path),
-            "it asks to run code that comes with the checkpoint (auto_map)",
-            "no such code is run",
-            "Use another one.",
-        )
+    if path.is_file():
+        _refuse_code(path, read_json(path))
 
 
 def wrapper_config(folder: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from spladelake.encoder.layout import (
     TRANSFORMER_CONFIGS,
     check_tokenizer,
     length_limit,
+    transformer_config,
     wrapper_config,
 )
 from spladelake.encoder.weights import read_json, tensor_names, weight_files
@@ -72,22 +73,12 @@ def resolve_cross_encoder(model: str, *, max_length: int | None = None) -> Cross
 
 def _config(folder: Path) -> dict[str, Any]:
     """config.json, refused unless it describes a classifier of one label that needs no code of its own."""
-    path = folder / "config.json"
-    if not path.is_file():
-        raise UsageError(str(folder), "it has no config.json", "a transformers model is wanted", "Check the path.")
-    config = read_json(path)
-    if "auto_map" in config:
-        raise UsageError(
-            str(path),
-            "it asks to run code that comes with the checkpoint (auto_map)",
-            "only architectures that transformers itself knows are run",
-            "Use a checkpoint without remote code.",
-        )
+    config = transformer_config(folder)
     architectures = config.get("architectures") or []
     labels = config.get("num_labels") or len(config.get("id2label") or {}) or 2
     if not any(str(name).endswith("ForSequenceClassification") for name in architectures) or labels != 1:
         raise UsageError(
-            str(path),
+            str(folder / "config.json"),
             f"its architectures are {', '.join(map(str, architectures)) or 'not given'}, with {labels} labels",
             "a cross-encoder is a …ForSequenceClassification of one label",
             "Use a re-ranker such as cross-encoder/ms-marco-MiniLM-L6-v2.",

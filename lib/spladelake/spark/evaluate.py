@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from pyspark import StorageLevel
@@ -17,7 +19,7 @@ from spladelake.measures import CARD_MEASURES
 from spladelake.measures.notes import COUNTS
 from spladelake.names import short_name
 from spladelake.spark.query_measures import query_measures
-from spladelake.spark.ranks import check_rows, first_repeated, judged_hits, judged_ranks
+from spladelake.spark.ranks import answers, first_repeated, judged_hits, judged_ranks
 from spladelake.spark.schemas import JUDGEMENTS, MEASURES, RUNS
 from spladelake.spark.sparsity import NAMES, sparsity, vocabulary_size
 from spladelake.spark.tables import (
@@ -35,6 +37,8 @@ log = logging.getLogger(__name__)
 
 # The published card's measures, then graded nDCG: the one measure that uses the grades.
 DEFAULT_MEASURES = (*CARD_MEASURES, "ndcg_cut_10")
+# Values of measures in one file: half a million take a second to write and a few MB.
+ROWS_PER_FILE = 500_000
 
 
 @dataclass(frozen=True)
@@ -120,65 +124,66 @@ def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> None
     run = plan.read(session, "runs").where(F.col("run_id") == plan.run_id)
     judgements = plan.read(session, "judgements").select("query_id", "doc_id", "relevance")
     _check_judgements(judgements, plan)
-    answers = run.groupBy("query_id").agg(F.count("*").alias("results")).persist(StorageLevel.DISK_ONLY)
-    _check_run(run, answers, plan)
-    if plan.options.answered_only:
-        judgements = judgements.join(answers, "query_id", "left_semi")
-    hits = judged_hits(run, judgements).persist(StorageLevel.DISK_ONLY)
-    try:
-        hit_count = hits.count()
-        ranks = judged_ranks(
-            session, run, hits, hit_count=hit_count, trec_scores=plan.options.trec_scores
-        ).persist(StorageLevel.DISK_ONLY)  # fmt: skip
+    with ExitStack() as kept:
+        answered = _kept(kept, answers(run, rows=_count(run, plan)).withColumnRenamed("query", "query_id"))
+        _check_run(run, answered, plan)
+        if plan.options.answered_only:
+            judgements = judgements.join(answered, "query_id", "left_semi")
+        hits = _kept(kept, judged_hits(run, judgements))
+        ranks = judged_ranks(session, run, hits, hit_count=hits.count(), trec_scores=plan.options.trec_scores)
+        ranks = _kept(kept, ranks)
         values = query_measures(ranks, judgements, names=plan.names, level=plan.options.relevance_level)
-        values = values.persist(StorageLevel.DISK_ONLY)
-        averages = values.groupBy("measure").agg(F.avg("value").alias("value"))
-        counted = _counts(session, plan, answers, ranks, values, judgements)
-        if counted["queries_judged_of_run"] == 0:
-            raise DataError(
-                str(plan.tables["runs"]),
-                f"no query of run {plan.run_id!r} is judged",
-                "wanted judgements of the run's queries",
-                "Check that queries and judgements are of one collection and use the same ids.",
-            )
-        notes = [(name, float(counted[name])) for name in COUNTS if name in counted]
-        averages = averages.unionByName(session.createDataFrame(notes, "measure string, value double"))
-        averages = _with_sparsity(session, plan, averages, judgements)
-        rows = values.unionByName(averages.withColumn("query_id", F.lit(None).cast("string")))
-        rows = rows.withColumn("run_id", F.lit(plan.run_id)).coalesce(1)
+        values = _kept(kept, values)
+        averages = values.groupBy("measure").agg(F.avg("value").alias("value"), F.count("*").alias("queries")).collect()
+        counted = _counts(session, plan, answered, ranks, judgements)
+        # A convention leaves out some judged queries or none, so its largest number is that of all.
+        counted["queries"] = max((row["queries"] for row in averages), default=0)
+        means = [(row["measure"], row["value"]) for row in averages]
+        means += [(name, float(counted[name])) for name in COUNTS if name in counted]
+        whole = session.createDataFrame(means, "measure string, value double")
+        whole = _with_sparsity(session, plan, whole, judgements).withColumn("query_id", F.lit(None).cast("string"))
+        files = 1 + sum(row["queries"] for row in averages) // ROWS_PER_FILE
+        rows = values.unionByName(whole).withColumn("run_id", F.lit(plan.run_id)).coalesce(files)
         where = f"run_id = {sql_string(plan.run_id)}"
         replace_rows(session, target, MEASURES, rows, lineage=plan.lineage, where=where)
-        ranks.unpersist()
-        values.unpersist()
-    finally:
-        hits.unpersist()
-        answers.unpersist()
+
+
+def _kept(stack: ExitStack, frame: DataFrame) -> DataFrame:
+    """The frame, computed once and kept on disk until the stack is left."""
+    frame = frame.persist(StorageLevel.DISK_ONLY)
+    stack.callback(frame.unpersist)
+    return frame
 
 
 def _counts(
-    session: SparkSession, plan: Plan, answers: DataFrame, ranks: DataFrame, values: DataFrame, judgements: DataFrame
+    session: SparkSession, plan: Plan, answered: DataFrame, ranks: DataFrame, judgements: DataFrame
 ) -> dict[str, int]:
-    """The numbers of COUNTS, and `queries_judged_of_run`."""
+    """The numbers of COUNTS but `queries`; raises DataError when no query of the run is judged."""
     judged = judgements.select("query_id").distinct().withColumn("judged", F.lit(True))
-    both = answers.join(judged, "query_id", "full_outer")
-    found = both.agg(
+    found = answered.join(judged, "query_id", "full_outer").agg(
         F.count_if(F.col("results").isNull()).alias("queries_without_results"),
         F.count_if(F.col("judged").isNull()).alias("queries_not_judged"),
         F.count_if(F.col("judged") & F.col("results").isNotNull()).alias("queries_judged_of_run"),
-    ).first()
+    )
     above = (F.col("stated_rank") <= F.col("above")) | (F.col("stated_rank") > F.col("above") + F.col("level"))
     ranked = ranks.agg(
         F.count_if(F.col("level") > 1).alias("decided_by_tie_rule"), F.count_if(above).alias("ranks_against_scores")
-    ).first()
-    queries = values.agg(F.count_distinct("query_id").alias("queries")).first()
-    assert found is not None
-    assert ranked is not None
-    assert queries is not None
-    counts = {**found.asDict(), **ranked.asDict(), **queries.asDict()}
+    )
+    parts = [found, ranked]
     if "collection" in plan.tables:
         known = plan.read(session, "collection").select("doc_id")
         unknown = judgements.select("doc_id").distinct().join(known, "doc_id", "left_anti")
-        counts["judged_documents_unknown"] = unknown.count()
+        parts.append(unknown.agg(F.count("*").alias("judged_documents_unknown")))
+    row = reduce(DataFrame.crossJoin, parts).first()
+    assert row is not None
+    counts: dict[str, int] = row.asDict()
+    if counts.pop("queries_judged_of_run") == 0:
+        raise DataError(
+            str(plan.tables["runs"]),
+            f"no query of run {plan.run_id!r} is judged",
+            "wanted judgements of the run's queries",
+            "Check that queries and judgements are of one collection and use the same ids.",
+        )
     return counts
 
 
@@ -196,15 +201,19 @@ def _with_sparsity(session: SparkSession, plan: Plan, averages: DataFrame, judge
 def _check_judgements(judgements: DataFrame, plan: Plan) -> None:
     """Refuse judgements that say two things of one document, or of which none is relevant."""
     level, place = plan.options.relevance_level, str(plan.tables["judgements"])
-    relevant = judgements.where(F.col("relevance") >= level)
-    if relevant.isEmpty():
+    pairs = judgements.groupBy("query_id", "doc_id").agg(
+        F.count("*").alias("times"), F.max("relevance").alias("relevance")
+    )
+    most = pairs.agg(F.max("times").alias("times"), F.max("relevance").alias("relevance")).first()
+    assert most is not None
+    if most["relevance"] is None or most["relevance"] < level:
         raise DataError(
             place,
             f"no query has a document of relevance {level} or more",
             "wanted at least one",
             "Lower --relevance-level, or check the judgements.",
         )
-    if twice := first_repeated(judgements):
+    if most["times"] > 1 and (twice := first_repeated(judgements)):
         raise DataError(
             place,
             f"document {twice[1]!r} is judged {twice[2]} times for query {twice[0]!r}",
@@ -213,34 +222,40 @@ def _check_judgements(judgements: DataFrame, plan: Plan) -> None:
         )
 
 
-def _check_run(run: DataFrame, answers: DataFrame, plan: Plan) -> None:
-    """Refuse a run whose measures would be silently wrong: absent, not ordered, or with repeated documents."""
-    counted, place = answers.agg(F.coalesce(F.sum("results"), F.lit(0)).alias("rows")).first(), str(plan.tables["runs"])
-    assert counted is not None
-    if counted["rows"] == 0:
+def _count(run: DataFrame, plan: Plan) -> int:
+    """Rows of the run; raises DataError when there are none."""
+    rows = run.count()
+    if rows == 0:
         raise DataError(
-            place,
+            str(plan.tables["runs"]),
             f"it has no run {plan.run_id!r}",
             "wanted the run to measure",
             "Check --run-id, or run retrieve_run first.",
         )
-    found = check_rows(run, rows=counted["rows"])
-    if found.unusable:
+    return rows
+
+
+def _check_run(run: DataFrame, answered: DataFrame, plan: Plan) -> None:
+    """Refuse a run whose measures would be silently wrong: not ordered, or with repeated documents."""
+    place = str(plan.tables["runs"])
+    found = answered.agg(F.sum("unusable").alias("unusable"), F.sum("repeated").alias("repeated")).first()
+    assert found is not None
+    if found["unusable"]:
         bad = run.where("query_id IS NULL OR doc_id IS NULL OR score IS NULL OR isnan(score)")
         row = bad.orderBy("query_id", "doc_id").first()
         assert row is not None
         raise DataError(
             place,
-            f"{found.unusable:,} rows of run {plan.run_id!r} lack an id or a score, such as document {row['doc_id']!r} "
-            f"of query {row['query_id']!r} with score {row['score']}",
+            f"{found['unusable']:,} rows of run {plan.run_id!r} lack an id or a score, such as document "
+            f"{row['doc_id']!r} of query {row['query_id']!r} with score {row['score']}",
             "a ranking needs ids and numbers",
             "Find what wrote the rows, and write the run again.",
         )
-    if found.repeated and (twice := first_repeated(run)):
+    if found["repeated"] and (twice := first_repeated(run)):
         raise DataError(
             place,
             f"run {plan.run_id!r} lists document {twice[1]!r} {twice[2]} times for query {twice[0]!r} "
-            f"({found.repeated:,} repeated rows in all)",
+            f"({found['repeated']:,} repeated rows in all)",
             "a ranking has each document once",
             "Write the run again without duplicates.",
         )

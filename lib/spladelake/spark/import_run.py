@@ -16,7 +16,7 @@ from spladelake.config import ImportRun
 from spladelake.errors import DataError, UsageError
 from spladelake.spark import storage
 from spladelake.spark.ingest import with_lines
-from spladelake.spark.ranks import check_rows
+from spladelake.spark.ranks import answers
 from spladelake.spark.schemas import RUNS
 from spladelake.spark.sources import TABLE_PREFIX, Source, places, records, table_ref
 from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string
@@ -165,8 +165,7 @@ def _check(session: SparkSession, found: DataFrame, location: str, kind: str) ->
     bad = found.where(F.col("reason").isNotNull())
     if not bad.isEmpty():
         raise _faulty(session, bad, location, kind, rows, "every line must be a row", "Correct or remove the lines.")
-    repeated = check_rows(found, rows=rows, keys=_KEYS).repeated
-    if repeated:
+    if not answers(found, rows=rows, keys=_KEYS[:-1]).where("repeated > 0").isEmpty():
         several = found.groupBy(*_KEYS).agg(
             F.count("*").alias("times"), F.max(F.struct("file", "block", "seq")).alias("at")
         )

@@ -14,7 +14,8 @@ from spladelake.spark.faults import crash_point
 if TYPE_CHECKING:
     from spladelake.encoder import EncodedBatch, SpladeEncoder
     from spladelake.encoder.routes import Kind
-    from spladelake.spark.worker import Share, WorkerSpec
+    from spladelake.spark.models import Share
+    from spladelake.spark.worker import WorkerSpec
 
 
 class OwnEncoder:
@@ -86,7 +87,7 @@ class IsolatedEncoder:
 
 def _serve(pipe: Connection, spec: WorkerSpec, share: Share) -> None:
     """Answer batches of texts with vectors, or with the error, until the other end of the pipe closes."""
-    from spladelake.spark.worker import cached_encoder
+    from spladelake.spark.worker import encoders
 
     while True:
         try:
@@ -94,7 +95,7 @@ def _serve(pipe: Connection, spec: WorkerSpec, share: Share) -> None:
         except EOFError:
             return
         try:
-            encoder, _ = cached_encoder(spec, share)
+            encoder, _ = encoders.get(spec, share)
             pipe.send(OwnEncoder(encoder).encode(texts, kind=kind))
         except Exception as error:
             pipe.send(error)

@@ -7,7 +7,6 @@ Those are few enough to send to wherever the run's rows are, and each of them co
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import reduce
 from operator import and_
 from typing import Literal
@@ -60,38 +59,39 @@ def judged_ranks(
     return session.sql(query, run=run.select("query_id", "doc_id", "score"), hits=small)
 
 
-@dataclass(frozen=True)
-class RunCheck:
-    """What a run holds: rows, those without ids or a number as score, and documents listed more than once."""
+def answers(run: DataFrame, *, rows: int, keys: tuple[str, ...] = ("query_id",)) -> DataFrame:
+    """(query, results, unusable, repeated) of every query of a run: its rows, and those that would falsify measures.
 
-    rows: int
-    unusable: int
-    repeated: int
-
-
-def check_rows(run: DataFrame, *, rows: int, keys: tuple[str, ...] = ("query_id", "doc_id")) -> RunCheck:
-    """Look for rows that would make measures silently wrong, in one pass that moves 8 bytes a row.
-
-    rows: about how many there are, for the number of tasks. repeated: rows beyond the first with their keys, by a
+    rows: about how many there are, for the number of tasks. keys: what tells queries apart; `query` is their values
+    together. unusable: without an id or a number as score. repeated: beyond the first with their query and doc_id, by a
     hash of 64 bits: at 55 million rows the chance of two that only look alike is 1 in 10,000.
+    One pass over the run, which moves the query and 8 bytes a row.
     """
-    present = [F.col(name).isNotNull() for name in (*keys, "score")]
+    present = [F.col(name).isNotNull() for name in (*keys, "doc_id", "score")]
     usable = reduce(and_, [*present, ~F.isnan("score")])
-    hashes = run.select(F.when(usable, F.xxhash64(*keys)).alias("pair"))
-    tasks = max(1, rows // ROWS_PER_CHECK)
-    found = hashes.repartition(tasks, "pair").mapInArrow(_count_pairs, "rows long, unusable long, repeated long")
-    totals = found.agg(*(F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in found.columns)).first()
-    assert totals is not None
-    return RunCheck(totals["rows"], totals["unusable"], totals["repeated"])
+    query = F.concat_ws(" ", *keys) if len(keys) > 1 else F.col(keys[0])
+    pairs = run.select(query.alias("query"), F.when(usable, F.xxhash64(*keys, "doc_id")).alias("pair"))
+    spread = pairs.repartition(max(1, rows // ROWS_PER_CHECK), "query")
+    return spread.mapInArrow(count_pairs, "query string, results long, unusable long, repeated long")
 
 
-def _count_pairs(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    columns = [batch.column(0) for batch in batches]
-    pairs = pa.chunked_array(columns, pa.int64())
-    known = np.sort(pairs.drop_null().to_numpy())
-    repeated = int(np.count_nonzero(known[1:] == known[:-1]))
-    counts = {"rows": len(pairs), "unusable": pairs.null_count, "repeated": repeated}
-    yield pa.RecordBatch.from_pydict({name: pa.array([count], pa.int64()) for name, count in counts.items()})
+def count_pairs(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """(query, pair) rows, a pair null where unusable, to rows of `answers`; a task has all rows of its queries."""
+    whole = [batch for batch in batches if batch.num_rows]
+    if not whole:
+        return
+    table = pa.Table.from_batches(whole).combine_chunks()
+    queries = table.column("query").chunk(0).dictionary_encode(null_encoding="encode")
+    number, pair = queries.indices.to_numpy(), table.column("pair").chunk(0)
+    usable = pair.is_valid().to_numpy(zero_copy_only=False)
+    known, owner = pair.drop_null().to_numpy(), number[usable]
+    order = np.argsort(known)
+    known, owner = known[order], owner[order]
+    repeated = owner[1:][known[1:] == known[:-1]]
+    size = len(queries.dictionary)
+    counts = [np.bincount(rows, minlength=size) for rows in (number, number[~usable], repeated)]
+    names = ["query", "results", "unusable", "repeated"]
+    yield pa.RecordBatch.from_arrays([queries.dictionary, *map(pa.array, counts)], names=names)
 
 
 def first_repeated(run: DataFrame) -> tuple[str, str, int] | None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from pyspark import TaskContext
 from pyspark.accumulators import Accumulator
 
-from spladelake.spark.worker import task_device
+from spladelake.spark.models import ModelCache
 
 if TYPE_CHECKING:
     from spladelake.reranker import CrossCheckpoint, CrossEncoder
@@ -23,32 +21,20 @@ SCORE_BATCH = pa.schema([("query_id", pa.string()), ("doc_id", pa.string()), ("s
 
 @dataclass(frozen=True)
 class RerankerSpec:
-    """Which cross-encoder a worker needs: the key of its cache."""
+    """Which cross-encoder a worker needs."""
 
     checkpoint: CrossCheckpoint
     token_budget: int | None
 
-
-_lock = threading.Lock()
-_loaded: dict[RerankerSpec, CrossEncoder] = {}
-
-
-def cached_reranker(spec: RerankerSpec) -> tuple[CrossEncoder, bool]:
-    """The cross-encoder of this process, loaded and verified on first use; and whether it was loaded now."""
-    with _lock:
-        if spec in _loaded:
-            return _loaded[spec], False
+    def load(self, *, threads: int | None, device: str | None) -> CrossEncoder:
+        """The cross-encoder, its files verified."""
         from spladelake.reranker import CrossEncoder
 
-        context = TaskContext.get()
-        _loaded.clear()
-        _loaded[spec] = CrossEncoder.load(
-            spec.checkpoint,
-            threads=context.cpus() if context else None,
-            device=task_device(context),
-            token_budget=spec.token_budget,
-        )
-        return _loaded[spec], True
+        return CrossEncoder.load(self.checkpoint, threads=threads, device=device, token_budget=self.token_budget)
+
+
+# One at a time: re-ranking jobs seldom alternate between models.
+rerankers: ModelCache[CrossEncoder] = ModelCache(capacity=1)
 
 
 @dataclass(frozen=True)
@@ -80,7 +66,7 @@ class ScorePairs:
 
     def _score(self, batch: pa.RecordBatch, fresh: dict[str, int]) -> dict[str, float]:
         """Scores by pair of the rows that stand for a pair each."""
-        encoder, loaded_now = cached_reranker(self.spec)
+        encoder, loaded_now = rerankers.get(self.spec)
         rows = pa.array(list(fresh.values()), pa.int64())
         queries, documents = (batch.column(name).take(rows).to_pylist() for name in ("query", "document"))
         scored = encoder.score(list(zip(queries, documents, strict=True)))

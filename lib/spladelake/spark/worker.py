@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from pyspark.accumulators import Accumulator, AccumulatorParam
 
 from spladelake.spark.bisection import AnyEncoder, TolerantEncoder
 from spladelake.spark.isolation import IsolatedEncoder, OwnEncoder
+from spladelake.spark.models import ModelCache, task_share
 
 if TYPE_CHECKING:
     from spladelake.encoder import Checkpoint, EncodedBatch, SpladeEncoder
@@ -53,59 +53,21 @@ class Totals(AccumulatorParam[dict[str, float]]):
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """Which encoder a worker needs: the key of its cache."""
+    """Which encoder a worker needs."""
 
     checkpoint: Checkpoint
     token_budget: int | None
 
-
-_lock = threading.Lock()
-_loaded: dict[WorkerSpec, SpladeEncoder] = {}
-# Prefix of a key in the totals that counts a warning.
-WARNING = "warning: "
-# A worker serves one model at a time; a second is kept so that alternating jobs do not reload.
-_CAPACITY = 2
-
-
-@dataclass(frozen=True)
-class Share:
-    """What a task may use of its machine: threads, None for all; a device, None for the encoder's choice."""
-
-    threads: int | None
-    device: str | None
-
-
-def task_share() -> Share:
-    """What Spark gave the task that runs here."""
-    context = TaskContext.get()
-    return Share(context.cpus() if context else None, task_device(context))
-
-
-def cached_encoder(spec: WorkerSpec, share: Share | None = None) -> tuple[SpladeEncoder, bool]:
-    """The encoder of this process for a spec, loaded and verified on first use; and whether it was loaded now.
-
-    share: that of the task by default.
-    """
-    with _lock:
-        if spec in _loaded:
-            return _loaded[spec], False
+    def load(self, *, threads: int | None, device: str | None) -> SpladeEncoder:
+        """The encoder, its files verified."""
         from spladelake.encoder import SpladeEncoder
 
-        share = share or task_share()
-        while len(_loaded) >= _CAPACITY:
-            del _loaded[next(iter(_loaded))]
-        _loaded[spec] = SpladeEncoder.load(
-            spec.checkpoint, threads=share.threads, device=share.device, token_budget=spec.token_budget
-        )
-        return _loaded[spec], True
+        return SpladeEncoder.load(self.checkpoint, threads=threads, device=device, token_budget=self.token_budget)
 
 
-def task_device(context: TaskContext | None) -> str | None:
-    """The GPU that Spark gave this task; None leaves the choice to the encoder (CUDA if there is one, else CPU)."""
-    if forced := os.environ.get("SPLADELAKE_DEVICE"):
-        return forced
-    gpu = context.resources().get("gpu") if context else None
-    return f"cuda:{gpu.addresses[0]}" if gpu else None
+encoders: ModelCache[SpladeEncoder] = ModelCache()
+# Prefix of a key in the totals that counts a warning.
+WARNING = "warning: "
 
 
 @dataclass(frozen=True)
@@ -119,7 +81,7 @@ class EncodeBatches:
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         for batch in batches:
-            encoder, loaded_now = cached_encoder(self.spec)
+            encoder, loaded_now = encoders.get(self.spec)
             if loaded_now:
                 self.totals.add({"model_loads": 1})
             encoded = encode_batch(encoder, batch, self.kind)
@@ -162,7 +124,7 @@ class EncodeOrReject:
                 yield isolated
             return
         with warnings_counted(self.totals):
-            encoder, loaded_now = cached_encoder(self.spec)
+            encoder, loaded_now = encoders.get(self.spec)
         if loaded_now:
             self.totals.add({"model_loads": 1})
         yield OwnEncoder(encoder)

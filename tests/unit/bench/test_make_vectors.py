@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bench.make_vectors import Maker
+from spladelake.scoring import check_vectors
 from unit.scoring.oracle import random_vectors
 
 SIZE = 3000
@@ -30,7 +31,7 @@ def test_a_row_is_the_same_however_the_rows_are_cut_into_parts(maker: Maker) -> 
 
 def test_made_rows_are_vectors_of_the_length_and_terms_asked_for(maker: Maker) -> None:
     made = maker.rows(0, 5000)
-    assert made.first_violation(SIZE) is None
+    check_vectors(made, vocabulary_size=SIZE, place="found")
     assert made.active_dims.mean() == pytest.approx(120, rel=0.03)
     # Share of the postings that each term has, as in the pool: half the sum of differences is 0 for the same, 1 for
     # none in common; 300 rows that each are a parent of 33 leave a few hundredths.

@@ -13,6 +13,7 @@ import Stemmer
 from spladelake.bm25 import Bm25Encoder, Bm25Settings, WordCounter, read_stop_words
 from spladelake.config import EncodeTexts, checked
 from spladelake.errors import DataError, UsageError
+from spladelake.scoring import check_vectors
 from spladelake.vectors import SparseVectors
 
 TEXTS = [
@@ -68,8 +69,8 @@ def test_a_weight_is_lucenes_formula_worked_by_hand() -> None:
 def test_vectors_keep_the_invariants_and_every_text_its_row() -> None:
     bm25 = Bm25Encoder.learn(TEXTS)
     documents, queries = bm25.encode_documents(TEXTS), bm25.encode_queries(QUERIES)
-    assert documents.first_violation(len(bm25.vocabulary)) is None
-    assert queries.first_violation(len(bm25.vocabulary)) is None
+    check_vectors(documents, vocabulary_size=len(bm25.vocabulary), place="found")
+    check_vectors(queries, vocabulary_size=len(bm25.vocabulary), place="found")
     assert (len(documents), len(queries)) == (len(TEXTS), len(QUERIES))
     assert documents.active_dims[3:6].tolist() == [0, 0, 0]
 

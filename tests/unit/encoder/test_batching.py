@@ -15,6 +15,7 @@ from spladelake.encoder import EncodeStats, SpladeEncoder
 from spladelake.encoder.batching import LEAST_TOKENS, Runner, TokenBudget, Window, WindowReader
 from spladelake.encoder.threads import ModelThreads
 from spladelake.errors import DataError, MachineError, UsageError
+from spladelake.scoring import check_vectors
 from spladelake.vectors import SparseVectors
 from unit.encoder.families import TEXTS, bert, modernbert
 
@@ -224,7 +225,7 @@ def test_nothing_to_encode_is_an_empty_batch(tiny):
         encoded = tiny.encode(texts)
         assert len(encoded.vectors) == len(encoded.status) == len(encoded.tokens) == len(texts)
         assert encoded.vectors.indices.size == 0
-        assert encoded.vectors.first_violation(30522) is None
+        check_vectors(encoded.vectors, vocabulary_size=30522, place="found")
 
 
 @pytest.mark.parametrize("options", [{"threads": 0}, {"token_budget": 0}, {"device": "abacus"}, {"device": "cuda:99"}])

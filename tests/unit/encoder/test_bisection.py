@@ -15,7 +15,8 @@ from spladelake.encoder.results import EncodedBatch, EncodeStats
 from spladelake.errors import MachineError
 from spladelake.spark.bisection import TolerantEncoder
 from spladelake.spark.isolation import IsolatedEncoder
-from spladelake.spark.worker import Share, WorkerSpec
+from spladelake.spark.models import Share
+from spladelake.spark.worker import WorkerSpec
 from spladelake.vectors import SparseVectors
 from support.ledger import LEDGER
 

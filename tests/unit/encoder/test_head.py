@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from spladelake.encoder.head import Decoder, LogitsHead, ScreenedHead, TiledHead, tiles
 from spladelake.encoder.segments import Segments
 from spladelake.errors import DataError
+from spladelake.scoring import check_vectors
 
 WIDTH, VOCABULARY = 24, 300
 
@@ -58,7 +59,7 @@ def test_tiles_of_every_size_give_the_weights_of_the_definition(pooling, tile):
     np.testing.assert_allclose(
         dense(found), weights_in_float64(hidden, decoder, LENGTHS, pooling), rtol=1e-5, atol=1e-5
     )
-    assert found.first_violation(VOCABULARY) is None
+    check_vectors(found, vocabulary_size=VOCABULARY, place="found")
 
 
 @pytest.mark.parametrize("shift", [-3.0, 0.0, 8.0, 14.0, 40.0])
@@ -68,7 +69,7 @@ def test_screening_gives_the_weights_of_the_definition(shift, outlier):
     found = screened(decoder).terms(hidden, LENGTHS)
     wanted = weights_in_float64(hidden, decoder, LENGTHS, "max")
     np.testing.assert_allclose(dense(found), wanted, rtol=1e-5, atol=1e-5)
-    assert found.first_violation(VOCABULARY) is None
+    check_vectors(found, vocabulary_size=VOCABULARY, place="found")
 
 
 @settings(max_examples=60, deadline=None)
