@@ -92,21 +92,22 @@ def fill_columns(documents: int, found: Terms, uses: Any, ordinals: Any, weights
 
 @part
 def fill_column(column: Any, places: Any, ordinals: Any, weights: Any, peak: float) -> None:
-    """Write one term's weights, rounded up, and where its postings stand at each group of documents.
-
-    Places of groups after its last posting are not written, as nothing is looked up there.
-    """
+    """Write one term's weights, rounded up, and how many of its postings stand before each group of documents."""
     column.fill(0)
+    places.fill(0)
     # Rounding can make the scale a hair too large; 256 would be 0 in a byte. As doubles, 255 / peak cannot overflow and
     # no weight is so small that its byte would be 0, which says that a document lacks the term.
     scale = 255.0 / np.float64(peak) * (1.0 - 2.0**-20)
-    group = 0
     for i in range(ordinals.size):
         ordinal = ordinals[i]
         column[ordinal] = np.uint8(np.int32(np.ceil(scale * np.float64(weights[i]))))
-        while group <= ordinal // GROUP:
-            places[group] = np.uint16(i)
-            group += 1
+        # The last posting of a group is written last.
+        places[ordinal // np.uint16(GROUP)] = np.uint16(i + 1)
+    before = np.uint16(0)
+    for group in range(places.size):
+        end = places[group]
+        places[group] = before
+        before = max(before, end)
 
 
 @part
