@@ -10,7 +10,7 @@ of the oracle's documents that it finds. Peers that make every row of the join (
 strategy) get 20,000 documents, and ours is timed on those too. A peer whose package is absent is reported as absent.
 --costs measures the costs by which the kernel chooses its ways.
 
-The last line is JSON.
+The last line is JSON, also written to --out.
 """
 
 # ruff: noqa: E402  The number of threads must be set before numpy, torch and numba are imported.
@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--oracle-queries", type=int, default=500, help="queries that are compared with the oracle")
+    parser.add_argument("--out", type=Path, help="file for the figures, as JSON with the command")
     parser.add_argument("--costs", action="store_true", help="measure the kernel's costs instead")
     options = parser.parse_args()
     if options.costs:
@@ -87,7 +88,11 @@ def main() -> None:
     unknown = set(filter(None, options.peers.split(","))) - PEERS.keys()
     if unknown:
         parser.error(f"unknown peers: {', '.join(sorted(unknown))}; there are: {', '.join(PEERS)}")
-    print(json.dumps(measure(options)))
+    figures = measure(options)
+    if options.out is not None:
+        record = {"command": " ".join(["python", *sys.argv]), **figures}
+        options.out.write_text(json.dumps(record, indent=1) + "\n")
+    print(json.dumps(figures))
 
 
 def measure(options: Any) -> dict[str, Any]:
