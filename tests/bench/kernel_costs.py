@@ -14,8 +14,8 @@ import numpy as np
 from numba import njit
 
 from spladelake.scoring import BLOCK_DOCUMENTS
-from spladelake.scoring.columns import GROUP, add_four_columns, fill_column, place_in
-from spladelake.scoring.exact import Hits, add_hits, add_product, carry, last_not_above
+from spladelake.scoring.columns import GROUP, add_four_columns, fill_column
+from spladelake.scoring.exact import add_hits, add_product, carry, empty_hits, hits_in_column, hits_in_postings
 from spladelake.scoring.filtering import add_postings
 from spladelake.scoring.units import SCORE_UNITS
 
@@ -53,16 +53,8 @@ def look_up(
     times: int, column: Any, places: Any, ordinals: Any, weights: Any, chosen: Any, sums: Any, hits: Any
 ) -> None:
     for _ in range(times):
-        count = 0
-        for j in range(chosen.size):
-            hits.places[count] = place_in(column, places, np.uint64(chosen[j]))
-            hits.documents[count], hits.scaled[count] = j, SCORE_UNITS
-            count += np.int64(column[chosen[j]] != 0)
-        for j in range(chosen.size):
-            place = last_not_above(ordinals, chosen[j])
-            hits.places[count] = place
-            hits.documents[count], hits.scaled[count] = j, SCORE_UNITS
-            count += np.int64(ordinals[place] == chosen[j])
+        count = hits_in_column(hits, 0, chosen, column, places, 0, SCORE_UNITS)
+        count = hits_in_postings(hits, count, chosen, ordinals, 0, SCORE_UNITS)
         add_hits(sums[0], sums[1], hits, count, weights)
 
 
@@ -96,7 +88,7 @@ def measure_costs() -> dict[str, float]:
     steps, column, places = np.zeros(size, np.uint16), np.zeros(size, np.uint8), np.zeros(size // GROUP, np.uint16)
     factors, chosen = np.full(4, 3, np.uint16), np.sort(rng.choice(size, 80, replace=False)).astype(np.int32)
     sums, documents = np.zeros((2, size), np.int64), np.empty(size, np.int32)
-    hits = Hits(np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float64))
+    hits = empty_hits(size)
     clear_ns = nanoseconds(lambda: clear(REPEATS, column), size)
     fill_ns = nanoseconds(lambda: fill(REPEATS, column, places, some, weights), len(some))
     return {

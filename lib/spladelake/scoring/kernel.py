@@ -45,7 +45,7 @@ def score_block(
     columns = fill_columns(documents, found, uses, ordinals, weights, scratch)
     plan = empty_plan(longest(indptr))
     steps = np.empty(width_of(documents), np.uint16)
-    totals, hits, ids = empty_totals(documents), empty_hits(), Ids(id_starts, id_data)
+    totals, hits, ids = empty_totals(documents), empty_hits(documents), Ids(id_starts, id_data)
     chosen, chosen_units = np.empty(steps.size, np.int32), np.empty(steps.size, np.int64)
     chosen_rests = np.empty(steps.size, np.int64)
     for q in range(indptr.size - 1):
@@ -65,10 +65,11 @@ def score_block(
             if cut <= MOST_STEPS:
                 add_steps(steps, plan, with_columns, size, unit, found, columns, ordinals, weights)
                 count = reach_cut(steps, cut, chosen)
-                score_chosen(
-                    chosen_units[:count], chosen_rests[:count], chosen[:count], plan, with_columns, size, found,
-                    columns, ordinals, weights, hits,
-                )  # fmt: skip
+                if count:
+                    score_chosen(
+                        chosen_units[:count], chosen_rests[:count], chosen[:count], plan, with_columns, size, found,
+                        columns, ordinals, weights, hits,
+                    )  # fmt: skip
             counters[0] += count
             counters[1] += 1
         else:
