@@ -14,8 +14,8 @@ import numpy as np
 
 from spladelake.scoring.compiled import part
 
-# Documents to one entry of a column's directory: two words of 64 bits, where those before a document are soon counted.
-GROUP, GROUP_BITS = 16, 4
+# Documents to one entry of a column's directory: four words of 64 bits, where those before a document are soon counted.
+GROUP, GROUP_BITS = 32, 5
 # Columns are this wide at least and a multiple of it: whole vectors of the widest processors.
 LANES = 64
 
@@ -144,12 +144,12 @@ def place_in(words: Any, places: Any, document: Any) -> Any:
     are not read: they are likely outside the caches, and a search would wait for each.
     """
     group = document >> np.uint64(GROUP_BITS)
-    in_second = (document >> np.uint64(3)) & np.uint64(1)
-    first = group * np.uint64(2)
-    # The bytes before the document's own are kept by shifting the others out, in two steps: 64 bits at once are none.
+    first, own = group * np.uint64(4), (document >> np.uint64(3)) & np.uint64(3)
+    # Of the document's word, the bytes before its own are kept by shifting the others out, 64 bits in two steps.
     after = (np.uint64(7) - (document & np.uint64(7))) * np.uint64(8)
-    counted = (has_byte(words[first + in_second]) << after) << np.uint64(8)
-    counted += has_byte(words[first]) * in_second
+    counted = (has_byte(words[first + own]) << after) << np.uint64(8)
+    for word in range(3):
+        counted += has_byte(words[first + np.uint64(word)]) * np.uint64(np.uint64(word) < own)
     return np.uint64(places[group]) + ((counted * _ONES) >> np.uint64(56))
 
 
