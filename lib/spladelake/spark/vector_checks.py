@@ -70,14 +70,14 @@ def vocabulary_size(session: SparkSession, documents: TableRef, queries: TableRe
 def check_rows(session: SparkSession, ref: TableRef, rows: DataFrame, *, size: int) -> None:
     """Refuse a table of vectors of which a row breaks an invariant, naming the row.
 
-    Delta enforces the table's own constraints at every write: where the table has them all, only the highest term id is
-    looked for, since no constraint knows the size of the vocabulary. That reads one column, 8.84 million rows in 10 s
-    on 2 cores.
+    Delta enforces the table's own constraints at every write: where the table has them all, term ids ascend, and only
+    the last ones are looked at, since no constraint knows the size of the vocabulary.
     """
     properties = table_properties(session, ref)
     enforced = all(properties.get(f"delta.constraints.{name}") == sql for name, sql in VECTORS.constraints.items())
     if enforced:
-        highest = rows.agg(F.max(F.array_max("indices")).alias("highest")).first()
+        last = F.expr("get(indices, size(indices) - 1)")
+        highest = rows.agg(F.max(last).alias("highest")).first()
         if highest is None or highest["highest"] is None or highest["highest"] < size:
             return
     conditions = {**VECTORS.constraints, "terms_known": f"size(indices) = 0 OR array_max(indices) < {size}"}
