@@ -10,7 +10,7 @@ of the oracle's documents that it finds. Peers that make every row of the join (
 strategy) get 20,000 documents, and ours is timed on those too. A peer whose package is absent is reported as absent.
 --costs measures the costs by which the kernel chooses its ways.
 
-The last line is JSON.
+The last line is JSON, also written to --out.
 """
 
 # ruff: noqa: E402  The number of threads must be set before numpy, torch and numba are imported.
@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--oracle-queries", type=int, default=500, help="queries that are compared with the oracle")
+    parser.add_argument("--out", type=Path, help="file for the figures, as JSON with the command")
     parser.add_argument("--costs", action="store_true", help="measure the kernel's costs instead")
     options = parser.parse_args()
     if options.costs:
@@ -87,7 +88,11 @@ def main() -> None:
     unknown = set(filter(None, options.peers.split(","))) - PEERS.keys()
     if unknown:
         parser.error(f"unknown peers: {', '.join(sorted(unknown))}; there are: {', '.join(PEERS)}")
-    print(json.dumps(measure(options)))
+    figures = measure(options)
+    if options.out is not None:
+        record = {"command": " ".join(["python", *sys.argv]), **figures}
+        options.out.write_text(json.dumps(record, indent=1) + "\n")
+    print(json.dumps(figures))
 
 
 def measure(options: Any) -> dict[str, Any]:
@@ -110,12 +115,13 @@ def measure(options: Any) -> dict[str, Any]:
     small = Ours(first_rows(documents, JOIN_DOCUMENTS), ids[:JOIN_DOCUMENTS], size, options.block_size)
     peers = {name: build_peer(name, documents, size) for name in PEERS if name in options.peers.split(",")}
     seconds = {"ours": search_s, "small": float("inf")}
+    found: dict[str, list[list[int]]] = {}
     for _ in range(options.rounds):
         seconds["ours"] = min(seconds["ours"], timed(lambda: ours.search(queries, options.k))[0])
         seconds["small"] = min(seconds["small"], timed(lambda: small.search(queries, options.k))[0])
         for name, (_, search) in peers.items():
             if search is not None:
-                spent, _ = timed(lambda search=search: search(queries, options.k), clock=clock_of(name))  # type: ignore[misc]
+                spent, found[name] = timed(lambda search=search: search(queries, options.k), clock=clock_of(name))  # type: ignore[misc]
                 seconds[name] = min(seconds.get(name, spent), spent)
                 print(f"{name}: {1000 * spent / len(queries):.3f} ms a query", flush=True)
     small_oracle = rows_of(small.search(asked, options.k))
@@ -124,11 +130,12 @@ def measure(options: Any) -> dict[str, Any]:
         if search is None:
             results[name] = "absent"
             continue
-        wanted = small_oracle if name in JOINS else oracle
+        own = "small" if name in JOINS else "ours"
         results[name] = {
             "ms_per_query": round(1000 * seconds[name] / len(queries), 3),
-            "recall_at_k": round(recall(search(asked, options.k), wanted), 5), "build_s": round(peer_build_s, 2),
-            "ratio": round(seconds[name] / seconds["small" if name in JOINS else "ours"], 2),
+            "recall_at_k": round(recall(found[name], small_oracle if name in JOINS else oracle), 5),
+            "build_s": round(peer_build_s, 2), "total_s": round(peer_build_s + seconds[name], 2),
+            "ratio": round(seconds[name] / seconds[own], 2),
         }  # fmt: skip
     exact = [r["ratio"] for name, r in results.items() if name in EXACT - JOINS and r != "absent"]
     assert ours.top is not None
@@ -139,7 +146,8 @@ def measure(options: Any) -> dict[str, Any]:
         "ours_ms_per_query": round(1000 * seconds["ours"] / len(queries), 4),
         "ours_small_ms_per_query": round(1000 * seconds["small"] / len(queries), 4),
         "peers": results, "ratio_best_exact_peer": min(exact, default=None), "build_s": round(build_s, 3),
-        "peak_rss_mb": round(peak_rss_mb), "products_per_s": round(work.products / seconds["ours"]),
+        "total_s": round(build_s + seconds["ours"], 3), "peak_rss_mb": round(peak_rss_mb),
+        "products_per_s": round(work.products / seconds["ours"]),
         "identical_to_oracle": identical, "rows": len(ranked), "load": os.getloadavg()[0],
         "pairs_skipped": round(1 - (work.filtered + work.scored_in_full) / pairs, 4),
         "pairs_filtered": round(work.filtered / pairs, 4),

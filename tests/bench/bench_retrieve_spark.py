@@ -3,9 +3,10 @@
     python tests/bench/bench_retrieve_spark.py [--docs 8841823 --queries 6980 --k 1000] [--sizes 500000,2000000]
 
 Vectors are made (make_vectors.py), not encoded; a lake that --lake names is used again. --sizes adds smaller corpora,
-to show how time grows. --sql compares with the SQL strategy at 20,000 documents and 500 queries: seconds and rows.
-Seconds are those of the job, session start left out; memory is that of the driver, its JVM and all workers together.
-The last line is JSON.
+to show how time grows: of each two neighbouring sizes the seconds a million documents more take, in which what every
+job costs once does not stand. --sql compares with the SQL strategy at 20,000 documents and 500 queries: whole jobs, and
+the ranking alone (from the tables to rows that nobody keeps). Seconds are those of the job, session start left out;
+memory is that of the driver, its JVM and all workers together. The last line is JSON, also written to --out.
 """
 
 from __future__ import annotations
@@ -18,15 +19,28 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from pyspark.sql import functions as F
+
 from spladelake.config import IndexVectors, RetrieveRun
+from spladelake.scoring import compile_kernels
+from spladelake.spark.block_top_k import Asked, Corpus, ranked_in_blocks, set_batch_size
+from spladelake.spark.candidates import Kept
 from spladelake.spark.jobs import JOBS
+from spladelake.spark.retrieve import collected_queries
 from spladelake.spark.schemas import VECTORS
+from spladelake.spark.selection import selected
 from spladelake.spark.session import spark_session
+from spladelake.spark.sql_top_k import top_k
+from spladelake.spark.tables import TableRef
+from spladelake.spark.vector_checks import vocabulary_size
+from spladelake.spark.worker import Totals
 
 MS_MARCO_PASSAGES, MS_MARCO_DEV_SMALL = 8_841_823, 6_980
 SQL_DOCS, SQL_QUERIES = 20_000, 500
@@ -44,6 +58,7 @@ def main() -> None:
     parser.add_argument("--driver-memory", default="3g")
     parser.add_argument("--no-index", action="store_true", help="leave out index_vectors and the run from it")
     parser.add_argument("--sql", action="store_true", help="compare with the SQL strategy on a small size")
+    parser.add_argument("--out", type=Path, help="file for the figures, as JSON with the command")
     options = parser.parse_args()
     figures: dict[str, Any] = {"cores": len(os.sched_getaffinity(0)), "queries": options.queries, "k": options.k}
     with tempfile.TemporaryDirectory(prefix="spladelake-bench-") as scratch:
@@ -63,7 +78,25 @@ def main() -> None:
             lake = lake_of(root, SQL_DOCS, SQL_QUERIES, options.collection)
             figures["sql"] = compared_with_sql(session, lake)
         session.stop()
+    figures |= slopes(figures, sizes)
+    if options.out is not None:
+        record = {"command": " ".join(["python", *sys.argv]), "load_at_end": os.getloadavg()[0], **figures}
+        options.out.write_text(json.dumps(record, indent=1) + "\n")
     print(json.dumps(figures))
+
+
+def slopes(figures: dict[str, Any], sizes: list[int]) -> dict[str, Any]:
+    """Seconds that a million documents more take, between each size and the next."""
+    found = {}
+    for name in ("from_vectors_s", "index_s", "from_index_s"):
+        steps = [
+            round(1e6 * (figures[str(b)][name] - figures[str(a)][name]) / (b - a), 2)
+            for a, b in pairwise(sizes)
+            if name in figures[str(a)]
+        ]
+        if steps:
+            found[f"{name}_a_million_more"] = steps
+    return found
 
 
 def lake_of(root: Path, docs: int, queries: int, collection: str | None) -> str:
@@ -127,13 +160,14 @@ def measured(session: Any, lake: str, options: argparse.Namespace) -> dict[str, 
 
 
 def compared_with_sql(session: Any, lake: str) -> dict[str, Any]:
-    """Seconds of both strategies, best of two for the blocks, and whether their rows are the same."""
+    """Seconds of both strategies, best of three for the blocks, and whether their rows are the same."""
     run = RetrieveRun(lake=lake, model="made", k=100, index="off", force=True)
     blocks = [
         JOBS["retrieve_run"](session, run.model_copy(update={"strategy": "blocks", "run_id": "blocks"}))["seconds"]
         for _ in range(3)
     ]
     sql = JOBS["retrieve_run"](session, run.model_copy(update={"strategy": "sql", "run_id": "sql"}))
+    alone = ranking_alone(session, lake, k=100)
     return {
         "docs": SQL_DOCS,
         "queries": SQL_QUERIES,
@@ -141,17 +175,52 @@ def compared_with_sql(session: Any, lake: str) -> dict[str, Any]:
         "sql_s": sql["seconds"],
         "blocks_s": min(blocks),
         "ratio": round(sql["seconds"] / min(blocks), 1),
+        "ranking_alone": {**alone, "ratio": round(alone["sql_s"] / alone["blocks_s"], 1)},
         "identical": same_rows(session, lake, "sql", "blocks"),
     }
 
 
+def ranking_alone(session: Any, lake: str, *, k: int) -> dict[str, float]:
+    """Seconds of each strategy from the tables to ranked rows that nobody keeps: without checks, counts and commits."""
+    documents, queries = (TableRef(path=f"{lake}/vectors/made/{side}") for side in ("documents", "queries"))
+    rows, asked = documents.read(session), queries.read(session)
+    size = vocabulary_size(session, documents, queries)
+    compile_kernels()
+    set_batch_size(session)
+
+    def in_blocks() -> None:
+        corpus = Corpus(selected(session, rows, None, [None]), is_index=False, place=str(documents))
+        totals = session.sparkContext.accumulator({}, Totals())
+        given = collected_queries(asked, str(queries), size)
+        keep_nothing(
+            ranked_in_blocks(session, given, corpus, [Asked(Kept(k, False, 0.0))], totals=totals, task_bytes=2**29)
+        )
+
+    return {
+        "blocks_s": round(min(seconds(in_blocks) for _ in range(5)), 3),
+        "sql_s": round(seconds(lambda: keep_nothing(top_k(session, asked, rows, k=k))), 3),
+    }
+
+
+def keep_nothing(rows: Any) -> None:
+    """Compute all rows."""
+    rows.write.format("noop").mode("overwrite").save()
+
+
+def seconds(call: Callable[[], None]) -> float:
+    """Of a call, by the clock."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
 def same_rows(session: Any, lake: str, one: str, other: str) -> bool:
-    """Whether two runs have exactly the same rows, scores to the last bit."""
-    a, b = (
-        session.read.format("delta").load(f"{lake}/runs").where(f"run_id = '{name}'").drop("run_id")
-        for name in (one, other)
-    )
-    return bool(a.exceptAll(b).isEmpty() and b.exceptAll(a).isEmpty())
+    """Whether two runs have exactly the same rows, scores to the last bit: by their number and sums of two hashes."""
+    rows = session.read.format("delta").load(f"{lake}/runs").where(F.col("run_id").isin([one, other]))
+    columns = ["query_id", "doc_id", "rank", "score"]
+    hashes = (F.sum(function(*columns).cast("decimal(20)")) for function in (F.xxhash64, F.hash))
+    found = rows.groupBy("run_id").agg(F.count("*"), *hashes).collect()
+    return len(found) == 2 and found[0][1:] == found[1][1:]
 
 
 @contextmanager

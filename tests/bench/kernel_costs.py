@@ -14,8 +14,8 @@ import numpy as np
 from numba import njit
 
 from spladelake.scoring import BLOCK_DOCUMENTS
-from spladelake.scoring.columns import GROUP, add_four_columns, fill_column, place_in
-from spladelake.scoring.exact import add_product, carry, last_not_above
+from spladelake.scoring.columns import GROUP, add_four_columns, fill_column
+from spladelake.scoring.exact import add_hits, add_product, carry, empty_hits, hits_in_column, hits_in_postings
 from spladelake.scoring.filtering import add_postings
 from spladelake.scoring.units import SCORE_UNITS
 
@@ -49,14 +49,13 @@ def clear(times: int, column: Any) -> None:
 
 
 @njit
-def look_up(times: int, column: Any, places: Any, ordinals: Any, weights: Any, chosen: Any, sums: Any) -> None:
+def look_up(
+    times: int, column: Any, places: Any, ordinals: Any, weights: Any, chosen: Any, sums: Any, hits: Any
+) -> None:
     for _ in range(times):
-        for j in range(chosen.size):
-            document = np.uint64(chosen[j])
-            if column[document]:
-                add_product(sums[0], sums[1], j, weights[place_in(column, places, document)], SCORE_UNITS)
-            elif ordinals[last_not_above(ordinals, chosen[j])] == chosen[j]:
-                add_product(sums[0], sums[1], j, weights[0], SCORE_UNITS)
+        count = hits_in_column(hits, 0, chosen, column, places, 0, SCORE_UNITS)
+        count = hits_in_postings(hits, count, chosen, ordinals, 0, SCORE_UNITS)
+        add_hits(sums[0], sums[1], hits, count, weights)
 
 
 @njit
@@ -89,6 +88,7 @@ def measure_costs() -> dict[str, float]:
     steps, column, places = np.zeros(size, np.uint16), np.zeros(size, np.uint8), np.zeros(size // GROUP, np.uint16)
     factors, chosen = np.full(4, 3, np.uint16), np.sort(rng.choice(size, 80, replace=False)).astype(np.int32)
     sums, documents = np.zeros((2, size), np.int64), np.empty(size, np.int32)
+    hits = empty_hits(size)
     clear_ns = nanoseconds(lambda: clear(REPEATS, column), size)
     fill_ns = nanoseconds(lambda: fill(REPEATS, column, places, some, weights), len(some))
     return {
@@ -96,7 +96,9 @@ def measure_costs() -> dict[str, float]:
         "COLUMN_NS": nanoseconds(lambda: columns(REPEATS, steps, column, factors), 4 * size),
         "CLEAR_NS": clear_ns,
         "FILL_NS": round(fill_ns - clear_ns * size / len(some), 4),
-        "LOOK_UP_NS": nanoseconds(lambda: look_up(REPEATS, column, places, few, weights, chosen, sums), len(chosen)),
+        "LOOK_UP_NS": nanoseconds(
+            lambda: look_up(REPEATS, column, places, few, weights, chosen, sums, hits), 2 * len(chosen)
+        ),
         "ADD_NS": nanoseconds(lambda: add_all(REPEATS, few, weights, sums), len(few)),
         "COLLECT_NS": nanoseconds(lambda: collect(REPEATS, sums, documents), size),
     }  # fmt: skip

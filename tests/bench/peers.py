@@ -81,6 +81,9 @@ def sentence_transformers(documents: SparseVectors, size: int) -> Search:
     from sentence_transformers.util import dot_score
 
     class Evaluator(SparseInformationRetrievalEvaluator):  # type: ignore[misc]
+        def _record_sparsity_stats(self, *_: Any) -> None:
+            """Not part of a search."""
+
         def compute_metrics(self, queries_result_list: Any) -> Any:
             self.found = queries_result_list
             return super().compute_metrics(queries_result_list[:1] * len(queries_result_list))
@@ -90,14 +93,13 @@ def sentence_transformers(documents: SparseVectors, size: int) -> Search:
     def search(queries: SparseVectors, k: int) -> Found:
         asked = torch_rows(queries, size)
         model = SimpleNamespace(
-            similarity_fn_name="dot", similarity=dot_score, model_card_data=SimpleNamespace(),
             encode_query=lambda ids, **_: select(asked, ids), encode_document=lambda ids, **_: select(whole, ids),
         )  # fmt: skip
         ids = [str(i) for i in range(len(queries))]
         evaluator = Evaluator(
             {i: i for i in ids}, {str(i): str(i) for i in range(len(documents))}, {i: {"0"} for i in ids},
-            corpus_chunk_size=CHUNK, accuracy_at_k=[k], precision_recall_at_k=[k], mrr_at_k=[k], ndcg_at_k=[k],
-            map_at_k=[k], show_progress_bar=False, write_csv=False,
+            corpus_chunk_size=CHUNK, score_functions={"dot": dot_score}, accuracy_at_k=[k], mrr_at_k=[k],
+            precision_recall_at_k=[k], ndcg_at_k=[k], map_at_k=[k], show_progress_bar=False, write_csv=False,
         )  # fmt: skip
         evaluator.compute_metrices(model)
         hits = ([(-hit["score"], int(hit["corpus_id"])) for hit in of] for of in evaluator.found)
@@ -215,8 +217,8 @@ def sql(documents: SparseVectors, size: int) -> Search:
     """This project's own SQL strategy: Spark on one core, tables cached in memory."""
     from pyspark.sql import DataFrame
 
-    from spladelake.spark.retrieve import top_k
     from spladelake.spark.session import spark_session
+    from spladelake.spark.sql_top_k import top_k
 
     session = spark_session("bench_retrieve", settings={"spark.master": "local[1]", "spark.driver.memory": "3g"})
 

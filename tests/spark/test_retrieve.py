@@ -42,7 +42,7 @@ def tied(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 @pytest.mark.parametrize("strategy", ["sql", "blocks"])
 @pytest.mark.parametrize(
-    ("k", "minimum_score", "exclude_self"), [(1, 0.0, False), (7, 0.05, True), (100, 0.1, False), (3, 0.0, True)]
+    ("k", "minimum_score", "exclude_self"), [(1, 0.0, False), (7, 0.05, True), (10_000, 0.1, False), (3, 0.0, True)]
 )
 def test_both_strategies_give_the_brute_force_ranking_also_where_scores_tie(
     spark: SparkSession, run_job: Any, tied: Any, strategy: str, k: int, minimum_score: float, exclude_self: bool
@@ -165,6 +165,23 @@ def test_a_vector_that_breaks_an_invariant_is_refused_by_table_and_row(
     with pytest.raises(DataError, match=rf"vectors/m/{side}, id 'x'.*{reason}"):
         run_job("retrieve_run", lake=lake, model="m", strategy=strategy)
     assert not Path(lake, "runs").exists()
+
+
+@pytest.mark.parametrize("strategy", ["sql", "blocks"])
+def test_a_term_beyond_the_vocabulary_is_refused_where_the_tables_constraints_cannot_tell(
+    spark: SparkSession, run_job: Any, lake: str, strategy: str
+) -> None:
+    # The constraints of the table hold, so that it is this look at the terms which finds the row.
+    write_vectors(
+        spark, f"{lake}/vectors/m/documents", {"fine": {9: 1.0}, "far": {1: 1.0, 10: 1.0}}, vocabulary_size=10
+    )
+    write_vectors(spark, f"{lake}/vectors/m/queries", {"q": {1: 1.0}}, vocabulary_size=10)
+    with pytest.raises(DataError, match=r"vectors/m/documents, id 'far': it has term 10.*vocabulary ends at 9"):
+        run_job("retrieve_run", lake=lake, model="m", strategy=strategy)
+    with pytest.raises(DataError, match=r"vectors/m/documents, id 'far'"):
+        run_job("index_vectors", lake=lake, model="m")
+    assert not Path(lake, "runs").exists()
+    assert not Path(lake, "vectors/m/index").exists()
 
 
 def test_vectors_of_two_models_are_refused_with_a_row_of_each(spark: SparkSession, run_job: Any, lake: str) -> None:

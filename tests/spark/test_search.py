@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
+from spladelake.cli import main
 from spladelake.display import hits_table
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.search import search_documents
@@ -35,6 +37,21 @@ def test_a_condition_searches_only_the_documents_that_meet_it(spark: SparkSessio
     assert len(some) == len(every) - 1
     with pytest.raises(UsageError, match="wanted a condition"):
         search_documents(spark, "x", lake=fruit_lake, model="splade-tiny", where="nothing here")
+
+
+def test_the_command_prints_scores_ids_and_terms_and_returns_all_as_json(
+    spark: SparkSession, fruit_lake: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["search", QUESTIONS["q1"], "--lake", fruit_lake, "--model", "splade-tiny", "-k", "2"]) == 0
+    printed = capsys.readouterr()
+    result = json.loads(printed.out.splitlines()[-1])
+    hits = search_documents(spark, QUESTIONS["q1"], lake=fruit_lake, model="splade-tiny", k=2)
+    assert result["hits"] == hits
+    assert len(hits) == 2
+    for hit in hits:
+        assert f"{hit['score']:.2f}" in printed.err
+        assert hit["doc_id"] in printed.err
+        assert next(iter(hit["terms"])) in printed.err
 
 
 def test_a_question_without_terms_finds_nothing_and_says_so(spark: SparkSession, fruit_lake: str) -> None:

@@ -29,6 +29,8 @@ LOSS = 3e-6
 LEAST_SCALE = 2.0**-100
 # 64-bit words of steps that are looked at together: 128 documents.
 WORDS = 32
+# The top bit of each of four steps in a word.
+_TOP_BITS = np.uint64(0x8000800080008000)
 
 
 class Plan(NamedTuple):
@@ -137,10 +139,11 @@ def reach_cut(steps: Any, cut: int, documents: Any) -> int:
     for first in range(0, words.size, WORDS):
         last = min(first + WORDS, words.size)
         if words_with_hits(words[first:last], lift):
-            for j in range(4 * first, 4 * last):
-                if steps[j] >= cut:
-                    documents[count] = j
-                    count += 1
+            for word in range(first, last):
+                if (words[word] + lift) & _TOP_BITS:
+                    for j in range(4 * word, 4 * word + 4):
+                        documents[count] = j
+                        count += np.int64(steps[j] >= cut)
     return count
 
 
@@ -149,6 +152,6 @@ def words_with_hits(words: Any, lift: Any) -> int:
     """How many words have a lane that reaches the cut."""
     count = 0
     for j in range(words.size):
-        if (words[j] + lift) & np.uint64(0x8000800080008000):
+        if (words[j] + lift) & _TOP_BITS:
             count += 1
     return count

@@ -9,7 +9,7 @@ from numba import types
 
 from spladelake.scoring.columns import fill_columns, find_terms, width_of
 from spladelake.scoring.compiled import array, native, part, view
-from spladelake.scoring.exact import ADD_NS, COLLECT_NS, LOOK_UP_NS, empty_totals, score_all, score_chosen
+from spladelake.scoring.exact import ADD_NS, COLLECT_NS, LOOK_UP_NS, empty_hits, empty_totals, score_all, score_chosen
 from spladelake.scoring.filtering import MOST_STEPS, add_steps, cut_of, empty_plan, list_terms, reach_cut, unit_of
 from spladelake.scoring.shortlist import Ids, Places, cut, offer_all, sort
 from spladelake.scoring.units import MOST_UNITS, SCORE_UNITS
@@ -45,7 +45,7 @@ def score_block(
     columns = fill_columns(documents, found, uses, ordinals, weights, scratch)
     plan = empty_plan(longest(indptr))
     steps = np.empty(width_of(documents), np.uint16)
-    totals, ids = empty_totals(documents), Ids(id_starts, id_data)
+    totals, hits, ids = empty_totals(documents), empty_hits(documents), Ids(id_starts, id_data)
     chosen, chosen_units = np.empty(steps.size, np.int32), np.empty(steps.size, np.int64)
     chosen_rests = np.empty(steps.size, np.int64)
     for q in range(indptr.size - 1):
@@ -65,10 +65,11 @@ def score_block(
             if cut <= MOST_STEPS:
                 add_steps(steps, plan, with_columns, size, unit, found, columns, ordinals, weights)
                 count = reach_cut(steps, cut, chosen)
-                score_chosen(
-                    chosen_units[:count], chosen_rests[:count], chosen[:count], plan, with_columns, size, found,
-                    columns, ordinals, weights,
-                )  # fmt: skip
+                if count:
+                    score_chosen(
+                        chosen_units[:count], chosen_rests[:count], chosen[:count], plan, with_columns, size, found,
+                        columns, ordinals, weights, hits,
+                    )  # fmt: skip
             counters[0] += count
             counters[1] += 1
         else:

@@ -135,8 +135,8 @@ def index_vectors(session: SparkSession, options: IndexVectors) -> dict[str, Any
         log.info("%s: skipped, the index is current", target)
         return {**result, "status": "skipped"}
     size = vocabulary_size(session, documents, documents)
-    check_same_model(documents, rows, documents, rows)
-    check_rows(session, documents, rows, size=size, thoroughly=False)
+    check_same_model((documents, rows))
+    check_rows(session, documents, rows, size=size)
     kept = set() if options.force or found is None else _indexed_files(session, target, documents, found)
     started = time.monotonic()
     totals = _write(session, rows, target, lineage, _Plan(files, kept, documents, size))

@@ -17,7 +17,7 @@ from spladelake.names import short_name
 from spladelake.scoring import compile_kernels
 from spladelake.spark.block_top_k import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
 from spladelake.spark.candidates import Kept
-from spladelake.spark.index import current_index
+from spladelake.spark.index import FoundIndex, current_index
 from spladelake.spark.progress import progress
 from spladelake.spark.schemas import DOCUMENTS, RUNS, VECTORS
 from spladelake.spark.scoring_worker import vectors_of
@@ -99,7 +99,7 @@ def _inputs(session: SparkSession, lake: Lake, model: str, options: RetrieveRun)
         versions["texts"] = texts.version(session)
     document_rows = documents.read(session, version=versions["documents"])
     query_rows = queries.read(session, version=versions["queries"])
-    check_same_model(documents, document_rows, queries, query_rows)
+    check_same_model((documents, document_rows), (queries, query_rows))
     size = vocabulary_size(session, documents, queries)
     return Inputs(lake, model, documents, queries, versions, document_rows, query_rows, size)
 
@@ -126,18 +126,14 @@ class _Retrieval:
         self.session, self.inputs, self.options, self.rankings = session, inputs, options, rankings
         self.totals = session.sparkContext.accumulator({}, Totals())
         self.document_count = inputs.document_rows.count()
-        check_rows(session, inputs.queries, inputs.query_rows, size=inputs.vocabulary_size, thoroughly=True)
+        check_rows(session, inputs.queries, inputs.query_rows, size=inputs.vocabulary_size)
         self.queries = collected_queries(inputs.query_rows, str(inputs.queries), inputs.vocabulary_size)
         self.products: int | None = None
         self.strategy = self._choose()
-        check_rows(
-            session,
-            inputs.documents,
-            inputs.document_rows,
-            size=inputs.vocabulary_size,
-            thoroughly=self.strategy == "sql",
-        )
-        self.index = "none"
+        self.index = self._current_index()
+        if self.index.rows is None:
+            # The index was made of rows that were checked.
+            check_rows(session, inputs.documents, inputs.document_rows, size=inputs.vocabulary_size)
 
     def _choose(self) -> str:
         """The strategy, and the number of products where counting them is cheap."""
@@ -200,18 +196,22 @@ class _Retrieval:
             task_bytes=self.options.task_memory_mb * 2**20,
         )
 
+    def _current_index(self) -> FoundIndex:
+        """The index, where it may serve this retrieval and is current."""
+        filtered = any(ranking.where for ranking in self.rankings.values())
+        if self.strategy != "blocks" or filtered or self.options.index == "off":
+            return FoundIndex("none")
+        inputs = self.inputs
+        index = inputs.lake.vectors(inputs.model, "index")
+        return current_index(self.session, index, inputs.documents, version=inputs.versions["documents"])
+
     def _corpus(self, documents: DataFrame, conditions: list[str | None]) -> Corpus:
         inputs, place = self.inputs, str(self.inputs.documents)
         whole = documents is inputs.document_rows
-        if whole and conditions == [None] and self.options.index == "auto":
-            index = current_index(
-                self.session, inputs.lake.vectors(inputs.model, "index"), inputs.documents,
-                version=inputs.versions["documents"],
-            )  # fmt: skip
-            self.index = index.state
-            if index.rows is not None:
-                ref = inputs.lake.vectors(inputs.model, "index")
-                return Corpus(index.rows, is_index=True, place=place, sample=sample_of(self.session, ref, index.rows))
+        if whole and self.index.rows is not None:
+            ref = inputs.lake.vectors(inputs.model, "index")
+            sample = sample_of(self.session, ref, self.index.rows)
+            return Corpus(self.index.rows, is_index=True, place=place, sample=sample)
         rows = selected(self.session, documents, self._texts(), conditions)
         if conditions == [None]:
             sample = sample_of(self.session, inputs.documents, documents) if whole else None
@@ -236,7 +236,7 @@ class _Retrieval:
         products = self.products if self.products is not None else int(totals.get("products", 0))
         found: dict[str, Any] = {"strategy": self.strategy, "products": products}
         if self.strategy == "blocks":
-            found["index"] = self.index
+            found["index"] = self.index.state
             found["candidates"] = int(totals.get("candidates", 0))
         return found
 

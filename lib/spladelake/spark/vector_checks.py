@@ -21,14 +21,14 @@ _FOUND = {
 _FIX = "Find the row and encode it again; the encoder never writes such a vector."
 
 
-def check_same_model(documents: TableRef, document_rows: DataFrame, queries: TableRef, query_rows: DataFrame) -> None:
-    """Refuse vectors of different models: their dimensions or weights do not mean the same."""
+def check_same_model(*tables: tuple[TableRef, DataFrame]) -> None:
+    """Refuse vectors of different models, whose dimensions or weights do not mean the same; names the first table."""
     examples = {
         str(ref): {
             row["model_id"]: row["id"]
             for row in rows.groupBy("model_id").agg(F.min("id").alias("id")).orderBy("model_id").collect()
         }
-        for ref, rows in ((documents, document_rows), (queries, query_rows))
+        for ref, rows in tables
     }
     models = {model_id for of_table in examples.values() for model_id in of_table}
     if len(models) > 1:
@@ -37,10 +37,10 @@ def check_same_model(documents: TableRef, document_rows: DataFrame, queries: Tab
             for table, of_table in examples.items()
         )
         raise DataError(
-            str(documents),
+            str(tables[0][0]),
             f"the vectors are of {len(models)} models ({said})",
-            "wanted one model_id on both sides",
-            "Encode both sides again with the same model and settings.",
+            "wanted one model_id",
+            "Encode all of them again with the same model and settings.",
         )
 
 
@@ -67,19 +67,20 @@ def vocabulary_size(session: SparkSession, documents: TableRef, queries: TableRe
     return sizes[str(documents)]
 
 
-def check_rows(session: SparkSession, ref: TableRef, rows: DataFrame, *, size: int, thoroughly: bool) -> None:
+def check_rows(session: SparkSession, ref: TableRef, rows: DataFrame, *, size: int) -> None:
     """Refuse a table of vectors of which a row breaks an invariant, naming the row.
 
-    Delta enforces the table's own constraints at every write, so rows are looked at only where the table lacks one
-    of them, or `thoroughly`: then the upper end of the term ids too, which otherwise the workers check.
+    Delta enforces the table's own constraints at every write: where the table has them all, term ids ascend, and only
+    the last ones are looked at, since no constraint knows the size of the vocabulary.
     """
     properties = table_properties(session, ref)
     enforced = all(properties.get(f"delta.constraints.{name}") == sql for name, sql in VECTORS.constraints.items())
-    conditions = {} if enforced else dict(VECTORS.constraints)
-    if thoroughly or conditions:
-        conditions["terms_known"] = f"size(indices) = 0 OR array_max(indices) < {size}"
-    if not conditions:
-        return
+    if enforced:
+        last = F.expr("get(indices, size(indices) - 1)")
+        highest = rows.agg(F.max(last).alias("highest")).first()
+        if highest is None or highest["highest"] is None or highest["highest"] < size:
+            return
+    conditions = {**VECTORS.constraints, "terms_known": f"size(indices) = 0 OR array_max(indices) < {size}"}
     broken = F.coalesce(
         *(F.when(~F.coalesce(F.expr(sql), F.lit(False)), F.lit(name)) for name, sql in conditions.items())
     )

@@ -18,6 +18,7 @@ from spladelake.scoring import DocIds, Queries, Ranked, TopK, blocks_of, merge, 
 from spladelake.scoring.shortlist import places_for
 from spladelake.vectors import SparseVectors
 from support.collections import collection
+from support.exact import exact_top_k
 from unit.scoring.oracle import brute_force, dense, random_vectors, rows_of, shuffled_ids
 
 VOCABULARY = 60
@@ -218,6 +219,21 @@ def test_many_documents_are_filtered_and_still_ranked_exactly(levels: int | None
     if k == 10:
         assert top.work.filtered > top.work.scored_in_full
         assert top.work.looked_up < 0.2 * len(documents) * len(queries)
+
+
+def test_a_block_as_large_as_can_be_is_filtered_and_ranked_exactly() -> None:
+    # Every document has term 0: its postings are as many as 16 bits count, plus one.
+    rng = np.random.default_rng(17)
+    indptr = np.arange(0, 2 * 131_072 + 1, 2)
+    terms = np.tile(np.array([0, 1], dtype=np.int32), 131_072)
+    terms[1::2] += rng.integers(0, 40, 131_072, dtype=np.int32)
+    documents = SparseVectors(indptr, terms, rng.gamma(2.0, 0.5, 2 * 131_072).astype(np.float32))
+    queries = random_vectors(rng, 40, vocabulary_size=41, most_terms=30)
+    doc_ids = [f"{n:06}" for n in rng.permutation(131_072)]
+    top = TopK(Queries.of(queries, vocabulary_size=41), k=5)
+    top.add_vectors(documents, doc_ids, block_size=65_536)
+    assert rows_of(top.result()) == exact_top_k(queries, documents, doc_ids, k=5, vocabulary_size=41)
+    assert top.work.filtered > 0
 
 
 def test_long_queries_and_uneven_weights_stay_exact() -> None:
