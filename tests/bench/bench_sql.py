@@ -31,7 +31,6 @@ def main() -> None:
     figures = {"install_s": round(time.monotonic() - started, 2)}
     row = session.sql("SELECT count(*) AS documents, sum(size(indices)) AS postings FROM document_vectors").first()
     figures |= row.asDict()
-    (question, *_) = QUESTIONS
     for name, statement in (
         ("search", "SELECT * FROM search('{}', 10)"),
         ("similar", "SELECT * FROM similar((SELECT doc_id FROM search('{}', 1)), 10)"),

@@ -71,7 +71,8 @@ def test_similar_leaves_out_the_document_itself_and_scores_by_dot_product(spark:
     wanted = rows(
         spark,
         "SELECT d.id AS doc_id, sparse_dot(b.indices, b.`values`, d.indices, d.`values`) AS score "
-        "FROM document_vectors b JOIN document_vectors d ON d.id <> b.id WHERE b.id = 'bread' ORDER BY score DESC, d.id",
+        "FROM document_vectors b JOIN document_vectors d ON d.id <> b.id "
+        "WHERE b.id = 'bread' ORDER BY score DESC, d.id",
     )
     assert [(row["doc_id"], row["score"]) for row in found] == [(r["doc_id"], r["score"]) for r in wanted if r["score"]]
     assert "bread" not in {row["doc_id"] for row in found}

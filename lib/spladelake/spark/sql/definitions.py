@@ -89,9 +89,10 @@ def measure_columns(session: SparkSession, measures: TableRef) -> str:
 
 def _top_k(function: str, *, exclude_self: bool) -> str:
     """The ranking that says what a run is, of the documents for `asked`; the function's k is checked on the way."""
+    given = f"{function}.k"
     k = (
-        f"(CASE WHEN {function}.k BETWEEN 1 AND {MOST_K} THEN {function}.k ELSE raise_error(concat('{function}: k is ', "
-        f"coalesce(CAST({function}.k AS STRING), 'null'), '; wanted 1 to {MOST_K}. Say how many documents.')) END)"
+        f"(CASE WHEN {given} BETWEEN 1 AND {MOST_K} THEN {given} ELSE raise_error(concat('{function}: k is ', "
+        f"coalesce(CAST({given} AS STRING), 'null'), '; wanted 1 to {MOST_K}. Say how many documents.')) END)"
     )
     return TOP_K_SQL.format(
         queries="asked",

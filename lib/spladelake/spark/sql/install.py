@@ -104,7 +104,7 @@ def _install_encoder(
                 session.udf.register("encode_query", _encode_query(WorkerSpec(checkpoint, None)))
                 session.udf.register("text_terms", _text_terms(checkpoint))
                 return names
-    missing.update({name: why or missing["document_vectors"] for name in names})
+    missing.update(dict.fromkeys(names, why or missing["document_vectors"]))
     return []
 
 
@@ -127,7 +127,7 @@ def _encode_query(spec: WorkerSpec):  # type: ignore[no-untyped-def]
 
 
 def _text_terms(checkpoint: Checkpoint):  # type: ignore[no-untyped-def]
-    """The SQL function text_terms(text): the tokens of a document's text as the model reads it, special ones included."""
+    """The SQL function text_terms(text): tokens of a document's text as the model reads it, special ones too."""
     spec = WorkerSpec(checkpoint, None)
 
     def text_terms(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
