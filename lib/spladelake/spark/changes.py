@@ -12,7 +12,7 @@ from spladelake.errors import DataError
 from spladelake.spark.accesses import note_written
 from spladelake.spark.concurrency import exclusive, retrying
 from spladelake.spark.schemas import TableSchema
-from spladelake.spark.tables import Lineage, TableRef, ensure_table, save
+from spladelake.spark.tables import Lineage, TableRef, ensure_table, save, written_as
 
 DELETED = "_deleted"
 # Delta takes the metadata of a MERGE from the session, which threads share.
@@ -128,7 +128,7 @@ def merge_rows(
             finally:
                 session.conf.unset(_METADATA_SETTING)
 
-    with exclusive(str(ref)):
+    with exclusive(str(ref)), written_as(session, schema):
         retrying(merge, place=str(ref))
         version = ref.version(session)
     note_written(str(ref), version)

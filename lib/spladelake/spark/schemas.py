@@ -20,7 +20,8 @@ class Column:
 class TableSchema:
     """A table of the project. `constraints` are SQL conditions that every row keeps, by name.
 
-    change_feed: whether Delta records which rows each commit changed, so that what reads it can follow.
+    change_feed: whether Delta records which rows each commit changed, so that what reads it can follow. files: settings
+    of the session under which its data files are written.
     """
 
     name: str
@@ -28,6 +29,7 @@ class TableSchema:
     columns: tuple[Column, ...]
     constraints: dict[str, str] = field(default_factory=dict)
     change_feed: bool = False
+    files: dict[str, str] = field(default_factory=dict)
 
     @property
     def struct(self) -> StructType:
@@ -73,6 +75,18 @@ JUDGEMENTS = TableSchema(
     {"ids_present": "query_id IS NOT NULL AND doc_id IS NOT NULL", "relevance_present": "relevance IS NOT NULL"},
 )
 
+# How vectors are written: the bytes of all term ids and of all weights apart by their place in the number, which zstd
+# makes a fifth smaller than it does whole numbers (tests/bench/bench_storage.py). A dictionary would come first and is
+# off, but for the columns that hold few different values.
+VECTOR_FILES = {
+    "spark.sql.parquet.compression.codec": "zstd",
+    "parquet.enable.bytestreamsplit": "true",
+    "parquet.enable.dictionary": "false",
+    "parquet.enable.dictionary#truncated": "true",
+    "parquet.enable.dictionary#status": "true",
+    "parquet.enable.dictionary#model_id": "true",
+}
+
 VECTORS = TableSchema(
     "vectors",
     "Sparse vectors of texts: weight of every vocabulary term that is active in the text.",
@@ -100,6 +114,7 @@ VECTORS = TableSchema(
         "model_present": "model_id IS NOT NULL",
     },
     change_feed=True,
+    files=VECTOR_FILES,
 )
 
 STAGED = TableSchema(
@@ -245,6 +260,29 @@ COMPARED_QUERIES = TableSchema(
         Column("value_a", "double", "Value of the first run."),
         Column("value_b", "double", "Value of the second run."),
         Column("delta", "double", "What the second run gains."),
+    ),
+)
+
+COMPACTIONS = TableSchema(
+    "compactions",
+    "What compacted vectors cost: a row for each setting that was tried and each measure, and which one was written.",
+    (
+        Column("compaction", "string", "Name of the compacted vectors."),
+        Column("settings", "string", "What was done to the vectors."),
+        Column("chosen", "boolean", "Whether these vectors were written."),
+        Column("postings", "bigint", "Terms of all documents together."),
+        Column("table_bytes", "bigint", "Size of the files of the documents' vectors, null where none were written."),
+        Column("bytes_per_posting", "double", "Those over the postings."),
+        Column("measure", "string", "Measure, null where the collection has no judgements."),
+        Column("before", "double", "Its mean over the vectors as they were."),
+        Column("after", "double", "Its mean over the compacted ones."),
+        Column("ratio", "double", "The second over the first."),
+        Column("t_p", "double", "Two-sided p of the paired t-test, null where no query changed."),
+        Column("randomisation_p", "double", "Two-sided p of the paired randomisation test of the mean."),
+        Column(
+            "largest_score_error", "double", "Largest change of a score among the documents that both rankings list."
+        ),
+        Column("score_error_bound", "double", "What no score of these queries can change by."),
     ),
 )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -251,11 +252,28 @@ def replace_rows(
     writer = writer.option("userMetadata", lineage.as_json()).options(**(writer_options or {}))
     if where is not None:
         writer = writer.option("replaceWhere", where)
-    with exclusive(str(ref)):
+    with exclusive(str(ref)), written_as(session, schema):
         retrying(lambda: save(writer, ref), place=str(ref))
         version = ref.version(session)
     note_written(str(ref), version)
     return version
+
+
+@contextmanager
+def written_as(session: SparkSession, schema: TableSchema | None) -> Iterator[None]:
+    """While the body runs, files are written as the schema says: by writers, by MERGE and by OPTIMIZE alike."""
+    settings = {} if schema is None else schema.files
+    before = {key: session.conf.get(key, None) for key in settings}
+    for key, value in settings.items():
+        session.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key, old in before.items():
+            if old is None:
+                session.conf.unset(key)
+            else:
+                session.conf.set(key, old)
 
 
 def save(writer: DataFrameWriter, ref: TableRef) -> None:
