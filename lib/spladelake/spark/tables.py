@@ -23,12 +23,12 @@ from spladelake.spark.schemas import TableSchema
 
 SCHEMA_PREFIX = "schema:"
 # Version of the table layout, kept in the table properties so that a later release can tell what it reads.
-LAYOUT_VERSION = "1"
+LAYOUT_VERSION = "2"
 
 # Commits that leave the rows of a table as they are.
 _HOUSEKEEPING = re.compile(
     r"^(OPTIMIZE|VACUUM.*|SET TBLPROPERTIES|UNSET TBLPROPERTIES|ADD CONSTRAINT|DROP CONSTRAINT|CHANGE COLUMN.*"
-    r"|CREATE TABLE|COMPUTE STATS|UPGRADE PROTOCOL|CLUSTER BY|REORG)$"
+    r"|ADD COLUMNS|CREATE TABLE|COMPUTE STATS|UPGRADE PROTOCOL|CLUSTER BY|REORG)$"
 )
 
 
@@ -187,8 +187,14 @@ def _check_columns(ref: TableRef, frame: DataFrame, schema: TableSchema) -> None
 
 
 def ensure_table(session: SparkSession, ref: TableRef, schema: TableSchema) -> None:
-    """Create the table with its comments and constraints unless it is there; refuse one of another schema."""
+    """Create the table with its comments and constraints unless it is there; refuse one of another schema.
+
+    A table of an earlier release is brought to the present layout.
+    """
+    from spladelake.spark.layout import keep_up_to_date  # it builds on this module
+
     if ref.exists(session):
+        keep_up_to_date(session, ref, schema)
         _check_columns(ref, ref.read(session), schema)
         return
     with exclusive(str(ref)):
