@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,23 @@ from pyspark.sql import SparkSession
 from spladelake.compaction import round_mantissa
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.schemas import VOCABULARY
+from spladelake.spark.split_files import ROW_READER
 from spladelake.spark.tables import TableRef, table_properties
 from support.random_lake import TERMS, RandomLake, write_random_lake
 
 
 @pytest.fixture(scope="module")
-def judged(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, RandomLake]:
+def judged(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, RandomLake]]:
     lake = str(tmp_path_factory.mktemp("compact") / "lake")
     made = write_random_lake(spark, lake, seed=5)
     rows = spark.createDataFrame([(n, f"t{n}") for n in range(TERMS)], VOCABULARY.struct)
     rows.write.format("delta").save(f"{lake}/vectors/m/vocabulary")
-    return lake, made
+    yield lake, made
+    spark.conf.set(ROW_READER, "true")  # reading a table of split files has turned it off
 
 
 def vectors(spark: SparkSession, lake: str, name: str) -> dict[str, dict[int, float]]:
-    rows = spark.read.format("delta").load(f"{lake}/vectors/{name}/documents").collect()
+    rows = TableRef(path=f"{lake}/vectors/{name}/documents").read(spark).collect()
     return {row["id"]: dict(zip(row["indices"], row["values"], strict=True)) for row in rows}
 
 
@@ -41,33 +44,28 @@ def encodings(folder: str) -> dict[str, tuple[str, set[str]]]:
     }
 
 
-def test_without_settings_nothing_is_lost_and_files_are_split_and_sorted(
-    spark: SparkSession, run_job: Any, judged: tuple[str, RandomLake]
+@pytest.mark.parametrize("files", ["plain", "split"])
+def test_without_settings_nothing_is_lost_in_either_form_of_files(
+    spark: SparkSession, run_job: Any, judged: tuple[str, RandomLake], files: str
 ) -> None:
     lake, made = judged
-    result = run_job("compact_vectors", lake=lake, vectors="m", into="whole")
+    result = run_job("compact_vectors", lake=lake, vectors="m", into=files, files=files)
     wanted = {i: dict(zip(terms, weights, strict=True)) for i, (terms, weights) in made.documents.items()}
-    assert vectors(spark, lake, "whole") == wanted
-    assert [
-        row["id"] for row in spark.read.format("delta").load(f"{lake}/vectors/whole/documents").collect()
-    ] == sorted(made.documents)
-    found = encodings(f"{lake}/vectors/whole/documents")
-    for column in ("indices", "values"):
-        assert found[column][0] == "ZSTD"
-        assert "BYTE_STREAM_SPLIT" in found[column][1]
+    assert vectors(spark, lake, files) == wanted
+    found = encodings(f"{lake}/vectors/{files}/documents")
+    assert found["indices"] == ("ZSTD", {"RLE", "PLAIN"})
+    assert found["values"] == ("ZSTD", {"RLE", "BYTE_STREAM_SPLIT" if files == "split" else "PLAIN"})
     assert result["settings"] == {}
     assert all(row["ratio"] == 1 for row in result["compactions"])
-    assert run_job("compact_vectors", lake=lake, vectors="m", into="whole")["status"] == "skipped"
+    assert run_job("compact_vectors", lake=lake, vectors="m", into=files, files=files)["status"] == "skipped"
 
 
-def test_vectors_that_encode_texts_writes_and_maintain_tables_rewrites_have_the_same_form(
+def test_encoded_vectors_are_compressed_and_other_tables_are_written_as_before(
     spark: SparkSession, run_job: Any, fruit_lake: str
 ) -> None:
-    before = {key: spark.conf.get(key, None) for key in ("parquet.enable.bytestreamsplit", "parquet.enable.dictionary")}
     found = encodings(f"{fruit_lake}/vectors/splade-tiny/documents")
-    assert found["values"][0] == "ZSTD"
-    assert "BYTE_STREAM_SPLIT" in found["indices"][1] & found["values"][1]
-    assert before == dict.fromkeys(before)  # other tables of the session are written as they were
+    assert found["values"] == found["indices"] == ("ZSTD", {"RLE", "PLAIN"})
+    assert encodings(f"{fruit_lake}/documents")["text"][0] == "SNAPPY"
 
 
 def test_the_report_says_what_the_jobs_measure_on_the_written_vectors(

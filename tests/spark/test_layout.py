@@ -44,8 +44,8 @@ def test_a_table_of_the_first_layout_gets_columns_comments_and_constraints_and_k
 ) -> None:
     old = TableRef(path=str(tmp_path / "quarantine"))
     spark.sql(
-        f"CREATE TABLE {old.identifier} (source STRING, line BIGINT, reason STRING COMMENT 'Why.', raw BINARY) USING delta "
-        "TBLPROPERTIES ('spladelake.layout' = '1', 'spladelake.table' = 'quarantine')"
+        f"CREATE TABLE {old.identifier} (source STRING, line BIGINT, reason STRING COMMENT 'Why.', raw BINARY) "
+        "USING delta TBLPROPERTIES ('spladelake.layout' = '1', 'spladelake.table' = 'quarantine')"
     )
     spark.sql(f"INSERT INTO {old.identifier} VALUES ('f', 1, 'because', X'00')")
     ensure_table(spark, old, QUARANTINE)

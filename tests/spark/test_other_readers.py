@@ -60,7 +60,8 @@ def test_duckdb_reads_vectors_through_deltalake_and_arrow(
     for view, side, name in (("postings", "documents", "doc_id"), ("query_postings", "queries", "query_id")):
         connection.register(side, DeltaTable(f"{fruit_lake}/vectors/splade-tiny/{side}").to_pyarrow_table())
         connection.execute(
-            f'CREATE VIEW {view} AS SELECT unnest(indices) AS term_id, id AS {name}, unnest("values") AS weight FROM {side}'
+            f"CREATE VIEW {view} AS "
+            f'SELECT unnest(indices) AS term_id, id AS {name}, unnest("values") AS weight FROM {side}'
         )
     same(connection.execute(QUERY).fetchall(), wanted)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -38,7 +39,7 @@ class Target:
 class CompactVectors(Options):
     """Write the vectors of a model again in less space, under a name of their own, and report what that costs.
 
-    Without settings or target nothing is lost: rows are sorted by id and files written in their most compact form.
+    Without settings or target nothing is lost: documents that share terms are put side by side and compressed.
     """
 
     lake: Lake
@@ -58,6 +59,11 @@ class CompactVectors(Options):
     )
     keep_terms: int | None = Field(None, ge=1, description="Keep the heaviest terms of each document, so many.")
     alpha_mass: float = Field(1.0, gt=0, le=1, description="Keep the heaviest terms that have this share of the sum.")
+    files: Literal["plain", "split"] = Field(
+        "plain",
+        description="Form of the files: plain is read by everything; split is smaller, but of Spark only sessions of "
+        "spladelake, or with spark.sql.parquet.enableNestedColumnVectorizedReader=false, read it.",
+    )
     measures: tuple[str, ...] = Field(
         ("ndcg@10", "mrr@10", "recall@100"), description="Measures of the report, comma separated."
     )

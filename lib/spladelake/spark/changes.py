@@ -128,7 +128,7 @@ def merge_rows(
             finally:
                 session.conf.unset(_METADATA_SETTING)
 
-    with exclusive(str(ref)), written_as(session, schema):
+    with exclusive(str(ref)), written_as(session, schema.files):
         retrying(merge, place=str(ref))
         version = ref.version(session)
     note_written(str(ref), version)

@@ -17,7 +17,9 @@ from spladelake.errors import DataError, UsageError
 from spladelake.names import short_name
 from spladelake.spark.compaction_trials import Judged, Trial, Trials, statistics_of
 from spladelake.spark.retrieve import collected_queries
-from spladelake.spark.schemas import COMPACTIONS, JUDGEMENTS, VECTORS, VOCABULARY
+from spladelake.spark.schemas import COMPACTIONS, JUDGEMENTS, VECTOR_FILES, VECTORS, VOCABULARY
+from spladelake.spark.split_files import PROPERTY as FILES
+from spladelake.spark.split_files import ROUNDED_FILES, SPLIT, SPLIT_FILES
 from spladelake.spark.tables import (
     Lake,
     Lineage,
@@ -38,7 +40,7 @@ BITS = (2, 3, 4, 5, 6, 8, 10)
 SHARES = (0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
 # A scan reads a file of this size in a second or so, and a lake of the size of MS MARCO has some hundred of them.
 FILE_BYTES = 128 * 2**20
-PROPERTY = "compaction"
+COMPACTION = "compaction"
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def compact_vectors(session: SparkSession, options: CompactVectors) -> dict[str,
         else:
             tried = _search(trials, statistics, Target.parse(options.target))
         chosen = tried[-1]
-        _write(session, tables, trials.compacted(chosen.how, statistics), chosen, lineage)
+        _write(session, tables, trials.compacted(chosen.how, statistics), chosen, lineage, options)
         report = _report(session, tables, trials, tried, options)
     finally:
         trials.close()
@@ -156,12 +158,17 @@ def _search(trials: Trials, statistics: Statistics, target: Target) -> list[Tria
     return [*(trial for trial in tried if trial is not last), last]
 
 
-def _write(session: SparkSession, tables: _Tables, rows: DataFrame, chosen: Trial, lineage: Lineage) -> None:
-    """The compacted documents by id, in files fit for scans, beside the queries and the vocabulary as they are."""
+def _write(
+    session: SparkSession, tables: _Tables, rows: DataFrame, chosen: Trial, lineage: Lineage, options: CompactVectors
+) -> None:
+    """The compacted documents in files fit for scans, beside the queries and the vocabulary as they are.
+
+    Documents with the same heaviest terms stand together, as zstd finds the ids that they share then.
+    """
     source, target = tables.source("documents"), tables.target("documents")
     # Three bytes a posting are what rounded vectors take; of others the files get twice as large.
     files = max(1, math.ceil(chosen.postings * 3 / FILE_BYTES))
-    ordered = rows.select(*VECTORS.column_names).repartitionByRange(files, "id").sortWithinPartitions("id")
+    ordered = rows.repartitionByRange(files, "cluster", "id").sortWithinPartitions("cluster", "id")
     properties = _copied(session, source)
     vocabulary = tables.source("vocabulary").read(session).coalesce(1)
     replace_rows(session, tables.target("vocabulary"), VOCABULARY, vocabulary, lineage=lineage)
@@ -169,9 +176,17 @@ def _write(session: SparkSession, tables: _Tables, rows: DataFrame, chosen: Tria
     replace_rows(
         session, tables.target("queries"), VECTORS, queries.coalesce(1).sortWithinPartitions("id"), lineage=lineage
     )
-    set_properties(session, tables.target("queries"), {**properties, PROPERTY: "none: queries are as they were"})
-    replace_rows(session, target, VECTORS, ordered, lineage=lineage)
-    made_from = {"compacted_from": f"{source} version {tables.version}", PROPERTY: str(chosen.how)}
+    set_properties(session, tables.target("queries"), {**properties, COMPACTION: "none: queries are as they were"})
+    if options.files == SPLIT:
+        form = SPLIT_FILES
+    else:
+        form = VECTOR_FILES if chosen.how.mantissa_bits is None and chosen.how.levels is None else ROUNDED_FILES
+    replace_rows(session, target, VECTORS, ordered, lineage=lineage, files=form)
+    made_from = {
+        "compacted_from": f"{source} version {tables.version}",
+        COMPACTION: str(chosen.how),
+        FILES: options.files,
+    }
     set_properties(session, target, {**properties, **made_from})
     written, wanted = target.read(session).count(), source.read(session, version=tables.version).count()
     if written != wanted:

@@ -24,7 +24,7 @@ from spladelake.spark.schemas import VECTORS
 from spladelake.spark.worker import Totals
 
 TASK_BYTES = 256 * 2**20
-COMPACTED_DDL = ", ".join([*(f"`{c.name}` {c.type}" for c in VECTORS.columns), "dropped float"])
+COMPACTED_DDL = ", ".join([*(f"`{c.name}` {c.type}" for c in VECTORS.columns), "dropped float", "cluster array<int>"])
 
 Values = dict[str, dict[str, float]]
 
@@ -70,7 +70,7 @@ class Trials:
         self.original = Trial(Compaction(), int(postings["n"]), 0.0, self._values(self._ranking), 0.0, 0.0)
 
     def compacted(self, how: Compaction, statistics: Statistics) -> DataFrame:
-        """`vectors` rows under a compaction, with `dropped`."""
+        """`vectors` rows under a compaction, with `dropped` and `cluster`."""
         function = CompactRows(how, statistics, self.place, self.judged.queries.vocabulary_size)
         return self.rows.select(*VECTORS.column_names).mapInArrow(function, COMPACTED_DDL)
 

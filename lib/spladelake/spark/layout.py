@@ -43,7 +43,7 @@ def keep_up_to_date(session: SparkSession, ref: TableRef, schema: TableSchema) -
 def upgrade_statements(
     session: SparkSession, ref: TableRef, schema: TableSchema, properties: dict[str, str]
 ) -> list[str]:
-    """What makes a table one of the present layout, its version last: a stopped upgrade is done again from its start."""
+    """What makes a table one of the present layout, its version last: a stopped upgrade is done again."""
     table = f"ALTER TABLE {ref.identifier}"
     found = {field.name: field.metadata.get("comment") for field in ref.read(session).schema.fields}
     statements = [

@@ -20,6 +20,7 @@ from spladelake.spark import storage
 from spladelake.spark.accesses import note_read, note_written
 from spladelake.spark.concurrency import exclusive, retrying
 from spladelake.spark.schemas import TableSchema
+from spladelake.spark.split_files import make_readable
 
 SCHEMA_PREFIX = "schema:"
 # Version of the table layout, kept in the table properties so that a later release can tell what it reads.
@@ -82,6 +83,7 @@ class TableRef:
 
     def read(self, session: SparkSession, *, version: int | None = None) -> DataFrame:
         """The table's rows, at a version if one is given."""
+        make_readable(session, self)
         if version is None:
             return self.delta(session).toDF()
         note_read(str(self), version)
@@ -247,18 +249,20 @@ def replace_rows(
     lineage: Lineage,
     where: str | None = None,
     writer_options: Mapping[str, str] | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> int:
     """Replace all rows, or those that a SQL condition names, in one commit; returns the table's version.
 
     The commit carries the lineage, so readers see either the old rows or the new ones, never a mixture. Rows that
-    break the condition or a constraint make the whole commit fail.
+    break the condition or a constraint make the whole commit fail. files: how they are written, where it is not as the
+    schema says.
     """
     ensure_table(session, ref, schema)
     writer = rows.select(*schema.column_names).write.format("delta").mode("overwrite")
     writer = writer.option("userMetadata", lineage.as_json()).options(**(writer_options or {}))
     if where is not None:
         writer = writer.option("replaceWhere", where)
-    with exclusive(str(ref)), written_as(session, schema):
+    with exclusive(str(ref)), written_as(session, schema.files if files is None else files):
         retrying(lambda: save(writer, ref), place=str(ref))
         version = ref.version(session)
     note_written(str(ref), version)
@@ -266,9 +270,8 @@ def replace_rows(
 
 
 @contextmanager
-def written_as(session: SparkSession, schema: TableSchema | None) -> Iterator[None]:
-    """While the body runs, files are written as the schema says: by writers, by MERGE and by OPTIMIZE alike."""
-    settings = {} if schema is None else schema.files
+def written_as(session: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
+    """While the body runs, files are written under these settings: by writers, by MERGE and by OPTIMIZE alike."""
     before = {key: session.conf.get(key, None) for key in settings}
     for key, value in settings.items():
         session.conf.set(key, value)

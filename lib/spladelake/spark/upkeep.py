@@ -27,6 +27,7 @@ from spladelake.spark.schemas import (
     VOCABULARY,
     TableSchema,
 )
+from spladelake.spark.split_files import SPLIT_FILES, is_split
 from spladelake.spark.tables import SCHEMA_PREFIX, Lake, TableRef, quoted, table_properties, written_as
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,8 @@ def _maintain(
         return {"files_to_delete": old}
     # What a VACUUM writes into the table's history is two commits that say nothing of the rows.
     session.conf.set(_VACUUM_LOGGING, "false")
-    with exclusive(str(ref)), written_as(session, schema):
+    files = {} if schema is None else SPLIT_FILES if is_split(session, ref) else schema.files
+    with exclusive(str(ref)), written_as(session, files):
         row = retrying(lambda: session.sql(f"OPTIMIZE {ref.identifier}").first(), place=str(ref))
         metrics = row["metrics"] if row is not None else {}
         before = ref.delta(session).detail().first()

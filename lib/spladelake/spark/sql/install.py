@@ -15,6 +15,7 @@ from spladelake.config import DEFAULT_MODEL
 from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.errors import DataError, SpladelakeError
 from spladelake.names import short_name
+from spladelake.spark.split_files import ROW_READER, make_readable
 from spladelake.spark.sql.definitions import Collection, Definition, definitions
 from spladelake.spark.tables import Lake, TableRef, table_properties
 from spladelake.spark.worker import WorkerSpec, cached_encoder
@@ -42,6 +43,8 @@ def install(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vec
         raise DataError(
             lake, "it holds no table of a collection", "wanted documents, vectors or runs", "Correct --lake."
         )
+    for ref in present.values():
+        make_readable(session, ref)
     missing = {
         name: f"there is no {ref}; make it with {collection.made_by(name, model)}"
         for name, ref in collection.tables.items()
@@ -73,6 +76,8 @@ def script(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vect
             known.add(definition.name)
             kept.append(definition)
     head = f"-- Views and functions over {lake}, for spark-sql -i or a Thrift session with Delta Lake.\n\n"
+    if session.conf.get(ROW_READER, "true") == "false":
+        head += f"SET {ROW_READER} = false;\n\n"
     return head + "\n\n".join(f"{definition.statement};" for definition in kept) + "\n"
 
 
