@@ -15,8 +15,8 @@ from spladelake.spark.worker import VECTOR_BATCH
 from spladelake.vectors import SparseVectors
 
 # Rows of `vectors`, the largest weight that was left out of each, and its heaviest terms.
-COMPACTED_BATCH = VECTOR_BATCH.append(pa.field("dropped", pa.float32())).append(
-    pa.field("cluster", pa.list_(pa.int32()))
+COMPACTED_BATCH = pa.schema(
+    [*VECTOR_BATCH, pa.field("dropped", pa.float32()), pa.field("cluster", pa.list_(pa.int32()))]
 )
 # Documents that share so many of their heaviest terms stand side by side in a file.
 CLUSTER_TERMS = 4
@@ -24,7 +24,7 @@ CLUSTER_TERMS = 4
 
 @dataclass(frozen=True)
 class CompactRows:
-    """The function given to mapInArrow: batches of `vectors` rows to the same rows compacted, with `dropped` and `cluster`."""
+    """The function given to mapInArrow: `vectors` rows to the same rows compacted, with `dropped`, `cluster`."""
 
     how: Compaction
     statistics: Statistics
