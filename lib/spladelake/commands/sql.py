@@ -42,7 +42,7 @@ def sql(
 
     settings = spark_settings(session_options["properties_file"], session_options["spark_conf"])
     session = spark_session("spladelake sql", settings=settings)
-    names = {"lake": lake, "model": model or DEFAULT_MODEL, "vectors": vectors}
+    names: dict[str, Any] = {"lake": lake, "model": model or DEFAULT_MODEL, "vectors": vectors}
     if definitions:
         click.echo(script(session, **names), nl=False)
         return

@@ -192,8 +192,8 @@ def _fields(message: bytes, place: str, *, stop: int | None = None) -> dict[int,
 
 def _postings_list(message: bytes, place: str) -> PostingsList:
     head = _fields(message, place, stop=4)
-    term = bytes(head.get(1, b"")).decode("utf-8", "replace")  # type: ignore[arg-type]
-    start = int(head.get(0, len(message)))  # type: ignore[arg-type]
+    term = bytes(head.get(1, b"")).decode("utf-8", "replace")
+    start = int(head.get(0, len(message)))
     numbers = _all_varints(message[start:])
     if len(numbers) % 6 == 0 and (numbers.reshape(-1, 6)[:, [0, 2, 4]] == [0x22, 0x08, 0x10]).all():
         pairs = numbers.reshape(-1, 6)[:, [3, 5]]
@@ -229,5 +229,5 @@ def _pairs_one_by_one(message: bytes, at: int, place: str) -> NDArray[np.int64]:
 
 def _record(message: bytes, place: str) -> DocRecord:
     fields = _fields(message, place)
-    doc_id = bytes(fields.get(2, b"")).decode("utf-8", "replace")  # type: ignore[arg-type]
+    doc_id = bytes(fields.get(2, b"")).decode("utf-8", "replace")
     return DocRecord(int(fields.get(1, 0)), doc_id, int(fields.get(3, 0)))

@@ -11,6 +11,7 @@ from typing import Any, Literal, TextIO
 
 from pyspark.sql import DataFrame, Row
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -43,7 +44,7 @@ def write_rows(rows: DataFrame, out: TextIO, *, output_format: Format) -> int:
 
 def _write_table(rows: DataFrame, out: TextIO) -> int:
     found = rows.limit(ROWS_SHOWN + 1).collect()
-    table = Table(*(Text(name) for name in rows.columns))
+    table = Table(*(escape(name) for name in rows.columns))
     for index, kind in enumerate(rows.dtypes):
         if kind[1] in ("int", "bigint", "float", "double", "smallint", "tinyint"):
             table.columns[index].justify = "right"
