@@ -7,9 +7,11 @@ import io
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import pyspark
 import pytest
 from click.testing import CliRunner
 from pyspark.errors import PySparkException
@@ -18,7 +20,9 @@ from pyspark.sql import SparkSession
 from spladelake.cli import cli, main
 from spladelake.encoder import SpladeEncoder
 from spladelake.errors import DataError
+from spladelake.spark.jars import delta_jars
 from spladelake.spark.search import search_documents
+from spladelake.spark.session import DELTA_SETTINGS
 from spladelake.spark.sql import install, script
 from spladelake.spark.sql.failures import statement_error
 from support.collections import FRUIT, QUESTIONS
@@ -222,6 +226,22 @@ def test_the_sql_file_defines_the_same_without_python(spark: SparkSession, asked
             session.sql(statement)
     assert session.sql("SELECT * FROM explain('q1', 'apple')").count() >= 2
     assert session.sql("SELECT * FROM similar('apple', 2)").count() == 2
+
+
+@pytest.mark.slow
+def test_spark_sql_runs_the_file(spark: SparkSession, asked: Any, tmp_path: Path) -> None:
+    file = tmp_path / "explore.sql"
+    question = "SELECT concat('found ', doc_id) FROM similar('apple', 1);\n"
+    file.write_text(script(spark, lake=asked[0], model="splade-tiny") + question, encoding="utf-8")
+    settings = {**DELTA_SETTINGS, "spark.sql.catalogImplementation": "in-memory", "spark.ui.enabled": "false"}
+    command = [str(Path(pyspark.__file__).parent / "bin" / "spark-sql"), "--master", "local[1]"]
+    command += ["--jars", ",".join(map(str, delta_jars())), "-f", str(file)]
+    for key, value in settings.items():
+        command += ["--conf", f"{key}={value}"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (wanted,) = rows(spark, "SELECT doc_id FROM similar('apple', 1)")
+    assert f"found {wanted['doc_id']}" in done.stdout
 
 
 # Ids of the README's examples, and what stands for them in the lake of this test.
