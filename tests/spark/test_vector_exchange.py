@@ -105,6 +105,7 @@ def test_the_reader_of_the_ciff_toolkit_reads_the_same_index(run_job: Any, given
         }
 
 
+@pytest.mark.slow
 def test_bulk_lines_name_terms_by_number_and_keep_every_weight(run_job: Any, given: Any) -> None:
     folder, manifest = exported(run_job, given, "opensearch", gzip=False)
     found = records(folder)
@@ -135,6 +136,7 @@ def test_a_stopped_export_goes_on_after_the_parts_that_are_done(run_job: Any, gi
     assert run_job("export_vectors", **options)["status"] == "skipped"
 
 
+@pytest.mark.slow
 def test_imported_vectors_of_a_vocabulary_of_their_own_can_be_ranked(
     spark: SparkSession, run_job: Any, tmp_path: Path
 ) -> None:
