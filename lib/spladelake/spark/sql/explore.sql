@@ -182,7 +182,7 @@ CREATE OR REPLACE TEMPORARY FUNCTION sparse_decode(
     k INT COMMENT 'How many of the heaviest terms.'
 )
 RETURNS ARRAY<STRUCT<token: STRING, weight: FLOAT>>
-COMMENT 'The k heaviest terms of a vector by name, heaviest first; inline() makes rows of them.'
+COMMENT 'The k heaviest terms of a vector by name, heaviest first; inline() of it in a subquery makes rows.'
 RETURN heaviest_terms(
     (SELECT transform(array_sort(array_agg(struct(term_id, token))), entry -> entry.token) FROM vocabulary),
     indices, weights, k

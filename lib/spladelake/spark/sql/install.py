@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import pyarrow as pa
 from pyspark.sql import SparkSession
 from pyspark.sql.pandas.functions import arrow_udf
-from pyspark.util import PythonEvalType
 
 from spladelake.bm25 import BM25_MODEL
 from spladelake.config import DEFAULT_MODEL
@@ -129,7 +128,7 @@ def _encode_query(spec: WorkerSpec):  # type: ignore[no-untyped-def]
             ]
             yield pa.StructArray.from_arrays(parts, ["indices", "values"])
 
-    return arrow_udf(encode_query, _VECTOR, PythonEvalType.SQL_SCALAR_ARROW_ITER_UDF)
+    return arrow_udf(encode_query, _VECTOR)  # type: ignore[call-overload]
 
 
 def _text_terms(checkpoint: Checkpoint):  # type: ignore[no-untyped-def]
@@ -142,4 +141,4 @@ def _text_terms(checkpoint: Checkpoint):  # type: ignore[no-untyped-def]
             encoder, _ = cached_encoder(spec)
             yield pa.array(encoder.token_ids(texts.to_pylist()), pa.list_(pa.int32()))
 
-    return arrow_udf(text_terms, "array<int>", PythonEvalType.SQL_SCALAR_ARROW_ITER_UDF)
+    return arrow_udf(text_terms, "array<int>")  # type: ignore[call-overload]
