@@ -11,6 +11,8 @@ import logging
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError
+from spladelake.spark.concurrency import exclusive
+from spladelake.spark.delta_log import property_in_memory
 from spladelake.spark.schemas import TableSchema
 from spladelake.spark.tables import LAYOUT_VERSION, TableRef, quoted, sql_string, table_properties
 
@@ -24,8 +26,7 @@ def keep_up_to_date(session: SparkSession, ref: TableRef, schema: TableSchema) -
 
     Raises DataError for a table of a later release.
     """
-    properties = table_properties(session, ref)
-    found = properties.get(PROPERTY)
+    found = property_in_memory(session, ref, PROPERTY)
     if found is None or found == LAYOUT_VERSION:
         return
     if not found.isdecimal() or int(found) > int(LAYOUT_VERSION):
@@ -35,9 +36,13 @@ def keep_up_to_date(session: SparkSession, ref: TableRef, schema: TableSchema) -
             f"this release knows versions up to {LAYOUT_VERSION}",
             "Use the release that made the table, or a later one.",
         )
-    log.info("%s: brought from layout %s to %s", ref, found, LAYOUT_VERSION)
-    for statement in upgrade_statements(session, ref, schema, properties):
-        session.sql(statement)
+    with exclusive(str(ref)):
+        properties = table_properties(session, ref)
+        if properties.get(PROPERTY) == LAYOUT_VERSION:
+            return
+        log.info("%s: brought from layout %s to %s", ref, found, LAYOUT_VERSION)
+        for statement in upgrade_statements(session, ref, schema, properties):
+            session.sql(statement)
 
 
 def upgrade_statements(

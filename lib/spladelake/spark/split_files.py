@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
 
+from spladelake.spark.delta_log import property_in_memory
 from spladelake.spark.schemas import VECTOR_FILES
 
 if TYPE_CHECKING:
@@ -35,15 +36,5 @@ def make_readable(session: SparkSession, ref: TableRef) -> None:
 
 
 def is_split(session: SparkSession, ref: TableRef) -> bool:
-    """Whether the table says that its files are split; what Delta holds in memory is asked, not the files."""
-    jvm = session._jvm
-    assert jvm is not None
-    logs = jvm.org.apache.spark.sql.delta.DeltaLog
-    if ref.path is not None:
-        found = logs.forTable(session._jsparkSession, ref.path)
-    else:
-        location = ref.delta(session).detail().select("location").first()
-        assert location is not None
-        found = logs.forTable(session._jsparkSession, location["location"])
-    value = found.unsafeVolatileSnapshot().metadata().configuration().get(f"spladelake.{PROPERTY}")
-    return bool(value.isDefined() and value.get() == SPLIT)
+    """Whether the table says that its files are split."""
+    return property_in_memory(session, ref, f"spladelake.{PROPERTY}") == SPLIT
