@@ -21,6 +21,7 @@ from spladelake import __version__
 from spladelake.commands.quarantine import quarantine
 from spladelake.commands.report import report_command
 from spladelake.commands.search import search
+from spladelake.commands.sql import sql
 from spladelake.config import STEPS, Options, checked, load_pipeline
 from spladelake.errors import SpladelakeError, UsageError
 from spladelake.examples import EXAMPLES
@@ -210,7 +211,8 @@ def demo(
     run_demo(lake=lake, documents=documents, settings=spark_settings(properties_file, spark_conf))
 
 
-cli.add_command(_session_options(search))
+for _command in (search, sql):
+    cli.add_command(_session_options(_command))
 
 
 @cli.command()

@@ -79,9 +79,25 @@ def show_summary(results: dict[str, dict[str, Any]]) -> None:
     for result in results.values():
         if "measures" in result:
             console().print(measures_table(result))
+        if "compactions" in result:
+            console().print(compaction_table(result))
         if "comparison" in result:
             for comparison in comparison_tables(result):
                 console().print(comparison)
+
+
+def compaction_table(result: dict[str, Any]) -> Table:
+    """What was tried to make vectors smaller, a row a setting and measure; what was written comes last."""
+    size = f"{result['bytes_per_posting_before']} to {result['bytes_per_posting']} bytes a posting"
+    kept = f"{result['postings']:,} of {result['postings_before']:,} postings"
+    table = Table("settings", "measure", "before", "after", "p", title=f"{size}, {kept}", title_justify="left")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for row in result["compactions"]:
+        if row["measure"] is not None:
+            values = (f"{row[name]:.4f}" for name in ("before", "after", "randomisation_p"))
+            table.add_row(f"{row['settings']}{' (written)' if row['chosen'] else ''}", row["measure"], *values)
+    return table
 
 
 def comparison_tables(result: dict[str, Any]) -> list[Table]:

@@ -18,6 +18,10 @@ EXAMPLES = {
   spladelake retrieve_run --lake my-lake --k 100 --also '{short: {k: 10, where: "length(text) < 500"}}'""",
     "index_vectors": """\b
   spladelake index_vectors --lake my-lake --model splade-tiny""",
+    "compact_vectors": """\b
+  spladelake compact_vectors --lake my-lake --target "ndcg@10 >= 0.995 of original"
+  spladelake compact_vectors --lake my-lake --mantissa-bits 6 --into splade-mini-6bit
+  spladelake compact_vectors --lake my-lake --alpha-mass 0.9 --levels 255""",
     "rerank_run": """\b
   spladelake rerank_run --lake my-lake --run splade-mini --depth 100
   spladelake rerank_run --lake my-lake --run bm25 --cross-encoder /models/my-cross-encoder --run-id bm25-mine""",
@@ -35,6 +39,13 @@ EXAMPLES = {
     "export_measures": """\b
   spladelake export_measures --lake my-lake --run-id splade-tiny --output results.csv
   spladelake export_measures --lake my-lake --run-id splade-tiny --output card.md --output-format model-card""",
+    "export_vectors": """\b
+  spladelake export_vectors --lake my-lake --output seismic --output-format seismic
+  spladelake export_vectors --lake my-lake --output ciff --output-format ciff --levels 255
+  spladelake export_vectors --lake my-lake --output queries --output-format anserini --side queries""",
+    "import_vectors": """\b
+  spladelake import_vectors --lake my-lake --input ciff --input-format ciff --vectors theirs
+  spladelake import_vectors --lake my-lake --input theirs/ --input-format anserini --vectors theirs --step 0.01""",
     "compare_runs": """\b
   spladelake compare_runs --lake my-lake --measures ndcg@10,mrr@10 --baseline bm25
   spladelake compare_runs --lake all --collections '{DL: dl-lake, cranfield: c-lake}' --run-ids bm25,splade-tiny""",

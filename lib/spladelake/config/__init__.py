@@ -1,9 +1,10 @@
 """Options of every job, defined once: the command line, the pipeline file and the checks all read these models."""
 
 from spladelake.config.base import DEFAULT_MODEL, Options, checked
+from spladelake.config.compaction import CompactVectors
 from spladelake.config.comparison import CompareRuns
 from spladelake.config.evaluation import EvaluateRun
-from spladelake.config.exchange import ExportMeasures, ExportRun, ImportRun
+from spladelake.config.exchange import ExportMeasures, ExportRun, ExportVectors, ImportRun, ImportVectors
 from spladelake.config.fusion import FuseRuns
 from spladelake.config.pipeline import STEPS, Pipeline, load_pipeline
 from spladelake.config.rerank import RerankRun
@@ -14,14 +15,17 @@ __all__ = [
     "DEFAULT_MODEL",
     "MAX_REJECTED_DEFAULT",
     "STEPS",
+    "CompactVectors",
     "CompareRuns",
     "EncodeTexts",
     "EvaluateRun",
     "ExportMeasures",
     "ExportRun",
+    "ExportVectors",
     "FileFormat",
     "FuseRuns",
     "ImportRun",
+    "ImportVectors",
     "IndexVectors",
     "IngestTexts",
     "Options",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import Lake, Options
+from spladelake.config.base import DEFAULT_MODEL, Lake, Options
 
 
 class ImportRun(Options):
@@ -64,3 +64,54 @@ class ExportMeasures(Options):
     )
     model_name: str | None = Field(None, min_length=1, description="Name in the model card (default: the run's).")
     dataset: str = Field("unknown", min_length=1, description="Collection's name in the model card.")
+
+
+VectorFormat = Literal[
+    "anserini", "ciff", "seismic", "opensearch", "elasticsearch", "qdrant", "npz", "parquet"
+]  # fmt: skip
+
+
+class ExportVectors(Options):
+    """Write vectors as the files that other engines load; a stopped export goes on where it was."""
+
+    lake: Lake
+    model: str = Field(DEFAULT_MODEL, description="Model whose vectors are written.")
+    vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")
+    side: Literal["documents", "queries"] = Field("documents", description="Which vectors.")
+    output: str = Field(min_length=1, description="Folder to write to.")
+    output_format: VectorFormat = Field(
+        description="anserini (JsonVectorCollection, Pyserini too), ciff (BMP, PISA), seismic, opensearch and "
+        "elasticsearch (bulk), qdrant (points), npz (scipy, sentence-transformers), parquet (Hugging Face datasets)."
+    )
+    levels: int = Field(
+        255,
+        ge=1,
+        le=1_000_000,
+        description="anserini and ciff hold whole numbers: how many steps to the largest weight.",
+    )
+    gzip: bool = Field(False, description="Compress files of text.")
+    force: bool = Field(False, description="Write again even if the files are current.")
+
+
+class ImportVectors(Options):
+    """Read vectors that another system made, or that export_vectors wrote, into a lake."""
+
+    lake: Lake
+    input: str = Field(min_length=1, description="File, folder or pattern.")
+    input_format: Literal["anserini", "ciff", "seismic"] = Field(
+        description="anserini: lines of JSON with numbers of any kind; ciff: what BMP and PISA exchange too; seismic."
+    )
+    side: Literal["documents", "queries"] = Field("documents", description="What the vectors are of.")
+    vectors: str = Field(min_length=1, description="Name of the vectors' folder.")
+    like: str | None = Field(
+        None,
+        min_length=1,
+        description="Vectors of this lake whose vocabulary and model they share (default: one of their own terms).",
+    )
+    step: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Weight of one unit (default: as export_vectors noted beside the files, else 1).",
+    )
+    force: bool = Field(False, description="Read again even if the vectors are current.")

@@ -12,9 +12,10 @@ import yaml
 from pydantic import Field
 
 from spladelake.config.base import DEFAULT_MODEL, Lake, Options, checked
+from spladelake.config.compaction import CompactVectors
 from spladelake.config.comparison import CompareRuns
 from spladelake.config.evaluation import EvaluateRun
-from spladelake.config.exchange import ExportMeasures, ExportRun, ImportRun
+from spladelake.config.exchange import ExportMeasures, ExportRun, ExportVectors, ImportRun, ImportVectors
 from spladelake.config.fusion import FuseRuns
 from spladelake.config.rerank import RerankRun
 from spladelake.config.runs import IndexVectors, RetrieveRun
@@ -27,6 +28,7 @@ STEPS: dict[str, type[Options]] = {
     "ingest_texts": IngestTexts,
     "encode_texts": EncodeTexts,
     "index_vectors": IndexVectors,
+    "compact_vectors": CompactVectors,
     "retrieve_run": RetrieveRun,
     "rerank_run": RerankRun,
     "fuse_runs": FuseRuns,
@@ -34,6 +36,8 @@ STEPS: dict[str, type[Options]] = {
     "import_run": ImportRun,
     "export_run": ExportRun,
     "export_measures": ExportMeasures,
+    "export_vectors": ExportVectors,
+    "import_vectors": ImportVectors,
     "compare_runs": CompareRuns,
     "maintain_tables": MaintainTables,
     "verify_tables": VerifyTables,

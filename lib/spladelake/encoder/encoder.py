@@ -128,6 +128,12 @@ class SpladeEncoder:
         stats = EncodeStats(len(cleaned), int(tokens.sum()), padded_tokens, seconds, windows.seconds)
         return EncodedBatch(ordered, tokens, truncated, status, stats)
 
+    def token_ids(self, texts: Sequence[str | None]) -> list[NDArray[np.int32]]:
+        """Token ids of each text as the model reads it as a document: cut to its length, special ones included."""
+        cleaned, _ = clean_texts(texts)
+        ids, _ = self._routes["document"].tokenise(cleaned)
+        return ids
+
     def similarity(self, queries: SparseVectors, documents: SparseVectors) -> NDArray[np.float32]:
         """Dot product of every query with every document: float32 (queries, documents)."""
         return dot_products(queries, documents, self.checkpoint.vocabulary_size)

@@ -14,7 +14,7 @@ from spladelake.errors import DataError
 from spladelake.spark.accesses import note_written
 from spladelake.spark.concurrency import exclusive
 from spladelake.spark.schemas import TableSchema
-from spladelake.spark.tables import Lineage, TableRef, ensure_table, property_list
+from spladelake.spark.tables import Lineage, TableRef, ensure_table, property_list, written_as
 
 DELETED = "_deleted"
 # Delta takes the metadata of commands that are no writers from the session, which threads share.
@@ -128,7 +128,7 @@ def merge_rows(
     builder = builder.whenMatchedUpdate(set=dict(new))
     if inserts:
         builder = builder.whenNotMatchedInsert(~F.col(f"new.{DELETED}"), values=dict(new))
-    with exclusive(str(ref)), commit_metadata(session, lineage):
+    with exclusive(str(ref)), written_as(session, schema.files), commit_metadata(session, lineage):
         builder.execute()
         version = ref.version(session)
     note_written(str(ref), version)

@@ -104,10 +104,20 @@ def _encode_side(job: SideJob) -> dict[str, Any]:
 
 
 def _check_same_name(job: SideJob) -> None:
-    """Refuse to replace the vectors of another model that only happens to have the same short name."""
-    if job.options.vectors is not None or not job.target.exists(job.session):
+    """Refuse to mix new vectors with compacted ones, or to replace those of another model with the same short name."""
+    if not job.target.exists(job.session):
         return
-    found = table_properties(job.session, job.target).get("spladelake.model", job.checkpoint.name)
+    properties = table_properties(job.session, job.target)
+    if "spladelake.compaction" in properties:
+        raise UsageError(
+            str(job.target),
+            "it holds compacted vectors",
+            "new ones beside them would not be as small, nor would their loss be known",
+            "Encode under the original name, then run compact_vectors again.",
+        )
+    if job.options.vectors is not None:
+        return
+    found = properties.get("spladelake.model", job.checkpoint.name)
     if found.split("@")[0] != job.checkpoint.name.split("@")[0]:
         raise UsageError(
             str(job.target),

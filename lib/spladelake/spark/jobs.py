@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from spladelake.spark.compact import compact_vectors
 from spladelake.spark.compare import compare_runs
 from spladelake.spark.encode import encode_texts
 from spladelake.spark.evaluate import evaluate_run
 from spladelake.spark.export_runs import export_measures, export_run
+from spladelake.spark.export_vectors import export_vectors
 from spladelake.spark.fuse import fuse_runs
 from spladelake.spark.import_run import import_run
+from spladelake.spark.import_vectors import import_vectors
 from spladelake.spark.index import index_vectors
 from spladelake.spark.ingest import ingest_texts
 from spladelake.spark.rerank import rerank_run
@@ -23,6 +26,7 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "ingest_texts": ingest_texts,
     "encode_texts": encode_texts,
     "index_vectors": index_vectors,
+    "compact_vectors": compact_vectors,
     "retrieve_run": retrieve_run,
     "rerank_run": rerank_run,
     "fuse_runs": fuse_runs,
@@ -30,6 +34,8 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "import_run": import_run,
     "export_run": export_run,
     "export_measures": export_measures,
+    "export_vectors": export_vectors,
+    "import_vectors": import_vectors,
     "compare_runs": compare_runs,
     "maintain_tables": maintain_tables,
     "verify_tables": verify_tables,

@@ -20,7 +20,8 @@ class Column:
 class TableSchema:
     """A table of the project. `constraints` are SQL conditions that every row keeps, by name.
 
-    change_feed: whether Delta records which rows each commit changed, so that what reads it can follow.
+    change_feed: whether Delta records which rows each commit changed, so that what reads it can follow. files: settings
+    of the session under which its data files are written.
     """
 
     name: str
@@ -28,6 +29,7 @@ class TableSchema:
     columns: tuple[Column, ...]
     constraints: dict[str, str] = field(default_factory=dict)
     change_feed: bool = False
+    files: dict[str, str] = field(default_factory=dict)
 
     @property
     def struct(self) -> StructType:
@@ -73,6 +75,15 @@ JUDGEMENTS = TableSchema(
     {"ids_present": "query_id IS NOT NULL AND doc_id IS NOT NULL", "relevance_present": "relevance IS NOT NULL"},
 )
 
+# How the data files of vectors are written (tests/bench/bench_storage.py). Term ids and weights as they are, without a
+# dictionary, are what zstd makes smallest among the forms that every reader knows; a higher level costs little here.
+VECTOR_FILES = {
+    "spark.sql.parquet.compression.codec": "zstd",
+    "parquet.compression.codec.zstd.level": "9",
+    "parquet.enable.dictionary#indices.list.element": "false",
+    "parquet.enable.dictionary#values.list.element": "false",
+}
+
 VECTORS = TableSchema(
     "vectors",
     "Sparse vectors of texts: weight of every vocabulary term that is active in the text.",
@@ -100,6 +111,7 @@ VECTORS = TableSchema(
         "model_present": "model_id IS NOT NULL",
     },
     change_feed=True,
+    files=VECTOR_FILES,
 )
 
 # Vectors that an unfinished encode has made so far. A text that the model cannot take has an empty vector there, and
@@ -243,6 +255,29 @@ COMPARED_QUERIES = TableSchema(
         Column("value_a", "double", "Value of the first run."),
         Column("value_b", "double", "Value of the second run."),
         Column("delta", "double", "What the second run gains."),
+    ),
+)
+
+COMPACTIONS = TableSchema(
+    "compactions",
+    "What compacted vectors cost: a row for each setting that was tried and each measure, and which one was written.",
+    (
+        Column("compaction", "string", "Name of the compacted vectors."),
+        Column("settings", "string", "What was done to the vectors."),
+        Column("chosen", "boolean", "Whether these vectors were written."),
+        Column("postings", "bigint", "Terms of all documents together."),
+        Column("table_bytes", "bigint", "Size of the files of the documents' vectors, null where none were written."),
+        Column("bytes_per_posting", "double", "Those over the postings."),
+        Column("measure", "string", "Measure, null where the collection has no judgements."),
+        Column("before", "double", "Its mean over the vectors as they were."),
+        Column("after", "double", "Its mean over the compacted ones."),
+        Column("ratio", "double", "The second over the first."),
+        Column("t_p", "double", "Two-sided p of the paired t-test, null where no query changed."),
+        Column("randomisation_p", "double", "Two-sided p of the paired randomisation test of the mean."),
+        Column(
+            "largest_score_error", "double", "Largest change of a score among the documents that both rankings list."
+        ),
+        Column("score_error_bound", "double", "What no score of these queries can change by."),
     ),
 )
 

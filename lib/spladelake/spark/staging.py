@@ -16,7 +16,7 @@ from spladelake.spark.failures import full_text
 from spladelake.spark.faults import stop_point
 from spladelake.spark.progress import progress
 from spladelake.spark.schemas import STAGED
-from spladelake.spark.tables import TableRef, drop_table, ensure_table, save, table_properties
+from spladelake.spark.tables import TableRef, drop_table, ensure_table, save, table_properties, written_as
 from spladelake.spark.texts import (
     BUCKETS,
     ROWS_PER_BATCH,
@@ -184,7 +184,9 @@ def _commit_chunk(
     writer = writer.format("delta").mode("append").option("txnVersion", version)
     writer = writer.option("txnAppId", transaction_id("encode_texts", str(work.target), work.side.name, model_id))
     try:
-        save(writer, staged)
+        # As those of vectors, since the staging table may become theirs.
+        with written_as(session, STAGED.files):
+            save(writer, staged)
     except Exception as error:
         if "ConcurrentTransactionException" in full_text(error):
             raise TargetChangedError(f"{staged}: another run staged the same chunk") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,40 @@ def remove(session: SparkSession, path: str) -> None:
     assert jvm is not None
     hadoop_path = jvm.org.apache.hadoop.fs.Path(path)
     hadoop_path.getFileSystem(session._jsc.hadoopConfiguration()).delete(hadoop_path, True)
+
+
+def move(session: SparkSession, source: str, target: str) -> None:
+    """Rename a file, on its own file system, replacing what has the new name."""
+    jvm = session._jvm
+    assert jvm is not None
+    old, new = jvm.org.apache.hadoop.fs.Path(source), jvm.org.apache.hadoop.fs.Path(target)
+    system = old.getFileSystem(session._jsc.hadoopConfiguration())
+    system.delete(new, True)
+    if not system.rename(old, new):
+        raise DataError(source, f"it cannot be renamed to {target}", "wanted one file system", "Look at both folders.")
+
+
+def write_text(session: SparkSession, path: str, text: str) -> None:
+    """Make a small file of a text, whole or not at all."""
+    with tempfile.TemporaryDirectory(prefix="spladelake-") as folder:
+        local = Path(folder) / "file"
+        local.write_text(text, encoding="utf-8")
+        upload(session, local, path)
+
+
+def read_text(session: SparkSession, path: str) -> str | None:
+    """What a small file holds; None where there is none."""
+    if not exists(session, path):
+        return None
+    row = session.read.format("binaryFile").load(path).select("content").first()
+    return None if row is None else bytes(row["content"]).decode()
+
+
+def download(session: SparkSession, path: str, local: Path) -> None:
+    """Copy a file to this machine."""
+    jvm = session._jvm
+    assert jvm is not None
+    source = jvm.org.apache.hadoop.fs.Path(path)
+    system = source.getFileSystem(session._jsc.hadoopConfiguration())
+    # The raw local file system writes no checksum file beside the copy.
+    system.copyToLocalFile(False, source, jvm.org.apache.hadoop.fs.Path(str(local)), True)

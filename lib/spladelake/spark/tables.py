@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,16 @@ from spladelake.spark import storage
 from spladelake.spark.accesses import note_read, note_written
 from spladelake.spark.concurrency import exclusive, retrying
 from spladelake.spark.schemas import TableSchema
+from spladelake.spark.split_files import make_readable
 
 SCHEMA_PREFIX = "schema:"
 # Version of the table layout, kept in the table properties so that a later release can tell what it reads.
-LAYOUT_VERSION = "1"
+LAYOUT_VERSION = "2"
 
 # Commits that leave the rows of a table as they are.
 _HOUSEKEEPING = re.compile(
     r"^(OPTIMIZE|VACUUM.*|SET TBLPROPERTIES|UNSET TBLPROPERTIES|ADD CONSTRAINT|DROP CONSTRAINT|CHANGE COLUMN.*"
-    r"|CREATE TABLE|COMPUTE STATS|UPGRADE PROTOCOL|CLUSTER BY|REORG)$"
+    r"|ADD COLUMNS|CREATE TABLE|COMPUTE STATS|UPGRADE PROTOCOL|CLUSTER BY|REORG)$"
 )
 
 
@@ -81,6 +83,7 @@ class TableRef:
 
     def read(self, session: SparkSession, *, version: int | None = None) -> DataFrame:
         """The table's rows, at a version if one is given."""
+        make_readable(session, self)
         if version is None:
             return self.delta(session).toDF()
         note_read(str(self), version)
@@ -190,9 +193,13 @@ def ensure_table(
 ) -> None:
     """Create the table with its comments and constraints unless it is there; refuse one of another schema.
 
-    properties: those of a new table, as `set_properties` takes them.
+    A table of an earlier release is brought to the present layout. properties: those of a new table, as
+    `set_properties` takes them.
     """
+    from spladelake.spark.layout import keep_up_to_date  # it builds on this module
+
     if ref.exists(session):
+        keep_up_to_date(session, ref, schema)
         _check_columns(ref, ref.read(session), schema)
         return
     with exclusive(str(ref)):
@@ -251,22 +258,40 @@ def replace_rows(
     lineage: Lineage,
     where: str | None = None,
     writer_options: Mapping[str, str] | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> int:
     """Replace all rows, or those that a SQL condition names, in one commit; returns the table's version.
 
     The commit carries the lineage, so readers see either the old rows or the new ones, never a mixture. Rows that
-    break the condition or a constraint make the whole commit fail.
+    break the condition or a constraint make the whole commit fail. files: how they are written, where it is not as the
+    schema says.
     """
     ensure_table(session, ref, schema)
     writer = rows.select(*schema.column_names).write.format("delta").mode("overwrite")
     writer = writer.option("userMetadata", lineage.as_json()).options(**(writer_options or {}))
     if where is not None:
         writer = writer.option("replaceWhere", where)
-    with exclusive(str(ref)):
+    with exclusive(str(ref)), written_as(session, schema.files if files is None else files):
         retrying(lambda: save(writer, ref), place=str(ref))
         version = ref.version(session)
     note_written(str(ref), version)
     return version
+
+
+@contextmanager
+def written_as(session: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
+    """While the body runs, files are written under these settings: by writers, by MERGE and by OPTIMIZE alike."""
+    before = {key: session.conf.get(key, None) for key in settings}
+    for key, value in settings.items():
+        session.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key, old in before.items():
+            if old is None:
+                session.conf.unset(key)
+            else:
+                session.conf.set(key, old)
 
 
 def save(writer: DataFrameWriter, ref: TableRef) -> None:

@@ -14,6 +14,7 @@ from spladelake.spark import storage
 from spladelake.spark.concurrency import exclusive, retrying
 from spladelake.spark.schemas import (
     CHANGED,
+    COMPACTIONS,
     DOCUMENTS,
     JUDGEMENTS,
     MEASURES,
@@ -26,7 +27,8 @@ from spladelake.spark.schemas import (
     VOCABULARY,
     TableSchema,
 )
-from spladelake.spark.tables import SCHEMA_PREFIX, Lake, TableRef, quoted, table_properties
+from spladelake.spark.split_files import SPLIT_FILES, is_split
+from spladelake.spark.tables import SCHEMA_PREFIX, Lake, TableRef, quoted, table_properties, written_as
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ SCHEMAS: dict[str, TableSchema] = {
     schema.name: schema
     for schema in (
         DOCUMENTS, QUERIES, JUDGEMENTS, VECTORS, VOCABULARY, RUNS, MEASURES, QUARANTINE, RUN_LOG, STAGED, CHANGED,
+        COMPACTIONS,
     )
 }  # fmt: skip
 _VACUUM_LOGGING = "spark.databricks.delta.vacuum.logging.enabled"
@@ -68,7 +71,7 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> dict[str,
     reports = {}
     for ref, name in tables:
         findings += constraint_findings(session, ref, SCHEMAS.get(name))
-        reports[str(ref)] = _maintain(session, ref, options)
+        reports[str(ref)] = _maintain(session, ref, SCHEMAS.get(name), options)
         log.info("%s: %s", ref, ", ".join(f"{key} {value}" for key, value in reports[str(ref)].items()))
     if findings:
         raise DataError(
@@ -80,7 +83,9 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> dict[str,
     return {"status": "dry run" if options.dry_run else "done", "tables": reports, "seconds": _since(started)}
 
 
-def _maintain(session: SparkSession, ref: TableRef, options: MaintainTables) -> dict[str, Any]:
+def _maintain(
+    session: SparkSession, ref: TableRef, schema: TableSchema | None, options: MaintainTables
+) -> dict[str, Any]:
     """Compact one table and delete its old files; returns what was done."""
     retain = f"RETAIN {options.retention_hours} HOURS"
     if options.dry_run:
@@ -88,7 +93,8 @@ def _maintain(session: SparkSession, ref: TableRef, options: MaintainTables) -> 
         return {"files_to_delete": old}
     # What a VACUUM writes into the table's history is two commits that say nothing of the rows.
     session.conf.set(_VACUUM_LOGGING, "false")
-    with exclusive(str(ref)):
+    files = {} if schema is None else SPLIT_FILES if is_split(session, ref) else schema.files
+    with exclusive(str(ref)), written_as(session, files):
         row = retrying(lambda: session.sql(f"OPTIMIZE {ref.identifier}").first(), place=str(ref))
         metrics = row["metrics"] if row is not None else {}
         before = ref.delta(session).detail().first()

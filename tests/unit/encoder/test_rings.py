@@ -43,7 +43,9 @@ print(checkpoint.short_name, vocabulary_tokens(Path(checkpoint.folder), checkpoi
     assert run(code, blocked=("pyspark", "torch", "transformers")) == "splade-tiny law"
 
 
-@pytest.mark.parametrize("module", ["spladelake.errors", "spladelake.vectors"])
+@pytest.mark.parametrize(
+    "module", ["spladelake.errors", "spladelake.vectors", "spladelake.compaction", "spladelake.exchange"]
+)
 def test_what_the_encoder_builds_on_needs_neither_torch_nor_pyspark(module):
     assert run(f"import {module}; print('ok')", blocked=("pyspark", "torch", "transformers")) == "ok"
 

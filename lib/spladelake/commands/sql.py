@@ -1,0 +1,113 @@
+"""`spladelake sql`: the tables of a lake in SQL, at a prompt or for a script."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+PROMPT, FURTHER = "spladelake> ", "          > "
+
+
+@click.command("sql")
+@click.option("--lake", required=True, metavar="TEXT", help="Folder of the collection's tables, or schema:NAME.")
+@click.option("--model", default=None, metavar="TEXT", help="Model of the vectors, which also encodes questions.")
+@click.option("--vectors", default=None, metavar="TEXT", help="Name of the vectors' folder (default: the model's).")
+@click.option("-e", "--execute", multiple=True, metavar="SQL", help="A statement to run instead of asking; repeatable.")
+@click.option(
+    "--output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True,
+    help="How rows are written on stdout; json is one object a line.",
+)  # fmt: skip
+@click.option("--definitions", is_flag=True, help="Print views and functions as a .sql file for spark-sql or Thrift.")
+def sql(
+    lake: str, model: str | None, vectors: str | None, execute: tuple[str, ...], output: str, definitions: bool,
+    **session_options: Any,
+) -> None:  # fmt: skip
+    """Ask the tables of a lake in SQL. Without -e it reads statements from a prompt, or from a file on stdin.
+
+    \b
+    Examples:
+      spladelake sql --lake demo-lake --model splade-tiny
+      spladelake sql --lake demo-lake --model splade-tiny -e "SELECT * FROM search('copy a directory', 5)" --output csv
+      spladelake sql --lake demo-lake --model splade-tiny --definitions > explore.sql
+    """
+    from spladelake.cli import spark_settings
+    from spladelake.config import DEFAULT_MODEL
+    from spladelake.spark.session import spark_session
+    from spladelake.spark.sql import install, script
+
+    settings = spark_settings(session_options["properties_file"], session_options["spark_conf"])
+    session = spark_session("spladelake sql", settings=settings)
+    names: dict[str, Any] = {"lake": lake, "model": model or DEFAULT_MODEL, "vectors": vectors}
+    if definitions:
+        click.echo(script(session, **names), nl=False)
+        return
+    installed = install(session, **names)
+    if execute:
+        for statement in execute:
+            _run(session, statement.rstrip().removesuffix(";"), installed.missing, output)
+    elif sys.stdin.isatty():
+        _ask(session, installed, output)
+    else:
+        from spladelake.spark.sql.output import statements
+
+        for statement in statements(iter(sys.stdin)):
+            _run(session, statement, installed.missing, output)
+
+
+def _run(session: Any, statement: str, missing: dict[str, str], output: Any) -> None:
+    from pyspark.errors import PySparkException
+
+    from spladelake.spark.sql.failures import statement_error
+    from spladelake.spark.sql.output import write_rows
+
+    try:
+        write_rows(session.sql(statement), sys.stdout, output_format=output)
+    except PySparkException as error:
+        raise statement_error(error, missing=missing) from error
+
+
+def _ask(session: Any, installed: Any, output: str) -> None:
+    """A prompt with a history; a wrong statement is told, and the next one asked for."""
+    from spladelake.errors import SpladelakeError
+    from spladelake.spark.sql.output import statements
+
+    click.echo(f"defined: {', '.join(installed.names)}", err=True)
+    for name, why in installed.missing.items():
+        click.echo(f"not defined: {name}, {why}", err=True)
+    click.echo("A statement ends with ; at the end of a line. Ctrl-D ends the session.", err=True)
+    for statement in statements(_typed()):
+        if statement.strip().lower() in ("", "quit", "exit"):
+            if statement.strip():
+                return
+            continue
+        try:
+            _run(session, statement, installed.missing, output)
+        except SpladelakeError as error:
+            click.echo(click.style("error: ", fg="red", bold=True) + str(error), err=True)
+
+
+def _typed() -> Iterator[str]:
+    """Lines that are typed, kept in a history file for the next session."""
+    import readline
+
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    history = state / "spladelake" / "sql_history"
+    history.parent.mkdir(parents=True, exist_ok=True)
+    if history.exists():
+        readline.read_history_file(history)
+    readline.set_history_length(2_000)
+    prompt = PROMPT
+    try:
+        while True:
+            line = input(prompt)
+            prompt = PROMPT if line.rstrip().endswith(";") else FURTHER
+            yield line
+    except EOFError:
+        click.echo()
+    finally:
+        readline.write_history_file(history)

@@ -1,0 +1,142 @@
+"""Vectors made smaller with a known loss: weights rounded, light terms left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spladelake.vectors import SparseVectors
+
+Mask = NDArray[np.bool_]
+MANTISSA_BITS = 23
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """What is done to every vector, in this order; nothing by default.
+
+    minimum_weight: terms below it go. term_quantile: of each term's weights in all documents this share goes, the
+    smallest first. keep_terms: the heaviest of each vector stay. alpha_mass: the heaviest stay that together have this
+    share of the vector's sum. mantissa_bits: weights are rounded to so many. levels: or to so many equal steps up to
+    the largest weight.
+    """
+
+    minimum_weight: float = 0.0
+    term_quantile: float = 0.0
+    keep_terms: int | None = None
+    alpha_mass: float = 1.0
+    mantissa_bits: int | None = None
+    levels: int | None = None
+
+    def __str__(self) -> str:
+        shown = {k: v for k, v in self.__dict__.items() if v != getattr(Compaction, k)}
+        return ", ".join(f"{name} {value:g}" for name, value in shown.items()) or "lossless"
+
+    @property
+    def is_lossless(self) -> bool:
+        return self == Compaction()
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the whole table says. largest: of all weights. thresholds: float32 (vocabulary), the least weight of each
+    term that stays under `term_quantile`; None where that is not asked for."""
+
+    largest: float
+    thresholds: NDArray[np.float32] | None = None
+
+
+def compacted(vectors: SparseVectors, how: Compaction, statistics: Statistics) -> SparseVectors:
+    """The vectors under a compaction; a vector that has terms keeps at least its heaviest one but for `minimum_weight`
+    and `term_quantile`."""
+    keep = np.ones(len(vectors.values), dtype=np.bool_)
+    if how.minimum_weight > 0:
+        keep &= vectors.values >= np.float32(how.minimum_weight)
+    if statistics.thresholds is not None:
+        keep &= vectors.values >= statistics.thresholds[vectors.indices]
+    vectors = _only(vectors, keep)
+    if how.keep_terms is not None:
+        vectors = _only(vectors, heaviest(vectors, how.keep_terms))
+    if how.alpha_mass < 1:
+        vectors = _only(vectors, heaviest_mass(vectors, how.alpha_mass))
+    return SparseVectors(vectors.indptr, vectors.indices, rounded(vectors.values, how, statistics))
+
+
+def rounded(values: NDArray[np.float32], how: Compaction, statistics: Statistics) -> NDArray[np.float32]:
+    """Weights under the rounding of a compaction; none becomes 0."""
+    if how.mantissa_bits is not None:
+        return round_mantissa(values, how.mantissa_bits)
+    if how.levels is not None:
+        step = statistics.largest / how.levels
+        return (np.maximum(1, np.rint(values.astype(np.float64) / step)) * step).astype(np.float32)
+    return values
+
+
+def round_mantissa(values: NDArray[np.float32], bits: int) -> NDArray[np.float32]:
+    """Positive float32 rounded to so many bits after the leading one, ties to even: off by 2^-(bits + 1) at most,
+    relative."""
+    if bits >= MANTISSA_BITS:
+        return values
+    drop = np.uint32(MANTISSA_BITS - bits)
+    raw = np.ascontiguousarray(values).view(np.uint32)
+    even = (raw >> drop) & np.uint32(1)
+    half = np.uint32((1 << (int(drop) - 1)) - 1)
+    return (((raw + half + even) >> drop) << drop).view(np.float32)
+
+
+def heaviest(vectors: SparseVectors, count: int) -> Mask:
+    """Which elements are among the heaviest of their row; between equal weights the lower term id comes first."""
+    order, row_of = _by_weight(vectors)
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order)) - vectors.indptr[row_of]
+    return place < count
+
+
+def heaviest_mass(vectors: SparseVectors, share: float) -> Mask:
+    """Which elements make up the share of their row's sum when taken by weight, the one that reaches it included."""
+    order, row_of = _by_weight(vectors)
+    sorted_values = vectors.values[order].astype(np.float64)
+    before = np.concatenate([[0.0], np.cumsum(sorted_values)[:-1]]) if len(order) else sorted_values
+    starts = vectors.indptr[:-1]
+    totals = np.add.reduceat(np.append(sorted_values, 0.0), np.minimum(starts, len(sorted_values)))
+    totals = np.where(vectors.active_dims > 0, totals, 0.0)
+    of_row = before - before[np.minimum(vectors.indptr[row_of], max(len(before) - 1, 0))] if len(order) else before
+    keep = np.zeros(len(order), dtype=np.bool_)
+    keep[order] = of_row < share * totals[row_of]
+    return keep
+
+
+def _by_weight(vectors: SparseVectors) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Elements row by row, heaviest first, and the row of each of them."""
+    row_of = np.repeat(np.arange(len(vectors)), vectors.active_dims)
+    return np.lexsort((vectors.indices, -vectors.values, row_of)), row_of
+
+
+def _only(vectors: SparseVectors, keep: Mask) -> SparseVectors:
+    if keep.all():
+        return vectors
+    row_of = np.repeat(np.arange(len(vectors)), vectors.active_dims)
+    indptr = np.zeros(len(vectors) + 1, dtype=np.int64)
+    np.cumsum(np.bincount(row_of[keep], minlength=len(vectors)), out=indptr[1:])
+    return SparseVectors(indptr, vectors.indices[keep], vectors.values[keep])
+
+
+@dataclass(frozen=True)
+class ErrorBound:
+    """How far a score can be off: `relative` of it, and `absolute` times the sum of the query's weights."""
+
+    relative: float
+    absolute: float
+
+
+def error_bound(how: Compaction, statistics: Statistics, *, largest_dropped: float) -> ErrorBound:
+    """Bound of the error of a score. largest_dropped: the largest weight that was left out anywhere.
+
+    A rounded weight is off by 2^-(bits + 1) of itself, or by half a step (by less than one where a weight below half a
+    step is raised to it); a weight left out is off by all of itself.
+    """
+    relative = 0.0 if how.mantissa_bits is None else 2.0 ** -(how.mantissa_bits + 1)
+    step = 0.0 if how.levels is None else statistics.largest / how.levels
+    return ErrorBound(relative, max(step, largest_dropped))

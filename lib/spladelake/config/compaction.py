@@ -1,0 +1,109 @@
+"""Options of the job that makes vectors smaller."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from spladelake.compaction import Compaction
+from spladelake.config.base import DEFAULT_MODEL, Lake, Options
+from spladelake.errors import UsageError
+from spladelake.measures import expanded
+
+_TARGET = re.compile(r"(?P<measure>[\w@]+)\s*>=\s*(?P<share>[0-9]*\.?[0-9]+)(?P<percent>\s*%)?\s+of\s+original")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A measure, and the share of its original mean that compacted vectors must keep."""
+
+    measure: str
+    share: float
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """Of "ndcg@10 >= 0.995 of original". Raises ValueError for anything else, UsageError for an unknown measure."""
+        match = _TARGET.fullmatch(text.strip())
+        if match is None:
+            raise ValueError('wanted MEASURE >= SHARE of original, such as "ndcg@10 >= 0.995 of original"')
+        share = float(match["share"]) / (100 if match["percent"] else 1)
+        if not 0 < share <= 1:
+            raise ValueError(f"a share of {share:g} is asked for; wanted more than 0, and 1 at most")
+        (measure,) = expanded([match["measure"]])
+        return cls(measure, share)
+
+
+class CompactVectors(Options):
+    """Write the vectors of a model again in less space, under a name of their own, and report what that costs.
+
+    Without settings or target nothing is lost: documents that share terms are put side by side and compressed.
+    """
+
+    lake: Lake
+    model: str = Field(DEFAULT_MODEL, description="Model whose vectors are compacted.")
+    vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")
+    into: str | None = Field(None, min_length=1, description="Name of the new folder (default: NAME-compact).")
+    target: str | None = Field(
+        None,
+        min_length=1,
+        description='Search the settings: the smallest that keep "ndcg@10 >= 0.995 of original", by the judgements.',
+    )
+    mantissa_bits: int | None = Field(None, ge=1, le=22, description="Round weights to so many bits after the first.")
+    levels: int | None = Field(None, ge=2, le=65_535, description="Round weights to so many equal steps instead.")
+    minimum_weight: float = Field(0.0, ge=0, allow_inf_nan=False, description="Leave out terms below this weight.")
+    term_quantile: float = Field(
+        0.0, ge=0, lt=1, description="Leave out this share of each term's postings, the lightest first."
+    )
+    keep_terms: int | None = Field(None, ge=1, description="Keep the heaviest terms of each document, so many.")
+    alpha_mass: float = Field(1.0, gt=0, le=1, description="Keep the heaviest terms that have this share of the sum.")
+    files: Literal["plain", "split"] = Field(
+        "plain",
+        description="Form of the files: plain is read by everything; split is smaller, but of Spark only sessions of "
+        "spladelake, or with spark.sql.parquet.enableNestedColumnVectorizedReader=false, read it.",
+    )
+    measures: tuple[str, ...] = Field(
+        ("ndcg@10", "mrr@10", "recall@100"), description="Measures of the report, comma separated."
+    )
+    k: int = Field(100, ge=1, le=10_000, description="Documents ranked for each query of the report.")
+    permutations: int = Field(10_000, ge=100, description="Draws of the randomisation test.")
+    force: bool = Field(False, description="Do it again even if the compacted vectors are current.")
+
+    @field_validator("target")
+    @classmethod
+    def _is_a_target(cls, text: str | None) -> str | None:
+        try:
+            if text is not None:
+                Target.parse(text)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return text
+
+    @field_validator("measures")
+    @classmethod
+    def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return expanded(names)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> CompactVectors:
+        if self.mantissa_bits is not None and self.levels is not None:
+            raise ValueError("--mantissa-bits and --levels are two ways of rounding; give one")
+        if self.target is not None and not self.compaction.is_lossless:
+            raise ValueError("--target searches the settings; leave out those that are given")
+        return self
+
+    @property
+    def compaction(self) -> Compaction:
+        """The settings that were given."""
+        return Compaction(**{name: getattr(self, name) for name in Compaction.__dataclass_fields__})
+
+    @property
+    def all_measures(self) -> tuple[str, ...]:
+        """Measures of the report, that of the target first."""
+        first = () if self.target is None else (Target.parse(self.target).measure,)
+        return tuple(dict.fromkeys((*first, *self.measures)))

@@ -1,0 +1,233 @@
+"""The Common Index File Format: an inverted index as protobuf messages, each after its length.
+
+Source: Lin et al. 2020, "Supporting Interoperability Between Open-Source Search Engines with the Common Index File
+Format", and its ciff.proto. The messages are few and fixed, so they are written and read here with numpy instead of a
+protobuf library, whose loops over single postings take a hundred times as long.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spladelake.errors import DataError
+
+VERSION = 1
+_MOST_VARINT = 10
+
+
+@dataclass(frozen=True)
+class CiffHeader:
+    """Counts of an index: lists and documents in the file, which here are all there are; tokens: sum of lengths."""
+
+    lists: int
+    documents: int
+    tokens: int
+    description: str
+
+
+@dataclass(frozen=True, eq=False)
+class PostingsList:
+    """One term: documents ascending by number from 0, int64, and the whole-number weight of each, int64 from 1."""
+
+    term: str
+    documents: NDArray[np.int64]
+    impacts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class DocRecord:
+    """number: from 0. doc_id: what the collection calls it. length: sum of its impacts."""
+
+    number: int
+    doc_id: str
+    length: int
+
+
+def write_ciff(file: BinaryIO, header: CiffHeader, lists: Iterable[bytes], documents: Iterable[DocRecord]) -> None:
+    """Write a whole file. lists: messages made by `postings_message`, terms ascending."""
+    file.write(_delimited(_header_message(header)))
+    for message in lists:
+        file.write(_delimited(message))
+    for record in documents:
+        file.write(_delimited(_record_message(record)))
+
+
+def postings_message(found: PostingsList) -> bytes:
+    """The message of one term: documents as differences, each posting a message of its own."""
+    gaps = np.diff(found.documents, prepend=0)
+    gap_bytes, gap_sizes = _varints(gaps)
+    impact_bytes, impact_sizes = _varints(found.impacts)
+    sizes = 2 + gap_sizes + impact_sizes
+    width = 4 + 2 * _MOST_VARINT
+    cells = np.zeros((len(gaps), width), dtype=np.uint8)
+    used = np.zeros((len(gaps), width), dtype=bool)
+    cells[:, 0], cells[:, 1] = 0x22, sizes  # field 4 of the list: a posting, shorter than 128 bytes
+    cells[:, 2], cells[:, 3 + _MOST_VARINT] = 0x08, 0x10  # fields 1 and 2 of the posting
+    cells[:, 3 : 3 + _MOST_VARINT], cells[:, 4 + _MOST_VARINT :] = gap_bytes, impact_bytes
+    used[:, :3] = used[:, 3 + _MOST_VARINT] = True
+    columns = np.arange(_MOST_VARINT)
+    used[:, 3 : 3 + _MOST_VARINT] = columns < gap_sizes[:, None]
+    used[:, 4 + _MOST_VARINT :] = columns < impact_sizes[:, None]
+    head = _text(1, found.term) + _whole(2, len(gaps)) + _whole(3, int(found.impacts.sum()))
+    return head + cells[used].tobytes()
+
+
+def read_ciff(file: BinaryIO, *, place: str) -> tuple[CiffHeader, Iterator[PostingsList], Iterator[DocRecord]]:
+    """Header, lists and documents of a file; the lists must be read to their end before the documents.
+
+    Raises DataError where the file ends early or holds something else.
+    """
+    fields = _fields(_next_message(file, place), place)
+    lists, documents = int(fields.get(2, 0)), int(fields.get(3, 0))
+    description = bytes(fields.get(8, b"")).decode("utf-8", "replace")
+    header = CiffHeader(lists, documents, int(fields.get(6, 0)), description)
+    return (
+        header,
+        (_postings_list(_next_message(file, place), place) for _ in range(lists)),
+        (_record(_next_message(file, place), place) for _ in range(documents)),
+    )
+
+
+def _varints(numbers: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Variable-length integers: bytes (numbers, 10), seven bits each, lowest first, and how many of them count."""
+    shifted = numbers[:, None] >> (7 * np.arange(_MOST_VARINT, dtype=np.int64))
+    sizes = np.maximum(1, np.count_nonzero(shifted, axis=1)).astype(np.int64)
+    more = np.arange(_MOST_VARINT) < (sizes - 1)[:, None]
+    return ((shifted & 0x7F) | np.where(more, 0x80, 0)).astype(np.uint8), sizes
+
+
+def _varint(number: int) -> bytes:
+    found = bytearray()
+    while number > 0x7F:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    found.append(number)
+    return bytes(found)
+
+
+def _whole(field: int, number: int) -> bytes:
+    return _varint(field << 3) + _varint(number)
+
+
+def _text(field: int, text: str) -> bytes:
+    raw = text.encode()
+    return _varint(field << 3 | 2) + _varint(len(raw)) + raw
+
+
+def _delimited(message: bytes) -> bytes:
+    return _varint(len(message)) + message
+
+
+def _header_message(header: CiffHeader) -> bytes:
+    average = header.tokens / header.documents if header.documents else 0.0
+    whole = [VERSION, header.lists, header.documents, header.lists, header.documents, header.tokens]
+    numbers = b"".join(_whole(field, number) for field, number in enumerate(whole, start=1))
+    return numbers + _varint(7 << 3 | 1) + struct.pack("<d", average) + _text(8, header.description)
+
+
+def _record_message(record: DocRecord) -> bytes:
+    return _whole(1, record.number) + _text(2, record.doc_id) + _whole(3, record.length)
+
+
+def _next_message(file: BinaryIO, place: str) -> bytes:
+    size, shift = 0, 0
+    while True:
+        byte = file.read(1)
+        if not byte or shift > 63:
+            raise _broken(place, "it ends before its last message")
+        size |= (byte[0] & 0x7F) << shift
+        shift += 7
+        if byte[0] < 0x80:
+            break
+    message = file.read(size)
+    if len(message) < size:
+        raise _broken(place, "it ends within a message")
+    return message
+
+
+def _broken(place: str, found: str) -> DataError:
+    return DataError(place, found, "wanted a whole CIFF file", "Copy it again from its source, or export it again.")
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    number, shift = 0, 0
+    while True:
+        byte = data[at]
+        number |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return number, at
+
+
+def _fields(message: bytes, place: str, *, stop: int | None = None) -> dict[int, int | bytes]:
+    """Fields of a message by number, up to the first of number `stop`, whose place stands under 0."""
+    found: dict[int, int | bytes] = {}
+    at = 0
+    try:
+        while at < len(message):
+            tag, after = _read_varint(message, at)
+            field, kind = tag >> 3, tag & 7
+            if field == stop:
+                found[0] = at
+                break
+            if kind == 0:
+                found[field], at = _read_varint(message, after)
+            elif kind == 1:
+                found[field], at = message[after : after + 8], after + 8
+            elif kind == 2:
+                size, start = _read_varint(message, after)
+                found[field], at = message[start : start + size], start + size
+            else:
+                raise _broken(place, f"a message has a field of kind {kind}")
+    except IndexError:
+        raise _broken(place, "a message ends within a number") from None
+    return found
+
+
+def _postings_list(message: bytes, place: str) -> PostingsList:
+    head = _fields(message, place, stop=4)
+    term = bytes(head.get(1, b"")).decode("utf-8", "replace")
+    start = int(head.get(0, len(message)))
+    numbers = _all_varints(message[start:])
+    if len(numbers) % 6 == 0 and (numbers.reshape(-1, 6)[:, [0, 2, 4]] == [0x22, 0x08, 0x10]).all():
+        pairs = numbers.reshape(-1, 6)[:, [3, 5]]
+    else:  # a writer may leave out a number that is 0
+        pairs = _pairs_one_by_one(message, start, place)
+    return PostingsList(term, np.cumsum(pairs[:, 0]), pairs[:, 1].copy())
+
+
+def _all_varints(data: bytes) -> NDArray[np.int64]:
+    """The bytes read as nothing but variable-length integers."""
+    raw = np.frombuffer(data, dtype=np.uint8)
+    ends = np.flatnonzero(raw < 0x80)
+    if not len(ends):
+        return np.empty(0, dtype=np.int64)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    raw = raw[: ends[-1] + 1]
+    places = np.arange(len(raw)) - np.repeat(starts, ends - starts + 1)
+    return np.add.reduceat((raw & 0x7F).astype(np.int64) << (7 * np.minimum(places, 8)), starts)
+
+
+def _pairs_one_by_one(message: bytes, at: int, place: str) -> NDArray[np.int64]:
+    pairs = []
+    while at < len(message):
+        tag, after = _read_varint(message, at)
+        if tag != 0x22:
+            raise _broken(place, f"a postings list holds a field with the tag {tag}")
+        size, start = _read_varint(message, after)
+        fields = _fields(message[start : start + size], place)
+        pairs.append((int(fields.get(1, 0)), int(fields.get(2, 0))))
+        at = start + size
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _record(message: bytes, place: str) -> DocRecord:
+    fields = _fields(message, place)
+    doc_id = bytes(fields.get(2, b"")).decode("utf-8", "replace")
+    return DocRecord(int(fields.get(1, 0)), doc_id, int(fields.get(3, 0)))

@@ -1,0 +1,252 @@
+"""The compaction job: the vectors of a model again in less space, and a report of what that costs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from spladelake.compaction import Compaction, Statistics
+from spladelake.config.compaction import CompactVectors, Target
+from spladelake.errors import DataError, UsageError
+from spladelake.names import short_name
+from spladelake.spark.compaction_trials import Judged, Trial, Trials, statistics_of
+from spladelake.spark.retrieve import collected_queries
+from spladelake.spark.schemas import COMPACTIONS, JUDGEMENTS, VECTOR_FILES, VECTORS, VOCABULARY
+from spladelake.spark.split_files import PROPERTY as FILES
+from spladelake.spark.split_files import ROUNDED_FILES, SPLIT, SPLIT_FILES
+from spladelake.spark.tables import (
+    Lake,
+    Lineage,
+    TableRef,
+    is_current,
+    replace_rows,
+    require,
+    set_properties,
+    sql_string,
+    table_properties,
+)
+from spladelake.spark.vector_checks import check_rows, check_same_model, vocabulary_size
+
+log = logging.getLogger(__name__)
+
+# What a search tries, the smallest first: bits of the weights, then shares of each vector's sum.
+BITS = (2, 3, 4, 5, 6, 8, 10)
+SHARES = (0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
+# A scan reads a file of this size in a second or so, and a lake of the size of MS MARCO has some hundred of them.
+FILE_BYTES = 128 * 2**20
+COMPACTION = "compaction"
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """Where vectors are read and written. version: of the document vectors that are read."""
+
+    lake: Lake
+    name: str
+    into: str
+    version: int
+    size: int
+
+    def source(self, side: str) -> TableRef:
+        return self.lake.vectors(self.name, side)
+
+    def target(self, side: str) -> TableRef:
+        return self.lake.vectors(self.into, side)
+
+
+def compact_vectors(session: SparkSession, options: CompactVectors) -> dict[str, Any]:
+    """Write compacted vectors beside the original ones, with the settings given or with the smallest that will do."""
+    tables = _tables(session, options)
+    judgements = _judgements(session, tables.lake, required=options.target is not None)
+    lineage = _lineage(session, tables, options, judged=judgements is not None)
+    target = tables.target("documents")
+    result: dict[str, Any] = {"table": str(target), "vectors": tables.into}
+    if not options.force and is_current(session, target, lineage):
+        log.info("%s: skipped, the compacted vectors are current", target)
+        return {**result, "status": "skipped"}
+    started = time.monotonic()
+    rows = tables.source("documents").read(session, version=tables.version)
+    queries = tables.source("queries").read(session)
+    judged = Judged(
+        collected_queries(queries, str(tables.source("queries")), tables.size),
+        judgements,
+        options.all_measures,
+        options.k,
+    )
+    trials = Trials(session, rows, judged, place=str(tables.source("documents")))
+    statistics = statistics_of(rows, [options.compaction], vocabulary_size=tables.size)
+    try:
+        if options.target is None:
+            tried = [trials.measure(options.compaction, statistics)]
+        else:
+            tried = _search(trials, statistics, Target.parse(options.target))
+        chosen = tried[-1]
+        _write(session, tables, trials.compacted(chosen.how, statistics), chosen, lineage, options)
+        report = _report(session, tables, trials, tried, options)
+    finally:
+        trials.close()
+    return {**result, "status": "written", **report, "seconds": round(time.monotonic() - started, 2)}
+
+
+def _tables(session: SparkSession, options: CompactVectors) -> _Tables:
+    lake, name = Lake(options.lake), short_name(options.vectors or options.model)
+    into = short_name(options.into) if options.into else f"{name}-compact"
+    if into == name:
+        raise UsageError(
+            "--into", f"it is {into!r}, the name of the vectors that are read", "wanted another", "Choose another name."
+        )
+    documents, queries = lake.vectors(name, "documents"), lake.vectors(name, "queries")
+    made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
+    for ref in (documents, queries):
+        require(session, ref, VECTORS, made_by=made_by)
+    require(session, lake.vectors(name, "vocabulary"), VOCABULARY, made_by=made_by)
+    version = documents.version(session)
+    rows = documents.read(session, version=version)
+    check_same_model(documents, rows, queries, queries.read(session))
+    size = vocabulary_size(session, documents, queries)
+    check_rows(session, documents, rows, size=size, thoroughly=False)
+    return _Tables(lake, name, into, version, size)
+
+
+def _judgements(session: SparkSession, lake: Lake, *, required: bool) -> DataFrame | None:
+    ref = lake.table("judgements")
+    if not required and not ref.exists(session):
+        return None
+    made_by = f"spladelake ingest_texts --lake {lake.root} --judgements …"
+    rows = require(session, ref, JUDGEMENTS, made_by=made_by).select("query_id", "doc_id", "relevance")
+    if rows.where("relevance > 0").isEmpty():
+        if required:
+            raise DataError(str(ref), "no document is relevant", "--target measures by them", "Check the judgements.")
+        return None
+    return rows
+
+
+def _lineage(session: SparkSession, tables: _Tables, options: CompactVectors, *, judged: bool) -> Lineage:
+    source, queries = tables.source("documents"), tables.source("queries")
+    inputs = {"documents": [str(source), tables.version], "queries": [str(queries), queries.version(session)]}
+    if judged:
+        ref = tables.lake.table("judgements")
+        inputs["judgements"] = [str(ref), ref.version(session)]
+    settings = options.model_dump(mode="json", exclude={"lake", "model", "vectors", "into", "force"})
+    return Lineage("compact_vectors", inputs, settings)
+
+
+def _search(trials: Trials, statistics: Statistics, target: Target) -> list[Trial]:
+    """Everything that was tried; the last one meets the target, and nothing smaller that was tried does."""
+    wanted = target.share * trials.original.mean(target.measure)
+    tried: list[Trial] = []
+
+    def first_that_will_do(candidates: list[Compaction], otherwise: Compaction) -> Compaction:
+        for how in candidates:
+            tried.append(trials.measure(how, statistics))
+            mean = tried[-1].mean(target.measure)
+            log.info("%s: %s %.4f, wanted %.4f", how, target.measure, mean, wanted)
+            if mean >= wanted:
+                return how
+        return otherwise
+
+    rounding = first_that_will_do([Compaction(mantissa_bits=bits) for bits in BITS], Compaction())
+    pruned = [Compaction(mantissa_bits=rounding.mantissa_bits, alpha_mass=share) for share in SHARES]
+    chosen = first_that_will_do(pruned, rounding)
+    last = next((trial for trial in tried if trial.how == chosen), trials.original)
+    return [*(trial for trial in tried if trial is not last), last]
+
+
+def _write(
+    session: SparkSession, tables: _Tables, rows: DataFrame, chosen: Trial, lineage: Lineage, options: CompactVectors
+) -> None:
+    """The compacted documents in files fit for scans, beside the queries and the vocabulary as they are.
+
+    Documents with the same heaviest terms stand together, as zstd finds the ids that they share then.
+    """
+    source, target = tables.source("documents"), tables.target("documents")
+    # Three bytes a posting are what rounded vectors take; of others the files get twice as large.
+    files = max(1, math.ceil(chosen.postings * 3 / FILE_BYTES))
+    ordered = rows.repartitionByRange(files, "cluster", "id").sortWithinPartitions("cluster", "id")
+    properties = _copied(session, source)
+    vocabulary = tables.source("vocabulary").read(session).coalesce(1)
+    replace_rows(session, tables.target("vocabulary"), VOCABULARY, vocabulary, lineage=lineage)
+    queries = tables.source("queries").read(session)
+    replace_rows(
+        session, tables.target("queries"), VECTORS, queries.coalesce(1).sortWithinPartitions("id"), lineage=lineage
+    )
+    set_properties(session, tables.target("queries"), {**properties, COMPACTION: "none: queries are as they were"})
+    if options.files == SPLIT:
+        form = SPLIT_FILES
+    else:
+        form = VECTOR_FILES if chosen.how.mantissa_bits is None and chosen.how.levels is None else ROUNDED_FILES
+    replace_rows(session, target, VECTORS, ordered, lineage=lineage, files=form)
+    made_from = {
+        "compacted_from": f"{source} version {tables.version}",
+        COMPACTION: str(chosen.how),
+        FILES: options.files,
+    }
+    set_properties(session, target, {**properties, **made_from})
+    written, wanted = target.read(session).count(), source.read(session, version=tables.version).count()
+    if written != wanted:
+        raise DataError(
+            str(target), f"it holds {written:,} vectors", f"wanted {wanted:,}", "Run the job again with --force."
+        )
+
+
+def _copied(session: SparkSession, ref: TableRef) -> dict[str, str]:
+    """What the properties of the original say of its rows, which still holds."""
+    names = ("model", "model_id", "max_length", "vocabulary_size", "source", "source_version", "average_length", "bm25")
+    found = table_properties(session, ref)
+    return {name: found[f"spladelake.{name}"] for name in names if f"spladelake.{name}" in found}
+
+
+def _bytes(session: SparkSession, ref: TableRef) -> int:
+    row = ref.delta(session).detail().select("sizeInBytes").first()
+    assert row is not None
+    return int(row["sizeInBytes"])
+
+
+def _report(
+    session: SparkSession, tables: _Tables, trials: Trials, tried: list[Trial], options: CompactVectors
+) -> dict[str, Any]:
+    """Rows of `compactions`, and the same as the job's result."""
+    chosen, original = tried[-1], trials.original
+    before = _bytes(session, tables.source("documents"))
+    after = _bytes(session, tables.target("documents"))
+    found = []
+    for trial in tried:
+        is_chosen = trial is chosen
+        entry: dict[str, Any] = {
+            "settings": str(trial.how),
+            "chosen": is_chosen,
+            "postings": trial.postings,
+            "table_bytes": after if is_chosen else None,
+            "bytes_per_posting": after / trial.postings if is_chosen and trial.postings else None,
+            "largest_score_error": trial.largest_error,
+            "score_error_bound": trial.error_bound,
+        }
+        tests = trials.tests(trial, permutations=options.permutations)
+        found += [{**entry, "measure": measure, **test} for measure, test in tests.items()] or [
+            {**entry, **dict.fromkeys(("measure", "before", "after", "ratio", "t_p", "randomisation_p"))}
+        ]
+    rows = [tuple({"compaction": tables.into, **row}[name] for name in COMPACTIONS.column_names) for row in found]
+    ref = tables.lake.table(COMPACTIONS.name)
+    lineage = Lineage("compact_vectors", {"documents": [str(tables.source("documents")), tables.version]},
+                      {"settings": str(chosen.how)}, scope=tables.into)  # fmt: skip
+    frame = session.createDataFrame(rows, COMPACTIONS.struct).coalesce(1)
+    where = f"compaction = {sql_string(tables.into)}"
+    replace_rows(session, ref, COMPACTIONS, frame, lineage=lineage, where=where)
+    return {
+        "settings": {k: v for k, v in asdict(chosen.how).items() if v != getattr(Compaction, k)},
+        "target": options.target,
+        "rows": tables.target("documents").read(session).count(),
+        "postings": chosen.postings,
+        "postings_before": original.postings,
+        "bytes": after,
+        "bytes_before": before,
+        "bytes_per_posting": round(after / chosen.postings, 3) if chosen.postings else None,
+        "bytes_per_posting_before": round(before / original.postings, 3) if original.postings else None,
+        "compactions": json.loads(json.dumps(found)),
+    }

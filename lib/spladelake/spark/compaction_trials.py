@@ -1,0 +1,174 @@
+"""What a compaction costs in effectiveness: the queries ranked over the vectors as they were and as they become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.compaction import Compaction, Statistics, error_bound
+from spladelake.measures.significance import paired_test
+from spladelake.scoring import compile_kernels
+from spladelake.spark.block_top_k import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
+from spladelake.spark.candidates import Kept
+from spladelake.spark.compaction_worker import CompactRows
+from spladelake.spark.query_measures import query_measures
+from spladelake.spark.ranks import judged_hits, judged_ranks
+from spladelake.spark.schemas import VECTORS
+from spladelake.spark.worker import Totals
+
+TASK_BYTES = 256 * 2**20
+COMPACTED_DDL = ", ".join([*(f"`{c.name}` {c.type}" for c in VECTORS.columns), "dropped float", "cluster array<int>"])
+
+Values = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One compaction that was tried. values: of each measure by query. dropped: largest weight that was left out.
+
+    largest_error: of the score of any document that both rankings list. error_bound: what no score can exceed.
+    """
+
+    how: Compaction
+    postings: int
+    dropped: float
+    values: Values
+    largest_error: float
+    error_bound: float
+
+    def mean(self, measure: str) -> float:
+        return float(np.mean(list(self.values[measure].values()))) if self.values.get(measure) else float("nan")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What trials are measured by. judgements: (query_id, doc_id, relevance), or None where there are none."""
+
+    queries: QueryBatch
+    judgements: DataFrame | None
+    measures: tuple[str, ...]
+    k: int
+
+
+class Trials:
+    """Compactions of one table of document vectors, tried one after the other."""
+
+    def __init__(self, session: SparkSession, rows: DataFrame, judged: Judged, *, place: str) -> None:
+        self.session, self.rows, self.judged, self.place = session, rows, judged, place
+        compile_kernels()
+        set_batch_size(session)
+        self._ranking = self._ranked(rows).persist(StorageLevel.DISK_ONLY)
+        postings = rows.agg(F.coalesce(F.sum(F.size("indices")), F.lit(0)).alias("n")).first()
+        assert postings is not None
+        self.original = Trial(Compaction(), int(postings["n"]), 0.0, self._values(self._ranking), 0.0, 0.0)
+
+    def compacted(self, how: Compaction, statistics: Statistics) -> DataFrame:
+        """`vectors` rows under a compaction, with `dropped` and `cluster`."""
+        function = CompactRows(how, statistics, self.place, self.judged.queries.vocabulary_size)
+        return self.rows.select(*VECTORS.column_names).mapInArrow(function, COMPACTED_DDL)
+
+    def measure(self, how: Compaction, statistics: Statistics) -> Trial:
+        """Rank all queries over the compacted vectors."""
+        if how.is_lossless:
+            return self.original
+        rows = self.compacted(how, statistics).persist(StorageLevel.DISK_ONLY)
+        found = rows.agg(
+            F.coalesce(F.sum(F.size("indices")), F.lit(0)).alias("postings"),
+            F.coalesce(F.max("dropped"), F.lit(0.0)).alias("dropped"),
+        ).first()
+        assert found is not None
+        ranking = self._ranked(rows).persist(StorageLevel.DISK_ONLY)
+        try:
+            values = self._values(ranking)
+            error = self._largest_error(ranking)
+        finally:
+            ranking.unpersist()
+            rows.unpersist()
+        dropped = float(found["dropped"])
+        bound = self._bound(how, statistics, dropped)
+        return Trial(how, int(found["postings"]), dropped, values, error, bound)
+
+    def tests(self, trial: Trial, *, permutations: int) -> dict[str, dict[str, Any]]:
+        """Of each measure: mean before and after, their ratio, and whether they differ by more than chance."""
+        found = {}
+        for number, (measure, before) in enumerate(self.original.values.items()):
+            after = trial.values[measure]
+            differences = np.array([after[query] - before[query] for query in sorted(before)])
+            test = paired_test(differences, permutations=permutations, seed=[42, number])
+            mean = self.original.mean(measure)
+            found[measure] = {
+                "before": mean,
+                "after": trial.mean(measure),
+                "ratio": trial.mean(measure) / mean if mean else 1.0,
+                "t_p": test.t_p,
+                "randomisation_p": test.randomisation_p,
+            }
+        return found
+
+    def close(self) -> None:
+        """Free what is kept on disk."""
+        self._ranking.unpersist()
+
+    def _ranked(self, rows: DataFrame) -> DataFrame:
+        corpus = Corpus(
+            rows.select("id", "indices", "values", F.lit(1).alias("groups")), is_index=False, place=self.place
+        )
+        totals = self.session.sparkContext.accumulator({}, Totals())
+        asked = [Asked(Kept(self.judged.k, False, 0.0))]
+        ranked = ranked_in_blocks(
+            self.session, self.judged.queries, corpus, asked, totals=totals, task_bytes=TASK_BYTES
+        )
+        return ranked.select("query_id", "doc_id", "rank", "score")
+
+    def _values(self, ranking: DataFrame) -> Values:
+        judged = self.judged
+        if judged.judgements is None:
+            return {}
+        hits = judged_hits(ranking, judged.judgements).persist()
+        ranks = judged_ranks(self.session, ranking, hits, hit_count=hits.count(), trec_scores="float32")
+        rows = query_measures(ranks, judged.judgements, names=judged.measures, level=1).collect()
+        hits.unpersist()
+        values: Values = {name: {} for name in judged.measures}
+        for row in rows:
+            values[row["measure"]][row["query_id"]] = float(row["value"])
+        return values
+
+    def _largest_error(self, ranking: DataFrame) -> float:
+        after = ranking.select("query_id", "doc_id", F.col("score").alias("after"))
+        both = self._ranking.join(after, ["query_id", "doc_id"])
+        row = both.agg(F.coalesce(F.max(F.abs(F.col("after") - F.col("score"))), F.lit(0.0)).alias("error")).first()
+        assert row is not None
+        return float(row["error"])
+
+    def _bound(self, how: Compaction, statistics: Statistics, dropped: float) -> float:
+        """What no score of these queries can be off by, the best score and the heaviest query taken."""
+        bound = error_bound(how, statistics, largest_dropped=dropped)
+        best = self._ranking.agg(F.coalesce(F.max("score"), F.lit(0.0)).alias("score")).first()
+        assert best is not None
+        vectors = self.judged.queries.vectors
+        sums = [float(vectors.row(i)[1].sum(dtype=np.float64)) for i in range(len(vectors))]
+        return float(best["score"]) * bound.relative + max(sums, default=0.0) * bound.absolute
+
+
+def statistics_of(rows: DataFrame, how: Sequence[Compaction], *, vocabulary_size: int) -> Statistics:
+    """The largest weight, and the thresholds of each term if one of the compactions asks for them."""
+    row = rows.agg(F.coalesce(F.max(F.array_max("values")), F.lit(0.0)).alias("largest")).first()
+    assert row is not None
+    quantile = reduce(max, (one.term_quantile for one in how), 0.0)
+    if not quantile:
+        return Statistics(float(row["largest"]))
+    postings = rows.select(F.explode(F.arrays_zip("indices", "values")).alias("p"))
+    found = postings.groupBy(F.col("p.indices").alias("term_id")).agg(
+        F.percentile_approx("p.values", quantile).alias("threshold")
+    )
+    thresholds = np.zeros(vocabulary_size, dtype=np.float32)
+    for term in found.toLocalIterator():
+        thresholds[term["term_id"]] = term["threshold"]
+    return Statistics(float(row["largest"]), thresholds)

@@ -1,0 +1,64 @@
+"""What runs inside a Python worker to compact vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from spladelake.compaction import Compaction, Statistics, compacted
+from spladelake.spark.scoring_worker import vectors_of
+from spladelake.spark.worker import VECTOR_BATCH
+from spladelake.vectors import SparseVectors
+
+# Rows of `vectors`, the largest weight that was left out of each, and its heaviest terms.
+COMPACTED_BATCH = pa.schema(
+    [*VECTOR_BATCH, pa.field("dropped", pa.float32()), pa.field("cluster", pa.list_(pa.int32()))]
+)
+# Documents that share so many of their heaviest terms stand side by side in a file.
+CLUSTER_TERMS = 4
+
+
+@dataclass(frozen=True)
+class CompactRows:
+    """The function given to mapInArrow: `vectors` rows to the same rows compacted, with `dropped`, `cluster`."""
+
+    how: Compaction
+    statistics: Statistics
+    place: str
+    vocabulary_size: int
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            before, _ = vectors_of(batch, place=self.place, vocabulary_size=self.vocabulary_size)
+            after = compacted(before, self.how, self.statistics)
+            offsets = pa.array(after.indptr, pa.int32())
+            columns = {
+                "indices": pa.ListArray.from_arrays(offsets, pa.array(after.indices, pa.int32())),
+                "values": pa.ListArray.from_arrays(offsets, pa.array(after.values, pa.float32())),
+                "dropped": pa.array(_largest_dropped(before, after), pa.float32()),
+                "cluster": pa.array(_heaviest_terms(before), pa.list_(pa.int32())),
+            }
+            names = COMPACTED_BATCH.names
+            yield pa.RecordBatch.from_arrays(
+                [columns[name] if name in columns else batch.column(name) for name in names], schema=COMPACTED_BATCH
+            )
+
+
+def _heaviest_terms(vectors: SparseVectors) -> list[NDArray[np.int32]]:
+    """The heaviest terms of each row, heaviest first."""
+    rows = (vectors.row(i) for i in range(len(vectors)))
+    return [terms[np.lexsort((terms, -weights))[:CLUSTER_TERMS]] for terms, weights in rows]
+
+
+def _largest_dropped(before: SparseVectors, after: SparseVectors) -> NDArray[np.float32]:
+    """Largest weight of each row that is no longer in it, 0 where all are."""
+    row_of = [np.repeat(np.arange(len(part)), part.active_dims).astype(np.int64) for part in (before, after)]
+    keys = [rows << 32 | part.indices for rows, part in zip(row_of, (before, after), strict=True)]
+    gone = ~np.isin(keys[0], keys[1], assume_unique=True)
+    largest = np.zeros(len(before), dtype=np.float32)
+    np.maximum.at(largest, row_of[0][gone], before.values[gone])
+    return largest

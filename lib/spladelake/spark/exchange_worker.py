@@ -1,0 +1,128 @@
+"""What runs inside a Python worker to write vectors for other engines, and to read theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from pyspark import Broadcast
+
+from spladelake.errors import DataError
+from spladelake.exchange import LINE_FORMATS, PostingsList, Quantiser, parse_line
+from spladelake.exchange.ciff import postings_message
+from spladelake.spark.worker import VECTOR_BATCH
+
+LINE_DDL = "line string"
+MESSAGE_DDL = "term string, message binary"
+LENGTH_DDL = "id string, length long"
+PARSED_DDL = "id string, terms array<string>, weights array<float>"
+_PARSED = pa.schema([("id", pa.string()), ("terms", pa.list_(pa.string())), ("weights", pa.list_(pa.float32()))])
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The function given to mapInArrow: batches of (id, indices, values, place) to one text a document."""
+
+    name: str
+    tokens: Broadcast[list[str]]
+    quantiser: Quantiser | None
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        made, tokens = LINE_FORMATS[self.name], self.tokens.value
+        names = [str(number) for number in range(len(tokens))] if made.ids else tokens
+        for batch in batches:
+            lines = []
+            ids, places = batch.column("id").to_pylist(), batch.column("place").to_pylist()
+            for row, (doc_id, place) in enumerate(zip(ids, places, strict=True)):
+                terms = [names[term] for term in batch.column("indices")[row].as_py()]
+                weights = np.array(batch.column("values")[row].as_py(), dtype=np.float32)
+                numbers = weights if self.quantiser is None else self.quantiser.impacts(weights)
+                lines.append(made.line(doc_id, place, terms, numbers))
+            yield pa.RecordBatch.from_arrays([pa.array(lines, pa.string())], names=["line"])
+
+
+@dataclass(frozen=True)
+class PostingsMessages:
+    """Batches of (term, postings array<struct<place, weight>>, ascending by place) to CIFF's messages."""
+
+    quantiser: Quantiser
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            messages = []
+            for row, term in enumerate(batch.column("term").to_pylist()):
+                postings = batch.column("postings")[row].values
+                places = postings.field("place").to_numpy().astype(np.int64)
+                weights = postings.field("weight").to_numpy().astype(np.float32)
+                messages.append(postings_message(PostingsList(term, places, self.quantiser.impacts(weights))))
+            columns = [batch.column("term"), pa.array(messages, pa.binary())]
+            yield pa.RecordBatch.from_arrays(columns, names=["term", "message"])
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Batches of (id, values) to the sum of each document's impacts."""
+
+    quantiser: Quantiser
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            lists = batch.column("values")
+            impacts = self.quantiser.impacts(lists.flatten().to_numpy())
+            sums = np.concatenate([[0], np.cumsum(impacts)])
+            ends = np.cumsum(lists.value_lengths().to_numpy())
+            lengths = sums[ends] - sums[np.concatenate([[0], ends[:-1]]).astype(np.int64)] if len(ends) else ends
+            columns = [batch.column("id"), pa.array(lengths.astype(np.int64))]
+            yield pa.RecordBatch.from_arrays(columns, names=["id", "length"])
+
+
+@dataclass(frozen=True)
+class ParseLines:
+    """Batches of (file, line) to (id, terms, weights); raises DataError for a line that is no document."""
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            rows = []
+            for file, line in zip(batch.column("file").to_pylist(), batch.column("line").to_pylist(), strict=True):
+                if line.strip():
+                    doc_id, weights = parse_line(line, place=f"{file}: {line[:60]!r}")
+                    rows.append((doc_id, list(weights), list(weights.values())))
+            columns = list(zip(*rows, strict=True)) or [(), (), ()]
+            arrays = [pa.array(column, field.type) for column, field in zip(columns, _PARSED, strict=True)]
+            yield pa.RecordBatch.from_arrays(arrays, schema=_PARSED)
+
+
+@dataclass(frozen=True)
+class ToVectors:
+    """Batches of (id, terms, weights) to `vectors` rows, by the number of each term in a vocabulary."""
+
+    numbers: Broadcast[dict[str, int]]
+    step: float
+    model_id: str
+    place: str
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            rows = [
+                self._row(*row) for row in zip(*(batch.column(name).to_pylist() for name in _PARSED.names), strict=True)
+            ]
+            columns = list(zip(*rows, strict=True)) or [() for _ in VECTOR_BATCH]
+            arrays = [pa.array(column, field.type) for column, field in zip(columns, VECTOR_BATCH, strict=True)]
+            yield pa.RecordBatch.from_arrays(arrays, schema=VECTOR_BATCH)
+
+    def _row(self, doc_id: str, terms: list[str], weights: list[float]) -> tuple[object, ...]:
+        numbers = self.numbers.value
+        unknown = next((term for term in terms if term not in numbers), None)
+        if unknown is not None:
+            raise DataError(
+                f"{self.place}, id {doc_id!r}",
+                f"the vocabulary has no term {unknown!r}",
+                "wanted terms of the vectors that --like names",
+                "Leave out --like, or name the vectors of the same model.",
+            )
+        pairs = sorted(zip((numbers[term] for term in terms), weights, strict=True))
+        scaled = [float(np.float32(weight * self.step)) for _, weight in pairs]
+        status = "ok" if pairs else "empty"
+        return doc_id, [number for number, _ in pairs], scaled, 0, False, None, status, self.model_id

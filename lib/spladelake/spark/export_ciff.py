@@ -1,0 +1,64 @@
+"""A whole collection as one CIFF file: postings are inverted in Spark and pass the driver term by term."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spladelake.exchange import CiffHeader, DocRecord, Quantiser, write_ciff
+from spladelake.spark import storage
+from spladelake.spark.exchange_worker import LENGTH_DDL, MESSAGE_DDL, Lengths, PostingsMessages
+
+if TYPE_CHECKING:
+    from spladelake.spark.export_vectors import Export
+
+FILE = "index.ciff"
+
+
+def write_ciff_file(export: Export) -> tuple[list[str], int]:
+    """Write the file; returns its name and the number of documents, which are numbered in the order of their ids."""
+    from spladelake.spark.export_vectors import numbered
+
+    quantiser = export.quantiser
+    assert quantiser is not None
+    rows = numbered(export.rows.select("id", "indices", "values")).persist()
+    messages = _messages(export, rows, quantiser).persist()
+    lengths = rows.select("id", "values").mapInArrow(Lengths(quantiser), LENGTH_DDL)
+    documents = rows.select("id", "place").join(lengths, "id").orderBy("place").persist()
+    try:
+        totals = documents.agg(F.count("*").alias("n"), F.coalesce(F.sum("length"), F.lit(0)).alias("tokens")).first()
+        assert totals is not None
+        header = CiffHeader(messages.count(), totals["n"], totals["tokens"], f"weights of {quantiser.step:.9g} a unit")
+        with tempfile.TemporaryDirectory(prefix="spladelake-export-") as folder:
+            local = Path(folder) / FILE
+            with local.open("wb") as file:
+                write_ciff(file, header, _bytes(messages), _records(documents))
+            storage.upload(export.session, local, f"{export.output}/{FILE}")
+    finally:
+        for frame in (rows, messages, documents):
+            frame.unpersist()
+    return [FILE], int(totals["n"])
+
+
+def _messages(export: Export, rows: DataFrame, quantiser: Quantiser) -> DataFrame:
+    """(term, message) of every term that occurs, ascending by the bytes of the term."""
+    names = export.session.createDataFrame(list(enumerate(export.tokens)), "term_id int, term string")
+    pairs = rows.select("place", F.posexplode("indices").alias("at", "term_id"), "values")
+    postings = pairs.select("term_id", F.struct("place", F.get("values", "at").alias("weight")).alias("posting"))
+    lists = postings.groupBy("term_id").agg(F.sort_array(F.collect_list("posting")).alias("postings"))
+    named = lists.join(F.broadcast(names), "term_id").select("term", "postings")
+    return named.mapInArrow(PostingsMessages(quantiser), MESSAGE_DDL).orderBy("term")
+
+
+def _bytes(messages: DataFrame) -> Iterator[bytes]:
+    return (bytes(row["message"]) for row in messages.toLocalIterator(prefetchPartitions=True))
+
+
+def _records(documents: DataFrame) -> Iterator[DocRecord]:
+    rows = documents.toLocalIterator(prefetchPartitions=True)
+    return (DocRecord(row["place"], row["id"], row["length"]) for row in rows)

@@ -1,0 +1,230 @@
+"""The export job of vectors: one folder of files for another engine, written part by part."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.window import Window
+
+from spladelake import __version__
+from spladelake.config.exchange import ExportVectors
+from spladelake.exchange import LINE_FORMATS, Quantiser
+from spladelake.names import short_name
+from spladelake.spark import storage
+from spladelake.spark.data_files import data_files, rows_of_files
+from spladelake.spark.exchange_worker import LINE_DDL, Lines
+from spladelake.spark.export_ciff import write_ciff_file
+from spladelake.spark.schemas import VECTORS, VOCABULARY
+from spladelake.spark.tables import Lake, Lineage, TableRef, require
+from spladelake.spark.vector_checks import vocabulary_size
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "export.json"
+# Parts of the work that a stopped export can go on after.
+MOST_CHUNKS = 64
+# Postings of a chunk that pass the driver as one matrix: some 400 MB.
+MATRIX_POSTINGS = 50_000_000
+
+
+@dataclass(frozen=True)
+class Export:
+    """One export: the vectors, where they go, and how."""
+
+    session: SparkSession
+    options: ExportVectors
+    source: TableRef
+    rows: DataFrame
+    tokens: list[str]
+    output: str
+    manifest: dict[str, Any]
+    quantiser: Quantiser | None
+
+    @property
+    def parts(self) -> str:
+        """Folder of what is done so far."""
+        return f"{self.output}/.parts-{self.manifest['fingerprint'][:12]}"
+
+
+def export_vectors(session: SparkSession, options: ExportVectors) -> dict[str, Any]:
+    """Write the vectors of one side of a lake in the format of another engine, with a manifest that says how."""
+    started = time.monotonic()
+    export = _planned(session, options)
+    result = {"format": options.output_format, "output": export.output}
+    found = storage.read_text(session, f"{export.output}/{MANIFEST}")
+    if (
+        not options.force
+        and found is not None
+        and json.loads(found).get("fingerprint") == export.manifest["fingerprint"]
+    ):
+        log.info("%s: skipped, the files are current", export.output)
+        return {**result, "status": "skipped"}
+    storage.remove(session, f"{export.output}/{MANIFEST}")
+    _remove_files(export)
+    if options.output_format == "ciff":
+        files, rows = write_ciff_file(export)
+    else:
+        files, rows = _write_chunks(export)
+    manifest = {**export.manifest, "files": files, "rows": rows}
+    storage.write_text(session, f"{export.output}/{MANIFEST}", json.dumps(manifest, indent=1) + "\n")
+    storage.remove(session, export.parts)
+    quantisation = export.manifest["quantisation"]
+    seconds = round(time.monotonic() - started, 2)
+    return {**result, "status": "written", "rows": rows, "files": len(files), "quantisation": quantisation,
+            "seconds": seconds}  # fmt: skip
+
+
+def _planned(session: SparkSession, options: ExportVectors) -> Export:
+    lake, name = Lake(options.lake), short_name(options.vectors or options.model)
+    source, vocabulary = lake.vectors(name, options.side), lake.vectors(name, "vocabulary")
+    made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
+    require(session, source, VECTORS, made_by=made_by)
+    require(session, vocabulary, VOCABULARY, made_by=made_by)
+    version = source.version(session)
+    rows = source.read(session, version=version)
+    tokens = tokens_of(vocabulary.read(session), vocabulary_size(session, source, source))
+    quantiser = None
+    if options.output_format == "ciff" or LINE_FORMATS.get(options.output_format, LINE_FORMATS["seismic"]).whole:
+        largest = rows.agg(F.coalesce(F.max(F.array_max("values")), F.lit(0.0)).alias("largest")).first()
+        assert largest is not None
+        quantiser = Quantiser.of(float(largest["largest"]), levels=options.levels)
+    first = rows.select("model_id").first()
+    settings = {"format": options.output_format, "levels": options.levels, "gzip": options.gzip}
+    lineage = Lineage("export_vectors", {options.side: [str(source), version]}, settings)
+    manifest = {
+        "format": options.output_format,
+        "written_by": f"spladelake {__version__}",
+        "vectors": str(source),
+        "version": version,
+        "model_id": None if first is None else first["model_id"],
+        "dimensions": len(tokens),
+        "terms": "numbers" if getattr(LINE_FORMATS.get(options.output_format), "ids", True) else "tokens",
+        "quantisation": None if quantiser is None else quantiser.as_dict(),
+        "fingerprint": lineage.fingerprint,
+    }
+    if options.output_format == "ciff":
+        manifest["terms"] = "tokens"
+    return Export(session, options, source, rows, tokens, storage.absolute(options.output), manifest, quantiser)
+
+
+def tokens_of(vocabulary: DataFrame, size: int) -> list[str]:
+    """Name of every dimension, in their order; one that the table lacks is its number in brackets."""
+    tokens = [f"[{term}]" for term in range(size)]
+    for row in vocabulary.collect():
+        tokens[row["term_id"]] = row["token"]
+    return tokens
+
+
+def numbered(rows: DataFrame) -> DataFrame:
+    """The rows with their `place` in the order of their ids, from 0."""
+    places = rows.select("id", (F.row_number().over(Window.orderBy("id")) - 1).cast("long").alias("place"))
+    return rows.join(places, "id")
+
+
+def _write_chunks(export: Export) -> tuple[list[str], int]:
+    """Write what is not done yet, chunk by chunk of data files, and give the files their names."""
+    session, rows = export.session, export.rows
+    line_format = LINE_FORMATS.get(export.options.output_format)
+    names = list(data_files(rows))
+    size = max(1, math.ceil(len(names) / MOST_CHUNKS))
+    chunks = [names[first : first + size] for first in range(0, len(names), size)]
+    places = None
+    if line_format is not None and line_format.numbered:
+        places = numbered(rows).select("id", "place").persist()
+    for number, chunk in enumerate(chunks):
+        folder = f"{export.parts}/{number:05}"
+        if storage.exists(session, f"{folder}/_SUCCESS"):
+            log.info("%s: part %d of %d was done before", export.output, number + 1, len(chunks))
+            continue
+        part = rows_of_files(session, export.source, rows, chunk).select("id", "indices", "values")
+        part = part.withColumn("place", F.lit(0).cast("long")) if places is None else part.join(places, "id")
+        _WRITERS.get(export.options.output_format, _write_lines)(export, part, folder)
+    if places is not None:
+        places.unpersist()
+    return _publish(export, len(chunks)), rows.count()
+
+
+def _write_lines(export: Export, part: DataFrame, folder: str) -> None:
+    options = export.options
+    tokens = export.session.sparkContext.broadcast(export.tokens)
+    lines = part.select("id", "indices", "values", "place").mapInArrow(
+        Lines(options.output_format, tokens, export.quantiser), LINE_DDL
+    )
+    writer = lines.write.mode("overwrite").option("compression", "gzip" if options.gzip else "none")
+    writer.option("lineSep", "\n").text(folder)
+
+
+def _write_parquet(export: Export, part: DataFrame, folder: str) -> None:
+    part.select("id", "indices", "values").write.mode("overwrite").option("compression", "zstd").parquet(folder)
+
+
+def _write_matrices(export: Export, part: DataFrame, folder: str) -> None:
+    """Matrices as scipy.sparse.save_npz writes them, with an array of the rows' ids beside: load_npz reads them."""
+    postings = part.agg(F.coalesce(F.sum(F.size("indices")), F.lit(0)).alias("n")).first()
+    assert postings is not None
+    pieces = max(1, math.ceil(int(postings["n"]) / MATRIX_POSTINGS))
+    with tempfile.TemporaryDirectory(prefix="spladelake-export-") as local:
+        for piece in range(pieces):
+            chosen = part if pieces == 1 else part.where(F.pmod(F.xxhash64("id"), F.lit(pieces)) == piece)
+            table = chosen.select("id", "indices", "values").toArrow().sort_by("id").combine_chunks()
+            lists = [table.column(name).combine_chunks() for name in ("indices", "values")]
+            starts = np.concatenate([[0], np.cumsum(lists[0].value_lengths().to_numpy())]).astype(np.int64)
+            np.savez_compressed(
+                Path(local) / f"part-{piece:05}.npz",
+                data=lists[1].flatten().to_numpy(), indices=lists[0].flatten().to_numpy(), indptr=starts,
+                shape=np.array([table.num_rows, len(export.tokens)]), format=np.array(b"csr"),
+                ids=np.array(table.column("id").to_pylist(), dtype=np.str_),
+            )  # fmt: skip
+        storage.remove(export.session, folder)
+        storage.upload(export.session, Path(local), folder)
+    storage.write_text(export.session, f"{folder}/_SUCCESS", "")
+
+
+_WRITERS: dict[str, Callable[[Export, DataFrame, str], None]] = {"npz": _write_matrices, "parquet": _write_parquet}
+
+
+def _publish(export: Export, chunks: int) -> list[str]:
+    """Move the files of all parts into the folder, under numbers in a row."""
+    session = export.session
+    made = [
+        f"{export.parts}/{number:05}/{name}"
+        for number in range(chunks)
+        for name in storage.children(session, f"{export.parts}/{number:05}")
+    ]
+    suffix = {"npz": "npz", "parquet": "parquet"}.get(export.options.output_format, "jsonl")
+    suffix += ".gz" if export.options.gzip and suffix == "jsonl" else ""
+    names = [
+        f"train-{n:05}-of-{len(made):05}.parquet" if suffix == "parquet" else f"part-{n:05}.{suffix}"
+        for n in range(len(made))
+    ]
+    for source, name in zip(made, names, strict=True):
+        storage.move(session, source, f"{export.output}/{name}")
+    if suffix == "parquet":
+        storage.write_text(session, f"{export.output}/README.md", _card(export))
+    return names
+
+
+def _remove_files(export: Export) -> None:
+    """Files of an earlier export: beside new ones they would be loaded with them."""
+    for name in storage.children(export.session, export.output):
+        if name.startswith(("part-", "train-", "index.ciff")):
+            storage.remove(export.session, f"{export.output}/{name}")
+
+
+def _card(export: Export) -> str:
+    return (
+        "---\nconfigs:\n- config_name: default\n  data_files: train-*.parquet\n---\n"
+        f"Sparse vectors ({export.options.side}): `indices` are term ids below {len(export.tokens)}, ascending, "
+        f"`values` their weights. model_id {export.manifest['model_id']}. Similarity: dot product.\n"
+    )

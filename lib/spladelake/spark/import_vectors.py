@@ -1,0 +1,181 @@
+"""The import job of vectors: documents of another engine's files as rows of a vectors table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.window import Window
+
+from spladelake.config.exchange import ImportVectors
+from spladelake.errors import DataError
+from spladelake.exchange import DocRecord, PostingsList, read_ciff
+from spladelake.names import short_name
+from spladelake.spark import storage
+from spladelake.spark.exchange_worker import PARSED_DDL, ParseLines, ToVectors
+from spladelake.spark.export_vectors import MANIFEST, tokens_of
+from spladelake.spark.schemas import VECTORS, VOCABULARY
+from spladelake.spark.tables import (
+    Lake,
+    Lineage,
+    TableRef,
+    is_current,
+    replace_rows,
+    require,
+    set_properties,
+    table_properties,
+)
+
+log = logging.getLogger(__name__)
+
+# Postings of a CIFF file that are in memory at once.
+HELD_POSTINGS = 5_000_000
+_LISTS = pa.schema([("term", pa.string()), ("places", pa.list_(pa.int64())), ("impacts", pa.list_(pa.int64()))])
+
+
+def import_vectors(session: SparkSession, options: ImportVectors) -> dict[str, Any]:
+    """Read documents with their vectors into the lake. Raises DataError for what is none of the format."""
+    started, lake, name = time.monotonic(), Lake(options.lake), short_name(options.vectors)
+    path = storage.absolute(options.input)
+    storage.require_input(session, path, option="--input")
+    target = lake.vectors(name, options.side)
+    settings = options.model_dump(mode="json", exclude={"lake", "force"})
+    lineage = Lineage("import_vectors", {"input": [path, storage.input_fingerprint(session, path)]}, settings)
+    result: dict[str, Any] = {"table": str(target)}
+    if not options.force and is_current(session, target, lineage):
+        log.info("%s: skipped, the vectors are current", target)
+        return {**result, "status": "skipped"}
+    with tempfile.TemporaryDirectory(prefix="spladelake-import-") as folder:
+        rows = _from_ciff(session, path, folder) if options.input_format == "ciff" else _from_lines(session, path)
+        rows = rows.persist()
+        try:
+            _check_ids(rows, path)
+            tokens, model = _vocabulary(session, lake, options, rows, path)
+            step = options.step if options.step is not None else _noted_step(session, path)
+            numbers = session.sparkContext.broadcast({token: number for number, token in enumerate(tokens)})
+            vectors = rows.mapInArrow(ToVectors(numbers, step, model["model_id"], path), VECTORS.struct)
+            _write_vocabulary(session, lake.vectors(name, "vocabulary"), tokens, model, lineage)
+            replace_rows(session, target, VECTORS, vectors, lineage=lineage)
+        finally:
+            rows.unpersist()
+    set_properties(session, target, {**model, "vocabulary_size": str(len(tokens)), "source": path})
+    return {**result, "status": "written", "rows": target.read(session).count(), "dimensions": len(tokens),
+            "step": step, "seconds": round(time.monotonic() - started, 2)}  # fmt: skip
+
+
+def _from_lines(session: SparkSession, path: str) -> DataFrame:
+    files = path if not storage.is_folder(session, path) else f"{path}/*.json*"
+    lines = session.read.option("lineSep", "\n").option("pathGlobFilter", "*.json*").text(files)
+    return (
+        lines.select(F.col("_metadata.file_name").alias("file"), F.col("value").alias("line"))
+        .where(F.col("file") != MANIFEST)
+        .mapInArrow(ParseLines(), PARSED_DDL)
+    )
+
+
+def _from_ciff(session: SparkSession, path: str, folder: str) -> DataFrame:
+    """(id, terms, weights) of the documents of one CIFF file, which passes the driver once, list by list."""
+    local = Path(folder) / "index.ciff"
+    if storage.is_folder(session, path):
+        path = f"{path}/index.ciff"
+    storage.download(session, path, local)
+    with local.open("rb") as file:
+        _, lists, records = read_ciff(file, place=path)
+        _write_lists(lists, Path(folder) / "lists.parquet")
+        _write_records(records, Path(folder) / "records.parquet")
+    pairs = session.read.parquet(f"{folder}/lists.parquet").select(
+        "term", F.explode(F.arrays_zip("places", "impacts")).alias("posting")
+    )
+    found = pairs.groupBy(F.col("posting.places").alias("place")).agg(
+        F.collect_list("term").alias("terms"), F.collect_list(F.col("posting.impacts").cast("float")).alias("weights")
+    )
+    records_read = session.read.parquet(f"{folder}/records.parquet")
+    unknown = found.join(records_read, "place", "left_anti").select("place").first()
+    if unknown is not None:
+        raise DataError(
+            path,
+            f"its postings name the document {unknown['place']}, of which it has no record",
+            "wanted a record for each document",
+            "Export the index again.",
+        )
+    empty = F.array().cast("array<string>"), F.array().cast("array<float>")
+    return records_read.join(found, "place", "left").select(
+        "id", F.coalesce("terms", empty[0]).alias("terms"), F.coalesce("weights", empty[1]).alias("weights")
+    )
+
+
+def _write_lists(lists: Iterator[PostingsList], target: Path) -> None:
+    with pq.ParquetWriter(target, _LISTS, compression="zstd") as writer:
+        held: list[PostingsList] = []
+        for found in lists:
+            held.append(found)
+            if sum(len(one.documents) for one in held[-1:]) > HELD_POSTINGS or len(held) >= 1_000:
+                writer.write_table(_table(held))
+                held = []
+        writer.write_table(_table(held))
+
+
+def _table(held: list[PostingsList]) -> pa.Table:
+    columns = [[one.term for one in held], [one.documents for one in held], [one.impacts for one in held]]
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, _LISTS, strict=True)], schema=_LISTS)
+
+
+def _write_records(records: Iterator[DocRecord], target: Path) -> None:
+    found = [(record.number, record.doc_id) for record in records]
+    columns = {"place": pa.array([n for n, _ in found], pa.int64()), "id": pa.array([i for _, i in found], pa.string())}
+    pq.write_table(pa.table(columns), target)
+
+
+def _check_ids(rows: DataFrame, path: str) -> None:
+    twice = rows.groupBy("id").count().where("count > 1").orderBy("id").first()
+    if twice is not None:
+        raise DataError(
+            path,
+            f"the id {twice['id']!r} stands {twice['count']} times",
+            "every id must stand once",
+            "Remove the copies.",
+        )
+
+
+def _vocabulary(
+    session: SparkSession, lake: Lake, options: ImportVectors, rows: DataFrame, path: str
+) -> tuple[list[str], dict[str, str]]:
+    """Names of the dimensions, and what the properties say of the model."""
+    if options.like is not None:
+        other = short_name(options.like)
+        ref, vectors = lake.vectors(other, "vocabulary"), lake.vectors(other, "documents")
+        found = require(session, ref, VOCABULARY, made_by=f"spladelake encode_texts --lake {lake.root} …")
+        said = table_properties(session, vectors if vectors.exists(session) else ref)
+        size = int(said.get("spladelake.vocabulary_size", found.count()))
+        return tokens_of(found, size), {key: said.get(f"spladelake.{key}", other) for key in ("model", "model_id")}
+    terms = rows.select(F.explode("terms").alias("term")).distinct()
+    ordered = terms.select("term", F.row_number().over(Window.orderBy("term")).alias("number")).orderBy("number")
+    tokens = [row["term"] for row in ordered.collect()]
+    digest = hashlib.sha256("\n".join(tokens).encode()).hexdigest()
+    return tokens, {"model": f"imported from {path.rsplit('/', 1)[-1]}", "model_id": f"imported-{digest[:40]}"}
+
+
+def _noted_step(session: SparkSession, path: str) -> float:
+    """What export_vectors wrote beside the files; 1 where it did not."""
+    folder = path if storage.is_folder(session, path) else path.rsplit("/", 1)[0]
+    noted = storage.read_text(session, f"{folder}/{MANIFEST}")
+    quantisation = json.loads(noted).get("quantisation") if noted else None
+    return float(quantisation["step"]) if quantisation else 1.0
+
+
+def _write_vocabulary(
+    session: SparkSession, ref: TableRef, tokens: list[str], model: dict[str, str], lineage: Lineage
+) -> None:
+    rows = session.createDataFrame(list(enumerate(tokens)), VOCABULARY.struct).coalesce(1)
+    replace_rows(session, ref, VOCABULARY, rows, lineage=lineage)
+    set_properties(session, ref, model)

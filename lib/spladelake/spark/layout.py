@@ -1,0 +1,73 @@
+"""Tables of an earlier release brought to the present layout, and those of a later one refused.
+
+Version 2: every column has its comment and every constraint of its schema is in force, whatever release made the table;
+vectors are written as schemas.VECTOR_FILES says. Rows and data files stay as they are until a job writes them again.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from pyspark.sql import SparkSession
+
+from spladelake.errors import DataError
+from spladelake.spark.concurrency import exclusive
+from spladelake.spark.delta_log import property_in_memory
+from spladelake.spark.schemas import TableSchema
+from spladelake.spark.tables import LAYOUT_VERSION, TableRef, quoted, sql_string, table_properties
+
+log = logging.getLogger(__name__)
+
+PROPERTY = "spladelake.layout"
+
+
+def keep_up_to_date(session: SparkSession, ref: TableRef, schema: TableSchema) -> None:
+    """Upgrade a table that an earlier release made. One without a version is somebody else's and is left alone.
+
+    Raises DataError for a table of a later release.
+    """
+    found = property_in_memory(session, ref, PROPERTY)
+    if found is None or found == LAYOUT_VERSION:
+        return
+    if not found.isdecimal() or int(found) > int(LAYOUT_VERSION):
+        raise DataError(
+            str(ref),
+            f"its layout has the version {found}",
+            f"this release knows versions up to {LAYOUT_VERSION}",
+            "Use the release that made the table, or a later one.",
+        )
+    with exclusive(str(ref)):
+        properties = table_properties(session, ref)
+        if properties.get(PROPERTY) == LAYOUT_VERSION:
+            return
+        log.info("%s: brought from layout %s to %s", ref, found, LAYOUT_VERSION)
+        for statement in upgrade_statements(session, ref, schema, properties):
+            session.sql(statement)
+
+
+def upgrade_statements(
+    session: SparkSession, ref: TableRef, schema: TableSchema, properties: dict[str, str]
+) -> list[str]:
+    """What makes a table one of the present layout, its version last: a stopped upgrade is done again."""
+    table = f"ALTER TABLE {ref.identifier}"
+    found = {field.name: field.metadata.get("comment") for field in ref.read(session).schema.fields}
+    statements = [
+        f"{table} ADD COLUMNS ({quoted(c.name)} {c.type} COMMENT {sql_string(c.comment)})"
+        for c in schema.columns
+        if c.name not in found
+    ]
+    statements += [
+        f"{table} ALTER COLUMN {quoted(c.name)} COMMENT {sql_string(c.comment)}"
+        for c in schema.columns
+        if c.name in found and found[c.name] != c.comment
+    ]
+    statements += [
+        f"{table} ADD CONSTRAINT {quoted(name)} CHECK ({condition})"
+        for name, condition in schema.constraints.items()
+        if f"delta.constraints.{name.lower()}" not in {key.lower() for key in properties}
+    ]
+    wanted = {"comment": schema.comment, PROPERTY: LAYOUT_VERSION}
+    if schema.change_feed:
+        wanted["delta.enableChangeDataFeed"] = "true"
+    literal = ", ".join(f"{sql_string(key)} = {sql_string(value)}" for key, value in wanted.items())
+    return [*statements, f"{table} SET TBLPROPERTIES ({literal})"]

@@ -1,0 +1,40 @@
+"""Data files whose numbers are split by byte: the smallest form of weights, which not every reader knows.
+
+Parquet's BYTE_STREAM_SPLIT puts the first bytes of all weights together, then the second ones and so on, and zstd makes
+a tenth less of them. DuckDB, Polars and pyarrow read it; Spark 4.2 does with its row reader only. So such tables are
+written on demand, say so in a property, and a session that meets one reads arrays by rows from then on.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from pyspark.sql import SparkSession
+
+from spladelake.spark.delta_log import property_in_memory
+from spladelake.spark.schemas import VECTOR_FILES
+
+if TYPE_CHECKING:
+    from spladelake.spark.tables import TableRef
+
+log = logging.getLogger(__name__)
+
+PROPERTY = "files"
+SPLIT = "split"
+SPLIT_FILES = {**VECTOR_FILES, "parquet.enable.bytestreamsplit": "true"}
+# Rounded weights take few different values: a dictionary of them is smaller, and every reader knows it.
+ROUNDED_FILES = {**VECTOR_FILES, "parquet.enable.dictionary#values.list.element": "true"}
+ROW_READER = "spark.sql.parquet.enableNestedColumnVectorizedReader"
+
+
+def make_readable(session: SparkSession, ref: TableRef) -> None:
+    """Let the session read the table, whatever form its files have."""
+    if session.conf.get(ROW_READER, "true") == "true" and is_split(session, ref):
+        log.info("%s: its files are split by byte, so this session reads arrays by rows", ref)
+        session.conf.set(ROW_READER, "false")
+
+
+def is_split(session: SparkSession, ref: TableRef) -> bool:
+    """Whether the table says that its files are split."""
+    return property_in_memory(session, ref, f"spladelake.{PROPERTY}") == SPLIT

@@ -1,0 +1,11 @@
+"""The tables in SQL: views, functions and table functions over one collection, for any Spark session.
+
+from spladelake.spark.sql import install
+install(session, lake="my-lake", model="splade-tiny")
+session.sql("SELECT * FROM search('how is bread made', 5)")
+"""
+
+from spladelake.spark.sql.definitions import Collection, Definition, definitions
+from spladelake.spark.sql.install import Installed, install, script
+
+__all__ = ["Collection", "Definition", "Installed", "definitions", "install", "script"]

@@ -1,0 +1,103 @@
+"""The statements of explore.sql for one collection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from string import Template
+
+from pyspark.sql import SparkSession
+
+from spladelake.config.runs import MOST_K
+from spladelake.spark.sql_top_k import TOP_K_SQL
+from spladelake.spark.tables import Lake, TableRef, quoted, sql_string
+
+_KIND = re.compile(r"^CREATE OR REPLACE TEMPORARY (VIEW|FUNCTION) (\w+)", re.MULTILINE)
+_NEEDS = re.compile(r"^-- needs:(.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The tables of a lake that SQL looks at. vectors: name of the vectors' folder."""
+
+    lake: Lake
+    vectors: str
+
+    @property
+    def tables(self) -> dict[str, TableRef]:
+        """Every table by the name that explore.sql has for it."""
+        own = {name: self.lake.table(name) for name in ("documents", "queries", "judgements", "runs", "measures")}
+        return {
+            **own,
+            "document_vectors": self.lake.vectors(self.vectors, "documents"),
+            "query_vectors": self.lake.vectors(self.vectors, "queries"),
+            "vocabulary": self.lake.vectors(self.vectors, "vocabulary"),
+        }
+
+    def made_by(self, table: str, model: str) -> str:
+        """The command that makes a table."""
+        lake = self.lake.root
+        if table in ("document_vectors", "query_vectors", "vocabulary"):
+            return f"spladelake encode_texts --lake {lake} --model {model}"
+        if table in ("runs", "measures"):
+            return f"spladelake {'retrieve' if table == 'runs' else 'evaluate'}_run --lake {lake} --model {model}"
+        return f"spladelake ingest_texts --lake {lake} …"
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One statement of explore.sql: what it defines, and the tables and earlier definitions it stands on."""
+
+    name: str
+    kind: str
+    needs: tuple[str, ...]
+    statement: str
+
+
+def definitions(session: SparkSession, collection: Collection, present: Mapping[str, TableRef]) -> list[Definition]:
+    """The statements in their order. present: those of the collection's tables that are there."""
+    names = {name: ref.identifier for name, ref in collection.tables.items()}
+    columns = measure_columns(session, present["measures"]) if "measures" in present else ""
+    values = {
+        **names,
+        "measure_columns": columns,
+        "top_k_search": _top_k("search", exclude_self=False),
+        "top_k_others": _top_k("similar", exclude_self=True),
+    }
+    source = files("spladelake.spark.sql").joinpath("explore.sql").read_text(encoding="utf-8")
+    found = []
+    for part in source.split(";\n"):
+        kind, needs = _KIND.search(part), _NEEDS.search(part)
+        if kind is None or needs is None:
+            continue
+        statement = Template(part[kind.start() :]).substitute(values)
+        wanted = tuple(filter(None, (name.strip() for name in needs[1].split(","))))
+        found.append(Definition(kind[2], kind[1].lower(), wanted, statement))
+    return found
+
+
+def measure_columns(session: SparkSession, measures: TableRef) -> str:
+    """A column for each measure of which there is a mean."""
+    rows = measures.read(session).where("query_id IS NULL").select("measure").distinct().collect()
+    return ", ".join(
+        f"max(value) FILTER (WHERE measure = {sql_string(name)}) AS {quoted(name)}"
+        for name in sorted(row["measure"] for row in rows)
+    )
+
+
+def _top_k(function: str, *, exclude_self: bool) -> str:
+    """The ranking that says what a run is, of the documents for `asked`; the function's k is checked on the way."""
+    given = f"{function}.k"
+    k = (
+        f"(CASE WHEN {given} BETWEEN 1 AND {MOST_K} THEN {given} ELSE raise_error(concat('{function}: k is ', "
+        f"coalesce(CAST({given} AS STRING), 'null'), '; wanted 1 to {MOST_K}. Say how many documents.')) END)"
+    )
+    return TOP_K_SQL.format(
+        queries="asked",
+        documents="document_vectors",
+        minimum_score="0",
+        exclude_self=str(exclude_self).lower(),
+        k=k,
+    )

@@ -1,0 +1,282 @@
+-- What `spladelake sql` and `spladelake.spark.sql.install` define. Each statement ends with a semicolon at the end of a
+-- line and names the tables and earlier definitions it stands on; it is left out where one of them is not there.
+-- Functions raise an error for what they cannot answer: a null or an empty result never stands for one.
+
+-- needs: documents
+CREATE OR REPLACE TEMPORARY VIEW documents COMMENT 'Texts to search, one row each.'
+AS SELECT * FROM ${documents};
+
+-- needs: queries
+CREATE OR REPLACE TEMPORARY VIEW queries COMMENT 'Search requests, one row each.'
+AS SELECT * FROM ${queries};
+
+-- needs: judgements
+CREATE OR REPLACE TEMPORARY VIEW judgements COMMENT 'Relevance of documents to queries, as assessors saw it.'
+AS SELECT * FROM ${judgements};
+
+-- needs: runs
+CREATE OR REPLACE TEMPORARY VIEW runs COMMENT 'Rankings: the best documents of each query, by run.'
+AS SELECT * FROM ${runs};
+
+-- needs: measures
+CREATE OR REPLACE TEMPORARY VIEW measures COMMENT 'Effectiveness of runs, by query and on average.'
+AS SELECT * FROM ${measures};
+
+-- needs: document_vectors
+CREATE OR REPLACE TEMPORARY VIEW document_vectors COMMENT 'Sparse vectors of the documents, by the chosen model.'
+AS SELECT * FROM ${document_vectors};
+
+-- needs: query_vectors
+CREATE OR REPLACE TEMPORARY VIEW query_vectors COMMENT 'Sparse vectors of the queries, by the chosen model.'
+AS SELECT * FROM ${query_vectors};
+
+-- needs: vocabulary
+CREATE OR REPLACE TEMPORARY VIEW vocabulary COMMENT 'Name of each dimension of the vectors.'
+AS SELECT * FROM ${vocabulary};
+
+-- needs: document_vectors
+CREATE OR REPLACE TEMPORARY VIEW postings (
+    term_id COMMENT 'Dimension; its name is in vocabulary.',
+    doc_id COMMENT 'Document that has the term.',
+    weight COMMENT 'Weight of the term in the document, above 0.'
+) COMMENT 'Every term of every document: the vectors as rows.'
+AS SELECT term_id, id AS doc_id, get(`values`, place) AS weight
+FROM document_vectors LATERAL VIEW posexplode(indices) AS place, term_id;
+
+-- needs: query_vectors
+CREATE OR REPLACE TEMPORARY VIEW query_postings (
+    term_id COMMENT 'Dimension; its name is in vocabulary.',
+    query_id COMMENT 'Query that has the term.',
+    weight COMMENT 'Weight of the term in the query, above 0.'
+) COMMENT 'Every term of every query.'
+AS SELECT term_id, id AS query_id, get(`values`, place) AS weight
+FROM query_vectors LATERAL VIEW posexplode(indices) AS place, term_id;
+
+-- needs: postings, vocabulary
+CREATE OR REPLACE TEMPORARY VIEW term_statistics (
+    term_id COMMENT 'Dimension.',
+    token COMMENT 'Its name.',
+    df COMMENT 'Documents that have the term.',
+    mean_weight COMMENT 'Mean weight in the documents that have it.',
+    max_weight COMMENT 'Largest weight in any document.'
+) COMMENT 'How each term is used in the documents; terms of no document are left out.'
+AS SELECT term_id, token, df, mean_weight, max_weight
+FROM (
+    SELECT term_id, count(*) AS df, avg(weight) AS mean_weight, max(weight) AS max_weight FROM postings GROUP BY term_id
+) JOIN vocabulary USING (term_id);
+
+-- needs: postings, vocabulary
+CREATE OR REPLACE TEMPORARY VIEW document_terms (
+    doc_id COMMENT 'Document.',
+    rank COMMENT 'Place of the term in the document, from 1 for the heaviest; equal weights stand by term_id.',
+    token COMMENT 'Name of the term.',
+    weight COMMENT 'Weight of the term in the document.',
+    term_id COMMENT 'Dimension of the term.'
+) COMMENT 'What each document is about, as the model reads it: its terms by weight.'
+AS SELECT doc_id, row_number() OVER (PARTITION BY doc_id ORDER BY weight DESC, term_id) AS rank, token, weight, term_id
+FROM postings JOIN vocabulary USING (term_id);
+
+-- needs: document_terms, documents, text_terms
+CREATE OR REPLACE TEMPORARY VIEW expansions (
+    doc_id COMMENT 'Document.',
+    rank COMMENT 'Place of the term among all of the document, by weight.',
+    token COMMENT 'Name of the term.',
+    weight COMMENT 'Weight of the term in the document.'
+) COMMENT 'Terms that the model added: they are in the vector but not among the tokens of the text.'
+AS SELECT doc_id, rank, token, weight
+FROM document_terms JOIN (SELECT doc_id, text_terms(concat_ws(' ', title, text)) AS own_terms FROM documents)
+    USING (doc_id)
+WHERE NOT array_contains(own_terms, term_id);
+
+-- needs: runs, documents, queries, judgements
+CREATE OR REPLACE TEMPORARY VIEW runs_with_text (
+    run_id COMMENT 'Name of the run.',
+    query_id COMMENT 'Query that was asked.',
+    query COMMENT 'Its text.',
+    rank COMMENT 'Position from 1.',
+    score COMMENT 'What ranks the documents.',
+    relevance COMMENT 'Grade of the document for the query; null: nobody judged it.',
+    doc_id COMMENT 'Document that was found.',
+    title COMMENT 'Its title.',
+    text COMMENT 'Its text.'
+) COMMENT 'Rankings as a person reads them.'
+AS SELECT run_id, runs.query_id, queries.text, rank, score, relevance, runs.doc_id, title, documents.text
+FROM runs
+LEFT JOIN queries ON queries.query_id = runs.query_id
+LEFT JOIN documents ON documents.doc_id = runs.doc_id
+LEFT JOIN judgements ON judgements.query_id = runs.query_id AND judgements.doc_id = runs.doc_id;
+
+-- needs: measures, measure_columns
+CREATE OR REPLACE TEMPORARY VIEW measures_wide COMMENT 'Means of each run, one column a measure; made of the measures
+that were there when the view was defined.'
+AS SELECT run_id, ${measure_columns} FROM measures WHERE query_id IS NULL GROUP BY run_id;
+
+-- needs:
+CREATE OR REPLACE TEMPORARY FUNCTION sparse_dot(
+    indices1 ARRAY<INT> COMMENT 'Term ids of the first vector, each once.',
+    values1 ARRAY<FLOAT> COMMENT 'Its weights.',
+    indices2 ARRAY<INT> COMMENT 'Term ids of the second vector, each once.',
+    values2 ARRAY<FLOAT> COMMENT 'Its weights.'
+)
+RETURNS DOUBLE
+COMMENT 'Dot product of two sparse vectors, exact as the scores of runs are.'
+RETURN CASE
+    WHEN indices1 IS NULL OR values1 IS NULL OR indices2 IS NULL OR values2 IS NULL THEN raise_error(
+        'sparse_dot: an array is null. Leave out rows without a vector, for example by an inner join.')
+    WHEN size(indices1) <> size(values1) OR size(indices2) <> size(values2) THEN raise_error(concat(
+        'sparse_dot: ', size(indices1), ' indices with ', size(values1), ' values, and ', size(indices2), ' with ',
+        size(values2), '; wanted a value for each index. Give indices and values of the same row.'))
+    WHEN size(array_distinct(indices1)) <> size(indices1) OR size(array_distinct(indices2)) <> size(indices2) THEN
+        raise_error('sparse_dot: a term stands twice in a vector; wanted each once. Add up its weights first.')
+    ELSE coalesce(
+        aggregate(
+            transform(
+                array_intersect(indices1, indices2),
+                term -> POWER(2D, 30) * CAST(get(values1, CAST(array_position(indices1, term) AS INT) - 1) AS DOUBLE)
+                    * CAST(get(values2, CAST(array_position(indices2, term) AS INT) - 1) AS DOUBLE)
+            ),
+            struct(0L AS units, 0L AS rests),
+            (sums, product) -> struct(
+                sums.units + CAST(product AS BIGINT) AS units,
+                sums.rests + CAST((product - CAST(product AS BIGINT)) * POWER(2D, 46) AS BIGINT) AS rests
+            ),
+            sums -> (sums.units + shiftright(sums.rests, 46)) / POWER(2D, 30)
+                + (sums.rests & 70368744177663) / POWER(2D, 76)
+        ),
+        raise_error('sparse_dot: a weight or an index is null; wanted numbers. Correct the vector.')
+    )
+END;
+
+-- needs:
+CREATE OR REPLACE TEMPORARY FUNCTION heaviest_terms(
+    tokens ARRAY<STRING> COMMENT 'Name of each dimension, from 0.',
+    indices ARRAY<INT> COMMENT 'Term ids.',
+    weights ARRAY<FLOAT> COMMENT 'Weight of each.',
+    k INT COMMENT 'How many.'
+)
+RETURNS ARRAY<STRUCT<token: STRING, weight: FLOAT>>
+COMMENT 'sparse_decode with the names given.'
+RETURN CASE
+    WHEN indices IS NULL OR weights IS NULL THEN raise_error(
+        'sparse_decode: an array is null. Leave out rows without a vector, for example by an inner join.')
+    WHEN k IS NULL OR k < 1 THEN raise_error(concat(
+        'sparse_decode: k is ', coalesce(CAST(k AS STRING), 'null'), '; wanted 1 or more. Say how many terms.'))
+    WHEN size(indices) <> size(weights) THEN raise_error(concat('sparse_decode: ', size(indices), ' indices with ',
+        size(weights), ' values; wanted a value for each index. Give indices and values of the same row.'))
+    ELSE transform(
+        slice(array_sort(arrays_zip(indices, weights), (a, b) -> CASE
+            WHEN a.weights > b.weights THEN -1 WHEN a.weights < b.weights THEN 1
+            WHEN a.indices < b.indices THEN -1 WHEN a.indices > b.indices THEN 1 ELSE 0 END), 1, k),
+        term -> struct(
+            coalesce(get(tokens, term.indices), raise_error(concat('sparse_decode: the vocabulary has no term ',
+                coalesce(CAST(term.indices AS STRING), 'null'), '. Give a vector of the same model.'))) AS token,
+            term.weights AS weight
+        )
+    )
+END;
+
+-- needs: vocabulary, heaviest_terms
+CREATE OR REPLACE TEMPORARY FUNCTION sparse_decode(
+    indices ARRAY<INT> COMMENT 'Term ids.',
+    weights ARRAY<FLOAT> COMMENT 'Weight of each.',
+    k INT COMMENT 'How many of the heaviest terms.'
+)
+RETURNS ARRAY<STRUCT<token: STRING, weight: FLOAT>>
+COMMENT 'The k heaviest terms of a vector by name, heaviest first; inline() of it in a subquery makes rows.'
+RETURN heaviest_terms(
+    (SELECT transform(array_sort(array_agg(struct(term_id, token))), entry -> entry.token) FROM vocabulary),
+    indices, weights, k
+);
+
+-- needs: query_vectors
+CREATE OR REPLACE TEMPORARY FUNCTION query_vector(query_id STRING COMMENT 'A query of the collection.')
+RETURNS STRUCT<indices: ARRAY<INT>, `values`: ARRAY<FLOAT>>
+COMMENT 'Vector of a query.'
+RETURN coalesce(
+    (SELECT any_value(struct(indices, `values`)) FROM query_vectors WHERE id = query_vector.query_id),
+    raise_error(concat('There is no vector of a query ', coalesce(query_vector.query_id, 'null'),
+        '. See SELECT query_id, text FROM queries; encode new ones with encode_texts.'))
+);
+
+-- needs: document_vectors
+CREATE OR REPLACE TEMPORARY FUNCTION document_vector(doc_id STRING COMMENT 'A document of the collection.')
+RETURNS STRUCT<indices: ARRAY<INT>, `values`: ARRAY<FLOAT>>
+COMMENT 'Vector of a document.'
+RETURN coalesce(
+    (SELECT any_value(struct(indices, `values`)) FROM document_vectors WHERE id = document_vector.doc_id),
+    raise_error(concat('There is no vector of a document ', coalesce(document_vector.doc_id, 'null'),
+        '. See SELECT doc_id, title FROM documents; encode new ones with encode_texts.'))
+);
+
+-- needs: query_vector, document_vector, vocabulary
+CREATE OR REPLACE TEMPORARY FUNCTION explain(
+    query_id STRING COMMENT 'A query of the collection.',
+    doc_id STRING COMMENT 'A document of the collection.'
+)
+RETURNS TABLE (
+    token STRING COMMENT 'Term that both have.',
+    query_weight FLOAT COMMENT 'Its weight in the query.',
+    doc_weight FLOAT COMMENT 'Its weight in the document.',
+    contribution DOUBLE COMMENT 'Product of the two: all of them add up to the score.',
+    share DOUBLE COMMENT 'Part of the score, from 0 to 1.'
+)
+COMMENT 'Why a document scores what it does for a query: one row a term that both have, none if they share no term.'
+RETURN WITH asked AS (
+    SELECT explode(arrays_zip(vector.indices, vector.`values`)) AS term
+    FROM (SELECT query_vector(explain.query_id) AS vector)
+),
+stored AS (
+    SELECT explode(arrays_zip(vector.indices, vector.`values`)) AS term
+    FROM (SELECT document_vector(explain.doc_id) AS vector)
+),
+products AS (
+    SELECT asked.term.indices AS term_id, asked.term.`values` AS query_weight, stored.term.`values` AS doc_weight,
+        CAST(asked.term.`values` AS DOUBLE) * stored.term.`values` AS contribution
+    FROM asked JOIN stored ON asked.term.indices = stored.term.indices
+)
+SELECT token, query_weight, doc_weight, contribution, contribution / SUM(contribution) OVER () AS share
+FROM products JOIN vocabulary USING (term_id)
+ORDER BY contribution DESC, term_id;
+
+-- needs: document_vector, document_vectors, documents
+CREATE OR REPLACE TEMPORARY FUNCTION similar(
+    doc_id STRING COMMENT 'A document of the collection.',
+    k INT DEFAULT 10 COMMENT 'How many others.'
+)
+RETURNS TABLE (
+    rank INT COMMENT 'Position from 1.',
+    doc_id STRING COMMENT 'Document that was found.',
+    score DOUBLE COMMENT 'Dot product of the two vectors.',
+    title STRING COMMENT 'Its title.',
+    text STRING COMMENT 'Its text.'
+)
+COMMENT 'The k documents whose vectors are most like that of a document, itself left out.'
+RETURN WITH asked AS (
+    SELECT similar.doc_id AS id, vector.indices AS indices, vector.`values` AS `values`
+    FROM (SELECT document_vector(similar.doc_id) AS vector)
+)
+SELECT rank, found.doc_id, score, title, text
+FROM (${top_k_others}) AS found LEFT JOIN documents ON documents.doc_id = found.doc_id
+ORDER BY rank;
+
+-- needs: encode_query, document_vectors, documents
+CREATE OR REPLACE TEMPORARY FUNCTION search(
+    question STRING COMMENT 'What is looked for, in free text.',
+    k INT DEFAULT 10 COMMENT 'How many documents.'
+)
+RETURNS TABLE (
+    rank INT COMMENT 'Position from 1.',
+    doc_id STRING COMMENT 'Document that was found.',
+    score DOUBLE COMMENT 'Dot product of its vector and that of the question.',
+    title STRING COMMENT 'Its title.',
+    text STRING COMMENT 'Its text.'
+)
+COMMENT 'The k best documents for a question, exactly as retrieve_run ranks them; none where no term is shared.'
+RETURN WITH asked AS (
+    SELECT 'question' AS id, vector.indices AS indices, vector.`values` AS `values`
+    FROM (SELECT encode_query(coalesce(search.question, raise_error(
+        'search: the question is null. Give a text.'))) AS vector)
+)
+SELECT rank, found.doc_id, score, title, text
+FROM (${top_k_search}) AS found LEFT JOIN documents ON documents.doc_id = found.doc_id
+ORDER BY rank;

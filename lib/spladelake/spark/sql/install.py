@@ -1,0 +1,144 @@
+"""Define the views and functions of a collection in a running session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
+from pyspark.sql.pandas.functions import arrow_udf
+
+from spladelake.bm25 import BM25_MODEL
+from spladelake.config import DEFAULT_MODEL
+from spladelake.encoder import Checkpoint, resolve_checkpoint
+from spladelake.errors import DataError, SpladelakeError
+from spladelake.names import short_name
+from spladelake.spark.split_files import ROW_READER, make_readable
+from spladelake.spark.sql.definitions import Collection, Definition, definitions
+from spladelake.spark.tables import Lake, TableRef, table_properties
+from spladelake.spark.worker import WorkerSpec, cached_encoder
+
+_VECTOR = "struct<indices: array<int>, `values`: array<float>>"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What was defined, and of what was not the reason and what to do."""
+
+    names: tuple[str, ...]
+    missing: dict[str, str]
+
+
+def install(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vectors: str | None = None) -> Installed:
+    """Define the views and functions of a lake as temporary ones of the session.
+
+    model: encodes questions, and names the vectors unless `vectors` does. What a table or the model is missing for is
+    left out, with the reason. Raises DataError where the lake has none of the tables.
+    """
+    collection = Collection(Lake(lake), short_name(vectors or model))
+    present = {name: ref for name, ref in collection.tables.items() if ref.exists(session)}
+    if not present:
+        raise DataError(
+            lake, "it holds no table of a collection", "wanted documents, vectors or runs", "Correct --lake."
+        )
+    for ref in present.values():
+        make_readable(session, ref)
+    missing = {
+        name: f"there is no {ref}; make it with {collection.made_by(name, model)}"
+        for name, ref in collection.tables.items()
+        if name not in present
+    }
+    defined = [*_install_encoder(session, present, model, missing)]
+    known = {*present, *defined}
+    if _has_means(present, session):
+        known.add("measure_columns")
+    for definition in definitions(session, collection, present):
+        lacking = [name for name in definition.needs if name not in known]
+        if lacking:
+            missing[definition.name] = f"it needs {lacking[0]}: {missing.get(lacking[0], 'nothing was measured yet')}"
+            continue
+        session.sql(definition.statement)
+        known.add(definition.name)
+        defined.append(definition.name)
+    return Installed(tuple(dict.fromkeys(defined)), {k: v for k, v in missing.items() if k not in defined})
+
+
+def script(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vectors: str | None = None) -> str:
+    """The same definitions as a file for spark-sql or a Thrift server, without those that need Python."""
+    collection = Collection(Lake(lake), short_name(vectors or model))
+    present = {name: ref for name, ref in collection.tables.items() if ref.exists(session)}
+    known = {*present, *(["measure_columns"] if _has_means(present, session) else [])}
+    kept: list[Definition] = []
+    for definition in definitions(session, collection, present):
+        if known.issuperset(definition.needs):
+            known.add(definition.name)
+            kept.append(definition)
+    head = f"-- Views and functions over {lake}, for spark-sql -i or a Thrift session with Delta Lake.\n\n"
+    if session.conf.get(ROW_READER, "true") == "false":
+        head += f"SET {ROW_READER} = false;\n\n"
+    return head + "\n\n".join(f"{definition.statement};" for definition in kept) + "\n"
+
+
+def _has_means(present: dict[str, TableRef], session: SparkSession) -> bool:
+    return "measures" in present and not present["measures"].read(session).where("query_id IS NULL").isEmpty()
+
+
+def _install_encoder(
+    session: SparkSession, present: dict[str, TableRef], model: str, missing: dict[str, str]
+) -> list[str]:
+    """Register the two functions that run in Python workers; where the model cannot serve, say why instead."""
+    names = ["encode_query", "text_terms"]
+    why = None
+    if model == BM25_MODEL:
+        why = "it encodes by a SPLADE model; for BM25 use the command `spladelake search --model bm25`"
+    elif "document_vectors" in present:
+        try:
+            checkpoint = resolve_checkpoint(model)
+        except SpladelakeError as error:
+            why = str(error)
+        else:
+            found = table_properties(session, present["document_vectors"]).get("spladelake.model_id")
+            if found not in (None, checkpoint.model_id):
+                why = (
+                    f"the vectors are of the model_id {str(found)[:12]}, {model} with its own settings is "
+                    f"{checkpoint.model_id[:12]}; name the model and vectors that belong together"
+                )
+            else:
+                session.udf.register("encode_query", _encode_query(WorkerSpec(checkpoint, None)))
+                session.udf.register("text_terms", _text_terms(checkpoint))
+                return names
+    missing.update(dict.fromkeys(names, why or missing["document_vectors"]))
+    return []
+
+
+def _encode_query(spec: WorkerSpec):  # type: ignore[no-untyped-def]
+    """The SQL function encode_query(text): the vector of a question, by the model that the worker keeps loaded."""
+
+    def encode_query(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        for texts in batches:
+            encoder, _ = cached_encoder(spec)
+            vectors = encoder.encode(texts.to_pylist(), kind="query").vectors
+            offsets = pa.array(vectors.indptr, pa.int32())
+            parts = [
+                pa.ListArray.from_arrays(offsets, pa.array(vectors.indices, pa.int32())),
+                pa.ListArray.from_arrays(offsets, pa.array(vectors.values, pa.float32())),
+            ]
+            yield pa.StructArray.from_arrays(parts, ["indices", "values"])
+
+    return arrow_udf(encode_query, _VECTOR)  # type: ignore[call-overload]
+
+
+def _text_terms(checkpoint: Checkpoint):  # type: ignore[no-untyped-def]
+    """The SQL function text_terms(text): tokens of a document's text as the model reads it, special ones too."""
+    spec = WorkerSpec(checkpoint, None)
+
+    def text_terms(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        for texts in batches:
+            encoder, _ = cached_encoder(spec)
+            yield pa.array(encoder.token_ids(texts.to_pylist()), pa.list_(pa.int32()))
+
+    return arrow_udf(text_terms, "array<int>")  # type: ignore[call-overload]

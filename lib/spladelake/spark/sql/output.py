@@ -1,0 +1,101 @@
+"""Rows of a statement as a table for people, or as csv or JSON for programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal, TextIO
+
+from pyspark.sql import DataFrame, Row
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from spladelake.display import printable
+
+Format = Literal["table", "csv", "json"]
+
+# A person looks at no more; programs get all rows.
+ROWS_SHOWN = 200
+
+
+def write_rows(rows: DataFrame, out: TextIO, *, output_format: Format) -> int:
+    """Write the rows of a statement; returns how many. json: one object a line, nested values kept."""
+    if output_format == "table":
+        return _write_table(rows, out)
+    found = 0
+    writer = csv.writer(out, lineterminator="\n")
+    for row in rows.toLocalIterator():
+        if output_format == "json":
+            out.write(json.dumps(_plain(row), ensure_ascii=False) + "\n")
+        else:
+            if not found:
+                writer.writerow(rows.columns)
+            writer.writerow([_cell(value) for value in row])
+        found += 1
+    if output_format == "csv" and not found:
+        writer.writerow(rows.columns)
+    return found
+
+
+def _write_table(rows: DataFrame, out: TextIO) -> int:
+    found = rows.limit(ROWS_SHOWN + 1).collect()
+    table = Table(*(escape(name) for name in rows.columns))
+    for index, kind in enumerate(rows.dtypes):
+        if kind[1] in ("int", "bigint", "float", "double", "smallint", "tinyint"):
+            table.columns[index].justify = "right"
+    for row in found[:ROWS_SHOWN]:
+        table.add_row(*(Text(printable(_shown(value))) for value in row))
+    if rows.columns:
+        console = Console(file=out, highlight=False)
+        console.print(table)
+        if len(found) > ROWS_SHOWN:
+            console.print(f"the first {ROWS_SHOWN} rows; csv and json write all")
+    return min(len(found), ROWS_SHOWN)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "" if value is None else _cell(value)
+
+
+def _cell(value: Any) -> str:
+    """A value as the text of one cell: what is nested as JSON, null as nothing."""
+    if value is None:
+        return ""
+    plain = _plain(value)
+    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    """A value of Spark as one of JSON; numbers that JSON lacks become text."""
+    if isinstance(value, Row):
+        return {name: _plain(item) for name, item in value.asDict().items()}
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, bytes | bytearray):
+        return value.hex()
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Decimal) or (isinstance(value, float) and (value != value or abs(value) == float("inf"))):
+        return str(value)
+    return value
+
+
+def statements(lines: Iterator[str]) -> Iterator[str]:
+    """Statements of a text: each ends at a line that ends with a semicolon; the last one may end without."""
+    held: list[str] = []
+    for line in lines:
+        held.append(line.rstrip("\n"))
+        if line.rstrip().endswith(";"):
+            yield "\n".join(held).rstrip().removesuffix(";")
+            held = []
+    if any(line.strip() for line in held):
+        yield "\n".join(held)

@@ -1,0 +1,142 @@
+"""Compacted vectors are what the settings say, as good as the report says, and no larger than a target allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from spladelake.compaction import round_mantissa
+from spladelake.errors import DataError, UsageError
+from spladelake.spark.schemas import VOCABULARY
+from spladelake.spark.split_files import ROW_READER
+from spladelake.spark.tables import TableRef, table_properties
+from support.random_lake import TERMS, RandomLake, write_random_lake
+
+
+@pytest.fixture(scope="module")
+def judged(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, RandomLake]]:
+    lake = str(tmp_path_factory.mktemp("compact") / "lake")
+    made = write_random_lake(spark, lake, seed=5)
+    rows = spark.createDataFrame([(n, f"t{n}") for n in range(TERMS)], VOCABULARY.struct)
+    rows.write.format("delta").save(f"{lake}/vectors/m/vocabulary")
+    yield lake, made
+    spark.conf.set(ROW_READER, "true")  # reading a table of split files has turned it off
+
+
+def vectors(spark: SparkSession, lake: str, name: str) -> dict[str, dict[int, float]]:
+    rows = TableRef(path=f"{lake}/vectors/{name}/documents").read(spark).collect()
+    return {row["id"]: dict(zip(row["indices"], row["values"], strict=True)) for row in rows}
+
+
+def encodings(folder: str) -> dict[str, tuple[str, set[str]]]:
+    """Compression and encodings of each column in the newest data file of a table."""
+    file = max(Path(folder).glob("*.parquet"), key=lambda path: path.stat().st_mtime_ns)
+    columns = pq.ParquetFile(file).metadata.row_group(0)
+    return {
+        (c := columns.column(n)).path_in_schema.split(".")[0]: (c.compression, set(c.encodings))
+        for n in range(columns.num_columns)
+    }
+
+
+@pytest.mark.parametrize("files", [pytest.param("plain", marks=pytest.mark.slow), "split"])
+def test_without_settings_nothing_is_lost_in_either_form_of_files(
+    spark: SparkSession, run_job: Any, judged: tuple[str, RandomLake], files: str
+) -> None:
+    lake, made = judged
+    result = run_job("compact_vectors", lake=lake, vectors="m", into=files, files=files)
+    wanted = {i: dict(zip(terms, weights, strict=True)) for i, (terms, weights) in made.documents.items()}
+    assert vectors(spark, lake, files) == wanted
+    found = encodings(f"{lake}/vectors/{files}/documents")
+    assert found["indices"] == ("ZSTD", {"RLE", "PLAIN"})
+    assert found["values"] == ("ZSTD", {"RLE", "BYTE_STREAM_SPLIT" if files == "split" else "PLAIN"})
+    assert result["settings"] == {}
+    assert all(row["ratio"] == 1 for row in result["compactions"])
+    assert run_job("compact_vectors", lake=lake, vectors="m", into=files, files=files)["status"] == "skipped"
+
+
+def test_encoded_vectors_are_compressed_and_other_tables_are_written_as_before(
+    spark: SparkSession, run_job: Any, fruit_lake: str
+) -> None:
+    found = encodings(f"{fruit_lake}/vectors/splade-tiny/documents")
+    assert found["values"] == found["indices"] == ("ZSTD", {"RLE", "PLAIN"})
+    assert encodings(f"{fruit_lake}/documents")["text"][0] == "SNAPPY"
+
+
+@pytest.mark.slow
+def test_the_report_says_what_the_jobs_measure_on_the_written_vectors(
+    spark: SparkSession, run_job: Any, judged: tuple[str, RandomLake]
+) -> None:
+    lake, made = judged
+    options = {"alpha_mass": 0.7, "mantissa_bits": 1}
+    result = run_job("compact_vectors", lake=lake, vectors="m", into="small", k=150, **options)
+    found = vectors(spark, lake, "small")
+    for doc_id, (terms, weights) in made.documents.items():
+        kept = sorted(zip(weights, terms, strict=True), key=lambda pair: (-pair[0], pair[1]))
+        total, wanted = 0.0, {}
+        for weight, term in kept:
+            if total >= 0.7 * sum(weights):
+                break
+            total, wanted[term] = total + weight, float(round_mantissa(np.float32([weight]), 1)[0])
+        assert found[doc_id] == wanted
+    for name, run_id in (("m", "before"), ("small", "after")):
+        run_job("retrieve_run", lake=lake, vectors=name, run_id=run_id, k=150, force=True)
+        measured = run_job("evaluate_run", lake=lake, vectors=name, run_id=run_id, measures=["ndcg@10", "mrr@10"])
+        for row in result["compactions"]:
+            if row["measure"] in measured["measures"]:
+                assert row[run_id] == pytest.approx(measured["measures"][row["measure"]], rel=1e-12)
+    (first, *_) = result["compactions"]
+    assert 0 < first["largest_score_error"] <= first["score_error_bound"]
+    assert result["postings"] == sum(map(len, found.values())) < result["postings_before"]
+    kept_rows = spark.read.format("delta").load(f"{lake}/compactions").where("compaction = 'small' AND chosen")
+    assert {row["measure"] for row in kept_rows.collect()} == {"ndcg@10", "mrr@10", "recall@100"}
+    properties = table_properties(spark, TableRef(path=f"{lake}/vectors/small/documents"))
+    assert properties["spladelake.compaction"] == "alpha_mass 0.7, mantissa_bits 1"
+
+
+@pytest.mark.slow
+def test_a_target_is_met_by_the_last_of_what_was_tried(run_job: Any, judged: tuple[str, RandomLake]) -> None:
+    result = run_job(
+        "compact_vectors", lake=judged[0], vectors="m", into="target", target="ndcg@10 >= 0.97 of original"
+    )
+    rows = [row for row in result["compactions"] if row["measure"] == "ndcg@10"]
+    assert [row["chosen"] for row in rows] == [False] * (len(rows) - 1) + [True]
+    assert rows[-1]["ratio"] >= 0.97
+
+
+def test_settings_that_do_not_go_together_are_refused(
+    run_job: Any, judged: tuple[str, RandomLake], tmp_path: Path
+) -> None:
+    lake = judged[0]
+    for options, said in (
+        ({"target": "ndcg@10 = 1"}, "measure >= share of original"),
+        ({"target": "ndgc@10 >= 1 of original"}, "ndgc@10"),
+        ({"target": "ndcg@10 >= 1.5 of original"}, "share of 1.5"),
+        ({"mantissa_bits": 3, "levels": 9}, "two ways of rounding"),
+        ({"target": "ndcg@10 >= 1 of original", "levels": 9}, "leave out those"),
+        ({"into": "m"}, "the name of the vectors that are read"),
+        ({"alpha_mass": 0}, "alpha_mass"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            run_job("compact_vectors", lake=lake, vectors="m", **options)
+    with pytest.raises(DataError, match="there is no vectors table"):
+        run_job("compact_vectors", lake=lake, vectors="absent")
+
+
+@pytest.mark.slow
+def test_encode_texts_does_not_mix_new_vectors_with_compacted_ones(
+    spark: SparkSession, run_job: Any, fruit_lake: str, tmp_path: Path
+) -> None:
+    import shutil
+
+    lake = str(tmp_path / "lake")
+    shutil.copytree(fruit_lake, lake)
+    run_job("compact_vectors", lake=lake, model="splade-tiny", mantissa_bits=6)
+    with pytest.raises(UsageError, match="it holds compacted vectors"):
+        run_job("encode_texts", lake=lake, model="splade-tiny", vectors="splade-tiny-compact")
+    run_job("retrieve_run", lake=lake, model="splade-tiny", vectors="splade-tiny-compact", k=2)

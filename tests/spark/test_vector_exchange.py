@@ -1,0 +1,188 @@
+"""Vectors written for other engines come back as they were; files that are none of the format are told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+
+from spladelake.errors import DataError, SpladelakeError
+from spladelake.spark.failures import explained
+from spladelake.spark.schemas import VOCABULARY
+from support.vector_tables import TERMS, random_vectors, write_vectors
+
+# Names that a careless writer would break.
+TOKENS = ['"', ".", "é", "##a", "a b", "\\", "{", "\u2028", *(f"t{n}" for n in range(8, TERMS))]
+
+
+@pytest.fixture(scope="module")
+def given(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A lake of 30 random vectors in three files, one of them empty, with a vocabulary of awkward names."""
+    folder = tmp_path_factory.mktemp("exchange")
+    lake = str(folder / "lake")
+    rng = np.random.default_rng(4)
+    vectors = random_vectors(rng, [f'd "{n:02}" é' for n in range(30)], levels=30)
+    vectors['d "00" é'] = {}
+    write_vectors(spark, f"{lake}/vectors/m/documents", vectors, files=3)
+    rows = spark.createDataFrame(list(enumerate(TOKENS)), VOCABULARY.struct)
+    rows.write.format("delta").save(f"{lake}/vectors/m/vocabulary")
+    return SimpleNamespace(folder=folder, lake=lake, vectors=vectors)
+
+
+def exported(run_job: Any, given: Any, output_format: str, **options: Any) -> tuple[Path, dict[str, Any]]:
+    folder = given.folder / output_format
+    run_job("export_vectors", lake=given.lake, vectors="m", output=str(folder), output_format=output_format, **options)
+    return folder, json.loads((folder / "export.json").read_text())
+
+
+def stored(spark: SparkSession, lake: str, name: str) -> dict[str, dict[int, float]]:
+    rows = spark.read.format("delta").load(f"{lake}/vectors/{name}/documents").collect()
+    return {row["id"]: dict(zip(row["indices"], row["values"], strict=True)) for row in rows}
+
+
+def records(folder: Path) -> list[Any]:
+    lines = [line for file in sorted(folder.glob("part-*")) for line in file.read_text().split("\n")]
+    return [json.loads(line) for line in lines if line]
+
+
+def test_seismic_lines_come_back_to_the_last_bit(spark: SparkSession, run_job: Any, given: Any) -> None:
+    folder, manifest = exported(run_job, given, "seismic")
+    found = records(folder)
+    assert sorted(record["id"] for record in found) == list(range(30))
+    assert manifest["quantisation"] is None
+    run_job("import_vectors", lake=given.lake, input=str(folder), input_format="seismic", vectors="seismic", like="m")
+    assert stored(spark, given.lake, "seismic") == given.vectors
+    again = run_job(
+        "import_vectors", lake=given.lake, input=str(folder), input_format="seismic", vectors="seismic", like="m"
+    )
+    assert again["status"] == "skipped"
+
+
+@pytest.mark.parametrize("output_format", ["anserini", "ciff"])
+def test_whole_numbers_come_back_within_the_stated_error(
+    spark: SparkSession, run_job: Any, given: Any, output_format: str
+) -> None:
+    folder, manifest = exported(run_job, given, output_format, levels=20)
+    step = manifest["quantisation"]["step"]
+    assert step == pytest.approx(3.0 / 20, rel=1e-6)
+    result = run_job(
+        "import_vectors", lake=given.lake, input=str(folder), input_format=output_format, vectors=output_format,
+        like="m",
+    )  # fmt: skip
+    assert result["step"] == step
+    found = stored(spark, given.lake, output_format)
+    assert found.keys() == given.vectors.keys()
+    for doc_id, vector in given.vectors.items():
+        assert found[doc_id].keys() == vector.keys()
+        for term, weight in vector.items():
+            assert abs(found[doc_id][term] - weight) <= manifest["quantisation"]["largest_error_of_a_weight"]
+            assert found[doc_id][term] / step == pytest.approx(max(1, round(weight / step)), rel=1e-6)
+
+
+def test_the_reader_of_the_ciff_toolkit_reads_the_same_index(run_job: Any, given: Any) -> None:
+    from ciff_toolkit.read import CiffReader
+
+    folder, manifest = exported(run_job, given, "ciff", levels=20)
+    with CiffReader(folder / "index.ciff") as reader:
+        header = reader.read_header()
+        lists = {p.term: p for p in reader.read_postings_lists()}
+        documents = [(d.docid, d.collection_docid, d.doclength) for d in reader.read_documents()]
+    step = manifest["quantisation"]["step"]
+    impacts = {i: {t: max(1, round(w / step)) for t, w in v.items()} for i, v in given.vectors.items()}
+    ids = sorted(given.vectors)
+    assert documents == [(n, i, sum(impacts[i].values())) for n, i in enumerate(ids)]
+    assert list(lists) == sorted({TOKENS[t] for v in given.vectors.values() for t in v}, key=str.encode)
+    assert (header.num_postings_lists, header.num_docs) == (len(lists), 30)
+    for term, found in lists.items():
+        places = np.cumsum([p.docid for p in found.postings]).tolist()
+        assert dict(zip([ids[n] for n in places], [p.tf for p in found.postings], strict=True)) == {
+            i: v[TOKENS.index(term)] for i, v in impacts.items() if TOKENS.index(term) in v
+        }
+
+
+@pytest.mark.slow
+def test_bulk_lines_name_terms_by_number_and_keep_every_weight(run_job: Any, given: Any) -> None:
+    folder, manifest = exported(run_job, given, "opensearch", gzip=False)
+    found = records(folder)
+    assert manifest["terms"] == "numbers"
+    vectors = {
+        action["index"]["_id"]: {int(t): w for t, w in document["splade"].items()}
+        for action, document in zip(found[::2], found[1::2], strict=True)
+    }
+    assert vectors.keys() == given.vectors.keys()
+    for doc_id, vector in given.vectors.items():
+        assert {t: np.float32(w) for t, w in vectors[doc_id].items()} == {t: np.float32(w) for t, w in vector.items()}
+
+
+def test_a_stopped_export_goes_on_after_the_parts_that_are_done(run_job: Any, given: Any) -> None:
+    _, manifest = exported(run_job, given, "qdrant")
+    folder = given.folder / "stopped"
+    parts = folder / f".parts-{manifest['fingerprint'][:12]}"
+    options = {"lake": given.lake, "vectors": "m", "output": str(folder), "output_format": "qdrant"}
+    (parts / "00000").mkdir(parents=True)
+    (parts / "00000" / "part-00000.txt").write_text('{"id": "kept"}\n')
+    (parts / "00000" / "_SUCCESS").touch()
+    result = run_job("export_vectors", **options)
+    assert result["status"] == "written"
+    found = records(folder)
+    assert {"id": "kept"} in found  # what the earlier run had finished was taken as it was
+    assert 1 < len(found) < 31
+    assert not list(folder.glob(".parts*"))
+    assert run_job("export_vectors", **options)["status"] == "skipped"
+
+
+@pytest.mark.slow
+def test_imported_vectors_of_a_vocabulary_of_their_own_can_be_ranked(
+    spark: SparkSession, run_job: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "docs.jsonl").write_text(
+        '{"id": "a", "contents": "", "vector": {"red": 2, "car": 1}}\n'
+        '{"id": "b", "contents": "", "vector": {"car": 3}}\n'
+    )
+    (tmp_path / "queries.jsonl").write_text('{"id": "q", "contents": "", "vector": {"car": 1}}\n')
+    lake = str(tmp_path / "lake")
+    common = {"lake": lake, "input_format": "anserini", "vectors": "theirs"}
+    run_job("import_vectors", input=str(tmp_path / "docs.jsonl"), **common)
+    run_job("import_vectors", input=str(tmp_path / "queries.jsonl"), side="queries", like="theirs", **common)
+    run_job("retrieve_run", lake=lake, vectors="theirs", run_id="r")
+    rows = spark.read.format("delta").load(f"{lake}/runs").orderBy("rank").collect()
+    assert [(row["doc_id"], row["score"]) for row in rows] == [("b", 3.0), ("a", 1.0)]
+
+
+BAD = {
+    "not json": ("{", "anserini", "it is no document with a vector"),
+    "no vector": ('{"id": "a"}', "anserini", "it is no document with a vector"),
+    "weight 0": ('{"id": "a", "vector": {"x": 0}}', "anserini", "term 'x' has the weight 0.0"),
+    "an id twice": ('{"id": "a", "vector": {}}\n{"id": "a", "vector": {}}', "anserini", "the id 'a' stands 2 times"),
+    "cut off": ("\x40\x08\x01", "ciff", "it ends within a message"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_file_of_another_form_is_told_with_its_place(run_job: Any, tmp_path: Path, case: str) -> None:
+    text, input_format, said = BAD[case]
+    file = tmp_path / "bad.jsonl"
+    file.write_text(text + ("" if input_format == "ciff" else "\n"))
+    with pytest.raises(Exception, match=r".") as raised:
+        run_job("import_vectors", lake=str(tmp_path / "l"), input=str(file), input_format=input_format, vectors="v")
+    told = raised.value if isinstance(raised.value, SpladelakeError) else explained(raised.value)
+    assert told is not None
+    assert told.exit_code == 3
+    assert said in str(told)
+    assert "bad.jsonl" in str(told)
+
+
+def test_terms_that_the_vocabulary_lacks_and_absent_files_are_refused(run_job: Any, given: Any, tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"id": "a", "vector": {"unheard-of": 1}}\n')
+    common = {"lake": given.lake, "input_format": "anserini", "vectors": "v"}
+    with pytest.raises(Exception, match="no term 'unheard-of'"):
+        run_job("import_vectors", input=str(tmp_path / "x.jsonl"), like="m", **common)
+    with pytest.raises(DataError, match="no such file"):
+        run_job("import_vectors", input=str(tmp_path / "absent.jsonl"), **common)
+    with pytest.raises(DataError, match="there is no vectors table"):
+        run_job("export_vectors", lake=given.lake, vectors="absent", output=str(tmp_path), output_format="npz")
