@@ -9,6 +9,7 @@ from spladelake.config.pipeline import STEPS, Pipeline, load_pipeline
 from spladelake.config.rerank import RerankRun
 from spladelake.config.runs import IndexVectors, Ranking, RetrieveRun
 from spladelake.config.texts import MAX_REJECTED_DEFAULT, EncodeTexts, FileFormat, IngestTexts
+from spladelake.config.training import MinePairs, ScorePairs
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -24,11 +25,13 @@ __all__ = [
     "ImportRun",
     "IndexVectors",
     "IngestTexts",
+    "MinePairs",
     "Options",
     "Pipeline",
     "Ranking",
     "RerankRun",
     "RetrieveRun",
+    "ScorePairs",
     "checked",
     "load_pipeline",
 ]

@@ -13,8 +13,10 @@ from spladelake.spark.fuse import fuse_runs
 from spladelake.spark.import_run import import_run
 from spladelake.spark.index import index_vectors
 from spladelake.spark.ingest import ingest_texts
+from spladelake.spark.mine import mine_pairs
 from spladelake.spark.rerank import rerank_run
 from spladelake.spark.retrieve import retrieve_run
+from spladelake.spark.score_pairs import score_pairs
 from spladelake.spark.upkeep import maintain_tables
 from spladelake.spark.verify import verify_tables
 
@@ -31,6 +33,8 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "export_run": export_run,
     "export_measures": export_measures,
     "compare_runs": compare_runs,
+    "mine_pairs": mine_pairs,
+    "score_pairs": score_pairs,
     "maintain_tables": maintain_tables,
     "verify_tables": verify_tables,
 }
