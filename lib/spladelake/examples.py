@@ -45,6 +45,10 @@ EXAMPLES = {
   spladelake score_pairs --lake my-lake
   spladelake score_pairs --lake my-lake --teachers /models/teacher-a,/models/teacher-b --average scaled
   spladelake score_pairs --lake my-lake --teachers run:fusion""",
+    "train_model": """\b
+  spladelake train_model --lake my-lake --model splade-tiny --output my-model
+  spladelake train_model --lake my-lake --output my-model --loss ranking --batch-size 32 --epochs 1 --learning-rate 2e-5
+  spladelake train_model --lake my-lake --output my-model --processes 4 --precision bf16""",
     "maintain_tables": """\b
   spladelake maintain_tables --lake my-lake --retention-hours 720""",
     "verify_tables": """\b

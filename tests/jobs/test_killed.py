@@ -26,6 +26,7 @@ import pytest
 from spladelake.encoder import resolve_checkpoint
 from spladelake.spark.faults import POINTS
 from support.collections import write_lines
+from support.delta_files import rows_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 Command = Any
@@ -40,24 +41,6 @@ def corpus(folder: Path, *, count: int, changed: int = 0) -> Path:
         f"{WORDS[n % 10]} and {WORDS[n // 10 % 10]} number {n + (10_000 if n < changed else 0)}" for n in range(count)
     ]
     return write_lines(folder / "corpus.jsonl", [{"_id": f"d{n}", "text": text} for n, text in enumerate(texts)])
-
-
-def rows_of(lake: Path, table: str) -> dict[str, dict[str, Any]]:
-    """Rows of a Delta table by id, read without Spark: the newest log's files, straight from parquet."""
-    import pyarrow.parquet as pq
-
-    files: dict[str, bool] = {}
-    for log in sorted((lake / table / "_delta_log").glob("*.json")):
-        for line in log.read_text(encoding="utf-8").splitlines():
-            action = json.loads(line)
-            if "add" in action:
-                files[action["add"]["path"]] = True
-            if "remove" in action:
-                files.pop(action["remove"]["path"], None)
-    rows = [row for name in files for row in pq.read_table(lake / table / name).to_pylist()]
-    found = {row["id"]: row for row in rows}
-    assert len(found) == len(rows), "no id stands twice"
-    return found
 
 
 def assert_same_tables(lake: Path, clean: Path) -> None:

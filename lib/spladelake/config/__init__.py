@@ -9,7 +9,7 @@ from spladelake.config.pipeline import STEPS, Pipeline, load_pipeline
 from spladelake.config.rerank import RerankRun
 from spladelake.config.runs import IndexVectors, Ranking, RetrieveRun
 from spladelake.config.texts import MAX_REJECTED_DEFAULT, EncodeTexts, FileFormat, IngestTexts
-from spladelake.config.training import MinePairs, ScorePairs
+from spladelake.config.training import MinePairs, ScorePairs, TrainModel
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -32,6 +32,7 @@ __all__ = [
     "RerankRun",
     "RetrieveRun",
     "ScorePairs",
+    "TrainModel",
     "checked",
     "load_pipeline",
 ]

@@ -17,6 +17,7 @@ from spladelake.spark.mine import mine_pairs
 from spladelake.spark.rerank import rerank_run
 from spladelake.spark.retrieve import retrieve_run
 from spladelake.spark.score_pairs import score_pairs
+from spladelake.spark.train import train_model
 from spladelake.spark.upkeep import maintain_tables
 from spladelake.spark.verify import verify_tables
 
@@ -35,6 +36,7 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "compare_runs": compare_runs,
     "mine_pairs": mine_pairs,
     "score_pairs": score_pairs,
+    "train_model": train_model,
     "maintain_tables": maintain_tables,
     "verify_tables": verify_tables,
 }

@@ -3,7 +3,7 @@
     FOLDER/queries/*.parquet     row int64, text string
     FOLDER/documents/*.parquet   row int64, text string
     FOLDER/pairs/*.parquet       query int64, documents array<int64> (positive first), label array<double> or no label
-    FOLDER/dev_queries, dev_documents (id, text), dev_judgements (query_id, doc_id, relevance)   where there is a dev part
+    FOLDER/dev_queries, dev_documents (id, text), dev_judgements (query_id, doc_id, relevance): of the dev part, if any
 
 The files of a folder, by name, hold the rows in the order of their numbers. They are read through memory-mapped Arrow,
 so that every process of a machine shares one copy, and a batch looks up no more than its own texts.
@@ -81,7 +81,7 @@ class TrainingData:
         return int(sizes[0]) - 1
 
     def pairs(self, *, labels: bool) -> Dataset:
-        """The pairs as a data set of (query, positive, negative_1 …, label) whose texts are looked up batch by batch."""
+        """The pairs as a data set of (query, positive, negative_1 …, label); texts are looked up batch by batch."""
         pairs = self._mapped("pairs")
         if not labels and "label" in pairs.column_names:
             pairs = pairs.remove_columns("label")

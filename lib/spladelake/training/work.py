@@ -18,8 +18,8 @@ HELD_OUT = "held-out"
 class Work:
     """A training. folder: of its data, checkpoints, log and, at its end, model. start: folder of the start model.
 
-    name: of the start model, for the card. source: the training data in words, for the card. use_gpu: whether each
-    process has a CUDA device. processes: that train together.
+    name: of the start model, for the card. source: the training data in words, for the card. gpu: auto, yes or no.
+    processes: that train together.
     """
 
     folder: Path
@@ -28,7 +28,7 @@ class Work:
     name: str = "start model"
     source: str = "training pairs"
     processes: int = 1
-    use_gpu: bool = False
+    gpu: str = "auto"
 
     @property
     def data(self) -> Path:
@@ -48,6 +48,14 @@ class Work:
         return self.folder / "progress"
 
     @property
+    def noted_step(self) -> int:
+        """The last step that the training noted, 0 before the first."""
+        try:
+            return int(self.progress.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return 0
+
+    @property
     def model(self) -> Path:
         return self.folder / "model"
 
@@ -61,7 +69,7 @@ class Work:
 class Outcome:
     """How a training came out. measures: of the written model on dev, by our names, empty without dev.
 
-    first_step_seconds: from the start of the process to the end of the first step. error: place, found, wanted, fix
+    first_step: time.time() at the end of the first step. error: place, found, wanted, fix
     and the kind of an error that a user can act on; nothing was written then.
     """
 
@@ -69,7 +77,7 @@ class Outcome:
     resumed_from: int = 0
     best_step: int | None = None
     seconds: float = 0.0
-    first_step_seconds: float = 0.0
+    first_step: float | None = None
     measures: dict[str, float] = field(default_factory=dict)
     error: dict[str, Any] | None = None
 
