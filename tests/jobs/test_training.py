@@ -17,6 +17,7 @@ import pytest
 from sentence_transformers import SparseEncoder
 
 from support.collections import FRUIT, json_lines, write_lines
+from support.cross_encoders import write_cross_encoder
 from support.delta_files import rows_of
 
 pytestmark = pytest.mark.slow
@@ -38,10 +39,13 @@ def write_collection(folder: Path) -> Path:
     return folder
 
 
-def call(*arguments: str, cwd: Path) -> tuple[int, dict[str, Any], str]:
+def call(*arguments: str, cwd: Path, **env: str) -> tuple[int, dict[str, Any], str]:
+    """Exit code, result and stderr of a command; the result of one that was killed is empty."""
     line = [sys.executable, "-m", "spladelake", *arguments, *SMALL]
-    done = subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
-    return done.returncode, json.loads(done.stdout.splitlines()[-1]), done.stderr
+    done = subprocess.run(
+        line, cwd=cwd, capture_output=True, text=True, timeout=600, check=False, env={**os.environ, **env}
+    )
+    return done.returncode, json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +68,18 @@ steps:
   - mine_pairs: {{run: bm25, dev_share: 0.2, test_share: 0.2}}
   - score_pairs: {{teachers: ["run:bm25"]}}
 """
+
+
+def test_a_teacher_that_was_killed_scores_no_pair_twice(lake: Path, tmp_path: Path) -> None:
+    teacher = write_cross_encoder(tmp_path / "teacher")
+    score = ("score_pairs", "--lake", str(lake), "--teachers", f"{teacher},run:bm25", "--chunk-rows", "20")
+    assert call(*score, cwd=tmp_path, SPLADELAKE_STOP_AT="after_staging:2")[0] == -signal.SIGKILL
+    code, result, err = call(*score, cwd=tmp_path)
+    assert code == 0, err
+    assert 0 < result["scored_now"] < result["pairs"] - 20
+    assert result["rows"] > 0
+    # What it wrote is replaced for the tests that follow.
+    assert call("score_pairs", "--lake", str(lake), "--teachers", "run:bm25", cwd=tmp_path)[0] == 0
 
 
 @pytest.mark.parametrize("processes", [1, 2])

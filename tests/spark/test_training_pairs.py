@@ -15,7 +15,7 @@ from sentence_transformers import CrossEncoder as Reference
 from spladelake.config.training import MinePairs
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.mine import mined, query_parts, words_of
-from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS
+from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, QUERIES, RUNS
 from spladelake.spark.score_pairs import averaged
 from support.cross_encoders import write_cross_encoder
 
@@ -29,6 +29,7 @@ class Collection:
         draw = random.Random(seed)
         self.texts = {f"d{i:02}": " ".join(draw.choices(WORDS, k=9)) for i in range(34)}
         self.texts |= {f"d{i}": self.texts[f"d{i - 30:02}"].upper() + "!" for i in range(34, 39)} | {"d39": " -- "}
+        self.texts["copy"] = self.texts["d05"]
         self.queries = {f"q{i}": f"question {i} {draw.choice(WORDS)}" for i in range(6)}
         self.judged = {(q, d): draw.randint(1, 2) for q in self.queries for d in draw.sample(list(self.texts), 3)}
         self.judged |= {("q0", d): 0 for d in self.texts if ("q0", d) not in self.judged and draw.random() < 0.2}
@@ -93,8 +94,8 @@ def table(spark: SparkSession, lake: str, name: str, training_set: str) -> list[
     return spark.read.format("delta").load(f"{lake}/training/{training_set}/{name}").collect()
 
 
-def distinct_pairs(rows: list[Any]) -> set[tuple[str, str]]:
-    return {(row["query_id"], doc_id) for row in rows for doc_id in [row["pos_id"], *row["neg_ids"]]}
+def text_pairs(rows: list[Any], collection: Collection) -> set[tuple[str, str]]:
+    return {(r["query_id"], collection.texts[doc_id]) for r in rows for doc_id in [r["pos_id"], *r["neg_ids"]]}
 
 
 WINDOWS: dict[str, Any] = {"min_rank": 3, "max_rank": 30, "min_score": 2.0, "max_score": 13.5, "margin": 1.25}
@@ -178,14 +179,14 @@ def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_each_pair_of_texts_is_scored_once_and_margins_are_the_differences_of_the_teachers_scores(
     spark: SparkSession, run_job: Any, mining_lake: str, collection: Collection, cross_encoder: Path
 ) -> None:
-    mine = {"lake": mining_lake, "run": "run", "training_set": "scored", "dev_share": 0.0, "test_share": 0.0}
-    # The index of 1 leaves out equal sets of words only, and copies of one text that differ in case are such.
-    run_job("mine_pairs", **mine, negatives=3, near_duplicate=1.0)
+    rows = [("q0", "d00", ["d05", "copy", "d07"]), ("q0", "d04", ["d05", "d08"]), ("q1", "d00", ["d09"])]
+    spark.createDataFrame(rows, PAIRS.struct).write.format("delta").save(f"{mining_lake}/training/scored/pairs")
     pairs = table(spark, mining_lake, "pairs", "scored")
-    distinct = distinct_pairs(pairs)
+    distinct = {(row["query_id"], doc_id) for row in pairs for doc_id in [row["pos_id"], *row["neg_ids"]]}
     score = {"lake": mining_lake, "training_set": "scored", "teachers": str(cross_encoder)}
     result = run_job("score_pairs", **score)
-    assert (result["rows"], result["pairs"], result["scored_now"]) == (len(pairs), len(distinct), len(distinct))
+    # d05 and its copy are one pair of texts with q0, in two rows of one query and twice in another's list.
+    assert (result["rows"], result["pairs"], result["scored_now"]) == (3, len(distinct), len(distinct) - 1)
     assert len(table(spark, mining_lake, "teacher_scores", "scored")) == len(distinct)
     reference = Reference(str(cross_encoder), device="cpu")
     ordered = sorted(distinct)
@@ -208,11 +209,11 @@ def test_only_pairs_that_are_new_are_scored_and_teachers_are_averaged(
     with pytest.raises(DataError, match="there is no training/pairs table"):
         run_job("score_pairs", **score)
     run_job("mine_pairs", **mine, negatives=3)
-    before = distinct_pairs(table(spark, mining_lake, "pairs", "more"))
+    before = text_pairs(table(spark, mining_lake, "pairs", "more"), collection)
     assert run_job("score_pairs", **score)["scored_now"] == len(before)
     assert run_job("score_pairs", **score, force=True)["scored_now"] == 0
     run_job("mine_pairs", **mine, negatives=5)
-    after = distinct_pairs(table(spark, mining_lake, "pairs", "more"))
+    after = text_pairs(table(spark, mining_lake, "pairs", "more"), collection)
     both = {**score, "teachers": f"{cross_encoder},run:run"}
     assert run_job("score_pairs", **both)["scored_now"] == len(after - before) > 0
     row = table(spark, mining_lake, "scored_pairs", "more")[0]

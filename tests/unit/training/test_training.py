@@ -83,7 +83,12 @@ def by_sentence_transformers(folder: Path, loss_name: str) -> Recorder:
     return recorder
 
 
-@pytest.mark.parametrize("loss", ["margin-mse", "kl-divergence", "ranking"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "loss", ["margin-mse", pytest.param("kl-divergence", marks=SLOW), pytest.param("ranking", marks=SLOW)]
+)
 def test_steps_have_the_loss_and_gradients_of_sentence_transformers_own_script(tmp_path: Path, loss: str) -> None:
     labels = SCORES if loss == "kl-divergence" else None
     recorder = Recorder()
@@ -156,6 +161,7 @@ trainer.train()
 """
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_from_its_last_whole_checkpoint_to_the_weights_of_an_undisturbed_one(
     tmp_path: Path,
 ) -> None:
