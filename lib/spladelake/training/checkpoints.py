@@ -19,14 +19,15 @@ def step_of(folder: Path) -> int:
     return int(match[1]) if match else -1
 
 
-def last_complete(folder: Path) -> Path | None:
-    """The newest whole checkpoint of a training, after removing those that a kill left unfinished."""
-    found = sorted((path for path in folder.glob("checkpoint-*") if step_of(path) >= 0), key=step_of)
-    for path in [path for path in found if not (path / MARK).exists()]:
-        shutil.rmtree(path)
-        found.remove(path)
-    if not found:
-        return None
+def last_complete(folder: Path, *, clean: bool) -> Path | None:
+    """The newest whole checkpoint of a training. clean: remove those that a kill left unfinished."""
+    every = sorted((path for path in folder.glob("checkpoint-*") if step_of(path) >= 0), key=step_of)
+    found = [path for path in every if (path / MARK).exists()]
+    if clean:
+        for path in set(every) - set(found):
+            shutil.rmtree(path)
+    if not found or not clean:
+        return found[-1] if found else None
     best = _best_of(found[-1])
     # The best one may have been among the unfinished; then the next evaluation chooses anew.
     if best is not None and not Path(best).is_dir():

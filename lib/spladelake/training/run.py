@@ -15,7 +15,9 @@ from sentence_transformers.sparse_encoder.model_card import SparseEncoderModelCa
 from transformers import PrinterCallback, set_seed
 from transformers.utils.logging import disable_progress_bar
 
+from spladelake.encoder.hub import ID as HUB_ID
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
+from spladelake.training.card import append_comparison, start_measures
 from spladelake.training.checkpoints import MarkComplete, last_complete, step_of
 from spladelake.training.data import TrainingData
 from spladelake.training.evaluation import HeldOutEvaluator
@@ -41,7 +43,7 @@ class Distiller(SparseEncoderTrainer):
         if torch.distributed.is_initialized():
             torch.distributed.all_reduce(broken, op=torch.distributed.ReduceOp.MAX)
         if broken.item():
-            last = last_complete(Path(str(self.args.output_dir))) if self.is_world_process_zero() else None
+            last = last_complete(Path(str(self.args.output_dir)), clean=False)
             kept = f"the checkpoint of step {step_of(last)} is kept in {last}" if last else "there is no checkpoint yet"
             raise DataError(
                 f"step {self.state.global_step + 1}",
@@ -67,7 +69,7 @@ def train(work: Work) -> Outcome:
 
 def _train(work: Work, began: float) -> Outcome:
     trainer, written = trainer_of(work)
-    checkpoint = last_complete(work.checkpoints)
+    checkpoint = last_complete(work.checkpoints, clean=trainer.is_world_process_zero())
     if checkpoint is not None:
         log.info("going on after step %d", step_of(checkpoint))
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -125,6 +127,7 @@ def _finish(trainer: Distiller, work: Work) -> dict[str, float]:
     fresh = work.model.with_name("model.new")
     shutil.rmtree(fresh, ignore_errors=True)
     trainer.model.save_pretrained(str(fresh))
+    append_comparison(fresh / "README.md", work, start_measures(trainer.state.log_history), measures)
     shutil.copy(work.log, fresh / work.log.name)
     shutil.rmtree(work.model, ignore_errors=True)
     fresh.rename(work.model)
@@ -140,8 +143,8 @@ def start_model(work: Work) -> SparseEncoder:
     model = SparseEncoder(work.start, device=device, model_card_data=card, local_files_only=True)
     if work.settings.max_length is not None:
         model.max_seq_length = work.settings.max_length
-    # sentence-transformers writes the folder it loaded; the name is what others know the model by.
-    card.base_model = work.name
+    # sentence-transformers names the folder it loaded; others know a model of the hub by its id.
+    card.base_model = work.name if HUB_ID.fullmatch(work.name) and not Path(work.name).exists() else None
     return model
 
 
@@ -186,6 +189,7 @@ def training_arguments(work: Work, *, has_dev: bool) -> SparseEncoderTrainingArg
         save_total_limit=KEPT_CHECKPOINTS,
         eval_strategy=when if has_dev else "no",
         eval_steps=every.get("steps"),
+        eval_on_start=has_dev,
         load_best_model_at_end=has_dev,
         metric_for_best_model=f"eval_{HELD_OUT}_dot_{settings.best}" if has_dev else None,
         greater_is_better=True if has_dev else None,
