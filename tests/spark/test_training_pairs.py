@@ -142,6 +142,24 @@ def test_tables_that_give_no_pair_are_refused(run_job: Any, mining_lake: str, gi
         run_job("mine_pairs", **{"lake": mining_lake, "run": "run", "training_set": "none", **given})
 
 
+@pytest.mark.slow
+def test_a_part_is_measured_on_its_own_queries_alone(
+    spark: SparkSession, run_job: Any, mining_lake: str, collection: Collection
+) -> None:
+    shares = {"training_set": "measured", "dev_share": 0.2, "test_share": 0.4}
+    run_job("mine_pairs", lake=mining_lake, run="run", **shares)
+    parts = {row["query_id"]: row["part"] for row in table(spark, mining_lake, "parts", "measured")}
+    result = run_job("evaluate_run", lake=mining_lake, run_id="run", measures=("mrr@10",), part="measured/test")
+    wanted = []
+    for query_id in [q for q, part in parts.items() if part == "test"]:
+        scores = collection.scores[query_id]
+        first = sorted(scores, key=lambda d: (-scores[d], d))[:10]
+        relevant = [1 / rank for rank, d in enumerate(first, start=1) if collection.judged.get((query_id, d), 0) >= 1]
+        wanted.append(relevant[0] if relevant else 0.0)
+    assert 0 < len(wanted) < len(parts)
+    assert (result["queries"], result["measures"]["mrr@10"]) == (len(wanted), pytest.approx(sum(wanted) / len(wanted)))
+
+
 def test_pairs_and_parts_do_not_depend_on_how_rows_are_spread(spark: SparkSession, collection: Collection) -> None:
     options = MinePairs(lake="x", run="run", negatives=3, choose="random", relative_margin=0.1, seed=7)
     documents = spark.createDataFrame([(i, None, t) for i, t in collection.texts.items()], DOCUMENTS.struct)
