@@ -49,6 +49,17 @@ EXAMPLES = {
     "compare_runs": """\b
   spladelake compare_runs --lake my-lake --measures ndcg@10,mrr@10 --baseline bm25
   spladelake compare_runs --lake all --collections '{DL: dl-lake, cranfield: c-lake}' --run-ids bm25,splade-tiny""",
+    "mine_pairs": """\b
+  spladelake mine_pairs --lake my-lake --run bm25 --negatives 4 --max-rank 50
+  spladelake mine_pairs --lake my-lake --run fusion --choose random --min-rank 10 --relative-margin 0.05""",
+    "score_pairs": """\b
+  spladelake score_pairs --lake my-lake
+  spladelake score_pairs --lake my-lake --teachers /models/teacher-a,/models/teacher-b --average scaled
+  spladelake score_pairs --lake my-lake --teachers run:fusion""",
+    "train_model": """\b
+  spladelake train_model --lake my-lake --model splade-tiny --output my-model
+  spladelake train_model --lake my-lake --output my-model --loss ranking --batch-size 32 --epochs 1 --learning-rate 2e-5
+  spladelake train_model --lake my-lake --output my-model --processes 4 --precision bf16""",
     "maintain_tables": """\b
   spladelake maintain_tables --lake my-lake --retention-hours 720""",
     "verify_tables": """\b

@@ -10,6 +10,7 @@ from spladelake.config.pipeline import STEPS, Pipeline, load_pipeline
 from spladelake.config.rerank import RerankRun
 from spladelake.config.runs import IndexVectors, Ranking, RetrieveRun
 from spladelake.config.texts import MAX_REJECTED_DEFAULT, EncodeTexts, FileFormat, IngestTexts
+from spladelake.config.training import MinePairs, ScorePairs, TrainModel
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -28,11 +29,14 @@ __all__ = [
     "ImportVectors",
     "IndexVectors",
     "IngestTexts",
+    "MinePairs",
     "Options",
     "Pipeline",
     "Ranking",
     "RerankRun",
     "RetrieveRun",
+    "ScorePairs",
+    "TrainModel",
     "checked",
     "load_pipeline",
 ]

@@ -20,6 +20,11 @@ class EvaluateRun(Options):
         (),
         description="Measures, comma separated; card, trec_eval and all are sets (default: card and ndcg_cut_10).",
     )
+    part: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/(train|dev|test)$",
+        description="Measure only the queries of a part that mine_pairs made: TRAINING_SET/test.",
+    )
     answered_only: bool = Field(
         False, description="Leave out judged queries for which the run has nothing, as trec_eval without -c does."
     )

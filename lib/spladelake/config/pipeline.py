@@ -21,6 +21,7 @@ from spladelake.config.rerank import RerankRun
 from spladelake.config.runs import IndexVectors, RetrieveRun
 from spladelake.config.steps import Step, labels, set_option, set_value, step_list
 from spladelake.config.texts import EncodeTexts, IngestTexts
+from spladelake.config.training import MinePairs, ScorePairs, TrainModel
 from spladelake.config.upkeep import MaintainTables, VerifyTables
 from spladelake.errors import UsageError
 
@@ -39,6 +40,9 @@ STEPS: dict[str, type[Options]] = {
     "export_vectors": ExportVectors,
     "import_vectors": ImportVectors,
     "compare_runs": CompareRuns,
+    "mine_pairs": MinePairs,
+    "score_pairs": ScorePairs,
+    "train_model": TrainModel,
     "maintain_tables": MaintainTables,
     "verify_tables": VerifyTables,
 }

@@ -20,7 +20,7 @@ from spladelake.measures.notes import COUNTS
 from spladelake.names import short_name
 from spladelake.spark.query_measures import query_measures
 from spladelake.spark.ranks import answers, first_repeated, judged_hits, judged_ranks
-from spladelake.spark.schemas import JUDGEMENTS, MEASURES, RUNS
+from spladelake.spark.schemas import JUDGEMENTS, MEASURES, PARTS, RUNS
 from spladelake.spark.sparsity import NAMES, sparsity, vocabulary_size
 from spladelake.spark.tables import (
     Lake,
@@ -94,6 +94,9 @@ def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Plan:
     require(session, judgements, JUDGEMENTS, made_by=f"spladelake ingest_texts --lake {lake.root} --judgements …")
     made = newest_lineage(session, runs, scope=run_id) or {}
     tables = {"runs": runs, "judgements": judgements, **_vectors_of_run(session, made)}
+    if options.part is not None:
+        tables["parts"] = lake.training(options.part.split("/")[0], "parts")
+        require(session, tables["parts"], PARTS, made_by=f"spladelake mine_pairs --lake {lake.root} …")
     if lake.table("documents").exists(session):
         tables["collection"] = lake.table("documents")
     versions = {name: ref.version(session) for name, ref in tables.items()}
@@ -105,6 +108,7 @@ def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Plan:
         "level": options.relevance_level,
         "answered_only": options.answered_only,
         "trec_scores": options.trec_scores,
+        **({} if options.part is None else {"part": options.part}),
     }
     return Plan(run_id, tables, versions, Lineage("evaluate_run", inputs, settings, scope=run_id), names, options)
 
@@ -123,6 +127,9 @@ def _vectors_of_run(session: SparkSession, made: dict[str, Any]) -> dict[str, Ta
 def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> None:
     run = plan.read(session, "runs").where(F.col("run_id") == plan.run_id)
     judgements = plan.read(session, "judgements").select("query_id", "doc_id", "relevance")
+    if plan.options.part is not None:
+        chosen = plan.read(session, "parts").where(F.col("part") == plan.options.part.split("/")[1])
+        run, judgements = (rows.join(chosen, "query_id", "left_semi") for rows in (run, judgements))
     _check_judgements(judgements, plan)
     with ExitStack() as kept:
         answered = _kept(kept, answers(run, rows=_count(run, plan)).withColumnRenamed("query", "query_id"))

@@ -16,8 +16,11 @@ from spladelake.spark.import_run import import_run
 from spladelake.spark.import_vectors import import_vectors
 from spladelake.spark.index import index_vectors
 from spladelake.spark.ingest import ingest_texts
+from spladelake.spark.mine import mine_pairs
 from spladelake.spark.rerank import rerank_run
 from spladelake.spark.retrieve import retrieve_run
+from spladelake.spark.score_pairs import score_pairs
+from spladelake.spark.train import train_model
 from spladelake.spark.upkeep import maintain_tables
 from spladelake.spark.verify import verify_tables
 
@@ -37,6 +40,9 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "export_vectors": export_vectors,
     "import_vectors": import_vectors,
     "compare_runs": compare_runs,
+    "mine_pairs": mine_pairs,
+    "score_pairs": score_pairs,
+    "train_model": train_model,
     "maintain_tables": maintain_tables,
     "verify_tables": verify_tables,
 }

@@ -72,7 +72,7 @@ def _write(
     pairs = run_pairs(run.where(F.col("rank") <= options.depth), at["queries"], at["documents"])
     pairs = pairs.persist(StorageLevel.DISK_ONLY)
     try:
-        count = _check_texts(pairs, tables)
+        count = check_texts(pairs, tables, what="runs")
         tasks = task_count(count, slots=session.sparkContext.defaultParallelism, rows_per_task=options.rows_per_task)
         totals = session.sparkContext.accumulator({}, Totals())
         session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ROWS_PER_BATCH))
@@ -147,8 +147,8 @@ def reranked(run: DataFrame, scored: DataFrame, *, depth: int, keep: bool) -> Da
     return top.unionByName(rest.select("query_id", "doc_id", "rank", score))
 
 
-def _check_texts(pairs: DataFrame, tables: dict[str, TableRef]) -> int:
-    """Number of pairs; raises DataError unless the texts of all of them are there."""
+def check_texts(pairs: DataFrame, tables: dict[str, TableRef], *, what: str) -> int:
+    """Number of pairs; raises DataError unless the texts of all of them are there. what: the table that names them."""
     absent = ~F.col("known")
     place = F.min(F.when(absent, F.struct("query_id", "doc_id"))).alias("first")
     row = pairs.agg(F.count("*").alias("rows"), F.count_if(absent).alias("absent"), place).first()
@@ -156,10 +156,10 @@ def _check_texts(pairs: DataFrame, tables: dict[str, TableRef]) -> int:
     if row["absent"]:
         query_id, doc_id = row["first"]
         raise DataError(
-            str(tables["runs"]),
+            str(tables[what]),
             f"{row['absent']:,} of {row['rows']:,} pairs name a query or document without a text, "
             f"such as query {query_id!r} with document {doc_id!r}",
             f"wanted all of them in {tables['queries']} and {tables['documents']}",
-            "Ingest the missing texts, or re-rank a run over these tables.",
+            f"Ingest the missing texts, or use {what} over these tables.",
         )
     return int(row["rows"])

@@ -117,6 +117,10 @@ class Lake:
         """Ids that a stream saw change and the vectors do not yet follow."""
         return self._ref("vectors", model, f"{side}_changed")
 
+    def training(self, training_set: str, name: str) -> TableRef:
+        """A table of a training set: parts, pairs, teacher_scores, scored_pairs."""
+        return self._ref("training", training_set, name)
+
     def _ref(self, *parts: str) -> TableRef:
         if self.root.startswith(SCHEMA_PREFIX):
             schema = self.root.removeprefix(SCHEMA_PREFIX)

@@ -18,11 +18,15 @@ from spladelake.spark.schemas import (
     DOCUMENTS,
     JUDGEMENTS,
     MEASURES,
+    PAIRS,
+    PARTS,
     QUARANTINE,
     QUERIES,
     RUN_LOG,
     RUNS,
+    SCORED_PAIRS,
     STAGED,
+    TEACHER_SCORES,
     VECTORS,
     VOCABULARY,
     TableSchema,
@@ -36,7 +40,7 @@ SCHEMAS: dict[str, TableSchema] = {
     schema.name: schema
     for schema in (
         DOCUMENTS, QUERIES, JUDGEMENTS, VECTORS, VOCABULARY, RUNS, MEASURES, QUARANTINE, RUN_LOG, STAGED, CHANGED,
-        COMPACTIONS,
+        COMPACTIONS, PARTS, PAIRS, TEACHER_SCORES, SCORED_PAIRS,
     )
 }  # fmt: skip
 _VACUUM_LOGGING = "spark.databricks.delta.vacuum.logging.enabled"

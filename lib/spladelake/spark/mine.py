@@ -1,0 +1,223 @@
+"""The mining job: training pairs of judged positives and hard negatives from a run, as ids."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from pyspark import StorageLevel
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.window import Window
+
+from spladelake.config.training import MinePairs
+from spladelake.errors import DataError
+from spladelake.spark.fuse import check_runs
+from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, RUNS
+from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace_rows, require
+from spladelake.spark.texts import SIDES, texts_of
+
+log = logging.getLogger(__name__)
+
+# Resolution of the shares of the parts: hashes are cut to so many hexadecimal digits.
+HASH_DIGITS = 8
+HAS_WORDS = "size(words) > 0"
+
+
+def mine_pairs(session: SparkSession, options: MinePairs) -> dict[str, Any]:
+    """Put the judged queries into parts, and mine pairs for those that are trained on."""
+    lake = Lake(options.lake)
+    tables = {name: lake.table(name) for name in ("documents", "queries", "judgements", "runs")}
+    made_by = f"spladelake ingest_texts --lake {lake.root} …"
+    for name, schema in (("documents", DOCUMENTS), ("queries", QUERIES), ("judgements", JUDGEMENTS), ("runs", RUNS)):
+        require(session, tables[name], schema, made_by=made_by if name != "runs" else "spladelake retrieve_run")
+    versions = {name: ref.version(session) for name, ref in tables.items()}
+    at = {name: ref.read(session, version=versions[name]) for name, ref in tables.items()}
+    run = at["runs"].where(F.col("run_id") == options.run)
+    made_from = check_runs(run, [options.run], table=tables["runs"])
+    settings = options.model_dump(mode="json", exclude={"lake", "training_set", "force"})
+    inputs = {name: [str(tables[name]), versions[name]] for name in ("documents", "queries", "judgements")}
+    lineage = Lineage("mine_pairs", {**inputs, "run": made_from}, settings)
+    targets = {name: lake.training(options.training_set, name) for name in ("parts", "pairs")}
+    result = {"training_set": options.training_set, "run": options.run, "table": str(targets["pairs"])}
+    if not options.force and all(is_current(session, ref, lineage) for ref in targets.values()):
+        log.info("%s: skipped, the pairs are current", targets["pairs"])
+        return {**result, "status": "skipped"}
+    started = time.monotonic()
+    session.sparkContext.setJobDescription(f"mine pairs from {options.run}")
+    counts = _write(session, at, run, tables, targets, lineage, options)
+    session.sparkContext.setJobDescription("")
+    return {**result, "status": "written", **counts, "seconds": round(time.monotonic() - started, 2)}
+
+
+def _write(
+    session: SparkSession,
+    at: dict[str, DataFrame],
+    run: DataFrame,
+    tables: dict[str, TableRef],
+    targets: dict[str, TableRef],
+    lineage: Lineage,
+    options: MinePairs,
+) -> dict[str, Any]:
+    """Write both tables; returns what was found."""
+    judged = at["judgements"].where(F.col("relevance") >= options.relevance_level)
+    parts = query_parts(
+        at["queries"], judged, dev=options.dev_share, test=options.test_share, seed=options.seed
+    ).persist(StorageLevel.DISK_ONLY)  # fmt: skip
+    counts = {row["part"]: row["count"] for row in parts.groupBy("part").count().collect()}
+    if not counts.get("train"):
+        raise DataError(
+            str(tables["judgements"]),
+            f"{sum(counts.values()):,} queries with a text have a document of relevance {options.relevance_level} or "
+            "more, none of them in the part train",
+            "a model is trained on such queries",
+            "Check the judgements and --relevance-level, or lower --dev-share and --test-share.",
+        )
+    _check_documents(run, at["documents"], tables, options)
+    train = parts.where(F.col("part") == "train").select("query_id")
+    texts = words_of(at["documents"])
+    judged_train = judged.join(train, "query_id", "left_semi")
+    positives = _positives(judged_train, run, texts, options)
+    candidates = _candidates(run.join(train, "query_id", "left_semi"), judged, texts, options)
+    pairs = mined(positives, candidates, options).persist(StorageLevel.DISK_ONLY)
+    found = pairs.agg(
+        F.count("*").alias("positives"),
+        F.count_if(F.size("neg_ids") == 0).alias("without_negatives"),
+        F.count_if(F.size("neg_ids").between(1, options.negatives - 1)).alias("with_fewer_negatives"),
+        F.coalesce(F.sum(F.size("neg_ids")), F.lit(0)).alias("negatives"),
+    ).first()
+    assert found is not None
+    if found["positives"] == found["without_negatives"]:
+        raise DataError(
+            str(tables["runs"]),
+            f"no document of run {options.run!r} qualifies as a negative of any of {found['positives']:,} positives",
+            "with positives alone a model has nothing to tell apart",
+            "Widen the window of ranks or scores or lower the margin, or mine from another run.",
+        )
+    ready = pairs.where(F.size("neg_ids") >= 1).orderBy("query_id", "pos_id")
+    replace_rows(session, targets["parts"], PARTS, parts.orderBy("query_id"), lineage=lineage)
+    replace_rows(session, targets["pairs"], PAIRS, ready, lineage=lineage)
+    pairs.unpersist()
+    parts.unpersist()
+    return {
+        "rows": found["positives"] - found["without_negatives"],
+        **found.asDict(),
+        "positives_without_text": judged_train.join(texts.where(HAS_WORDS), "doc_id", "left_anti").count(),
+        **{f"queries_{part}": counts.get(part, 0) for part in ("train", "dev", "test")},
+    }
+
+
+def query_parts(queries: DataFrame, judged: DataFrame, *, dev: float, test: float, seed: int) -> DataFrame:
+    """(query_id, part) of every query with a text and a judgement.
+
+    By a hash of the text in lower case and single spaces, so that the same question asked twice is in one part.
+    """
+    known = queries.join(judged.select("query_id").distinct(), "query_id", "left_semi")
+    plain = F.regexp_replace(F.trim(F.lower("text")), r"\s+", " ")
+    digits = F.substring(F.sha2(F.concat(F.lit(f"{seed} "), plain), 256), 1, HASH_DIGITS)
+    drawn = F.conv(digits, 16, 10).cast("bigint") / float(16**HASH_DIGITS)
+    part = F.when(drawn < test, "test").when(drawn < test + dev, "dev").otherwise("train")
+    return known.where(plain != "").select("query_id", part.alias("part"))
+
+
+def words_of(documents: DataFrame) -> DataFrame:
+    """(doc_id, words): hashes of the different words of title and text, runs of letters and digits in lower case."""
+    texts = texts_of(documents, SIDES["documents"])
+    found = F.split(F.lower(F.coalesce("text", F.lit(""))), r"[^\p{L}\p{N}]+")
+    words = F.array_distinct(F.transform(F.filter(found, lambda word: word != ""), lambda word: F.xxhash64(word)))
+    return texts.select(F.col("id").alias("doc_id"), words.alias("words"))
+
+
+def _positives(judged: DataFrame, run: DataFrame, texts: DataFrame, options: MinePairs) -> DataFrame:
+    """(query_id, pos_id, score, words, wanted): positives with a text; score in the run, null where it lacks them."""
+    rows = judged.select("query_id", "doc_id", "relevance").dropDuplicates(["query_id", "doc_id"])
+    rows = rows.join(texts.where(HAS_WORDS), "doc_id")
+    rows = rows.join(run.select("query_id", "doc_id", "score"), ["query_id", "doc_id"], "left")
+    order = Window.partitionBy("query_id").orderBy(F.desc("relevance"), F.asc("doc_id"))
+    place = F.lit(0) if options.positives is None else F.row_number().over(order)
+    rows = rows.withColumn("wanted", place <= (options.positives or 0))
+    return rows.select("query_id", F.col("doc_id").alias("pos_id"), "score", "words", "wanted")
+
+
+def _candidates(run: DataFrame, judged: DataFrame, texts: DataFrame, options: MinePairs) -> DataFrame:
+    """(query_id, doc_id, score, place, words): documents of the windows that are not judged relevant."""
+    score = F.col("score")
+    rows = run.where(F.col("rank").between(options.min_rank, options.max_rank))
+    if options.min_score is not None:
+        rows = rows.where(score >= options.min_score)
+    if options.max_score is not None:
+        rows = rows.where(score <= options.max_score)
+    rows = rows.join(judged.select("query_id", "doc_id"), ["query_id", "doc_id"], "left_anti")
+    # By hash the choice depends on seed and ids alone, however the rows are spread.
+    drawn = F.xxhash64(F.lit(options.seed), F.col("query_id"), F.col("doc_id"))
+    place = F.col("rank").cast("bigint") if options.choose == "top" else drawn
+    rows = rows.select("query_id", "doc_id", "score", place.alias("place"))
+    return rows.join(texts.where(HAS_WORDS), "doc_id")
+
+
+def mined(positives: DataFrame, candidates: DataFrame, options: MinePairs) -> DataFrame:
+    """(query_id, pos_id, neg_ids) of every wanted positive; neg_ids may be empty.
+
+    positives: (query_id, pos_id, score, words, wanted). candidates: (query_id, doc_id, score, place, words), chosen by
+    ascending place, then doc_id. A candidate near to any positive of its query is none of its negatives.
+    """
+    listed = candidates.groupBy("query_id").agg(
+        F.sort_array(F.collect_list(F.struct("place", "doc_id", "score", "words"))).alias("listed")
+    )
+    relevant = positives.groupBy("query_id").agg(F.collect_list("words").alias("relevant"))
+    limit = options.near_duplicate
+    far = F.filter(
+        "listed", lambda c: ~F.exists("relevant", lambda words: similarity(words, c["words"]) >= F.lit(limit))
+    )
+    by_query = listed.join(relevant, "query_id").select("query_id", far.alias("listed"))
+    rows = positives.where("wanted").join(by_query, "query_id", "left")
+    enough = F.filter("listed", lambda c: _far_below(c["score"], options))
+    chosen = rows.select("query_id", "pos_id", enough.alias("listed"))
+    first = F.expr(_first_different(options.negatives, limit))
+    return chosen.select("query_id", "pos_id", F.coalesce(first, F.array().cast("array<string>")).alias("neg_ids"))
+
+
+def _far_below(score: Column, options: MinePairs) -> Column:
+    """Whether a candidate scores less than the positive by the margins; no where the run lacks the positive."""
+    wanted = F.lit(True)
+    if options.margin is not None:
+        wanted = wanted & (F.col("score") - score >= options.margin)
+    if options.relative_margin is not None:
+        wanted = wanted & (score <= F.col("score") * (1 - options.relative_margin))
+    return F.coalesce(wanted, F.lit(False))
+
+
+def similarity(one: Column, other: Column) -> Column:
+    """Jaccard index of two sets of words, neither empty: shared ones over all."""
+    shared = F.size(F.array_intersect(one, other))
+    return shared / (F.size(one) + F.size(other) - shared)
+
+
+def _first_different(count: int, limit: float) -> str:
+    """SQL of the ids of the first so many in `listed` that are not near to one chosen before."""
+    shared = "size(array_intersect(k.words, c.words))"
+    near = f"{shared} / (size(k.words) + size(c.words) - {shared}) >= {limit!r}D"
+    # The start value is an empty slice of the list itself, which gives it the type of what is added.
+    return (
+        f"transform(aggregate(listed, slice(listed, 1, 0), (kept, c) -> "
+        f"CASE WHEN size(kept) >= {count} OR exists(kept, k -> {near}) THEN kept ELSE concat(kept, array(c)) END), "
+        "kept -> kept.doc_id)"
+    )
+
+
+def _check_documents(run: DataFrame, documents: DataFrame, tables: dict[str, TableRef], options: MinePairs) -> None:
+    """Refuse a run that ranks documents the lake does not have: their texts could not be compared, nor trained on."""
+    near = run.where(F.col("rank").between(options.min_rank, options.max_rank))
+    unknown = near.select("query_id", "doc_id").join(documents.select("doc_id"), "doc_id", "left_anti")
+    row = unknown.agg(F.count("*").alias("rows"), F.min(F.struct("query_id", "doc_id")).alias("first")).first()
+    assert row is not None
+    if row["rows"]:
+        query_id, doc_id = row["first"]
+        raise DataError(
+            str(tables["runs"]),
+            f"{row['rows']:,} rows of run {options.run!r} name a document that has no text, such as {doc_id!r} for "
+            f"query {query_id!r}",
+            f"wanted all of them in {tables['documents']}",
+            "Ingest the missing texts, or mine from a run over these tables.",
+        )

@@ -1,0 +1,259 @@
+"""The teachers' job: mined pairs scored by cross-encoders or by a run, each pair of texts once, in chunks."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark import StorageLevel
+from pyspark.accumulators import Accumulator
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.config.training import RUN_TEACHER, ScorePairs
+from spladelake.errors import DataError
+from spladelake.reranker import CrossCheckpoint, resolve_cross_encoder
+from spladelake.spark import rerank_worker
+from spladelake.spark.concurrency import exclusive, retrying
+from spladelake.spark.faults import stop_point
+from spladelake.spark.fuse import check_runs
+from spladelake.spark.progress import progress
+from spladelake.spark.rerank import check_texts, run_pairs, scored_pairs
+from spladelake.spark.schemas import DOCUMENTS, PAIRS, QUERIES, RUNS, SCORED_PAIRS, TEACHER_SCORES
+from spladelake.spark.staging import ChunkSize, Remaining
+from spladelake.spark.tables import Lake, Lineage, TableRef, ensure_table, is_current, replace_rows, require, save
+from spladelake.spark.texts import BUCKETS, ROWS_PER_BATCH, task_count
+from spladelake.spark.worker import Totals
+
+log = logging.getLogger(__name__)
+
+KEYS = ["query_id", "doc_id"]
+# Scores are counted in this unit where teachers are scaled, so that no order of summing changes a digit.
+EXACT = "decimal(38,12)"
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A teacher and what stands for its scores. checkpoint: None for a run of the lake."""
+
+    name: str
+    model_id: str
+    checkpoint: CrossCheckpoint | None
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """One run of the job. pairs: rows of `run_pairs` with the bucket of each pair of texts."""
+
+    session: SparkSession
+    options: ScorePairs
+    scores: TableRef
+    pairs: DataFrame
+    totals: Accumulator[dict[str, float]]
+
+
+def score_pairs(session: SparkSession, options: ScorePairs) -> dict[str, Any]:
+    """Score the pairs of a training set, and write them with scores and margins."""
+    lake = Lake(options.lake)
+    mined, target = (lake.training(options.training_set, name) for name in ("pairs", "scored_pairs"))
+    require(session, mined, PAIRS, made_by=f"spladelake mine_pairs --lake {lake.root} …")
+    tables = {"pairs": mined, "documents": lake.table("documents"), "queries": lake.table("queries")}
+    for name, schema in (("documents", DOCUMENTS), ("queries", QUERIES)):
+        require(session, tables[name], schema, made_by=f"spladelake ingest_texts --lake {lake.root} …")
+    teachers = [_teacher(session, lake, name, options) for name in options.teachers]
+    versions = {name: ref.version(session) for name, ref in tables.items()}
+    lineage = Lineage(
+        "score_pairs",
+        {name: [str(ref), versions[name]] for name, ref in tables.items()},
+        {"teachers": [teacher.model_id for teacher in teachers], "average": options.average},
+    )
+    result = {
+        "training_set": options.training_set, "teachers": list(options.teachers), "table": str(target),
+        "model_id": teachers[0].model_id if len(teachers) == 1 else None,
+    }  # fmt: skip
+    if not options.force and is_current(session, target, lineage):
+        log.info("%s: skipped, the scored pairs are current", target)
+        return {**result, "status": "skipped"}
+    started = time.monotonic()
+    at = {name: ref.read(session, version=versions[name]) for name, ref in tables.items()}
+    pairs = run_pairs(_distinct(at["pairs"]), at["queries"], at["documents"])
+    pairs = pairs.withColumn("bucket", _bucket()).persist(StorageLevel.DISK_ONLY)
+    scoring = Scoring(
+        session, options, lake.training(options.training_set, "teacher_scores"), pairs,
+        session.sparkContext.accumulator({}, Totals()),
+    )  # fmt: skip
+    try:
+        count = check_texts(pairs, tables, what="pairs")
+        ensure_table(session, scoring.scores, TEACHER_SCORES)
+        # Held for the whole of it: another run would find the same pairs missing and score them too.
+        with exclusive(str(scoring.scores), "scoring"):
+            for teacher in teachers:
+                _fill(scoring, teacher, lake)
+        written = _publish(scoring, at["pairs"], teachers, target, lineage)
+    finally:
+        pairs.unpersist()
+        session.sparkContext.setJobDescription("")
+    done = dict(scoring.totals.value)
+    seconds = time.monotonic() - started
+    return {
+        **result, "status": "written", **written, "pairs": count,
+        "scored_now": int(done.get("pairs", 0)), "model_loads": int(done.get("model_loads", 0)),
+        "pairs_per_second": round(done.get("pairs", 0) / seconds, 1), "seconds": round(seconds, 2),
+    }  # fmt: skip
+
+
+def _teacher(session: SparkSession, lake: Lake, name: str, options: ScorePairs) -> Teacher:
+    if not name.startswith(RUN_TEACHER):
+        checkpoint = resolve_cross_encoder(name, max_length=options.max_length)
+        return Teacher(name, checkpoint.model_id, checkpoint)
+    run_id, runs = name.removeprefix(RUN_TEACHER), lake.table("runs")
+    require(session, runs, RUNS, made_by="spladelake retrieve_run")
+    state = check_runs(runs.read(session).where(F.col("run_id") == run_id), [run_id], table=runs)[run_id]
+    return Teacher(name, f"{name} {state}", None)
+
+
+def _distinct(pairs: DataFrame) -> DataFrame:
+    """(query_id, doc_id): every document of every pair, each once a query."""
+    listed = F.explode(F.concat(F.array("pos_id"), F.col("neg_ids"))).alias("doc_id")
+    return pairs.select("query_id", listed).distinct()
+
+
+def _bucket() -> Column:
+    """Bucket of a pair of texts, 0 to BUCKETS - 1: equal pairs are always in one chunk."""
+    return F.conv(F.substring(F.sha2("pair", 256), 1, 4), 16, 10).cast("int")
+
+
+def _fill(scoring: Scoring, teacher: Teacher, lake: Lake) -> None:
+    """Bring the table of scores to hold all that the teacher says of the pairs."""
+    known = scoring.scores.read(scoring.session).where(F.col("model_id") == teacher.model_id)
+    missing = scoring.pairs.join(known.select(*KEYS, "pair"), [*KEYS, "pair"], "left_anti")
+    if teacher.checkpoint is None:
+        run_id = teacher.name.removeprefix(RUN_TEACHER)
+        run = lake.table("runs").read(scoring.session).where(F.col("run_id") == run_id)
+        _append(scoring, teacher, missing.select(*KEYS, "pair").join(run.select(*KEYS, "score"), KEYS))
+        return
+    same_texts = known.groupBy("pair").agg(F.min("score").alias("score"))
+    _append(scoring, teacher, missing.select(*KEYS, "pair").join(same_texts, "pair"))
+    known = scoring.scores.read(scoring.session).where(F.col("model_id") == teacher.model_id)
+    missing = scoring.pairs.join(known.select("pair").distinct(), "pair", "left_anti").persist(StorageLevel.DISK_ONLY)
+    try:
+        _score_chunks(scoring, teacher, missing)
+    finally:
+        missing.unpersist()
+
+
+def _score_chunks(scoring: Scoring, teacher: Teacher, missing: DataFrame) -> None:
+    """Score and commit the pairs that no score is known of, chunk after chunk."""
+    assert teacher.checkpoint is not None
+    session, options = scoring.session, scoring.options
+    left = Remaining(missing.count())
+    if not left.rows:
+        return
+    log.info("%s: %s scores %s pairs", scoring.scores, teacher.name, f"{left.rows:,}")
+    chunk, total = ChunkSize(options.chunk_minutes, options.chunk_rows), left.rows
+    before, began = int(scoring.totals.value.get("pairs", 0)), time.monotonic()
+    function = rerank_worker.ScorePairs(
+        rerank_worker.RerankerSpec(teacher.checkpoint, options.token_budget), scoring.totals
+    )
+    slots = session.sparkContext.defaultParallelism
+    session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ROWS_PER_BATCH))
+    session.sparkContext.setJobDescription(f"score pairs with {teacher.name}")
+
+    def scored_so_far() -> int:
+        return int(scoring.totals.value.get("pairs", 0)) - before
+
+    with progress(f"score with {teacher.name}", total=total, done=scored_so_far, unit="pairs"):
+        while left.start < BUCKETS:
+            rows = chunk.next(done=scored_so_far(), seconds=time.monotonic() - began, slots=slots)
+            start, end = left.cut(rows)
+            chosen = missing.where((F.col("bucket") >= start) & (F.col("bucket") < end))
+            tasks = task_count(min(rows, left.rows), slots=slots, rows_per_task=options.rows_per_task)
+            scored = scored_pairs(chosen.drop("bucket"), function, tasks=tasks)
+            _append(scoring, teacher, scored.join(chosen.select(*KEYS, "pair"), KEYS))
+            left = Remaining(max(1, left.rows - chosen.count()), end)
+            stop_point("after_staging")
+
+
+def _append(scoring: Scoring, teacher: Teacher, scored: DataFrame) -> None:
+    """Add (query_id, doc_id, pair, score) rows to the table of scores, as one commit."""
+    rows = scored.withColumn("teacher", F.lit(teacher.name)).withColumn("model_id", F.lit(teacher.model_id))
+    writer = rows.select(*TEACHER_SCORES.column_names).write.format("delta").mode("append")
+    retrying(lambda: save(writer, scoring.scores), place=str(scoring.scores))
+
+
+def _publish(
+    scoring: Scoring, pairs: DataFrame, teachers: list[Teacher], target: TableRef, lineage: Lineage
+) -> dict[str, int]:
+    """Write the pairs with the teachers' average; returns how many, and how many lack a score."""
+    session = scoring.session
+    said = scoring.scores.read(session).where(F.col("model_id").isin([teacher.model_id for teacher in teachers]))
+    # Two writers on machines without a common lock may have scored a pair twice.
+    said = said.join(scoring.pairs.select(*KEYS, "pair"), [*KEYS, "pair"], "left_semi")
+    by_teacher = said.groupBy("model_id", *KEYS).agg(F.min("score").alias("score"))
+    scores = averaged(
+        by_teacher, [teacher.model_id for teacher in teachers], scaled=scoring.options.average == "scaled"
+    )
+    rows = with_margins(pairs, scores).persist(StorageLevel.DISK_ONLY)
+    kept, wanted = rows.count(), pairs.count()
+    if not kept:
+        raise DataError(
+            str(scoring.scores),
+            f"none of the {wanted:,} pairs has the scores of {', '.join(teacher.name for teacher in teachers)}",
+            "a positive and a negative are scored in each",
+            "Retrieve deeper with the run that is the teacher, or mine the pairs from it.",
+        )
+    replace_rows(session, target, SCORED_PAIRS, rows.orderBy("query_id", "pos_id"), lineage=lineage)
+    rows.unpersist()
+    return {"rows": kept, "pairs_without_score": wanted - kept}
+
+
+def averaged(scores: DataFrame, model_ids: list[str], *, scaled: bool) -> DataFrame:
+    """(query_id, doc_id, score): mean of what all teachers say; pairs that one of them does not score are left out.
+
+    scores: (model_id, query_id, doc_id, score). scaled: first (score - mean) / deviation * first deviation + first
+    mean, both over the pairs that all teachers score; a teacher that says the same of every pair counts as the mean.
+    """
+    of = [
+        F.max(F.when(F.col("model_id") == name, F.col("score"))).alias(f"score_{i}") for i, name in enumerate(model_ids)
+    ]
+    wide = scores.groupBy(*KEYS).agg(*of).dropna()
+    columns = [F.col(f"score_{i}") for i in range(len(model_ids))]
+    if scaled and len(columns) > 1:
+        exact = [column.cast(EXACT) for column in columns]
+        sums = wide.agg(
+            F.count("*").alias("rows"),
+            *(F.sum(column).cast("double").alias(f"sum_{i}") for i, column in enumerate(exact)),
+            *(F.sum((c * c).cast(EXACT)).cast("double").alias(f"square_{i}") for i, c in enumerate(columns)),
+        ).first()
+        assert sums is not None
+        count = max(1, sums["rows"])
+        means = [(sums[f"sum_{i}"] or 0.0) / count for i in range(len(columns))]
+        spreads = [max(0.0, (sums[f"square_{i}"] or 0.0) / count - mean * mean) ** 0.5 for i, mean in enumerate(means)]
+        columns = [
+            (column - means[i]) * (spreads[0] / spreads[i]) + means[0] if spreads[i] else F.lit(means[0])
+            for i, column in enumerate(columns)
+        ]
+    total = columns[0]
+    for column in columns[1:]:
+        total = total + column
+    return wide.select(*KEYS, (total / len(columns)).alias("score"))
+
+
+def with_margins(pairs: DataFrame, scores: DataFrame) -> DataFrame:
+    """`scored_pairs` rows: the pairs whose positive has a score, with those of their negatives that have one."""
+    each = pairs.select("query_id", "pos_id", F.posexplode("neg_ids").alias("place", "doc_id"))
+    found = each.join(scores, KEYS).groupBy("query_id", "pos_id")
+    negatives = found.agg(F.sort_array(F.collect_list(F.struct("place", "doc_id", "score"))).alias("listed"))
+    positive = scores.select("query_id", F.col("doc_id").alias("pos_id"), F.col("score").alias("pos_score"))
+    rows = negatives.join(positive, ["query_id", "pos_id"])
+    neg_scores = F.col("listed.score")
+    return rows.select(
+        "query_id",
+        "pos_id",
+        F.col("listed.doc_id").alias("neg_ids"),
+        "pos_score",
+        neg_scores.alias("neg_scores"),
+        F.transform(neg_scores, lambda score: F.col("pos_score") - score).alias("margins"),
+    )

@@ -1,0 +1,268 @@
+"""The training job: a training set of the lake to a model folder, by processes under Spark's TorchDistributor."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from spladelake import errors
+from spladelake.config.training import Distillation, TrainModel
+from spladelake.encoder import Checkpoint, resolve_checkpoint
+from spladelake.encoder.layout import read_layout
+from spladelake.errors import MachineError, SpladelakeError, UsageError
+from spladelake.spark.concurrency import exclusive
+from spladelake.spark.progress import progress
+from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, SCORED_PAIRS
+from spladelake.spark.session import usable_cores
+from spladelake.spark.tables import Lake, Lineage, newest_lineage, require
+from spladelake.spark.training_data import Sources, write_training_data
+from spladelake.training import Outcome, Work, total_steps, train
+
+log = logging.getLogger(__name__)
+
+# Beside a model: what it was made from, by which a later run knows that it need not be made again.
+MADE_FROM = "spladelake_training.json"
+INSTALL = "pip install 'spladelake[train]'"
+PACKAGES = ("sentence_transformers", "datasets", "accelerate")
+# Of the processes: this one shows the bar.
+QUIET = {"TQDM_DISABLE": "1", "TOKENIZERS_PARALLELISM": "false"}
+# Options that do not change what is trained.
+NOT_PART = {"lake", "training_set", "output", "force", "model", "log_steps", "gpu", "where"}
+
+
+def train_model(session: SparkSession, options: TrainModel) -> dict[str, Any]:
+    """Train a model on a training set of the lake and write its folder."""
+    _check_installed()
+    output = Path(options.output).expanduser().absolute()
+    start = _start(options.model)
+    sources, lineage = _sources(session, options, start)
+    result: dict[str, Any] = {"output": str(output), "model": options.model, "training_set": options.training_set}
+    with exclusive(str(output), "training"):
+        made = _made_from(output)
+        if output.exists() and made is None:
+            raise UsageError(
+                str(output), "it is there and was not written by this job", "a folder of its own is wanted",
+                "Name another folder.",
+            )  # fmt: skip
+        if made is not None and made["fingerprint"] == lineage.fingerprint and not options.force:
+            log.info("%s: skipped, the model is current", output)
+            return {**result, "status": "skipped", "model_id": resolve_checkpoint(str(output)).model_id}
+        return {**result, **_train(session, options, sources, lineage, start, output)}
+
+
+def _train(
+    session: SparkSession, options: TrainModel, sources: Sources, lineage: Lineage, start: Checkpoint, output: Path
+) -> dict[str, Any]:
+    """Write the data unless a killed run left them, train, and put the model in its place."""
+    started, clock = time.monotonic(), time.time()
+    folder = _work_folder(output, lineage, force=options.force)
+    settings = Distillation(**{name: getattr(options, name) for name in Distillation.model_fields})
+    work = Work(
+        folder, settings, start=start.folder, name=options.model, source=f"{sources.place}",
+        processes=options.processes, gpu=options.gpu,
+    )  # fmt: skip
+    counts = _data(session, sources, work, options)
+    steps = total_steps(settings, counts["pairs"], processes=options.processes)
+    log.info("%s: %s steps on %s pairs", output, f"{steps:,}", f"{counts['pairs']:,}")
+    with progress("train", total=steps, done=lambda: work.noted_step, unit="steps"):
+        outcome = _run(session, work, options)
+    if outcome.error is not None:
+        raise _error(outcome.error)
+    (work.model / MADE_FROM).write_text(
+        json.dumps({**json.loads(lineage.as_json()), "outcome": asdict(outcome)}, indent=2), encoding="utf-8"
+    )
+    _publish(work.model, output)
+    shutil.rmtree(folder)
+    for name, value in outcome.measures.items():
+        if name == options.best:
+            log.info("%s: %s %.4f on dev, from step %s", output, name, value, outcome.best_step)
+    return {
+        "status": "written", "model_id": resolve_checkpoint(str(output)).model_id,
+        "rows": counts.pop("pairs"), **counts, "steps": outcome.steps, "resumed_from": outcome.resumed_from,
+        "best_step": outcome.best_step, "dev_measures": outcome.measures,
+        "seconds_to_first_step": round(outcome.first_step - clock, 2) if outcome.first_step else None,
+        "training_seconds": outcome.seconds, "seconds": round(time.monotonic() - started, 2),
+    }  # fmt: skip
+
+
+def _check_installed() -> None:
+    import importlib.util
+
+    missing = [name for name in PACKAGES if not importlib.util.find_spec(name)]
+    if missing:
+        raise MachineError(
+            f"package {missing[0]}",
+            "it is not installed",
+            "training needs the extra `train`",
+            f"Install it: {INSTALL}.",
+        )
+
+
+def _start(model: str) -> Checkpoint:
+    """The start model, found and checked."""
+    checkpoint = resolve_checkpoint(model)
+    if read_layout(Path(checkpoint.folder)).static_query is not None:
+        raise UsageError(
+            f"--model {model}",
+            "its queries do not go through the model",
+            "models that read queries and documents alike can be trained here",
+            "Start from another model.",
+        )
+    return checkpoint
+
+
+def _sources(session: SparkSession, options: TrainModel, start: Checkpoint) -> tuple[Sources, Lineage]:
+    """The tables that the data are made from, each at one version, and what the model is made from."""
+    lake = Lake(options.lake)
+    mined, parts = (lake.training(options.training_set, name) for name in ("pairs", "parts"))
+    pairs = mined if options.loss == "ranking" else lake.training(options.training_set, "scored_pairs")
+    made_by = f"spladelake {'mine' if options.loss == 'ranking' else 'score'}_pairs --lake {lake.root} …"
+    require(session, pairs, PAIRS if options.loss == "ranking" else SCORED_PAIRS, made_by=made_by)
+    tables = {"pairs": pairs, **{name: lake.table(name) for name in ("queries", "documents")}}
+    for name, schema in (("queries", QUERIES), ("documents", DOCUMENTS)):
+        require(session, tables[name], schema, made_by=f"spladelake ingest_texts --lake {lake.root} …")
+    if parts.exists(session) and lake.table("judgements").exists(session):
+        tables |= {"parts": parts, "judgements": lake.table("judgements")}
+        for name, schema in (("parts", PARTS), ("judgements", JUDGEMENTS)):
+            require(session, tables[name], schema, made_by="spladelake mine_pairs")
+    versions = {name: ref.version(session) for name, ref in tables.items()}
+    at = {name: ref.read(session, version=versions[name]) for name, ref in tables.items()}
+    made = (newest_lineage(session, mined) or {}).get("settings", {})
+    dev = at["parts"].where(F.col("part") == "dev").select("query_id") if "parts" in at else None
+    if dev is None or dev.isEmpty():
+        log.warning("%s: it has no dev part, so the last checkpoint is taken, not the best", parts)
+        dev = None
+    runs = lake.table("runs")
+    run = runs.read(session).where(F.col("run_id") == made.get("run")) if runs.exists(session) else None
+    settings = options.model_dump(mode="json", exclude=NOT_PART)
+    lineage = Lineage(
+        "train_model",
+        {**{name: [str(ref), versions[name]] for name, ref in tables.items()}, "start": start.model_id},
+        settings,
+    )
+    sources = Sources(
+        at["pairs"], pairs, at["queries"], at["documents"], at.get("judgements"), dev, run,
+        int(made.get("relevance_level", 1)),
+    )  # fmt: skip
+    return sources, lineage
+
+
+def _made_from(output: Path) -> dict[str, Any] | None:
+    """What a model folder says it was made from, None where it says nothing."""
+    file = output / MADE_FROM
+    if not file.is_file():
+        return None
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def _work_folder(output: Path, lineage: Lineage, *, force: bool) -> Path:
+    """The folder of work in progress; what another training left there goes."""
+    folder = output.with_name(f"{output.name}.work")
+    file = folder / MADE_FROM
+    if folder.exists() and (force or not file.is_file() or file.read_text(encoding="utf-8") != lineage.as_json()):
+        if not file.is_file() and any(folder.iterdir()):
+            raise UsageError(
+                str(folder), "it is there and was not made by this job", "work in progress is kept there",
+                "Remove it, or name another --output.",
+            )  # fmt: skip
+        log.info("%s: other work in progress, removed", folder)
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(lineage.as_json(), encoding="utf-8")
+    return folder
+
+
+def _data(session: SparkSession, sources: Sources, work: Work, options: TrainModel) -> dict[str, int]:
+    """Write the training data, all of them or none; returns the counts."""
+    counts_file = work.data / "counts.json"
+    if not counts_file.is_file():
+        fresh = work.data.with_name("data.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        session.sparkContext.setJobDescription("write training data")
+        counts = write_training_data(sources, fresh, options)
+        session.sparkContext.setJobDescription("")
+        (fresh / counts_file.name).write_text(json.dumps(counts), encoding="utf-8")
+        fresh.rename(work.data)
+    found: dict[str, int] = json.loads(counts_file.read_text(encoding="utf-8"))
+    return found
+
+
+def _run(session: SparkSession, work: Work, options: TrainModel) -> Outcome:
+    """Train in processes of TorchDistributor. Raises MachineError where they end without a result."""
+    from pyspark.ml.torch.distributor import TorchDistributor
+
+    local = options.where == "driver"
+    # A machine's GPUs need not be known to Spark: its processes find them where they run beside the driver.
+    given = "gpu" in session.sparkContext.resources if local else _task_gpus(session) > 0
+    if not local and options.gpu == "yes" and not given:
+        raise UsageError(
+            "--gpu yes", "Spark gives its tasks no GPU", "spark.task.resource.gpu.amount says how many a task has",
+            "Use the settings of conf/gpu.conf.",
+        )  # fmt: skip
+    distributor = TorchDistributor(
+        num_processes=options.processes, local_mode=local, use_gpu=given and options.gpu != "no"
+    )
+    try:
+        # Its processes' output is for people; stdout is for the one line that a scheduler reads.
+        with redirect_stdout(sys.stderr), _environment(options.processes):
+            outcome = distributor.run(train, work)
+    except RuntimeError as error:
+        last = [line for line in str(error).splitlines() if line.strip()][-1:]
+        raise MachineError(
+            "the training's processes", f"they ended without a result ({' '.join(last)[:300]})", "a model was wanted",
+            "See what they say above; the same command goes on from the last checkpoint.",
+        ) from error  # fmt: skip
+    assert isinstance(outcome, Outcome)
+    return outcome
+
+
+def _task_gpus(session: SparkSession) -> float:
+    return float(session.sparkContext.getConf().get("spark.task.resource.gpu.amount", "0") or 0)
+
+
+@contextmanager
+def _environment(processes: int) -> Iterator[None]:
+    """What the processes need of this one: its packages, wherever they came from, and their share of the cores."""
+    wanted = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **QUIET}
+    if processes > 1:
+        wanted["OMP_NUM_THREADS"] = str(max(1, usable_cores() // processes))
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _error(found: dict[str, Any]) -> SpladelakeError:
+    """An error of a process as it was raised there."""
+    kind = getattr(errors, str(found["kind"]))
+    error: SpladelakeError = kind(found["place"], found["found"], found["wanted"], found["fix"])
+    return error
+
+
+def _publish(model: Path, output: Path) -> None:
+    """Put a model folder in its place; the one that was there before goes."""
+    old = output.with_name(f"{output.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if output.exists():
+        output.rename(old)
+    model.rename(output)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,191 @@
+"""Pairs and texts of a lake as the Parquet shards that `spladelake.training` reads: every text once, joined by id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark import StorageLevel
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.window import Window
+
+from spladelake.config.training import TrainModel
+from spladelake.errors import DataError
+from spladelake.spark.tables import TableRef
+from spladelake.spark.texts import SIDES, texts_of
+
+# Documents of each dev query that are searched, of the run that the pairs were mined from.
+DEV_RANKS = 100
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What training data are made from. pairs: with the columns of `scored_pairs` unless the loss is ranking.
+
+    dev: (query_id) of the dev part, None without one. run: (query_id, doc_id, rank) that the pairs were mined from,
+    None where that is not known. level: smallest grade that is relevant.
+    """
+
+    pairs: DataFrame
+    place: TableRef
+    queries: DataFrame
+    documents: DataFrame
+    judgements: DataFrame | None
+    dev: DataFrame | None
+    run: DataFrame | None
+    level: int
+
+
+def write_training_data(sources: Sources, folder: Path, options: TrainModel) -> dict[str, int]:
+    """Write the shards; returns how many pairs and texts, and how many pairs have too few negatives and are left out.
+
+    Raises DataError where ids have no text, scores are no numbers, or no pair is left.
+    """
+    scored = options.loss != "ranking"
+    most = sources.pairs.agg(F.max(F.size("neg_ids")).alias("most")).first()
+    negatives = options.negatives or (most["most"] if most else None) or 0
+    whole = sources.pairs.where(F.size("neg_ids") >= negatives) if negatives else sources.pairs.limit(0)
+    whole = whole.persist(StorageLevel.DISK_ONLY)
+    try:
+        counts = {"pairs": whole.count()}
+        counts["with_fewer_negatives"] = sources.pairs.count() - counts["pairs"]
+        if not counts["pairs"]:
+            raise DataError(
+                str(sources.place),
+                f"none of its {counts['with_fewer_negatives']:,} pairs has {max(1, negatives)} negatives",
+                "each pair is trained with the same number",
+                "Lower --negatives, or mine more.",
+            )
+        if scored:
+            _check_scores(whole, sources.place)
+        each = whole.select("query_id", F.concat(F.array("pos_id"), F.slice("neg_ids", 1, negatives)).alias("doc_ids"))
+        queries = _numbered(each.select("query_id"), "query_id")
+        documents = _numbered(each.select(F.explode("doc_ids").alias("doc_id")), "doc_id")
+        for name, ids, texts in (
+            ("queries", queries, texts_of(sources.queries, SIDES["queries"])),
+            ("documents", documents, texts_of(sources.documents, SIDES["documents"])),
+        ):
+            counts[name] = _write_texts(ids, texts, folder / name, place=sources.place)
+        _write(_rows(whole, queries, documents, negatives, options), folder / "pairs", "query", "documents")
+    finally:
+        whole.unpersist()
+    if sources.dev is not None and sources.judgements is not None:
+        counts["dev_queries"] = _write_dev(sources, sources.dev, sources.judgements, folder, options)
+    return counts
+
+
+def _check_scores(pairs: DataFrame, place: TableRef) -> None:
+    """Refuse scores and margins that are no numbers, or margins that are all the same."""
+
+    def bad(column: Column) -> Column:
+        return column.isNull() | F.isnan(column) | (F.abs(column) == float("inf"))
+
+    broken = bad(F.col("pos_score"))
+    for name in ("neg_scores", "margins"):
+        wrong_size = F.coalesce(F.size(name), F.lit(-1)) != F.size("neg_ids")
+        broken = broken | wrong_size | F.coalesce(F.exists(name, bad), F.lit(True))
+    row = pairs.agg(
+        F.count_if(broken).alias("broken"),
+        F.min(F.when(broken, F.struct("query_id", "pos_id"))).alias("first"),
+        F.min(F.array_min("margins")).alias("least"),
+        F.max(F.array_max("margins")).alias("most"),
+    ).first()
+    assert row is not None
+    if row["broken"]:
+        query_id, pos_id = row["first"]
+        raise DataError(
+            str(place),
+            f"{row['broken']:,} pairs have a score or margin that is no number, such as query {query_id!r} with "
+            f"document {pos_id!r}",
+            "a model learns from numbers",
+            "Score them again: score_pairs --force.",
+        )
+    if row["least"] == row["most"]:
+        raise DataError(
+            str(place),
+            f"all margins are {row['least']:g}",
+            "a teacher that says the same of every pair teaches nothing",
+            "Use another teacher, or --loss ranking, which needs none.",
+        )
+
+
+def _numbered(ids: DataFrame, column: str) -> DataFrame:
+    """(id, row): the different ids, numbered from 0 in their order."""
+    order = Window.orderBy("id")
+    distinct = ids.select(F.col(column).alias("id")).distinct()
+    return distinct.select("id", (F.row_number().over(order) - 1).cast("bigint").alias("row"))
+
+
+def _write_texts(ids: DataFrame, texts: DataFrame, folder: Path, *, place: TableRef) -> int:
+    """Write the texts of the ids; returns how many."""
+    joined = ids.join(texts.select("id", F.coalesce("text", F.lit("")).alias("text")), "id", "left")
+    absent = F.col("text").isNull()
+    row = joined.agg(
+        F.count("*").alias("rows"),
+        F.count_if(absent).alias("absent"),
+        F.min(F.when(absent, F.col("id"))).alias("first"),
+    ).first()
+    assert row is not None
+    if row["absent"]:
+        raise DataError(
+            str(place),
+            f"{row['absent']:,} of its {row['rows']:,} {folder.name} have no text, such as {row['first']!r}",
+            f"wanted all of them in the table {folder.name}",
+            "Ingest the missing texts, or mine and score the pairs again.",
+        )
+    _write(joined.select("row", "text"), folder, "row")
+    return int(row["rows"])
+
+
+def _rows(pairs: DataFrame, queries: DataFrame, documents: DataFrame, negatives: int, options: TrainModel) -> DataFrame:
+    """(query, documents, label) of every pair, as row numbers; no label where the loss wants none."""
+    margins = F.slice("margins", 1, negatives)
+    if options.margin_floor is not None:
+        floor = F.lit(float(options.margin_floor))
+        margins = F.transform(margins, lambda margin: F.greatest(margin, floor))
+    labels = {
+        "margin-mse": margins,
+        "kl-divergence": F.concat(F.array("pos_score"), F.slice("neg_scores", 1, negatives)),
+        "ranking": F.lit(None).cast("array<double>"),
+    }
+    listed = F.concat(F.array("pos_id"), F.slice("neg_ids", 1, negatives))
+    keyed = pairs.select("query_id", "pos_id", listed.alias("doc_ids"), labels[options.loss].alias("label"))
+    each = keyed.select("query_id", "pos_id", "label", F.posexplode("doc_ids").alias("place", "id"))
+    ordered = F.sort_array(F.collect_list(F.struct("place", "row")))
+    found = each.join(documents, "id").groupBy("query_id", "pos_id", "label").agg(ordered.alias("numbers"))
+    rows = found.join(queries.withColumnsRenamed({"id": "query_id", "row": "query"}), "query_id")
+    rows = rows.select("query", F.col("numbers.row").alias("documents"), "label")
+    return rows.drop("label") if options.loss == "ranking" else rows
+
+
+def _write_dev(sources: Sources, dev: DataFrame, judgements: DataFrame, folder: Path, options: TrainModel) -> int:
+    """Write the dev part: some of its queries, their judgements, and the documents they are searched in."""
+    judged = judgements.join(dev, "query_id", "left_semi").withColumn(
+        "relevance", F.greatest(F.lit(0), F.col("relevance") - (sources.level - 1))
+    )
+    relevant = judged.where("relevance > 0").select("query_id").distinct()
+    ids = relevant.orderBy(F.xxhash64("query_id"), "query_id").limit(options.dev_queries).persist()
+    queries = texts_of(sources.queries, SIDES["queries"]).join(
+        ids.withColumnRenamed("query_id", "id"), "id", "left_semi"
+    )
+    judged = judged.join(ids, "query_id", "left_semi")
+    first = judged.select("doc_id", F.lit(0).alias("kind"))
+    if sources.run is not None:
+        near = sources.run.where(F.col("rank") <= DEV_RANKS).join(ids, "query_id", "left_semi")
+        first = first.unionByName(near.select("doc_id", F.lit(1).alias("kind")))
+    kinds = first.groupBy("doc_id").agg(F.min("kind").alias("kind")).withColumnRenamed("doc_id", "id")
+    documents = texts_of(sources.documents, SIDES["documents"]).join(kinds, "id", "left")
+    order = (F.coalesce("kind", F.lit(2)), F.xxhash64("id"), F.col("id"))
+    documents = documents.orderBy(*order).limit(options.dev_documents)
+    for name, texts in (("dev_queries", queries), ("dev_documents", documents)):
+        _write(texts.select("id", F.coalesce("text", F.lit("")).alias("text")), folder / name, "id")
+    _write(judged.select("query_id", "doc_id", "relevance"), folder / "dev_judgements", "query_id", "doc_id")
+    count = ids.count()
+    ids.unpersist()
+    return count
+
+
+def _write(rows: DataFrame, folder: Path, *order: str) -> None:
+    """Write Parquet whose files, by name, hold the rows in order."""
+    rows.orderBy(*order).write.mode("overwrite").parquet(f"file://{folder}")

@@ -1,0 +1,161 @@
+"""Training data as Parquet shards: pairs as row numbers, and every text once.
+
+    FOLDER/queries/*.parquet     row int64, text string
+    FOLDER/documents/*.parquet   row int64, text string
+    FOLDER/pairs/*.parquet       query int64, documents array<int64> (positive first), label array<double> or no label
+    FOLDER/dev_queries, dev_documents (id, text), dev_judgements (query_id, doc_id, relevance): of the dev part, if any
+
+The files of a folder, by name, hold the rows in the order of their numbers. They are read through memory-mapped Arrow,
+so that every process of a machine shares one copy, and a batch looks up no more than its own texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from spladelake.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+FIX = "Write the training data again: remove the work folder, and run train_model."
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What checkpoints are measured on: texts by id, and relevance by query and document."""
+
+    queries: dict[str, str]
+    documents: dict[str, str]
+    judgements: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A folder of training data."""
+
+    folder: Path
+
+    def files(self, name: str) -> list[str]:
+        """Parquet files of a part, in order; DataError where there is none."""
+        found = sorted(str(path) for path in (self.folder / name).glob("*.parquet"))
+        if not found:
+            raise DataError(str(self.folder / name), "it holds no Parquet file", "training reads it", FIX)
+        return found
+
+    def count(self, name: str) -> int:
+        """Rows of a part, from the footers of its files."""
+        return sum(pq.read_metadata(file).num_rows for file in self.files(name))
+
+    @property
+    def has_dev(self) -> bool:
+        return (self.folder / "dev_queries").is_dir()
+
+    def check(self, *, labels: int | None) -> int:
+        """Number of negatives of each pair; raises DataError unless all pairs can be trained on.
+
+        labels: how many each pair has more than negatives (0: margins, 1: scores), None where the loss wants none.
+        """
+        place = str(self.folder / "pairs")
+        table = pq.read_table(self.files("pairs"))
+        sizes = pc.unique(pc.list_value_length(table["documents"]).combine_chunks()).to_pylist()
+        if len(sizes) != 1 or sizes[0] < 2:
+            raise DataError(place, f"its pairs have {sizes} documents", "a positive and as many negatives each", FIX)
+        for column, name in (("query", "queries"), ("documents", "documents")):
+            numbers = table[column].combine_chunks()
+            numbers = numbers.flatten() if column == "documents" else numbers
+            least, most = pc.min_max(numbers).as_py().values()
+            if least < 0 or most >= self.count(name):
+                raise DataError(place, f"it names row {most} of {name}", f"there are {self.count(name)} of them", FIX)
+        if labels is not None:
+            check_labels(table["label"].combine_chunks(), sizes[0] - 1 + labels, place=place)
+        return int(sizes[0]) - 1
+
+    def pairs(self, *, labels: bool) -> Dataset:
+        """The pairs as a data set of (query, positive, negative_1 …, label); texts are looked up batch by batch."""
+        pairs = self._mapped("pairs")
+        if not labels and "label" in pairs.column_names:
+            pairs = pairs.remove_columns("label")
+        pairs.set_transform(Texts(self._ordered("queries"), self._ordered("documents")))
+        return pairs
+
+    def longest(self, name: str, count: int) -> list[str]:
+        """The texts of a part that have the most characters, so many of them."""
+        table = pq.read_table(self.files(name), columns=["text"])
+        lengths = pc.utf8_length(table["text"])
+        best = pc.select_k_unstable(pa.table({"length": lengths}), k=count, sort_keys=[("length", "descending")])
+        return [text or "" for text in table["text"].take(best).to_pylist()]
+
+    def held_out(self) -> HeldOut:
+        """The dev part."""
+        texts = []
+        for name in ("dev_queries", "dev_documents"):
+            table = pq.read_table(self.files(name))
+            texts.append(dict(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True)))
+        judgements: dict[str, dict[str, int]] = {}
+        for row in pq.read_table(self.files("dev_judgements")).to_pylist():
+            judgements.setdefault(row["query_id"], {})[row["doc_id"]] = row["relevance"]
+        return HeldOut(texts[0], texts[1], judgements)
+
+    def _mapped(self, name: str) -> Dataset:
+        import datasets
+
+        datasets.disable_progress_bars()
+        return datasets.Dataset.from_parquet(self.files(name), cache_dir=str(self.folder / "cache" / name))
+
+    def _ordered(self, name: str) -> Dataset:
+        rows = self._mapped(name)
+        numbers = rows.data.column("row").to_numpy()
+        if not np.array_equal(numbers, np.arange(len(numbers))):
+            raise DataError(
+                str(self.folder / name), "its rows do not stand in their order", "row i is text number i", FIX
+            )
+        return rows.select_columns("text")
+
+
+def check_labels(labels: pa.ListArray, wanted: int, *, place: str) -> None:
+    """Raise DataError unless every pair has so many labels, all finite, and they are not all the same."""
+    lengths = pc.list_value_length(labels)
+    if labels.null_count or pc.any(pc.not_equal(lengths, wanted)).as_py():
+        raise DataError(place, "a pair has too many or too few labels", f"{wanted} are wanted", FIX)
+    values: NDArray[np.float64] = labels.flatten().to_numpy(zero_copy_only=False)
+    broken = ~np.isfinite(values)
+    if broken.any():
+        row = int(np.argmax(broken)) // wanted
+        raise DataError(
+            f"{place} row {row}", f"a label is {values[broken][0]}", "a number is wanted", "Score the pairs again."
+        )
+    if len(values) and values.min() == values.max():
+        raise DataError(
+            place,
+            f"all {len(values):,} labels are {values[0]:g}",
+            "a teacher that says the same of every pair teaches nothing",
+            "Use another teacher, or --loss ranking, which needs none.",
+        )
+
+
+class Texts:
+    """The transform of a batch of pairs: row numbers to texts, in columns as the losses read them."""
+
+    def __init__(self, queries: Dataset, documents: Dataset) -> None:
+        self._queries, self._documents = queries, documents
+
+    def __call__(self, batch: dict[str, Sequence[Any]]) -> dict[str, list[Any]]:
+        rows = np.array(batch["documents"], dtype=np.int64)
+        columns: dict[str, list[Any]] = {"query": self._queries[list(batch["query"])]["text"]}
+        distinct, places = np.unique(rows, return_inverse=True)
+        texts = self._documents[distinct.tolist()]["text"]
+        for number, column in enumerate(places.reshape(rows.shape).T):
+            columns[f"negative_{number}" if number else "positive"] = [texts[place] for place in column]
+        if "label" in batch:
+            columns["label"] = list(batch["label"])
+        return columns

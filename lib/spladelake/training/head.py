@@ -1,0 +1,124 @@
+"""The head of a SPLADE model in training, without the tokens x vocabulary matrix and without its gradient.
+
+Plain autograd holds that matrix several times over, once for each of mask, relu, log1p and max, and multiplies a
+gradient of the same size that is 0 almost everywhere: max pooling passes it to one token a term, and only to terms that
+are active. Here the forward pass takes the maximum tile by tile, and the backward pass visits the active terms alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from sentence_transformers import SparseEncoder
+from sentence_transformers.sparse_encoder.modules import SpladePooling
+from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
+
+# Terms and tokens of a tile: small enough to stay in a core's cache between the product and the maximum.
+TILE_TERMS, TILE_TOKENS = 512, 2_048
+# Largest difference of a weight from sentence-transformers' own forward pass at which this one is used.
+TOLERANCE = 1e-4
+PROBES = ["a text of some words", "another", "and a third one that is a little longer than the others are"]
+
+
+class LargestLogit(torch.autograd.Function):
+    """Largest logit of every term in each text: max over tokens of hidden · weightᵀ, plus bias.
+
+    hidden: float32 (texts, tokens, width), padding filled with each text's first token. weight: (vocabulary, width).
+    bias: (vocabulary). Returns float32 (texts, vocabulary). A gradient goes to the first token with the largest logit.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """See the class."""
+        ctx.save_for_backward(hidden, weight)
+        texts, tokens, width = hidden.shape
+        largest = hidden.new_empty((texts, len(weight)))
+        for some in _slices(texts, max(1, TILE_TOKENS // tokens)):
+            rows = hidden[some].reshape(-1, width)
+            for terms in _slices(len(weight), TILE_TERMS):
+                logits = (rows @ weight[terms].t()).view(-1, tokens, terms.stop - terms.start)
+                torch.amax(logits, dim=1, out=largest[some, terms])
+        return largest.add_(bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients of hidden, weight and bias; a text costs its tokens times its terms with a gradient."""
+        hidden, weight = ctx.saved_tensors
+        of_hidden, of_weight = torch.zeros_like(hidden), torch.zeros_like(weight)
+        for text in range(len(hidden)):
+            terms = gradient[text].nonzero().squeeze(1)
+            vectors = weight[terms]
+            place = (hidden[text] @ vectors.t()).argmax(dim=0)
+            passed = hidden.new_zeros((hidden.shape[1], len(terms)))
+            passed.scatter_(0, place[None], gradient[text][terms][None])
+            of_hidden[text] = passed @ vectors
+            of_weight.index_add_(0, terms, passed.t() @ hidden[text])
+        return of_hidden, of_weight, gradient.sum(dim=0)
+
+
+def _slices(length: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(length, start + size)) for start in range(0, length, size))
+
+
+def splade_weights(hidden: Tensor, mask: Tensor, decoder: nn.Linear, activation: str) -> Tensor:
+    """Weight of every term in each text: max over tokens of log(1 + relu(logit)), or that of log1p once more.
+
+    hidden: float32 (texts, tokens, width). mask: (texts, tokens), 0 at padding, which stands behind the tokens.
+    Source: SPLADE v2, arXiv 2109.10086. log1p and relu never decrease, so the maximum is taken of the logits.
+    """
+    filled = torch.where(mask[..., None].bool(), hidden, hidden[:, :1])
+    bias = decoder.bias if decoder.bias is not None else decoder.weight.new_zeros(len(decoder.weight))
+    weights = torch.log1p(torch.relu(LargestLogit.apply(filled, decoder.weight, bias)))
+    return torch.log1p(weights) if activation == "log1p_relu" else weights
+
+
+def use_fused_head(model: SparseEncoder) -> bool:
+    """Compute the model's vectors by `splade_weights` from now on, if that gives what it gave before; whether it does.
+
+    On a CPU only, with max pooling over a masked language model whose decoder is its last layer. The model's parameters
+    and what it writes stay as they are.
+    """
+    modules = list(model.children())
+    if model.device.type != "cpu" or len(modules) != 2 or not isinstance(modules[1], SpladePooling):
+        return False
+    transformer: Any
+    pooling: Any
+    transformer, pooling = modules
+    decoder: Any = transformer.model.get_output_embeddings()
+    if pooling.pooling_strategy != "max" or not isinstance(decoder, nn.Linear):
+        return False
+    wanted = _probe(model)
+
+    def pool(features: dict[str, Tensor], **_: Any) -> dict[str, Tensor]:
+        weights = splade_weights(
+            features["token_embeddings"], features["attention_mask"], decoder, pooling.activation_function
+        )
+        features["sentence_embedding"] = weights
+        return features
+
+    # On the instances: their classes, names and saved form remain sentence-transformers' own.
+    decoder.__dict__["forward"] = lambda hidden: hidden
+    pooling.__dict__["forward"] = pool
+    try:
+        fits = torch.allclose(_probe(model), wanted, rtol=0, atol=TOLERANCE)
+    except RuntimeError:  # another shape than that of hidden states
+        fits = False
+    if not fits:
+        del decoder.__dict__["forward"], pooling.__dict__["forward"]
+        log.info("the head of %s is computed by sentence-transformers", type(transformer.model).__name__)
+    return fits
+
+
+def _probe(model: SparseEncoder) -> Tensor:
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        features = model.preprocess(PROBES)
+        found: Tensor = model(dict(features))["sentence_embedding"]
+    model.train(was_training)
+    return found.clone()

@@ -1,0 +1,200 @@
+"""One training, in one of its processes: sentence-transformers' trainer with what must not go wrong around it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from sentence_transformers import SparseEncoder, SparseEncoderTrainer, SparseEncoderTrainingArguments
+from sentence_transformers.base.sampler import BatchSamplers
+from sentence_transformers.sparse_encoder.model_card import SparseEncoderModelCardData
+from transformers import PrinterCallback, set_seed
+from transformers.utils.logging import disable_progress_bar
+
+from spladelake.encoder.hub import ID as HUB_ID
+from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
+from spladelake.training.card import append_comparison, start_measures
+from spladelake.training.checkpoints import MarkComplete, last_complete, step_of
+from spladelake.training.data import TrainingData
+from spladelake.training.evaluation import HeldOutEvaluator
+from spladelake.training.head import use_fused_head
+from spladelake.training.logs import TrainingLog
+from spladelake.training.losses import LABELS, regularizer_schedule, splade_loss
+from spladelake.training.memory import check_fit
+from spladelake.training.work import HELD_OUT, Outcome, Work, total_steps
+
+log = logging.getLogger(__name__)
+
+# Of the checkpoints kept beside the best: one to go on from, should the newest be lost while it is written.
+KEPT_CHECKPOINTS = 2
+
+
+class Distiller(SparseEncoderTrainer):
+    """sentence-transformers' trainer, which ends where the loss is no number, before the weights take it over."""
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """One step, the weights not yet moved. Raises DataError where the loss of any process is not finite."""
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch=num_items_in_batch)
+        broken = (~torch.isfinite(loss.detach())).float()
+        if torch.distributed.is_initialized():
+            torch.distributed.all_reduce(broken, op=torch.distributed.ReduceOp.MAX)
+        if broken.item():
+            last = last_complete(Path(str(self.args.output_dir)), clean=False)
+            kept = f"the checkpoint of step {step_of(last)} is kept in {last}" if last else "there is no checkpoint yet"
+            raise DataError(
+                f"step {self.state.global_step + 1}",
+                f"the loss is {loss.item()}; {kept}",
+                "a number is wanted",
+                "Lower --learning-rate, raise --warmup, or use --precision float32; the training goes on from there.",
+            )
+        return loss
+
+
+def train(work: Work) -> Outcome:
+    """Train from the newest checkpoint or from the start, and write the model into the work folder.
+
+    A user's mistake comes back as the outcome's error, so that it crosses the border of a process whole.
+    """
+    began = time.time()
+    try:
+        return _train(work, began)
+    except SpladelakeError as error:
+        parts = {"place": error.place, "found": error.found, "wanted": error.wanted, "fix": error.fix}
+        return Outcome(error={"kind": type(error).__name__, **parts})
+
+
+def _train(work: Work, began: float) -> Outcome:
+    trainer, written = trainer_of(work)
+    checkpoint = last_complete(work.checkpoints, clean=trainer.is_world_process_zero())
+    if checkpoint is not None:
+        log.info("going on after step %d", step_of(checkpoint))
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    measures = _finish(trainer, work) if trainer.is_world_process_zero() else {}
+    best = trainer.state.best_global_step
+    return Outcome(
+        steps=trainer.state.global_step,
+        resumed_from=step_of(checkpoint) if checkpoint else 0,
+        best_step=int(best) if best else None,
+        seconds=round(time.time() - began, 2),
+        first_step=written.first_step,
+        measures=measures,
+    )
+
+
+def trainer_of(work: Work) -> tuple[Distiller, TrainingLog]:
+    """The trainer, ready to start, and what it writes its log with.
+
+    Raises DataError, UsageError or MachineError where data, settings or memory do not allow it.
+    """
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    settings, data = work.settings, TrainingData(work.data)
+    labels = LABELS[settings.loss]
+    negatives = data.check(labels=labels)
+    total_steps(settings, data.count("pairs"), processes=work.processes)
+    arguments = training_arguments(work, has_dev=data.has_dev)
+    # Before the model, whose new weights are drawn where the start model has none.
+    set_seed(settings.seed)
+    model = start_model(work)
+    fused = use_fused_head(model)
+    check_fit(model, data, work, negatives, fused=fused)
+    evaluator = HeldOutEvaluator(data.held_out(), name=HELD_OUT, best=settings.best) if data.has_dev else None
+    loss = splade_loss(model, settings)
+    written = TrainingLog(work.log, work.progress)
+    trainer = Distiller(
+        model=model,
+        args=arguments,
+        train_dataset=data.pairs(labels=labels is not None),
+        loss=loss,
+        evaluator=evaluator,
+        callbacks=[regularizer_schedule(loss, settings), written, MarkComplete()],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer, written
+
+
+def _finish(trainer: Distiller, work: Work) -> dict[str, float]:
+    """Write the model and its card; returns the measures that the card shows."""
+    measures: dict[str, float] = {}
+    evaluator = trainer.evaluator
+    if isinstance(evaluator, HeldOutEvaluator):
+        prefix = f"{HELD_OUT}_"
+        found = evaluator(trainer.model, epoch=int(trainer.state.epoch or -1), steps=trainer.state.global_step)
+        measures = {name.removeprefix(prefix).removeprefix("dot_"): value for name, value in found.items()}
+    fresh = work.model.with_name("model.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    trainer.model.save_pretrained(str(fresh))
+    append_comparison(fresh / "README.md", work, start_measures(trainer.state.log_history), measures)
+    shutil.copy(work.log, fresh / work.log.name)
+    shutil.rmtree(work.model, ignore_errors=True)
+    fresh.rename(work.model)
+    return measures
+
+
+def start_model(work: Work) -> SparseEncoder:
+    """The model to start from, as sentence-transformers loads it: its own layout, or a plain masked language model."""
+    card = SparseEncoderModelCardData(
+        train_datasets=[{"name": work.source}], local_files_only=True, generate_widget_examples=False
+    )
+    device = None if on_gpu(work) else "cpu"
+    model = SparseEncoder(work.start, device=device, model_card_data=card, local_files_only=True)
+    if work.settings.max_length is not None:
+        model.max_seq_length = work.settings.max_length
+    # sentence-transformers names the folder it loaded; others know a model of the hub by its id.
+    card.base_model = work.name if HUB_ID.fullmatch(work.name) and not Path(work.name).exists() else None
+    return model
+
+
+def on_gpu(work: Work) -> bool:
+    """Whether this process trains on a GPU. Raises MachineError where one is asked for and there is none."""
+    there = torch.cuda.is_available()
+    if work.gpu == "yes" and not there:
+        raise MachineError("--gpu yes", "torch sees no CUDA device", "one is asked for", "Leave it out, or use auto.")
+    return there and work.gpu != "no"
+
+
+def training_arguments(work: Work, *, has_dev: bool) -> SparseEncoderTrainingArguments:
+    """The settings in the words of sentence-transformers and transformers.
+
+    Raises UsageError where half precision is asked for on a CPU.
+    """
+    settings, gpu = work.settings, on_gpu(work)
+    if settings.precision in ("fp16", "bf16") and not gpu:
+        raise UsageError(
+            "--precision", f"it is {settings.precision}", "a CPU computes in float32", "Use auto or float32."
+        )
+    every = {"steps": settings.evaluate_steps} if settings.evaluate_steps else {}
+    when = "steps" if every else "epoch"
+    return SparseEncoderTrainingArguments(
+        output_dir=str(work.checkpoints),
+        per_device_train_batch_size=work.rows_per_pass,
+        gradient_accumulation_steps=settings.accumulate,
+        num_train_epochs=settings.epochs,
+        max_steps=settings.max_steps or -1,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule if settings.schedule != "constant" else "constant_with_warmup",
+        warmup_steps=settings.warmup,
+        weight_decay=settings.weight_decay,
+        fp16=settings.precision == "fp16" or (settings.precision == "auto" and gpu),
+        bf16=settings.precision == "bf16",
+        use_cpu=not gpu,
+        seed=settings.seed,
+        data_seed=settings.seed,
+        batch_sampler=BatchSamplers.NO_DUPLICATES if settings.loss == "ranking" else BatchSamplers.BATCH_SAMPLER,
+        save_strategy=when,
+        save_steps=every.get("steps", 500),
+        save_total_limit=KEPT_CHECKPOINTS,
+        eval_strategy=when if has_dev else "no",
+        eval_steps=every.get("steps"),
+        eval_on_start=has_dev,
+        load_best_model_at_end=has_dev,
+        metric_for_best_model=f"eval_{HELD_OUT}_dot_{settings.best}" if has_dev else None,
+        greater_is_better=True if has_dev else None,
+        logging_steps=settings.log_steps,
+        report_to=[],
+        disable_tqdm=True,
+        ddp_find_unused_parameters=False if work.processes > 1 else None,
+    )

@@ -1,0 +1,130 @@
+"""The loop from judgements to a model and back, as commands: killed on the way, refused where it has to be."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sentence_transformers import SparseEncoder
+
+from support.collections import FRUIT, json_lines, write_lines
+from support.cross_encoders import write_cross_encoder
+from support.processes import table_rows
+
+pytestmark = pytest.mark.slow
+
+SMALL = ("--conf", "spark.sql.shuffle.partitions=2", "--conf", "spark.master=local[2]")
+WORDS = sorted({word.strip(".,;").lower() for text in FRUIT.values() for word in text.split()})
+STEPS = ("--batch-size", "4", "--max-steps", "6", "--evaluate-steps", "2", "--max-length", "32", "--log-steps", "1")
+
+
+def write_collection(folder: Path) -> Path:
+    """Sixty documents of drawn words, forty queries of three words of one of them, which is judged relevant."""
+    draw = random.Random(5)
+    documents = {f"d{i}": draw.choices(WORDS, k=14) for i in range(60)}
+    write_lines(folder / "corpus.jsonl", [{"_id": i, "title": "", "text": " ".join(w)} for i, w in documents.items()])
+    asked = {f"q{i}": (f"d{i}", draw.sample(documents[f"d{i}"], 3)) for i in range(40)}
+    write_lines(folder / "queries.jsonl", [{"_id": i, "text": " ".join(w)} for i, (_, w) in asked.items()])
+    rows = ["query-id\tcorpus-id\tscore", *(f"{q}\t{d}\t1" for q, (d, _) in asked.items())]
+    write_lines(folder / "qrels" / "test.tsv", rows)
+    return folder
+
+
+def call(*arguments: str, cwd: Path, **env: str) -> tuple[int, dict[str, Any], str]:
+    """Exit code, result and stderr of a command; the result of one that was killed is empty."""
+    line = [sys.executable, "-m", "spladelake", *arguments, *SMALL]
+    done = subprocess.run(
+        line, cwd=cwd, capture_output=True, text=True, timeout=600, check=False, env={**os.environ, **env}
+    )
+    return done.returncode, json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}, done.stderr
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake with scored pairs: of BM25, whose run is the teacher too."""
+    folder = tmp_path_factory.mktemp("loop")
+    source, root = write_collection(folder / "source"), folder / "lake"
+    write_lines(folder / "loop.yaml", [PIPELINE.format(lake=root, source=source)])
+    code, _, err = call("pipeline", "run", "loop.yaml", cwd=folder)
+    assert code == 0, err
+    return root
+
+
+PIPELINE = """
+lake: {lake}
+steps:
+  - ingest_texts: {{source: "{source}"}}
+  - encode_texts: {{model: bm25}}
+  - retrieve_run: {{model: bm25, k: 20}}
+  - mine_pairs: {{run: bm25, dev_share: 0.2, test_share: 0.2}}
+  - score_pairs: {{teachers: ["run:bm25"]}}
+"""
+
+
+def test_a_teacher_that_was_killed_scores_no_pair_twice(lake: Path, tmp_path: Path) -> None:
+    teacher = write_cross_encoder(tmp_path / "teacher")
+    score = ("score_pairs", "--lake", str(lake), "--teachers", f"{teacher},run:bm25", "--chunk-rows", "20")
+    assert call(*score, cwd=tmp_path, SPLADELAKE_STOP_AT="after_staging:2")[0] == -signal.SIGKILL
+    code, result, err = call(*score, cwd=tmp_path)
+    assert code == 0, err
+    assert 0 < result["scored_now"] < result["pairs"] - 20
+    assert result["rows"] > 0
+    # What it wrote is replaced for the tests that follow.
+    assert call("score_pairs", "--lake", str(lake), "--teachers", "run:bm25", cwd=tmp_path)[0] == 0
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_trained_folder_gives_the_vectors_of_sentence_transformers_in_encode_texts(
+    lake: Path, tmp_path: Path, processes: int
+) -> None:
+    train = ("train_model", "--lake", str(lake), "--model", "splade-tiny", "--output", "new", *STEPS)
+    code, result, err = call(*train, "--processes", str(processes), cwd=tmp_path)
+    assert code == 0, err
+    assert (result["status"], result["steps"], result["resumed_from"]) == ("written", 6, 0)
+    assert result["seconds_to_first_step"] > 0
+    assert not (tmp_path / "new.work").exists()
+    assert call(*train, "--processes", str(processes), cwd=tmp_path)[1]["status"] == "skipped"
+    if processes > 1:
+        return
+    code, encoded, err = call("encode_texts", "--lake", str(lake), "--model", str(tmp_path / "new"), cwd=tmp_path)
+    assert code == 0, err
+    assert encoded["model_id"] == result["model_id"]
+    texts = {row["_id"]: row["text"] for row in json_lines(lake.parent / "source" / "corpus.jsonl")}
+    reference = SparseEncoder(str(tmp_path / "new"), device="cpu", local_files_only=True)
+    wanted = reference.encode_document(list(texts.values()), convert_to_sparse_tensor=False).numpy()
+    rows = {row["id"]: row for row in table_rows(lake / "vectors/new/documents")}
+    assert rows.keys() == texts.keys()
+    for row in rows.values():
+        found = np.zeros(wanted.shape[1], dtype=np.float32)
+        found[row["indices"]] = row["values"]
+        np.testing.assert_allclose(found, wanted[list(texts).index(row["id"])], atol=1e-5)
+
+
+def test_a_training_whose_driver_is_killed_goes_on_from_its_last_checkpoint(lake: Path, tmp_path: Path) -> None:
+    train = ("train_model", "--lake", str(lake), "--model", "splade-tiny", "--output", "new", *STEPS)
+    line = [sys.executable, "-m", "spladelake", *train, "--max-steps", "60", *SMALL]
+    with subprocess.Popen(
+        line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as running:
+        mark = tmp_path / "new.work/checkpoints/checkpoint-2/complete"
+        for _ in range(4000):
+            if mark.exists() or running.poll() is not None:
+                break
+            time.sleep(0.05)
+        os.killpg(running.pid, signal.SIGKILL)
+    assert mark.exists()
+    assert not (tmp_path / "new").exists()
+    time.sleep(3)  # the wrapper of the training's processes looks for its parent twice a second
+    code, result, err = call(*train, "--max-steps", "60", cwd=tmp_path)
+    assert code == 0, err
+    assert result["resumed_from"] >= 2
+    assert result["steps"] == 60

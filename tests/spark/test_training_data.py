@@ -1,0 +1,90 @@
+"""Training data name every text once and join back to the pairs they came from; bad pairs are refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from spladelake.config.training import TrainModel
+from spladelake.errors import DataError
+from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, SCORED_PAIRS
+from spladelake.spark.tables import TableRef
+from spladelake.spark.training_data import Sources, write_training_data
+from spladelake.training import TrainingData
+from support.collections import FRUIT, QUESTIONS
+
+Pair = tuple[str, str, list[str], float, list[float], list[float]]
+PAIRS: list[Pair] = [
+    ("q3", "bread", ["apple", "train"], 8.0, [3.5, 7.75], [4.5, 0.25]),
+    ("q1", "apple", ["bread", "river", "mouse"], 9.0, [2.5, 1.0, 0.5], [6.5, 8.0, 8.5]),
+    ("q2", "river", ["train"], 7.5, [4.0], [3.5]),
+]
+
+
+def options(**given: Any) -> TrainModel:
+    return TrainModel(lake="unused", output="unused", negatives=2, **given)
+
+
+@pytest.fixture(scope="module")
+def sources(spark: SparkSession) -> Sources:
+    documents = spark.createDataFrame([(i, f"The {i}", text) for i, text in FRUIT.items()], DOCUMENTS.struct)
+    judged = [("q1", "apple", 2), ("q2", "river", 1), ("q2", "mouse", 2), ("q3", "bread", 3)]
+    return Sources(
+        spark.createDataFrame(PAIRS, SCORED_PAIRS.struct),
+        TableRef(path="/lake/training/default/scored_pairs"),
+        spark.createDataFrame(list(QUESTIONS.items()), QUERIES.struct),
+        documents,
+        spark.createDataFrame(judged, JUDGEMENTS.struct),
+        spark.createDataFrame([("q2",)], "query_id string"),
+        spark.createDataFrame([("q2", "train", 1), ("q1", "bread", 1)], "query_id string, doc_id string, rank int"),
+        level=2,
+    )
+
+
+@pytest.mark.parametrize("loss", ["margin-mse", "kl-divergence"])
+def test_shards_join_back_to_the_texts_and_scores_of_the_pairs(sources: Sources, tmp_path: Path, loss: str) -> None:
+    counts = write_training_data(sources, tmp_path, options(loss=loss, margin_floor=1.0, dev_documents=2))
+    assert (counts["pairs"], counts["with_fewer_negatives"], counts["queries"], counts["documents"]) == (2, 1, 2, 4)
+    data = TrainingData(tmp_path)
+    assert data.check(labels=0 if loss == "margin-mse" else 1) == 2
+    pairs = data.pairs(labels=True)
+    found = {pairs[i]["query"]: pairs[i] for i in range(2)}
+    texts = {i: f"The {i} {text}" for i, text in FRUIT.items()}
+    for query_id, pos_id, neg_ids, pos_score, neg_scores, margins in PAIRS[:2]:
+        row = found[QUESTIONS[query_id]]
+        assert list(row) == ["query", "positive", "negative_1", "negative_2", "label"]
+        assert [row[name] for name in list(row)[1:4]] == [texts[i] for i in [pos_id, *neg_ids[:2]]]
+        wanted = [max(1.0, m) for m in margins[:2]] if loss == "margin-mse" else [pos_score, *neg_scores[:2]]
+        assert row["label"] == wanted
+    held_out = data.held_out()
+    # Only grade 2 counts; the judged documents come first, then what the run found, here cut off.
+    assert held_out.judgements == {"q2": {"mouse": 1, "river": 0}}
+    assert set(held_out.queries) == {"q2"}
+    assert set(held_out.documents) == {"mouse", "river"}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"pos_id": "nowhere"}, "have no text, such as 'nowhere'"),
+        ({"query_id": "q9"}, "have no text, such as 'q9'"),
+        ({"margins": [4.5, float("nan")]}, "1 pairs have a score or margin that is no number, such as query 'q3'"),
+        ({"pos_score": None}, "1 pairs have a score or margin that is no number"),
+        ({"margins": None}, "1 pairs have a score or margin that is no number"),
+        ({"neg_ids": [], "neg_scores": [], "margins": [], "all": True}, "none of its 1 pairs has 2 negatives"),
+        ({"margins": [3.0, 3.0], "all": True}, "all margins are 3"),
+    ],
+)
+def test_pairs_that_cannot_be_trained_on_are_refused(
+    spark: SparkSession, sources: Sources, tmp_path: Path, change: dict[str, Any], says: str
+) -> None:
+    alone = change.pop("all", False)
+    first = {**dict(zip(SCORED_PAIRS.column_names, PAIRS[0], strict=True)), **change}
+    rows = [tuple(first[name] for name in SCORED_PAIRS.column_names), *([] if alone else PAIRS[1:])]
+    broken = replace(sources, pairs=spark.createDataFrame(rows, SCORED_PAIRS.struct))
+    with pytest.raises(DataError, match=says):
+        write_training_data(broken, tmp_path, options())

@@ -1,0 +1,284 @@
+"""Training does what sentence-transformers' own trainer does, survives a kill, and stops at numbers that are none."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from safetensors.torch import load_file
+from sentence_transformers import SparseEncoder, SparseEncoderTrainer, SparseEncoderTrainingArguments
+from sentence_transformers.sparse_encoder import losses
+from sentence_transformers.sparse_encoder.callbacks.splade_callbacks import SpladeRegularizerWeightSchedulerCallback
+from sentence_transformers.sparse_encoder.evaluation import SparseInformationRetrievalEvaluator
+from transformers import TrainerCallback, set_seed
+
+from spladelake.encoder import SpladeEncoder, resolve_checkpoint
+from spladelake.errors import DataError, MachineError, UsageError
+from spladelake.training import TrainingData, train
+from spladelake.training.evaluation import held_out_measures
+from spladelake.training.head import use_fused_head
+from spladelake.training.memory import check_fit
+from spladelake.training.run import trainer_of
+from support.collections import FRUIT, QUESTIONS
+from support.training_data import DOCUMENTS, PAIRS, margins, small_work
+
+TINY = resolve_checkpoint("splade-tiny").folder
+SCORES = [scores for _, _, scores in PAIRS]
+
+
+class Recorder(TrainerCallback):
+    """Keeps loss and gradients of every step."""
+
+    def __init__(self) -> None:
+        self.losses: list[dict[str, float]] = []
+        self.gradients: list[dict[str, torch.Tensor]] = []
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        self.gradients.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if "loss" in logs:
+            self.losses.append(dict(logs))
+
+
+def by_sentence_transformers(folder: Path, loss_name: str) -> Recorder:
+    """The script of its documentation, on the same texts as plain columns."""
+    set_seed(42)
+    model = SparseEncoder(TINY, device="cpu", local_files_only=True)
+    model.max_seq_length = 24
+    texts = list(QUESTIONS.values())
+    columns: dict[str, list[Any]] = {
+        "query": [texts[query] for query, _, _ in PAIRS],
+        "positive": [DOCUMENTS[documents[0]] for _, documents, _ in PAIRS],
+        "negative_1": [DOCUMENTS[documents[1]] for _, documents, _ in PAIRS],
+        "negative_2": [DOCUMENTS[documents[2]] for _, documents, _ in PAIRS],
+    }
+    base: Any
+    sampler = "batch_sampler"
+    if loss_name == "margin-mse":
+        base, columns["label"] = losses.SparseMarginMSELoss(model), [margins(scores) for scores in SCORES]
+    elif loss_name == "kl-divergence":
+        base, columns["label"] = losses.SparseDistillKLDivLoss(model, temperature=2.0), SCORES
+    else:
+        base, sampler = losses.SparseMultipleNegativesRankingLoss(model), "no_duplicates"
+    loss = losses.SpladeLoss(model, base, document_regularizer_weight=0.12, query_regularizer_weight=0.2)
+    arguments = SparseEncoderTrainingArguments(
+        output_dir=str(folder), per_device_train_batch_size=2, max_steps=4, learning_rate=1e-3,
+        lr_scheduler_type="cosine", warmup_steps=0.025, seed=42, logging_steps=1, report_to=[], use_cpu=True,
+        batch_sampler=sampler, save_strategy="no",
+    )  # fmt: skip
+    recorder = Recorder()
+    SparseEncoderTrainer(
+        model=model, args=arguments, train_dataset=Dataset.from_dict(columns), loss=loss,
+        callbacks=[SpladeRegularizerWeightSchedulerCallback(loss), recorder],
+    ).train()  # fmt: skip
+    return recorder
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "loss", ["margin-mse", pytest.param("kl-divergence", marks=SLOW), pytest.param("ranking", marks=SLOW)]
+)
+def test_steps_have_the_loss_and_gradients_of_sentence_transformers_own_script(tmp_path: Path, loss: str) -> None:
+    labels = SCORES if loss == "kl-divergence" else None
+    recorder = Recorder()
+    trainer, _ = trainer_of(small_work(tmp_path / "ours", labels=labels, dev=False, loss=loss))
+    trainer.add_callback(recorder)
+    trainer.train()
+    reference = by_sentence_transformers(tmp_path / "theirs", loss)
+    assert len(recorder.losses) == len(reference.losses) == 4
+    for found, wanted in zip(recorder.losses, reference.losses, strict=True):
+        for name in ("loss", "base_loss", "query_regularizer_loss", "document_regularizer_loss", "learning_rate"):
+            # The same sums on the same machine: equal but for the order in which threads add.
+            assert found[name] == pytest.approx(wanted[name], rel=1e-4, abs=1e-6), name
+    for ours, theirs in zip(recorder.gradients, reference.gradients, strict=True):
+        assert ours.keys() == theirs.keys()
+        for name, gradient in theirs.items():
+            torch.testing.assert_close(ours[name], gradient, rtol=1e-3, atol=1e-4 * float(gradient.abs().max()) + 1e-9)
+
+
+def test_the_trained_folder_loads_everywhere_with_equal_vectors_and_its_card_shows_the_measures(tmp_path: Path) -> None:
+    # A low rate: where a query has no term left, its documents of score 0 are listed by the reference only.
+    work = small_work(tmp_path, evaluate_steps=2, learning_rate=1e-4)
+    outcome = train(work)
+    assert outcome.error is None
+    assert outcome.steps == 4
+    reference = SparseEncoder(str(work.model), device="cpu", local_files_only=True)
+    encoder = SpladeEncoder.load(str(work.model))
+    wanted = reference.encode_document(DOCUMENTS, convert_to_sparse_tensor=False).numpy()
+    start = SpladeEncoder.load("splade-tiny").encode_documents(DOCUMENTS)
+    found = np.zeros_like(wanted)
+    vectors = encoder.encode_documents(DOCUMENTS)
+    for row in range(len(vectors)):
+        indices, values = vectors.row(row)
+        found[row, indices] = values
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    assert start.values.tolist() != vectors.values.tolist(), "training changed the model"
+    evaluator = SparseInformationRetrievalEvaluator(
+        QUESTIONS, FRUIT, {"q1": {"apple"}, "q2": {"river"}, "q3": {"bread"}}, show_progress_bar=False, write_csv=False
+    )
+    theirs = evaluator(reference)
+    for name, value in outcome.measures.items():
+        assert value == pytest.approx(theirs[name if name in theirs else f"dot_{name}"], abs=1e-4), name
+    card = (work.model / "README.md").read_text(encoding="utf-8")
+    before = evaluator(SparseEncoder(TINY, device="cpu", local_files_only=True))
+    for name in ("ndcg@10", "mrr@10", "recall@5"):
+        assert f"| {name} | {before[f'dot_{name}']:.4f} | {theirs[f'dot_{name}']:.4f} |" in card
+    assert "dot_map@100" in card, "the table of sentence-transformers' own cards"
+    assert "splade-tiny" in card
+    assert "learning_rate" in card
+    with (work.model / "training_log.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows if row["loss"]] == ["1", "2", "3", "4"]
+    # Quadratic over the first third of four steps, which is one: full force from the second step on.
+    assert [float(row["document_regularizer_weight"]) for row in rows if row["loss"]] == [0.0, 0.12, 0.12, 0.12]
+    assert [row["step"] for row in rows if row["eval_held-out_dot_ndcg@10"]] == ["0", "2", "4"]
+
+
+def test_training_needs_no_spark_and_its_driver_no_torch() -> None:
+    for module, blocked in (("spladelake.training.run", "pyspark"), ("spladelake.training", "torch")):
+        code = f"import sys; sys.modules[{blocked!r}] = None; import {module}; print('ok')"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert done.stdout.strip() == "ok", done.stderr
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from transformers import TrainerCallback
+from spladelake.training.run import trainer_of
+from support.training_data import small_work
+
+class Kill(TrainerCallback):
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+trainer, _ = trainer_of(small_work(Path(sys.argv[1]), max_steps=7, evaluate_steps=2))
+trainer.add_callback(Kill())
+trainer.train()
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_from_its_last_whole_checkpoint_to_the_weights_of_an_undisturbed_one(
+    tmp_path: Path,
+) -> None:
+    paths = [str(Path(__file__).resolve().parents[2]), *sys.path]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path / "killed")],
+        env={"PYTHONPATH": ":".join(filter(None, paths)), "PATH": ""}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    settings = {"max_steps": 7, "evaluate_steps": 2}
+    # As if the kill had come while the next checkpoint was written.
+    (tmp_path / "killed" / "checkpoints" / "checkpoint-6").mkdir()
+    again, undisturbed = (train(small_work(tmp_path / name, **settings)) for name in ("killed", "clean"))
+    assert (again.resumed_from, again.steps, undisturbed.resumed_from) == (4, 7, 0)
+    assert again.best_step == undisturbed.best_step
+    found, wanted = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("killed", "clean"))
+    for name, weights in wanted.items():
+        torch.testing.assert_close(found[name], weights, rtol=0, atol=1e-6)
+    logs = [(tmp_path / name / "training_log.csv").read_text(encoding="utf-8") for name in ("killed", "clean")]
+    steps = [[line.split(",")[0] for line in log.splitlines()] for log in logs]
+    assert steps[0] == steps[1]
+
+
+def test_a_loss_that_is_no_number_ends_training_with_the_step_and_the_last_good_checkpoint(tmp_path: Path) -> None:
+    labels = [margins(scores) for scores in SCORES]
+    order = torch.randperm(len(PAIRS), generator=torch.Generator().manual_seed(42)).tolist()
+    labels[order[-1]][0] = 1e30  # its square is more than float32 holds
+    work = small_work(tmp_path, labels=labels, dev=False, max_steps=6, evaluate_steps=1)
+    outcome = train(work)
+    assert outcome.error is not None
+    assert outcome.error["kind"] == "DataError"
+    step = int(outcome.error["place"].removeprefix("step "))
+    assert 1 < step <= 3, "the last pair of an epoch of three steps"
+    assert f"the checkpoint of step {step - 1} is kept" in outcome.error["found"]
+    assert not work.model.exists()
+    kept = SparseEncoder(str(work.checkpoints / f"checkpoint-{step - 1}"), device="cpu", local_files_only=True)
+    assert np.isfinite(kept.encode_document(DOCUMENTS, convert_to_sparse_tensor=False).numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "settings", "error", "says"),
+    [
+        ([[1.0, float("nan")], *[[1.0, 2.0]] * 5], {}, DataError, "a label is nan"),
+        ([[1.0, 2.0, 3.0], *[[1.0, 2.0]] * 5], {}, DataError, "too many or too few labels"),
+        ([[1.5, 1.5]] * 6, {}, DataError, "all 12 labels are 1.5"),
+        (None, {"batch_size": 8}, UsageError, "there are 6 pairs to train on"),
+        (None, {"precision": "fp16"}, UsageError, "a CPU computes in float32"),
+    ],
+)
+def test_data_and_settings_that_cannot_be_trained_on_are_refused_before_the_first_step(
+    tmp_path: Path, labels: Any, settings: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    work = small_work(tmp_path, labels=labels, **settings)
+    with pytest.raises(error, match=says):
+        trainer_of(work)
+    outcome = train(work)
+    assert outcome.error is not None
+    assert outcome.error["kind"] == error.__name__
+    assert not work.checkpoints.exists()
+
+
+def test_the_fused_head_has_the_vectors_and_gradients_of_plain_autograd_from_sparse_and_dense_starts() -> None:
+    texts = [*DOCUMENTS, "", "a"]
+    for shift in (0.0, 3.0):  # a bias of 3 makes nearly all terms active, as in a model that is no SPLADE model yet
+        plain, fused = (SparseEncoder(TINY, device="cpu", local_files_only=True).train() for _ in range(2))
+        for model in (plain, fused):
+            for module in model.modules():
+                if isinstance(module, torch.nn.Dropout):
+                    module.p = 0.0
+            with torch.no_grad():
+                model[0].model.get_output_embeddings().bias += shift
+        assert use_fused_head(fused)
+        target = torch.rand(len(texts), 30522, generator=torch.Generator().manual_seed(1))
+        found = []
+        for model in (plain, fused):
+            weights = model(model.preprocess(texts))["sentence_embedding"]
+            ((weights * target).sum() + weights.mean(0).square().sum()).backward()
+            found.append((weights.detach(), {name: p.grad for name, p in model.named_parameters()}))
+        (wanted, their_gradients), (weights, gradients) = found
+        assert (wanted > 0).float().mean() > (0.9 if shift else 0.0)
+        torch.testing.assert_close(weights, wanted, rtol=0, atol=1e-5)
+        for name, gradient in their_gradients.items():
+            if gradient is None:
+                assert gradients[name] is None
+                continue
+            # Sums over a thousand times more terms where all are active: relative to the largest of the tensor.
+            torch.testing.assert_close(
+                gradients[name], gradient, rtol=0, atol=2e-4 * float(gradient.abs().max()) + 1e-9
+            )
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_refused_with_what_would(tmp_path: Path) -> None:
+    work = small_work(tmp_path, dev=False, batch_size=6)
+    model = SparseEncoder(TINY, device="cpu", local_files_only=True)
+    check_fit(model, TrainingData(work.data), work, 2, fused=False, available=2**31)
+    # 6 pairs of 18 documents with at most 21 tokens and 6 queries: some 200 MB, of which a third fits.
+    check_fit(model, TrainingData(work.data), work, 2, fused=True, available=80 * 2**20)
+    with pytest.raises(MachineError, match=r"--batch-size 6: 6 pairs with 2 negatives .* Use --accumulate [36],"):
+        check_fit(model, TrainingData(work.data), work, 2, fused=False, available=80 * 2**20)
+
+
+def test_measures_on_the_dev_part_are_those_of_sentence_transformers_evaluator(tmp_path: Path) -> None:
+    work = small_work(tmp_path)
+    found = held_out_measures(SpladeEncoder.load("splade-tiny"), TrainingData(work.data).held_out())
+    relevant = {"q1": {"apple"}, "q2": {"river"}, "q3": {"bread"}}
+    evaluator = SparseInformationRetrievalEvaluator(
+        QUESTIONS, FRUIT, relevant, show_progress_bar=False, write_csv=False
+    )
+    wanted = evaluator(SparseEncoder(TINY, device="cpu", local_files_only=True))
+    for name, value in found.items():
+        assert value == pytest.approx(wanted[name if name in wanted else f"dot_{name}"], abs=1e-4), name
