@@ -108,9 +108,9 @@ def _tables(session: SparkSession, options: CompactVectors) -> _Tables:
     require(session, lake.vectors(name, "vocabulary"), VOCABULARY, made_by=made_by)
     version = documents.version(session)
     rows = documents.read(session, version=version)
-    check_same_model(documents, rows, queries, queries.read(session))
+    check_same_model((documents, rows), (queries, queries.read(session)))
     size = vocabulary_size(session, documents, queries)
-    check_rows(session, documents, rows, size=size, thoroughly=False)
+    check_rows(session, documents, rows, size=size)
     return _Tables(lake, name, into, version, size)
 
 
