@@ -8,13 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spladelake.errors import DataError
 
-Terms = Sequence[str]
-Numbers = NDArray[np.int64] | NDArray[np.float32]
+# Terms as they stand in the text, see `LineFormat.names`; numbers as their shortest decimals that read back the same.
+Texts = Sequence[str]
 
 # Qdrant takes whole numbers and UUIDs as ids: a document's is always the same one, made of its own id.
 QDRANT_NAMESPACE = uuid.UUID("6ba7b812-9dad-11d1-80b4-00c04fd430c8")
@@ -24,47 +21,47 @@ FIELD = "splade"
 
 @dataclass(frozen=True)
 class LineFormat:
-    """How a document becomes text. whole: whether weights are whole numbers. ids: whether terms go by their number.
+    """How a document becomes text: `line(doc_id, place, names of its terms, weights)`.
 
-    numbered: whether the document is called by its place in the collection instead of its id.
+    whole: whether weights are whole numbers. ids: whether terms go by their number. numbered: whether the document is
+    called by its place in the collection instead of its id. quoted: whether a term is a string of JSON.
     """
 
-    line: Callable[[str, int, Terms, Numbers], str]
+    line: Callable[[str, int, Texts, Texts], str]
     whole: bool = False
     ids: bool = False
     numbered: bool = False
-    suffix: str = "jsonl"
+    quoted: bool = True
+
+    def names(self, tokens: Sequence[str]) -> list[str]:
+        """What each dimension is called in a line. tokens: its name in the vocabulary."""
+        names = [str(number) for number in range(len(tokens))] if self.ids else tokens
+        return [json.dumps(name) for name in names] if self.quoted else list(names)
 
 
-def _numbers(weights: Numbers) -> list[str]:
-    """Shortest decimals that read back as the same float32, or whole numbers."""
-    return [str(weight) for weight in weights]
+def _mapping(terms: Texts, weights: Texts) -> str:
+    return "{" + ", ".join(f"{term}: {weight}" for term, weight in zip(terms, weights, strict=True)) + "}"
 
 
-def _mapping(terms: Terms, weights: Numbers) -> str:
-    pairs = (f"{json.dumps(term)}: {number}" for term, number in zip(terms, _numbers(weights), strict=True))
-    return "{" + ", ".join(pairs) + "}"
-
-
-def _anserini(doc_id: str, place: int, terms: Terms, weights: Numbers) -> str:
+def _anserini(doc_id: str, place: int, terms: Texts, weights: Texts) -> str:
     """JsonVectorCollection of Anserini and Pyserini."""
     return f'{{"id": {json.dumps(doc_id)}, "contents": "", "vector": {_mapping(terms, weights)}}}'
 
 
-def _seismic(doc_id: str, place: int, terms: Terms, weights: Numbers) -> str:
+def _seismic(doc_id: str, place: int, terms: Texts, weights: Texts) -> str:
     """Seismic numbers its documents; the id is carried as content."""
     return f'{{"id": {place}, "content": {json.dumps(doc_id)}, "vector": {_mapping(terms, weights)}}}'
 
 
-def _bulk(doc_id: str, place: int, terms: Terms, weights: Numbers) -> str:
+def _bulk(doc_id: str, place: int, terms: Texts, weights: Texts) -> str:
     """Two lines of a bulk request; the index is the one that the request names."""
     action = f'{{"index": {{"_id": {json.dumps(doc_id)}}}}}'
     return f'{action}\n{{"doc_id": {json.dumps(doc_id)}, "{FIELD}": {_mapping(terms, weights)}}}'
 
 
-def _qdrant(doc_id: str, place: int, terms: Terms, weights: Numbers) -> str:
+def _qdrant(doc_id: str, place: int, terms: Texts, weights: Texts) -> str:
     """A point with one named sparse vector."""
-    vector = f'{{"indices": [{", ".join(terms)}], "values": [{", ".join(_numbers(weights))}]}}'
+    vector = f'{{"indices": [{", ".join(terms)}], "values": [{", ".join(weights)}]}}'
     point = uuid.uuid5(QDRANT_NAMESPACE, doc_id)
     return f'{{"id": "{point}", "vector": {{"{FIELD}": {vector}}}, "payload": {{"doc_id": {json.dumps(doc_id)}}}}}'
 
@@ -76,7 +73,7 @@ LINE_FORMATS: dict[str, LineFormat] = {
     "seismic": LineFormat(_seismic, numbered=True),
     "opensearch": LineFormat(_bulk, ids=True),
     "elasticsearch": LineFormat(_bulk, ids=True),
-    "qdrant": LineFormat(_qdrant, ids=True),
+    "qdrant": LineFormat(_qdrant, ids=True, quoted=False),
 }
 
 

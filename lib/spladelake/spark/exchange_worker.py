@@ -30,16 +30,21 @@ class Lines:
     quantiser: Quantiser | None
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        made, tokens = LINE_FORMATS[self.name], self.tokens.value
-        names = [str(number) for number in range(len(tokens))] if made.ids else tokens
+        made = LINE_FORMATS[self.name]
+        names = made.names(self.tokens.value)
         for batch in batches:
             lines = []
-            ids, places = batch.column("id").to_pylist(), batch.column("place").to_pylist()
-            for row, (doc_id, place) in enumerate(zip(ids, places, strict=True)):
-                terms = [names[term] for term in batch.column("indices")[row].as_py()]
-                weights = np.array(batch.column("values")[row].as_py(), dtype=np.float32)
-                numbers = weights if self.quantiser is None else self.quantiser.impacts(weights)
-                lines.append(made.line(doc_id, place, terms, numbers))
+            terms = [names[term] for term in batch.column("indices").flatten().to_pylist()]
+            weights = batch.column("values").flatten()
+            if self.quantiser is not None:
+                weights = pa.array(self.quantiser.impacts(weights.to_numpy()))
+            numbers = weights.cast(pa.string()).to_pylist()
+            start = 0
+            columns = (batch.column("id"), batch.column("place"), batch.column("indices").value_lengths())
+            for doc_id, place, length in zip(*(column.to_pylist() for column in columns), strict=True):
+                end = start + length
+                lines.append(made.line(doc_id, place, terms[start:end], numbers[start:end]))
+                start = end
             yield pa.RecordBatch.from_arrays([pa.array(lines, pa.string())], names=["line"])
 
 

@@ -103,7 +103,8 @@ def test_impacts_stay_within_their_levels_and_half_a_step(values: list[float], l
 @pytest.mark.parametrize("name", ["anserini", "seismic"])
 def test_a_line_is_parsed_back(name: str) -> None:
     weights = np.array([0.1, 2.5e-7, 3e8], dtype=np.float32)
-    line = LINE_FORMATS[name].line('d "1"\n', 7, ['"', ".", "é\u2028"], weights)
+    names = LINE_FORMATS[name].names(['"', ".", "é\u2028"])
+    line = LINE_FORMATS[name].line('d "1"\n', 7, names, [str(weight) for weight in weights])
     doc_id, found = parse_line(line, place="x")
     assert doc_id == 'd "1"\n'
     assert {term: np.float32(weight) for term, weight in found.items()} == dict(
@@ -114,6 +115,6 @@ def test_a_line_is_parsed_back(name: str) -> None:
 
 def test_the_id_of_a_qdrant_point_depends_on_the_documents_id_alone() -> None:
     make = LINE_FORMATS["qdrant"].line
-    first, second = (json.loads(make("d1", place, ["3"], np.float32([0.5]))) for place in (0, 9))
+    first, second = (json.loads(make("d1", place, ["3"], ["0.5"])) for place in (0, 9))
     assert first == second
     assert first["vector"] == {"splade": {"indices": [3], "values": [0.5]}}
