@@ -22,7 +22,7 @@ HOSTILE = [
     '"><script>alert(1)</script>',
     "`back`tick`",
     "back\\slash \\' \\u0027",
-    "${jndi:ldap://127.0.0.1/x} ${spark.app.name}",
+    "${jndi:ldap://127.0.0.1/x} ${spark.app.name} ${env:PATH}",
     "{{ 7 * 7 }} {% raw %}",
     "%s %n %(x)s {0}",
     "../../../etc/passwd",

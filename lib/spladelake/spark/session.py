@@ -33,6 +33,8 @@ REQUIRED_SETTINGS = {
     # A truncated gzip or a vanished file must fail the job, not shorten the corpus.
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
+    # Spark would put settings and environment variables in the place of ${env:NAME} in an id or a path.
+    "spark.sql.variable.substitute": "false",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
 }
