@@ -24,14 +24,15 @@ from spladelake.spark.session import spark_session
 from spladelake.spark.tables import Lake
 from support import engines
 
+MEASURES = ("ndcg@10", "ndcg_cut_10", "mrr@10", "recall@100")
 SETTINGS: dict[str, dict[str, Any]] = {
     "lossless": {},
     "lossless, split files": {"files": "split"},
     "6 bits": {"mantissa_bits": 6},
     "6 bits, split files": {"mantissa_bits": 6, "files": "split"},
     "255 levels": {"levels": 255},
-    "target": {"target": "ndcg@10 >= 0.995 of original", "files": "split"},
 }
+TARGET = {"target": "ndcg@10 >= 0.995 of original", "files": "split"}
 
 
 def main() -> None:
@@ -49,23 +50,34 @@ def main() -> None:
         rows.write.parquet(f"{folder}/default")
         show(figures, "Spark's defaults", size(Path(folder) / "default", "*.parquet") / postings)
         for name, settings in SETTINGS.items():
-            into = f"bench-{name.replace(' ', '-').replace(',', '')}"
-            result = job(
-                session, "compact_vectors", lake=options.lake, model=options.model, into=into, force=True, **settings
-            )
-            chosen = [row for row in result["compactions"] if row["chosen"]]
-            # Of pruned vectors too by the postings that there were.
-            label = name if name != "target" else f"target: {chosen[0]['settings']}"
-            show(figures, label, result["bytes"] / postings)
-            figures["changes"][label] = {
-                row["measure"]: {"before": round(row["before"], 4), "after": round(row["after"], 4),
-                                 "delta": round(row["after"] - row["before"], 5), "p": round(row["randomisation_p"], 4)}
-                for row in chosen
-            }  # fmt: skip
-            print(f"  {label}: {json.dumps(figures['changes'][label])}")
+            compacted(session, options, figures, name, settings)
         if not options.without_engines:
             others(session, options, Path(folder), figures, postings)
+        compacted(session, options, figures, "target", TARGET)
     print(json.dumps(figures))
+
+
+def compacted(
+    session: Any, options: argparse.Namespace, figures: dict[str, Any], name: str, given: dict[str, Any]
+) -> None:
+    """Write the vectors under some settings, and note their size and what they cost."""
+    into = f"bench-{name.replace(' ', '-').replace(',', '')}"
+    common = {"lake": options.lake, "model": options.model, "into": into, "measures": MEASURES, "force": True}
+    result = job(session, "compact_vectors", **common, **given)
+    chosen = [row for row in result["compactions"] if row["chosen"]]
+    if "target" in given:
+        name = f"target: {chosen[0]['settings']}"
+    # Over the postings of the original, so that pruning shows.
+    show(figures, name, result["bytes"] / figures["postings"])
+    figures["changes"][name] = {
+        row["measure"]: {
+            "before": round(row["before"], 4),
+            "delta": round(row["after"] - row["before"], 5),
+            "p": round(row["randomisation_p"], 4),
+        }
+        for row in chosen
+    }
+    print(f"  {name}: {json.dumps(figures['changes'][name])}", flush=True)
 
 
 def others(session: Any, options: argparse.Namespace, folder: Path, figures: dict[str, Any], postings: int) -> None:

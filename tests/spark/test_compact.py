@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from spladelake.compaction import round_mantissa
@@ -55,6 +57,10 @@ def test_without_settings_nothing_is_lost_in_either_form_of_files(
     found = encodings(f"{lake}/vectors/{files}/documents")
     assert found["indices"] == ("ZSTD", {"RLE", "PLAIN"})
     assert found["values"] == ("ZSTD", {"RLE", "BYTE_STREAM_SPLIT" if files == "split" else "PLAIN"})
+    arrow = DeltaTable(f"{lake}/vectors/{files}/documents").to_pyarrow_table()  # other readers know either form
+    duck = duckdb.sql(f"SELECT id, indices, \"values\" FROM '{lake}/vectors/{files}/documents/*.parquet'").fetchall()
+    assert {r["id"]: dict(zip(r["indices"], r["values"], strict=True)) for r in arrow.to_pylist()} == wanted
+    assert {i: dict(zip(terms, weights, strict=True)) for i, terms, weights in duck} == wanted
     assert result["settings"] == {}
     assert all(row["ratio"] == 1 for row in result["compactions"])
     assert run_job("compact_vectors", lake=lake, vectors="m", into=files, files=files)["status"] == "skipped"

@@ -63,7 +63,7 @@ def test_seismic_lines_come_back_to_the_last_bit(spark: SparkSession, run_job: A
     assert again["status"] == "skipped"
 
 
-@pytest.mark.parametrize("output_format", ["anserini", "ciff"])
+@pytest.mark.parametrize("output_format", [pytest.param("anserini", marks=pytest.mark.slow), "ciff"])
 def test_whole_numbers_come_back_within_the_stated_error(
     spark: SparkSession, run_job: Any, given: Any, output_format: str
 ) -> None:
@@ -84,6 +84,7 @@ def test_whole_numbers_come_back_within_the_stated_error(
             assert found[doc_id][term] / step == pytest.approx(max(1, round(weight / step)), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_reader_of_the_ciff_toolkit_reads_the_same_index(run_job: Any, given: Any) -> None:
     from ciff_toolkit.read import CiffReader
 

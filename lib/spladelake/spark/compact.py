@@ -140,6 +140,13 @@ def _lineage(session: SparkSession, tables: _Tables, options: CompactVectors, *,
 def _search(trials: Trials, statistics: Statistics, target: Target) -> list[Trial]:
     """Everything that was tried; the last one meets the target, and nothing smaller that was tried does."""
     wanted = target.share * trials.original.mean(target.measure)
+    if not wanted > 0:
+        raise DataError(
+            trials.place,
+            f"{target.measure} of the vectors as they are is {trials.original.mean(target.measure):g}",
+            "a share of it can only be kept where it is above 0",
+            "Check that queries, judgements and vectors are of one collection.",
+        )
     tried: list[Trial] = []
 
     def first_that_will_do(candidates: list[Compaction], otherwise: Compaction) -> Compaction:

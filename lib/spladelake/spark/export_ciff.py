@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,17 +12,13 @@ from pyspark.sql import functions as F
 from spladelake.exchange import CiffHeader, DocRecord, Quantiser, write_ciff
 from spladelake.spark import storage
 from spladelake.spark.exchange_worker import LENGTH_DDL, MESSAGE_DDL, Lengths, PostingsMessages
-
-if TYPE_CHECKING:
-    from spladelake.spark.export_vectors import Export
+from spladelake.spark.export_plan import Export, numbered
 
 FILE = "index.ciff"
 
 
 def write_ciff_file(export: Export) -> tuple[list[str], int]:
     """Write the file; returns its name and the number of documents, which are numbered in the order of their ids."""
-    from spladelake.spark.export_vectors import numbered
-
     quantiser = export.quantiser
     assert quantiser is not None
     rows = numbered(export.rows.select("id", "indices", "values")).persist()

@@ -8,59 +8,34 @@ import math
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.window import Window
 
-from spladelake import __version__
 from spladelake.config.exchange import ExportVectors
-from spladelake.exchange import LINE_FORMATS, Quantiser
-from spladelake.names import short_name
+from spladelake.exchange import LINE_FORMATS
 from spladelake.spark import storage
 from spladelake.spark.data_files import data_files, rows_of_files
 from spladelake.spark.exchange_worker import LINE_DDL, Lines
 from spladelake.spark.export_ciff import write_ciff_file
-from spladelake.spark.schemas import VECTORS, VOCABULARY
-from spladelake.spark.tables import Lake, Lineage, TableRef, require
-from spladelake.spark.vector_checks import vocabulary_size
+from spladelake.spark.export_plan import MANIFEST, Export, numbered, planned
 
 log = logging.getLogger(__name__)
 
-MANIFEST = "export.json"
+
 # Parts of the work that a stopped export can go on after.
 MOST_CHUNKS = 64
 # Postings of a chunk that pass the driver as one matrix: some 400 MB.
 MATRIX_POSTINGS = 50_000_000
 
 
-@dataclass(frozen=True)
-class Export:
-    """One export: the vectors, where they go, and how."""
-
-    session: SparkSession
-    options: ExportVectors
-    source: TableRef
-    rows: DataFrame
-    tokens: list[str]
-    output: str
-    manifest: dict[str, Any]
-    quantiser: Quantiser | None
-
-    @property
-    def parts(self) -> str:
-        """Folder of what is done so far."""
-        return f"{self.output}/.parts-{self.manifest['fingerprint'][:12]}"
-
-
 def export_vectors(session: SparkSession, options: ExportVectors) -> dict[str, Any]:
     """Write the vectors of one side of a lake in the format of another engine, with a manifest that says how."""
     started = time.monotonic()
-    export = _planned(session, options)
+    export = planned(session, options)
     result = {"format": options.output_format, "output": export.output}
     found = storage.read_text(session, f"{export.output}/{MANIFEST}")
     if (
@@ -83,53 +58,6 @@ def export_vectors(session: SparkSession, options: ExportVectors) -> dict[str, A
     seconds = round(time.monotonic() - started, 2)
     return {**result, "status": "written", "rows": rows, "files": len(files), "quantisation": quantisation,
             "seconds": seconds}  # fmt: skip
-
-
-def _planned(session: SparkSession, options: ExportVectors) -> Export:
-    lake, name = Lake(options.lake), short_name(options.vectors or options.model)
-    source, vocabulary = lake.vectors(name, options.side), lake.vectors(name, "vocabulary")
-    made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
-    require(session, source, VECTORS, made_by=made_by)
-    require(session, vocabulary, VOCABULARY, made_by=made_by)
-    version = source.version(session)
-    rows = source.read(session, version=version)
-    tokens = tokens_of(vocabulary.read(session), vocabulary_size(session, source, source))
-    quantiser = None
-    if options.output_format == "ciff" or LINE_FORMATS.get(options.output_format, LINE_FORMATS["seismic"]).whole:
-        largest = rows.agg(F.coalesce(F.max(F.array_max("values")), F.lit(0.0)).alias("largest")).first()
-        assert largest is not None
-        quantiser = Quantiser.of(float(largest["largest"]), levels=options.levels)
-    first = rows.select("model_id").first()
-    settings = {"format": options.output_format, "levels": options.levels, "gzip": options.gzip}
-    lineage = Lineage("export_vectors", {options.side: [str(source), version]}, settings)
-    manifest = {
-        "format": options.output_format,
-        "written_by": f"spladelake {__version__}",
-        "vectors": str(source),
-        "version": version,
-        "model_id": None if first is None else first["model_id"],
-        "dimensions": len(tokens),
-        "terms": "numbers" if getattr(LINE_FORMATS.get(options.output_format), "ids", True) else "tokens",
-        "quantisation": None if quantiser is None else quantiser.as_dict(),
-        "fingerprint": lineage.fingerprint,
-    }
-    if options.output_format == "ciff":
-        manifest["terms"] = "tokens"
-    return Export(session, options, source, rows, tokens, storage.absolute(options.output), manifest, quantiser)
-
-
-def tokens_of(vocabulary: DataFrame, size: int) -> list[str]:
-    """Name of every dimension, in their order; one that the table lacks is its number in brackets."""
-    tokens = [f"[{term}]" for term in range(size)]
-    for row in vocabulary.collect():
-        tokens[row["term_id"]] = row["token"]
-    return tokens
-
-
-def numbered(rows: DataFrame) -> DataFrame:
-    """The rows with their `place` in the order of their ids, from 0."""
-    places = rows.select("id", (F.row_number().over(Window.orderBy("id")) - 1).cast("long").alias("place"))
-    return rows.join(places, "id")
 
 
 def _write_chunks(export: Export) -> tuple[list[str], int]:

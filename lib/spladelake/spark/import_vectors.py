@@ -23,7 +23,7 @@ from spladelake.exchange import DocRecord, PostingsList, read_ciff
 from spladelake.names import short_name
 from spladelake.spark import storage
 from spladelake.spark.exchange_worker import PARSED_DDL, ParseLines, ToVectors
-from spladelake.spark.export_vectors import MANIFEST, tokens_of
+from spladelake.spark.export_plan import MANIFEST, tokens_of
 from spladelake.spark.schemas import VECTORS, VOCABULARY
 from spladelake.spark.tables import (
     Lake,

@@ -1,0 +1,91 @@
+"""What an export of vectors needs to know before it writes: the rows, the names of the terms, the manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.window import Window
+
+from spladelake import __version__
+from spladelake.config.exchange import ExportVectors
+from spladelake.exchange import LINE_FORMATS, Quantiser
+from spladelake.names import short_name
+from spladelake.spark import storage
+from spladelake.spark.schemas import VECTORS, VOCABULARY
+from spladelake.spark.tables import Lake, Lineage, TableRef, require
+from spladelake.spark.vector_checks import vocabulary_size
+
+# Beside the files, says how they were made.
+MANIFEST = "export.json"
+
+
+@dataclass(frozen=True)
+class Export:
+    """One export: the vectors, where they go, and how."""
+
+    session: SparkSession
+    options: ExportVectors
+    source: TableRef
+    rows: DataFrame
+    tokens: list[str]
+    output: str
+    manifest: dict[str, Any]
+    quantiser: Quantiser | None
+
+    @property
+    def parts(self) -> str:
+        """Folder of what is done so far."""
+        return f"{self.output}/.parts-{self.manifest['fingerprint'][:12]}"
+
+
+def planned(session: SparkSession, options: ExportVectors) -> Export:
+    """The export that the options ask for. Raises DataError where the lake has no such vectors."""
+    lake, name = Lake(options.lake), short_name(options.vectors or options.model)
+    source, vocabulary = lake.vectors(name, options.side), lake.vectors(name, "vocabulary")
+    made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
+    require(session, source, VECTORS, made_by=made_by)
+    require(session, vocabulary, VOCABULARY, made_by=made_by)
+    version = source.version(session)
+    rows = source.read(session, version=version)
+    tokens = tokens_of(vocabulary.read(session), vocabulary_size(session, source, source))
+    form, is_ciff = LINE_FORMATS.get(options.output_format), options.output_format == "ciff"
+    quantiser = _quantiser(rows, options.levels) if is_ciff or (form is not None and form.whole) else None
+    first = rows.select("model_id").first()
+    settings = {"format": options.output_format, "levels": options.levels, "gzip": options.gzip}
+    lineage = Lineage("export_vectors", {options.side: [str(source), version]}, settings)
+    manifest = {
+        "format": options.output_format,
+        "written_by": f"spladelake {__version__}",
+        "vectors": str(source),
+        "version": version,
+        "model_id": None if first is None else first["model_id"],
+        "dimensions": len(tokens),
+        "terms": "tokens" if is_ciff or (form is not None and not form.ids) else "numbers",
+        "quantisation": None if quantiser is None else quantiser.as_dict(),
+        "fingerprint": lineage.fingerprint,
+    }
+    return Export(session, options, source, rows, tokens, storage.absolute(options.output), manifest, quantiser)
+
+
+def _quantiser(rows: DataFrame, levels: int) -> Quantiser:
+    """Steps up to the largest weight of all rows."""
+    largest = rows.agg(F.coalesce(F.max(F.array_max("values")), F.lit(0.0)).alias("largest")).first()
+    assert largest is not None
+    return Quantiser.of(float(largest["largest"]), levels=levels)
+
+
+def tokens_of(vocabulary: DataFrame, size: int) -> list[str]:
+    """Name of every dimension, in their order; one that the table lacks is its number in brackets."""
+    tokens = [f"[{term}]" for term in range(size)]
+    for row in vocabulary.collect():
+        tokens[row["term_id"]] = row["token"]
+    return tokens
+
+
+def numbered(rows: DataFrame) -> DataFrame:
+    """The rows with their `place` in the order of their ids, from 0."""
+    places = rows.select("id", (F.row_number().over(Window.orderBy("id")) - 1).cast("long").alias("place"))
+    return rows.join(places, "id")
