@@ -18,7 +18,9 @@ from spladelake.training import TrainingData
 from support.collections import FRUIT, QUESTIONS
 
 Pair = tuple[str, str, list[str], float, list[float], list[float]]
+# The first two are of one query and positive, with labels that are alike.
 PAIRS: list[Pair] = [
+    ("q3", "bread", ["river", "mouse"], 8.0, [3.5, 7.75], [4.5, 0.25]),
     ("q3", "bread", ["apple", "train"], 8.0, [3.5, 7.75], [4.5, 0.25]),
     ("q1", "apple", ["bread", "river", "mouse"], 9.0, [2.5, 1.0, 0.5], [6.5, 8.0, 8.5]),
     ("q2", "river", ["train"], 7.5, [4.0], [3.5]),
@@ -48,14 +50,14 @@ def sources(spark: SparkSession) -> Sources:
 @pytest.mark.parametrize("loss", ["margin-mse", "kl-divergence"])
 def test_shards_join_back_to_the_texts_and_scores_of_the_pairs(sources: Sources, tmp_path: Path, loss: str) -> None:
     counts = write_training_data(sources, tmp_path, options(loss=loss, margin_floor=1.0, dev_documents=2))
-    assert (counts["pairs"], counts["with_fewer_negatives"], counts["queries"], counts["documents"]) == (2, 1, 2, 4)
+    assert (counts["pairs"], counts["with_fewer_negatives"], counts["queries"], counts["documents"]) == (3, 1, 2, 5)
     data = TrainingData(tmp_path)
     assert data.check(labels=0 if loss == "margin-mse" else 1) == 2
     pairs = data.pairs(labels=True)
-    found = {pairs[i]["query"]: pairs[i] for i in range(2)}
+    found = {(pairs[i]["query"], pairs[i]["negative_1"]): pairs[i] for i in range(3)}
     texts = {i: f"The {i} {text}" for i, text in FRUIT.items()}
-    for query_id, pos_id, neg_ids, pos_score, neg_scores, margins in PAIRS[:2]:
-        row = found[QUESTIONS[query_id]]
+    for query_id, pos_id, neg_ids, pos_score, neg_scores, margins in PAIRS[:3]:
+        row = found[QUESTIONS[query_id], texts[neg_ids[0]]]
         assert list(row) == ["query", "positive", "negative_1", "negative_2", "label"]
         assert [row[name] for name in list(row)[1:4]] == [texts[i] for i in [pos_id, *neg_ids[:2]]]
         wanted = [max(1.0, m) for m in margins[:2]] if loss == "margin-mse" else [pos_score, *neg_scores[:2]]
@@ -84,7 +86,7 @@ def test_pairs_that_cannot_be_trained_on_are_refused(
 ) -> None:
     alone = change.pop("all", False)
     first = {**dict(zip(SCORED_PAIRS.column_names, PAIRS[0], strict=True)), **change}
-    rows = [tuple(first[name] for name in SCORED_PAIRS.column_names), *([] if alone else PAIRS[1:])]
+    rows = [tuple(first[name] for name in SCORED_PAIRS.column_names), *([] if alone else PAIRS[2:])]
     broken = replace(sources, pairs=spark.createDataFrame(rows, SCORED_PAIRS.struct))
     with pytest.raises(DataError, match=says):
         write_training_data(broken, tmp_path, options())

@@ -150,10 +150,19 @@ def _rows(pairs: DataFrame, queries: DataFrame, documents: DataFrame, negatives:
         "ranking": F.lit(None).cast("array<double>"),
     }
     listed = F.concat(F.array("pos_id"), F.slice("neg_ids", 1, negatives))
-    keyed = pairs.select("query_id", "pos_id", listed.alias("doc_ids"), labels[options.loss].alias("label"))
-    each = keyed.select("query_id", "pos_id", "label", F.posexplode("doc_ids").alias("place", "id"))
-    ordered = F.sort_array(F.collect_list(F.struct("place", "row")))
-    found = each.join(documents, "id").groupBy("query_id", "pos_id", "label").agg(ordered.alias("numbers"))
+    # A key of its own for every row: a query may have the same positive in several of them.
+    keyed = pairs.select("query_id", listed.alias("doc_ids"), labels[options.loss].alias("label"))
+    keyed = keyed.withColumn("key", F.monotonically_increasing_id())
+    each = keyed.select("key", "query_id", "label", F.posexplode("doc_ids").alias("place", "id"))
+    found = (
+        each.join(documents, "id")
+        .groupBy("key")
+        .agg(
+            F.first("query_id").alias("query_id"),
+            F.first("label").alias("label"),
+            F.sort_array(F.collect_list(F.struct("place", "row"))).alias("numbers"),
+        )
+    )
     rows = found.join(queries.withColumnsRenamed({"id": "query_id", "row": "query"}), "query_id")
     rows = rows.select("query", F.col("numbers.row").alias("documents"), "label")
     return rows.drop("label") if options.loss == "ranking" else rows

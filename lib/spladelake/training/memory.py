@@ -58,16 +58,11 @@ def _needed(model: SparseEncoder, data: TrainingData, name: str, texts: int, *, 
     transformer: Any = model[0]
     config = transformer.model.config
     length = _tokens(model, data.longest(name, texts))
-    tokens, size = texts * length, vocabulary_size(model)
+    tokens, size = texts * length, config.vocab_size
     layer = WIDTH_BYTES + ATTENTION_BYTES * config.num_attention_heads * length / config.hidden_size
     body = config.num_hidden_layers * tokens * config.hidden_size * layer * FLOAT_BYTES / 2
     head = texts * size * TEXT_ARRAYS + (0 if fused else tokens * size * TOKEN_ARRAYS)
     return int(body + head * FLOAT_BYTES)
-
-
-def vocabulary_size(model: SparseEncoder) -> int:
-    """Dimensions of the model's vectors."""
-    return int(model.get_embedding_dimension() or len(model.tokenizer))
 
 
 def _tokens(model: SparseEncoder, texts: list[str]) -> int:

@@ -72,6 +72,7 @@ def _train(work: Work, began: float) -> Outcome:
     checkpoint = last_complete(work.checkpoints, clean=trainer.is_world_process_zero())
     if checkpoint is not None:
         log.info("going on after step %d", step_of(checkpoint))
+        trainer.args.eval_on_start = False  # that was done, and stands in the log
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     measures = _finish(trainer, work) if trainer.is_world_process_zero() else {}
     best = trainer.state.best_global_step

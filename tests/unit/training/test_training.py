@@ -252,14 +252,15 @@ def test_the_fused_head_has_the_vectors_and_gradients_of_plain_autograd_from_spa
         (wanted, their_gradients), (weights, gradients) = found
         assert (wanted > 0).float().mean() > (0.9 if shift else 0.0)
         torch.testing.assert_close(weights, wanted, rtol=0, atol=1e-5)
+        largest = max(float(g.abs().max()) for g in their_gradients.values() if g is not None)
         for name, gradient in their_gradients.items():
             if gradient is None:
                 assert gradients[name] is None
                 continue
-            # Sums over a thousand times more terms where all are active: relative to the largest of the tensor.
-            torch.testing.assert_close(
-                gradients[name], gradient, rtol=0, atol=2e-4 * float(gradient.abs().max()) + 1e-9
-            )
+            # Sums of up to a million products: relative to the largest of the tensor, or where all of it is rounding,
+            # as of a bias that softmax cancels, to the largest of all.
+            allowed = 2e-4 * float(gradient.abs().max()) + 1e-6 * largest
+            torch.testing.assert_close(gradients[name], gradient, rtol=0, atol=allowed)
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_refused_with_what_would(tmp_path: Path) -> None:
