@@ -280,18 +280,23 @@ def test_a_model_without_a_head_is_refused_before_any_table_is_read(run_job: Any
 
 
 @pytest.mark.parametrize(
-    ("rows", "slots", "given", "tasks"),
+    ("rows", "slots", "given", "rate", "tasks"),
     [
-        (0, 2, None, 1),
-        (1, 2, None, 1),
-        (5, 2, None, 2),
-        (30_005, 2, None, 59),
-        (8_841_823, 2, None, 540),
-        (100, 4, 30, 4),
+        (0, 2, None, 0.0, 1),
+        (1, 2, None, 0.0, 1),
+        (5, 2, None, 0.0, 2),
+        (30_005, 2, None, 0.0, 60),  # of 501 rows
+        (30_005, 2, None, 200.0, 16),  # of 1,876 rows, 9 seconds each
+        (30_005, 2, None, 3.0, 60),  # a slow model does not make them smaller
+        (8_841_823, 2, None, 0.0, 540),
+        (8_841_823, 2, None, 5_000.0, 540),
+        (100, 4, 30, 200.0, 4),
     ],
 )
-def test_tasks_are_bounded_in_size_and_fill_the_slots(rows: int, slots: int, given: int | None, tasks: int) -> None:
-    assert task_count(rows, slots=slots, rows_per_task=given) == tasks
+def test_tasks_are_bounded_in_size_and_fill_the_slots(
+    rows: int, slots: int, given: int | None, rate: float, tasks: int
+) -> None:
+    assert task_count(rows, slots=slots, rows_per_task=given, rate=rate) == tasks
 
 
 def test_a_dry_run_forecasts_rows_tokens_and_bytes_and_writes_nothing(

@@ -133,18 +133,21 @@ def _encode_chunks(
     texts, left = _unstaged(session, staged, work, kept)
     log.info("%s: encoding %s %s", work.target, f"{left.rows:,}", work.side.name)
     label, stored, began = f"encode {work.side.name}", False, time.monotonic()
-    version = staged.version(session)
+    version, slots = staged.version(session), session.sparkContext.defaultParallelism
     try:
         with progress(label, total=left.rows, done=lambda: totals.value.get("texts", 0)):
             while left.start < BUCKETS:
                 done, seconds = int(totals.value.get("texts", 0)), time.monotonic() - began
-                rows = work.chunk.next(done=done, seconds=seconds, slots=session.sparkContext.defaultParallelism)
+                rows = work.chunk.next(done=done, seconds=seconds, slots=slots)
                 if done and not stored and left.rows > rows * CHUNKS_TO_KEEP_TEXTS:
                     texts, stored = texts.persist(StorageLevel.DISK_ONLY), True
                 start, end = left.cut(rows)
                 version += 1
                 chosen = texts.where((F.col("bucket") >= start) & (F.col("bucket") < end)).drop("bucket")
-                _commit_chunk(session, staged, work, chosen, min(rows, left.rows), totals, version)
+                tasks = task_count(
+                    min(rows, left.rows), slots=slots, rows_per_task=work.rows_per_task, rate=done / seconds / slots
+                )
+                _commit_chunk(session, staged, work, spread(chosen, tasks), totals, version)
                 left = Remaining(left.rows - (int(totals.value.get("texts", 0)) - done), end)
                 stop_point("after_staging")
     finally:
@@ -169,18 +172,16 @@ def _commit_chunk(
     staged: TableRef,
     work: Work,
     texts: DataFrame,
-    rows: int,
     totals: Accumulator[dict[str, float]],
     version: int,
 ) -> None:
-    """Encode the texts and append them as one commit, which lands once however often it is tried.
+    """Encode the texts, spread over tasks, and append them as one commit, which lands once however often it is tried.
 
     version: the one that the commit makes, which is its transaction's number too: of two runs that stage at the same
     time, one gets it.
     """
-    tasks = task_count(rows, slots=session.sparkContext.defaultParallelism, rows_per_task=work.rows_per_task)
     model_id = work.spec.checkpoint.model_id
-    writer = encoded_or_rejected(spread(texts, tasks), EncodeOrReject(work.spec, work.side.kind, totals)).write
+    writer = encoded_or_rejected(texts, EncodeOrReject(work.spec, work.side.kind, totals)).write
     writer = writer.format("delta").mode("append").option("txnVersion", version)
     writer = writer.option("txnAppId", transaction_id("encode_texts", str(work.target), work.side.name, model_id))
     try:

@@ -16,6 +16,9 @@ from spladelake.spark.worker import REJECTED, EncodeBatches, EncodeOrReject
 ROWS_PER_TASK = (512, 16_384)
 # Tasks a slot on large corpora: spreads long and short texts, and moves the progress bar.
 TASKS_PER_SLOT = 64
+# Seconds of encoding that a task holds at least, where the rate is known: starting one and closing its file, while its
+# slot does not encode, costs some tenths of a second (tests/bench/bench_encode_spark.py).
+SECONDS_PER_TASK = 10
 # Texts in an Arrow batch: what the encoder sorts by length at once.
 ROWS_PER_BATCH = 2_048
 # Buckets of equal share that the hashes of texts fall into: what a chunk of work is cut out by.
@@ -98,8 +101,14 @@ def is_rejected() -> Column:
     return F.col("status").startswith(REJECTED)
 
 
-def task_count(rows: int, *, slots: int, rows_per_task: int | None = None) -> int:
-    """Number of Spark tasks for a corpus: bounded tasks, enough of them for every slot."""
+def task_count(rows: int, *, slots: int, rows_per_task: int | None = None, rate: float = 0.0) -> int:
+    """Number of Spark tasks for a corpus: bounded tasks, enough of them for every slot, as many for one as for another.
+
+    rate: rows a second that a slot encodes, 0 where it is not known.
+    """
+    if rows_per_task is not None:
+        return max(1, math.ceil(rows / rows_per_task))
     low, high = ROWS_PER_TASK
-    size = rows_per_task or max(low, min(high, rows // (TASKS_PER_SLOT * slots)))
-    return max(1, math.ceil(rows / size), min(slots, rows) if rows_per_task is None else 1)
+    least = max(low, min(high, int(rate * SECONDS_PER_TASK)))
+    tasks = math.ceil(rows / max(least, min(high, rows // (TASKS_PER_SLOT * slots))))
+    return max(1, min(rows, math.ceil(tasks / slots) * slots))
