@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
 from spladelake.measures.notes import COUNTS
-from spladelake.spark.ranks import count_pairs
+from spladelake.spark.run_checks import count_pairs
 from spladelake.spark.schemas import JUDGEMENTS, RUNS
 from support.collections import FRUIT, QUESTIONS, RELEVANT
 from support.random_lake import TERMS, write_judgements, write_random_lake
