@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from string import ascii_lowercase
 from typing import Any
 
 from rich.console import Console
@@ -112,7 +113,8 @@ def _comparison_table(result: dict[str, Any], collection: str) -> Table:
     costs = {row["run_id"]: row for row in result["costs"] if row["collection"] == collection}
     measures = list(dict.fromkeys(row["measure"] for row in systems))
     run_ids = list(dict.fromkeys(row["run_id"] for row in systems))
-    letters = {run_id: chr(ord("a") + place % 26) for place, run_id in enumerate(run_ids)}
+    letters = {run_id: _letters(place) for place, run_id in enumerate(run_ids)}
+    apart = "" if len(run_ids) <= len(ascii_lowercase) else " "
     cells = {(row["run_id"], row["measure"]): row for row in systems}
     published = any(row["published"] is not None for row in systems)
     heads = [head for measure in measures for head in ((measure, "published") if published else (measure,))]
@@ -135,7 +137,7 @@ def _comparison_table(result: dict[str, Any], collection: str) -> Table:
         row = [letters[run_id], run_id]
         for measure in measures:
             cell = cells[run_id, measure]
-            beaten = "".join(sorted(letters[i] for i in _beaten(pairs, run_id, measure, result["significance"])))
+            beaten = apart.join(sorted(letters[i] for i in _beaten(pairs, run_id, measure, result["significance"])))
             row.append(f"{measure_text(measure, cell['value'])} {beaten}".strip())
             if published:
                 row.append("" if cell["published"] is None else measure_text(measure, cell["published"]))
@@ -144,6 +146,12 @@ def _comparison_table(result: dict[str, Any], collection: str) -> Table:
         row += [_size(key, costs[run_id][key]) for key in shown]
         table.add_row(*row)
     return table
+
+
+def _letters(place: int) -> str:
+    """a to z, then aa, ab and so on."""
+    before, last = divmod(place, len(ascii_lowercase))
+    return (_letters(before - 1) if before else "") + ascii_lowercase[last]
 
 
 def _beaten(pairs: list[dict[str, Any]], run_id: str, measure: str, level: float) -> list[str]:

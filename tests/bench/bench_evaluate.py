@@ -118,13 +118,14 @@ def reference(session: Any, lake: str) -> tuple[float, float, dict[str, float]]:
     measures += [of @ k for of in (Success, P, R) for k in (1, 3, 5, 10)]
 
     def fill() -> tuple[dict[str, dict[str, float]], dict[str, dict[str, int]]]:
-        run: dict[str, dict[str, float]] = {}
-        for row in session.read.format("delta").load(f"{lake}/runs").toLocalIterator(prefetchPartitions=True):
-            run.setdefault(row["query_id"], {})[row["doc_id"]] = row["score"]
-        qrels: dict[str, dict[str, int]] = {}
-        for row in session.read.format("delta").load(f"{lake}/judgements").toLocalIterator():
-            qrels.setdefault(row["query_id"], {})[row["doc_id"]] = row["relevance"]
-        return run, qrels
+        found: list[dict[str, dict[str, Any]]] = []
+        for table, value in (("runs", "score"), ("judgements", "relevance")):
+            rows = session.read.format("delta").load(f"{lake}/{table}").select("query_id", "doc_id", value).toArrow()
+            filled: dict[str, dict[str, Any]] = {}
+            for query_id, doc_id, number in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+                filled.setdefault(query_id, {})[doc_id] = number
+            found.append(filled)
+        return found[0], found[1]
 
     filling, (run, qrels) = timed(fill)
     seconds, values = timed(lambda: ir_measures.calc_aggregate(set(measures), qrels, run))

@@ -36,8 +36,8 @@ def measured_lake(spark: SparkSession, run_job: Any, tmp_path_factory: pytest.Te
     ):
         spark.createDataFrame(rows, schema.struct).coalesce(1).write.format("delta").save(f"{lake}/{name}")
     run_job("encode_texts", lake=lake, model="bm25")
-    for run_id, k in (("whole", 10), ("first", 1)):
-        run_job("retrieve_run", lake=lake, model="bm25", run_id=run_id, k=k)
+    run_job("retrieve_run", lake=lake, model="bm25", run_id="whole", k=10, also={"first": {"k": 1}})
+    for run_id in ("whole", "first"):
         run_job("evaluate_run", lake=lake, model="bm25", run_id=run_id, measures=["ndcg_cut_10", "recall@10"])
     return lake
 

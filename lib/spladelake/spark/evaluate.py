@@ -19,7 +19,8 @@ from spladelake.measures import CARD_MEASURES
 from spladelake.measures.notes import COUNTS
 from spladelake.names import short_name
 from spladelake.spark.query_measures import query_measures
-from spladelake.spark.ranks import answers, first_repeated, judged_hits, judged_ranks
+from spladelake.spark.ranks import judged_hits, judged_ranks
+from spladelake.spark.run_checks import answers, check_judgements, check_run, counted_rows
 from spladelake.spark.schemas import JUDGEMENTS, MEASURES, PARTS, RUNS
 from spladelake.spark.sparsity import NAMES, sparsity, vocabulary_size
 from spladelake.spark.tables import (
@@ -130,10 +131,12 @@ def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> None
     if plan.options.part is not None:
         chosen = plan.read(session, "parts").where(F.col("part") == plan.options.part.split("/")[1])
         run, judgements = (rows.join(chosen, "query_id", "left_semi") for rows in (run, judgements))
-    _check_judgements(judgements, plan)
+    check_judgements(judgements, place=str(plan.tables["judgements"]), level=plan.options.relevance_level)
+    place = str(plan.tables["runs"])
+    rows = counted_rows(run, place=place, run_id=plan.run_id)
     with ExitStack() as kept:
-        answered = _kept(kept, answers(run, rows=_count(run, plan)).withColumnRenamed("query", "query_id"))
-        _check_run(run, answered, plan)
+        answered = _kept(kept, answers(run, rows=rows).withColumnRenamed("query", "query_id"))
+        check_run(run, answered, place=place, run_id=plan.run_id)
         if plan.options.answered_only:
             judgements = judgements.join(answered, "query_id", "left_semi")
         hits = _kept(kept, judged_hits(run, judgements))
@@ -150,9 +153,9 @@ def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> None
         whole = session.createDataFrame(means, "measure string, value double")
         whole = _with_sparsity(session, plan, whole, judgements).withColumn("query_id", F.lit(None).cast("string"))
         files = 1 + sum(row["queries"] for row in averages) // ROWS_PER_FILE
-        rows = values.unionByName(whole).withColumn("run_id", F.lit(plan.run_id)).coalesce(files)
+        measured = values.unionByName(whole).withColumn("run_id", F.lit(plan.run_id)).coalesce(files)
         where = f"run_id = {sql_string(plan.run_id)}"
-        replace_rows(session, target, MEASURES, rows, lineage=plan.lineage, where=where)
+        replace_rows(session, target, MEASURES, measured, lineage=plan.lineage, where=where)
 
 
 def _kept(stack: ExitStack, frame: DataFrame) -> DataFrame:
@@ -203,66 +206,3 @@ def _with_sparsity(session: SparkSession, plan: Plan, averages: DataFrame, judge
     vectors = {side: plan.read(session, side) for side in sides}
     sizes = {side: vocabulary_size(session, plan.tables[side]) for side in sides}
     return averages.unionByName(sparsity(vectors, sizes, relevant))
-
-
-def _check_judgements(judgements: DataFrame, plan: Plan) -> None:
-    """Refuse judgements that say two things of one document, or of which none is relevant."""
-    level, place = plan.options.relevance_level, str(plan.tables["judgements"])
-    pairs = judgements.groupBy("query_id", "doc_id").agg(
-        F.count("*").alias("times"), F.max("relevance").alias("relevance")
-    )
-    most = pairs.agg(F.max("times").alias("times"), F.max("relevance").alias("relevance")).first()
-    assert most is not None
-    if most["relevance"] is None or most["relevance"] < level:
-        raise DataError(
-            place,
-            f"no query has a document of relevance {level} or more",
-            "wanted at least one",
-            "Lower --relevance-level, or check the judgements.",
-        )
-    if most["times"] > 1 and (twice := first_repeated(judgements)):
-        raise DataError(
-            place,
-            f"document {twice[1]!r} is judged {twice[2]} times for query {twice[0]!r}",
-            "a document has one grade",
-            "Remove the repeated judgements, or ingest them with ingest_texts, which keeps the first.",
-        )
-
-
-def _count(run: DataFrame, plan: Plan) -> int:
-    """Rows of the run; raises DataError when there are none."""
-    rows = run.count()
-    if rows == 0:
-        raise DataError(
-            str(plan.tables["runs"]),
-            f"it has no run {plan.run_id!r}",
-            "wanted the run to measure",
-            "Check --run-id, or run retrieve_run first.",
-        )
-    return rows
-
-
-def _check_run(run: DataFrame, answered: DataFrame, plan: Plan) -> None:
-    """Refuse a run whose measures would be silently wrong: not ordered, or with repeated documents."""
-    place = str(plan.tables["runs"])
-    found = answered.agg(F.sum("unusable").alias("unusable"), F.sum("repeated").alias("repeated")).first()
-    assert found is not None
-    if found["unusable"]:
-        bad = run.where("query_id IS NULL OR doc_id IS NULL OR score IS NULL OR isnan(score)")
-        row = bad.orderBy("query_id", "doc_id").first()
-        assert row is not None
-        raise DataError(
-            place,
-            f"{found['unusable']:,} rows of run {plan.run_id!r} lack an id or a score, such as document "
-            f"{row['doc_id']!r} of query {row['query_id']!r} with score {row['score']}",
-            "a ranking needs ids and numbers",
-            "Find what wrote the rows, and write the run again.",
-        )
-    if found["repeated"] and (twice := first_repeated(run)):
-        raise DataError(
-            place,
-            f"run {plan.run_id!r} lists document {twice[1]!r} {twice[2]} times for query {twice[0]!r} "
-            f"({found['repeated']:,} repeated rows in all)",
-            "a ranking has each document once",
-            "Write the run again without duplicates.",
-        )

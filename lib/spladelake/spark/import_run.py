@@ -16,7 +16,7 @@ from spladelake.config import ImportRun
 from spladelake.errors import DataError, UsageError
 from spladelake.spark import storage
 from spladelake.spark.ingest import with_lines
-from spladelake.spark.ranks import answers
+from spladelake.spark.run_checks import answers
 from spladelake.spark.schemas import RUNS
 from spladelake.spark.sources import TABLE_PREFIX, Source, places, records, table_ref
 from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string

@@ -6,13 +6,8 @@ Those are few enough to send to wherever the run's rows are, and each of them co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import reduce
-from operator import and_
 from typing import Literal
 
-import numpy as np
-import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -20,8 +15,6 @@ TrecScores = Literal["float32", "float64"]
 
 # Judged documents that every task may hold: 500,000 are about 100 MB. More are joined by a shuffle.
 BROADCAST_HITS = 500_000
-# Rows of a run in one task of the check: 250,000 hashes sort in 20 ms and take 2 MB.
-ROWS_PER_CHECK = 250_000
 
 # Strings compare by their UTF-8 bytes, which is the order of code points, as Python's and trec_eval's strcmp is.
 RANKS_SQL = """
@@ -57,45 +50,3 @@ def judged_ranks(
     small = F.broadcast(hits) if hit_count <= BROADCAST_HITS else hits
     query = RANKS_SQL.format(trec="FLOAT" if trec_scores == "float32" else "DOUBLE")
     return session.sql(query, run=run.select("query_id", "doc_id", "score"), hits=small)
-
-
-def answers(run: DataFrame, *, rows: int, keys: tuple[str, ...] = ("query_id",)) -> DataFrame:
-    """(query, results, unusable, repeated) of every query of a run: its rows, and those that would falsify measures.
-
-    rows: about how many there are, for the number of tasks. keys: what tells queries apart; `query` is their values
-    together. unusable: without an id or a number as score. repeated: beyond the first with their query and doc_id, by a
-    hash of 64 bits: at 55 million rows the chance of two that only look alike is 1 in 10,000.
-    One pass over the run, which moves the query and 8 bytes a row.
-    """
-    present = [F.col(name).isNotNull() for name in (*keys, "doc_id", "score")]
-    usable = reduce(and_, [*present, ~F.isnan("score")])
-    query = F.concat_ws(" ", *keys) if len(keys) > 1 else F.col(keys[0])
-    pairs = run.select(query.alias("query"), F.when(usable, F.xxhash64(*keys, "doc_id")).alias("pair"))
-    spread = pairs.repartition(max(1, rows // ROWS_PER_CHECK), "query")
-    return spread.mapInArrow(count_pairs, "query string, results long, unusable long, repeated long")
-
-
-def count_pairs(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """(query, pair) rows, a pair null where unusable, to rows of `answers`; a task has all rows of its queries."""
-    whole = [batch for batch in batches if batch.num_rows]
-    if not whole:
-        return
-    table = pa.Table.from_batches(whole).combine_chunks()
-    queries = table.column("query").chunk(0).dictionary_encode(null_encoding="encode")
-    number, pair = queries.indices.to_numpy(), table.column("pair").chunk(0)
-    usable = pair.is_valid().to_numpy(zero_copy_only=False)
-    known, owner = pair.drop_null().to_numpy(), number[usable]
-    order = np.argsort(known)
-    known, owner = known[order], owner[order]
-    repeated = owner[1:][known[1:] == known[:-1]]
-    size = len(queries.dictionary)
-    counts = [np.bincount(rows, minlength=size) for rows in (number, number[~usable], repeated)]
-    names = ["query", "results", "unusable", "repeated"]
-    yield pa.RecordBatch.from_arrays([queries.dictionary, *map(pa.array, counts)], names=names)
-
-
-def first_repeated(run: DataFrame) -> tuple[str, str, int] | None:
-    """(query_id, doc_id, times) of a document that a query lists more than once; None if there is none."""
-    several = run.groupBy("query_id", "doc_id").count().where("count > 1")
-    row = several.orderBy("query_id", "doc_id").first()
-    return (row["query_id"], row["doc_id"], row["count"]) if row else None

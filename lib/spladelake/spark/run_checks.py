@@ -1,0 +1,120 @@
+"""Refusal of runs and judgements whose measures would silently be wrong, before anything is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import reduce
+from operator import and_
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spladelake.errors import DataError
+
+# Rows of a run in one task of the check: 250,000 hashes sort in 20 ms and take 2 MB.
+ROWS_PER_CHECK = 250_000
+
+
+def check_judgements(judgements: DataFrame, *, place: str, level: int) -> None:
+    """Refuse judgements that say two things of one document, or of which none is relevant."""
+    pairs = judgements.groupBy("query_id", "doc_id").agg(
+        F.count("*").alias("times"), F.max("relevance").alias("relevance")
+    )
+    most = pairs.agg(F.max("times").alias("times"), F.max("relevance").alias("relevance")).first()
+    assert most is not None
+    if most["relevance"] is None or most["relevance"] < level:
+        raise DataError(
+            place,
+            f"no query has a document of relevance {level} or more",
+            "wanted at least one",
+            "Lower --relevance-level, or check the judgements.",
+        )
+    if most["times"] > 1 and (twice := _first_repeated(judgements)):
+        raise DataError(
+            place,
+            f"document {twice[1]!r} is judged {twice[2]} times for query {twice[0]!r}",
+            "a document has one grade",
+            "Remove the repeated judgements, or ingest them with ingest_texts, which keeps the first.",
+        )
+
+
+def counted_rows(run: DataFrame, *, place: str, run_id: str) -> int:
+    """Rows of the run; raises DataError when there are none."""
+    rows = run.count()
+    if rows == 0:
+        raise DataError(
+            place,
+            f"it has no run {run_id!r}",
+            "wanted the run to measure",
+            "Check --run-id, or run retrieve_run first.",
+        )
+    return rows
+
+
+def check_run(run: DataFrame, answered: DataFrame, *, place: str, run_id: str) -> None:
+    """Refuse a run whose measures would be silently wrong: not ordered, or with repeated documents."""
+    found = answered.agg(F.sum("unusable").alias("unusable"), F.sum("repeated").alias("repeated")).first()
+    assert found is not None
+    if found["unusable"]:
+        bad = run.where("query_id IS NULL OR doc_id IS NULL OR score IS NULL OR isnan(score)")
+        row = bad.orderBy("query_id", "doc_id").first()
+        assert row is not None
+        raise DataError(
+            place,
+            f"{found['unusable']:,} rows of run {run_id!r} lack an id or a score, such as document "
+            f"{row['doc_id']!r} of query {row['query_id']!r} with score {row['score']}",
+            "a ranking needs ids and numbers",
+            "Find what wrote the rows, and write the run again.",
+        )
+    if found["repeated"] and (twice := _first_repeated(run)):
+        raise DataError(
+            place,
+            f"run {run_id!r} lists document {twice[1]!r} {twice[2]} times for query {twice[0]!r} "
+            f"({found['repeated']:,} repeated rows in all)",
+            "a ranking has each document once",
+            "Write the run again without duplicates.",
+        )
+
+
+def answers(run: DataFrame, *, rows: int, keys: tuple[str, ...] = ("query_id",)) -> DataFrame:
+    """(query, results, unusable, repeated) of every query of a run: its rows, and those that would falsify measures.
+
+    rows: about how many there are, for the number of tasks. keys: what tells queries apart; `query` is their values
+    together. unusable: without an id or a number as score. repeated: beyond the first with their query and doc_id, by a
+    hash of 64 bits: at 55 million rows the chance of two that only look alike is 1 in 10,000.
+    One pass over the run, which moves the query and 8 bytes a row.
+    """
+    present = [F.col(name).isNotNull() for name in (*keys, "doc_id", "score")]
+    usable = reduce(and_, [*present, ~F.isnan("score")])
+    query = F.concat_ws(" ", *keys) if len(keys) > 1 else F.col(keys[0])
+    pairs = run.select(query.alias("query"), F.when(usable, F.xxhash64(*keys, "doc_id")).alias("pair"))
+    spread = pairs.repartition(max(1, rows // ROWS_PER_CHECK), "query")
+    return spread.mapInArrow(count_pairs, "query string, results long, unusable long, repeated long")
+
+
+def count_pairs(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """(query, pair) rows, a pair null where unusable, to rows of `answers`; a task has all rows of its queries."""
+    whole = [batch for batch in batches if batch.num_rows]
+    if not whole:
+        return
+    table = pa.Table.from_batches(whole).combine_chunks()
+    queries = table.column("query").chunk(0).dictionary_encode(null_encoding="encode")
+    number, pair = queries.indices.to_numpy(), table.column("pair").chunk(0)
+    usable = pair.is_valid().to_numpy(zero_copy_only=False)
+    known, owner = pair.drop_null().to_numpy(), number[usable]
+    order = np.argsort(known)
+    known, owner = known[order], owner[order]
+    repeated = owner[1:][known[1:] == known[:-1]]
+    size = len(queries.dictionary)
+    counts = [np.bincount(rows, minlength=size) for rows in (number, number[~usable], repeated)]
+    names = ["query", "results", "unusable", "repeated"]
+    yield pa.RecordBatch.from_arrays([queries.dictionary, *map(pa.array, counts)], names=names)
+
+
+def _first_repeated(run: DataFrame) -> tuple[str, str, int] | None:
+    """(query_id, doc_id, times) of a document that a query lists more than once; None if there is none."""
+    several = run.groupBy("query_id", "doc_id").count().where("count > 1")
+    row = several.orderBy("query_id", "doc_id").first()
+    return (row["query_id"], row["doc_id"], row["count"]) if row else None
