@@ -188,13 +188,18 @@ def test_a_lake_without_runs_or_with_another_model_says_what_is_missing(
 ) -> None:
     lake = tmp_path / "lake"
     shutil.copytree(f"{asked[0]}/documents", lake / "documents")
-    installed = install(spark, lake=str(lake), model="splade-tiny")
+    session = spark.newSession()
+    installed = install(session, lake=str(lake), model="splade-tiny")
     assert "encode_texts" in installed.missing["search"]
     assert "retrieve_run" in installed.missing["runs_with_text"]
     assert {"documents", "sparse_dot"} <= set(installed.names)
+    with pytest.raises(PySparkException) as raised:
+        session.sql("SELECT * FROM search('fruit', 3)")
+    told = str(statement_error(raised.value, missing=installed.missing))
+    assert told.startswith("search: it is not there for this lake")
+    assert "spladelake encode_texts" in told
     with pytest.raises(DataError, match="no table of a collection"):
-        install(spark, lake=str(tmp_path / "absent"), model="splade-tiny")
-    install(spark, lake=asked[0], model="splade-tiny")
+        install(session, lake=str(tmp_path / "absent"), model="splade-tiny")
 
 
 def test_the_command_writes_csv_and_json_and_ends_with_2_for_a_wrong_statement(
