@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -239,11 +240,13 @@ def test_spark_sql_runs_the_file(spark: SparkSession, asked: Any, tmp_path: Path
     question = "SELECT concat('found ', doc_id) FROM similar('apple', 1);\n"
     file.write_text(script(spark, lake=asked[0], model="splade-tiny") + question, encoding="utf-8")
     settings = {**DELTA_SETTINGS, "spark.sql.catalogImplementation": "in-memory", "spark.ui.enabled": "false"}
-    command = [str(Path(pyspark.__file__).parent / "bin" / "spark-sql"), "--master", "local[1]"]
+    home = Path(pyspark.__file__).parent
+    command = [str(home / "bin" / "spark-sql"), "--master", "local[1]"]
     command += ["--jars", ",".join(map(str, delta_jars())), "-f", str(file)]
     for key, value in settings.items():
         command += ["--conf", f"{key}={value}"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=280, check=False)
+    env = {**os.environ, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     (wanted,) = rows(spark, "SELECT doc_id FROM similar('apple', 1)")
     assert f"found {wanted['doc_id']}" in done.stdout
