@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -188,13 +189,18 @@ def test_a_lake_without_runs_or_with_another_model_says_what_is_missing(
 ) -> None:
     lake = tmp_path / "lake"
     shutil.copytree(f"{asked[0]}/documents", lake / "documents")
-    installed = install(spark, lake=str(lake), model="splade-tiny")
+    session = spark.newSession()
+    installed = install(session, lake=str(lake), model="splade-tiny")
     assert "encode_texts" in installed.missing["search"]
     assert "retrieve_run" in installed.missing["runs_with_text"]
     assert {"documents", "sparse_dot"} <= set(installed.names)
+    with pytest.raises(PySparkException) as raised:
+        session.sql("SELECT * FROM search('fruit', 3)")
+    told = str(statement_error(raised.value, missing=installed.missing))
+    assert told.startswith("search: it is not there for this lake")
+    assert "spladelake encode_texts" in told
     with pytest.raises(DataError, match="no table of a collection"):
-        install(spark, lake=str(tmp_path / "absent"), model="splade-tiny")
-    install(spark, lake=asked[0], model="splade-tiny")
+        install(session, lake=str(tmp_path / "absent"), model="splade-tiny")
 
 
 def test_the_command_writes_csv_and_json_and_ends_with_2_for_a_wrong_statement(
@@ -234,11 +240,13 @@ def test_spark_sql_runs_the_file(spark: SparkSession, asked: Any, tmp_path: Path
     question = "SELECT concat('found ', doc_id) FROM similar('apple', 1);\n"
     file.write_text(script(spark, lake=asked[0], model="splade-tiny") + question, encoding="utf-8")
     settings = {**DELTA_SETTINGS, "spark.sql.catalogImplementation": "in-memory", "spark.ui.enabled": "false"}
-    command = [str(Path(pyspark.__file__).parent / "bin" / "spark-sql"), "--master", "local[1]"]
+    home = Path(pyspark.__file__).parent
+    command = [str(home / "bin" / "spark-sql"), "--master", "local[1]"]
     command += ["--jars", ",".join(map(str, delta_jars())), "-f", str(file)]
     for key, value in settings.items():
         command += ["--conf", f"{key}={value}"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=280, check=False)
+    env = {**os.environ, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     (wanted,) = rows(spark, "SELECT doc_id FROM similar('apple', 1)")
     assert f"found {wanted['doc_id']}" in done.stdout

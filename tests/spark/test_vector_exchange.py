@@ -138,6 +138,24 @@ def test_a_stopped_export_goes_on_after_the_parts_that_are_done(run_job: Any, gi
 
 
 @pytest.mark.slow
+def test_an_export_that_stopped_while_files_were_moved_loses_none(run_job: Any, given: Any) -> None:
+    _, manifest = exported(run_job, given, "qdrant")
+    folder = given.folder / "moving"
+    parts = folder / f".parts-{manifest['fingerprint'][:12]}"
+    moves = {}
+    for number in range(3):
+        part = parts / f"{number:05}"
+        part.mkdir(parents=True)
+        (part / "_SUCCESS").touch()
+        (part / "part.txt").write_text(f'{{"id": {number}}}\n')
+        moves[str(part / "part.txt")] = f"part-{number:05}.jsonl"
+    (parts / "moves.json").write_text(json.dumps(moves))
+    (parts / "00000" / "part.txt").rename(folder / "part-00000.jsonl")
+    run_job("export_vectors", lake=given.lake, vectors="m", output=str(folder), output_format="qdrant")
+    assert records(folder) == [{"id": 0}, {"id": 1}, {"id": 2}]
+
+
+@pytest.mark.slow
 def test_imported_vectors_of_a_vocabulary_of_their_own_can_be_ranked(
     spark: SparkSession, run_job: Any, tmp_path: Path
 ) -> None:

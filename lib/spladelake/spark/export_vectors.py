@@ -26,6 +26,8 @@ from spladelake.spark.export_plan import MANIFEST, Export, numbered, planned
 log = logging.getLogger(__name__)
 
 
+# Among the parts: what each of their files is called in the end.
+MOVES = "moves.json"
 # Parts of the work that a stopped export can go on after.
 MOST_CHUNKS = 64
 # Postings of a chunk that pass the driver as one matrix: some 400 MB.
@@ -46,7 +48,8 @@ def export_vectors(session: SparkSession, options: ExportVectors) -> dict[str, A
         log.info("%s: skipped, the files are current", export.output)
         return {**result, "status": "skipped"}
     storage.remove(session, f"{export.output}/{MANIFEST}")
-    _remove_files(export)
+    if not storage.exists(session, f"{export.parts}/{MOVES}"):
+        _remove_files(export)
     if options.output_format == "ciff":
         files, rows = write_ciff_file(export)
     else:
@@ -123,12 +126,30 @@ _WRITERS: dict[str, Callable[[Export, DataFrame, str], None]] = {"npz": _write_m
 
 
 def _publish(export: Export, chunks: int) -> list[str]:
-    """Move the files of all parts into the folder, under numbers in a row."""
-    session = export.session
+    """Move the files of all parts into the folder, under numbers in a row; returns their names.
+
+    What goes where is written down first, so that a run that stopped in between is gone on with.
+    """
+    session, noted = export.session, f"{export.parts}/{MOVES}"
+    text = storage.read_text(session, noted)
+    if text is None:
+        text = json.dumps(_moves(export, chunks))
+        storage.write_text(session, noted, text)
+    moves: dict[str, str] = json.loads(text)
+    for source, name in moves.items():
+        if storage.exists(session, source):
+            storage.move(session, source, f"{export.output}/{name}")
+    if export.options.output_format == "parquet":
+        storage.write_text(session, f"{export.output}/README.md", _card(export))
+    return list(moves.values())
+
+
+def _moves(export: Export, chunks: int) -> dict[str, str]:
+    """The name that each file of the parts gets."""
     made = [
         f"{export.parts}/{number:05}/{name}"
         for number in range(chunks)
-        for name in storage.children(session, f"{export.parts}/{number:05}")
+        for name in storage.children(export.session, f"{export.parts}/{number:05}")
     ]
     suffix = {"npz": "npz", "parquet": "parquet"}.get(export.options.output_format, "jsonl")
     suffix += ".gz" if export.options.gzip and suffix == "jsonl" else ""
@@ -136,11 +157,7 @@ def _publish(export: Export, chunks: int) -> list[str]:
         f"train-{n:05}-of-{len(made):05}.parquet" if suffix == "parquet" else f"part-{n:05}.{suffix}"
         for n in range(len(made))
     ]
-    for source, name in zip(made, names, strict=True):
-        storage.move(session, source, f"{export.output}/{name}")
-    if suffix == "parquet":
-        storage.write_text(session, f"{export.output}/README.md", _card(export))
-    return names
+    return dict(zip(made, names, strict=True))
 
 
 def _remove_files(export: Export) -> None:

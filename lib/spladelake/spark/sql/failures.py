@@ -11,8 +11,8 @@ from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.spark.failures import explained
 
 _CONDITION = re.compile(r"^\[([A-Z_.0-9]+)\]\s*")
-# What Spark adds to the first sentences of an error: its code, the statement again, and the plan.
-_REST = re.compile(r"\s*SQLSTATE:.*|\s*== SQL.*|\s*'?(?:Project|Aggregate|Filter|Sort|GlobalLimit)\b.*", re.DOTALL)
+# What Spark adds to the sentences of an error: its code, then the statement again and the plan.
+_REST = re.compile(r"\s*SQLSTATE:.*|\s*== SQL.*", re.DOTALL)
 _NOT_FOUND = ("TABLE_OR_VIEW_NOT_FOUND", "UNRESOLVED_ROUTINE", "UNRESOLVABLE_TABLE_VALUED_FUNCTION")
 # The statement is well formed, but a value in the tables is not.
 _DATA = ("ARITHMETIC_OVERFLOW", "CAST_OVERFLOW", "DIVIDE_BY_ZERO", "DELTA_VIOLATE_CONSTRAINT")
