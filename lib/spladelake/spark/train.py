@@ -83,6 +83,8 @@ def _train(
     (work.model / MADE_FROM).write_text(
         json.dumps({**json.loads(lineage.as_json()), "outcome": asdict(outcome)}, indent=2), encoding="utf-8"
     )
+    if outcome.resumed_from:
+        log.info("%s: went on from the checkpoint of step %d", output, outcome.resumed_from)
     _publish(work.model, output)
     shutil.rmtree(folder)
     for name, value in outcome.measures.items():
@@ -169,17 +171,19 @@ def _made_from(output: Path) -> dict[str, Any] | None:
 
 
 def _work_folder(output: Path, lineage: Lineage, *, force: bool) -> Path:
-    """The folder of work in progress; what another training left there goes."""
+    """The folder of work in progress. Raises UsageError where it holds checkpoints of another training."""
     folder = output.with_name(f"{output.name}.work")
     file = folder / MADE_FROM
-    if folder.exists() and (force or not file.is_file() or file.read_text(encoding="utf-8") != lineage.as_json()):
-        if not file.is_file() and any(folder.iterdir()):
-            raise UsageError(
-                str(folder), "it is there and was not made by this job", "work in progress is kept there",
-                "Remove it, or name another --output.",
-            )  # fmt: skip
-        log.info("%s: other work in progress, removed", folder)
-        shutil.rmtree(folder)
+    other = folder.exists() and (not file.is_file() or file.read_text(encoding="utf-8") != lineage.as_json())
+    if other and not force and (not file.is_file() or any(folder.glob("checkpoints/checkpoint-*"))):
+        raise UsageError(
+            str(folder),
+            "another training, of other data or settings, left its checkpoints there",
+            "they are kept until it is said that they may go",
+            "Add --force to remove them, name another --output, or take away what is wanted.",
+        )
+    if other or force:
+        shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(lineage.as_json(), encoding="utf-8")
     return folder

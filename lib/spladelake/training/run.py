@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import time
 from pathlib import Path
@@ -27,8 +26,6 @@ from spladelake.training.losses import LABELS, regularizer_schedule, splade_loss
 from spladelake.training.memory import check_fit
 from spladelake.training.work import HELD_OUT, Outcome, Work, total_steps
 
-log = logging.getLogger(__name__)
-
 # Of the checkpoints kept beside the best: one to go on from, should the newest be lost while it is written.
 KEPT_CHECKPOINTS = 2
 
@@ -45,11 +42,12 @@ class Distiller(SparseEncoderTrainer):
         if broken.item():
             last = last_complete(Path(str(self.args.output_dir)), clean=False)
             kept = f"the checkpoint of step {step_of(last)} is kept in {last}" if last else "there is no checkpoint yet"
+            said = loss.item() if not torch.isfinite(loss) else "no number in another process"
             raise DataError(
                 f"step {self.state.global_step + 1}",
-                f"the loss is {loss.item()}; {kept}",
+                f"the loss is {said}; {kept}",
                 "a number is wanted",
-                "Lower --learning-rate, raise --warmup, or use --precision float32; the training goes on from there.",
+                "Train with a lower --learning-rate or --precision float32; --model takes the checkpoint as a start.",
             )
         return loss
 
@@ -71,7 +69,6 @@ def _train(work: Work, began: float) -> Outcome:
     trainer, written = trainer_of(work)
     checkpoint = last_complete(work.checkpoints, clean=trainer.is_world_process_zero())
     if checkpoint is not None:
-        log.info("going on after step %d", step_of(checkpoint))
         trainer.args.eval_on_start = False  # that was done, and stands in the log
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     measures = _finish(trainer, work) if trainer.is_world_process_zero() else {}
