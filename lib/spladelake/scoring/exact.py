@@ -107,7 +107,7 @@ def hits_in_column(
         document = np.uint64(documents[j])
         hits.places[count] = start + np.int32(place_in(words, places, document))
         hits.documents[count], hits.scaled[count] = j, scaled
-        count += np.int64(column[document] != 0)
+        count += column[document] != 0
     return count
 
 
@@ -119,13 +119,13 @@ def hits_in_postings(hits: Hits, count: int, documents: Any, of: Any, start: int
             number = hits.numbers[of[i]]
             hits.places[count] = start + i
             hits.documents[count], hits.scaled[count] = number - 1, scaled
-            count += np.int64(number != 0)
+            count += number != 0
         return count
     for j in range(documents.size):
         place = last_not_above(of, documents[j])
         hits.places[count] = start + np.int32(place)
         hits.documents[count], hits.scaled[count] = j, scaled
-        count += np.int64(of[place] == documents[j])
+        count += of[place] == documents[j]
     return count
 
 

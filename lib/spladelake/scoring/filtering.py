@@ -143,7 +143,7 @@ def reach_cut(steps: Any, cut: int, documents: Any) -> int:
                 if (words[word] + lift) & _TOP_BITS:
                     for j in range(4 * word, 4 * word + 4):
                         documents[count] = j
-                        count += np.int64(steps[j] >= cut)
+                        count += steps[j] >= cut
     return count
 
 
