@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -27,6 +28,23 @@ class Ledger:
     def compared(self, found: Collection[str], wanted: Collection[str]) -> None:
         self.rows += len(wanted)
         self.lost += len(set(wanted) - set(found))
+
+    def counts(self) -> dict[str, Any]:
+        """All of it as plain values, for another process."""
+        return {"faults": dict(self.faults), "inputs": dict(self.inputs), "rows": self.rows, "lost": self.lost}
+
+    @classmethod
+    def of(cls, counts: dict[str, Any] | None) -> Ledger:
+        """What another process counted; nothing where it ended without saying so."""
+        given = counts or {"faults": {}, "inputs": {}, "rows": 0, "lost": 0}
+        return cls(Counter(given["faults"]), Counter(given["inputs"]), given["rows"], given["lost"])
+
+    def add(self, other: Ledger) -> None:
+        """Count what another process counted as well."""
+        self.faults += other.faults
+        self.inputs += other.inputs
+        self.rows += other.rows
+        self.lost += other.lost
 
     def lines(self) -> list[str]:
         """The counts as sentences; empty where there are none."""
