@@ -236,6 +236,21 @@ def test_a_block_as_large_as_can_be_is_filtered_and_ranked_exactly() -> None:
     assert top.work.filtered > 0
 
 
+def test_more_shared_terms_than_are_listed_at_once_are_scored_exactly() -> None:
+    # Half of 20,000 documents are looked up, with some ten terms each: more than the 65,536 of a list.
+    rng = np.random.default_rng(23)
+    documents = random_vectors(rng, 20_000, vocabulary_size=VOCABULARY, most_terms=25)
+    queries = SparseVectors.from_rows([(np.arange(40), rng.gamma(2.0, 0.5, 40).astype(np.float32)) for _ in range(2)])
+    doc_ids = shuffled_ids(rng, len(documents))
+    wanted = brute_force(queries, documents, doc_ids, k=10_000, vocabulary_size=VOCABULARY)
+    assert len(wanted) == 20_000
+    bounds = np.array([wanted[9_999][2] >> 46, wanted[19_999][2] >> 46])
+    shared = dense(queries, VOCABULARY)[0] > 0
+    assert (dense(documents, VOCABULARY)[:, shared] > 0).sum() > 65_536 * 2
+    found = top_k(queries, documents, doc_ids, k=10_000, block_size=65_536, expected=0.0, lower_bounds=bounds)
+    assert rows_of(found) == wanted
+
+
 def test_long_queries_and_uneven_weights_stay_exact() -> None:
     # Documents as queries: hundreds of terms, weights over six orders of magnitude.
     rng = np.random.default_rng(5)
