@@ -14,6 +14,7 @@ from pyspark.sql.window import Window
 
 from spladelake.config import ImportRun
 from spladelake.errors import DataError, UsageError
+from spladelake.files.formats import suffix_of
 from spladelake.spark import storage
 from spladelake.spark.ingest import with_lines
 from spladelake.spark.run_checks import answers
@@ -24,7 +25,6 @@ from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace
 log = logging.getLogger(__name__)
 
 _KEYS = ("run_id", "query_id", "doc_id")
-_COMPRESSED = (".gz", ".bz2", ".zst")
 _PREDICTION = "query_id string, results array<struct<corpus_id: string, score: double>>"
 # Runs in one input: each is a commit of its own, so that it can be replaced alone.
 MOST_RUNS = 100
@@ -86,10 +86,7 @@ def _format_of(session: SparkSession, options: ImportRun, location: str) -> str:
         return options.run_format
     if location.startswith(TABLE_PREFIX) or storage.exists(session, f"{location}/_delta_log"):
         return "delta"
-    name = location
-    for suffix in _COMPRESSED:
-        name = name.removesuffix(suffix)
-    return "predictions" if name.endswith((".jsonl", ".json")) else "trec"
+    return "predictions" if suffix_of(location) in (".jsonl", ".json") else "trec"
 
 
 def _rows(session: SparkSession, location: str, kind: str, options: ImportRun) -> DataFrame:
