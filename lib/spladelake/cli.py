@@ -16,7 +16,7 @@ import click
 
 from spladelake import __version__
 from spladelake.commands.init import init
-from spladelake.commands.options import field_option, session_options
+from spladelake.commands.options import field_option, session_options, styled
 from spladelake.commands.quarantine import quarantine
 from spladelake.commands.report import report_command
 from spladelake.commands.search import search
@@ -86,12 +86,15 @@ def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[st
 
 def run_step(name: str, options: Options, settings: dict[str, str]) -> dict[str, Any]:
     """Run one job in the current or a new Spark session and return its result."""
+    from spladelake.spark.descriptions import step_description
     from spladelake.spark.jobs import JOBS
+    from spladelake.spark.progress import stage_line
     from spladelake.spark.run_log import recorded
     from spladelake.spark.session import spark_session
 
     session = spark_session(f"spladelake {name}", settings=settings)
-    return recorded(session, name, options, JOBS[name])
+    with step_description(session, name), stage_line(session, name):
+        return recorded(session, name, options, JOBS[name])
 
 
 def report(name: str, result: dict[str, Any]) -> None:
@@ -223,7 +226,7 @@ def _fail(error: Exception, arguments: list[str], *, debug: bool) -> int:
         message = f"unexpected {type(error).__name__}: {_cause(error)} (run again with --debug for the stack trace)"
     else:
         message = str(known)
-    click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
+    click.echo(styled("error: ", fg="red", bold=True) + message, err=True)
     _say_failed(arguments, code, message)
     return code
 
@@ -252,7 +255,9 @@ def _explained(error: Exception) -> SpladelakeError | None:
 
 
 def _configure_logging(*, debug: bool) -> None:
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    # On a terminal a message takes the place of the progress that stands in its line.
+    line = "\r\x1b[K%(message)s" if sys.stderr.isatty() else "%(message)s"
+    logging.basicConfig(format=line, level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("spladelake").setLevel(logging.DEBUG if debug else logging.INFO)
     if not sys.stderr.isatty():
         # Libraries draw bars of their own; in a scheduler's log they are noise.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import types
 import typing
 from collections.abc import Callable
@@ -37,3 +38,8 @@ def field_option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
         return click.option(flag, name, type=choice, help=help_text, show_choices=True)
     metavar = "NUMBER" if kinds[0] in (int, float) else "TEXT"
     return click.option(flag, name, metavar=metavar, required=field.is_required(), help=help_text)
+
+
+def styled(text: str, **style: Any) -> str:
+    """The text in colour, unless NO_COLOR is set; `click.echo` takes colours out where it writes to no terminal."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, **style)

@@ -16,6 +16,7 @@ from spladelake.config import ImportRun
 from spladelake.errors import DataError, UsageError
 from spladelake.files.formats import suffix_of
 from spladelake.spark import storage
+from spladelake.spark.descriptions import describe
 from spladelake.spark.ingest import with_lines
 from spladelake.spark.run_checks import answers
 from spladelake.spark.schemas import RUNS
@@ -58,13 +59,13 @@ def import_run(session: SparkSession, options: ImportRun) -> dict[str, Any]:
         ranked = _ranked(found, by_rank=options.order == "ranks")
         against = 0 if options.order == "ranks" or not stale else _against_scores(found)
         for run_id in stale:
-            session.sparkContext.setJobDescription(f"import {run_id}")
+            describe(session, f"import {run_id}")
             rows = ranked.where(F.col("run_id") == run_id).orderBy("query_id", "rank")
             where = f"run_id = {sql_string(run_id)}"
             replace_rows(session, target, RUNS, rows, lineage=lineages[run_id], where=where)
     finally:
         found.unpersist()
-        session.sparkContext.setJobDescription("")
+        describe(session)
     result: dict[str, Any] = {
         "status": "written" if stale else "skipped",
         "table": str(target),

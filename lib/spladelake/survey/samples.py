@@ -174,7 +174,8 @@ def _parquet_sample(source: Input) -> Sample:
             reason = (str(error).splitlines() or [""])[0]
             raise DataError(str(file), f"it cannot be read ({reason})", "wanted Parquet", "Copy it again.") from error
     columns = {}
-    for name, kind in zip(kept.schema.names, kept.schema.types, strict=True) if kept is not None else ():
+    kept = pa.table({}) if kept is None else kept
+    for name, kind in zip(kept.schema.names, kept.schema.types, strict=True):
         is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
         label = "string" if is_text else "integer" if pa.types.is_integer(kind) else str(kind)
         values = kept[name].to_pylist() if label in ("string", "integer") else [None] * kept.num_rows
