@@ -17,6 +17,7 @@ import click
 from spladelake import __version__
 from spladelake.commands.init import init
 from spladelake.commands.options import field_option, session_options, styled
+from spladelake.commands.package import package
 from spladelake.commands.quarantine import quarantine
 from spladelake.commands.report import report_command
 from spladelake.commands.search import search
@@ -150,7 +151,7 @@ def pipeline_run(
     click.echo(json.dumps({"job": "pipeline", "file": file, "exit_code": 0, "steps": results}))
 
 
-for _command in (init, quarantine, report_command):
+for _command in (init, package, quarantine, report_command):
     cli.add_command(_command)
 
 

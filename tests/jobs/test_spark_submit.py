@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +18,37 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 Command = Any
 
 
+@pytest.fixture
+def bare_python(tmp_path: Path) -> str:
+    """An interpreter with every package of this one but spladelake, as the nodes of a cluster have it."""
+    home = tmp_path / "bare"
+    venv.create(home)
+    (site,) = home.glob("lib/python*/site-packages")
+    # Folders named in a .pth file become part of the path; .pth files in them, those of editable installs, do nothing.
+    (site / "packages.pth").write_text("\n".join(sysconfig.get_paths()[key] for key in ("purelib", "platlib")))
+    python = str(home / "bin" / "python")
+    code = "from importlib.util import find_spec; print(bool(find_spec('torch')), bool(find_spec('spladelake')))"
+    found = subprocess.run([python, "-c", code], capture_output=True, text=True, env={}, check=True)
+    assert found.stdout == "True False\n"
+    return python
+
+
 @pytest.mark.slow
 def test_every_job_runs_under_spark_submit_and_executors_get_the_code_from_the_zip(
-    spark_submit: Command, spladelake: Command, tmp_path: Path
+    spark_submit: Command, spladelake: Command, bare_python: str, tmp_path: Path
 ) -> None:
     """Three jobs on one machine without further settings; the one that ships code and model on two executors."""
     lake, tiny = str(tmp_path / "lake"), ("--model", "splade-tiny")
     archive = tmp_path / "spladelake.zip"
-    command = [sys.executable, "-m", "zipfile", "-c", str(archive), "lib/spladelake/"]
-    subprocess.run(command, cwd=REPOSITORY, check=True)
+    assert spladelake("package", "--output", str(archive)).code == 0
     cluster = (
         "--master", "local-cluster[2,1,1024]", "--py-files", str(archive), "--jars", spladelake("jars").out.strip(),
         "--properties-file", str(REPOSITORY / "conf" / "cluster.conf"),
         "--conf", "spark.executor.memory=600m", "--conf", "spark.executor.memoryOverhead=384m",
         "--conf", "spark.executor.cores=1", "--conf", "spark.sql.shuffle.partitions=2",
     )  # fmt: skip
+    # The driver knows spladelake, the executors only what --py-files brings them.
+    workers = {"PYSPARK_PYTHON": bare_python, "PYSPARK_DRIVER_PYTHON": sys.executable, "PYTHONPATH": ""}
     home = {"SPARK_HOME": str(Path(pyspark.__file__).parent), "SPARK_LOCAL_IP": "127.0.0.1"}
     results = {}
     for job, given, options in (
@@ -39,7 +57,8 @@ def test_every_job_runs_under_spark_submit_and_executors_get_the_code_from_the_z
         ("retrieve_run", (*tiny, "--k", "5"), ()),
         ("evaluate_run", tiny, ()),
     ):
-        done = spark_submit(job, "--lake", lake, *given, options=options, env=home)
+        env = {**home, **(workers if options else {})}
+        done = spark_submit(job, "--lake", lake, *given, options=options, env=env)
         assert done.code == 0, done.err
         results[job] = done.result
     assert {job: result["job"] for job, result in results.items()} == {job: job for job in results}
