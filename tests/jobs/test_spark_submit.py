@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import sysconfig
@@ -70,3 +71,29 @@ def test_a_users_mistake_keeps_its_exit_code_under_spark_submit(spark_submit: Co
     done = spark_submit("retrieve_run", "--lake", "nowhere", "--k", "0")
     assert done.code == 2, done.err
     assert "retrieve_run: k" in done.result["error"]
+
+
+SHOW_METRICS = """
+from urllib.request import urlopen
+from pyspark.sql import SparkSession
+session = SparkSession.builder.getOrCreate()
+session.range(10).count()
+for page in ("prometheus", "executors/prometheus"):
+    print(urlopen(f"{session.sparkContext.uiWebUrl}/metrics/{page}").read().decode())
+"""
+
+
+@pytest.mark.slow
+def test_the_samples_for_metrics_and_logs_do_what_their_comments_say(spark_submit: Command, tmp_path: Path) -> None:
+    (tmp_path / "show.py").write_text(SHOW_METRICS, encoding="utf-8")
+    conf = REPOSITORY / "conf"
+    options = (
+        "--conf", f"spark.metrics.conf={conf / 'metrics.properties'}",
+        "--conf", f"spark.driver.extraJavaOptions=-Dlog4j2.configurationFile={conf / 'log4j2.properties'}",
+        "--conf", "spark.log.level=INFO", "--conf", "spark.driver.host=127.0.0.1", "--master", "local[1]",
+    )  # fmt: skip
+    done = spark_submit(str(tmp_path / "show"), options=options, env={"SPARK_LOCAL_IP": "127.0.0.1"})
+    assert done.code == 0, done.err
+    assert "driver_jvm_heap_used" in done.out
+    assert "metrics_executor_completedTasks_total" in done.out
+    assert re.search(r"^\d{4}-\d\d-\d\dT[\d:.]+\S+ (INFO|WARN) \[\w", done.err, re.MULTILINE), done.err[:2000]
