@@ -55,7 +55,8 @@ def init(
     from spladelake.survey.plan import plan
 
     options = {name: value for name, value in given.items() if value is not None}
-    name = short_name(Path(corpus).name.split(".")[0])
+    path = Path(corpus)
+    name = short_name(path.resolve().name if path.is_dir() else path.name.split(".")[0])
     target = Path(output or f"{name}.yaml")
     if target.exists() and not force:
         raise UsageError(str(target), "it is already there", "wanted a new file", "Give --output, or --force.")

@@ -10,7 +10,7 @@ from typing import Any
 
 from spladelake.errors import DataError, UsageError
 from spladelake.files import Rejected, judgement_parser
-from spladelake.files.formats import GUESSES, OPTIONAL_COLUMNS, line_parser
+from spladelake.files.formats import GUESSES, line_parser
 from spladelake.survey.samples import Column, Sample
 
 # Words of a file's name that say what is in it.
@@ -178,10 +178,9 @@ def _of_lines(sample: Sample, kind: str, file_format: str, columns: dict[str, st
 
 def _of_columns(sample: Sample, kind: str, columns: dict[str, str]) -> Finding:
     """The same for columns, which Spark reads: without an id a record is rejected."""
-    optional = {column for table, column in OPTIONAL_COLUMNS if table == kind}
     for column, name in columns.items():
         kinds = ("string", "integer") if column.endswith("_id") or column == "relevance" else ("string",)
-        if sample.columns[name].kind not in kinds and column not in optional:
+        if sample.columns[name].kind not in kinds:
             found = f"column {name!r} is {sample.columns[name].kind}"
             raise _no_column(sample, column, found)
     keys = [column for column in columns if column.endswith("_id")]

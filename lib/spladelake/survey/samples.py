@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ class Column:
     @property
     def is_unique(self) -> bool:
         """Whether every record has a value of its own."""
-        return len(set(self.filled)) == len(self.values) > 0
+        return len(set(map(repr, self.filled))) == len(self.values) > 0
 
     @property
     def mean_characters(self) -> float:
@@ -86,29 +87,22 @@ def _first_records(source: Input, read: Callable[[Any], Iterator[Any]]) -> tuple
     return kept, rows, True
 
 
-class _opened:  # noqa: N801 - a context manager, used like a function
+@contextmanager
+def _opened(file: Path, location: str) -> Iterator[tuple[Any, io.BufferedReader]]:
     """(the file as it lies on disk, its bytes decompressed); a fault while reading becomes a DataError."""
+    import pyarrow as pa
 
-    def __init__(self, file: Path, location: str) -> None:
-        self.file, self.location = file, location
-
-    def __enter__(self) -> tuple[Any, io.BufferedReader]:
-        import pyarrow as pa
-
-        if self.file.suffix in (".snappy", ".deflate"):
-            found = f"{self.file.name} is compressed as only Spark reads it"
-            raise DataError(self.location, found, "wanted plain, gz, bz2, zst or lz4", "Compress it anew.")
-        self.raw = self.file.open("rb")
-        codec = _CODECS.get(self.file.suffix)
-        stream: Any = pa.CompressedInputStream(self.raw, codec) if codec else self.raw
-        return self.raw, stream if codec is None else io.BufferedReader(stream, 1 << 20)
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self.raw.close()
-        if isinstance(error, OSError | csv.Error | EOFError):
-            reason = (str(error).splitlines() or [""])[0]
-            fix = "Copy it again from its source, or correct the format."
-            raise DataError(str(self.file), f"it cannot be read ({reason})", "wanted a whole file", fix) from error
+    if file.suffix in (".snappy", ".deflate"):
+        found = f"{file.name} is compressed as only Spark reads it"
+        raise DataError(location, found, "wanted plain, gz, bz2, zst or lz4", "Compress it anew.")
+    codec = _CODECS.get(file.suffix)
+    try:
+        with file.open("rb") as raw:
+            yield raw, io.BufferedReader(pa.CompressedInputStream(raw, codec), 1 << 20) if codec else raw
+    except (OSError, EOFError, csv.Error) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        fix = "Copy it again from its source, or correct the format."
+        raise DataError(str(file), f"it cannot be read ({reason})", "wanted a whole file", fix) from error
 
 
 def _line_records(stream: io.BufferedReader) -> Iterator[bytes]:
@@ -129,7 +123,7 @@ def _objects(lines: list[bytes], location: str) -> list[dict[str, Any]]:
     for line in lines:
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
             objects.append(value)

@@ -162,6 +162,20 @@ def test_names_with_quotes_hashes_and_line_feeds_are_written_so_that_yaml_reads_
     assert loaded.lake == "a-b-c-d-lake"
 
 
+def test_the_folder_that_one_is_in_gives_the_file_its_name(
+    init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "v1.2 texts" / "d.jsonl", '{"_id": "1", "text": "x"}\n')
+    monkeypatch.chdir(tmp_path / "v1.2 texts")
+    assert init(".")["file"] == "v1.2-texts.yaml"
+    assert ingest_options("v1.2-texts.yaml")[1].documents == "d.jsonl"
+
+
+def test_a_column_of_lists_named_as_the_id_is_told_as_unusable(init: Init, tmp_path: Path) -> None:
+    write(tmp_path / "d.jsonl", '{"_id": ["1"], "text": "x"}\n')
+    assert "ids must be strings" in init("d.jsonl", "--document-id", "_id", "--documents", "d.jsonl")["said"]
+
+
 def test_a_large_file_is_counted_by_proportion_and_says_so(
     init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
