@@ -43,7 +43,7 @@ def init(
     """Look at the files of CORPUS, a folder or a file, and write a commented pipeline file for them.
 
     It finds documents, queries and judgements, their columns, how many records there are and how long the texts are.
-    Where it guesses wrong, name files and columns with the options of ingest_texts; CORPUS is then only a name.
+    Where it guesses wrong, name columns or files with the options of ingest_texts; beside files CORPUS is only a name.
 
     \b
     Examples:
