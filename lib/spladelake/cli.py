@@ -8,16 +8,16 @@ import os
 import re
 import sys
 import traceback
-import types
-import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
-from pydantic.fields import FieldInfo
 
 from spladelake import __version__
+from spladelake.commands.init import init
+from spladelake.commands.options import field_option, session_options, styled
+from spladelake.commands.package import package
 from spladelake.commands.quarantine import quarantine
 from spladelake.commands.report import report_command
 from spladelake.commands.search import search
@@ -44,36 +44,8 @@ def cli() -> None:
     """
 
 
-def _session_options(function: Any) -> Any:
-    """Options of every command that runs Spark."""
-    for option in (
-        click.option("--debug", is_flag=True, help="Show stack traces and Spark's own messages."),
-        click.option("--properties-file", type=click.Path(), help="Spark settings, spark-defaults style (see conf/)."),
-        click.option("--conf", "spark_conf", multiple=True, metavar="KEY=VALUE", help="One Spark setting; repeatable."),
-    ):
-        function = option(function)
-    return function
-
-
-def _option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
-    """The command line option of one field of an option model."""
-    flag = f"--{name.replace('_', '-')}"
-    kinds = [k for k in (typing.get_args(field.annotation) or (field.annotation,)) if k is not types.NoneType]
-    help_text = field.description or ""
-    if field.annotation is bool:
-        return click.option(flag, name, is_flag=True, default=None, help=help_text)
-    default = field.get_default(call_default_factory=True) if not field.is_required() else None
-    if default not in (None, (), {}):
-        help_text += f"  [default: {', '.join(default) if isinstance(default, tuple) else default}]"
-    if typing.get_origin(field.annotation) is Literal:
-        choice = click.Choice([str(value) for value in typing.get_args(field.annotation)])
-        return click.option(flag, name, type=choice, help=help_text, show_choices=True)
-    metavar = "NUMBER" if kinds[0] in (int, float) else "TEXT"
-    return click.option(flag, name, metavar=metavar, required=field.is_required(), help=help_text)
-
-
 def _job_command(name: str, model: type[Options]) -> click.Command:
-    @_session_options
+    @session_options
     def command(debug: bool, properties_file: str | None, spark_conf: tuple[str, ...], **given: Any) -> None:
         values = {key: value for key, value in given.items() if value is not None}
         options = checked(model, values, place=f"spladelake {name}")
@@ -82,16 +54,13 @@ def _job_command(name: str, model: type[Options]) -> click.Command:
 
     function: Any = command
     for field_name, field in reversed(model.model_fields.items()):
-        function = _option(field_name, field)(function)
+        function = field_option(field_name, field)(function)
     text = f"{model.__doc__}\n\nExamples:\n\n{EXAMPLES[name]}"
     return click.command(name, help=text)(function)
 
 
 for _name, _model in STEPS.items():
     cli.add_command(_job_command(_name, _model))
-
-
-cli.add_command(report_command)
 
 
 def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[str, str]:
@@ -118,12 +87,15 @@ def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[st
 
 def run_step(name: str, options: Options, settings: dict[str, str]) -> dict[str, Any]:
     """Run one job in the current or a new Spark session and return its result."""
+    from spladelake.spark.descriptions import step_description
     from spladelake.spark.jobs import JOBS
+    from spladelake.spark.progress import stage_line
     from spladelake.spark.run_log import recorded
     from spladelake.spark.session import spark_session
 
     session = spark_session(f"spladelake {name}", settings=settings)
-    return recorded(session, name, options, JOBS[name])
+    with step_description(session, name), stage_line(session, name):
+        return recorded(session, name, options, JOBS[name])
 
 
 def report(name: str, result: dict[str, Any]) -> None:
@@ -143,7 +115,7 @@ def pipeline() -> None:
 @click.argument("file")
 @click.option("--lake", help="Where the tables go, instead of what the file says.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="steps.retrieve_run.k=1000; repeatable.")
-@_session_options
+@session_options
 def pipeline_run(
     file: str,
     lake: str | None,
@@ -179,7 +151,8 @@ def pipeline_run(
     click.echo(json.dumps({"job": "pipeline", "file": file, "exit_code": 0, "steps": results}))
 
 
-cli.add_command(quarantine)
+for _command in (init, package, quarantine, report_command):
+    cli.add_command(_command)
 
 
 @cli.command()
@@ -197,7 +170,7 @@ def doctor(model: str | None, lake: str, debug: bool) -> None:
 @cli.command()
 @click.option("--lake", default=None, help="Keep the tables in this folder (default: a temporary one, removed).")
 @click.option("--documents", type=click.IntRange(min=20), default=None, help="Use only so many documents.")
-@_session_options
+@session_options
 def demo(
     lake: str | None,
     documents: int | None,
@@ -212,7 +185,7 @@ def demo(
 
 
 for _command in (search, sql):
-    cli.add_command(_session_options(_command))
+    cli.add_command(session_options(_command))
 
 
 @cli.command()
@@ -254,7 +227,7 @@ def _fail(error: Exception, arguments: list[str], *, debug: bool) -> int:
         message = f"unexpected {type(error).__name__}: {_cause(error)} (run again with --debug for the stack trace)"
     else:
         message = str(known)
-    click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
+    click.echo(styled("error: ", fg="red", bold=True) + message, err=True)
     _say_failed(arguments, code, message)
     return code
 
@@ -283,7 +256,9 @@ def _explained(error: Exception) -> SpladelakeError | None:
 
 
 def _configure_logging(*, debug: bool) -> None:
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    # On a terminal a message takes the place of the progress that stands in its line.
+    line = "\r\x1b[K%(message)s" if sys.stderr.isatty() else "%(message)s"
+    logging.basicConfig(format=line, level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("spladelake").setLevel(logging.DEBUG if debug else logging.INFO)
     if not sys.stderr.isatty():
         # Libraries draw bars of their own; in a scheduler's log they are noise.

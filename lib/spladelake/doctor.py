@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from spladelake.commands.options import styled
 from spladelake.errors import MachineError, SpladelakeError
 
 # A worker holds the interpreter with torch (0.5 GB) and the model with one batch's tiles (0.5 GB for a BERT base).
@@ -40,7 +41,7 @@ def _line(name: str, check: Callable[[], str]) -> bool:
         finding, ok = str(error), False
     except Exception as error:
         finding, ok = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}", False
-    mark = click.style("ok  ", fg="green") if ok else click.style("FIX ", fg="red", bold=True)
+    mark = styled("ok  ", fg="green") if ok else styled("FIX ", fg="red", bold=True)
     click.echo(f"{mark} {name}: {finding}")
     return ok
 

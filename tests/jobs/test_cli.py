@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
 import time
@@ -33,12 +34,59 @@ def test_help_is_there_at_once_and_loads_nothing_heavy() -> None:
     assert time.monotonic() - started < 5  # half a second on a quiet machine; this only catches a heavy import
 
 
+def test_the_help_page_takes_less_than_half_a_second_of_processor_time() -> None:
+    """CPU time, not the clock: the machine may be busy. The best of three, since caches may be cold."""
+    code = "import time; from spladelake.cli import main; main(['--help']); print(time.process_time(), file=sys.stderr)"
+    command = [sys.executable, "-c", f"import sys; {code}"]
+    runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(3)]
+    assert min(float(run.stderr) for run in runs) < 0.5
+
+
+def completions(typed: str) -> list[str]:
+    """What the shell offers for the last word, by click's protocol for bash."""
+    words = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split(" ")) - 1), "_SPLADELAKE_COMPLETE": "bash_complete"}
+    command = [sys.executable, "-m", "spladelake"]
+    done = subprocess.run(command, env={**os.environ, **words}, capture_output=True, text=True, check=True)
+    return sorted(line.split(",")[1] for line in done.stdout.splitlines())
+
+
+def test_the_shell_completes_commands_options_and_choices() -> None:
+    assert completions("spladelake re") == ["report", "rerank_run", "retrieve_run"]
+    assert completions("spladelake encode_texts --max-") == [
+        "--max-active-dims", "--max-length", "--max-rejected", "--max-text-bytes",
+    ]  # fmt: skip
+    assert completions("spladelake encode_texts --side d") == ["documents"]
+
+
+def test_the_completion_script_for_bash_is_one_that_bash_takes() -> None:
+    env = {**os.environ, "_SPLADELAKE_COMPLETE": "bash_source"}
+    script = subprocess.run([sys.executable, "-m", "spladelake"], env=env, capture_output=True, text=True, check=True)
+    assert "_SPLADELAKE_COMPLETE=bash_complete" in script.stdout
+    subprocess.run(["bash", "-n"], input=script.stdout, text=True, check=True)
+
+
+@pytest.mark.parametrize(("no_color", "colours"), [("", True), ("1", False)], ids=["as usual", "NO_COLOR"])
+def test_an_error_has_colour_on_a_terminal_only(no_color: str, colours: bool) -> None:
+    command = [sys.executable, "-m", "spladelake", "pipeline", "run", "absent.yaml"]
+    env = {**os.environ, "NO_COLOR": no_color, "TERM": "xterm"}
+    terminal, inner = pty.openpty()
+    subprocess.run(command, env=env, stderr=inner, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=False)
+    os.close(inner)
+    shown = os.read(terminal, 10_000).decode()
+    os.close(terminal)
+    assert "absent.yaml: there is no such file" in shown
+    assert ("\x1b[31m" in shown) == colours
+    piped = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert "\x1b" not in piped.stderr + piped.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "pieces"),
     [
         (["encode_texts"], ["Missing option '--lake'"]),
         (["encode_texts", "--lake", "x", "--modle", "y"], ["No such option", "--model"]),
-        (["encode_txt", "--lake", "x"], ["No such command"]),
+        (["encode_txt", "--lake", "x"], ["No such command", "encode_texts"]),
+        (["retrieve-run"], ["No such command", "retrieve_run"]),
         (["retrieve_run", "--lake", "x", "--k", "0"], ["retrieve_run: k", "found '0'", "greater than or equal to 1"]),
         (["retrieve_run", "--lake", "x", "--k", "ten"], ["found 'ten'", "integer"]),
         (["encode_texts", "--lake", "x", "--side", "left"], ["'left'", "documents", "queries", "both"]),

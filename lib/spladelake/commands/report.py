@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from spladelake.commands.options import session_options
 from spladelake.errors import MachineError
 
 
@@ -16,9 +17,7 @@ from spladelake.errors import MachineError
 @click.option("--measure", default=None, help="Measure of the plots (default: graded nDCG where it was measured).")
 @click.option("--queries", default=5, show_default=True, type=click.IntRange(min=0), help="Queries that differ most.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="Where the page goes, e.g. report.html.")
-@click.option("--debug", is_flag=True, help="Show stack traces and Spark's own messages.")
-@click.option("--properties-file", type=click.Path(), help="Spark settings, spark-defaults style (see conf/).")
-@click.option("--conf", "spark_conf", multiple=True, metavar="KEY=VALUE", help="One Spark setting; repeatable.")
+@session_options
 def report_command(
     lake: str,
     runs: str,

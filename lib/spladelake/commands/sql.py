@@ -49,17 +49,17 @@ def sql(
     installed = install(session, **names)
     if execute:
         for statement in execute:
-            _run(session, statement.rstrip().removesuffix(";"), installed.missing, output)
+            _run(session, statement.rstrip().removesuffix(";"), installed, output)
     elif sys.stdin.isatty():
         _ask(session, installed, output)
     else:
         from spladelake.spark.sql.output import statements
 
         for statement in statements(iter(sys.stdin)):
-            _run(session, statement, installed.missing, output)
+            _run(session, statement, installed, output)
 
 
-def _run(session: Any, statement: str, missing: dict[str, str], output: Any) -> None:
+def _run(session: Any, statement: str, installed: Any, output: Any) -> None:
     from pyspark.errors import PySparkException
 
     from spladelake.spark.sql.failures import statement_error
@@ -68,11 +68,12 @@ def _run(session: Any, statement: str, missing: dict[str, str], output: Any) -> 
     try:
         write_rows(session.sql(statement), sys.stdout, output_format=output)
     except PySparkException as error:
-        raise statement_error(error, missing=missing) from error
+        raise statement_error(error, missing=installed.missing, defined=installed.names) from error
 
 
 def _ask(session: Any, installed: Any, output: str) -> None:
     """A prompt with a history; a wrong statement is told, and the next one asked for."""
+    from spladelake.commands.options import styled
     from spladelake.errors import SpladelakeError
     from spladelake.spark.sql.output import statements
 
@@ -86,9 +87,9 @@ def _ask(session: Any, installed: Any, output: str) -> None:
                 return
             continue
         try:
-            _run(session, statement, installed.missing, output)
+            _run(session, statement, installed, output)
         except SpladelakeError as error:
-            click.echo(click.style("error: ", fg="red", bold=True) + str(error), err=True)
+            click.echo(styled("error: ", fg="red", bold=True) + str(error), err=True)
 
 
 def _typed() -> Iterator[str]:

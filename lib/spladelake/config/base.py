@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated, Any, TypeVar
 
 import yaml
@@ -10,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from spladelake.errors import UsageError
 from spladelake.measures import expanded
+from spladelake.names import suggestion
 
 DEFAULT_MODEL = "rasyosef/splade-mini"
 
@@ -63,7 +63,8 @@ def checked(model: type[Model], values: dict[str, Any], *, place: str) -> Model:
         first = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise UsageError(f"{place}: {key}", "there is no such option", _known(key, model), "Correct it.") from None
+            known = suggestion(key.rsplit(".", 1)[-1], model.model_fields)
+            raise UsageError(f"{place}: {key}", "there is no such option", known, "Correct it.") from None
         if first["type"] == "missing":
             raise UsageError(f"{place}: {key}", "it is missing", "the job needs it", f"Give {key}.") from None
         if not key:
@@ -71,9 +72,3 @@ def checked(model: type[Model], values: dict[str, Any], *, place: str) -> Model:
             raise UsageError(place, reason, "see --help for what goes together", "Correct it.") from None
         found = f"found {first['input']!r}"
         raise UsageError(f"{place}: {key}", found, f"wanted: {first['msg'].lower()}", "Correct it.") from None
-
-
-def _known(key: str, model: type[BaseModel]) -> str:
-    names = list(model.model_fields)
-    close = difflib.get_close_matches(key.rsplit(".", 1)[-1], names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"

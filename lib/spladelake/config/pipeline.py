@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from pathlib import Path
@@ -24,6 +23,7 @@ from spladelake.config.texts import EncodeTexts, IngestTexts
 from spladelake.config.training import MinePairs, ScorePairs, TrainModel
 from spladelake.config.upkeep import MaintainTables, VerifyTables
 from spladelake.errors import UsageError
+from spladelake.names import suggestion
 
 STEPS: dict[str, type[Options]] = {
     "ingest_texts": IngestTexts,
@@ -64,8 +64,7 @@ class Pipeline(Options):
         steps = []
         for label, (name, given) in zip(self.labels, self.steps, strict=True):
             if name not in STEPS:
-                close = difflib.get_close_matches(name, STEPS, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(STEPS)}"
+                hint = suggestion(name, STEPS)
                 raise UsageError(f"{place}: steps.{name}", "there is no such step", hint, "Correct it.")
             shared = {"lake": self.lake, "model": self.model, "run_id": self.run_id}
             known = STEPS[name].model_fields

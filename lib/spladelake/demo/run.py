@@ -17,8 +17,10 @@ from spladelake.config import EncodeTexts, EvaluateRun, IngestTexts, RetrieveRun
 from spladelake.demo.collection import DEMO_QUESTIONS, Collection, stdlib_collection, write_beir
 from spladelake.display import measures_table, step_lines
 from spladelake.encoder import resolve_checkpoint
+from spladelake.spark.descriptions import step_description
 from spladelake.spark.encode import encoded_texts
 from spladelake.spark.jobs import JOBS
+from spladelake.spark.progress import stage_line
 from spladelake.spark.session import spark_session
 from spladelake.spark.sql_top_k import matched_terms, top_k
 from spladelake.spark.tables import Lake
@@ -76,7 +78,8 @@ def _run_steps(session: SparkSession, lake: str, source: Path, console: Console)
     }
     results = {}
     for name, options in steps.items():
-        results[name] = JOBS[name](session, options)
+        with step_description(session, name), stage_line(session, name):
+            results[name] = JOBS[name](session, options)
         for step, status, rows, seconds in step_lines(name, results[name]):
             console.print(f"  {step:24} {status:8} {rows:>16} {seconds:>8} s" if seconds else f"  {step:24} {status}")
     return results

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
+from typing import Any
 
 from spladelake.errors import UsageError
+
+log = logging.getLogger(__name__)
 
 ID = re.compile(r"[\w.-]+/[\w.-]+")
 # What a checkpoint needs and nothing else: no pickles, no weights of other frameworks, no training state.
@@ -38,10 +42,12 @@ def fetch(model: str, revision: str | None) -> Path:
         RepositoryNotFoundError,
     )
 
+    asked: dict[str, Any] = {
+        "revision": revision or pinned or None, "allow_patterns": WANTED, "ignore_patterns": UNWANTED
+    }  # fmt: skip
     try:
-        folder = snapshot_download(
-            name, revision=revision or pinned or None, allow_patterns=WANTED, ignore_patterns=UNWANTED
-        )
+        _announce(name, asked)
+        folder = snapshot_download(name, **asked)
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise UsageError(
             f"model {model}",
@@ -57,6 +63,19 @@ def fetch(model: str, revision: str | None) -> Path:
             ALTERNATIVES,
         ) from error
     return Path(folder)
+
+
+def _announce(name: str, asked: dict[str, Any]) -> None:
+    """Say what is about to be downloaded, and how large it is, where the cache has nothing of the model yet."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        snapshot_download(name, local_files_only=True, **asked)
+    except LocalEntryNotFoundError:
+        files = [file for file in snapshot_download(name, dry_run=True, **asked) if file.will_download]
+        megabytes = sum(file.file_size for file in files) / 1e6
+        log.info("first use of %s: fetching %d files, %.1f MB, from the hub", name, len(files), megabytes)
 
 
 def _first_line(error: Exception) -> str:

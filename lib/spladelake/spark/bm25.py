@@ -30,6 +30,7 @@ from spladelake.config import EncodeTexts
 from spladelake.errors import DataError
 from spladelake.names import short_name
 from spladelake.spark.bm25_worker import CountWords, Statistics, WeighWords
+from spladelake.spark.descriptions import describe
 from spladelake.spark.schemas import DOCUMENTS, QUERIES, VECTORS, VOCABULARY
 from spladelake.spark.tables import (
     Lake,
@@ -92,7 +93,7 @@ def _encode_documents(session: SparkSession, tables: _Tables, settings: Bm25Sett
         log.info("%s: skipped, the vectors are current", target)
         return {"status": "skipped", "table": str(target)}
     started = time.monotonic()
-    session.sparkContext.setJobDescription("count the words of the documents")
+    describe(session, "count the words of the documents")
     texts = texts_of(source.read(session, version=version), SIDES["documents"])
     counted = word_counts(texts, settings).persist(StorageLevel.DISK_ONLY)
     vocabulary = vocabulary_of(counted).persist(StorageLevel.MEMORY_AND_DISK)
@@ -109,7 +110,7 @@ def _encode_documents(session: SparkSession, tables: _Tables, settings: Bm25Sett
         }
         # The vocabulary first: with a new one and old vectors the two disagree, and the next run does both again.
         _write_vocabulary(session, tables["vocabulary"], vocabulary, model_id)
-        session.sparkContext.setJobDescription("weigh the words of the documents")
+        describe(session, "weigh the words of the documents")
         vectors = weighted(counted, vocabulary, WeighWords(settings, statistics, model_id))
         replace_rows(session, target, VECTORS, vectors, lineage=lineage)
         set_properties(session, target, properties)
@@ -117,7 +118,7 @@ def _encode_documents(session: SparkSession, tables: _Tables, settings: Bm25Sett
     finally:
         counted.unpersist()
         vocabulary.unpersist()
-        session.sparkContext.setJobDescription("")
+        describe(session)
     return {
         "status": "written",
         "table": str(target),
@@ -148,7 +149,7 @@ def _encode_queries(
         set_properties(session, target, properties)
         return {"status": "skipped", "table": str(target)}
     started = time.monotonic()
-    session.sparkContext.setJobDescription("count the words of the queries")
+    describe(session, "count the words of the queries")
     counted = word_counts(texts_of(source.read(session, version=version), SIDES["queries"]), settings).persist()
     try:
         rows, tokens = _check_ids(counted, place=source)
@@ -159,7 +160,7 @@ def _encode_queries(
         statuses = _statuses(counted)
     finally:
         counted.unpersist()
-        session.sparkContext.setJobDescription("")
+        describe(session)
     known = target.read(session).agg(F.sum(F.expr("aggregate(`values`, 0D, (s, v) -> s + v)")).alias("n")).first()
     assert known is not None
     return {

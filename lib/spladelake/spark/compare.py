@@ -16,6 +16,7 @@ from pyspark.sql.types import StructType
 
 from spladelake.config import CompareRuns
 from spladelake.errors import DataError
+from spladelake.spark.descriptions import describe
 from spladelake.spark.pairs import compared_pairs, deltas
 from spladelake.spark.schemas import (
     COMPARED_COSTS,
@@ -70,9 +71,9 @@ def compare_runs(session: SparkSession, options: CompareRuns) -> dict[str, Any]:
     status = "skipped"
     if options.force or not is_current(session, lake.table(COMPARED_SYSTEMS.name), lineage):
         status = "written"
-        session.sparkContext.setJobDescription(f"compare {options.name}")
+        describe(session, f"compare {options.name}")
         _write(session, lake, collections, options, lineage)
-        session.sparkContext.setJobDescription("")
+        describe(session)
     return {
         "status": status,
         "comparison": options.name,

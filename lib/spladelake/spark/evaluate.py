@@ -18,6 +18,7 @@ from spladelake.errors import DataError
 from spladelake.measures import CARD_MEASURES
 from spladelake.measures.notes import COUNTS
 from spladelake.names import short_name
+from spladelake.spark.descriptions import describe
 from spladelake.spark.query_measures import query_measures
 from spladelake.spark.ranks import judged_hits, judged_ranks
 from spladelake.spark.run_checks import answers, check_judgements, check_run, counted_rows
@@ -65,9 +66,9 @@ def evaluate_run(session: SparkSession, options: EvaluateRun) -> dict[str, Any]:
     status = "skipped"
     if options.force or not is_current(session, target, plan.lineage):
         status = "written"
-        session.sparkContext.setJobDescription(f"evaluate {plan.run_id}")
+        describe(session, f"evaluate {plan.run_id}")
         _write_measures(session, target, plan)
-        session.sparkContext.setJobDescription("")
+        describe(session)
     else:
         log.info("%s: run %s skipped, its measures are current", target, plan.run_id)
     means = {

@@ -22,6 +22,7 @@ from spladelake.files.trec import write_lines
 from spladelake.measures.notes import COUNTS
 from spladelake.spark import storage
 from spladelake.spark.schemas import JUDGEMENTS, MEASURES, QUERIES, RUNS
+from spladelake.spark.suggestions import missing_run
 from spladelake.spark.tables import Lake, TableRef, require
 
 
@@ -68,13 +69,7 @@ def export_measures(session: SparkSession, options: ExportMeasures) -> dict[str,
 def _of_run(rows: DataFrame, run_id: str, ref: TableRef) -> DataFrame:
     found = rows.where(F.col("run_id") == run_id)
     if found.isEmpty():
-        known = [row["run_id"] for row in rows.select("run_id").distinct().orderBy("run_id").limit(8).collect()]
-        raise DataError(
-            str(ref),
-            f"it has no run {run_id!r}",
-            f"it holds {', '.join(map(repr, known)) or 'none'}",
-            "Correct --run-id.",
-        )
+        raise missing_run(rows.sparkSession, ref, run_id, fix="Correct --run-id.")
     return found
 
 

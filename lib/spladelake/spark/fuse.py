@@ -13,7 +13,9 @@ from pyspark.sql.window import Window
 
 from spladelake.config.fusion import FuseRuns
 from spladelake.errors import DataError
+from spladelake.spark.descriptions import describe
 from spladelake.spark.schemas import RUNS
+from spladelake.spark.suggestions import missing_run
 from spladelake.spark.tables import (
     Lake,
     Lineage,
@@ -44,7 +46,7 @@ def fuse_runs(session: SparkSession, options: FuseRuns) -> dict[str, Any]:
         log.info("%s: run %s skipped, it is current", target, options.target)
         return {**result, "status": "skipped"}
     started = time.monotonic()
-    session.sparkContext.setJobDescription(f"fuse {options.target}")
+    describe(session, f"fuse {options.target}")
     if options.method == "rrf":
         values = reciprocal_ranks(run, constant=options.rank_constant)
     else:
@@ -53,7 +55,7 @@ def fuse_runs(session: SparkSession, options: FuseRuns) -> dict[str, Any]:
     scores = summed(values, list(zip(options.runs, weights, strict=True)), missing="lowest" if lowest else "zero")
     ranked = best(scores, k=options.k).withColumn("run_id", F.lit(options.target)).orderBy("query_id", "rank")
     replace_rows(session, target, RUNS, ranked, lineage=lineage, where=f"run_id = {sql_string(options.target)}")
-    session.sparkContext.setJobDescription("")
+    describe(session)
     written = target.read(session).where(F.col("run_id") == options.target)
     row = written.agg(F.count("*").alias("rows"), F.count_distinct("query_id").alias("queries")).first()
     assert row is not None
@@ -85,9 +87,7 @@ def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> dic
     found = {row["run_id"]: row for row in by_run.collect()}
     for run_id in wanted:
         if run_id not in found:
-            raise DataError(
-                str(table), f"it has no run {run_id!r}", "wanted every run named", "Make it, or correct it."
-            )
+            raise missing_run(run.sparkSession, table, run_id, fix="Make it, or correct the name.")
         if found[run_id]["broken"] is not None:
             query_id, why = found[run_id]["broken"]
             raise DataError(

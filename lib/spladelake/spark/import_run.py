@@ -14,7 +14,9 @@ from pyspark.sql.window import Window
 
 from spladelake.config import ImportRun
 from spladelake.errors import DataError, UsageError
+from spladelake.files.formats import suffix_of
 from spladelake.spark import storage
+from spladelake.spark.descriptions import describe
 from spladelake.spark.ingest import with_lines
 from spladelake.spark.run_checks import answers
 from spladelake.spark.schemas import RUNS
@@ -24,7 +26,6 @@ from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace
 log = logging.getLogger(__name__)
 
 _KEYS = ("run_id", "query_id", "doc_id")
-_COMPRESSED = (".gz", ".bz2", ".zst")
 _PREDICTION = "query_id string, results array<struct<corpus_id: string, score: double>>"
 # Runs in one input: each is a commit of its own, so that it can be replaced alone.
 MOST_RUNS = 100
@@ -58,13 +59,13 @@ def import_run(session: SparkSession, options: ImportRun) -> dict[str, Any]:
         ranked = _ranked(found, by_rank=options.order == "ranks")
         against = 0 if options.order == "ranks" or not stale else _against_scores(found)
         for run_id in stale:
-            session.sparkContext.setJobDescription(f"import {run_id}")
+            describe(session, f"import {run_id}")
             rows = ranked.where(F.col("run_id") == run_id).orderBy("query_id", "rank")
             where = f"run_id = {sql_string(run_id)}"
             replace_rows(session, target, RUNS, rows, lineage=lineages[run_id], where=where)
     finally:
         found.unpersist()
-        session.sparkContext.setJobDescription("")
+        describe(session)
     result: dict[str, Any] = {
         "status": "written" if stale else "skipped",
         "table": str(target),
@@ -86,10 +87,7 @@ def _format_of(session: SparkSession, options: ImportRun, location: str) -> str:
         return options.run_format
     if location.startswith(TABLE_PREFIX) or storage.exists(session, f"{location}/_delta_log"):
         return "delta"
-    name = location
-    for suffix in _COMPRESSED:
-        name = name.removesuffix(suffix)
-    return "predictions" if name.endswith((".jsonl", ".json")) else "trec"
+    return "predictions" if suffix_of(location) in (".jsonl", ".json") else "trec"
 
 
 def _rows(session: SparkSession, location: str, kind: str, options: ImportRun) -> DataFrame:

@@ -20,6 +20,7 @@ from spladelake.names import short_name
 from spladelake.scoring import compile_kernels, invert, to_bytes
 from spladelake.spark.block_top_k import set_batch_size
 from spladelake.spark.data_files import data_files, rows_of_files
+from spladelake.spark.descriptions import describe
 from spladelake.spark.progress import progress
 from spladelake.spark.schemas import INDEX, VECTORS
 from spladelake.spark.scoring_worker import vectors_of
@@ -182,8 +183,8 @@ def _write(session: SparkSession, rows: DataFrame, target: TableRef, lineage: Li
     blocks = vectors.mapInArrow(BuildBlocks(str(plan.documents), plan.vocabulary_size, totals), INDEX.struct)
     changed = ", ".join(sql_string(name) for name in [*gone, *made])
     where = f"source_file IN ({changed})" if plan.kept else None
-    session.sparkContext.setJobDescription("index vectors")
+    describe(session, "index vectors")
     with progress("index vectors", total=rows.count(), done=lambda: totals.value.get("documents", 0)):
         replace_rows(session, target, INDEX, blocks, lineage=lineage, where=where, writer_options=WRITER_OPTIONS)
-    session.sparkContext.setJobDescription("")
+    describe(session)
     return dict(totals.value)

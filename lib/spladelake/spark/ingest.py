@@ -17,6 +17,7 @@ from pyspark.sql.window import Window
 from spladelake.config import IngestTexts
 from spladelake.errors import DataError
 from spladelake.spark import storage
+from spladelake.spark.descriptions import describe
 from spladelake.spark.schemas import QUARANTINE
 from spladelake.spark.sources import Source, beir_sources, named_sources, places, records
 from spladelake.spark.tables import Lake, Lineage, is_current, replace_rows, sql_string
@@ -72,7 +73,7 @@ def _ingest(
     if not options.force and is_current(session, target, lineage):
         log.info("%s: skipped, %s has not changed", target, name)
         return {"status": "skipped", "table": str(target)}
-    session.sparkContext.setJobDescription(f"ingest {source.kind} from {name}")
+    describe(session, f"ingest {source.kind} from {name}")
     started = time.monotonic()
     found = records(session, source).persist(StorageLevel.DISK_ONLY)
     try:
@@ -99,7 +100,7 @@ def _ingest(
         replace_rows(session, target, source.schema, usable, lineage=lineage)
     finally:
         found.unpersist()
-        session.sparkContext.setJobDescription("")
+        describe(session)
     if bad:
         log.warning(
             "%s: %d of %d records are in %s: %s", source.kind, bad, total, lake.table("quarantine"), examples[0]

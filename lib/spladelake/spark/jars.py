@@ -7,6 +7,7 @@ than Spark's own among them. Two are enough, so they are fetched once by Spark's
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import subprocess
@@ -15,12 +16,15 @@ from pathlib import Path
 
 from spladelake.errors import MachineError
 
+log = logging.getLogger(__name__)
+
 DELTA_VERSION = "4.4.0"
 # sha256 of the published artifacts: a cache folder is shared state and is not trusted unread.
 DELTA_JARS = {
     "delta-spark_4.2_2.13": "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
     "delta-storage": "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
 }
+DOWNLOAD_MB = 10
 
 
 def jars_folder() -> Path:
@@ -61,6 +65,9 @@ def _fetch(folder: Path) -> None:
     from py4j.protocol import Py4JJavaError
     from pyspark.java_gateway import launch_gateway
 
+    log.info(
+        "first run: fetching Delta %s from Maven Central, once, %d MB, into %s", DELTA_VERSION, DOWNLOAD_MB, folder
+    )
     with tempfile.TemporaryDirectory(prefix="spladelake-ivy-") as ivy:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         submit_args = os.environ.get("PYSPARK_SUBMIT_ARGS")

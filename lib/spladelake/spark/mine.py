@@ -13,6 +13,7 @@ from pyspark.sql.window import Window
 
 from spladelake.config.training import MinePairs
 from spladelake.errors import DataError
+from spladelake.spark.descriptions import describe
 from spladelake.spark.fuse import check_runs
 from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, RUNS
 from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace_rows, require
@@ -45,9 +46,9 @@ def mine_pairs(session: SparkSession, options: MinePairs) -> dict[str, Any]:
         log.info("%s: skipped, the pairs are current", targets["pairs"])
         return {**result, "status": "skipped"}
     started = time.monotonic()
-    session.sparkContext.setJobDescription(f"mine pairs from {options.run}")
+    describe(session, f"mine pairs from {options.run}")
     counts = _write(session, at, run, tables, targets, lineage, options)
-    session.sparkContext.setJobDescription("")
+    describe(session)
     return {**result, "status": "written", **counts, "seconds": round(time.monotonic() - started, 2)}
 
 

@@ -1,13 +1,15 @@
-"""Progress of a Spark job on the driver's terminal, from what its finished tasks have added up."""
+"""Progress of a Spark job on the driver's terminal: from what its tasks have added up, or the tasks themselves."""
 
 from __future__ import annotations
 
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from pyspark import StatusTracker
+from pyspark.sql import SparkSession
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
@@ -15,6 +17,8 @@ from rich.text import Text
 REFRESH_SECONDS = 0.5
 # Without a terminal a line this often keeps a scheduler's log alive and short.
 LOG_SECONDS = 30.0
+# Bars that are shown now: the line of tasks gives way to them.
+_bars = 0
 
 
 class RateColumn(ProgressColumn):
@@ -28,9 +32,31 @@ class RateColumn(ProgressColumn):
 @contextmanager
 def progress(label: str, *, total: int, done: Callable[[], float], unit: str = "rows") -> Iterator[None]:
     """Show `done()` of `total` on stderr while the body runs: a bar on a terminal, else a line now and then."""
-    stop = threading.Event()
+    global _bars
     show = _bar if sys.stderr.isatty() else _lines
-    watcher = threading.Thread(target=show, args=(label, total, done, unit, stop), daemon=True)
+    _bars += 1
+    try:
+        with _beside(show, label, total, done, unit):
+            yield
+    finally:
+        _bars -= 1
+
+
+@contextmanager
+def stage_line(session: SparkSession, label: str) -> Iterator[None]:
+    """While the body runs and shows no bar of its own: a line of the tasks that run, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with _beside(_stages, label, session.sparkContext.statusTracker()):
+        yield
+
+
+@contextmanager
+def _beside(show: Callable[..., None], *arguments: object) -> Iterator[None]:
+    """Run show(*arguments, stop) in a thread until the body ends."""
+    stop = threading.Event()
+    watcher = threading.Thread(target=show, args=(*arguments, stop), daemon=True)
     watcher.start()
     try:
         yield
@@ -63,3 +89,26 @@ def _lines(label: str, total: int, done: Callable[[], float], unit: str, stop: t
         left = f"{(total - rows) * seconds / rows:,.0f} s left" if rows else "time left unknown"
         rate = rows / seconds
         print(f"{label}: {rows:,.0f} of {total:,} {unit}, {rate:,.0f}/s, {left}", file=sys.stderr, flush=True)
+
+
+def _stages(label: str, tracker: StatusTracker, stop: threading.Event) -> None:
+    since: dict[int, float] = {}
+    while not stop.wait(REFRESH_SECONDS):
+        now, counts = time.monotonic(), []
+        for stage in () if _bars else tracker.getActiveStageIds():
+            info = tracker.getStageInfo(stage)
+            if info is not None:
+                counts.append((info.numCompletedTasks, info.numTasks, now - since.setdefault(stage, now)))
+        if counts:
+            # The cursor goes back to the start, so that whatever is written next takes the line's place.
+            print(f"{stage_text(label, counts)}\x1b[K", end="\r", file=sys.stderr, flush=True)
+    print("\x1b[K", end="\r", file=sys.stderr, flush=True)
+
+
+def stage_text(label: str, counts: Sequence[tuple[int, int, float]]) -> str:
+    """One line about the stages that run. counts: of each (tasks done, tasks, seconds since it was first seen)."""
+    done, total = sum(c[0] for c in counts), sum(c[1] for c in counts)
+    left = max((seconds / d * (n - d) for d, n, seconds in counts if d), default=None)
+    rate = sum(d / seconds for d, _, seconds in counts if seconds)
+    rest = f", {rate:,.1f}/s, {left:,.0f} s left" if left is not None else ""
+    return f"{label}: {done:,} of {total:,} tasks{rest}"

@@ -13,6 +13,7 @@ from spladelake.errors import DataError, UsageError
 from spladelake.report.data import Cost, DifferingQuery, Hit, Listing, ReportData, System, VectorStatistics
 from spladelake.spark.schemas import MEASURES, RUNS
 from spladelake.spark.sql_top_k import matched_terms
+from spladelake.spark.suggestions import missing_run
 from spladelake.spark.tables import Lake, TableRef, newest_lineage, require
 
 # Columns of the table where they were measured, in this order; the first is the measure of the plots.
@@ -99,7 +100,7 @@ def _means(measured: DataFrame, place: TableRef, runs: Sequence[str]) -> dict[st
         found.setdefault(row["run_id"], {})[row["measure"]] = row["value"]
     for run_id in runs:
         if run_id not in found:
-            raise DataError(str(place), f"it has no run {run_id!r}", "wanted measured runs", "Run evaluate_run first.")
+            raise missing_run(measured.sparkSession, place, run_id, fix="Correct it, or run evaluate_run first.")
     if not found:
         raise DataError(str(place), "it is empty", "wanted measured runs", "Run evaluate_run first.")
     if len(found) > MOST_SYSTEMS:

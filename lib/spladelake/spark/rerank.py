@@ -14,6 +14,7 @@ from pyspark.sql.window import Window
 from spladelake.config.rerank import RerankRun
 from spladelake.errors import DataError
 from spladelake.reranker import resolve_cross_encoder
+from spladelake.spark.descriptions import describe
 from spladelake.spark.encode import ROWS_PER_BATCH, SIDES, task_count, texts_of
 from spladelake.spark.fuse import check_runs
 from spladelake.spark.progress import progress
@@ -76,7 +77,7 @@ def _write(
         tasks = task_count(count, slots=session.sparkContext.defaultParallelism, rows_per_task=options.rows_per_task)
         totals = session.sparkContext.accumulator({}, Totals())
         session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ROWS_PER_BATCH))
-        session.sparkContext.setJobDescription(f"re-rank {options.run} with {spec.checkpoint.name}")
+        describe(session, f"re-rank {options.run} with {spec.checkpoint.name}")
         # Kept, as the ranking below reads the scores twice and the model must not run again for it.
         scored = scored_pairs(pairs, ScorePairs(spec, totals), tasks=tasks).persist(StorageLevel.DISK_ONLY)
         with progress(f"re-rank {options.run}", total=count, done=lambda: totals.value.get("pairs", 0)):
@@ -88,7 +89,7 @@ def _write(
         scored.unpersist()
     finally:
         pairs.unpersist()
-        session.sparkContext.setJobDescription("")
+        describe(session)
     seconds = time.monotonic() - started
     done = dict(totals.value)
     return {

@@ -17,6 +17,7 @@ from spladelake.names import short_name
 from spladelake.scoring import compile_kernels
 from spladelake.spark.block_top_k import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
 from spladelake.spark.candidates import Kept
+from spladelake.spark.descriptions import describe
 from spladelake.spark.index import FoundIndex, current_index
 from spladelake.spark.progress import progress
 from spladelake.spark.schemas import DOCUMENTS, RUNS, VECTORS
@@ -70,13 +71,13 @@ def retrieve_run(session: SparkSession, options: RetrieveRun) -> dict[str, Any]:
     ranked = made.ranked()
     if len(rankings) > 1:
         ranked = ranked.persist()
-    session.sparkContext.setJobDescription(f"retrieve {', '.join(rankings)}")
+    describe(session, f"retrieve {', '.join(rankings)}")
     with progress("retrieve", total=made.document_count, done=lambda: made.totals.value.get("documents", 0)):
         for number, run_id in enumerate(rankings):
             rows = ranked.where(F.col("run") == number).withColumn("run_id", F.lit(run_id))
             where = f"run_id = {sql_string(run_id)}"
             replace_rows(session, target, RUNS, rows, lineage=lineages[run_id], where=where)
-    session.sparkContext.setJobDescription("")
+    describe(session)
     ranked.unpersist()
     return {
         **result,

@@ -12,6 +12,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
+from spladelake.spark.suggestions import missing_run
+from spladelake.spark.tables import TableRef
 
 # Rows of a run in one task of the check: 250,000 hashes sort in 20 ms and take 2 MB.
 ROWS_PER_CHECK = 250_000
@@ -44,12 +46,8 @@ def counted_rows(run: DataFrame, *, place: str, run_id: str) -> int:
     """Rows of the run; raises DataError when there are none."""
     rows = run.count()
     if rows == 0:
-        raise DataError(
-            place,
-            f"it has no run {run_id!r}",
-            "wanted the run to measure",
-            "Check --run-id, or run retrieve_run first.",
-        )
+        fix = "Correct --run-id, or run retrieve_run first."
+        raise missing_run(run.sparkSession, TableRef.parse(place), run_id, fix=fix)
     return rows
 
 

@@ -17,6 +17,7 @@ from spladelake.errors import DataError
 from spladelake.reranker import CrossCheckpoint, resolve_cross_encoder
 from spladelake.spark import rerank_worker
 from spladelake.spark.concurrency import exclusive, retrying
+from spladelake.spark.descriptions import describe
 from spladelake.spark.faults import stop_point
 from spladelake.spark.fuse import check_runs
 from spladelake.spark.progress import progress
@@ -94,7 +95,7 @@ def score_pairs(session: SparkSession, options: ScorePairs) -> dict[str, Any]:
         written = _publish(scoring, at["pairs"], teachers, target, lineage)
     finally:
         pairs.unpersist()
-        session.sparkContext.setJobDescription("")
+        describe(session)
     done = dict(scoring.totals.value)
     seconds = time.monotonic() - started
     return {
@@ -159,7 +160,7 @@ def _score_chunks(scoring: Scoring, teacher: Teacher, missing: DataFrame) -> Non
     )
     slots = session.sparkContext.defaultParallelism
     session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ROWS_PER_BATCH))
-    session.sparkContext.setJobDescription(f"score pairs with {teacher.name}")
+    describe(session, f"score pairs with {teacher.name}")
 
     def scored_so_far() -> int:
         return int(scoring.totals.value.get("pairs", 0)) - before

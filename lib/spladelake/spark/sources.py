@@ -6,7 +6,7 @@ a usable record), then the columns of the table it goes to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,16 +17,8 @@ from pyspark.sql.types import IntegralType, StringType, StructType
 
 from spladelake.config import IngestTexts
 from spladelake.errors import DataError, UsageError
-from spladelake.files import (
-    LineParser,
-    Rejected,
-    jsonl_document_parser,
-    jsonl_query_parser,
-    judgement_parser,
-    trec_run_row,
-    tsv_document_parser,
-    tsv_query_parser,
-)
+from spladelake.files import LineParser, Rejected
+from spladelake.files.formats import COMPRESSED, GUESSES, OPTIONAL_COLUMNS, format_of, line_parser, suffix_of
 from spladelake.spark import storage
 from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS, TableSchema
 from spladelake.spark.tables import TableRef, quoted
@@ -51,31 +43,6 @@ _ARROW_TYPES = {"string": pa.string(), "int": pa.int32(), "double": pa.float64()
 
 # One record a line, read by the parsers of ring 1; the others are read by Spark's own sources.
 LINE_FORMATS = ("jsonl", "tsv", "qrels", "trec")
-_COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")
-_FORMAT_OF_SUFFIX = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".csv": "csv",
-    ".parquet": "parquet",
-    ".tsv": "tsv",
-    ".txt": "tsv",
-    ".qrels": "qrels",
-    ".trec": "qrels",
-}
-
-# Names tried, in this order, where the user names no column.
-ID_NAMES = {"doc": ("doc_id", "_id", "id", "docid", "pid"), "query": ("query_id", "_id", "id", "qid", "query-id")}
-GUESSES = {
-    "documents": {"doc_id": ID_NAMES["doc"], "title": ("title",), "text": ("text", "body", "contents", "passage")},
-    "queries": {"query_id": ID_NAMES["query"], "text": ("text", "query", "title")},
-    "judgements": {
-        "query_id": ("query_id", "query-id", "qid"),
-        "doc_id": ("doc_id", "corpus-id", "docid", "pid"),
-        "relevance": ("relevance", "score", "label", "rel"),
-    },
-}
-OPTIONAL_COLUMNS = {("documents", "title")}
 SCHEMAS: dict[str, TableSchema] = {
     "documents": DOCUMENTS,
     "queries": QUERIES,
@@ -162,16 +129,13 @@ def guess_format(session: SparkSession, location: str, kind: str) -> str:
     name = location
     if storage.is_folder(session, location):
         name = next(iter(storage.children(session, location)), location)
-    for suffix in _COMPRESSED:
-        name = name.removesuffix(suffix)
-    suffix = "." + name.rsplit("/", 1)[-1].rsplit(".", 1)[-1]
-    found = _FORMAT_OF_SUFFIX.get(suffix.lower())
+    found = format_of(name)
     if kind == "judgements" and found in ("tsv", None):
         return "qrels"
     if found is None:
         raise UsageError(
             location,
-            f"the format cannot be told from the name (…{suffix})",
+            f"the format cannot be told from the name (…{suffix_of(name)})",
             "wanted jsonl, tsv, csv, parquet or a Delta table",
             f"Say it with --{kind.replace('_', '-')}-format.",
         )
@@ -184,7 +148,7 @@ def beir_sources(session: SparkSession, folder: str, split: str) -> list[Source]
     storage.require_input(session, folder, option="--source")
     sources = []
     for kind, stem in (("documents", "corpus"), ("queries", "queries")):
-        known = {f"{stem}.jsonl{suffix}" for suffix in ("", *_COMPRESSED)}
+        known = {f"{stem}.jsonl{suffix}" for suffix in ("", *COMPRESSED)}
         names = [name for name in storage.children(session, folder) if name in known]
         if len(names) > 1:
             raise DataError(
@@ -213,34 +177,6 @@ def records(session: SparkSession, source: Source) -> DataFrame:
     if source.format in LINE_FORMATS:
         return _line_records(session, source)
     return _column_records(session, source)
-
-
-def line_parser(source: Source) -> LineParser[Any]:
-    """The parser of one line of a source."""
-    named = dict(source.columns)
-    if source.format == "jsonl" and source.kind == "documents":
-        return jsonl_document_parser(
-            id_field=named.get("doc_id", "_id"),
-            title_field=named.get("title", "title"),
-            text_field=named.get("text", "text"),
-        )
-    if source.format == "jsonl" and source.kind == "queries":
-        return jsonl_query_parser(id_field=named.get("query_id", "_id"), text_field=named.get("text", "text"))
-    parsers: dict[tuple[str, str], Callable[[], LineParser[Any]]] = {
-        ("tsv", "documents"): tsv_document_parser,
-        ("tsv", "queries"): tsv_query_parser,
-        ("tsv", "judgements"): judgement_parser,
-        ("qrels", "judgements"): judgement_parser,
-        ("trec", "runs"): lambda: trec_run_row,
-    }
-    if (source.format, source.kind) not in parsers:
-        raise UsageError(
-            source.location,
-            f"{source.kind} cannot be read as {source.format}",
-            "judgements are qrels, tsv, csv, parquet or Delta; qrels holds nothing else",
-            "Correct the format.",
-        )
-    return parsers[source.format, source.kind]()
 
 
 @dataclass(frozen=True)
@@ -292,7 +228,8 @@ def places(session: SparkSession, source: Source) -> DataFrame:
 
 
 def _line_records(session: SparkSession, source: Source) -> DataFrame:
-    parse = ParseLines(line_parser(source), source.schema)
+    parser = line_parser(source.kind, source.format, dict(source.columns), place=source.location)
+    parse = ParseLines(parser, source.schema)
     return _lines(session, source).mapInArrow(parse, _record_schema(source.schema))
 
 

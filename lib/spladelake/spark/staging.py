@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.spark.concurrency import TargetChangedError, exclusive, transaction_id
+from spladelake.spark.descriptions import describe
 from spladelake.spark.failures import full_text
 from spladelake.spark.faults import stop_point
 from spladelake.spark.progress import progress
@@ -129,7 +130,7 @@ def _encode_chunks(
 ) -> None:
     """Encode and commit what is not staged yet, chunk after chunk."""
     session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ROWS_PER_BATCH))
-    session.sparkContext.setJobDescription(f"encode {work.side.name} with {work.spec.checkpoint.name}")
+    describe(session, f"encode {work.side.name} with {work.spec.checkpoint.name}")
     texts, left = _unstaged(session, staged, work, kept)
     log.info("%s: encoding %s %s", work.target, f"{left.rows:,}", work.side.name)
     label, stored, began = f"encode {work.side.name}", False, time.monotonic()
@@ -153,7 +154,7 @@ def _encode_chunks(
     finally:
         if stored:
             texts.unpersist()
-        session.sparkContext.setJobDescription("")
+        describe(session)
 
 
 def _unstaged(session: SparkSession, staged: TableRef, work: Work, kept: int) -> tuple[DataFrame, Remaining]:

@@ -21,6 +21,7 @@ from spladelake.spark.accesses import note_read, note_written
 from spladelake.spark.concurrency import exclusive, retrying
 from spladelake.spark.schemas import TableSchema
 from spladelake.spark.split_files import make_readable
+from spladelake.spark.suggestions import similar_path
 
 SCHEMA_PREFIX = "schema:"
 # Version of the table layout, kept in the table properties so that a later release can tell what it reads.
@@ -167,7 +168,9 @@ class Lineage:
 def require(session: SparkSession, ref: TableRef, schema: TableSchema, *, made_by: str) -> DataFrame:
     """The rows of an input table, after checking that it is there and has the columns of its schema."""
     if not ref.exists(session):
-        raise DataError(str(ref), f"there is no {schema.name} table", "the job reads it", f"Make it first: {made_by}.")
+        near = similar_path(session, ref.path) if ref.path is not None else None
+        asked = f"Did you mean {near}? If not, make it first" if near else "Make it first"
+        raise DataError(str(ref), f"there is no {schema.name} table", "the job reads it", f"{asked}: {made_by}.")
     frame = ref.read(session)
     _check_columns(ref, frame, schema)
     return frame

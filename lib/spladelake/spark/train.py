@@ -23,6 +23,7 @@ from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.encoder.layout import read_layout
 from spladelake.errors import MachineError, SpladelakeError, UsageError
 from spladelake.spark.concurrency import exclusive
+from spladelake.spark.descriptions import describe
 from spladelake.spark.progress import progress
 from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, SCORED_PAIRS
 from spladelake.spark.session import usable_cores
@@ -195,9 +196,9 @@ def _data(session: SparkSession, sources: Sources, work: Work, options: TrainMod
     if not counts_file.is_file():
         fresh = work.data.with_name("data.new")
         shutil.rmtree(fresh, ignore_errors=True)
-        session.sparkContext.setJobDescription("write training data")
+        describe(session, "write training data")
         counts = write_training_data(sources, fresh, options)
-        session.sparkContext.setJobDescription("")
+        describe(session)
         (fresh / counts_file.name).write_text(json.dumps(counts), encoding="utf-8")
         fresh.rename(work.data)
     found: dict[str, int] = json.loads(counts_file.read_text(encoding="utf-8"))

@@ -44,7 +44,15 @@ print(checkpoint.short_name, vocabulary_tokens(Path(checkpoint.folder), checkpoi
 
 
 @pytest.mark.parametrize(
-    "module", ["spladelake.errors", "spladelake.vectors", "spladelake.compaction", "spladelake.exchange"]
+    "module",
+    [
+        "spladelake.errors",
+        "spladelake.vectors",
+        "spladelake.compaction",
+        "spladelake.exchange",
+        "spladelake.survey.pipeline_file",
+        "spladelake.packaging",
+    ],
 )
 def test_what_the_encoder_builds_on_needs_neither_torch_nor_pyspark(module):
     assert run(f"import {module}; print('ok')", blocked=("pyspark", "torch", "transformers")) == "ok"

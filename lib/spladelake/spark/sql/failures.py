@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pyspark.errors import PySparkException
 
 from spladelake.errors import DataError, SpladelakeError, UsageError
+from spladelake.names import closest
 from spladelake.spark.failures import explained
 
 _CONDITION = re.compile(r"^\[([A-Z_.0-9]+)\]\s*")
@@ -18,10 +19,13 @@ _NOT_FOUND = ("TABLE_OR_VIEW_NOT_FOUND", "UNRESOLVED_ROUTINE", "UNRESOLVABLE_TAB
 _DATA = ("ARITHMETIC_OVERFLOW", "CAST_OVERFLOW", "DIVIDE_BY_ZERO", "DELTA_VIOLATE_CONSTRAINT")
 
 
-def statement_error(error: PySparkException, *, missing: Mapping[str, str]) -> SpladelakeError:
+def statement_error(
+    error: PySparkException, *, missing: Mapping[str, str], defined: Iterable[str] = ()
+) -> SpladelakeError:
     """The error of a statement: exit code 2, or 3 where a value is at fault.
 
-    missing: what could not be defined for this lake, with the reason: a statement that names it says why.
+    missing: what could not be defined for this lake, with the reason: a statement that names it says why. defined: what
+    was.
     """
     if (known := explained(error)) is not None:
         return known
@@ -35,7 +39,10 @@ def statement_error(error: PySparkException, *, missing: Mapping[str, str]) -> S
         named = [name for name in missing if re.search(rf"`{re.escape(name)}`", said)]
         if named:
             return UsageError(named[0], "it is not there for this lake", missing[named[0]], "Make it, then ask again.")
-        return kind("the statement", said, "SHOW VIEWS and SHOW USER FUNCTIONS list what there is", "Correct the name.")
+        close = (closest(name, defined) for name in re.findall(r"`([^`]+)`", said))
+        near = next((f"did you mean {name!r}?" for name in close if name), None)
+        listed = near or "SHOW VIEWS and SHOW USER FUNCTIONS list what there is"
+        return kind("the statement", said, listed, "Correct the name.")
     return kind("the statement", said, "wanted a statement of Spark SQL", "Correct it; DESCRIBE NAME shows columns.")
 
 

@@ -1,0 +1,45 @@
+"""Options that commands share, and those made of the fields of an option model."""
+
+from __future__ import annotations
+
+import os
+import types
+import typing
+from collections.abc import Callable
+from typing import Any, Literal
+
+import click
+from pydantic.fields import FieldInfo
+
+
+def session_options(function: Any) -> Any:
+    """Options of every command that runs Spark."""
+    for option in (
+        click.option("--debug", is_flag=True, help="Show stack traces and Spark's own messages."),
+        click.option("--properties-file", type=click.Path(), help="Spark settings, spark-defaults style (see conf/)."),
+        click.option("--conf", "spark_conf", multiple=True, metavar="KEY=VALUE", help="One Spark setting; repeatable."),
+    ):
+        function = option(function)
+    return function
+
+
+def field_option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
+    """The command line option of one field of an option model."""
+    flag = f"--{name.replace('_', '-')}"
+    kinds = [k for k in (typing.get_args(field.annotation) or (field.annotation,)) if k is not types.NoneType]
+    help_text = field.description or ""
+    if field.annotation is bool:
+        return click.option(flag, name, is_flag=True, default=None, help=help_text)
+    default = field.get_default(call_default_factory=True) if not field.is_required() else None
+    if default not in (None, (), {}):
+        help_text += f"  [default: {', '.join(default) if isinstance(default, tuple) else default}]"
+    if typing.get_origin(field.annotation) is Literal:
+        choice = click.Choice([str(value) for value in typing.get_args(field.annotation)])
+        return click.option(flag, name, type=choice, help=help_text, show_choices=True)
+    metavar = "NUMBER" if kinds[0] in (int, float) else "TEXT"
+    return click.option(flag, name, metavar=metavar, required=field.is_required(), help=help_text)
+
+
+def styled(text: str, **style: Any) -> str:
+    """The text in colour, unless NO_COLOR is set; `click.echo` takes colours out where it writes to no terminal."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, **style)

@@ -1,0 +1,117 @@
+"""A pipeline file with what was found, as comments beside the options that follow from it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from spladelake.config.texts import MAX_REJECTED_DEFAULT
+from spladelake.errors import UsageError
+from spladelake.survey.findings import Finding
+from spladelake.survey.plan import OPTION_OF, Plan
+
+_COMMENT_AT = 52
+_MOST_NAMES = 5
+
+
+def pipeline_text(plan: Plan, *, name: str, lake: str, model: str, formats: dict[str, str]) -> str:
+    """The file that `spladelake pipeline run` takes; name: what its first line calls it. formats: those given."""
+    found = plan.findings
+    lines = [f"# Made by `spladelake init` for {_shown(name)}, from what is in the files:", "#"]
+    for finding in found.values():
+        lines += [f"#   {line}" for line in described(finding)]
+    lines += [f"#   {line}" for line in unused(plan)]
+    lines += ["#", "# Every option of a step is on its page: spladelake ingest_texts --help. Unknown ones are refused."]
+    lines += _option("lake", lake, "folder of the tables; schema:NAME for a catalog", indent=0)
+    lines += _option("model", model, "a hub id, a folder, splade-tiny (no network), or bm25", indent=0)
+    lines += ["steps:", "  ingest_texts:", *_ingest(plan, formats)]
+    lines += [
+        *_note("max_rejected", MAX_REJECTED_DEFAULT, "share of records that may be unusable"),
+        "  encode_texts:",
+        *([] if "queries" in found else _option("side", "documents", "there are no queries")),
+        *_note("max_length", 256, "tokens read of each text (default: the model's own)"),
+    ]
+    if "queries" in found:
+        lines += ["  retrieve_run:", *_option("k", 1000, "documents listed for each query")]
+    if {"queries", "judgements"} <= found.keys():
+        lines.append("  evaluate_run:")
+        lines += _note("measures", "[ndcg@10, recall_1000]", "or card, trec_eval, all (default: card and ndcg_cut_10)")
+    return "\n".join(lines) + "\n"
+
+
+def unused(plan: Plan) -> list[str]:
+    """Which files were left out, where some were: a line, with the first of them."""
+    names = [_shown(name) for name in plan.unused]
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return [f"not used: {', '.join(names[:_MOST_NAMES])}{more}"] if names else []
+
+
+def described(finding: Finding) -> list[str]:
+    """What an input holds, a few lines for a person."""
+    sample = finding.sample
+    about = "" if sample.is_exact else "about "
+    first = f"{finding.kind}: {_shown(finding.location)}, {about}{finding.rows:,} records"
+    lines = [first]
+    if sample.columns:
+        lines.append(f"  columns {', '.join(f'{_shown(c.name)} ({c.kind})' for c in sample.columns.values())}")
+    where = f"first {finding.sampled:,} records" if finding.sampled < finding.rows else "records"
+    if finding.lengths:
+        size = finding.lengths
+        lines.append(
+            f"  characters of a text: {size.median:,} in the middle, 95 % up to {size.p95:,}, at most {size.longest:,}"
+        )
+    if finding.empty:
+        lines.append(f"  of the {where} {finding.empty:,} have no text: they keep their row, with an empty vector")
+    return lines + [f"  {fault}" for fault in faults(finding)]
+
+
+def faults(finding: Finding) -> list[str]:
+    """What would keep records out of the table, or the job from running."""
+    bad = finding.rejected + finding.repeated
+    if not bad:
+        return []
+    where = f"first {finding.sampled:,}" if finding.sampled < finding.rows else f"{finding.sampled:,}"
+    reasons = [f"{finding.rejected:,} cannot be used ({finding.reason})"] if finding.rejected else []
+    reasons += [f"{finding.repeated:,} repeat an id"] if finding.repeated else []
+    found = f"of the {where} records {' and '.join(reasons)}"
+    if bad > MAX_REJECTED_DEFAULT * finding.sampled:
+        return [f"CORRECT THIS FIRST: {found}; ingest_texts stops above {MAX_REJECTED_DEFAULT:.0%}"]
+    return [f"{found}: they will go to quarantine"]
+
+
+def _ingest(plan: Plan, formats: dict[str, str]) -> list[str]:
+    if plan.folder is not None:
+        split = _option("split", plan.split, "qrels/SPLIT.tsv") if plan.split is not None else []
+        return [*_option("source", plan.folder, "a BEIR folder: corpus.jsonl, queries.jsonl, qrels/"), *split]
+    lines = []
+    for kind, finding in plan.findings.items():
+        lines += _option(kind, finding.location, f"{finding.sample.source.format}")
+        if kind in formats:
+            lines += _option(f"{kind}_format", formats[kind], "")
+        for column, name in finding.columns.items():
+            if (kind, column) in OPTION_OF:
+                values = finding.sample.columns.get(name)
+                unique = ", each value once" if values and column.endswith("_id") and values.is_unique else ""
+                lines += _option(OPTION_OF[kind, column], name, f"{values.kind}{unique}" if values else "")
+    return lines
+
+
+def _option(name: str, value: Any, comment: str, *, indent: int = 4) -> list[str]:
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000).strip()
+    line = f"{' ' * indent}{name}: {text.removesuffix('...').strip()}"
+    if "${" in line:
+        fix = "Rename it, or write the file by hand after conf/own-corpus.yaml."
+        raise UsageError(str(value), "it holds ${", "a pipeline file puts variables there", fix)
+    return [f"{line:<{_COMMENT_AT}}  # {comment}" if comment else line]
+
+
+def _note(name: str, value: Any, comment: str) -> list[str]:
+    """An option that is not set, to be uncommented."""
+    return [f"    # {name}: {value}".ljust(_COMMENT_AT) + f"  # {comment}"]
+
+
+def _shown(text: str) -> str:
+    """A name as one line of a comment, whatever characters it holds."""
+    return re.sub(r"[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\U0010ffff]", "?", text)

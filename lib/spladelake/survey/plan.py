@@ -1,0 +1,97 @@
+"""Which inputs of a folder become documents, queries and judgements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spladelake.errors import DataError
+from spladelake.survey.findings import Finding, examine, kind_of
+from spladelake.survey.inputs import find_inputs, named_input
+from spladelake.survey.samples import Sample, read_sample
+
+KINDS = ("documents", "queries", "judgements")
+_COLUMN_OPTIONS = {
+    "document_id": ("documents", "doc_id"),
+    "document_title": ("documents", "title"),
+    "document_text": ("documents", "text"),
+    "query_id": ("queries", "query_id"),
+    "query_text": ("queries", "text"),
+}
+# The option of ingest_texts that names a column, by table and column.
+OPTION_OF = {place: option for option, place in _COLUMN_OPTIONS.items()}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Findings by table. unused: inputs that nothing is made of. beir: the folder's qrels split, where it is BEIR's."""
+
+    findings: dict[str, Finding]
+    unused: list[str] = field(default_factory=list)
+    folder: str | None = None
+    split: str | None = None
+
+
+def plan(place: str, given: Mapping[str, str]) -> Plan:
+    """Look at the inputs of `place`, or at those that options of ingest_texts name instead.
+
+    given: options of ingest_texts by name. Raises DataError or UsageError where the documents cannot be told.
+    """
+    columns: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
+    for option, (kind, column) in _COLUMN_OPTIONS.items():
+        if option in given:
+            columns[kind][column] = given[option]
+    samples, unused = _chosen(place, given)
+    found = {kind: examine(samples[kind], kind, columns[kind]) for kind in KINDS if kind in samples}
+    folder, split = _beir(Path(place), found) if not any(kind in given for kind in KINDS) else (None, None)
+    return Plan(found, unused, folder, split)
+
+
+def _chosen(place: str, given: Mapping[str, str]) -> tuple[dict[str, Sample], list[str]]:
+    named = [kind for kind in KINDS if kind in given]
+    if named:
+        formats = {kind: given.get(f"{kind}_format", "auto") for kind in named}
+        return {kind: read_sample(named_input(given[kind], formats[kind])) for kind in named}, []
+    samples = [read_sample(source) for source in find_inputs(place)]
+    by_kind: dict[str | None, list[Sample]] = {}
+    for sample in samples:
+        by_kind.setdefault(kind_of(sample) if len(samples) > 1 else "documents", []).append(sample)
+    for several in by_kind.values():
+        several.sort(key=_preference)
+    if "documents" not in by_kind:
+        unknown = sorted(by_kind.pop(None, []), key=lambda sample: -_size(sample))
+        if not unknown:
+            there = ", ".join(sample.source.location for sample in samples)
+            fix = "Name the documents with --documents."
+            raise DataError(place, f"none of {there} looks like documents", "wanted texts to search in", fix)
+        by_kind["documents"], by_kind[None] = unknown[:1], unknown[1:]
+    chosen = {kind: by_kind[kind][0] for kind in KINDS if kind in by_kind}
+    used = {sample.source.location for sample in chosen.values()}
+    return chosen, [s.source.location for s in samples if s.source.location not in used]
+
+
+def _preference(sample: Sample) -> tuple[bool, int, str]:
+    """Of several inputs of one kind the test split first, then the plainest name."""
+    name = Path(sample.source.location).name
+    return "test" not in name, len(name), name
+
+
+def _size(sample: Sample) -> int:
+    return sum(file.stat().st_size for file in sample.source.files)
+
+
+def _beir(folder: Path, found: dict[str, Finding]) -> tuple[str | None, str | None]:
+    """(folder, split) where ingest_texts reads the folder whole with --source."""
+    defaults = {"documents": ("corpus", "doc_id"), "queries": ("queries", "query_id")}
+    for kind, (stem, key) in defaults.items():
+        path = Path(found[kind].location) if kind in found else Path()
+        if path.parent != folder or not path.name.startswith(f"{stem}.jsonl"):
+            return None, None
+        if (found[kind].columns[key], found[kind].columns["text"]) != ("_id", "text"):
+            return None, None
+    judgements = found.get("judgements")
+    if judgements is None:
+        return str(folder), None
+    path = Path(judgements.location)
+    return (str(folder), path.stem) if path.parent == folder / "qrels" and path.suffix == ".tsv" else (None, None)
