@@ -133,7 +133,9 @@ def test_every_activation_of_the_layers_agrees(tmp_path, activation, assert_same
 def test_pooling_settings_are_read_from_the_checkpoint(both, tmp_path, pooling, activation, assert_same_vectors):
     transformer = SparseEncoder(str(bert(tmp_path / "plain")), device="cpu")[0]
     case = both([transformer, SpladePooling(pooling_strategy=pooling, activation_function=activation)])
-    assert_same_vectors(case.ours.encode_documents(TEXTS), dense(case.theirs, TEXTS), FLOAT32)
+    # Sums over tokens reach 80, where neighbouring float32 numbers are 8e-6 apart.
+    tolerance = FLOAT32 if pooling == "max" else 5 * FLOAT32
+    assert_same_vectors(case.ours.encode_documents(TEXTS), dense(case.theirs, TEXTS), tolerance)
 
 
 def test_prompts_and_active_dims_are_read_from_the_checkpoint(both, tmp_path, assert_same_vectors):
