@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,8 @@ from spladelake.training.work import HELD_OUT, Outcome, Work, total_steps
 
 # Of the checkpoints kept beside the best: one to go on from, should the newest be lost while it is written.
 KEPT_CHECKPOINTS = 2
+# By these torchrun tells a process of its group.
+GROUP = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 class Distiller(SparseEncoderTrainer):
@@ -59,10 +64,21 @@ def train(work: Work) -> Outcome:
     """
     began = time.time()
     try:
-        return _train(work, began)
+        with _alone() if work.processes == 1 else nullcontext():
+            return _train(work, began)
     except SpladelakeError as error:
         parts = {"place": error.place, "found": error.found, "wanted": error.wanted, "fix": error.fix}
         return Outcome(error={"kind": type(error).__name__, **parts})
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Hide a launcher's group of one process, for which transformers would copy gradients and drop the last batch."""
+    hidden = {name: os.environ.pop(name) for name in GROUP if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def _train(work: Work, began: float) -> Outcome:
@@ -194,5 +210,5 @@ def training_arguments(work: Work, *, has_dev: bool) -> SparseEncoderTrainingArg
         logging_steps=settings.log_steps,
         report_to=[],
         disable_tqdm=True,
-        ddp_find_unused_parameters=False if work.processes > 1 else None,
+        ddp_find_unused_parameters=False,
     )
