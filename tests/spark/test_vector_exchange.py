@@ -122,7 +122,7 @@ def test_bulk_lines_name_terms_by_number_and_keep_every_weight(run_job: Any, giv
 
 def test_a_stopped_export_goes_on_after_the_parts_that_are_done(run_job: Any, given: Any) -> None:
     _, manifest = exported(run_job, given, "qdrant")
-    folder = given.folder / "stopped"
+    folder = given.folder / "stopped [1] {a,b}"  # no character of the path stands for others
     parts = folder / f".parts-{manifest['fingerprint'][:12]}"
     options = {"lake": given.lake, "vectors": "m", "output": str(folder), "output_format": "qdrant"}
     (parts / "00000").mkdir(parents=True)

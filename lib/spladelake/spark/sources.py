@@ -160,8 +160,8 @@ def guess_format(session: SparkSession, location: str, kind: str) -> str:
     if location.startswith(TABLE_PREFIX) or storage.exists(session, f"{location}/_delta_log"):
         return "delta"
     name = location
-    if storage.is_folder(session, location):
-        name = next(iter(storage.children(session, location)), location)
+    if inside := storage.folders(session, location):
+        name = next(iter(storage.children(session, inside[0])), location)
     for suffix in _COMPRESSED:
         name = name.removesuffix(suffix)
     suffix = "." + name.rsplit("/", 1)[-1].rsplit(".", 1)[-1]
