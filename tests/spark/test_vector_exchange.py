@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from spladelake.errors import DataError, SpladelakeError
+from spladelake.errors import DataError, SpladelakeError, UsageError
+from spladelake.spark.export_folder import make_room, manifest_in
 from spladelake.spark.failures import explained
 from spladelake.spark.schemas import VOCABULARY
 from support.vector_tables import TERMS, random_vectors, write_vectors
@@ -153,6 +154,45 @@ def test_an_export_that_stopped_while_files_were_moved_loses_none(run_job: Any, 
     (parts / "00000" / "part.txt").rename(folder / "part-00000.jsonl")
     run_job("export_vectors", lake=given.lake, vectors="m", output=str(folder), output_format="qdrant")
     assert records(folder) == [{"id": 0}, {"id": 1}, {"id": 2}]
+
+
+def test_an_export_replaces_and_deletes_only_what_an_export_wrote(spark: SparkSession, tmp_path: Path) -> None:
+    def made_ready(*, fingerprint: str, force: bool = False) -> Any:
+        options = SimpleNamespace(force=force, output_format="seismic")
+        parts = f"{tmp_path}/.parts-{fingerprint}"
+        make_room(
+            cast("Any", SimpleNamespace(session=spark, options=options, output=str(tmp_path), parts=parts)),
+            manifest_in(spark, str(tmp_path)),
+        )
+
+    (tmp_path / "train-data").mkdir()
+    with pytest.raises(UsageError, match="'train-data', which export_vectors did not write"):
+        made_ready(fingerprint="a")
+    (tmp_path / "train-data").rename(tmp_path / "data")
+    (tmp_path / "export.json").write_text('{"files": ["data"]}')
+    with pytest.raises(UsageError, match=r"'export\.json', which"):
+        made_ready(fingerprint="a")
+    (tmp_path / "export.json").unlink()
+    # One export was killed while its files were moved; another one comes first.
+    moved, staged = "part-00000.jsonl", tmp_path / ".parts-a" / "00001" / "part.txt"
+    staged.parent.mkdir(parents=True)
+    staged.touch()
+    moves = {str(tmp_path / ".parts-a" / "00000" / "part.txt"): moved, str(staged): "part-00001.jsonl"}
+    (tmp_path / ".parts-a" / "moves.json").write_text(json.dumps(moves))
+    (tmp_path / moved).touch()
+    made_ready(fingerprint="a")
+    assert (tmp_path / moved).exists()
+    assert staged.exists()
+    made_ready(fingerprint="b")
+    assert {path.name for path in tmp_path.iterdir()} == {"data"}
+    # What is done of this very export goes where the files are wanted again.
+    (tmp_path / ".parts-a").mkdir()
+    made_ready(fingerprint="a", force=True)
+    written = {"written_by": "spladelake 1", "files": ["part-00000.jsonl"], "fingerprint": "b"}
+    (tmp_path / "export.json").write_text(json.dumps(written))
+    (tmp_path / "part-00000.jsonl").touch()
+    made_ready(fingerprint="a")
+    assert {path.name for path in tmp_path.iterdir()} == {"data"}
 
 
 @pytest.mark.slow
