@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import tempfile
 import time
@@ -23,6 +22,7 @@ from spladelake.exchange import DocRecord, PostingsList, read_ciff
 from spladelake.names import short_name
 from spladelake.spark import storage
 from spladelake.spark.exchange_worker import PARSED_DDL, ParseLines, ToVectors
+from spladelake.spark.export_folder import manifest_in
 from spladelake.spark.export_plan import MANIFEST, tokens_of
 from spladelake.spark.schemas import VECTORS, VOCABULARY
 from spladelake.spark.tables import (
@@ -56,12 +56,13 @@ def import_vectors(session: SparkSession, options: ImportVectors) -> dict[str, A
         log.info("%s: skipped, the vectors are current", target)
         return {**result, "status": "skipped"}
     with tempfile.TemporaryDirectory(prefix="spladelake-import-") as folder:
-        rows = _from_ciff(session, path, folder) if options.input_format == "ciff" else _from_lines(session, path)
+        is_ciff, manifest = options.input_format == "ciff", _manifest(session, path)
+        rows = _from_ciff(session, path, folder) if is_ciff else _from_lines(session, path, manifest)
         rows = rows.persist()
         try:
-            _check_ids(rows, path)
+            _check_rows(rows, path)
             tokens, model = _vocabulary(session, lake, options, rows, path)
-            step = options.step if options.step is not None else _noted_step(session, path)
+            step = options.step if options.step is not None else _noted_step(manifest)
             numbers = session.sparkContext.broadcast({token: number for number, token in enumerate(tokens)})
             vectors = rows.mapInArrow(ToVectors(numbers, step, model["model_id"], path), VECTORS.struct)
             _write_vocabulary(session, lake.vectors(name, "vocabulary"), tokens, model, lineage)
@@ -73,13 +74,16 @@ def import_vectors(session: SparkSession, options: ImportVectors) -> dict[str, A
             "step": step, "seconds": round(time.monotonic() - started, 2)}  # fmt: skip
 
 
-def _from_lines(session: SparkSession, path: str) -> DataFrame:
-    files = path if not storage.is_folder(session, path) else f"{path}/*.json*"
-    lines = session.read.option("lineSep", "\n").option("pathGlobFilter", "*.json*").text(files)
+def _from_lines(session: SparkSession, path: str, manifest: dict[str, Any]) -> DataFrame:
+    reader = session.read.option("lineSep", "\n")
+    # Of a folder the files that may be meant; a file that is named is meant, whatever its name.
+    if storage.is_folder(session, path):
+        reader = reader.option("pathGlobFilter", "*.json*")
     return (
-        lines.select(F.col("_metadata.file_name").alias("file"), F.col("value").alias("line"))
+        reader.text(path)
+        .select(F.col("_metadata.file_name").alias("file"), F.col("value").alias("line"))
         .where(F.col("file") != MANIFEST)
-        .mapInArrow(ParseLines(), PARSED_DDL)
+        .mapInArrow(ParseLines(content_is_id=manifest.get("format") == "seismic"), PARSED_DDL)
     )
 
 
@@ -136,7 +140,10 @@ def _write_records(records: Iterator[DocRecord], target: Path) -> None:
     pq.write_table(pa.table(columns), target)
 
 
-def _check_ids(rows: DataFrame, path: str) -> None:
+def _check_rows(rows: DataFrame, path: str) -> None:
+    """Refuse an input without documents, which is none of the format, and ids that stand twice."""
+    if rows.isEmpty():
+        raise DataError(path, "it holds no document", "the vectors there would be lost", "Correct --input.")
     twice = rows.groupBy("id").count().where("count > 1").orderBy("id").first()
     if twice is not None:
         raise DataError(
@@ -165,11 +172,14 @@ def _vocabulary(
     return tokens, {"model": f"imported from {path.rsplit('/', 1)[-1]}", "model_id": f"imported-{digest[:40]}"}
 
 
-def _noted_step(session: SparkSession, path: str) -> float:
-    """What export_vectors wrote beside the files; 1 where it did not."""
+def _manifest(session: SparkSession, path: str) -> dict[str, Any]:
+    """What export_vectors noted beside the files; nothing where it did not write them."""
     folder = path if storage.is_folder(session, path) else path.rsplit("/", 1)[0]
-    noted = storage.read_text(session, f"{folder}/{MANIFEST}")
-    quantisation = json.loads(noted).get("quantisation") if noted else None
+    return manifest_in(session, folder) or {}
+
+
+def _noted_step(manifest: dict[str, Any]) -> float:
+    quantisation = manifest.get("quantisation")
     return float(quantisation["step"]) if quantisation else 1.0
 
 
