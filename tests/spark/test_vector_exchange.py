@@ -15,6 +15,7 @@ from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.spark.export_folder import make_room, manifest_in
 from spladelake.spark.failures import explained
 from spladelake.spark.schemas import VOCABULARY
+from spladelake.spark.tables import TableRef, table_properties
 from support.vector_tables import TERMS, random_vectors, write_vectors
 
 # Names that a careless writer would break.
@@ -211,6 +212,24 @@ def test_imported_vectors_of_a_vocabulary_of_their_own_can_be_ranked(
     run_job("retrieve_run", lake=lake, vectors="theirs", run_id="r")
     rows = spark.read.format("delta").load(f"{lake}/runs").orderBy("rank").collect()
     assert [(row["doc_id"], row["score"]) for row in rows] == [("b", 3.0), ("a", 1.0)]
+
+
+def test_an_import_replaces_no_vocabulary_or_vectors_of_others_and_mends_what_a_kill_left_out(
+    spark: SparkSession, run_job: Any, given: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "docs.txt").write_text('{"id": "a", "vector": {"red": 2, "car": 1}}\n')
+    (tmp_path / "queries.jsonl").write_text('{"id": "q", "vector": {"car": 1}}\n')
+    common = {"lake": str(tmp_path / "lake"), "input_format": "anserini", "vectors": "theirs"}
+    run_job("import_vectors", input=str(tmp_path / "docs.txt"), **common)
+    with pytest.raises(DataError, match="Give --like theirs"):
+        run_job("import_vectors", input=str(tmp_path / "queries.jsonl"), side="queries", **common)
+    ref = TableRef(path=f"{tmp_path}/lake/vectors/theirs/documents")
+    properties = table_properties(spark, ref)
+    spark.sql(f"ALTER TABLE {ref.identifier} UNSET TBLPROPERTIES ('spladelake.vocabulary_size', 'spladelake.model')")
+    assert run_job("import_vectors", input=str(tmp_path / "docs.txt"), **common)["status"] == "skipped"
+    assert table_properties(spark, ref) == properties
+    with pytest.raises(UsageError, match="its rows were not made by a job"):
+        run_job("import_vectors", input=str(tmp_path / "docs.txt"), **{**common, "lake": given.lake, "vectors": "m"})
 
 
 BAD = {

@@ -134,9 +134,9 @@ class ToVectors:
                 "wanted terms of the vectors that --like names",
                 "Leave out --like, or name the vectors of the same model.",
             )
-        given = {term: weight * self.step for term, weight in zip(terms, weights, strict=True)}
-        check_weights(given, place=f"{self.place}, id {doc_id!r}, with a unit of {self.step:g}")
-        pairs = sorted((numbers[term], weight) for term, weight in given.items())
+        given = [weight * self.step for weight in weights]
+        check_weights(dict(zip(terms, given, strict=True)), place=f"{self.place}, id {doc_id!r}")
+        pairs = sorted(zip((numbers[term] for term in terms), given, strict=True))
         scaled = [float(np.float32(weight)) for _, weight in pairs]
         status = "ok" if pairs else "empty"
         return doc_id, [number for number, _ in pairs], scaled, 0, False, None, status, self.model_id
