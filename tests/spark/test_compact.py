@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.compaction import round_mantissa
 from spladelake.errors import DataError, UsageError
-from spladelake.spark.schemas import VOCABULARY
+from spladelake.spark.schemas import VECTORS, VOCABULARY
 from spladelake.spark.split_files import ROW_READER
 from spladelake.spark.tables import TableRef, table_properties
 from support.random_lake import TERMS, RandomLake, write_random_lake
@@ -64,6 +65,13 @@ def test_without_settings_nothing_is_lost_in_either_form_of_files(
     assert result["settings"] == {}
     assert all(row["ratio"] == 1 for row in result["compactions"])
     assert run_job("compact_vectors", lake=lake, vectors="m", into=files, files=files)["status"] == "skipped"
+    if files == "split":  # said when the table was made, before its first such file
+        history = TableRef(path=f"{lake}/vectors/{files}/documents").delta(spark).history()
+        made = history.orderBy("version").select("operationParameters").first()
+        assert made is not None
+        assert json.loads(made["operationParameters"]["properties"])["spladelake.files"] == "split"
+    spark.sql(f"DELETE FROM delta.`{lake}/compactions` WHERE compaction = '{files}'")  # as if killed before its report
+    assert run_job("compact_vectors", lake=lake, vectors="m", into=files, files=files)["status"] == "written"
 
 
 def test_encoded_vectors_are_compressed_and_other_tables_are_written_as_before(
@@ -116,7 +124,7 @@ def test_a_target_is_met_by_the_last_of_what_was_tried(run_job: Any, judged: tup
 
 
 def test_settings_that_do_not_go_together_are_refused(
-    run_job: Any, judged: tuple[str, RandomLake], tmp_path: Path
+    spark: SparkSession, run_job: Any, judged: tuple[str, RandomLake], tmp_path: Path
 ) -> None:
     lake = judged[0]
     for options, said in (
@@ -127,11 +135,16 @@ def test_settings_that_do_not_go_together_are_refused(
         ({"target": "ndcg@10 >= 1 of original", "levels": 9}, "leave out those"),
         ({"into": "m"}, "the name of the vectors that are read"),
         ({"alpha_mass": 0}, "alpha_mass"),
+        ({"target": "all >= 0.9 of original"}, "one measure"),
     ):
         with pytest.raises(UsageError, match=said):
             run_job("compact_vectors", lake=lake, vectors="m", **options)
     with pytest.raises(DataError, match="there is no vectors table"):
         run_job("compact_vectors", lake=lake, vectors="absent")
+    theirs = spark.createDataFrame([("a", [1], [1.0], 1, False, "", "ok", "m")], VECTORS.struct)
+    theirs.write.format("delta").save(f"{lake}/vectors/theirs/documents")
+    with pytest.raises(UsageError, match="its rows were not made by a job"):
+        run_job("compact_vectors", lake=lake, vectors="m", into="theirs")
 
 
 @pytest.mark.slow

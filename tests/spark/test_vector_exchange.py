@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from spladelake.errors import DataError, SpladelakeError
+from spladelake.errors import DataError, SpladelakeError, UsageError
+from spladelake.spark.export_folder import make_room, manifest_in
 from spladelake.spark.failures import explained
 from spladelake.spark.schemas import VOCABULARY
+from spladelake.spark.tables import TableRef, table_properties
 from support.vector_tables import TERMS, random_vectors, write_vectors
 
 # Names that a careless writer would break.
@@ -122,7 +124,7 @@ def test_bulk_lines_name_terms_by_number_and_keep_every_weight(run_job: Any, giv
 
 def test_a_stopped_export_goes_on_after_the_parts_that_are_done(run_job: Any, given: Any) -> None:
     _, manifest = exported(run_job, given, "qdrant")
-    folder = given.folder / "stopped"
+    folder = given.folder / "stopped [1] {a,b}"  # no character of the path stands for others
     parts = folder / f".parts-{manifest['fingerprint'][:12]}"
     options = {"lake": given.lake, "vectors": "m", "output": str(folder), "output_format": "qdrant"}
     (parts / "00000").mkdir(parents=True)
@@ -155,6 +157,45 @@ def test_an_export_that_stopped_while_files_were_moved_loses_none(run_job: Any, 
     assert records(folder) == [{"id": 0}, {"id": 1}, {"id": 2}]
 
 
+def test_an_export_replaces_and_deletes_only_what_an_export_wrote(spark: SparkSession, tmp_path: Path) -> None:
+    def made_ready(*, fingerprint: str, force: bool = False) -> Any:
+        options = SimpleNamespace(force=force, output_format="seismic")
+        parts = f"{tmp_path}/.parts-{fingerprint}"
+        make_room(
+            cast("Any", SimpleNamespace(session=spark, options=options, output=str(tmp_path), parts=parts)),
+            manifest_in(spark, str(tmp_path)),
+        )
+
+    (tmp_path / "train-data").mkdir()
+    with pytest.raises(UsageError, match="'train-data', which export_vectors did not write"):
+        made_ready(fingerprint="a")
+    (tmp_path / "train-data").rename(tmp_path / "data")
+    (tmp_path / "export.json").write_text('{"files": ["data"]}')
+    with pytest.raises(UsageError, match=r"'export\.json', which"):
+        made_ready(fingerprint="a")
+    (tmp_path / "export.json").unlink()
+    # One export was killed while its files were moved; another one comes first.
+    moved, staged = "part-00000.jsonl", tmp_path / ".parts-a" / "00001" / "part.txt"
+    staged.parent.mkdir(parents=True)
+    staged.touch()
+    moves = {str(tmp_path / ".parts-a" / "00000" / "part.txt"): moved, str(staged): "part-00001.jsonl"}
+    (tmp_path / ".parts-a" / "moves.json").write_text(json.dumps(moves))
+    (tmp_path / moved).touch()
+    made_ready(fingerprint="a")
+    assert (tmp_path / moved).exists()
+    assert staged.exists()
+    made_ready(fingerprint="b")
+    assert {path.name for path in tmp_path.iterdir()} == {"data"}
+    # What is done of this very export goes where the files are wanted again.
+    (tmp_path / ".parts-a").mkdir()
+    made_ready(fingerprint="a", force=True)
+    written = {"written_by": "spladelake 1", "files": ["part-00000.jsonl"], "fingerprint": "b"}
+    (tmp_path / "export.json").write_text(json.dumps(written))
+    (tmp_path / "part-00000.jsonl").touch()
+    made_ready(fingerprint="a")
+    assert {path.name for path in tmp_path.iterdir()} == {"data"}
+
+
 @pytest.mark.slow
 def test_imported_vectors_of_a_vocabulary_of_their_own_can_be_ranked(
     spark: SparkSession, run_job: Any, tmp_path: Path
@@ -173,11 +214,31 @@ def test_imported_vectors_of_a_vocabulary_of_their_own_can_be_ranked(
     assert [(row["doc_id"], row["score"]) for row in rows] == [("b", 3.0), ("a", 1.0)]
 
 
+def test_an_import_replaces_no_vocabulary_or_vectors_of_others_and_mends_what_a_kill_left_out(
+    spark: SparkSession, run_job: Any, given: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "docs.txt").write_text('{"id": "a", "vector": {"red": 2, "car": 1}}\n')
+    (tmp_path / "queries.jsonl").write_text('{"id": "q", "vector": {"car": 1}}\n')
+    common = {"lake": str(tmp_path / "lake"), "input_format": "anserini", "vectors": "theirs"}
+    run_job("import_vectors", input=str(tmp_path / "docs.txt"), **common)
+    with pytest.raises(DataError, match="Give --like theirs"):
+        run_job("import_vectors", input=str(tmp_path / "queries.jsonl"), side="queries", **common)
+    ref = TableRef(path=f"{tmp_path}/lake/vectors/theirs/documents")
+    properties = table_properties(spark, ref)
+    spark.sql(f"ALTER TABLE {ref.identifier} UNSET TBLPROPERTIES ('spladelake.vocabulary_size', 'spladelake.model')")
+    assert run_job("import_vectors", input=str(tmp_path / "docs.txt"), **common)["status"] == "skipped"
+    assert table_properties(spark, ref) == properties
+    with pytest.raises(UsageError, match="its rows were not made by a job"):
+        run_job("import_vectors", input=str(tmp_path / "docs.txt"), **{**common, "lake": given.lake, "vectors": "m"})
+
+
 BAD = {
     "not json": ("{", "anserini", "it is no document with a vector"),
     "no vector": ('{"id": "a"}', "anserini", "it is no document with a vector"),
     "weight 0": ('{"id": "a", "vector": {"x": 0}}', "anserini", "term 'x' has the weight 0.0"),
     "an id twice": ('{"id": "a", "vector": {}}\n{"id": "a", "vector": {}}', "anserini", "the id 'a' stands 2 times"),
+    "nothing": ("\n", "anserini", "it holds no document"),
+    "lines of JSON": ('{"id": "a", "vector": {"x": 1}}\n' * 5, "ciff", "it does not begin with the header"),
     "cut off": ("\x40\x08\x01", "ciff", "it ends within a message"),
 }
 

@@ -8,6 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spladelake.compaction import Compaction, Statistics, compacted, error_bound, round_mantissa
+from spladelake.config import checked
+from spladelake.config.compaction import CompactVectors
+from spladelake.errors import UsageError
 from spladelake.vectors import SparseVectors
 
 weights = st.floats(min_value=2.0**-20, max_value=100.0, width=32)
@@ -103,3 +106,13 @@ def test_nothing_asked_changes_nothing() -> None:
     assert Compaction().is_lossless
     assert as_dicts(compacted(vectors, Compaction(), Statistics(3.0))) == as_dicts(vectors)
     assert str(Compaction(mantissa_bits=6, alpha_mass=0.9)) == "alpha_mass 0.9, mantissa_bits 6"
+
+
+def test_a_report_ranks_as_deep_as_its_deepest_measure_looks() -> None:
+    typed = {"lake": "x", "measures": "ndcg@10,mrr@10", "target": "recall@1000 >= 0.99 of original"}
+    options = checked(CompactVectors, typed, place="compact_vectors")
+    assert options.all_measures == ("recall@1000", "ndcg@10", "mrr@10")
+    assert options.depth == 1000
+    assert checked(CompactVectors, {"lake": "x"}, place="compact_vectors").depth == 100
+    with pytest.raises(UsageError, match="20,000 ranks"):
+        checked(CompactVectors, {"lake": "x", "measures": ["recall@20000"]}, place="compact_vectors")

@@ -9,9 +9,10 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from spladelake.compaction import Compaction
-from spladelake.config.base import DEFAULT_MODEL, Lake, Options
+from spladelake.config.base import DEFAULT_MODEL, Lake, Measures, Options
+from spladelake.config.runs import MOST_K
 from spladelake.errors import UsageError
-from spladelake.measures import expanded
+from spladelake.measures import expanded, parse_measure
 
 _TARGET = re.compile(r"(?P<measure>[\w@]+)\s*>=\s*(?P<share>[0-9]*\.?[0-9]+)(?P<percent>\s*%)?\s+of\s+original")
 
@@ -32,8 +33,10 @@ class Target:
         share = float(match["share"]) / (100 if match["percent"] else 1)
         if not 0 < share <= 1:
             raise ValueError(f"a share of {share:g} is asked for; wanted more than 0, and 1 at most")
-        (measure,) = expanded([match["measure"]])
-        return cls(measure, share)
+        measures = expanded([match["measure"]])
+        if len(measures) > 1:
+            raise ValueError(f"{match['measure']!r} stands for {len(measures)} measures; wanted one measure")
+        return cls(measures[0], share)
 
 
 class CompactVectors(Options):
@@ -64,10 +67,15 @@ class CompactVectors(Options):
         description="Form of the files: plain is read by everything; split is smaller, but of Spark only sessions of "
         "spladelake, or with spark.sql.parquet.enableNestedColumnVectorizedReader=false, read it.",
     )
-    measures: tuple[str, ...] = Field(
+    measures: Measures = Field(
         ("ndcg@10", "mrr@10", "recall@100"), description="Measures of the report, comma separated."
     )
-    k: int = Field(100, ge=1, le=10_000, description="Documents ranked for each query of the report.")
+    k: int = Field(
+        100,
+        ge=1,
+        le=MOST_K,
+        description="Documents ranked for each query of the report, at least; more where a measure looks deeper.",
+    )
     permutations: int = Field(10_000, ge=100, description="Draws of the randomisation test.")
     force: bool = Field(False, description="Do it again even if the compacted vectors are current.")
 
@@ -81,20 +89,14 @@ class CompactVectors(Options):
             raise ValueError(str(error)) from None
         return text
 
-    @field_validator("measures")
-    @classmethod
-    def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            return expanded(names)
-        except UsageError as error:
-            raise ValueError(str(error)) from None
-
     @model_validator(mode="after")
     def _goes_together(self) -> CompactVectors:
         if self.mantissa_bits is not None and self.levels is not None:
             raise ValueError("--mantissa-bits and --levels are two ways of rounding; give one")
         if self.target is not None and not self.compaction.is_lossless:
             raise ValueError("--target searches the settings; leave out those that are given")
+        if self.depth > MOST_K:
+            raise ValueError(f"a measure looks at {self.depth:,} ranks; {MOST_K:,} are ranked at most")
         return self
 
     @property
@@ -107,3 +109,8 @@ class CompactVectors(Options):
         """Measures of the report, that of the target first."""
         first = () if self.target is None else (Target.parse(self.target).measure,)
         return tuple(dict.fromkeys((*first, *self.measures)))
+
+    @property
+    def depth(self) -> int:
+        """Documents that are ranked for each query: as many as the deepest measure looks at."""
+        return max(self.k, *(parse_measure(name).depth or 0 for name in self.all_measures), 0)

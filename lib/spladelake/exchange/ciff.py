@@ -20,6 +20,8 @@ from spladelake.errors import DataError
 VERSION = 1
 _MOST_VARINT = 10
 
+Fields = dict[int, int | bytes]
+
 
 @dataclass(frozen=True)
 class CiffHeader:
@@ -84,9 +86,10 @@ def read_ciff(file: BinaryIO, *, place: str) -> tuple[CiffHeader, Iterator[Posti
     Raises DataError where the file ends early or holds something else.
     """
     fields = _fields(_next_message(file, place), place)
-    lists, documents = int(fields.get(2, 0)), int(fields.get(3, 0))
-    description = bytes(fields.get(8, b"")).decode("utf-8", "replace")
-    header = CiffHeader(lists, documents, int(fields.get(6, 0)), description)
+    if fields.get(1) != VERSION:
+        raise _broken(place, f"it does not begin with the header of a CIFF file of version {VERSION}")
+    lists, documents = _number_of(fields, 2, place), _number_of(fields, 3, place)
+    header = CiffHeader(lists, documents, _number_of(fields, 6, place), _text_of(fields, 8, place))
     return (
         header,
         (_postings_list(_next_message(file, place), place) for _ in range(lists)),
@@ -155,6 +158,28 @@ def _broken(place: str, found: str) -> DataError:
     return DataError(place, found, "wanted a whole CIFF file", "Copy it again from its source, or export it again.")
 
 
+def _number_of(fields: Fields, field: int, place: str) -> int:
+    """A number of a message; a writer may leave out one that is 0."""
+    found = fields.get(field, 0)
+    if not isinstance(found, int):
+        raise _broken(place, f"field {field} of a message is no number")
+    return found
+
+
+def _text_of(fields: Fields, field: int, place: str) -> str:
+    """A text of a message; a writer may leave out an empty one."""
+    found = fields.get(field, b"")
+    if not isinstance(found, bytes):
+        raise _broken(place, f"field {field} of a message is no text")
+    return found.decode("utf-8", "replace")
+
+
+def _part(message: bytes, start: int, size: int, place: str) -> bytes:
+    if start + size > len(message):
+        raise _broken(place, "a message ends within a field")
+    return message[start : start + size]
+
+
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:
     number, shift = 0, 0
     while True:
@@ -165,9 +190,9 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
             return number, at
 
 
-def _fields(message: bytes, place: str, *, stop: int | None = None) -> dict[int, int | bytes]:
+def _fields(message: bytes, place: str, *, stop: int | None = None) -> Fields:
     """Fields of a message by number, up to the first of number `stop`, whose place stands under 0."""
-    found: dict[int, int | bytes] = {}
+    found: Fields = {}
     at = 0
     try:
         while at < len(message):
@@ -179,10 +204,10 @@ def _fields(message: bytes, place: str, *, stop: int | None = None) -> dict[int,
             if kind == 0:
                 found[field], at = _read_varint(message, after)
             elif kind == 1:
-                found[field], at = message[after : after + 8], after + 8
+                found[field], at = _part(message, after, 8, place), after + 8
             elif kind == 2:
                 size, start = _read_varint(message, after)
-                found[field], at = message[start : start + size], start + size
+                found[field], at = _part(message, start, size, place), start + size
             else:
                 raise _broken(place, f"a message has a field of kind {kind}")
     except IndexError:
@@ -192,8 +217,10 @@ def _fields(message: bytes, place: str, *, stop: int | None = None) -> dict[int,
 
 def _postings_list(message: bytes, place: str) -> PostingsList:
     head = _fields(message, place, stop=4)
-    term = bytes(head.get(1, b"")).decode("utf-8", "replace")
-    start = int(head.get(0, len(message)))
+    term = _text_of(head, 1, place)
+    start = _number_of(head, 0, place) if 0 in head else len(message)
+    if message[start:] and message[-1] >= 0x80:
+        raise _broken(place, f"the postings of {term!r} end within a number")
     numbers = _all_varints(message[start:])
     if len(numbers) % 6 == 0 and (numbers.reshape(-1, 6)[:, [0, 2, 4]] == [0x22, 0x08, 0x10]).all():
         pairs = numbers.reshape(-1, 6)[:, [3, 5]]
@@ -220,14 +247,15 @@ def _pairs_one_by_one(message: bytes, at: int, place: str) -> NDArray[np.int64]:
         tag, after = _read_varint(message, at)
         if tag != 0x22:
             raise _broken(place, f"a postings list holds a field with the tag {tag}")
+        if after == len(message):
+            raise _broken(place, "a postings list ends within a posting")
         size, start = _read_varint(message, after)
-        fields = _fields(message[start : start + size], place)
-        pairs.append((int(fields.get(1, 0)), int(fields.get(2, 0))))
+        fields = _fields(_part(message, start, size, place), place)
+        pairs.append((_number_of(fields, 1, place), _number_of(fields, 2, place)))
         at = start + size
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
 def _record(message: bytes, place: str) -> DocRecord:
     fields = _fields(message, place)
-    doc_id = bytes(fields.get(2, b"")).decode("utf-8", "replace")
-    return DocRecord(int(fields.get(1, 0)), doc_id, int(fields.get(3, 0)))
+    return DocRecord(_number_of(fields, 1, place), _text_of(fields, 2, place), _number_of(fields, 3, place))

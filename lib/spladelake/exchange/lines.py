@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from spladelake.errors import DataError
 
@@ -77,16 +79,16 @@ LINE_FORMATS: dict[str, LineFormat] = {
 }
 
 
-def parse_line(line: str, *, place: str) -> tuple[str, dict[str, float]]:
-    """(id, weight of each term) of a line in Anserini's or Seismic's format; the id of Seismic's is its content if any.
+def parse_line(line: str, *, place: str, content_is_id: bool = False) -> tuple[str, dict[str, float]]:
+    """(id, weight of each term) of a line in Anserini's or Seismic's format.
 
-    Raises DataError naming the place for anything else.
+    content_is_id: whether Seismic's lines carry the id as content, as this package writes them; in others it is the
+    text. Raises DataError naming the place for anything else, and for weights that are not above 0 as float32.
     """
     try:
         record: Any = json.loads(line)
-        vector = record["vector"]
-        doc_id = record.get("content") or record["id"] if isinstance(record["id"], int) else record["id"]
-        weights = {str(term): float(weight) for term, weight in vector.items()}
+        doc_id = record["content" if content_is_id else "id"]
+        weights = {str(term): float(weight) for term, weight in record["vector"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             place,
@@ -94,12 +96,22 @@ def parse_line(line: str, *, place: str) -> tuple[str, dict[str, float]]:
             'wanted {"id": …, "vector": {term: weight, …}}',
             "Correct the line, or choose the right --input-format.",
         ) from None
-    wrong = next((term for term, weight in weights.items() if not 0 < weight < float("inf")), None)
-    if wrong is not None:
+    if isinstance(doc_id, bool) or not isinstance(doc_id, int | str) or doc_id == "":
+        raise DataError(place, f"its id is {doc_id!r}", "wanted a text or a whole number", "Correct the line.")
+    check_weights(weights, place=place)
+    return str(doc_id), weights
+
+
+def check_weights(weights: Mapping[str, float], *, place: str) -> None:
+    """Refuse weights that are not finite and above 0 as float32, which is how they are kept."""
+    with np.errstate(over="ignore"):
+        kept = np.fromiter(weights.values(), np.float64, len(weights)).astype(np.float32)
+    wrong = np.flatnonzero(~((kept > 0) & np.isfinite(kept)))
+    if len(wrong):
+        term = list(weights)[wrong[0]]
         raise DataError(
             place,
-            f"term {wrong!r} has the weight {weights[wrong]}",
-            "wanted finite weights above 0",
+            f"term {term!r} has the weight {weights[term]}",
+            "wanted finite weights above 0, as float32",
             "Correct the line.",
         )
-    return str(doc_id), weights

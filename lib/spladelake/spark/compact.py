@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -16,6 +16,7 @@ from spladelake.config.compaction import CompactVectors, Target
 from spladelake.errors import DataError, UsageError
 from spladelake.names import short_name
 from spladelake.spark.compaction_trials import Judged, Trial, Trials, statistics_of
+from spladelake.spark.faults import stop_point
 from spladelake.spark.retrieve import collected_queries
 from spladelake.spark.schemas import COMPACTIONS, JUDGEMENTS, VECTOR_FILES, VECTORS, VOCABULARY
 from spladelake.spark.split_files import PROPERTY as FILES
@@ -24,7 +25,9 @@ from spladelake.spark.tables import (
     Lake,
     Lineage,
     TableRef,
+    ensure_table,
     is_current,
+    refuse_other_makers,
     replace_rows,
     require,
     set_properties,
@@ -41,6 +44,7 @@ SHARES = (0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
 # A scan reads a file of this size in a second or so, and a lake of the size of MS MARCO has some hundred of them.
 FILE_BYTES = 128 * 2**20
 COMPACTION = "compaction"
+COMPACTED_FROM = "compacted_from"
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,17 @@ def compact_vectors(session: SparkSession, options: CompactVectors) -> dict[str,
     lineage = _lineage(session, tables, options, judged=judgements is not None)
     target = tables.target("documents")
     result: dict[str, Any] = {"table": str(target), "vectors": tables.into}
-    if not options.force and is_current(session, target, lineage):
+    # The report is written last: without it a run was killed after its commit, and is done again.
+    reported = replace(lineage, scope=tables.into)
+    if (
+        not options.force
+        and is_current(session, target, lineage)
+        and is_current(session, tables.lake.table(COMPACTIONS.name), reported)
+    ):
         log.info("%s: skipped, the compacted vectors are current", target)
         return {**result, "status": "skipped"}
+    guarded = (tables.target(side) for side in ("documents", "queries"))
+    refuse_other_makers(session, *guarded, job=lineage.job, option="--into")
     started = time.monotonic()
     rows = tables.source("documents").read(session, version=tables.version)
     queries = tables.source("queries").read(session)
@@ -77,7 +89,7 @@ def compact_vectors(session: SparkSession, options: CompactVectors) -> dict[str,
         collected_queries(queries, str(tables.source("queries")), tables.size),
         judgements,
         options.all_measures,
-        options.k,
+        options.depth,
     )
     trials = Trials(session, rows, judged, place=str(tables.source("documents")))
     statistics = statistics_of(rows, [options.compaction], vocabulary_size=tables.size)
@@ -88,7 +100,7 @@ def compact_vectors(session: SparkSession, options: CompactVectors) -> dict[str,
             tried = _search(trials, statistics, Target.parse(options.target))
         chosen = tried[-1]
         _write(session, tables, trials.compacted(chosen.how, statistics), chosen, lineage, options)
-        report = _report(session, tables, trials, tried, options)
+        report = _report(session, tables, trials, tried, reported, options)
     finally:
         trials.close()
     return {**result, "status": "written", **report, "seconds": round(time.monotonic() - started, 2)}
@@ -97,7 +109,7 @@ def compact_vectors(session: SparkSession, options: CompactVectors) -> dict[str,
 def _tables(session: SparkSession, options: CompactVectors) -> _Tables:
     lake, name = Lake(options.lake), short_name(options.vectors or options.model)
     into = short_name(options.into) if options.into else f"{name}-compact"
-    if into == name:
+    if lake.vectors(into, "documents") == lake.vectors(name, "documents"):
         raise UsageError(
             "--into", f"it is {into!r}, the name of the vectors that are read", "wanted another", "Choose another name."
         )
@@ -179,18 +191,23 @@ def _write(
     properties = _copied(session, source)
     vocabulary = tables.source("vocabulary").read(session).coalesce(1)
     replace_rows(session, tables.target("vocabulary"), VOCABULARY, vocabulary, lineage=lineage)
-    queries = tables.source("queries").read(session)
-    replace_rows(
-        session, tables.target("queries"), VECTORS, queries.coalesce(1).sortWithinPartitions("id"), lineage=lineage
-    )
-    set_properties(session, tables.target("queries"), {**properties, COMPACTION: "none: queries are as they were"})
+    asked = tables.source("queries")
+    queries = asked.read(session).coalesce(1).sortWithinPartitions("id")
+    replace_rows(session, tables.target("queries"), VECTORS, queries, lineage=lineage)
+    unchanged = {COMPACTED_FROM: str(asked), COMPACTION: "none: queries are as they were"}
+    set_properties(session, tables.target("queries"), {**_copied(session, asked), **unchanged})
     if options.files == SPLIT:
         form = SPLIT_FILES
+        # Before the first such file: what reads by rows reads other files too.
+        ensure_table(session, target, VECTORS, properties={FILES: SPLIT})
+        set_properties(session, target, {FILES: SPLIT})
     else:
         form = VECTOR_FILES if chosen.how.mantissa_bits is None and chosen.how.levels is None else ROUNDED_FILES
     replace_rows(session, target, VECTORS, ordered, lineage=lineage, files=form)
+    stop_point("after_commit")
     made_from = {
-        "compacted_from": f"{source} version {tables.version}",
+        COMPACTED_FROM: str(source),
+        "compacted_from_version": str(tables.version),
         COMPACTION: str(chosen.how),
         FILES: options.files,
     }
@@ -216,7 +233,12 @@ def _bytes(session: SparkSession, ref: TableRef) -> int:
 
 
 def _report(
-    session: SparkSession, tables: _Tables, trials: Trials, tried: list[Trial], options: CompactVectors
+    session: SparkSession,
+    tables: _Tables,
+    trials: Trials,
+    tried: list[Trial],
+    lineage: Lineage,
+    options: CompactVectors,
 ) -> dict[str, Any]:
     """Rows of `compactions`, and the same as the job's result."""
     chosen, original = tried[-1], trials.original
@@ -240,8 +262,6 @@ def _report(
         ]
     rows = [tuple({"compaction": tables.into, **row}[name] for name in COMPACTIONS.column_names) for row in found]
     ref = tables.lake.table(COMPACTIONS.name)
-    lineage = Lineage("compact_vectors", {"documents": [str(tables.source("documents")), tables.version]},
-                      {"settings": str(chosen.how)}, scope=tables.into)  # fmt: skip
     frame = session.createDataFrame(rows, COMPACTIONS.struct).coalesce(1)
     where = f"compaction = {sql_string(tables.into)}"
     replace_rows(session, ref, COMPACTIONS, frame, lineage=lineage, where=where)

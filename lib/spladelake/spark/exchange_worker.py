@@ -12,6 +12,7 @@ from pyspark import Broadcast
 from spladelake.errors import DataError
 from spladelake.exchange import LINE_FORMATS, PostingsList, Quantiser, parse_line
 from spladelake.exchange.ciff import postings_message
+from spladelake.exchange.lines import check_weights
 from spladelake.spark.worker import VECTOR_BATCH
 
 LINE_DDL = "line string"
@@ -85,14 +86,20 @@ class Lengths:
 
 @dataclass(frozen=True)
 class ParseLines:
-    """Batches of (file, line) to (id, terms, weights); raises DataError for a line that is no document."""
+    """Batches of (file, line) to (id, terms, weights); raises DataError for a line that is no document.
+
+    content_is_id: see `parse_line`.
+    """
+
+    content_is_id: bool
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             rows = []
             for file, line in zip(batch.column("file").to_pylist(), batch.column("line").to_pylist(), strict=True):
                 if line.strip():
-                    doc_id, weights = parse_line(line, place=f"{file}: {line[:60]!r}")
+                    place = f"{file}: {line[:60]!r}"
+                    doc_id, weights = parse_line(line, place=place, content_is_id=self.content_is_id)
                     rows.append((doc_id, list(weights), list(weights.values())))
             columns = list(zip(*rows, strict=True)) or [(), (), ()]
             arrays = [pa.array(column, field.type) for column, field in zip(columns, _PARSED, strict=True)]
@@ -127,7 +134,9 @@ class ToVectors:
                 "wanted terms of the vectors that --like names",
                 "Leave out --like, or name the vectors of the same model.",
             )
-        pairs = sorted(zip((numbers[term] for term in terms), weights, strict=True))
-        scaled = [float(np.float32(weight * self.step)) for _, weight in pairs]
+        given = [weight * self.step for weight in weights]
+        check_weights(dict(zip(terms, given, strict=True)), place=f"{self.place}, id {doc_id!r}")
+        pairs = sorted(zip((numbers[term] for term in terms), given, strict=True))
+        scaled = [float(np.float32(weight)) for _, weight in pairs]
         status = "ok" if pairs else "empty"
         return doc_id, [number for number, _ in pairs], scaled, 0, False, None, status, self.model_id

@@ -17,8 +17,8 @@ from spladelake.spark.export_plan import Export, numbered
 FILE = "index.ciff"
 
 
-def write_ciff_file(export: Export) -> tuple[list[str], int]:
-    """Write the file; returns its name and the number of documents, which are numbered in the order of their ids."""
+def write_ciff_file(export: Export, folder: str) -> None:
+    """Write the file into a folder; documents are numbered in the order of their ids."""
     quantiser = export.quantiser
     assert quantiser is not None
     rows = numbered(export.rows.select("id", "indices", "values")).persist()
@@ -29,15 +29,14 @@ def write_ciff_file(export: Export) -> tuple[list[str], int]:
         totals = documents.agg(F.count("*").alias("n"), F.coalesce(F.sum("length"), F.lit(0)).alias("tokens")).first()
         assert totals is not None
         header = CiffHeader(messages.count(), totals["n"], totals["tokens"], f"weights of {quantiser.step:.9g} a unit")
-        with tempfile.TemporaryDirectory(prefix="spladelake-export-") as folder:
-            local = Path(folder) / FILE
+        with tempfile.TemporaryDirectory(prefix="spladelake-export-") as temporary:
+            local = Path(temporary) / FILE
             with local.open("wb") as file:
                 write_ciff(file, header, _bytes(messages), _records(documents))
-            storage.upload(export.session, local, f"{export.output}/{FILE}")
+            storage.upload(export.session, local, f"{folder}/{FILE}")
     finally:
         for frame in (rows, messages, documents):
             frame.unpersist()
-    return [FILE], int(totals["n"])
 
 
 def _messages(export: Export, rows: DataFrame, quantiser: Quantiser) -> DataFrame:

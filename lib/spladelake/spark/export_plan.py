@@ -20,6 +20,8 @@ from spladelake.spark.vector_checks import vocabulary_size
 
 # Beside the files, says how they were made.
 MANIFEST = "export.json"
+# How the folders begin that hold what is done of an export so far.
+PARTS = ".parts-"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Export:
     @property
     def parts(self) -> str:
         """Folder of what is done so far."""
-        return f"{self.output}/.parts-{self.manifest['fingerprint'][:12]}"
+        return f"{self.output}/{PARTS}{self.manifest['fingerprint'][:12]}"
 
 
 def planned(session: SparkSession, options: ExportVectors) -> Export:

@@ -16,18 +16,17 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.config.exchange import ExportVectors
+from spladelake.errors import DataError
 from spladelake.exchange import LINE_FORMATS
 from spladelake.spark import storage
 from spladelake.spark.data_files import data_files, rows_of_files
 from spladelake.spark.exchange_worker import LINE_DDL, Lines
 from spladelake.spark.export_ciff import write_ciff_file
+from spladelake.spark.export_folder import CARD, MOVES, make_room, manifest_in, moves_in
 from spladelake.spark.export_plan import MANIFEST, Export, numbered, planned
 
 log = logging.getLogger(__name__)
 
-
-# Among the parts: what each of their files is called in the end.
-MOVES = "moves.json"
 # Parts of the work that a stopped export can go on after.
 MOST_CHUNKS = 64
 # Postings of a chunk that pass the driver as one matrix: some 400 MB.
@@ -39,21 +38,15 @@ def export_vectors(session: SparkSession, options: ExportVectors) -> dict[str, A
     started = time.monotonic()
     export = planned(session, options)
     result = {"format": options.output_format, "output": export.output}
-    found = storage.read_text(session, f"{export.output}/{MANIFEST}")
-    if (
-        not options.force
-        and found is not None
-        and json.loads(found).get("fingerprint") == export.manifest["fingerprint"]
-    ):
+    found = manifest_in(session, export.output)
+    if not options.force and found is not None and found.get("fingerprint") == export.manifest["fingerprint"]:
         log.info("%s: skipped, the files are current", export.output)
+        # A run that was killed after its manifest may have left these.
+        storage.remove(session, export.parts)
         return {**result, "status": "skipped"}
-    storage.remove(session, f"{export.output}/{MANIFEST}")
-    if not storage.exists(session, f"{export.parts}/{MOVES}"):
-        _remove_files(export)
-    if options.output_format == "ciff":
-        files, rows = write_ciff_file(export)
-    else:
-        files, rows = _write_chunks(export)
+    make_room(export, found)
+    chunks = _write_whole(export) if options.output_format == "ciff" else _write_chunks(export)
+    files, rows = _publish(export, chunks), export.rows.count()
     manifest = {**export.manifest, "files": files, "rows": rows}
     storage.write_text(session, f"{export.output}/{MANIFEST}", json.dumps(manifest, indent=1) + "\n")
     storage.remove(session, export.parts)
@@ -63,8 +56,18 @@ def export_vectors(session: SparkSession, options: ExportVectors) -> dict[str, A
             "seconds": seconds}  # fmt: skip
 
 
-def _write_chunks(export: Export) -> tuple[list[str], int]:
-    """Write what is not done yet, chunk by chunk of data files, and give the files their names."""
+def _write_whole(export: Export) -> int:
+    """Write one CIFF file, unless that is done; returns the number of parts."""
+    folder = f"{export.parts}/00000"
+    if not storage.exists(export.session, f"{folder}/_SUCCESS"):
+        storage.remove(export.session, folder)
+        write_ciff_file(export, folder)
+        storage.write_text(export.session, f"{folder}/_SUCCESS", "")
+    return 1
+
+
+def _write_chunks(export: Export) -> int:
+    """Write what is not done yet, chunk by chunk of data files; returns the number of parts."""
     session, rows = export.session, export.rows
     line_format = LINE_FORMATS.get(export.options.output_format)
     names = list(data_files(rows))
@@ -83,7 +86,7 @@ def _write_chunks(export: Export) -> tuple[list[str], int]:
         _WRITERS.get(export.options.output_format, _write_lines)(export, part, folder)
     if places is not None:
         places.unpersist()
-    return _publish(export, len(chunks)), rows.count()
+    return len(chunks)
 
 
 def _write_lines(export: Export, part: DataFrame, folder: str) -> None:
@@ -130,17 +133,19 @@ def _publish(export: Export, chunks: int) -> list[str]:
 
     What goes where is written down first, so that a run that stopped in between is gone on with.
     """
-    session, noted = export.session, f"{export.parts}/{MOVES}"
-    text = storage.read_text(session, noted)
-    if text is None:
-        text = json.dumps(_moves(export, chunks))
-        storage.write_text(session, noted, text)
-    moves: dict[str, str] = json.loads(text)
+    session = export.session
+    moves = moves_in(session, export.parts)
+    if not moves:
+        moves = _moves(export, chunks)
+        storage.write_text(session, f"{export.parts}/{MOVES}", json.dumps(moves))
     for source, name in moves.items():
+        target = f"{export.output}/{name}"
         if storage.exists(session, source):
-            storage.move(session, source, f"{export.output}/{name}")
+            storage.move(session, source, target)
+        elif not storage.exists(session, target):
+            raise DataError(target, "it is gone", "an export wrote it", "Export again with --force.")
     if export.options.output_format == "parquet":
-        storage.write_text(session, f"{export.output}/README.md", _card(export))
+        storage.write_text(session, f"{export.output}/{CARD}", _card(export))
     return list(moves.values())
 
 
@@ -151,6 +156,8 @@ def _moves(export: Export, chunks: int) -> dict[str, str]:
         for number in range(chunks)
         for name in storage.children(export.session, f"{export.parts}/{number:05}")
     ]
+    if export.options.output_format == "ciff":
+        return {source: source.rsplit("/", 1)[-1] for source in made}
     suffix = {"npz": "npz", "parquet": "parquet"}.get(export.options.output_format, "jsonl")
     suffix += ".gz" if export.options.gzip and suffix == "jsonl" else ""
     names = [
@@ -158,13 +165,6 @@ def _moves(export: Export, chunks: int) -> dict[str, str]:
         for n in range(len(made))
     ]
     return dict(zip(made, names, strict=True))
-
-
-def _remove_files(export: Export) -> None:
-    """Files of an earlier export: beside new ones they would be loaded with them."""
-    for name in storage.children(export.session, export.output):
-        if name.startswith(("part-", "train-", "index.ciff")):
-            storage.remove(export.session, f"{export.output}/{name}")
 
 
 def _card(export: Export) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import tempfile
 import time
@@ -23,13 +22,16 @@ from spladelake.exchange import DocRecord, PostingsList, read_ciff
 from spladelake.names import short_name
 from spladelake.spark import storage
 from spladelake.spark.exchange_worker import PARSED_DDL, ParseLines, ToVectors
+from spladelake.spark.export_folder import manifest_in
 from spladelake.spark.export_plan import MANIFEST, tokens_of
+from spladelake.spark.faults import stop_point
 from spladelake.spark.schemas import VECTORS, VOCABULARY
 from spladelake.spark.tables import (
     Lake,
     Lineage,
     TableRef,
     is_current,
+    refuse_other_makers,
     replace_rows,
     require,
     set_properties,
@@ -37,6 +39,8 @@ from spladelake.spark.tables import (
 )
 
 log = logging.getLogger(__name__)
+
+_OTHER = {"documents": "queries", "queries": "documents"}
 
 # Postings of a CIFF file that are in memory at once.
 HELD_POSTINGS = 5_000_000
@@ -52,34 +56,69 @@ def import_vectors(session: SparkSession, options: ImportVectors) -> dict[str, A
     settings = options.model_dump(mode="json", exclude={"lake", "force"})
     lineage = Lineage("import_vectors", {"input": [path, storage.input_fingerprint(session, path)]}, settings)
     result: dict[str, Any] = {"table": str(target)}
-    if not options.force and is_current(session, target, lineage):
+    vocabulary = lake.vectors(name, "vocabulary")
+    if not options.force and is_current(session, target, lineage) and _belongs(session, vocabulary, target):
         log.info("%s: skipped, the vectors are current", target)
+        # A run that was killed after its commit may have left these.
+        set_properties(session, target, _properties(session, vocabulary, path))
         return {**result, "status": "skipped"}
+    refuse_other_makers(session, target, job=lineage.job, option="--vectors")
     with tempfile.TemporaryDirectory(prefix="spladelake-import-") as folder:
-        rows = _from_ciff(session, path, folder) if options.input_format == "ciff" else _from_lines(session, path)
+        is_ciff, manifest = options.input_format == "ciff", _manifest(session, path)
+        rows = _from_ciff(session, path, folder) if is_ciff else _from_lines(session, path, manifest)
         rows = rows.persist()
         try:
-            _check_ids(rows, path)
+            _check_rows(rows, path)
             tokens, model = _vocabulary(session, lake, options, rows, path)
-            step = options.step if options.step is not None else _noted_step(session, path)
+            _check_other_side(session, lake.vectors(name, _OTHER[options.side]), model["model_id"], name)
+            step = options.step if options.step is not None else _noted_step(manifest)
             numbers = session.sparkContext.broadcast({token: number for number, token in enumerate(tokens)})
             vectors = rows.mapInArrow(ToVectors(numbers, step, model["model_id"], path), VECTORS.struct)
-            _write_vocabulary(session, lake.vectors(name, "vocabulary"), tokens, model, lineage)
+            _write_vocabulary(session, vocabulary, tokens, model)
             replace_rows(session, target, VECTORS, vectors, lineage=lineage)
         finally:
             rows.unpersist()
-    set_properties(session, target, {**model, "vocabulary_size": str(len(tokens)), "source": path})
+    stop_point("after_commit")
+    set_properties(session, target, _properties(session, vocabulary, path))
     return {**result, "status": "written", "rows": target.read(session).count(), "dimensions": len(tokens),
             "step": step, "seconds": round(time.monotonic() - started, 2)}  # fmt: skip
 
 
-def _from_lines(session: SparkSession, path: str) -> DataFrame:
-    files = path if not storage.is_folder(session, path) else f"{path}/*.json*"
-    lines = session.read.option("lineSep", "\n").option("pathGlobFilter", "*.json*").text(files)
+def _properties(session: SparkSession, vocabulary: TableRef, path: str) -> dict[str, str]:
+    """What the properties of the vectors' table say, by the vocabulary that was written before them."""
+    said = table_properties(session, vocabulary)
+    model = {key: said[f"spladelake.{key}"] for key in ("model", "model_id")}
+    return {**model, "vocabulary_size": str(vocabulary.read(session).count()), "source": path}
+
+
+def _belongs(session: SparkSession, vocabulary: TableRef, target: TableRef) -> bool:
+    """Whether the vocabulary beside the vectors is still that of their model."""
+    row = target.read(session).select("model_id").first()
+    return row is not None and is_current(session, vocabulary, _vocabulary_lineage(row["model_id"]))
+
+
+def _check_other_side(session: SparkSession, other: TableRef, model_id: str, name: str) -> None:
+    """Refuse to put a vocabulary in the place of the one that the other side's vectors go by."""
+    row = other.read(session).select("model_id").first() if other.exists(session) else None
+    if row is not None and row["model_id"] != model_id:
+        raise DataError(
+            str(other),
+            f"its vectors are of the model {row['model_id'][:21]}, those read are of {model_id[:21]}",
+            "vectors of one name share a vocabulary",
+            f"Give --like {name} to take its terms, or another name with --vectors.",
+        )
+
+
+def _from_lines(session: SparkSession, path: str, manifest: dict[str, Any]) -> DataFrame:
+    reader = session.read.option("lineSep", "\n")
+    # Of a folder the files that may be meant; a file that is named is meant, whatever its name.
+    if storage.is_folder(session, path):
+        reader = reader.option("pathGlobFilter", "*.json*")
     return (
-        lines.select(F.col("_metadata.file_name").alias("file"), F.col("value").alias("line"))
+        reader.text(path)
+        .select(F.col("_metadata.file_name").alias("file"), F.col("value").alias("line"))
         .where(F.col("file") != MANIFEST)
-        .mapInArrow(ParseLines(), PARSED_DDL)
+        .mapInArrow(ParseLines(content_is_id=manifest.get("format") == "seismic"), PARSED_DDL)
     )
 
 
@@ -136,7 +175,10 @@ def _write_records(records: Iterator[DocRecord], target: Path) -> None:
     pq.write_table(pa.table(columns), target)
 
 
-def _check_ids(rows: DataFrame, path: str) -> None:
+def _check_rows(rows: DataFrame, path: str) -> None:
+    """Refuse an input without documents, which is none of the format, and ids that stand twice."""
+    if rows.isEmpty():
+        raise DataError(path, "it holds no document", "the vectors there would be lost", "Correct --input.")
     twice = rows.groupBy("id").count().where("count > 1").orderBy("id").first()
     if twice is not None:
         raise DataError(
@@ -165,17 +207,25 @@ def _vocabulary(
     return tokens, {"model": f"imported from {path.rsplit('/', 1)[-1]}", "model_id": f"imported-{digest[:40]}"}
 
 
-def _noted_step(session: SparkSession, path: str) -> float:
-    """What export_vectors wrote beside the files; 1 where it did not."""
+def _manifest(session: SparkSession, path: str) -> dict[str, Any]:
+    """What export_vectors noted beside the files; nothing where it did not write them."""
     folder = path if storage.is_folder(session, path) else path.rsplit("/", 1)[0]
-    noted = storage.read_text(session, f"{folder}/{MANIFEST}")
-    quantisation = json.loads(noted).get("quantisation") if noted else None
+    return manifest_in(session, folder) or {}
+
+
+def _noted_step(manifest: dict[str, Any]) -> float:
+    quantisation = manifest.get("quantisation")
     return float(quantisation["step"]) if quantisation else 1.0
 
 
-def _write_vocabulary(
-    session: SparkSession, ref: TableRef, tokens: list[str], model: dict[str, str], lineage: Lineage
-) -> None:
-    rows = session.createDataFrame(list(enumerate(tokens)), VOCABULARY.struct).coalesce(1)
-    replace_rows(session, ref, VOCABULARY, rows, lineage=lineage)
+def _vocabulary_lineage(model_id: str) -> Lineage:
+    """As encode_texts marks it: the terms of a model are the same, whoever writes them."""
+    return Lineage("encode_texts", {}, {"model_id": model_id})
+
+
+def _write_vocabulary(session: SparkSession, ref: TableRef, tokens: list[str], model: dict[str, str]) -> None:
+    lineage = _vocabulary_lineage(model["model_id"])
+    if not is_current(session, ref, lineage):
+        rows = session.createDataFrame(list(enumerate(tokens)), VOCABULARY.struct).coalesce(1)
+        replace_rows(session, ref, VOCABULARY, rows, lineage=lineage)
     set_properties(session, ref, model)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# What tells that a document's vector is the same: of the same text by the same model.
-SAME_VECTOR = ["id", "text_sha256", "model_id"]
+# What tells that a document's vector is the same, where encode_texts made it: of the same text by the same model.
+SAME_VECTOR = ("id", "text_sha256", "model_id")
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,21 @@ def changes_since(session: SparkSession, inputs: Inputs, rankings: Mapping[str, 
             "Look at DESCRIBE HISTORY of the table.",
         )
     _check_previous(session, inputs, rankings, version)
-    before, now = inputs.documents.read(session, version=version), inputs.document_rows
-    same = [F.col(f"before.{c}").eqNullSafe(F.col(f"now.{c}")) for c in SAME_VECTOR]
-    added = now.alias("now").join(before.select(SAME_VECTOR).alias("before"), same, "left_anti").persist()
-    gone = before.select(SAME_VECTOR).alias("before").join(now.select(SAME_VECTOR).alias("now"), same, "left_anti")
+    made = newest_lineage(session, inputs.documents)
+    by_text = made is not None and made["job"] == "encode_texts"
+    # What others wrote may be of no text, or another vector of the same one: there the vectors themselves tell it.
+    of_vector = (F.lit(0) if by_text else F.xxhash64("indices", "values")).alias("of_vector")
+    before = inputs.documents.read(session, version=version).select(*SAME_VECTOR, of_vector).alias("before")
+    now = inputs.document_rows.select("*", of_vector).alias("now")
+    same = [F.col(f"before.{c}").eqNullSafe(F.col(f"now.{c}")) for c in (*SAME_VECTOR, "of_vector")]
+    added = now.join(before, same, "left_anti").drop("of_vector").persist()
+    gone = before.join(now.select(*SAME_VECTOR, "of_vector").alias("now"), same, "left_anti").select("id")
     numbers = F.create_map(*[F.lit(x) for pair in zip(rankings, range(len(rankings)), strict=True) for x in pair])
     runs = inputs.lake.table("runs").read(session).where(F.col("run_id").isin(list(rankings)))
     previous = runs.select(numbers[F.col("run_id")].alias("run"), "query_id", "doc_id", "rank", "score").persist()
     lost = previous.join(gone, previous["doc_id"] == gone["id"], "left_semi").select("query_id").distinct()
     log.info("since version %d: %s document vectors are new or changed", version, f"{added.count():,}")
-    return Changes(added, now, previous, lost, [ranking.k for ranking in rankings.values()])
+    return Changes(added, inputs.document_rows, previous, lost, [ranking.k for ranking in rankings.values()])
 
 
 def _check_previous(session: SparkSession, inputs: Inputs, rankings: Mapping[str, Ranking], version: int) -> None:

@@ -127,8 +127,8 @@ def guess_format(session: SparkSession, location: str, kind: str) -> str:
     if location.startswith(TABLE_PREFIX) or storage.exists(session, f"{location}/_delta_log"):
         return "delta"
     name = location
-    if storage.is_folder(session, location):
-        name = next(iter(storage.children(session, location)), location)
+    if inside := storage.folders(session, location):
+        name = next(iter(storage.children(session, inside[0])), location)
     found = format_of(name)
     if kind == "judgements" and found in ("tsv", None):
         return "qrels"

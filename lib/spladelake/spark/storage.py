@@ -29,42 +29,60 @@ def plain_path(uri: Column) -> Column:
     return F.regexp_replace(decoded, "^file:/*", "/")
 
 
-def _statuses(session: SparkSession, path: str) -> list[Any]:
-    """Hadoop's file statuses of a path or glob pattern, empty if nothing is there."""
+def _path(session: SparkSession, path: str) -> Any:
+    """A path as Hadoop takes it."""
     jvm = session._jvm
     assert jvm is not None
-    hadoop_path = jvm.org.apache.hadoop.fs.Path(path)
-    found = hadoop_path.getFileSystem(session._jsc.hadoopConfiguration()).globStatus(hadoop_path)
-    return list(found) if found is not None else []
+    return jvm.org.apache.hadoop.fs.Path(path)
+
+
+def _opened(session: SparkSession, path: str) -> tuple[Any, Any]:
+    """Hadoop's file system of a path, and the path as Hadoop takes it."""
+    hadoop_path = _path(session, path)
+    return hadoop_path.getFileSystem(session._jsc.hadoopConfiguration()), hadoop_path
 
 
 def exists(session: SparkSession, path: str) -> bool:
-    """Whether a file or folder is there, or any that a glob pattern matches."""
-    return bool(_statuses(session, path))
+    """Whether a file or folder is there; no character of the path stands for others."""
+    system, hadoop_path = _opened(session, path)
+    return bool(system.exists(hadoop_path))
 
 
-def is_folder(session: SparkSession, path: str) -> bool:
-    """Whether the path is a folder."""
-    return any(status.isDirectory() for status in _statuses(session, path))
+def _matches(session: SparkSession, pattern: str) -> list[Any]:
+    """Hadoop's file statuses of what a user's path or glob pattern names; a name that is there is no pattern."""
+    system, hadoop_path = _opened(session, pattern)
+    if system.exists(hadoop_path):
+        return [system.getFileStatus(hadoop_path)]
+    found = system.globStatus(hadoop_path)
+    return list(found) if found is not None else []
 
 
 def folders(session: SparkSession, pattern: str) -> list[str]:
-    """Paths of the folders that a glob pattern matches, sorted."""
-    return sorted(str(s.getPath().toString()) for s in _statuses(session, pattern) if s.isDirectory())
+    """Paths of the folders that a path or glob pattern names, sorted."""
+    return sorted(str(s.getPath().toString()) for s in _matches(session, pattern) if s.isDirectory())
+
+
+def is_folder(session: SparkSession, pattern: str) -> bool:
+    """Whether a path or glob pattern names a folder."""
+    return bool(folders(session, pattern))
+
+
+def contents(session: SparkSession, folder: str) -> list[str]:
+    """Names of all that a folder holds, hidden ones too, sorted; empty if there is no such folder."""
+    system, hadoop_path = _opened(session, folder)
+    if not system.exists(hadoop_path) or not system.getFileStatus(hadoop_path).isDirectory():
+        return []
+    return sorted(str(status.getPath().getName()) for status in system.listStatus(hadoop_path))
 
 
 def children(session: SparkSession, folder: str) -> list[str]:
     """Names of the visible files in a folder, sorted; empty if there is no such folder."""
-    return [
-        name
-        for name in sorted(s.getPath().getName() for s in _statuses(session, f"{folder}/*"))
-        if not name.startswith(("_", "."))
-    ]
+    return [name for name in contents(session, folder) if not name.startswith(("_", "."))]
 
 
 def require_input(session: SparkSession, path: str, *, option: str) -> None:
-    """Refuse an input path where nothing is."""
-    if not exists(session, path):
+    """Refuse an input path or glob pattern where nothing is."""
+    if not _matches(session, path):
         parent = path.rsplit("/", 1)[0] or "/"
         beside = ", ".join(children(session, parent)[:8]) or "nothing"
         raise DataError(
@@ -82,11 +100,8 @@ def input_fingerprint(session: SparkSession, path: str) -> str:
 
 def upload(session: SparkSession, local: Path, target: str) -> None:
     """Copy a local folder to a path that every executor can read."""
-    jvm = session._jvm
-    assert jvm is not None
-    destination = jvm.org.apache.hadoop.fs.Path(target)
-    system = destination.getFileSystem(session._jsc.hadoopConfiguration())
-    system.copyFromLocalFile(False, True, jvm.org.apache.hadoop.fs.Path(str(local)), destination)
+    system, destination = _opened(session, target)
+    system.copyFromLocalFile(False, True, _path(session, str(local)), destination)
 
 
 # File systems on which a folder gets another name in one step, seen by every reader as the one or the other.
@@ -95,35 +110,26 @@ _RENAMING = {"file", "hdfs", "viewfs"}
 
 def can_take_name(session: SparkSession, path: str) -> bool:
     """Whether a folder can be given this path as its name in one step: nothing is there, and its file system can."""
-    jvm = session._jvm
-    assert jvm is not None
-    hadoop_path = jvm.org.apache.hadoop.fs.Path(path)
-    system = hadoop_path.getFileSystem(session._jsc.hadoopConfiguration())
+    system, hadoop_path = _opened(session, path)
     return system.getUri().getScheme() in _RENAMING and not system.exists(hadoop_path)
 
 
 def rename(session: SparkSession, path: str, target: str) -> bool:
     """Give a folder another name, at which nothing must be; returns whether it could be done."""
-    jvm = session._jvm
-    assert jvm is not None
-    folder, new = jvm.org.apache.hadoop.fs.Path(path), jvm.org.apache.hadoop.fs.Path(target)
-    return bool(folder.getFileSystem(session._jsc.hadoopConfiguration()).rename(folder, new))
+    system, folder = _opened(session, path)
+    return bool(system.rename(folder, _path(session, target)))
 
 
 def remove(session: SparkSession, path: str) -> None:
     """Delete a file or folder with all it holds."""
-    jvm = session._jvm
-    assert jvm is not None
-    hadoop_path = jvm.org.apache.hadoop.fs.Path(path)
-    hadoop_path.getFileSystem(session._jsc.hadoopConfiguration()).delete(hadoop_path, True)
+    system, hadoop_path = _opened(session, path)
+    system.delete(hadoop_path, True)
 
 
 def move(session: SparkSession, source: str, target: str) -> None:
     """Rename a file, on its own file system, replacing what has the new name."""
-    jvm = session._jvm
-    assert jvm is not None
-    old, new = jvm.org.apache.hadoop.fs.Path(source), jvm.org.apache.hadoop.fs.Path(target)
-    system = old.getFileSystem(session._jsc.hadoopConfiguration())
+    system, old = _opened(session, source)
+    new = _path(session, target)
     system.delete(new, True)
     if not system.rename(old, new):
         raise DataError(source, f"it cannot be renamed to {target}", "wanted one file system", "Look at both folders.")
@@ -138,18 +144,19 @@ def write_text(session: SparkSession, path: str, text: str) -> None:
 
 
 def read_text(session: SparkSession, path: str) -> str | None:
-    """What a small file holds; None where there is none."""
-    if not exists(session, path):
+    """What a small file holds; None where there is none. Raises UnicodeDecodeError for what is no text."""
+    system, hadoop_path = _opened(session, path)
+    if not system.exists(hadoop_path):
         return None
-    row = session.read.format("binaryFile").load(path).select("content").first()
-    return None if row is None else bytes(row["content"]).decode()
+    stream = system.open(hadoop_path)
+    try:
+        return bytes(stream.readAllBytes()).decode()
+    finally:
+        stream.close()
 
 
 def download(session: SparkSession, path: str, local: Path) -> None:
     """Copy a file to this machine."""
-    jvm = session._jvm
-    assert jvm is not None
-    source = jvm.org.apache.hadoop.fs.Path(path)
-    system = source.getFileSystem(session._jsc.hadoopConfiguration())
+    system, source = _opened(session, path)
     # The raw local file system writes no checksum file beside the copy.
-    system.copyToLocalFile(False, source, jvm.org.apache.hadoop.fs.Path(str(local)), True)
+    system.copyToLocalFile(False, source, _path(session, str(local)), True)

@@ -233,6 +233,17 @@ def is_current(session: SparkSession, ref: TableRef, lineage: Lineage) -> bool:
     return found is not None and found["fingerprint"] == lineage.fingerprint
 
 
+def refuse_other_makers(session: SparkSession, *refs: TableRef, job: str, option: str) -> None:
+    """Refuse to replace tables whose rows another job, or somebody by hand, has made; an empty table is nobody's."""
+    for ref in refs:
+        found = newest_lineage(session, ref)
+        if (found is None or found["job"] != job) and ref.exists(session) and not ref.read(session).isEmpty():
+            made = "not made by a job" if found is None else f"made by {found['job']}"
+            raise UsageError(
+                str(ref), f"its rows were {made}", f"{job} would replace them", f"Choose another name with {option}."
+            )
+
+
 def newest_lineage(session: SparkSession, ref: TableRef, *, scope: str = "") -> dict[str, Any] | None:
     """What the rows of a scope were made from, as the commit says; None if somebody else wrote to the table since."""
     if not ref.exists(session):

@@ -89,6 +89,22 @@ def test_a_file_that_ends_early_is_refused(cut: int) -> None:
         read_all()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"id": "d1", "contents": "", "vector": {"a": 1}}\n' * 4,  # another format: its first byte is a length
+        b"\x04\x08\x02\x10\x01",  # version 2
+        b"\x04\x08\x01\x12\x00",  # version 1, and a text where the number of lists stands
+        b"\x04\x08\x01\x10\x01" + b"\x04\x0a\x01t\x22",  # a list that ends where the size of a posting is wanted
+        b"\x04\x08\x01\x10\x01" + b"\x05\x0a\x01t\x22\x04",  # and within a posting
+        b"\x04\x08\x01\x10\x01" + b"\x06\x0a\x01t\x22\x01\x80",  # and within a number
+    ],
+)
+def test_what_is_no_ciff_file_is_refused_and_not_read_as_an_empty_one(content: bytes) -> None:
+    with pytest.raises(DataError, match=r"x\.ciff: "):
+        list(read_ciff(io.BytesIO(content), place="x.ciff")[1])
+
+
 @given(st.lists(st.floats(2.0**-30, 100, width=32), min_size=1), st.integers(1, 1000))
 def test_impacts_stay_within_their_levels_and_half_a_step(values: list[float], levels: int) -> None:
     weights = np.array(values, dtype=np.float32)
@@ -105,12 +121,28 @@ def test_a_line_is_parsed_back(name: str) -> None:
     weights = np.array([0.1, 2.5e-7, 3e8], dtype=np.float32)
     names = LINE_FORMATS[name].names(['"', ".", "é\u2028"])
     line = LINE_FORMATS[name].line('d "1"\n', 7, names, [str(weight) for weight in weights])
-    doc_id, found = parse_line(line, place="x")
+    doc_id, found = parse_line(line, place="x", content_is_id=name == "seismic")
     assert doc_id == 'd "1"\n'
     assert {term: np.float32(weight) for term, weight in found.items()} == dict(
         zip(['"', ".", "é\u2028"], weights, strict=True)
     )
     assert "\n" not in line
+
+
+def test_the_content_of_seismics_own_files_is_a_text_and_no_id() -> None:
+    assert parse_line('{"id": 7, "content": "The whole text", "vector": {"a": 1}}', place="x") == ("7", {"a": 1.0})
+
+
+@pytest.mark.parametrize("doc_id", ["null", '""', "true", "1.5", '["a"]'])
+def test_an_id_that_names_nothing_is_refused(doc_id: str) -> None:
+    with pytest.raises(DataError, match="x: its id is "):
+        parse_line(f'{{"id": {doc_id}, "vector": {{"a": 1}}}}', place="x")
+
+
+@pytest.mark.parametrize("weight", ["1e39", "1e-60", "-1", "NaN", "Infinity"])
+def test_a_weight_that_float32_cannot_hold_is_refused(weight: str) -> None:
+    with pytest.raises(DataError, match="x: term 'b' has the weight "):
+        parse_line(f'{{"id": "d", "vector": {{"a": 1, "b": {weight}}}}}', place="x")
 
 
 def test_the_id_of_a_qdrant_point_depends_on_the_documents_id_alone() -> None:
