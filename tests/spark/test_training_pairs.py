@@ -15,7 +15,7 @@ from sentence_transformers import CrossEncoder as Reference
 from spladelake.config.training import MinePairs
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.mine import mined, query_parts, words_of
-from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, QUERIES, RUNS
+from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, RUNS, SCORED_PAIRS
 from spladelake.spark.score_pairs import averaged
 from support.cross_encoders import write_cross_encoder
 
@@ -253,6 +253,24 @@ def test_scaled_teachers_have_the_first_ones_mean_and_deviation_before_they_are_
     assert found == pytest.approx({"a": 3.0, "b": 3.0, "c": 3.0}, abs=1e-9)
     plain = {r["doc_id"]: r["score"] for r in averaged(frame, ["one", "two"], scaled=False).collect()}
     assert plain == {"a": 15.5, "b": 11.5, "c": 7.5}
+
+
+@pytest.mark.parametrize(("loss", "table"), [("margin-mse", "scored_pairs"), ("ranking", "pairs")])
+def test_pairs_from_before_the_queries_were_put_into_other_parts_are_not_trained_on(
+    spark: SparkSession, run_job: Any, mining_lake: str, tmp_path: Path, loss: str, table: str
+) -> None:
+    rows = {
+        "parts": ([("q0", "train"), ("q1", "test"), ("q2", "dev")], PARTS),
+        "pairs": ([(query_id, "d00", ["d09"]) for query_id in ("q0", "q1", "q2")], PAIRS),
+        "scored_pairs": ([(q, "d00", ["d09"], 2.0, [1.0], [1.0]) for q in ("q0", "q1", "q2")], SCORED_PAIRS),
+    }
+    for name in ("parts", table):
+        frame = spark.createDataFrame(rows[name][0], rows[name][1].struct)
+        frame.write.format("delta").save(f"{mining_lake}/training/stale-{loss}/{name}")
+    asked = {"lake": mining_lake, "training_set": f"stale-{loss}", "model": "splade-tiny", "loss": loss}
+    with pytest.raises(DataError, match="2 of its queries are not in the part train, such as 'q1'"):
+        run_job("train_model", output=str(tmp_path / "model"), **asked)
+    assert not (tmp_path / "model.work").exists()
 
 
 @pytest.mark.parametrize(

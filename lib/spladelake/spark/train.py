@@ -14,19 +14,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake import errors
 from spladelake.config.training import Distillation, TrainModel
 from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.encoder.layout import read_layout
-from spladelake.errors import MachineError, SpladelakeError, UsageError
+from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
 from spladelake.spark.concurrency import exclusive
 from spladelake.spark.progress import progress
 from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, SCORED_PAIRS
 from spladelake.spark.session import usable_cores
-from spladelake.spark.tables import Lake, Lineage, newest_lineage, require
+from spladelake.spark.tables import Lake, Lineage, TableRef, newest_lineage, require
 from spladelake.spark.training_data import Sources, write_training_data
 from spladelake.training import Outcome, Work, total_steps, train
 
@@ -135,14 +135,19 @@ def _sources(session: SparkSession, options: TrainModel, start: Checkpoint) -> t
     tables = {"pairs": pairs, **{name: lake.table(name) for name in ("queries", "documents")}}
     for name, schema in (("queries", QUERIES), ("documents", DOCUMENTS)):
         require(session, tables[name], schema, made_by=f"spladelake ingest_texts --lake {lake.root} …")
-    if parts.exists(session) and lake.table("judgements").exists(session):
-        tables |= {"parts": parts, "judgements": lake.table("judgements")}
-        for name, schema in (("parts", PARTS), ("judgements", JUDGEMENTS)):
-            require(session, tables[name], schema, made_by="spladelake mine_pairs")
+    for ref, name, schema in ((parts, "parts", PARTS), (lake.table("judgements"), "judgements", JUDGEMENTS)):
+        if not ref.exists(session):
+            break  # judgements alone say nothing to a training
+        tables[name] = ref
+        require(session, ref, schema, made_by="spladelake mine_pairs")
     versions = {name: ref.version(session) for name, ref in tables.items()}
     at = {name: ref.read(session, version=versions[name]) for name, ref in tables.items()}
     made = (newest_lineage(session, mined) or {}).get("settings", {})
-    dev = at["parts"].where(F.col("part") == "dev").select("query_id") if "parts" in at else None
+    dev: DataFrame | None = None
+    if "parts" in at:
+        _check_parts(at["pairs"], at["parts"], place=pairs)
+        if "judgements" in at:
+            dev = at["parts"].where(F.col("part") == "dev").select("query_id")
     if dev is None or dev.isEmpty():
         log.warning("%s: it has no dev part, so the last checkpoint is taken, not the best", parts)
         dev = None
@@ -159,6 +164,21 @@ def _sources(session: SparkSession, options: TrainModel, start: Checkpoint) -> t
         int(made.get("relevance_level", 1)),
     )  # fmt: skip
     return sources, lineage
+
+
+def _check_parts(pairs: DataFrame, parts: DataFrame, *, place: TableRef) -> None:
+    """Refuse pairs of queries that are not in the part train: they are of an earlier division into parts."""
+    train = parts.where(F.col("part") == "train").select("query_id")
+    other = pairs.select("query_id").distinct().join(train, "query_id", "left_anti")
+    row = other.agg(F.count("*").alias("queries"), F.min("query_id").alias("first")).first()
+    assert row is not None
+    if row["queries"]:
+        raise DataError(
+            str(place),
+            f"{row['queries']:,} of its queries are not in the part train, such as {row['first']!r}",
+            "what dev and test measure must not be trained on, and the parts have changed since the pairs were made",
+            "Run mine_pairs again, and then score_pairs where the loss needs teachers.",
+        )
 
 
 def _made_from(output: Path) -> dict[str, Any] | None:
