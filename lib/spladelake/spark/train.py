@@ -23,6 +23,7 @@ from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.encoder.layout import read_layout
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
 from spladelake.spark.concurrency import exclusive
+from spladelake.spark.model_folder import MADE_FROM, made_from, publish, work_folder
 from spladelake.spark.progress import progress
 from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, SCORED_PAIRS
 from spladelake.spark.session import usable_cores
@@ -32,8 +33,6 @@ from spladelake.training import Outcome, Work, total_steps, train
 
 log = logging.getLogger(__name__)
 
-# Beside a model: what it was made from, by which a later run knows that it need not be made again.
-MADE_FROM = "spladelake_training.json"
 INSTALL = "pip install 'spladelake[train]'"
 PACKAGES = ("sentence_transformers", "datasets", "accelerate")
 # Of the processes: this one shows the bar.
@@ -50,7 +49,7 @@ def train_model(session: SparkSession, options: TrainModel) -> dict[str, Any]:
     sources, lineage = _sources(session, options, start)
     result: dict[str, Any] = {"output": str(output), "model": options.model, "training_set": options.training_set}
     with exclusive(str(output), "training"):
-        made = _made_from(output)
+        made = made_from(output)
         if output.exists() and made is None:
             raise UsageError(
                 str(output), "it is there and was not written by this job", "a folder of its own is wanted",
@@ -67,7 +66,7 @@ def _train(
 ) -> dict[str, Any]:
     """Write the data unless a killed run left them, train, and put the model in its place."""
     started, clock = time.monotonic(), time.time()
-    folder = _work_folder(output, lineage, force=options.force)
+    folder = work_folder(output, lineage, force=options.force)
     settings = Distillation(**{name: getattr(options, name) for name in Distillation.model_fields})
     work = Work(
         folder, settings, start=start.folder, name=options.model, source=f"{sources.place}",
@@ -85,7 +84,7 @@ def _train(
     )
     if outcome.resumed_from:
         log.info("%s: went on from the checkpoint of step %d", output, outcome.resumed_from)
-    _publish(work.model, output)
+    publish(work.model, output)
     shutil.rmtree(folder)
     for name, value in outcome.measures.items():
         if name == options.best:
@@ -181,34 +180,6 @@ def _check_parts(pairs: DataFrame, parts: DataFrame, *, place: TableRef) -> None
         )
 
 
-def _made_from(output: Path) -> dict[str, Any] | None:
-    """What a model folder says it was made from, None where it says nothing."""
-    file = output / MADE_FROM
-    if not file.is_file():
-        return None
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found
-
-
-def _work_folder(output: Path, lineage: Lineage, *, force: bool) -> Path:
-    """The folder of work in progress. Raises UsageError where it holds checkpoints of another training."""
-    folder = output.with_name(f"{output.name}.work")
-    file = folder / MADE_FROM
-    other = folder.exists() and (not file.is_file() or file.read_text(encoding="utf-8") != lineage.as_json())
-    if other and not force and (not file.is_file() or any(folder.glob("checkpoints/checkpoint-*"))):
-        raise UsageError(
-            str(folder),
-            "another training, of other data or settings, left its checkpoints there",
-            "they are kept until it is said that they may go",
-            "Add --force to remove them, name another --output, or take away what is wanted.",
-        )
-    if other or force:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(lineage.as_json(), encoding="utf-8")
-    return folder
-
-
 def _data(session: SparkSession, sources: Sources, work: Work, options: TrainModel) -> dict[str, int]:
     """Write the training data, all of them or none; returns the counts."""
     counts_file = work.data / "counts.json"
@@ -280,13 +251,3 @@ def _error(found: dict[str, Any]) -> SpladelakeError:
     kind = getattr(errors, str(found["kind"]))
     error: SpladelakeError = kind(found["place"], found["found"], found["wanted"], found["fix"])
     return error
-
-
-def _publish(model: Path, output: Path) -> None:
-    """Put a model folder in its place; the one that was there before goes."""
-    old = output.with_name(f"{output.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if output.exists():
-        output.rename(old)
-    model.rename(output)
-    shutil.rmtree(old, ignore_errors=True)
