@@ -12,6 +12,8 @@ from spladelake.spark.tables import Lineage
 
 # In both folders: what the model is made from, by which a later run knows that it need not be made again.
 MADE_FROM = "spladelake_training.json"
+# In the work folder, while a model takes the place of another: the other.
+PREVIOUS = "previous"
 
 
 def made_from(output: Path) -> dict[str, Any] | None:
@@ -36,17 +38,19 @@ def work_folder(output: Path, lineage: Lineage, *, force: bool) -> Path:
             "Add --force to remove them, name another --output, or take away what is wanted.",
         )
     if other or force:
+        if (folder / PREVIOUS).exists() and not output.exists():
+            (folder / PREVIOUS).rename(output)  # a kill came between the two
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(lineage.as_json(), encoding="utf-8")
     return folder
 
 
-def publish(model: Path, output: Path) -> None:
-    """Put a model folder in its place; the one that was there before goes."""
-    old = output.with_name(f"{output.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
+def publish(work: Path, output: Path) -> None:
+    """Put the model of a work folder in its place, and remove the folder, with the model that was there before."""
+    previous = work / PREVIOUS
+    shutil.rmtree(previous, ignore_errors=True)
     if output.exists():
-        output.rename(old)
-    model.rename(output)
-    shutil.rmtree(old, ignore_errors=True)
+        output.rename(previous)
+    (work / "model").rename(output)
+    shutil.rmtree(work)

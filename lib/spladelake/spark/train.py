@@ -84,8 +84,7 @@ def _train(
     )
     if outcome.resumed_from:
         log.info("%s: went on from the checkpoint of step %d", output, outcome.resumed_from)
-    publish(work.model, output)
-    shutil.rmtree(folder)
+    publish(folder, output)
     for name, value in outcome.measures.items():
         if name == options.best:
             log.info("%s: %s %.4f on dev, from step %s", output, name, value, outcome.best_step)

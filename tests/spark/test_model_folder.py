@@ -1,0 +1,40 @@
+"""Nothing that somebody may still want is removed with the folders of a training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from spladelake.spark.model_folder import publish, work_folder
+from spladelake.spark.tables import Lineage
+
+NOWHERE = Path("/models/start")
+
+
+def lineage(*, documents: int = 1, pairs: str = "as mined", **settings: Any) -> Lineage:
+    return Lineage("train_model", {"pairs": ["pairs", pairs], "documents": ["documents", documents]}, settings)
+
+
+def write(file: Path, text: str = "weights") -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_a_model_takes_the_place_of_another_and_leaves_folders_beside_it_alone(tmp_path: Path) -> None:
+    output, mine = tmp_path / "model", write(tmp_path / "model.old" / "notes")
+    for number in ("first", "second"):
+        work = work_folder(output, lineage(), force=False)
+        write(work / "model" / "weights", number)
+        publish(work, output)
+        assert (output / "weights").read_text(encoding="utf-8") == number
+    assert mine.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model.old"]
+
+
+def test_a_model_whose_successor_was_killed_on_its_way_comes_back_before_its_folder_goes(tmp_path: Path) -> None:
+    output = tmp_path / "model"
+    work = work_folder(output, lineage(), force=False)
+    write(work / "previous" / "weights")
+    work_folder(output, lineage(), force=True)
+    assert (output / "weights").exists()
