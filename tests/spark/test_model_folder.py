@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from spladelake.errors import UsageError
 from spladelake.spark.model_folder import publish, work_folder
 from spladelake.spark.tables import Lineage
 
@@ -24,7 +27,7 @@ def write(file: Path, text: str = "weights") -> Path:
 def test_a_model_takes_the_place_of_another_and_leaves_folders_beside_it_alone(tmp_path: Path) -> None:
     output, mine = tmp_path / "model", write(tmp_path / "model.old" / "notes")
     for number in ("first", "second"):
-        work = work_folder(output, lineage(), force=False)
+        work = work_folder(output, lineage(), start=NOWHERE, force=False)
         write(work / "model" / "weights", number)
         publish(work, output)
         assert (output / "weights").read_text(encoding="utf-8") == number
@@ -34,7 +37,19 @@ def test_a_model_takes_the_place_of_another_and_leaves_folders_beside_it_alone(t
 
 def test_a_model_whose_successor_was_killed_on_its_way_comes_back_before_its_folder_goes(tmp_path: Path) -> None:
     output = tmp_path / "model"
-    work = work_folder(output, lineage(), force=False)
+    work = work_folder(output, lineage(), start=NOWHERE, force=False)
     write(work / "previous" / "weights")
-    work_folder(output, lineage(), force=True)
+    work_folder(output, lineage(), start=NOWHERE, force=True)
     assert (output / "weights").exists()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_training_from_a_checkpoint_of_its_own_work_folder_is_refused_and_the_checkpoint_stays(
+    tmp_path: Path, force: bool
+) -> None:
+    output = tmp_path / "model"
+    checkpoint = write(tmp_path / "model.work" / "checkpoints" / "checkpoint-2" / "weights").parent
+    with pytest.raises(UsageError, match="Name another --output"):
+        work_folder(output, lineage(), start=checkpoint, force=force)
+    assert (checkpoint / "weights").exists()
+    assert work_folder(tmp_path / "other", lineage(), start=checkpoint, force=force) == tmp_path / "other.work"

@@ -25,9 +25,19 @@ def made_from(output: Path) -> dict[str, Any] | None:
     return found
 
 
-def work_folder(output: Path, lineage: Lineage, *, force: bool) -> Path:
-    """The folder of work in progress. Raises UsageError where it holds checkpoints of another training."""
+def work_folder(output: Path, lineage: Lineage, *, start: Path, force: bool) -> Path:
+    """The folder of work in progress.
+
+    Raises UsageError where it holds checkpoints of another training, or the start model: one of its checkpoints.
+    """
     folder = output.with_name(f"{output.name}.work")
+    if start.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(
+            f"--model {start}",
+            f"it lies in {folder}, the work folder of this --output",
+            "the start model must stay, and the work folder goes",
+            "Name another --output.",
+        )
     file = folder / MADE_FROM
     other = folder.exists() and (not file.is_file() or file.read_text(encoding="utf-8") != lineage.as_json())
     if other and not force and (not file.is_file() or any(folder.glob("checkpoints/checkpoint-*"))):

@@ -66,7 +66,7 @@ def _train(
 ) -> dict[str, Any]:
     """Write the data unless a killed run left them, train, and put the model in its place."""
     started, clock = time.monotonic(), time.time()
-    folder = work_folder(output, lineage, force=options.force)
+    folder = work_folder(output, lineage, start=Path(start.folder), force=options.force)
     settings = Distillation(**{name: getattr(options, name) for name in Distillation.model_fields})
     work = Work(
         folder, settings, start=start.folder, name=options.model, source=f"{sources.place}",
