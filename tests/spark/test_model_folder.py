@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spladelake.errors import UsageError
-from spladelake.spark.model_folder import publish, work_folder
+from spladelake.spark.model_folder import made_from, publish, work_folder
 from spladelake.spark.tables import Lineage
 
 NOWHERE = Path("/models/start")
@@ -53,3 +53,35 @@ def test_a_training_from_a_checkpoint_of_its_own_work_folder_is_refused_and_the_
         work_folder(output, lineage(), start=checkpoint, force=force)
     assert (checkpoint / "weights").exists()
     assert work_folder(tmp_path / "other", lineage(), start=checkpoint, force=force) == tmp_path / "other.work"
+
+
+def begun(output: Path) -> Path:
+    """The work folder of a training that was killed after its first checkpoint."""
+    work = work_folder(output, lineage(), start=NOWHERE, force=False)
+    write(work / "data" / "counts.json", "{}")
+    write(work / "checkpoints" / "checkpoint-2" / "complete")
+    return work
+
+
+def test_a_killed_training_goes_on_though_documents_came_but_not_with_other_pairs_or_settings(tmp_path: Path) -> None:
+    output = tmp_path / "model"
+    work = begun(output)
+    assert work_folder(output, lineage(documents=2), start=NOWHERE, force=False) == work
+    assert (work / "checkpoints" / "checkpoint-2" / "complete").exists()
+    assert (made_from(work) or {})["inputs"]["documents"] == ["documents", 1], "what its data were made from"
+    for other in (lineage(pairs="others"), lineage(epochs=9)):
+        with pytest.raises(UsageError, match="another training"):
+            work_folder(output, other, start=NOWHERE, force=False)
+
+
+def test_data_that_were_not_written_whole_are_made_from_the_tables_as_they_are(tmp_path: Path) -> None:
+    output = tmp_path / "model"
+    work = begun(output)
+    (work / "data" / "counts.json").unlink()
+    with pytest.raises(UsageError, match="another training"):
+        work_folder(output, lineage(documents=2), start=NOWHERE, force=False)
+    (work / "checkpoints" / "checkpoint-2" / "complete").unlink()
+    (work / "checkpoints" / "checkpoint-2").rmdir()
+    work_folder(output, lineage(documents=2), start=NOWHERE, force=False)
+    assert (made_from(work) or {})["inputs"]["documents"] == ["documents", 2]
+    assert not (work / "data").exists()

@@ -23,7 +23,7 @@ from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.encoder.layout import read_layout
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
 from spladelake.spark.concurrency import exclusive
-from spladelake.spark.model_folder import MADE_FROM, made_from, publish, work_folder
+from spladelake.spark.model_folder import COUNTS, MADE_FROM, made_from, publish, work_folder
 from spladelake.spark.progress import progress
 from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, SCORED_PAIRS
 from spladelake.spark.session import usable_cores
@@ -80,7 +80,7 @@ def _train(
     if outcome.error is not None:
         raise _error(outcome.error)
     (work.model / MADE_FROM).write_text(
-        json.dumps({**json.loads(lineage.as_json()), "outcome": asdict(outcome)}, indent=2), encoding="utf-8"
+        json.dumps({**(made_from(folder) or {}), "outcome": asdict(outcome)}, indent=2), encoding="utf-8"
     )
     if outcome.resumed_from:
         log.info("%s: went on from the checkpoint of step %d", output, outcome.resumed_from)
@@ -151,12 +151,12 @@ def _sources(session: SparkSession, options: TrainModel, start: Checkpoint) -> t
         dev = None
     runs = lake.table("runs")
     run = runs.read(session).where(F.col("run_id") == made.get("run")) if runs.exists(session) else None
+    inputs = {name: [str(ref), versions[name]] for name, ref in tables.items()}
+    # A new version of a training set's table has the same rows unless a job wrote others.
+    for name in {"pairs", "parts"} & tables.keys():
+        inputs[name][1] = (newest_lineage(session, tables[name]) or {}).get("fingerprint", versions[name])
     settings = options.model_dump(mode="json", exclude=NOT_PART)
-    lineage = Lineage(
-        "train_model",
-        {**{name: [str(ref), versions[name]] for name, ref in tables.items()}, "start": start.model_id},
-        settings,
-    )
+    lineage = Lineage("train_model", {**inputs, "start": start.model_id}, settings)
     sources = Sources(
         at["pairs"], pairs, at["queries"], at["documents"], at.get("judgements"), dev, run,
         int(made.get("relevance_level", 1)),
@@ -181,7 +181,7 @@ def _check_parts(pairs: DataFrame, parts: DataFrame, *, place: TableRef) -> None
 
 def _data(session: SparkSession, sources: Sources, work: Work, options: TrainModel) -> dict[str, int]:
     """Write the training data, all of them or none; returns the counts."""
-    counts_file = work.data / "counts.json"
+    counts_file = work.data / COUNTS
     if not counts_file.is_file():
         fresh = work.data.with_name("data.new")
         shutil.rmtree(fresh, ignore_errors=True)
