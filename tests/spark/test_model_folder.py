@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spladelake.errors import UsageError
-from spladelake.spark.model_folder import made_from, publish, work_folder
+from spladelake.spark.model_folder import MADE_FROM, made_from, publish, remove_published_work, work_folder
 from spladelake.spark.tables import Lineage
 
 NOWHERE = Path("/models/start")
@@ -85,3 +85,16 @@ def test_data_that_were_not_written_whole_are_made_from_the_tables_as_they_are(t
     work_folder(output, lineage(documents=2), start=NOWHERE, force=False)
     assert (made_from(work) or {})["inputs"]["documents"] == ["documents", 2]
     assert not (work / "data").exists()
+
+
+def test_a_work_folder_goes_once_its_model_is_published_and_stays_while_it_is_another_training(tmp_path: Path) -> None:
+    output = tmp_path / "model"
+    work = begun(output)
+    remove_published_work(output)
+    assert work.exists(), "there is no model yet"
+    write(output / MADE_FROM, lineage(epochs=9).as_json())
+    remove_published_work(output)
+    assert work.exists(), "the model is of another training"
+    write(output / MADE_FROM, lineage().as_json())
+    remove_published_work(output)
+    assert not work.exists()

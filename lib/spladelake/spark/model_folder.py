@@ -37,7 +37,7 @@ def work_folder(output: Path, lineage: Lineage, *, start: Path, force: bool) -> 
 
     Raises UsageError where it holds checkpoints of another training, or the start model: one of its checkpoints.
     """
-    folder = output.with_name(f"{output.name}.work")
+    folder = _work_of(output)
     if start.resolve().is_relative_to(folder.resolve()):
         raise UsageError(
             f"--model {start}",
@@ -72,6 +72,17 @@ def _lasting(made: dict[str, Any]) -> list[Any]:
     """What a training depends on still when its data are written."""
     inputs = {name: made_of for name, made_of in made["inputs"].items() if name not in READ_ONCE}
     return [made["job"], inputs, made["settings"]]
+
+
+def remove_published_work(output: Path) -> None:
+    """Remove the work folder of the training that made the model, where a kill left it."""
+    work, made = made_from(_work_of(output)), made_from(output)
+    if work is not None and made is not None and work["fingerprint"] == made["fingerprint"]:
+        shutil.rmtree(_work_of(output))
+
+
+def _work_of(output: Path) -> Path:
+    return output.with_name(f"{output.name}.work")
 
 
 def publish(work: Path, output: Path) -> None:

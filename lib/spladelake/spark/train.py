@@ -23,7 +23,7 @@ from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.encoder.layout import read_layout
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
 from spladelake.spark.concurrency import exclusive
-from spladelake.spark.model_folder import COUNTS, MADE_FROM, made_from, publish, work_folder
+from spladelake.spark.model_folder import COUNTS, MADE_FROM, made_from, publish, remove_published_work, work_folder
 from spladelake.spark.progress import progress
 from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, SCORED_PAIRS
 from spladelake.spark.session import usable_cores
@@ -55,6 +55,7 @@ def train_model(session: SparkSession, options: TrainModel) -> dict[str, Any]:
                 str(output), "it is there and was not written by this job", "a folder of its own is wanted",
                 "Name another folder.",
             )  # fmt: skip
+        remove_published_work(output)
         if made is not None and made["fingerprint"] == lineage.fingerprint and not options.force:
             log.info("%s: skipped, the model is current", output)
             return {**result, "status": "skipped", "model_id": resolve_checkpoint(str(output)).model_id}
