@@ -19,7 +19,7 @@ from spladelake.spark.mine import mined, query_parts, words_of
 from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, RUNS, SCORED_PAIRS
 from spladelake.spark.score_pairs import averaged
 from spladelake.spark.tables import Lake, Lineage, replace_rows
-from spladelake.spark.train import _sources
+from spladelake.spark.train import sources_of
 from support.cross_encoders import write_cross_encoder
 
 WORDS = ["rail", "bread", "apple", "river", "mouse", "Straße", "東京", "flour", "yeast", "juice", "sea", "ball"]
@@ -283,7 +283,7 @@ def test_a_training_set_in_other_files_is_the_same_training_set_and_one_with_oth
     ref = Lake(mining_lake).training("packed", "pairs")
 
     def fingerprint() -> str:
-        return _sources(spark, options, resolve_checkpoint("splade-tiny"))[1].fingerprint
+        return sources_of(spark, options, resolve_checkpoint("splade-tiny"))[1].fingerprint
 
     found = []
     for seed in (1, 2):

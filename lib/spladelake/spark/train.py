@@ -46,7 +46,7 @@ def train_model(session: SparkSession, options: TrainModel) -> dict[str, Any]:
     _check_installed()
     output = Path(options.output).expanduser().absolute()
     start = _start(options.model)
-    sources, lineage = _sources(session, options, start)
+    sources, lineage = sources_of(session, options, start)
     result: dict[str, Any] = {"output": str(output), "model": options.model, "training_set": options.training_set}
     with exclusive(str(output), "training"):
         made = made_from(output)
@@ -124,7 +124,7 @@ def _start(model: str) -> Checkpoint:
     return checkpoint
 
 
-def _sources(session: SparkSession, options: TrainModel, start: Checkpoint) -> tuple[Sources, Lineage]:
+def sources_of(session: SparkSession, options: TrainModel, start: Checkpoint) -> tuple[Sources, Lineage]:
     """The tables that the data are made from, each at one version, and what the model is made from."""
     lake = Lake(options.lake)
     mined, parts = (lake.training(options.training_set, name) for name in ("pairs", "parts"))
