@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
+import os
 from typing import Any
 
 import torch
 from sentence_transformers import SparseEncoder
 
 from spladelake.errors import MachineError
+from spladelake.machine import free_memory
 from spladelake.training.data import TrainingData
 from spladelake.training.work import Work
 
@@ -71,13 +72,9 @@ def _tokens(model: SparseEncoder, texts: list[str]) -> int:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Memory that is free on a device, None where that cannot be told."""
+    """Memory of a device that is free for this process, None where that cannot be told."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    info = Path("/proc/meminfo")
-    if device.type != "cpu" or not info.exists():
-        return None
-    for line in info.read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
+    free = free_memory() if device.type == "cpu" else None
+    # torchrun tells each process how many stand beside it.
+    return None if free is None else free // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

@@ -25,7 +25,7 @@ from spladelake.errors import DataError, MachineError, UsageError
 from spladelake.training import TrainingData, train
 from spladelake.training.evaluation import held_out_measures
 from spladelake.training.head import use_fused_head
-from spladelake.training.memory import check_fit
+from spladelake.training.memory import check_fit, free_bytes
 from spladelake.training.run import trainer_of
 from support.collections import FRUIT, QUESTIONS
 from support.training_data import DOCUMENTS, PAIRS, margins, small_work
@@ -272,6 +272,14 @@ def test_a_batch_that_does_not_fit_into_memory_is_refused_with_what_would(tmp_pa
     check_fit(model, TrainingData(work.data), work, 2, fused=True, available=80 * 2**20)
     with pytest.raises(MachineError, match=r"--batch-size 6: 6 pairs with 2 negatives .* Use --accumulate [36],"):
         check_fit(model, TrainingData(work.data), work, 2, fused=False, available=80 * 2**20)
+
+
+def test_processes_on_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = free_bytes(torch.device("cpu"))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")  # as torchrun sets it
+    shared = free_bytes(torch.device("cpu"))
+    assert alone is not None
+    assert shared == pytest.approx(alone / 4, rel=0.3)  # others take and free memory meanwhile
 
 
 def test_measures_on_the_dev_part_are_those_of_sentence_transformers_evaluator(tmp_path: Path) -> None:
