@@ -18,6 +18,8 @@ FLOAT_BYTES = 4
 # Arrays that a step holds of texts x vocabulary, and of tokens x vocabulary where sentence-transformers computes the
 # head: of mask, relu, log1p and maximum, with their gradients (tests/bench/bench_train.py --memory).
 TEXT_ARRAYS, TOKEN_ARRAYS = 8, 4
+# Arrays of the size of the weights that come with the first step: gradients, and AdamW's two moments.
+WEIGHT_ARRAYS = 3
 # Bytes of the activations of a layer: tokens x width x (34 + 5 x heads x length / width), in 16-bit numbers.
 # Source: arXiv 2205.05198, equation 2.
 WIDTH_BYTES, ATTENTION_BYTES = 34, 5
@@ -36,9 +38,10 @@ def check_fit(
         return
     rows = work.rows_per_pass
     sides = (("documents", rows * (1 + negatives)), ("queries", rows))
-    needed = sum(_needed(model, data, name, count, fused=fused) for name, count in sides)
-    if needed > available:
-        fitting = max(0, rows * available // needed)
+    batch = sum(_needed(model, data, name, count, fused=fused) for name, count in sides)
+    weights = sum(p.numel() for p in model.parameters() if p.requires_grad) * WEIGHT_ARRAYS * FLOAT_BYTES
+    if batch + weights > available:
+        fitting = max(0, rows * (available - weights) // batch)
         parts = work.processes * work.settings.accumulate
         advice = (
             f"Use --accumulate {work.settings.accumulate * math.ceil(rows / fitting)}"
@@ -48,7 +51,7 @@ def check_fit(
         raise MachineError(
             f"--batch-size {work.settings.batch_size}",
             f"{rows} pairs with {negatives} negatives at once, of the longest texts, take about "
-            f"{needed / 2**30:.1f} GiB, and {available / 2**30:.1f} GiB are free",
+            f"{(batch + weights) / 2**30:.1f} GiB with the optimiser, and {available / 2**30:.1f} GiB are free",
             f"a batch of {rows * parts} is cut into {parts} such parts, and each has to fit",
             f"{advice}, or a smaller --batch-size, --max-length or --negatives.",
         )

@@ -267,11 +267,16 @@ def test_the_fused_head_has_the_vectors_and_gradients_of_plain_autograd_from_spa
 def test_a_batch_that_does_not_fit_into_memory_is_refused_with_what_would(tmp_path: Path) -> None:
     work = small_work(tmp_path, dev=False, batch_size=6)
     model = SparseEncoder(TINY, device="cpu", local_files_only=True)
-    check_fit(model, TrainingData(work.data), work, 2, fused=False, available=2**31)
+    data, mib = TrainingData(work.data), 2**20
+    check_fit(model, data, work, 2, fused=False, available=2**31)
+    # The weights are 17 MB: gradients and moments take three times that.
+    weights = 3 * sum(file.stat().st_size for file in Path(TINY).glob("*.safetensors"))
     # 6 pairs of 18 documents with at most 21 tokens and 6 queries: some 200 MB, of which a third fits.
-    check_fit(model, TrainingData(work.data), work, 2, fused=True, available=80 * 2**20)
+    check_fit(model, data, work, 2, fused=True, available=weights + 80 * mib)
     with pytest.raises(MachineError, match=r"--batch-size 6: 6 pairs with 2 negatives .* Use --accumulate [36],"):
-        check_fit(model, TrainingData(work.data), work, 2, fused=False, available=80 * 2**20)
+        check_fit(model, data, work, 2, fused=False, available=weights + 80 * mib)
+    with pytest.raises(MachineError, match="Use a machine or device with more memory"):
+        check_fit(model, data, work, 2, fused=True, available=weights - mib)
 
 
 def test_processes_on_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
