@@ -14,6 +14,7 @@ import click
 
 from spladelake.commands.options import styled
 from spladelake.errors import MachineError, SpladelakeError
+from spladelake.machine import free_memory
 
 # A worker holds the interpreter with torch (0.5 GB) and the model with one batch's tiles (0.5 GB for a BERT base).
 WORKER_MB = 1024
@@ -68,7 +69,9 @@ def _memory() -> str:
     from spladelake.spark.session import local_driver_memory_mb, usable_cores
 
     heap, cores = local_driver_memory_mb(), usable_cores()
-    needed, available = heap + cores * WORKER_MB, _available_mb()
+    free = free_memory()
+    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if free is None else free
+    needed, available = heap + cores * WORKER_MB, free // 2**20
     finding = f"{available:,} MB available; a local session takes {heap:,} MB of heap and {cores} workers"
     if available < needed:
         raise MachineError(
@@ -78,15 +81,6 @@ def _memory() -> str:
             "Close other programs, or use fewer slots: --conf spark.master='local[1]' --conf spark.driver.memory=1g.",
         )
     return finding
-
-
-def _available_mb() -> int:
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) // 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
 
 
 def _write_access(lake: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
 from spladelake.measures.notes import COUNTS
+from spladelake.spark.query_measures import MeasureQueries
 from spladelake.spark.run_checks import count_pairs
 from spladelake.spark.schemas import JUDGEMENTS, RUNS
 from support.collections import FRUIT, QUESTIONS, RELEVANT
@@ -184,3 +186,26 @@ def test_rows_of_a_query_are_counted_whatever_batches_they_come_in() -> None:
         (found,) = count_pairs(batch.slice(first, last - first) for first, last in pairwise(cuts))
         assert {row["query"]: (row["results"], row["unusable"], row["repeated"]) for row in found.to_pylist()} == wanted
     assert list(count_pairs(iter([batch.slice(0, 0)]))) == []
+
+
+def test_a_query_with_very_many_judgements_does_not_widen_those_of_its_batch() -> None:
+    rng = np.random.default_rng(4)
+    judged = [rng.integers(0, 3, 20_000 if query == 70 else 3).tolist() for query in range(1_000)]
+    hits = [[{"relevance": of[0], "ascending_rank": 2, "descending_rank": 2}] for of in judged]
+    kinds = pa.list_(pa.int32()), pa.list_(pa.struct([(name, pa.int32()) for name in hits[0][0]]))
+    columns = [pa.array([f"q{query}" for query in range(1_000)]), pa.array(judged, kinds[0]), pa.array(hits, kinds[1])]
+    batch = pa.RecordBatch.from_arrays(columns, names=["query_id", "judged", "hits"])
+    measure = MeasureQueries(("recall_1000", "ndcg_cut_10"), level=1)
+
+    def values(batches: list[pa.RecordBatch]) -> dict[tuple[str, str], float]:
+        rows = pa.Table.from_batches(measure(iter(batches))).to_pylist()
+        return {(row["query_id"], row["measure"]): row["value"] for row in rows}
+
+    tracemalloc.start()
+    found = values([batch])
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 50 * 2**20, "one matrix of all their grades holds 80 MB"
+    assert found == values([batch.slice(0, 70), batch.slice(70, 1), batch.slice(71)])
+    relevant = sum(grade >= 1 for grade in judged[70])
+    assert found["q70", "recall_1000"] == (judged[70][0] >= 1) / relevant

@@ -12,11 +12,14 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from sentence_transformers import CrossEncoder as Reference
 
-from spladelake.config.training import MinePairs
+from spladelake.config.training import MinePairs, TrainModel
+from spladelake.encoder import resolve_checkpoint
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.mine import mined, query_parts, words_of
 from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, RUNS, SCORED_PAIRS
 from spladelake.spark.score_pairs import averaged
+from spladelake.spark.tables import Lake, Lineage, replace_rows
+from spladelake.spark.train import sources_of
 from support.cross_encoders import write_cross_encoder
 
 WORDS = ["rail", "bread", "apple", "river", "mouse", "Straße", "東京", "flour", "yeast", "juice", "sea", "ball"]
@@ -271,6 +274,25 @@ def test_pairs_from_before_the_queries_were_put_into_other_parts_are_not_trained
     with pytest.raises(DataError, match="2 of its queries are not in the part train, such as 'q1'"):
         run_job("train_model", output=str(tmp_path / "model"), **asked)
     assert not (tmp_path / "model.work").exists()
+
+
+def test_a_training_set_in_other_files_is_the_same_training_set_and_one_with_other_pairs_is_not(
+    spark: SparkSession, mining_lake: str
+) -> None:
+    options = TrainModel(lake=mining_lake, output="unused", training_set="packed", loss="ranking")
+    ref = Lake(mining_lake).training("packed", "pairs")
+
+    def fingerprint() -> str:
+        return sources_of(spark, options, resolve_checkpoint("splade-tiny"))[1].fingerprint
+
+    found = []
+    for seed in (1, 2):
+        rows = spark.createDataFrame([(f"q{i}", "d00", ["d09"]) for i in range(4)], PAIRS.struct).repartition(2)
+        replace_rows(spark, ref, PAIRS, rows, lineage=Lineage("mine_pairs", {}, {"seed": seed}))
+        found.append(fingerprint())
+        spark.sql(f"OPTIMIZE {ref.identifier}")
+        assert fingerprint() == found[-1]
+    assert found[0] != found[1]
 
 
 @pytest.mark.parametrize(

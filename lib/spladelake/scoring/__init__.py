@@ -5,7 +5,7 @@ Documents become blocks of postings (`blocks_of`, kept in a table by `to_bytes`)
 """
 
 from spladelake.scoring.best_scores import BestScores
-from spladelake.scoring.blocks import BLOCK_DOCUMENTS, Block, blocks_of, from_bytes, invert, to_bytes
+from spladelake.scoring.blocks import BLOCK_DOCUMENTS, Block, blocks_of, from_bytes, ids_from_bytes, invert, to_bytes
 from spladelake.scoring.checks import check_vectors
 from spladelake.scoring.compiled import Compilation, compile_kernels
 from spladelake.scoring.doc_ids import DocIds
@@ -32,6 +32,7 @@ __all__ = [
     "compile_kernels",
     "count_products",
     "from_bytes",
+    "ids_from_bytes",
     "invert",
     "merge",
     "query_passes",

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spladelake.errors import DataError, UsageError
+from spladelake.scoring.doc_ids import DocIds
 from spladelake.scoring.inversion import count_terms, heaviest_of_terms, postings_are_sound, scatter_postings
 from spladelake.vectors import SparseVectors
 
@@ -142,6 +143,20 @@ def from_bytes(terms: Any, ordinals: Any, weights: Any) -> Block:
     if not (ascending and in_vocabulary and postings_are_sound(documents, block.starts, block.ordinals)):
         raise _broken("its terms or documents are out of order or range", "ascending ones are wanted")
     return block
+
+
+def ids_from_bytes(starts: Any, data: Any) -> DocIds:
+    """The ids of a stored block's documents, from int64 starts and UTF-8 bytes, without copying them.
+
+    Raises DataError when the starts do not divide the bytes into ids.
+    """
+    size = memoryview(starts).nbytes
+    places = _array(starts, "<i8", size // 8)
+    raw = np.frombuffer(data, dtype=np.uint8)
+    # Native code copies ids by their places; a damaged one must not make it read or write elsewhere.
+    if size % 8 or not size or places[0] != 0 or places[-1] != len(raw) or (places[1:] < places[:-1]).any():
+        raise _broken(f"its ids do not end where their {len(raw)} bytes do, or overlap", "ascending places are wanted")
+    return DocIds(places, raw)
 
 
 def _padded(size: int) -> int:

@@ -18,7 +18,7 @@ Integers = NDArray[np.int32]
 
 _VALUES = pa.schema([("query_id", pa.string()), ("measure", pa.string()), ("value", pa.float64())])
 _RANK_OF = {"sentence-transformers": "ascending_rank", "trec_eval": "descending_rank"}
-# Cells of a matrix of rankings: a million int32 and their float64 products stay within the cache and some 20 MB.
+# Cells of a matrix of rankings or grades: a million int32 and their float64 products stay within some 20 MB.
 MAX_CELLS = 1_000_000
 
 
@@ -38,17 +38,18 @@ class MeasureQueries:
         if batch.num_rows == 0:
             return
         rankings = {rank: relevance_by_rank(batch.column("hits"), rank, _depth(measures)) for rank in _RANK_OF.values()}
-        widest = max(rows.width for rows in rankings.values())
+        judged = grades(batch.column("judged"))
+        widest = max(rows.width for rows in (*rankings.values(), judged))
         if batch.num_rows > 1 and batch.num_rows * widest > MAX_CELLS:
             half = batch.num_rows // 2
             yield from self._measured(batch.slice(0, half), measures)
             yield from self._measured(batch.slice(half), measures)
             return
         dense = {rank: rows.dense() for rank, rows in rankings.items()}
-        judged = grades(batch.column("judged")).dense()
+        of_judged = judged.dense()
         ids, names, values = [], [], []
         for measure in measures:
-            value = measure.of_many(dense[_RANK_OF[measure.convention]], judged, level=self.level)
+            value = measure.of_many(dense[_RANK_OF[measure.convention]], of_judged, level=self.level)
             counted = ~np.isnan(value)
             ids.append(batch.column("query_id").filter(pa.array(counted)))
             names.append(pa.repeat(pa.scalar(measure.name), int(counted.sum())))

@@ -14,7 +14,18 @@ from pyspark import Broadcast, TaskContext
 from pyspark.accumulators import Accumulator
 
 from spladelake.errors import DataError
-from spladelake.scoring import BestScores, Block, DocIds, Queries, Ranked, TopK, check_vectors, from_bytes, invert
+from spladelake.scoring import (
+    BestScores,
+    Block,
+    DocIds,
+    Queries,
+    Ranked,
+    TopK,
+    check_vectors,
+    from_bytes,
+    ids_from_bytes,
+    invert,
+)
 from spladelake.spark.candidates import packed
 from spladelake.vectors import SparseVectors
 
@@ -149,8 +160,7 @@ def stored_block(batch: pa.RecordBatch, row: int) -> tuple[Block, DocIds]:
     terms, ordinals, weights, starts, data = (
         batch.column(name)[row].as_buffer() for name in ("terms", "ordinals", "weights", "id_starts", "ids")
     )
-    ids = DocIds(np.frombuffer(starts, dtype="<i8"), np.frombuffer(data, dtype=np.uint8))
-    return from_bytes(terms, ordinals, weights), ids
+    return from_bytes(terms, ordinals, weights), ids_from_bytes(starts, data)
 
 
 def vectors_of(batch: pa.RecordBatch, *, place: str, vocabulary_size: int) -> tuple[SparseVectors, DocIds]:

@@ -24,6 +24,7 @@ from spladelake.encoder.layout import read_layout
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
 from spladelake.spark.concurrency import exclusive
 from spladelake.spark.descriptions import describe
+from spladelake.spark.model_folder import COUNTS, MADE_FROM, made_from, publish, remove_published_work, work_folder
 from spladelake.spark.progress import progress
 from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, SCORED_PAIRS
 from spladelake.spark.session import usable_cores
@@ -33,8 +34,6 @@ from spladelake.training import Outcome, Work, total_steps, train
 
 log = logging.getLogger(__name__)
 
-# Beside a model: what it was made from, by which a later run knows that it need not be made again.
-MADE_FROM = "spladelake_training.json"
 INSTALL = "pip install 'spladelake[train]'"
 PACKAGES = ("sentence_transformers", "datasets", "accelerate")
 # Of the processes: this one shows the bar.
@@ -48,15 +47,16 @@ def train_model(session: SparkSession, options: TrainModel) -> dict[str, Any]:
     _check_installed()
     output = Path(options.output).expanduser().absolute()
     start = _start(options.model)
-    sources, lineage = _sources(session, options, start)
+    sources, lineage = sources_of(session, options, start)
     result: dict[str, Any] = {"output": str(output), "model": options.model, "training_set": options.training_set}
     with exclusive(str(output), "training"):
-        made = _made_from(output)
+        made = made_from(output)
         if output.exists() and made is None:
             raise UsageError(
                 str(output), "it is there and was not written by this job", "a folder of its own is wanted",
                 "Name another folder.",
             )  # fmt: skip
+        remove_published_work(output)
         if made is not None and made["fingerprint"] == lineage.fingerprint and not options.force:
             log.info("%s: skipped, the model is current", output)
             return {**result, "status": "skipped", "model_id": resolve_checkpoint(str(output)).model_id}
@@ -68,7 +68,7 @@ def _train(
 ) -> dict[str, Any]:
     """Write the data unless a killed run left them, train, and put the model in its place."""
     started, clock = time.monotonic(), time.time()
-    folder = _work_folder(output, lineage, force=options.force)
+    folder = work_folder(output, lineage, start=Path(start.folder), force=options.force)
     settings = Distillation(**{name: getattr(options, name) for name in Distillation.model_fields})
     work = Work(
         folder, settings, start=start.folder, name=options.model, source=f"{sources.place}",
@@ -82,12 +82,11 @@ def _train(
     if outcome.error is not None:
         raise _error(outcome.error)
     (work.model / MADE_FROM).write_text(
-        json.dumps({**json.loads(lineage.as_json()), "outcome": asdict(outcome)}, indent=2), encoding="utf-8"
+        json.dumps({**(made_from(folder) or {}), "outcome": asdict(outcome)}, indent=2), encoding="utf-8"
     )
     if outcome.resumed_from:
         log.info("%s: went on from the checkpoint of step %d", output, outcome.resumed_from)
-    _publish(work.model, output)
-    shutil.rmtree(folder)
+    publish(folder, output)
     for name, value in outcome.measures.items():
         if name == options.best:
             log.info("%s: %s %.4f on dev, from step %s", output, name, value, outcome.best_step)
@@ -126,7 +125,7 @@ def _start(model: str) -> Checkpoint:
     return checkpoint
 
 
-def _sources(session: SparkSession, options: TrainModel, start: Checkpoint) -> tuple[Sources, Lineage]:
+def sources_of(session: SparkSession, options: TrainModel, start: Checkpoint) -> tuple[Sources, Lineage]:
     """The tables that the data are made from, each at one version, and what the model is made from."""
     lake = Lake(options.lake)
     mined, parts = (lake.training(options.training_set, name) for name in ("pairs", "parts"))
@@ -137,9 +136,10 @@ def _sources(session: SparkSession, options: TrainModel, start: Checkpoint) -> t
     for name, schema in (("queries", QUERIES), ("documents", DOCUMENTS)):
         require(session, tables[name], schema, made_by=f"spladelake ingest_texts --lake {lake.root} …")
     for ref, name, schema in ((parts, "parts", PARTS), (lake.table("judgements"), "judgements", JUDGEMENTS)):
-        if ref.exists(session):
-            tables[name] = ref
-            require(session, ref, schema, made_by="spladelake mine_pairs")
+        if not ref.exists(session):
+            break  # judgements alone say nothing to a training
+        tables[name] = ref
+        require(session, ref, schema, made_by="spladelake mine_pairs")
     versions = {name: ref.version(session) for name, ref in tables.items()}
     at = {name: ref.read(session, version=versions[name]) for name, ref in tables.items()}
     made = (newest_lineage(session, mined) or {}).get("settings", {})
@@ -153,12 +153,12 @@ def _sources(session: SparkSession, options: TrainModel, start: Checkpoint) -> t
         dev = None
     runs = lake.table("runs")
     run = runs.read(session).where(F.col("run_id") == made.get("run")) if runs.exists(session) else None
+    inputs = {name: [str(ref), versions[name]] for name, ref in tables.items()}
+    # A new version of a training set's table has the same rows unless a job wrote others.
+    for name in {"pairs", "parts"} & tables.keys():
+        inputs[name][1] = (newest_lineage(session, tables[name]) or {}).get("fingerprint", versions[name])
     settings = options.model_dump(mode="json", exclude=NOT_PART)
-    lineage = Lineage(
-        "train_model",
-        {**{name: [str(ref), versions[name]] for name, ref in tables.items()}, "start": start.model_id},
-        settings,
-    )
+    lineage = Lineage("train_model", {**inputs, "start": start.model_id}, settings)
     sources = Sources(
         at["pairs"], pairs, at["queries"], at["documents"], at.get("judgements"), dev, run,
         int(made.get("relevance_level", 1)),
@@ -181,37 +181,9 @@ def _check_parts(pairs: DataFrame, parts: DataFrame, *, place: TableRef) -> None
         )
 
 
-def _made_from(output: Path) -> dict[str, Any] | None:
-    """What a model folder says it was made from, None where it says nothing."""
-    file = output / MADE_FROM
-    if not file.is_file():
-        return None
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found
-
-
-def _work_folder(output: Path, lineage: Lineage, *, force: bool) -> Path:
-    """The folder of work in progress. Raises UsageError where it holds checkpoints of another training."""
-    folder = output.with_name(f"{output.name}.work")
-    file = folder / MADE_FROM
-    other = folder.exists() and (not file.is_file() or file.read_text(encoding="utf-8") != lineage.as_json())
-    if other and not force and (not file.is_file() or any(folder.glob("checkpoints/checkpoint-*"))):
-        raise UsageError(
-            str(folder),
-            "another training, of other data or settings, left its checkpoints there",
-            "they are kept until it is said that they may go",
-            "Add --force to remove them, name another --output, or take away what is wanted.",
-        )
-    if other or force:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(lineage.as_json(), encoding="utf-8")
-    return folder
-
-
 def _data(session: SparkSession, sources: Sources, work: Work, options: TrainModel) -> dict[str, int]:
     """Write the training data, all of them or none; returns the counts."""
-    counts_file = work.data / "counts.json"
+    counts_file = work.data / COUNTS
     if not counts_file.is_file():
         fresh = work.data.with_name("data.new")
         shutil.rmtree(fresh, ignore_errors=True)
@@ -280,13 +252,3 @@ def _error(found: dict[str, Any]) -> SpladelakeError:
     kind = getattr(errors, str(found["kind"]))
     error: SpladelakeError = kind(found["place"], found["found"], found["wanted"], found["fix"])
     return error
-
-
-def _publish(model: Path, output: Path) -> None:
-    """Put a model folder in its place; the one that was there before goes."""
-    old = output.with_name(f"{output.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if output.exists():
-        output.rename(old)
-    model.rename(output)
-    shutil.rmtree(old, ignore_errors=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
+import os
 from typing import Any
 
 import torch
 from sentence_transformers import SparseEncoder
 
 from spladelake.errors import MachineError
+from spladelake.machine import free_memory
 from spladelake.training.data import TrainingData
 from spladelake.training.work import Work
 
@@ -17,6 +18,8 @@ FLOAT_BYTES = 4
 # Arrays that a step holds of texts x vocabulary, and of tokens x vocabulary where sentence-transformers computes the
 # head: of mask, relu, log1p and maximum, with their gradients (tests/bench/bench_train.py --memory).
 TEXT_ARRAYS, TOKEN_ARRAYS = 8, 4
+# Arrays of the size of the weights that come with the first step: gradients, and AdamW's two moments.
+WEIGHT_ARRAYS = 3
 # Bytes of the activations of a layer: tokens x width x (34 + 5 x heads x length / width), in 16-bit numbers.
 # Source: arXiv 2205.05198, equation 2.
 WIDTH_BYTES, ATTENTION_BYTES = 34, 5
@@ -35,9 +38,10 @@ def check_fit(
         return
     rows = work.rows_per_pass
     sides = (("documents", rows * (1 + negatives)), ("queries", rows))
-    needed = sum(_needed(model, data, name, count, fused=fused) for name, count in sides)
-    if needed > available:
-        fitting = max(0, rows * available // needed)
+    batch = sum(_needed(model, data, name, count, fused=fused) for name, count in sides)
+    weights = sum(p.numel() for p in model.parameters() if p.requires_grad) * WEIGHT_ARRAYS * FLOAT_BYTES
+    if batch + weights > available:
+        fitting = max(0, rows * (available - weights) // batch)
         parts = work.processes * work.settings.accumulate
         advice = (
             f"Use --accumulate {work.settings.accumulate * math.ceil(rows / fitting)}"
@@ -47,7 +51,7 @@ def check_fit(
         raise MachineError(
             f"--batch-size {work.settings.batch_size}",
             f"{rows} pairs with {negatives} negatives at once, of the longest texts, take about "
-            f"{needed / 2**30:.1f} GiB, and {available / 2**30:.1f} GiB are free",
+            f"{(batch + weights) / 2**30:.1f} GiB with the optimiser, and {available / 2**30:.1f} GiB are free",
             f"a batch of {rows * parts} is cut into {parts} such parts, and each has to fit",
             f"{advice}, or a smaller --batch-size, --max-length or --negatives.",
         )
@@ -71,13 +75,9 @@ def _tokens(model: SparseEncoder, texts: list[str]) -> int:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Memory that is free on a device, None where that cannot be told."""
+    """Memory of a device that is free for this process, None where that cannot be told."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    info = Path("/proc/meminfo")
-    if device.type != "cpu" or not info.exists():
-        return None
-    for line in info.read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
+    free = free_memory() if device.type == "cpu" else None
+    # torchrun tells each process how many stand beside it.
+    return None if free is None else free // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

@@ -52,7 +52,8 @@ class Distiller(SparseEncoderTrainer):
                 f"step {self.state.global_step + 1}",
                 f"the loss is {said}; {kept}",
                 "a number is wanted",
-                "Train with a lower --learning-rate or --precision float32; --model takes the checkpoint as a start.",
+                "Train with a lower --learning-rate or --precision float32; --model takes the checkpoint as a start, "
+                "with another --output.",
             )
         return loss
 

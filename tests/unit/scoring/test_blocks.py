@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spladelake.errors import DataError, UsageError
-from spladelake.scoring import Block, blocks_of, from_bytes, invert, to_bytes
+from spladelake.scoring import Block, DocIds, blocks_of, from_bytes, ids_from_bytes, invert, to_bytes
 from spladelake.scoring.blocks import HEADER
 from spladelake.vectors import SparseVectors
 from unit.scoring.oracle import dense, random_vectors
@@ -99,6 +99,26 @@ def test_a_damaged_or_foreign_block_is_refused(columns: list[bytes], found: str)
     with pytest.raises(DataError, match=r"stored block: .*Build the index again") as error:
         from_bytes(*columns)
     assert found in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("starts", "data"),
+    [
+        ([0, 2, 5, 6], b"abcde"),  # an id that ends beyond the bytes
+        ([0, 2, 4], b"abcde"),  # bytes of no id
+        ([1, 2, 5], b"abcde"),
+        ([0, 6, 2, 5], b"abcde"),  # one within that points elsewhere
+        ([0, 2**63 - 1, -(2**63), 5], b"abcde"),  # whose differences overflow
+        ([], b""),
+        (b"\0" * 9, b""),
+    ],
+)
+def test_ids_that_do_not_divide_their_bytes_are_refused(starts: list[int] | bytes, data: bytes) -> None:
+    raw = starts if isinstance(starts, bytes) else np.array(starts, dtype="<i8").tobytes()
+    with pytest.raises(DataError, match=r"stored block: its ids .*Build the index again"):
+        ids_from_bytes(raw, data)
+    whole = DocIds.of(["d", "", "été"])
+    assert ids_from_bytes(whole.starts.tobytes(), whole.data.tobytes()).to_strings() == ["d", "", "été"]
 
 
 def test_a_block_at_an_odd_address_is_copied_and_read() -> None:

@@ -25,7 +25,7 @@ from spladelake.errors import DataError, MachineError, UsageError
 from spladelake.training import TrainingData, train
 from spladelake.training.evaluation import held_out_measures
 from spladelake.training.head import use_fused_head
-from spladelake.training.memory import check_fit
+from spladelake.training.memory import check_fit, free_bytes
 from spladelake.training.run import trainer_of
 from support.collections import FRUIT, QUESTIONS
 from support.training_data import DOCUMENTS, PAIRS, margins, small_work
@@ -205,6 +205,7 @@ def test_a_loss_that_is_no_number_ends_training_with_the_step_and_the_last_good_
     step = int(outcome.error["place"].removeprefix("step "))
     assert 1 < step <= 3, "the last pair of an epoch of three steps"
     assert f"the checkpoint of step {step - 1} is kept" in outcome.error["found"]
+    assert outcome.error["fix"].endswith("--model takes the checkpoint as a start, with another --output.")
     assert not work.model.exists()
     kept = SparseEncoder(str(work.checkpoints / f"checkpoint-{step - 1}"), device="cpu", local_files_only=True)
     assert np.isfinite(kept.encode_document(DOCUMENTS, convert_to_sparse_tensor=False).numpy()).all()
@@ -266,11 +267,24 @@ def test_the_fused_head_has_the_vectors_and_gradients_of_plain_autograd_from_spa
 def test_a_batch_that_does_not_fit_into_memory_is_refused_with_what_would(tmp_path: Path) -> None:
     work = small_work(tmp_path, dev=False, batch_size=6)
     model = SparseEncoder(TINY, device="cpu", local_files_only=True)
-    check_fit(model, TrainingData(work.data), work, 2, fused=False, available=2**31)
+    data, mib = TrainingData(work.data), 2**20
+    check_fit(model, data, work, 2, fused=False, available=2**31)
+    # The weights are 17 MB: gradients and moments take three times that.
+    weights = 3 * sum(file.stat().st_size for file in Path(TINY).glob("*.safetensors"))
     # 6 pairs of 18 documents with at most 21 tokens and 6 queries: some 200 MB, of which a third fits.
-    check_fit(model, TrainingData(work.data), work, 2, fused=True, available=80 * 2**20)
+    check_fit(model, data, work, 2, fused=True, available=weights + 80 * mib)
     with pytest.raises(MachineError, match=r"--batch-size 6: 6 pairs with 2 negatives .* Use --accumulate [36],"):
-        check_fit(model, TrainingData(work.data), work, 2, fused=False, available=80 * 2**20)
+        check_fit(model, data, work, 2, fused=False, available=weights + 80 * mib)
+    with pytest.raises(MachineError, match="Use a machine or device with more memory"):
+        check_fit(model, data, work, 2, fused=True, available=weights - mib)
+
+
+def test_processes_on_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = free_bytes(torch.device("cpu"))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")  # as torchrun sets it
+    shared = free_bytes(torch.device("cpu"))
+    assert alone is not None
+    assert shared == pytest.approx(alone / 4, rel=0.3)  # others take and free memory meanwhile
 
 
 def test_measures_on_the_dev_part_are_those_of_sentence_transformers_evaluator(tmp_path: Path) -> None:
