@@ -1,8 +1,8 @@
 """Data files whose numbers are split by byte: the smallest form of weights, which not every reader knows.
 
-Parquet's BYTE_STREAM_SPLIT puts the first bytes of all weights together, then the second ones and so on, and zstd makes
 Parquet's BYTE_STREAM_SPLIT puts the first bytes of all weights together, then the second ones and so on, of which zstd
 makes less (tests/bench/bench_storage.py). DuckDB, Polars and pyarrow read it; Spark 4.2 does with its row reader only.
+So such tables are written on demand, say so in a property, and a session that meets one reads arrays by rows from then.
 """
 
 from __future__ import annotations
