@@ -16,7 +16,7 @@ from spladelake.errors import DataError, UsageError
 from spladelake.measures.notes import COUNTS
 from spladelake.spark.query_measures import MeasureQueries
 from spladelake.spark.run_checks import count_pairs
-from spladelake.spark.schemas import JUDGEMENTS, RUNS
+from spladelake.spark.schemas import JUDGEMENTS, PARTS, RUNS
 from support.collections import FRUIT, QUESTIONS, RELEVANT
 from support.random_lake import TERMS, write_judgements, write_random_lake
 from support.reference import reference_measures
@@ -166,6 +166,15 @@ def test_judgements_that_grade_a_document_twice_are_refused(spark: SparkSession,
     again.write.format("delta").mode("append").save(f"{small_run}/judgements")
     with pytest.raises(DataError, match="document 'a' is judged 2 times for query 'q1'"):
         run_job("evaluate_run", lake=small_run, run_id="r")
+
+
+def test_a_part_without_queries_is_refused_by_its_name(spark: SparkSession, run_job: Any, small_run: str) -> None:
+    parts = spark.createDataFrame([("q1", "train"), ("q2", "dev")], PARTS.struct)
+    parts.write.format("delta").save(f"{small_run}/training/default/parts")
+    with pytest.raises(DataError, match="no query is in the part 'test' of 'default'"):
+        run_job("evaluate_run", lake=small_run, run_id="r", part="default/test")
+    with pytest.raises(DataError, match="no query of run 'r' is judged"):  # the run itself is there
+        run_job("evaluate_run", lake=small_run, run_id="r", part="default/dev")
 
 
 def test_rows_of_a_query_are_counted_whatever_batches_they_come_in() -> None:

@@ -129,12 +129,12 @@ def _vectors_of_run(session: SparkSession, made: dict[str, Any]) -> dict[str, Ta
 def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> None:
     run = plan.read(session, "runs").where(F.col("run_id") == plan.run_id)
     judgements = plan.read(session, "judgements").select("query_id", "doc_id", "relevance")
-    if plan.options.part is not None:
-        chosen = plan.read(session, "parts").where(F.col("part") == plan.options.part.split("/")[1])
-        run, judgements = (rows.join(chosen, "query_id", "left_semi") for rows in (run, judgements))
-    check_judgements(judgements, place=str(plan.tables["judgements"]), level=plan.options.relevance_level)
     place = str(plan.tables["runs"])
     rows = counted_rows(run, place=place, run_id=plan.run_id)
+    if plan.options.part is not None:
+        chosen = _part(session, plan, *plan.options.part.split("/"))
+        run, judgements = (frame.join(chosen, "query_id", "left_semi") for frame in (run, judgements))
+    check_judgements(judgements, place=str(plan.tables["judgements"]), level=plan.options.relevance_level)
     with ExitStack() as kept:
         answered = _kept(kept, answers(run, rows=rows).withColumnRenamed("query", "query_id"))
         check_run(run, answered, place=place, run_id=plan.run_id)
@@ -157,6 +157,19 @@ def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> None
         measured = values.unionByName(whole).withColumn("run_id", F.lit(plan.run_id)).coalesce(files)
         where = f"run_id = {sql_string(plan.run_id)}"
         replace_rows(session, target, MEASURES, measured, lineage=plan.lineage, where=where)
+
+
+def _part(session: SparkSession, plan: Plan, training_set: str, part: str) -> DataFrame:
+    """The queries of a part of a training set; raises DataError when there are none."""
+    chosen = plan.read(session, "parts").where(F.col("part") == part)
+    if chosen.isEmpty():
+        raise DataError(
+            str(plan.tables["parts"]),
+            f"no query is in the part {part!r} of {training_set!r}",
+            "wanted queries to measure",
+            "Name another --part, or mine pairs with other shares.",
+        )
+    return chosen
 
 
 def _kept(stack: ExitStack, frame: DataFrame) -> DataFrame:
