@@ -10,12 +10,13 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.config.training import TrainModel
-from spladelake.errors import DataError
+from spladelake.errors import DataError, UsageError
 from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, SCORED_PAIRS
 from spladelake.spark.tables import TableRef
-from spladelake.spark.training_data import Sources, write_training_data
+from spladelake.spark.training_data import Sources, check_here, write_training_data
 from spladelake.training import TrainingData
 from support.collections import FRUIT, QUESTIONS
+from support.training_data import write_data
 
 Pair = tuple[str, str, list[str], float, list[float], list[float]]
 # The first two are of one query and positive, with labels that are alike.
@@ -67,6 +68,15 @@ def test_shards_join_back_to_the_texts_and_scores_of_the_pairs(sources: Sources,
     assert held_out.judgements == {"q2": {"mouse": 1, "river": 0}}
     assert set(held_out.queries) == {"q2"}
     assert set(held_out.documents) == {"mouse", "river"}
+
+
+def test_rows_that_executors_wrote_to_disks_of_their_own_are_missed_at_once(tmp_path: Path) -> None:
+    data = write_data(tmp_path, None)  # five documents
+    check_here(data / "documents", rows=5)
+    with pytest.raises(UsageError, match=r"documents has 5 of the 12 rows .* a disk that all machines share"):
+        check_here(data / "documents", rows=12)
+    with pytest.raises(UsageError, match="elsewhere has 0 of the 5 rows"):
+        check_here(data / "elsewhere", rows=5)
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,8 @@ class TrainModel(Distillation):
     output: str = Field(min_length=1, description="Folder of the trained model; work in progress is in FOLDER.work.")
     processes: int = Field(1, ge=1, description="Processes that train together, one a GPU.")
     where: Literal["driver", "executors"] = Field(
-        "driver", description="Whether they run beside the driver or as Spark tasks; then all must share --output."
+        "driver",
+        description="Whether they run beside the driver or as Spark tasks. A cluster's machines must share --output.",
     )
     gpu: Literal["auto", "yes", "no"] = Field("auto", description="Train on GPUs: auto where Spark has some to give.")
     dev_queries: int = Field(2_000, ge=1, description="Queries of dev that a checkpoint is measured on, at most.")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.parquet as pq
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 from spladelake.config.training import TrainModel
-from spladelake.errors import DataError
+from spladelake.errors import DataError, UsageError
 from spladelake.spark.tables import TableRef
 from spladelake.spark.texts import SIDES, texts_of
 
@@ -40,7 +41,8 @@ class Sources:
 def write_training_data(sources: Sources, folder: Path, options: TrainModel) -> dict[str, int]:
     """Write the shards; returns how many pairs and texts, and how many pairs have too few negatives and are left out.
 
-    Raises DataError where ids have no text, scores are no numbers, or no pair is left.
+    Raises DataError where ids have no text, scores are no numbers, or no pair is left, UsageError where the executors
+    wrote elsewhere.
     """
     scored = options.loss != "ranking"
     most = sources.pairs.agg(F.max(F.size("neg_ids")).alias("most")).first()
@@ -68,6 +70,8 @@ def write_training_data(sources: Sources, folder: Path, options: TrainModel) -> 
         ):
             counts[name] = _write_texts(ids, texts, folder / name, place=sources.place)
         _write(_rows(whole, queries, documents, negatives, options), folder / "pairs", "query", "documents")
+        for name in ("queries", "documents", "pairs"):
+            check_here(folder / name, rows=counts[name])
     finally:
         whole.unpersist()
     if sources.dev is not None and sources.judgements is not None:
@@ -198,3 +202,15 @@ def _write_dev(sources: Sources, dev: DataFrame, judgements: DataFrame, folder: 
 def _write(rows: DataFrame, folder: Path, *order: str) -> None:
     """Write Parquet whose files, by name, hold the rows in order."""
     rows.orderBy(*order).write.mode("overwrite").parquet(f"file://{folder}")
+
+
+def check_here(folder: Path, *, rows: int) -> None:
+    """Raise UsageError unless the files of a folder hold all rows: executors elsewhere may have one of its name."""
+    found = sum(pq.read_metadata(file).num_rows for file in folder.glob("*.parquet"))
+    if found != rows:
+        raise UsageError(
+            "--output",
+            f"{folder} has {found:,} of the {rows:,} rows that Spark's executors wrote",
+            "the driver, the executors and the training's processes read and write one folder",
+            "Name an --output on a disk that all machines share, or run the job on one machine.",
+        )
