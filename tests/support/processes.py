@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,11 +110,10 @@ def assert_same_tables(lake: Path, clean: Path, *, without: frozenset[str] = fro
 
 def descendants(pid: int) -> Iterator[tuple[int, str]]:
     """(pid, command line) of every process below one."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    try:
-        pids = [int(child) for child in children.read_text().split()]
-    except OSError:
-        return
+    pids: list[int] = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):  # a JVM starts processes from any of its threads
+        with suppress(OSError):
+            pids += map(int, children.read_text().split())
     for child in pids:
         try:
             yield child, Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
@@ -145,7 +145,7 @@ class Signaller(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        for _ in range(6000):
+        while Path(f"/proc/{self.pid}/task").exists():
             if self.when.exists() and (victim := self.find(self.pid)) is not None:
                 os.kill(victim, self.sign)
                 self.victim = victim
