@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spladelake.exchange.quantiser import Quantiser
 from spladelake.vectors import SparseVectors
 
 Mask = NDArray[np.bool_]
@@ -69,8 +70,8 @@ def rounded(values: NDArray[np.float32], how: Compaction, statistics: Statistics
     if how.mantissa_bits is not None:
         return round_mantissa(values, how.mantissa_bits)
     if how.levels is not None:
-        step = statistics.largest / how.levels
-        return (np.maximum(1, np.rint(values.astype(np.float64) / step)) * step).astype(np.float32)
+        quantiser = Quantiser.of(statistics.largest, levels=how.levels)
+        return quantiser.weights(quantiser.impacts(values))
     return values
 
 

@@ -18,6 +18,7 @@ from spladelake.compaction import round_mantissa
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.schemas import VECTORS, VOCABULARY
 from spladelake.spark.split_files import ROW_READER
+from spladelake.spark.sql import script
 from spladelake.spark.tables import TableRef, table_properties
 from support.random_lake import TERMS, RandomLake, write_random_lake
 
@@ -65,6 +66,8 @@ def test_without_settings_nothing_is_lost_in_either_form_of_files(
     assert result["settings"] == {}
     assert all(row["ratio"] == 1 for row in result["compactions"])
     assert run_job("compact_vectors", lake=lake, vectors="m", into=files, files=files)["status"] == "skipped"
+    spark.conf.set(ROW_READER, "true")
+    assert (f"SET {ROW_READER} = false;" in script(spark, lake=lake, vectors=files)) == (files == "split")
     if files == "split":  # said when the table was made, before its first such file
         history = TableRef(path=f"{lake}/vectors/{files}/documents").delta(spark).history()
         made = history.orderBy("version").select("operationParameters").first()

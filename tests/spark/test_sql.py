@@ -217,7 +217,9 @@ def test_the_command_writes_csv_and_json_and_ends_with_2_for_a_wrong_statement(
     captured = capsys.readouterr()
     assert json.loads(captured.out)["exit_code"] == 2
     assert "no vector of a document nothing" in captured.err
-    piped = CliRunner().invoke(cli, arguments, input="SELECT 1 AS one;\nSELECT\n2 AS two\n")
+    assert main([*arguments, "-e", "SELECT 1 AS n, 2 AS n, struct(3 AS n, 4 AS n) AS s", "--output", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"n": 1, "n_2": 2, "s": {"n": 3, "n_2": 4}}
+    piped = CliRunner().invoke(cli, arguments, input="SELECT 1 AS one;\nSELECT\n2 AS two\n;\n;\n-- the end /* */\n")
     assert piped.exit_code == 0, piped.output
     assert "one" in piped.output
     assert "two" in piped.output
@@ -232,6 +234,10 @@ def test_the_sql_file_defines_the_same_without_python(spark: SparkSession, asked
             session.sql(statement)
     assert session.sql("SELECT * FROM explain('q1', 'apple')").count() >= 2
     assert session.sql("SELECT * FROM similar('apple', 2)").count() == 2
+    others = f"SELECT * EXCEPT (model_id), 'other' AS model_id FROM delta.`{asked[0]}/vectors/splade-tiny/queries`"
+    session.sql(f"CREATE OR REPLACE TEMPORARY VIEW query_vectors AS {others}")
+    with pytest.raises(PySparkException, match="explain: the query is encoded by the model other"):
+        session.sql("SELECT * FROM explain('q1', 'apple')").collect()
 
 
 @pytest.mark.slow

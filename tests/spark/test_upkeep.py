@@ -11,7 +11,10 @@ from pyspark.sql import SparkSession
 
 from spladelake.cli import main
 from spladelake.errors import DataError
+from spladelake.spark.schemas import VECTOR_FILES
+from spladelake.spark.split_files import ROUNDED_FILES, SPLIT_FILES, files_of
 from spladelake.spark.tables import TableRef
+from spladelake.spark.upkeep import schema_name
 from support.collections import write_fruit, write_lines
 
 
@@ -93,3 +96,17 @@ def test_job_names_are_those_of_the_files_in_jobs() -> None:
 
     folder = Path(__file__).resolve().parents[2] / "jobs"
     assert {"maintain_tables", "verify_tables"} <= set(STEPS) & {file.stem for file in folder.glob("*.py")}
+
+
+def test_a_staging_table_is_one_until_it_has_the_name_of_the_vectors() -> None:
+    properties = {"spladelake.table": "vectors", "spladelake.staged_for": "changed: /l/vectors/m/documents"}
+    assert schema_name(TableRef(path="/l/vectors/m/documents_staged"), properties) == "staged"
+    assert schema_name(TableRef(name="l.vectors_m_documents_staged"), properties) == "staged"
+    assert schema_name(TableRef(path="/l/vectors/m/documents"), properties) == "vectors"
+
+
+def test_files_are_written_again_in_the_form_that_compaction_gave_them() -> None:
+    assert files_of({"spladelake.files": "split", "spladelake.compaction": "levels 255"}, {}) == SPLIT_FILES
+    assert files_of({"spladelake.compaction": "alpha_mass 0.7, mantissa_bits 6"}, VECTOR_FILES) == ROUNDED_FILES
+    assert files_of({"spladelake.compaction": "none: queries are as they were"}, VECTOR_FILES) == VECTOR_FILES
+    assert files_of({}, VECTOR_FILES) == VECTOR_FILES

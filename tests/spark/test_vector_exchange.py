@@ -228,6 +228,7 @@ def test_an_import_replaces_no_vocabulary_or_vectors_of_others_and_mends_what_a_
     spark.sql(f"ALTER TABLE {ref.identifier} UNSET TBLPROPERTIES ('spladelake.vocabulary_size', 'spladelake.model')")
     assert run_job("import_vectors", input=str(tmp_path / "docs.txt"), **common)["status"] == "skipped"
     assert table_properties(spark, ref) == properties
+    assert run_job("verify_tables", lake=common["lake"])["findings"] == []  # vectors without texts are none the worse
     with pytest.raises(UsageError, match="its rows were not made by a job"):
         run_job("import_vectors", input=str(tmp_path / "docs.txt"), **{**common, "lake": given.lake, "vectors": "m"})
 

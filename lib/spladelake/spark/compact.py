@@ -16,11 +16,10 @@ from spladelake.config.compaction import CompactVectors, Target
 from spladelake.errors import DataError, UsageError
 from spladelake.names import short_name
 from spladelake.spark.compaction_trials import Judged, Trial, Trials, statistics_of
-from spladelake.spark.faults import stop_point
 from spladelake.spark.retrieve import collected_queries
 from spladelake.spark.schemas import COMPACTIONS, JUDGEMENTS, VECTOR_FILES, VECTORS, VOCABULARY
+from spladelake.spark.split_files import COMPACTED_FROM, COMPACTION, ROUNDED_FILES, SPLIT, SPLIT_FILES
 from spladelake.spark.split_files import PROPERTY as FILES
-from spladelake.spark.split_files import ROUNDED_FILES, SPLIT, SPLIT_FILES
 from spladelake.spark.tables import (
     Lake,
     Lineage,
@@ -43,8 +42,6 @@ BITS = (2, 3, 4, 5, 6, 8, 10)
 SHARES = (0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
 # A scan reads a file of this size in a second or so, and a lake of the size of MS MARCO has some hundred of them.
 FILE_BYTES = 128 * 2**20
-COMPACTION = "compaction"
-COMPACTED_FROM = "compacted_from"
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ def compact_vectors(session: SparkSession, options: CompactVectors) -> dict[str,
         options.depth,
     )
     trials = Trials(session, rows, judged, place=str(tables.source("documents")))
-    statistics = statistics_of(rows, [options.compaction], vocabulary_size=tables.size)
+    statistics = statistics_of(rows, options.compaction, vocabulary_size=tables.size)
     try:
         if options.target is None:
             tried = [trials.measure(options.compaction, statistics)]
@@ -204,7 +201,6 @@ def _write(
     else:
         form = VECTOR_FILES if chosen.how.mantissa_bits is None and chosen.how.levels is None else ROUNDED_FILES
     replace_rows(session, target, VECTORS, ordered, lineage=lineage, files=form)
-    stop_point("after_commit")
     made_from = {
         COMPACTED_FROM: str(source),
         "compacted_from_version": str(tables.version),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from spladelake.spark.compaction_worker import CompactRows
 from spladelake.spark.query_measures import query_measures
 from spladelake.spark.ranks import judged_hits, judged_ranks
 from spladelake.spark.schemas import VECTORS
+from spladelake.spark.vector_checks import largest_weight
 from spladelake.spark.worker import Totals
 
 TASK_BYTES = 256 * 2**20
@@ -157,18 +156,16 @@ class Trials:
         return float(best["score"]) * bound.relative + max(sums, default=0.0) * bound.absolute
 
 
-def statistics_of(rows: DataFrame, how: Sequence[Compaction], *, vocabulary_size: int) -> Statistics:
-    """The largest weight, and the thresholds of each term if one of the compactions asks for them."""
-    row = rows.agg(F.coalesce(F.max(F.array_max("values")), F.lit(0.0)).alias("largest")).first()
-    assert row is not None
-    quantile = reduce(max, (one.term_quantile for one in how), 0.0)
-    if not quantile:
-        return Statistics(float(row["largest"]))
+def statistics_of(rows: DataFrame, how: Compaction, *, vocabulary_size: int) -> Statistics:
+    """The largest weight, and the thresholds of each term if the compaction asks for them."""
+    largest = largest_weight(rows)
+    if not how.term_quantile:
+        return Statistics(largest)
     postings = rows.select(F.explode(F.arrays_zip("indices", "values")).alias("p"))
     found = postings.groupBy(F.col("p.indices").alias("term_id")).agg(
-        F.percentile_approx("p.values", quantile).alias("threshold")
+        F.percentile_approx("p.values", how.term_quantile).alias("threshold")
     )
     thresholds = np.zeros(vocabulary_size, dtype=np.float32)
     for term in found.toLocalIterator():
         thresholds[term["term_id"]] = term["threshold"]
-    return Statistics(float(row["largest"]), thresholds)
+    return Statistics(largest, thresholds)

@@ -16,7 +16,7 @@ from spladelake.names import short_name
 from spladelake.spark import storage
 from spladelake.spark.schemas import VECTORS, VOCABULARY
 from spladelake.spark.tables import Lake, Lineage, TableRef, require
-from spladelake.spark.vector_checks import vocabulary_size
+from spladelake.spark.vector_checks import largest_weight, vocabulary_size
 
 # Beside the files, says how they were made.
 MANIFEST = "export.json"
@@ -54,7 +54,11 @@ def planned(session: SparkSession, options: ExportVectors) -> Export:
     rows = source.read(session, version=version)
     tokens = tokens_of(vocabulary.read(session), vocabulary_size(session, source, source))
     form, is_ciff = LINE_FORMATS.get(options.output_format), options.output_format == "ciff"
-    quantiser = _quantiser(rows, options.levels) if is_ciff or (form is not None and form.whole) else None
+    quantiser = (
+        Quantiser.of(largest_weight(rows), levels=options.levels)
+        if is_ciff or (form is not None and form.whole)
+        else None
+    )
     first = rows.select("model_id").first()
     settings = {"format": options.output_format, "levels": options.levels, "gzip": options.gzip}
     lineage = Lineage("export_vectors", {options.side: [str(source), version]}, settings)
@@ -70,13 +74,6 @@ def planned(session: SparkSession, options: ExportVectors) -> Export:
         "fingerprint": lineage.fingerprint,
     }
     return Export(session, options, source, rows, tokens, storage.absolute(options.output), manifest, quantiser)
-
-
-def _quantiser(rows: DataFrame, levels: int) -> Quantiser:
-    """Steps up to the largest weight of all rows."""
-    largest = rows.agg(F.coalesce(F.max(F.array_max("values")), F.lit(0.0)).alias("largest")).first()
-    assert largest is not None
-    return Quantiser.of(float(largest["largest"]), levels=levels)
 
 
 def tokens_of(vocabulary: DataFrame, size: int) -> list[str]:

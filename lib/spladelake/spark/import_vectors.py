@@ -7,6 +7,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ from spladelake.spark import storage
 from spladelake.spark.exchange_worker import PARSED_DDL, ParseLines, ToVectors
 from spladelake.spark.export_folder import manifest_in
 from spladelake.spark.export_plan import MANIFEST, tokens_of
-from spladelake.spark.faults import stop_point
 from spladelake.spark.schemas import VECTORS, VOCABULARY
+from spladelake.spark.shared_files import shared
 from spladelake.spark.tables import (
     Lake,
     Lineage,
@@ -63,9 +64,9 @@ def import_vectors(session: SparkSession, options: ImportVectors) -> dict[str, A
         set_properties(session, target, _properties(session, vocabulary, path))
         return {**result, "status": "skipped"}
     refuse_other_makers(session, target, job=lineage.job, option="--vectors")
-    with tempfile.TemporaryDirectory(prefix="spladelake-import-") as folder:
+    with ExitStack() as cleanup:
         is_ciff, manifest = options.input_format == "ciff", _manifest(session, path)
-        rows = _from_ciff(session, path, folder) if is_ciff else _from_lines(session, path, manifest)
+        rows = _from_ciff(session, path, lake, cleanup) if is_ciff else _from_lines(session, path, manifest)
         rows = rows.persist()
         try:
             _check_rows(rows, path)
@@ -78,7 +79,6 @@ def import_vectors(session: SparkSession, options: ImportVectors) -> dict[str, A
             replace_rows(session, target, VECTORS, vectors, lineage=lineage)
         finally:
             rows.unpersist()
-    stop_point("after_commit")
     set_properties(session, target, _properties(session, vocabulary, path))
     return {**result, "status": "written", "rows": target.read(session).count(), "dimensions": len(tokens),
             "step": step, "seconds": round(time.monotonic() - started, 2)}  # fmt: skip
@@ -122,23 +122,26 @@ def _from_lines(session: SparkSession, path: str, manifest: dict[str, Any]) -> D
     )
 
 
-def _from_ciff(session: SparkSession, path: str, folder: str) -> DataFrame:
+def _from_ciff(session: SparkSession, path: str, lake: Lake, cleanup: ExitStack) -> DataFrame:
     """(id, terms, weights) of the documents of one CIFF file, which passes the driver once, list by list."""
-    local = Path(folder) / "index.ciff"
+    folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="spladelake-import-")))
+    local, tables = folder / "index.ciff", folder / "tables"
+    tables.mkdir()
     if storage.is_folder(session, path):
         path = f"{path}/index.ciff"
     storage.download(session, path, local)
     with local.open("rb") as file:
         _, lists, records = read_ciff(file, place=path)
-        _write_lists(lists, Path(folder) / "lists.parquet")
-        _write_records(records, Path(folder) / "records.parquet")
-    pairs = session.read.parquet(f"{folder}/lists.parquet").select(
+        _write_lists(lists, tables / "lists.parquet")
+        _write_records(records, tables / "records.parquet")
+    readable = shared(session, tables, lake, cleanup)
+    pairs = session.read.parquet(f"{readable}/lists.parquet").select(
         "term", F.explode(F.arrays_zip("places", "impacts")).alias("posting")
     )
     found = pairs.groupBy(F.col("posting.places").alias("place")).agg(
         F.collect_list("term").alias("terms"), F.collect_list(F.col("posting.impacts").cast("float")).alias("weights")
     )
-    records_read = session.read.parquet(f"{folder}/records.parquet")
+    records_read = session.read.parquet(f"{readable}/records.parquet")
     unknown = found.join(records_read, "place", "left_anti").select("place").first()
     if unknown is not None:
         raise DataError(
@@ -156,11 +159,13 @@ def _from_ciff(session: SparkSession, path: str, folder: str) -> DataFrame:
 def _write_lists(lists: Iterator[PostingsList], target: Path) -> None:
     with pq.ParquetWriter(target, _LISTS, compression="zstd") as writer:
         held: list[PostingsList] = []
+        postings = 0
         for found in lists:
             held.append(found)
-            if sum(len(one.documents) for one in held[-1:]) > HELD_POSTINGS or len(held) >= 1_000:
+            postings += len(found.documents)
+            if postings > HELD_POSTINGS or len(held) >= 1_000:
                 writer.write_table(_table(held))
-                held = []
+                held, postings = [], 0
         writer.write_table(_table(held))
 
 

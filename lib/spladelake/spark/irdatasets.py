@@ -9,14 +9,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
-from spladelake.spark import storage
+from spladelake.spark.shared_files import shared
 from spladelake.spark.sources import Source
-from spladelake.spark.tables import SCHEMA_PREFIX, Lake
+from spladelake.spark.tables import Lake
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def stage(session: SparkSession, named: NamedDataset, lake: Lake, cleanup: ExitS
             "wanted documents and queries, downloaded or in ~/.ir_datasets",
             "Check the network and the id.",
         ) from error
-    return _shared(session, local, lake, cleanup)
+    return shared(session, local, lake, cleanup)
 
 
 def _write(dataset: Any, folder: Path) -> None:
@@ -119,17 +118,3 @@ def _write_lines(path: Path, records: Iterable[dict[str, str | None]]) -> None:
 def _write_text(path: Path, lines: Iterator[str]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(lines)
-
-
-def _shared(session: SparkSession, local: Path, lake: Lake, cleanup: ExitStack) -> str:
-    """The folder itself for a local session, else a copy where every executor can read it."""
-    if (session.sparkContext.master or "").split("[")[0] == "local":
-        return str(local)
-    if lake.root.startswith(SCHEMA_PREFIX):
-        root = (session.conf.get("spark.sql.warehouse.dir") or "").rstrip("/")
-    else:
-        root = storage.absolute(lake.root).rstrip("/")
-    target = f"{root}/_staging/{uuid4().hex}"
-    cleanup.callback(storage.remove, session, target)
-    storage.upload(session, local, target)
-    return target

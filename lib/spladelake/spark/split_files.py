@@ -8,6 +8,7 @@ So such tables are written on demand, say so in a property, and a session that m
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
@@ -20,12 +21,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Properties of compacted vectors: the form of their files, what was done to them, and the table it was done to.
 PROPERTY = "files"
+COMPACTION = "compaction"
+COMPACTED_FROM = "compacted_from"
 SPLIT = "split"
 SPLIT_FILES = {**VECTOR_FILES, "parquet.enable.bytestreamsplit": "true"}
 # Rounded weights take few different values: a dictionary of them is smaller, and every reader knows it.
 ROUNDED_FILES = {**VECTOR_FILES, "parquet.enable.dictionary#values.list.element": "true"}
 ROW_READER = "spark.sql.parquet.enableNestedColumnVectorizedReader"
+
+
+def files_of(properties: Mapping[str, str], otherwise: Mapping[str, str]) -> Mapping[str, str]:
+    """How the files of a table are written, by its properties."""
+    if properties.get(f"spladelake.{PROPERTY}") == SPLIT:
+        return SPLIT_FILES
+    done = properties.get(f"spladelake.{COMPACTION}", "")
+    return ROUNDED_FILES if any(rounding in done for rounding in ("mantissa_bits", "levels")) else otherwise
 
 
 def make_readable(session: SparkSession, ref: TableRef) -> None:

@@ -8,6 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
@@ -136,11 +137,13 @@ def move(session: SparkSession, source: str, target: str) -> None:
 
 
 def write_text(session: SparkSession, path: str, text: str) -> None:
-    """Make a small file of a text, whole or not at all."""
+    """Make a small file of a text, whole or not at all: it gets its name when all of it is there."""
+    unfinished = f"{path.rsplit('/', 1)[0]}/.unfinished-{uuid4().hex}"
     with tempfile.TemporaryDirectory(prefix="spladelake-") as folder:
         local = Path(folder) / "file"
         local.write_text(text, encoding="utf-8")
-        upload(session, local, path)
+        upload(session, local, unfinished)
+    move(session, unfinished, path)
 
 
 def read_text(session: SparkSession, path: str) -> str | None:

@@ -31,7 +31,7 @@ from spladelake.spark.schemas import (
     VOCABULARY,
     TableSchema,
 )
-from spladelake.spark.split_files import SPLIT_FILES, is_split
+from spladelake.spark.split_files import files_of
 from spladelake.spark.tables import SCHEMA_PREFIX, Lake, TableRef, quoted, table_properties, written_as
 
 log = logging.getLogger(__name__)
@@ -61,8 +61,18 @@ def tables_of(session: SparkSession, lake: Lake) -> list[tuple[TableRef, str]]:
             for folder in storage.folders(session, f"{pattern}{depth}/*/_delta_log")
         ]
         refs = [TableRef(path=storage.absolute(folder.rsplit("/", 1)[0])) for folder in found]
-    made = [(ref, table_properties(session, ref).get("spladelake.table", "")) for ref in refs]
+    made = [(ref, schema_name(ref, table_properties(session, ref))) for ref in refs]
     return sorted(((ref, name) for ref, name in made if name), key=lambda pair: str(pair[0]))
+
+
+def schema_name(ref: TableRef, properties: dict[str, str]) -> str:
+    """Name of a table's schema, "" where this package did not make it.
+
+    A run that was killed just before its staging table became that of the vectors has it say so already.
+    """
+    if "spladelake.staged_for" in properties and str(ref).endswith("_staged"):
+        return STAGED.name
+    return properties.get("spladelake.table", "")
 
 
 def maintain_tables(session: SparkSession, options: MaintainTables) -> dict[str, Any]:
@@ -97,7 +107,7 @@ def _maintain(
         return {"files_to_delete": old}
     # What a VACUUM writes into the table's history is two commits that say nothing of the rows.
     session.conf.set(_VACUUM_LOGGING, "false")
-    files = {} if schema is None else SPLIT_FILES if is_split(session, ref) else schema.files
+    files = {} if schema is None else files_of(table_properties(session, ref), schema.files)
     with exclusive(str(ref)), written_as(session, files):
         row = retrying(lambda: session.sql(f"OPTIMIZE {ref.identifier}").first(), place=str(ref))
         metrics = row["metrics"] if row is not None else {}

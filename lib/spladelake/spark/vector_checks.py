@@ -67,6 +67,13 @@ def vocabulary_size(session: SparkSession, documents: TableRef, queries: TableRe
     return sizes[str(documents)]
 
 
+def largest_weight(rows: DataFrame) -> float:
+    """The largest weight of all vectors; 0 where there is none."""
+    row = rows.agg(F.coalesce(F.max(F.array_max("values")), F.lit(0.0)).alias("largest")).first()
+    assert row is not None
+    return float(row["largest"])
+
+
 def check_rows(session: SparkSession, ref: TableRef, rows: DataFrame, *, size: int) -> None:
     """Refuse a table of vectors of which a row breaks an invariant, naming the row.
 

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from spladelake.config.upkeep import VerifyTables
 from spladelake.errors import DataError
 from spladelake.spark.quarantine import quarantined_ids
+from spladelake.spark.split_files import COMPACTED_FROM
 from spladelake.spark.tables import Lake, TableRef, table_properties
 from spladelake.spark.texts import SIDES, texts_of
 from spladelake.spark.upkeep import SCHEMAS, constraint_findings, tables_of
@@ -105,24 +106,30 @@ def _vectors(tables: Tables) -> Iterator[str]:
             yield f"{ref}: {beyond:,} vectors have terms beyond the vocabulary of {size:,}"
         texts = tables.rows(tables.lake.table(side.name))
         if texts is None:
-            yield f"{ref}: there is no {side.name} table"
+            if not vectors.where("text_sha256 IS NOT NULL").isEmpty():
+                yield f"{ref}: there is no {side.name} table"
             continue
-        yield from _against_texts(tables, ref, texts_of(texts, side), vectors)
+        encoded = properties.get(f"spladelake.{COMPACTED_FROM}", str(ref))
+        yield from _against_texts(tables, ref, texts_of(texts, side), vectors, encoded=encoded)
 
 
-def _against_texts(tables: Tables, ref: TableRef, texts: DataFrame, vectors: DataFrame) -> Iterator[str]:
+def _against_texts(
+    tables: Tables, ref: TableRef, texts: DataFrame, vectors: DataFrame, *, encoded: str
+) -> Iterator[str]:
+    """encoded: the table that texts went to quarantine for; of compacted vectors that which they were made from."""
     side = "documents" if str(ref).endswith("documents") else "queries"
-    have = vectors.select(F.col("id").alias("have_id"), F.col("text_sha256").alias("have_sha256"))
-    apart = quarantined_ids(tables.session, tables.lake, f"encode_texts {side}: {ref}").select(F.col("id").alias("q"))
+    # The encoder leaves the hash out of a null text only: other vectors without one came without texts.
+    known = F.col("text_sha256").isNotNull() | (F.col("status") == "null")
+    have = vectors.select(F.col("id").alias("have_id"), F.col("text_sha256").alias("have_sha256"), known.alias("known"))
+    label = f"encode_texts {side}: {encoded}"
+    apart = quarantined_ids(tables.session, tables.lake, label).select(F.col("id").alias("q"))
     joined = texts.select("id", "text_sha256").join(have, F.col("id") == F.col("have_id"), "full_outer")
     joined = joined.join(F.broadcast(apart), F.col("id") == F.col("q"), "left")
     row = joined.agg(
         F.count_if(F.col("have_id").isNull() & F.col("q").isNull()).alias("without a vector"),
         F.count_if(F.col("id").isNull()).alias("gone, but their vectors are there"),
         F.count_if(
-            F.col("id").isNotNull()
-            & F.col("have_id").isNotNull()
-            & ~F.col("text_sha256").eqNullSafe(F.col("have_sha256"))
+            F.col("id").isNotNull() & F.col("known") & ~F.col("text_sha256").eqNullSafe(F.col("have_sha256"))
         ).alias("changed since they were encoded"),
     ).first()
     assert row is not None

@@ -190,20 +190,20 @@ RETURN heaviest_terms(
 
 -- needs: query_vectors
 CREATE OR REPLACE TEMPORARY FUNCTION query_vector(query_id STRING COMMENT 'A query of the collection.')
-RETURNS STRUCT<indices: ARRAY<INT>, `values`: ARRAY<FLOAT>>
-COMMENT 'Vector of a query.'
+RETURNS STRUCT<indices: ARRAY<INT>, `values`: ARRAY<FLOAT>, model_id: STRING>
+COMMENT 'Vector of a query, and the model that made it.'
 RETURN coalesce(
-    (SELECT any_value(struct(indices, `values`)) FROM query_vectors WHERE id = query_vector.query_id),
+    (SELECT any_value(struct(indices, `values`, model_id)) FROM query_vectors WHERE id = query_vector.query_id),
     raise_error(concat('There is no vector of a query ', coalesce(query_vector.query_id, 'null'),
         '. See SELECT query_id, text FROM queries; encode new ones with encode_texts.'))
 );
 
 -- needs: document_vectors
 CREATE OR REPLACE TEMPORARY FUNCTION document_vector(doc_id STRING COMMENT 'A document of the collection.')
-RETURNS STRUCT<indices: ARRAY<INT>, `values`: ARRAY<FLOAT>>
-COMMENT 'Vector of a document.'
+RETURNS STRUCT<indices: ARRAY<INT>, `values`: ARRAY<FLOAT>, model_id: STRING>
+COMMENT 'Vector of a document, and the model that made it.'
 RETURN coalesce(
-    (SELECT any_value(struct(indices, `values`)) FROM document_vectors WHERE id = document_vector.doc_id),
+    (SELECT any_value(struct(indices, `values`, model_id)) FROM document_vectors WHERE id = document_vector.doc_id),
     raise_error(concat('There is no vector of a document ', coalesce(document_vector.doc_id, 'null'),
         '. See SELECT doc_id, title FROM documents; encode new ones with encode_texts.'))
 );
@@ -227,7 +227,12 @@ RETURN WITH asked AS (
 ),
 stored AS (
     SELECT explode(arrays_zip(vector.indices, vector.`values`)) AS term
-    FROM (SELECT document_vector(explain.doc_id) AS vector)
+    FROM (
+        SELECT if(query.model_id = doc.model_id, doc, raise_error(concat(
+            'explain: the query is encoded by the model ', query.model_id, ', the document by ', doc.model_id,
+            '. Encode both sides with the same model.'))) AS vector
+        FROM (SELECT query_vector(explain.query_id) AS query, document_vector(explain.doc_id) AS doc)
+    )
 ),
 products AS (
     SELECT asked.term.indices AS term_id, asked.term.`values` AS query_weight, stored.term.`values` AS doc_weight,

@@ -38,47 +38,55 @@ def install(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vec
     left out, with the reason. Raises DataError where the lake has none of the tables.
     """
     collection = Collection(Lake(lake), short_name(vectors or model))
-    present = {name: ref for name, ref in collection.tables.items() if ref.exists(session)}
+    present = _present(session, collection)
     if not present:
         raise DataError(
             lake, "it holds no table of a collection", "wanted documents, vectors or runs", "Correct --lake."
         )
-    for ref in present.values():
-        make_readable(session, ref)
     missing = {
         name: f"there is no {ref}; make it with {collection.made_by(name, model)}"
         for name, ref in collection.tables.items()
         if name not in present
     }
-    defined = [*_install_encoder(session, present, model, missing)]
-    known = {*present, *defined}
-    if _has_means(present, session):
-        known.add("measure_columns")
-    for definition in definitions(session, collection, present):
-        lacking = [name for name in definition.needs if name not in known]
-        if lacking:
-            missing[definition.name] = f"it needs {lacking[0]}: {missing.get(lacking[0], 'nothing was measured yet')}"
-            continue
-        session.sql(definition.statement)
-        known.add(definition.name)
-        defined.append(definition.name)
+    defined = _install_encoder(session, present, model, missing)
+    for definition, lacking in _resolved(session, collection, present, defined):
+        if lacking is None:
+            session.sql(definition.statement)
+            defined.append(definition.name)
+        else:
+            missing[definition.name] = f"it needs {lacking}: {missing.get(lacking, 'nothing was measured yet')}"
     return Installed(tuple(dict.fromkeys(defined)), {k: v for k, v in missing.items() if k not in defined})
 
 
 def script(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vectors: str | None = None) -> str:
     """The same definitions as a file for spark-sql or a Thrift server, without those that need Python."""
     collection = Collection(Lake(lake), short_name(vectors or model))
-    present = {name: ref for name, ref in collection.tables.items() if ref.exists(session)}
-    known = {*present, *(["measure_columns"] if _has_means(present, session) else [])}
-    kept: list[Definition] = []
-    for definition in definitions(session, collection, present):
-        if known.issuperset(definition.needs):
-            known.add(definition.name)
-            kept.append(definition)
+    present = _present(session, collection)
+    kept = [definition for definition, lacking in _resolved(session, collection, present, []) if lacking is None]
     head = f"-- Views and functions over {lake}, for spark-sql -i or a Thrift session with Delta Lake.\n\n"
     if session.conf.get(ROW_READER, "true") == "false":
         head += f"SET {ROW_READER} = false;\n\n"
     return head + "\n\n".join(f"{definition.statement};" for definition in kept) + "\n"
+
+
+def _present(session: SparkSession, collection: Collection) -> dict[str, TableRef]:
+    """The tables that are there, which the session can read from then on."""
+    present = {name: ref for name, ref in collection.tables.items() if ref.exists(session)}
+    for ref in present.values():
+        make_readable(session, ref)
+    return present
+
+
+def _resolved(
+    session: SparkSession, collection: Collection, present: dict[str, TableRef], functions: list[str]
+) -> Iterator[tuple[Definition, str | None]]:
+    """Every definition in order, with the first thing it needs that is not there. functions: those of Python."""
+    known = {*present, *functions, *(["measure_columns"] if _has_means(present, session) else [])}
+    for definition in definitions(session, collection, present):
+        lacking = next((name for name in definition.needs if name not in known), None)
+        if lacking is None:
+            known.add(definition.name)
+        yield definition, lacking
 
 
 def _has_means(present: dict[str, TableRef], session: SparkSession) -> bool:

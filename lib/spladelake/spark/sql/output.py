@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import count
 from typing import Any, Literal, TextIO
 
 from pyspark.sql import DataFrame, Row
@@ -75,7 +77,7 @@ def _cell(value: Any) -> str:
 def _plain(value: Any) -> Any:
     """A value of Spark as one of JSON; numbers that JSON lacks become text."""
     if isinstance(value, Row):
-        return {name: _plain(item) for name, item in value.asDict().items()}
+        return {name: _plain(item) for name, item in zip(_numbered(value.__fields__), value, strict=True)}
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -89,13 +91,31 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _numbered(names: Sequence[str]) -> list[str]:
+    """The names, of which one that stands again gets a number: JSON has room for one of each."""
+    found: list[str] = []
+    for name in names:
+        free = (f"{name}_{number}" for number in count(2))
+        found.append(name if name not in found else next(other for other in free if other not in (*found, *names)))
+    return found
+
+
 def statements(lines: Iterator[str]) -> Iterator[str]:
     """Statements of a text: each ends at a line that ends with a semicolon; the last one may end without."""
     held: list[str] = []
     for line in lines:
         held.append(line.rstrip("\n"))
         if line.rstrip().endswith(";"):
-            yield "\n".join(held).rstrip().removesuffix(";")
+            yield from _statement(held)
             held = []
-    if any(line.strip() for line in held):
-        yield "\n".join(held)
+    yield from _statement(held)
+
+
+# What says nothing by itself.
+_EMPTY = re.compile(r"(?>\s|;|--[^\n]*|/\*(?s:.*?)\*/)*+")
+
+
+def _statement(lines: list[str]) -> Iterator[str]:
+    text = "\n".join(lines).rstrip().removesuffix(";")
+    if not _EMPTY.fullmatch(text):
+        yield text
