@@ -211,6 +211,13 @@ def _run(session: SparkSession, work: Work, options: TrainModel) -> Outcome:
     distributor = TorchDistributor(
         num_processes=options.processes, local_mode=local, use_gpu=given and options.gpu != "no"
     )
+    # It takes fewer than asked for with no more than a warning, and each step's batch would be smaller.
+    if distributor.num_processes != options.processes:
+        raise UsageError(
+            f"--processes {options.processes}", f"the driver has {distributor.num_processes} GPUs",
+            "each process trains on one of its own",
+            "Use fewer, or give the driver more (spark.driver.resource.gpu.amount).",
+        )  # fmt: skip
     try:
         # Its processes' output is for people; stdout is for the one line that a scheduler reads.
         with redirect_stdout(sys.stderr), _environment(options.processes):
