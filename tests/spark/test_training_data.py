@@ -13,6 +13,7 @@ from spladelake.config.training import TrainModel
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, SCORED_PAIRS
 from spladelake.spark.tables import TableRef
+from spladelake.spark.train import last_line
 from spladelake.spark.training_data import Sources, check_here, write_training_data
 from spladelake.training import TrainingData
 from support.collections import FRUIT, QUESTIONS
@@ -68,6 +69,14 @@ def test_shards_join_back_to_the_texts_and_scores_of_the_pairs(sources: Sources,
     assert held_out.judgements == {"q2": {"mouse": 1, "river": 0}}
     assert set(held_out.queries) == {"q2"}
     assert set(held_out.documents) == {"mouse", "river"}
+
+
+def test_an_error_of_a_training_process_is_told_by_its_last_line_without_the_stack_of_the_jvm() -> None:
+    said = "Traceback (most recent call last):\n  File x\nRuntimeError: The task output is:\nout of memory\n\n"
+    jvm = "JVM stacktrace:\norg.apache.spark.SparkException: Job aborted\n\tat org.apache.spark.Task.run(Task.scala)\n"
+    assert last_line(said) == last_line(said + jvm) == "out of memory"
+    assert last_line("Py4JJavaError: o7.collect\n\tat org.apache.spark.Task.run\n") == "Py4JJavaError: o7.collect"
+    assert last_line("") == ""
 
 
 def test_rows_that_executors_wrote_to_disks_of_their_own_are_missed_at_once(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -24,6 +26,7 @@ from spladelake.encoder.layout import read_layout
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
 from spladelake.spark.concurrency import exclusive
 from spladelake.spark.descriptions import describe
+from spladelake.spark.failures import explained
 from spladelake.spark.model_folder import COUNTS, MADE_FROM, made_from, publish, remove_published_work, work_folder
 from spladelake.spark.progress import progress
 from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, SCORED_PAIRS
@@ -211,18 +214,32 @@ def _run(session: SparkSession, work: Work, options: TrainModel) -> Outcome:
     distributor = TorchDistributor(
         num_processes=options.processes, local_mode=local, use_gpu=given and options.gpu != "no"
     )
+    # It takes fewer than asked for with no more than a warning, and each step's batch would be smaller.
+    if distributor.num_processes != options.processes:
+        raise UsageError(
+            f"--processes {options.processes}", f"the driver has {distributor.num_processes} GPUs",
+            "each process trains on one of its own",
+            "Use fewer, or give the driver more (spark.driver.resource.gpu.amount).",
+        )  # fmt: skip
     try:
         # Its processes' output is for people; stdout is for the one line that a scheduler reads.
         with redirect_stdout(sys.stderr), _environment(options.processes):
             outcome = distributor.run(train, work)
-    except RuntimeError as error:
-        last = [line for line in str(error).splitlines() if line.strip()][-1:]
+    except (RuntimeError, PySparkException, Py4JError) as error:
+        if (known := explained(error)) is not None:
+            raise known from error
         raise MachineError(
-            "the training's processes", f"they ended without a result ({' '.join(last)[:300]})", "a model was wanted",
+            "the training's processes", f"they ended without a result ({last_line(str(error))})", "a model was wanted",
             "See what they say above; the same command goes on from the last checkpoint.",
         ) from error  # fmt: skip
     assert isinstance(outcome, Outcome)
     return outcome
+
+
+def last_line(text: str) -> str:
+    """The last line of what an error says, before the stack of the JVM, short enough for a message."""
+    lines = [line.strip() for line in text.partition("JVM stacktrace:")[0].splitlines()]
+    return next((line for line in reversed(lines) if line and not line.startswith("at ")), "")[:300]
 
 
 def _task_gpus(session: SparkSession) -> float:

@@ -13,7 +13,7 @@ from sentence_transformers.base.model import BaseModel
 from spladelake.encoder import SpladeEncoder
 from spladelake.files.results import card_metrics
 from spladelake.measures import CARD_MEASURES, parse_measure
-from spladelake.scoring import TopK, query_passes, term_counts
+from spladelake.scoring import TopK, count_products, query_passes, term_counts
 from spladelake.training.data import HeldOut
 from spladelake.vectors import SparseVectors
 
@@ -39,14 +39,12 @@ def held_out_measures(encoder: SpladeEncoder, held_out: HeldOut) -> dict[str, fl
         measure = parse_measure(name)
         values = [measure(found[i], judged[i]) for i in range(len(query_ids))]
         measures[name] = float(np.mean(values)) if values else math.nan
-    together = term_counts(queries, vocabulary_size=size).astype(np.float64) @ term_counts(
-        documents, vocabulary_size=size
-    )
+    together = count_products(term_counts(documents, vocabulary_size=size), term_counts(queries, vocabulary_size=size))
     return {
         **measures,
         "query_active_dims": float(queries.active_dims.mean()),
         "corpus_active_dims": float(documents.active_dims.mean()),
-        "avg_flops": float(together) / max(1, len(queries) * len(documents)),
+        "avg_flops": together / max(1, len(queries) * len(documents)),
     }
 
 

@@ -16,7 +16,7 @@ from spladelake.training.work import Work
 
 FLOAT_BYTES = 4
 # Arrays that a step holds of texts x vocabulary, and of tokens x vocabulary where sentence-transformers computes the
-# head: of mask, relu, log1p and maximum, with their gradients (tests/bench/bench_train.py --memory).
+# head: of mask, relu, log1p and maximum, with their gradients. Counted from these operations, not measured.
 TEXT_ARRAYS, TOKEN_ARRAYS = 8, 4
 # Arrays of the size of the weights that come with the first step: gradients, and AdamW's two moments.
 WEIGHT_ARRAYS = 3
