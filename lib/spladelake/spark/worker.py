@@ -66,6 +66,15 @@ class WorkerSpec:
 
 
 encoders: ModelCache[SpladeEncoder] = ModelCache()
+
+
+def cached_encoder(spec: WorkerSpec) -> SpladeEncoder:
+    """The encoder that this process keeps for a spec. Functions that are sent to workers by value call this one: a
+    cache that they named themselves would be sent along.
+    """
+    return encoders.get(spec)[0]
+
+
 # Prefix of a key in the totals that counts a warning.
 WARNING = "warning: "
 

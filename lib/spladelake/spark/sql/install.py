@@ -18,7 +18,7 @@ from spladelake.names import short_name
 from spladelake.spark.split_files import ROW_READER, make_readable
 from spladelake.spark.sql.definitions import Collection, Definition, definitions
 from spladelake.spark.tables import Lake, TableRef, table_properties
-from spladelake.spark.worker import WorkerSpec, encoders
+from spladelake.spark.worker import WorkerSpec, cached_encoder
 
 _VECTOR = "struct<indices: array<int>, `values`: array<float>>"
 
@@ -127,7 +127,7 @@ def _encode_query(spec: WorkerSpec):  # type: ignore[no-untyped-def]
     def encode_query(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         for texts in batches:
-            encoder, _ = encoders.get(spec)
+            encoder = cached_encoder(spec)
             vectors = encoder.encode(texts.to_pylist(), kind="query").vectors
             offsets = pa.array(vectors.indptr, pa.int32())
             parts = [
@@ -146,7 +146,7 @@ def _text_terms(checkpoint: Checkpoint):  # type: ignore[no-untyped-def]
     def text_terms(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         for texts in batches:
-            encoder, _ = encoders.get(spec)
+            encoder = cached_encoder(spec)
             yield pa.array(encoder.token_ids(texts.to_pylist()), pa.list_(pa.int32()))
 
     return arrow_udf(text_terms, "array<int>")  # type: ignore[call-overload]
