@@ -128,11 +128,6 @@ def first_worker(pid: int) -> int | None:
     return found[1] if len(found) > 1 else None
 
 
-def first_executor(pid: int) -> int | None:
-    """An executor below a process."""
-    return next((child for child, line in descendants(pid) if "CoarseGrainedExecutorBackend" in line), None)
-
-
 class Signaller(threading.Thread):
     """Sends a signal to a process below `pid` as soon as the encode of a lake begins its first chunk."""
 
