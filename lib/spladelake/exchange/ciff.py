@@ -85,7 +85,11 @@ def read_ciff(file: BinaryIO, *, place: str) -> tuple[CiffHeader, Iterator[Posti
 
     Raises DataError where the file ends early or holds something else.
     """
-    fields = _fields(_next_message(file, place), place)
+    message = _next_message(file, place)
+    try:
+        fields = _fields(message, place)
+    except DataError:
+        fields = {}  # of another format: what is wrong with the message says less than that
     if fields.get(1) != VERSION:
         raise _broken(place, f"it does not begin with the header of a CIFF file of version {VERSION}")
     lists, documents = _number_of(fields, 2, place), _number_of(fields, 3, place)
