@@ -22,7 +22,7 @@ from spladelake.spark.failures import explained
 from spladelake.spark.schemas import DOCUMENTS
 from spladelake.spark.tables import TableRef, table_properties
 from spladelake.spark.worker import EncodeBatches, Totals, WorkerSpec
-from support.collections import FRUIT, collection, json_lines, write_fruit, write_lines
+from support.collections import ENCODED_TABLES, FRUIT, collection, json_lines, write_fruit, write_lines
 
 # The same float32 sums in another order; what is seen stays below 1e-5.
 TOLERANCE = 1e-4
@@ -235,13 +235,7 @@ def test_the_vectors_table_refuses_rows_that_break_its_invariants(
 
 
 def test_tables_can_be_read_by_readers_of_protocol_1(spark: SparkSession, fruit_lake: str) -> None:
-    for table in (
-        "documents",
-        "queries",
-        "judgements",
-        "vectors/splade-tiny/documents",
-        "vectors/splade-tiny/vocabulary",
-    ):
+    for table in ENCODED_TABLES:
         detail = spark.sql(f"DESCRIBE DETAIL delta.`{fruit_lake}/{table}`").first()
         assert detail is not None
         assert detail["minReaderVersion"] == 1

@@ -11,6 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.spark.sql import install
+from support.collections import ENCODED_TABLES
 
 SECTION = (
     (Path(__file__).resolve().parents[2] / "README.md")
@@ -91,13 +92,7 @@ def test_polars_ranks_the_same_documents(fruit_lake: str, wanted: list[tuple[str
 def test_pandas_reads_texts_vectors_and_quarantine(spark: SparkSession, fruit_lake: str) -> None:
     from deltalake import DeltaTable
 
-    for table in (
-        "documents",
-        "queries",
-        "judgements",
-        "vectors/splade-tiny/documents",
-        "vectors/splade-tiny/vocabulary",
-    ):
+    for table in ENCODED_TABLES:
         found = DeltaTable(f"{fruit_lake}/{table}").to_pandas()
         rows = spark.read.format("delta").load(f"{fruit_lake}/{table}")
         assert list(found.columns) == rows.columns

@@ -11,6 +11,15 @@ import pytest
 
 DATA = Path(os.environ.get("SPLADELAKE_DATA") or Path(__file__).resolve().parents[2].parent / "shared" / "data")
 
+# Tables of a lake whose documents splade-tiny has encoded.
+ENCODED_TABLES = (
+    "documents",
+    "queries",
+    "judgements",
+    "vectors/splade-tiny/documents",
+    "vectors/splade-tiny/vocabulary",
+)
+
 
 def collection(name: str) -> Path:
     """Folder of a real collection; skips the calling test where it is absent."""
