@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -14,9 +13,7 @@ from typing import Any
 
 import pytest
 
-from support.processes import Lakes, environment, make_lakes
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from support.processes import REPOSITORY, SUBMIT_ENVIRONMENT, Lakes, environment, make_lakes
 
 
 @dataclass(frozen=True)
@@ -63,18 +60,26 @@ def spladelake(tmp_path: Path) -> Command:
 
 
 @pytest.fixture
-def spark_submit(tmp_path: Path) -> Command:
-    """Run a file of jobs/ with pyspark's own spark-submit."""
-    folder = str(Path(sys.executable).parent)
-    submit = shutil.which("spark-submit", path=folder + os.pathsep + os.environ.get("PATH", ""))
+def submit_line() -> Callable[..., list[str]]:
+    """The line that runs a file of jobs/ with pyspark's own spark-submit."""
+    submit = shutil.which("spark-submit", path=SUBMIT_ENVIRONMENT["PATH"])
     assert submit, "pyspark installs spark-submit beside the interpreter"
+
+    def line(job: str, *arguments: str, options: tuple[str, ...] = ()) -> list[str]:
+        return [submit, *options, str(REPOSITORY / "jobs" / f"{job}.py"), *arguments]
+
+    return line
+
+
+@pytest.fixture
+def spark_submit(tmp_path: Path, submit_line: Callable[..., list[str]]) -> Command:
+    """Run a file of jobs/ with pyspark's own spark-submit."""
 
     def call(
         job: str, *arguments: str, options: tuple[str, ...] = (), env: Mapping[str, str] | None = None
     ) -> Finished:
-        path = {"PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}", "PYSPARK_PYTHON": sys.executable}
-        command = [submit, *options, str(REPOSITORY / "jobs" / f"{job}.py"), *arguments]
-        return run(command, cwd=tmp_path, env={**path, **(env or {})})
+        whole = {**SUBMIT_ENVIRONMENT, **(env or {})}
+        return run(submit_line(job, *arguments, options=options), cwd=tmp_path, env=whole)
 
     return call
 

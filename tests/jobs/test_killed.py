@@ -11,6 +11,7 @@ import json
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from support.ledger import LEDGER
 from support.processes import (
     CHANGED,
     SMALL,
+    SUBMIT_ENVIRONMENT,
     TEXTS,
     VECTORS,
     Lakes,
@@ -31,9 +33,11 @@ from support.processes import (
     command,
     encode,
     environment,
+    first_executor,
     first_worker,
     rows_of,
     table_rows,
+    two_executors,
 )
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -72,6 +76,27 @@ def test_a_killed_python_worker_is_replaced_and_every_row_is_there(tmp_path: Pat
         killer.join()
     assert killer.victim, "the fault was injected"
     LEDGER.injected("Python worker SIGKILL")
+    assert running.returncode == 0, err[-3000:]
+    assert json.loads(out.splitlines()[-1])["status"] == "written"
+    assert_same_tables(lake, lakes.clean)
+
+
+def test_a_killed_executor_is_replaced_and_every_row_is_there(
+    spladelake: Command, submit_line: Callable[..., list[str]], tmp_path: Path, lakes: Lakes
+) -> None:
+    """On two executors that spark-submit starts, each with a JVM and a Python of its own."""
+    lake = Path(shutil.copytree(lakes.fresh, tmp_path / "lake"))
+    archive = tmp_path / "spladelake.zip"
+    assert spladelake("package", "--output", str(archive)).code == 0
+    job, *options = encode(lake)
+    line = submit_line(job, *options, options=two_executors(archive, jars=spladelake("jars").out.strip()))
+    with subprocess.Popen(line, cwd=tmp_path, env=environment(**SUBMIT_ENVIRONMENT), text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:  # fmt: skip
+        killer = Signaller(running.pid, first_executor, lake, sign=signal.SIGKILL)
+        out, err = running.communicate(timeout=900)
+        killer.join()
+    assert killer.victim, err[-3000:]
+    LEDGER.injected("executor SIGKILL")
     assert running.returncode == 0, err[-3000:]
     assert json.loads(out.splitlines()[-1])["status"] == "written"
     assert_same_tables(lake, lakes.clean)

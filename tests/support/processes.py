@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pyspark
 
 from support.collections import write_lines
 from support.documents import TOLERANCE, text
@@ -26,6 +27,17 @@ TEXTS, CHANGED = 60, 20
 VECTORS = "vectors/splade-tiny/documents"
 SMALL = ("--conf", "spark.driver.memory=1g", "--conf", "spark.master=local[2,4]")
 TINY = ("--model", "splade-tiny", "--side", "documents")
+
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SPARK_HOME = Path(pyspark.__file__).parent
+# Of spark-submit: its Spark is the installed one, and a machine's own name need not resolve.
+SUBMIT_ENVIRONMENT = {
+    "SPARK_HOME": str(SPARK_HOME),
+    "SPARK_LOCAL_IP": "127.0.0.1",
+    "PYSPARK_PYTHON": sys.executable,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,16 @@ def command(*arguments: str) -> list[str]:
 def environment(**more: str) -> dict[str, str]:
     """Of a process with a JVM that lives for seconds: its quick compiler alone takes half the time to start."""
     return {**os.environ, "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC", **more}
+
+
+def two_executors(archive: Path, *, jars: str) -> tuple[str, ...]:
+    """Options of spark-submit for two executors of a core each, which get the code from the archive."""
+    return (
+        "--master", "local-cluster[2,1,1024]", "--py-files", str(archive), "--jars", jars,
+        "--properties-file", str(REPOSITORY / "conf" / "cluster.conf"),
+        "--conf", "spark.executor.memory=600m", "--conf", "spark.executor.memoryOverhead=384m",
+        "--conf", "spark.executor.cores=1", "--conf", "spark.sql.shuffle.partitions=2",
+    )  # fmt: skip
 
 
 def encode(lake: Path, *options: str) -> tuple[str, ...]:
@@ -126,6 +148,11 @@ def first_worker(pid: int) -> int | None:
     """A Python worker below a process: the daemon's child, not the daemon."""
     found = [child for child, line in descendants(pid) if "pyspark.daemon" in line]
     return found[1] if len(found) > 1 else None
+
+
+def first_executor(pid: int) -> int | None:
+    """An executor below a process."""
+    return next((child for child, line in descendants(pid) if "CoarseGrainedExecutorBackend" in line), None)
 
 
 class Signaller(threading.Thread):

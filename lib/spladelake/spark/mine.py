@@ -168,9 +168,8 @@ def mined(positives: DataFrame, candidates: DataFrame, options: MinePairs) -> Da
     )
     relevant = positives.groupBy("query_id").agg(F.collect_list("words").alias("relevant"))
     limit = options.near_duplicate
-    far = F.filter(
-        "listed", lambda c: ~F.exists("relevant", lambda words: similarity(words, c["words"]) >= F.lit(limit))
-    )
+    near = similarity("relevant_words", "c.words")
+    far = F.expr(f"filter(listed, c -> NOT exists(relevant, relevant_words -> {near} >= {limit!r}D))")
     by_query = listed.join(relevant, "query_id").select("query_id", far.alias("listed"))
     rows = positives.where("wanted").join(by_query, "query_id", "left")
     enough = F.filter("listed", lambda c: _far_below(c["score"], options))
@@ -189,16 +188,15 @@ def _far_below(score: Column, options: MinePairs) -> Column:
     return F.coalesce(wanted, F.lit(False))
 
 
-def similarity(one: Column, other: Column) -> Column:
-    """Jaccard index of two sets of words, neither empty: shared ones over all."""
-    shared = F.size(F.array_intersect(one, other))
-    return shared / (F.size(one) + F.size(other) - shared)
+def similarity(one: str, other: str) -> str:
+    """SQL of the Jaccard index of two sets of words, neither empty: shared ones over all."""
+    shared = f"size(array_intersect({one}, {other}))"
+    return f"({shared} / (size({one}) + size({other}) - {shared}))"
 
 
 def _first_different(count: int, limit: float) -> str:
     """SQL of the ids of the first so many in `listed` that are not near to one chosen before."""
-    shared = "size(array_intersect(k.words, c.words))"
-    near = f"{shared} / (size(k.words) + size(c.words) - {shared}) >= {limit!r}D"
+    near = f"{similarity('k.words', 'c.words')} >= {limit!r}D"
     # The start value is an empty slice of the list itself, which gives it the type of what is added.
     return (
         f"transform(aggregate(listed, slice(listed, 1, 0), (kept, c) -> "

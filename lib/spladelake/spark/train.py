@@ -211,6 +211,13 @@ def _run(session: SparkSession, work: Work, options: TrainModel) -> Outcome:
             "--gpu yes", "Spark gives its tasks no GPU", "spark.task.resource.gpu.amount says how many a task has",
             "Use the settings of conf/gpu.conf.",
         )  # fmt: skip
+    slots = session.sparkContext.defaultParallelism
+    if not local and options.processes > slots:
+        raise UsageError(
+            f"--processes {options.processes}", f"the executors have {slots} slots",
+            "all processes of a training run at the same time, each in one",
+            "Use fewer, or give the job more executors or cores.",
+        )  # fmt: skip
     distributor = TorchDistributor(
         num_processes=options.processes, local_mode=local, use_gpu=given and options.gpu != "no"
     )
