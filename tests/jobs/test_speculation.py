@@ -77,6 +77,7 @@ def test_a_speculative_attempt_replaces_one_that_never_ends_and_every_row_is_the
         "spark.eventLog.enabled": "true",
         "spark.eventLog.dir": events.as_uri(),
         "spark.eventLog.rolling.enabled": "false",
+        "spark.eventLog.compress": "false",
     }
     options = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
     env = environment(SPARK_HOME=str(HOME), SPARK_LOCAL_IP="127.0.0.1")

@@ -123,7 +123,7 @@ def test_chunks_follow_each_other_without_gap_or_overlap_to_the_last_bucket(rows
 
 
 def test_a_chunk_is_as_many_texts_as_the_model_encodes_in_the_minutes_asked_for() -> None:
-    chunk = ChunkSize(minutes=5)
-    assert chunk.next(done=0, seconds=0, slots=4) == 2048
+    chunk = ChunkSize(minutes=5, first_rate=2.5)
+    assert chunk.next(done=0, seconds=0, slots=4) == 3000
     assert chunk.next(done=1200, seconds=60, slots=4) == 6000
-    assert ChunkSize(minutes=5, rows=7).next(done=1200, seconds=60, slots=4) == 7
+    assert ChunkSize(minutes=5, first_rate=2.5, rows=7).next(done=1200, seconds=60, slots=4) == 7

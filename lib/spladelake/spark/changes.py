@@ -28,14 +28,15 @@ class Difference:
 
     rows: texts. kept: those with a current vector. new: those whose id has no vector. gone: vectors without their text.
 
-    changed: (id, text, text_sha256, repaired) that need a vector. unwanted: ids of vectors that no text stands for, or
-    another text. partial: whether other texts, not looked at, keep their vectors.
+    mean_bytes: of a text. changed: (id, text, text_sha256, repaired) that need a vector. unwanted: ids of vectors that
+    no text stands for, or another text. partial: whether other texts, not looked at, keep their vectors.
     """
 
     rows: int
     kept: int
     new: int
     gone: int
+    mean_bytes: float
     changed: DataFrame
     unwanted: DataFrame | None
     partial: bool = False
@@ -52,21 +53,23 @@ def difference(texts: DataFrame, vectors: DataFrame | None, *, model_id: str, pl
     vectors None: nothing is kept. Raises DataError where an id stands twice in the texts.
     """
     if vectors is None:
-        counts = texts.agg(F.count("*").alias("rows"), F.count_distinct("id").alias("ids")).first()
+        size = F.avg(F.octet_length("text")).alias("mean_bytes")
+        counts = texts.agg(F.count("*").alias("rows"), F.count_distinct("id").alias("ids"), size).first()
         assert counts is not None
         _check_ids(counts["rows"], counts["ids"], place)
-        return Difference(counts["rows"], 0, counts["rows"], 0, texts, None)
+        return Difference(counts["rows"], 0, counts["rows"], 0, counts["mean_bytes"] or 0.0, texts, None)
     have = vectors.select(
         F.col("id").alias("have_id"),
         F.col("text_sha256").alias("have_sha256"),
         F.col("status").alias("have_status"),
         F.col("model_id").alias("have_model"),
     )
-    keys = texts.select("id", "text_sha256", "repaired")
+    keys = texts.select("id", "text_sha256", "repaired", F.octet_length("text").alias("bytes"))
     counts = (
         keys.join(have, _same_id(), "full_outer")
         .agg(
             F.count("id").alias("rows"),
+            F.avg("bytes").alias("mean_bytes"),
             F.count_distinct("id").alias("ids"),
             F.count(F.when(_is_current(model_id), 1)).alias("kept"),
             F.count(F.when(F.col("have_id").isNull(), 1)).alias("new"),
@@ -84,7 +87,9 @@ def difference(texts: DataFrame, vectors: DataFrame | None, *, model_id: str, pl
     current = _same_id() & _is_current(model_id)
     changed = texts.join(have, current, "left_anti")
     unwanted = have.join(keys, current, "left_anti").select(F.col("have_id").alias("id"))
-    return Difference(counts["rows"], counts["kept"], counts["new"], counts["gone"], changed, unwanted)
+    return Difference(
+        counts["rows"], counts["kept"], counts["new"], counts["gone"], counts["mean_bytes"] or 0.0, changed, unwanted
+    )
 
 
 def _same_id() -> Column:

@@ -9,7 +9,9 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -71,6 +73,16 @@ def retrying(work: Callable[[], Result], *, place: str, pause: Callable[[float],
             log.warning("%s: another writer came first; trying again (%d of %d)", place, tried + 1, TRIES)
             pause(FIRST_PAUSE * 2 ** (tried - 1) * random.uniform(0.5, 1))  # noqa: S311 - spreads writers, no secret
     raise AssertionError("unreachable")
+
+
+@contextmanager
+def alongside(work: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """Do work in a thread of its own while the body runs; yields what waits for its end and raises what it raised."""
+    with ThreadPoolExecutor(1) as pool:
+        # In this thread's context, so that the tables that the work reads and writes are noted with the body's.
+        future = pool.submit(copy_context().run, work)
+        yield future.result
+        future.result()
 
 
 @contextmanager

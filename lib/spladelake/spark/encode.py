@@ -10,18 +10,18 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.bm25.settings import BM25_MODEL
 from spladelake.config import EncodeTexts
-from spladelake.encoder import Checkpoint, EncoderSettings, resolve_checkpoint
+from spladelake.encoder import EncoderSettings, resolve_checkpoint
 from spladelake.encoder.layout import read_layout
 from spladelake.encoder.tokens import vocabulary_tokens
 from spladelake.errors import UsageError
 from spladelake.names import short_name
-from spladelake.spark.concurrency import exclusive, retrying
+from spladelake.spark.concurrency import alongside, exclusive, retrying
 from spladelake.spark.forecast import forecast_encode
 from spladelake.spark.schemas import DOCUMENTS, QUERIES, VOCABULARY
 from spladelake.spark.tables import (
     Lake,
     Lineage,
-    TableRef,
+    ensure_table,
     is_current,
     replace_rows,
     require,
@@ -96,11 +96,8 @@ def _encode_side(job: SideJob) -> dict[str, Any]:
         spec = WorkerSpec(job.checkpoint, job.options.token_budget)
         return forecast_encode(job.session, texts.where("reason IS NULL"), spec=spec, kind=job.side.kind)
     _check_same_name(job)
-    vocabulary = job.lake.vectors(job.name, "vocabulary")
-    with exclusive(str(vocabulary), "encode"):
-        _write_vocabulary(job.session, vocabulary, job.checkpoint)
-    with exclusive(str(job.target), "encode"):
-        return retrying(lambda: update_vectors(job), place=str(job.target))
+    with alongside(lambda: _write_vocabulary(job)) as written, exclusive(str(job.target), "encode"):
+        return retrying(lambda: update_vectors(job, ready=written), place=str(job.target))
 
 
 def _check_same_name(job: SideJob) -> None:
@@ -136,13 +133,17 @@ def encoded_texts(
     return encoded(spread(hashed(texts), 1), EncodeBatches(spec, kind, totals))
 
 
-def _write_vocabulary(session: SparkSession, target: TableRef, checkpoint: Checkpoint) -> None:
+def _write_vocabulary(job: SideJob) -> None:
     """Write the vocabulary beside the vectors, once a model."""
-    lineage = Lineage("encode_texts", {}, {"model_id": checkpoint.model_id})
-    if is_current(session, target, lineage):
-        return
-    folder = Path(checkpoint.folder)
-    tokens = vocabulary_tokens(folder / read_layout(folder).transformer, checkpoint.vocabulary_size)
-    rows = session.createDataFrame(list(enumerate(tokens)), VOCABULARY.struct).coalesce(1)
-    replace_rows(session, target, VOCABULARY, rows, lineage=lineage)
-    set_properties(session, target, {"model": checkpoint.name, "model_id": checkpoint.model_id})
+    session, checkpoint, target = job.session, job.checkpoint, job.lake.vectors(job.name, "vocabulary")
+    with exclusive(str(target), "encode"):
+        lineage = Lineage("encode_texts", {}, {"model_id": checkpoint.model_id})
+        if is_current(session, target, lineage):
+            return
+        folder = Path(checkpoint.folder)
+        tokens = vocabulary_tokens(folder / read_layout(folder).transformer, checkpoint.vocabulary_size)
+        rows = session.createDataFrame(list(enumerate(tokens)), VOCABULARY.struct).coalesce(1)
+        properties = {"model": checkpoint.name, "model_id": checkpoint.model_id}
+        ensure_table(session, target, VOCABULARY, properties=properties)
+        replace_rows(session, target, VOCABULARY, rows, lineage=lineage)
+        set_properties(session, target, properties)

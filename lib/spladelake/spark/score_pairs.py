@@ -23,7 +23,7 @@ from spladelake.spark.fuse import check_runs
 from spladelake.spark.progress import progress
 from spladelake.spark.rerank import check_texts, run_pairs, scored_pairs
 from spladelake.spark.schemas import DOCUMENTS, PAIRS, QUERIES, RUNS, SCORED_PAIRS, TEACHER_SCORES
-from spladelake.spark.staging import ChunkSize, Remaining
+from spladelake.spark.staging import ChunkSize, Remaining, first_rate
 from spladelake.spark.tables import Lake, Lineage, TableRef, ensure_table, is_current, replace_rows, require, save
 from spladelake.spark.texts import BUCKETS, ROWS_PER_BATCH, task_count
 from spladelake.spark.worker import Totals
@@ -153,7 +153,8 @@ def _score_chunks(scoring: Scoring, teacher: Teacher, missing: DataFrame) -> Non
     if not left.rows:
         return
     log.info("%s: %s scores %s pairs", scoring.scores, teacher.name, f"{left.rows:,}")
-    chunk, total = ChunkSize(options.chunk_minutes, options.chunk_rows), left.rows
+    rate = first_rate(teacher.checkpoint, tokens=teacher.checkpoint.max_length)
+    chunk, total = ChunkSize(options.chunk_minutes, rate, options.chunk_rows), left.rows
     before, began = int(scoring.totals.value.get("pairs", 0)), time.monotonic()
     function = rerank_worker.ScorePairs(
         rerank_worker.RerankerSpec(teacher.checkpoint, options.token_budget), scoring.totals

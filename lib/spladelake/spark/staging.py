@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyspark import StorageLevel
 from pyspark.accumulators import Accumulator
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from spladelake.encoder import Checkpoint
+from spladelake.reranker.checkpoint import CrossCheckpoint
 from spladelake.spark.concurrency import TargetChangedError, exclusive, transaction_id
 from spladelake.spark.descriptions import describe
 from spladelake.spark.failures import full_text
@@ -32,26 +35,41 @@ from spladelake.spark.worker import EncodeOrReject, Totals, WorkerSpec
 
 log = logging.getLogger(__name__)
 
-# Texts a slot in the first chunk, before it is known how many the model encodes in a minute.
-FIRST_ROWS_PER_SLOT = 512
+# Multiplications and additions a second that a slot is taken to do before it is known: of a core at float32, which the
+# encoder of tests/bench/bench_encode.py passes on CPUs (fraction_of_limit) and a GPU by far.
+FIRST_FLOPS = 50e9
+# Bytes of a token in running English text.
+BYTES_PER_TOKEN = 4.5
 # From so many chunks on the texts are kept on the executors' disks, instead of being read and hashed for each.
 CHUNKS_TO_KEEP_TEXTS = 3
 
 
 @dataclass(frozen=True)
 class ChunkSize:
-    """How much work one commit holds: minutes of it, or a fixed number of rows."""
+    """How much work one commit holds: minutes of it, or a fixed number of rows.
+
+    first_rate: texts a second that a slot is taken to encode before it is known.
+    """
 
     minutes: float
+    first_rate: float
     rows: int | None = None
 
     def next(self, *, done: int, seconds: float, slots: int) -> int:
         """Rows of the next chunk, after so many rows in so many seconds."""
         if self.rows is not None:
             return self.rows
-        if not done:
-            return FIRST_ROWS_PER_SLOT * slots
-        return max(slots, int(done / max(seconds, 1e-3) * self.minutes * 60))
+        rate = done / max(seconds, 1e-3) if done else self.first_rate * slots
+        return max(slots, int(rate * self.minutes * 60))
+
+
+def first_rate(checkpoint: Checkpoint | CrossCheckpoint, *, tokens: float) -> float:
+    """Texts of so many tokens a second that one slot will take, by the arithmetic of the model alone: every weight, of
+    four bytes, is multiplied and added once a token.
+    """
+    names = [name for name, _ in checkpoint.file_digests if name.endswith(".safetensors")]
+    weights = sum((Path(checkpoint.folder) / name).stat().st_size for name in names) / 4
+    return FIRST_FLOPS / (2 * max(1.0, weights) * min(checkpoint.max_length, tokens))
 
 
 @dataclass(frozen=True)
@@ -146,7 +164,7 @@ def _encode_chunks(
                 version += 1
                 chosen = texts.where((F.col("bucket") >= start) & (F.col("bucket") < end)).drop("bucket")
                 tasks = task_count(
-                    min(rows, left.rows), slots=slots, rows_per_task=work.rows_per_task, rate=done / seconds / slots
+                    min(rows, left.rows), slots=slots, rows_per_task=work.rows_per_task, rate=_rate(totals.value)
                 )
                 _commit_chunk(session, staged, work, spread(chosen, tasks), totals, version)
                 left = Remaining(left.rows - (int(totals.value.get("texts", 0)) - done), end)
@@ -155,6 +173,11 @@ def _encode_chunks(
         if stored:
             texts.unpersist()
         describe(session)
+
+
+def _rate(totals: dict[str, float]) -> float:
+    """Texts a second of one slot while it encodes, 0 where nothing was encoded yet."""
+    return totals.get("texts", 0) / totals["seconds"] if totals.get("seconds") else 0.0
 
 
 def _unstaged(session: SparkSession, staged: TableRef, work: Work, kept: int) -> tuple[DataFrame, Remaining]:

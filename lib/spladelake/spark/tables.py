@@ -215,7 +215,10 @@ def ensure_table(
 
 def _create(session: SparkSession, ref: TableRef, schema: TableSchema, properties: Mapping[str, str]) -> None:
     builder = DeltaTable.createIfNotExists(session).comment(schema.comment)
-    builder = builder.location(ref.path) if ref.path is not None else builder.tableName(ref.identifier)
+    # By name also where it is a path: of a location alone Delta makes a name without quoting its own back-ticks.
+    builder = builder.tableName(ref.identifier)
+    if ref.path is not None:
+        builder = builder.location(ref.path)
     for column in schema.columns:
         builder = builder.addColumn(column.name, column.type, comment=column.comment)
     for name, condition in schema.constraints.items():

@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 from spladelake.spark.schemas import STAGED, VECTORS
 from spladelake.spark.worker import REJECTED, EncodeBatches, EncodeOrReject
 
-# Texts in a task: enough to repay its start, few enough that a lost task costs minutes at most.
-ROWS_PER_TASK = (512, 16_384)
+# Texts in a task: enough to repay its start (one Arrow batch), few enough that a lost task costs minutes at most.
+ROWS_PER_TASK = (2_048, 16_384)
 # Tasks a slot on large corpora: spreads long and short texts, and moves the progress bar.
 TASKS_PER_SLOT = 64
 # Seconds of encoding that a task holds at least, where the rate is known: starting one and closing its file, while its

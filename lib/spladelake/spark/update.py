@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from spladelake.spark.faults import stop_point
 from spladelake.spark.feed import changed_ids, checkpoint_of, collect_changes
 from spladelake.spark.publish import publish
 from spladelake.spark.quarantine import quarantined_ids, replace_quarantine
-from spladelake.spark.staging import ChunkSize, Work, stage
+from spladelake.spark.staging import BYTES_PER_TOKEN, ChunkSize, Work, first_rate, stage
 from spladelake.spark.tables import (
     Lake,
     Lineage,
@@ -84,10 +85,11 @@ class SideJob:
         }
 
 
-def update_vectors(job: SideJob) -> dict[str, Any]:
+def update_vectors(job: SideJob, *, ready: Callable[[], object]) -> dict[str, Any]:
     """Make the vectors those of the texts' newest version; returns what was done.
 
-    Raises TargetChangedError where another writer came first: the work must then be planned again.
+    ready: waits for what must be there before the vectors. Raises TargetChangedError where another writer came first:
+    the work must then be planned again.
     """
     session, target = job.session, job.target
     version = job.source.version(session)
@@ -107,6 +109,7 @@ def update_vectors(job: SideJob) -> dict[str, Any]:
         totals = stage(session, job.staged, _work(job, changes))
     rejected = int(totals.get("rejected", 0))
     _quarantine(job, changes, lineage, rejected=rejected)
+    ready()
     stop_point("before_commit")
     if seen is not None and target.version(session) != seen:
         raise TargetChangedError(str(target))
@@ -121,15 +124,17 @@ def update_vectors(job: SideJob) -> dict[str, Any]:
 
 
 def _work(job: SideJob, changes: Difference) -> Work:
+    options = job.options
+    rate = first_rate(job.checkpoint, tokens=2 + changes.mean_bytes / BYTES_PER_TOKEN)
     return Work(
-        limited(changes.changed, job.options.max_text_bytes),
+        limited(changes.changed, options.max_text_bytes),
         changes.count,
         job.target,
         job.side,
-        WorkerSpec(job.checkpoint, job.options.token_budget),
-        ChunkSize(job.options.chunk_minutes, job.options.chunk_rows),
-        job.options.rows_per_task,
-        "forced" if job.options.force else "changed",
+        WorkerSpec(job.checkpoint, options.token_budget),
+        ChunkSize(options.chunk_minutes, rate, options.chunk_rows),
+        options.rows_per_task,
+        "forced" if options.force else "changed",
     )
 
 
