@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from spladelake import __version__
+from spladelake.commands.forecast import forecast
 from spladelake.commands.init import init
 from spladelake.commands.options import field_option, session_options, styled
 from spladelake.commands.package import package
@@ -151,7 +152,7 @@ def pipeline_run(
     click.echo(json.dumps({"job": "pipeline", "file": file, "exit_code": 0, "steps": results}))
 
 
-for _command in (init, package, quarantine, report_command):
+for _command in (forecast, init, package, quarantine, report_command):
     cli.add_command(_command)
 
 
