@@ -26,6 +26,7 @@ from spladelake.commands.sql import sql
 from spladelake.config import STEPS, Options, checked, load_pipeline
 from spladelake.errors import SpladelakeError, UsageError
 from spladelake.examples import EXAMPLES
+from spladelake.streams import stderr_apart
 
 # Options are spelled with dashes; underscores, as in a pipeline file, are taken too.
 _CONTEXT = {
@@ -199,7 +200,11 @@ def jars() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; a user's mistake is one message, never a stack trace."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    with stderr_apart():
+        return _main(list(sys.argv[1:] if argv is None else argv))
+
+
+def _main(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     _configure_logging(debug=debug)
     try:

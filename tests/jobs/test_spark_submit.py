@@ -48,3 +48,5 @@ def test_a_users_mistake_keeps_its_exit_code_under_spark_submit(spark_submit: Co
     done = spark_submit("retrieve_run", "--lake", "nowhere", "--k", "0")
     assert done.code == 2, done.err
     assert "retrieve_run: k" in done.result["error"]
+    assert len(done.out.splitlines()) == 1
+    assert "retrieve_run: k" in done.err
