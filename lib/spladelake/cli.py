@@ -23,7 +23,7 @@ from spladelake.commands.quarantine import quarantine
 from spladelake.commands.report import report_command
 from spladelake.commands.search import search
 from spladelake.commands.sql import sql
-from spladelake.config import STEPS, Options, checked, load_pipeline
+from spladelake.config import STEPS, Job, Options, checked, load_pipeline
 from spladelake.errors import SpladelakeError, UsageError
 from spladelake.examples import EXAMPLES
 from spladelake.streams import stderr_apart
@@ -55,7 +55,10 @@ def _job_command(name: str, model: type[Options]) -> click.Command:
         report(name, run_step(name, options, settings))
 
     function: Any = command
-    for field_name, field in reversed(model.model_fields.items()):
+    # What is common to all jobs comes last, the lake apart.
+    common = Job.model_fields.keys() - {"lake"}
+    shown = sorted(model.model_fields.items(), key=lambda item: (item[0] in common, item[0] != "lake"))
+    for field_name, field in reversed(shown):
         function = field_option(field_name, field)(function)
     text = f"{model.__doc__}\n\nExamples:\n\n{EXAMPLES[name]}"
     return click.command(name, help=text)(function)
@@ -92,12 +95,15 @@ def run_step(name: str, options: Options, settings: dict[str, str]) -> dict[str,
     from spladelake.spark.descriptions import step_description
     from spladelake.spark.jobs import JOBS
     from spladelake.spark.progress import stage_line
-    from spladelake.spark.run_log import recorded
+    from spladelake.spark.run_log import recorded, run_id_of
     from spladelake.spark.session import spark_session
 
     session = spark_session(f"spladelake {name}", settings=settings)
     with step_description(session, name), stage_line(session, name):
-        return recorded(session, name, options, JOBS[name])
+        result = recorded(session, name, options, JOBS[name])
+    run_date = getattr(options, "run_date", None)
+    called = {"run_id": run_id_of(name, options, result), "run_date": run_date and str(run_date)}
+    return {**{key: value for key, value in called.items() if value}, **result}
 
 
 def report(name: str, result: dict[str, Any]) -> None:
@@ -116,11 +122,15 @@ def pipeline() -> None:
 @pipeline.command("run")
 @click.argument("file")
 @click.option("--lake", help="Where the tables go, instead of what the file says.")
+@click.option("--run-id", help="Name of this run, for every step.")
+@click.option("--run-date", help="Day that the run is for, YYYY-MM-DD, for every step.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="steps.retrieve_run.k=1000; repeatable.")
 @session_options
 def pipeline_run(
     file: str,
     lake: str | None,
+    run_id: str | None,
+    run_date: str | None,
     overrides: tuple[str, ...],
     debug: bool,
     properties_file: str | None,
@@ -130,7 +140,7 @@ def pipeline_run(
 
     \b
     Example:
-      spladelake pipeline run conf/beir.yaml --lake my-lake --set model=splade-tiny
+      spladelake pipeline run conf/beir.yaml --lake my-lake --set model=splade-tiny --run-date 2026-11-24
     """
     given = {}
     for pair in overrides:
@@ -138,8 +148,7 @@ def pipeline_run(
         if not equals:
             raise UsageError(f"--set {pair}", "it has no =", "wanted KEY=VALUE", "Correct it.")
         given[key] = value
-    if lake is not None:
-        given["lake"] = lake
+    given |= {name: v for name, v in (("lake", lake), ("run_id", run_id), ("run_date", run_date)) if v is not None}
     loaded = load_pipeline(file, overrides=given)
     steps = loaded.options(place=file)
     settings = {**loaded.spark, **spark_settings(properties_file, spark_conf)}

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-import pyspark
 import pytest
 
-from support.processes import REPOSITORY, SUBMIT_ENVIRONMENT, Lakes, environment, make_lakes
+from support.processes import REPOSITORY, SUBMIT_ENVIRONMENT, Lakes, environment, make_lakes, two_executors
 
 
 @dataclass(frozen=True)
@@ -108,12 +107,7 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def without_package(bare_python: str) -> dict[str, str]:
     """Environment of a spark-submit whose driver and workers have nothing of spladelake but what is shipped."""
-    return {
-        "PYTHONPATH": "",
-        "PYSPARK_PYTHON": bare_python,
-        "SPARK_HOME": str(Path(pyspark.__file__).parent),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-    }
+    return {"PYTHONPATH": "", "PYSPARK_PYTHON": bare_python}
 
 
 @pytest.fixture
@@ -121,13 +115,8 @@ def shipped(spladelake: Command, tmp_path: Path) -> tuple[str, ...]:
     """Options of spark-submit that ship the zip of `spladelake package` and Delta's jars to small executors."""
     archive = tmp_path / "spladelake.zip"
     assert spladelake("package", "--output", str(archive)).code == 0
-    return (
-        "--py-files", str(archive), "--jars", spladelake("jars").out.strip(),
-        "--properties-file", str(REPOSITORY / "conf" / "cluster.conf"),
-        "--conf", "spark.executor.memory=600m", "--conf", "spark.executor.memoryOverhead=384m",
-        "--conf", "spark.executor.cores=1", "--conf", "spark.sql.shuffle.partitions=2",
-        "--conf", "spark.ui.enabled=false", "--driver-memory", "1g",
-    )  # fmt: skip
+    _, _, *options = two_executors(archive, jars=spladelake("jars").out.strip())
+    return (*options, "--conf", "spark.ui.enabled=false", "--driver-memory", "1g")
 
 
 @pytest.fixture(scope="session")

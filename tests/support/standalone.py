@@ -13,11 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyspark
+from support.processes import SPARK_HOME, environment
 
-from support.processes import environment
-
-SPARK_HOME = Path(pyspark.__file__).parent
 WORKERS = 2
 SECONDS_TO_START = 90
 

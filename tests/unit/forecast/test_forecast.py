@@ -13,6 +13,7 @@ from spladelake.cli import main
 from spladelake.config.forecast import Forecast
 from spladelake.forecast import Estimate, Line, estimates, extrapolations, fitted, load_slopes
 from spladelake.forecast.slopes import slopes_of
+from support.readme import README
 
 RESULTS = fit_forecast.RESULTS
 RETRIEVED = json.loads((RESULTS / "retrieve_spark.json").read_text(encoding="utf-8"))
@@ -57,6 +58,18 @@ def test_at_a_size_left_out_of_the_fit_the_forecast_is_off_by_a_quarter_at_most(
     line = every_line()[name]
     assert line.between is not None
     assert abs(line.between) <= 0.25
+
+
+def test_the_readme_has_the_errors_of_the_shipped_lines() -> None:
+    slopes = load_slopes()
+    lines = {"`retrieve_run` from `vectors`": slopes.retrieve.seconds["vectors"], "`index_vectors`": slopes.index_s}
+    for name, line in {**lines, "`retrieve_run` from the index": slopes.retrieve.seconds["index"]}.items():
+        assert line.between is not None
+        assert line.beyond is not None
+        assert f"| {name} | {100 * line.between:+.0f} % | {100 * line.beyond:+.0f} % |" in README
+    volumes = (slopes.encode.shuffle, slopes.encode.table, slopes.index_bytes, slopes.candidates)
+    assert max(abs(error or 1) for line in volumes for error in (line.between, line.beyond)) < 0.065
+    assert ("timed at one size only" in README) == (len(slopes.encode.seconds.sizes) < 3)
 
 
 @pytest.mark.parametrize("docs", [500_000, 8_841_823])
