@@ -77,10 +77,14 @@ def spark_submit(tmp_path: Path, submit_line: Callable[..., list[str]]) -> Comma
     """Run a file of jobs/ with pyspark's own spark-submit."""
 
     def call(
-        job: str, *arguments: str, options: tuple[str, ...] = (), env: Mapping[str, str] | None = None
+        job: str,
+        *arguments: str,
+        options: tuple[str, ...] = (),
+        env: Mapping[str, str] | None = None,
+        timeout: float = 280,
     ) -> Finished:
         whole = {**SUBMIT_ENVIRONMENT, **(env or {})}
-        return run(submit_line(job, *arguments, options=options), cwd=tmp_path, env=whole)
+        return run(submit_line(job, *arguments, options=options), cwd=tmp_path, env=whole, timeout=timeout)
 
     return call
 
