@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from spladelake import __version__
+from spladelake.commands.forecast import forecast
 from spladelake.commands.init import init
 from spladelake.commands.options import field_option, session_options, styled
 from spladelake.commands.package import package
@@ -22,9 +23,10 @@ from spladelake.commands.quarantine import quarantine
 from spladelake.commands.report import report_command
 from spladelake.commands.search import search
 from spladelake.commands.sql import sql
-from spladelake.config import STEPS, Options, checked, load_pipeline
+from spladelake.config import STEPS, Job, Options, checked, load_pipeline
 from spladelake.errors import SpladelakeError, UsageError
 from spladelake.examples import EXAMPLES
+from spladelake.streams import stderr_apart
 
 # Options are spelled with dashes; underscores, as in a pipeline file, are taken too.
 _CONTEXT = {
@@ -53,7 +55,10 @@ def _job_command(name: str, model: type[Options]) -> click.Command:
         report(name, run_step(name, options, settings))
 
     function: Any = command
-    for field_name, field in reversed(model.model_fields.items()):
+    # What is common to all jobs comes last, the lake apart.
+    common = Job.model_fields.keys() - {"lake"}
+    shown = sorted(model.model_fields.items(), key=lambda item: (item[0] in common, item[0] != "lake"))
+    for field_name, field in reversed(shown):
         function = field_option(field_name, field)(function)
     text = f"{model.__doc__}\n\nExamples:\n\n{EXAMPLES[name]}"
     return click.command(name, help=text)(function)
@@ -90,12 +95,15 @@ def run_step(name: str, options: Options, settings: dict[str, str]) -> dict[str,
     from spladelake.spark.descriptions import step_description
     from spladelake.spark.jobs import JOBS
     from spladelake.spark.progress import stage_line
-    from spladelake.spark.run_log import recorded
+    from spladelake.spark.run_log import recorded, run_id_of
     from spladelake.spark.session import spark_session
 
     session = spark_session(f"spladelake {name}", settings=settings)
     with step_description(session, name), stage_line(session, name):
-        return recorded(session, name, options, JOBS[name])
+        result = recorded(session, name, options, JOBS[name])
+    run_date = getattr(options, "run_date", None)
+    called = {"run_id": run_id_of(name, options, result), "run_date": run_date and str(run_date)}
+    return {**{key: value for key, value in called.items() if value}, **result}
 
 
 def report(name: str, result: dict[str, Any]) -> None:
@@ -114,11 +122,15 @@ def pipeline() -> None:
 @pipeline.command("run")
 @click.argument("file")
 @click.option("--lake", help="Where the tables go, instead of what the file says.")
+@click.option("--run-id", help="Name of this run, for every step.")
+@click.option("--run-date", help="Day that the run is for, YYYY-MM-DD, for every step.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="steps.retrieve_run.k=1000; repeatable.")
 @session_options
 def pipeline_run(
     file: str,
     lake: str | None,
+    run_id: str | None,
+    run_date: str | None,
     overrides: tuple[str, ...],
     debug: bool,
     properties_file: str | None,
@@ -128,7 +140,7 @@ def pipeline_run(
 
     \b
     Example:
-      spladelake pipeline run conf/beir.yaml --lake my-lake --set model=splade-tiny
+      spladelake pipeline run conf/beir.yaml --lake my-lake --set model=splade-tiny --run-date 2026-11-24
     """
     given = {}
     for pair in overrides:
@@ -136,8 +148,7 @@ def pipeline_run(
         if not equals:
             raise UsageError(f"--set {pair}", "it has no =", "wanted KEY=VALUE", "Correct it.")
         given[key] = value
-    if lake is not None:
-        given["lake"] = lake
+    given |= {name: v for name, v in (("lake", lake), ("run_id", run_id), ("run_date", run_date)) if v is not None}
     loaded = load_pipeline(file, overrides=given)
     steps = loaded.options(place=file)
     settings = {**loaded.spark, **spark_settings(properties_file, spark_conf)}
@@ -151,7 +162,7 @@ def pipeline_run(
     click.echo(json.dumps({"job": "pipeline", "file": file, "exit_code": 0, "steps": results}))
 
 
-for _command in (init, package, quarantine, report_command):
+for _command in (forecast, init, package, quarantine, report_command):
     cli.add_command(_command)
 
 
@@ -198,7 +209,11 @@ def jars() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; a user's mistake is one message, never a stack trace."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    with stderr_apart():
+        return _main(list(sys.argv[1:] if argv is None else argv))
+
+
+def _main(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     _configure_logging(debug=debug)
     try:

@@ -214,3 +214,24 @@ def quarantine_tables(result: dict[str, Any], *, show_raw: bool) -> None:
 def printable(text: str) -> str:
     """The text with escapes in place of what is not printable."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def bytes_text(size: float) -> str:
+    """Bytes with the decimal unit that leaves one to three digits before the point."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.3g} TB" if size < 1000 else f"{size:,.0f} TB"
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds as people say them: 12 s, 3 min, 4 h 5 min, 3 days."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes / 60 / 24:,.1f} days"

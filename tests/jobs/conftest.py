@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
-from support.processes import REPOSITORY, SUBMIT_ENVIRONMENT, Lakes, environment, make_lakes
+from support.processes import REPOSITORY, SUBMIT_ENVIRONMENT, Lakes, environment, make_lakes, two_executors
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,50 @@ def spark_submit(tmp_path: Path, submit_line: Callable[..., list[str]]) -> Comma
     """Run a file of jobs/ with pyspark's own spark-submit."""
 
     def call(
-        job: str, *arguments: str, options: tuple[str, ...] = (), env: Mapping[str, str] | None = None
+        job: str,
+        *arguments: str,
+        options: tuple[str, ...] = (),
+        env: Mapping[str, str] | None = None,
+        timeout: float = 280,
     ) -> Finished:
         whole = {**SUBMIT_ENVIRONMENT, **(env or {})}
-        return run(submit_line(job, *arguments, options=options), cwd=tmp_path, env=whole)
+        return run(submit_line(job, *arguments, options=options), cwd=tmp_path, env=whole, timeout=timeout)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An interpreter with everything that this one has installed but spladelake."""
+    folder = tmp_path_factory.mktemp("bare")
+    (folder / "packages").mkdir()
+    for entry in Path(numpy.__file__).parents[1].iterdir():
+        if not entry.name.lower().startswith(("spladelake", "__editable__")):
+            (folder / "packages" / entry.name).symlink_to(entry)
+    python = folder / "python"
+    # Without site no .pth file is read, so that an editable installation is out of sight too.
+    lines = ("#!/bin/sh", f'PYTHONPATH="$PYTHONPATH:{folder}/packages" exec "{sys.executable}" -S "$@"', "")
+    python.write_text("\n".join(lines), encoding="utf-8")
+    python.chmod(0o755)
+    looked = [str(python), "-c", "import importlib.util as u, torch; print(u.find_spec('spladelake'))"]
+    env = environment(PYTHONPATH="")
+    assert subprocess.run(looked, env=env, capture_output=True, text=True, check=True).stdout == "None\n"
+    return str(python)
+
+
+@pytest.fixture
+def without_package(bare_python: str) -> dict[str, str]:
+    """Environment of a spark-submit whose driver and workers have nothing of spladelake but what is shipped."""
+    return {"PYTHONPATH": "", "PYSPARK_PYTHON": bare_python}
+
+
+@pytest.fixture
+def shipped(spladelake: Command, tmp_path: Path) -> tuple[str, ...]:
+    """Options of spark-submit that ship the zip of `spladelake package` and Delta's jars to small executors."""
+    archive = tmp_path / "spladelake.zip"
+    assert spladelake("package", "--output", str(archive)).code == 0
+    _, _, *options = two_executors(archive, jars=spladelake("jars").out.strip())
+    return (*options, "--conf", "spark.ui.enabled=false", "--driver-memory", "1g")
 
 
 @pytest.fixture(scope="session")

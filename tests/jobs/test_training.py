@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -16,27 +15,14 @@ import numpy as np
 import pytest
 from sentence_transformers import SparseEncoder
 
-from support.collections import FRUIT, json_lines, write_lines
+from support.collections import json_lines, write_drawn, write_lines
 from support.cross_encoders import write_cross_encoder
 from support.processes import table_rows
 
 pytestmark = pytest.mark.slow
 
 SMALL = ("--conf", "spark.sql.shuffle.partitions=2", "--conf", "spark.master=local[2]")
-WORDS = sorted({word.strip(".,;").lower() for text in FRUIT.values() for word in text.split()})
 STEPS = ("--batch-size", "4", "--max-steps", "6", "--evaluate-steps", "2", "--max-length", "32", "--log-steps", "1")
-
-
-def write_collection(folder: Path) -> Path:
-    """Sixty documents of drawn words, forty queries of three words of one of them, which is judged relevant."""
-    draw = random.Random(5)
-    documents = {f"d{i}": draw.choices(WORDS, k=14) for i in range(60)}
-    write_lines(folder / "corpus.jsonl", [{"_id": i, "title": "", "text": " ".join(w)} for i, w in documents.items()])
-    asked = {f"q{i}": (f"d{i}", draw.sample(documents[f"d{i}"], 3)) for i in range(40)}
-    write_lines(folder / "queries.jsonl", [{"_id": i, "text": " ".join(w)} for i, (_, w) in asked.items()])
-    rows = ["query-id\tcorpus-id\tscore", *(f"{q}\t{d}\t1" for q, (d, _) in asked.items())]
-    write_lines(folder / "qrels" / "test.tsv", rows)
-    return folder
 
 
 def call(*arguments: str, cwd: Path, **env: str) -> tuple[int, dict[str, Any], str]:
@@ -52,7 +38,7 @@ def call(*arguments: str, cwd: Path, **env: str) -> tuple[int, dict[str, Any], s
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake with scored pairs: of BM25, whose run is the teacher too."""
     folder = tmp_path_factory.mktemp("loop")
-    source, root = write_collection(folder / "source"), folder / "lake"
+    source, root = write_drawn(folder / "source"), folder / "lake"
     write_lines(folder / "loop.yaml", [PIPELINE.format(lake=root, source=source)])
     code, _, err = call("pipeline", "run", "loop.yaml", cwd=folder)
     assert code == 0, err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -58,5 +59,20 @@ def write_fruit(folder: Path) -> Path:
     write_lines(folder / "corpus.jsonl", [{"_id": i, "title": "", "text": t} for i, t in FRUIT.items()])
     write_lines(folder / "queries.jsonl", [{"_id": i, "text": t} for i, t in QUESTIONS.items()])
     rows = ["query-id\tcorpus-id\tscore", *(f"{q}\t{d}\t{r}" for (q, d), r in RELEVANT.items())]
+    write_lines(folder / "qrels" / "test.tsv", rows)
+    return folder
+
+
+WORDS = sorted({word.strip(".,;").lower() for text in FRUIT.values() for word in text.split()})
+
+
+def write_drawn(folder: Path, *, documents: int = 60, queries: int = 40) -> Path:
+    """Documents of drawn words, and queries of three words of one of them, which is judged relevant."""
+    draw = random.Random(5)
+    drawn = {f"d{i}": draw.choices(WORDS, k=14) for i in range(documents)}
+    write_lines(folder / "corpus.jsonl", [{"_id": i, "title": "", "text": " ".join(w)} for i, w in drawn.items()])
+    asked = {f"q{i}": (f"d{i}", draw.sample(drawn[f"d{i}"], 3)) for i in range(queries)}
+    write_lines(folder / "queries.jsonl", [{"_id": i, "text": " ".join(w)} for i, (_, w) in asked.items()])
+    rows = ["query-id\tcorpus-id\tscore", *(f"{q}\t{d}\t1" for q, (d, _) in asked.items())]
     write_lines(folder / "qrels" / "test.tsv", rows)
     return folder

@@ -5,23 +5,38 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-import click
 import pytest
 
-from spladelake.cli import cli
+from support.command_lines import parsed, words
+from support.readme import README, REPOSITORY, blocks, shell_lines, spladelake_lines
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+# Lines that are no command of spladelake: the test that runs each of them, or what it would need to be run.
+OTHER_LINES = {
+    "python3 -m venv .venv && .venv/bin/pip install -q -e '.[demo]' && .venv/bin/spladelake demo": (
+        "tests/jobs/test_demo.py::test_the_demo"
+    ),
+    "python3 -m venv .venv && .venv/bin/pip install -q -e '.[demo,test]' && .venv/bin/python -m pytest": (
+        "tests/unit/test_readme.py::test_ci_runs_the_test_command_of_the_readme"
+    ),
+    ".venv/bin/python -m pytest -m faults": "not run: it is these tests themselves, and takes half an hour",
+    'eval "$(_SPLADELAKE_COMPLETE=bash_source spladelake)"': (
+        "tests/jobs/test_cli.py::test_the_completion_script_for_bash_is_one_that_bash_takes"
+    ),
+    'spark-submit --properties-file conf/cluster.conf --py-files spladelake.zip --jars "$(spladelake jars)" '
+    "jobs/encode_texts.py --lake s3a://bucket/lake --model /models/splade-mini": (
+        "tests/jobs/test_spark_submit.py::test_every_job_runs_on_a_cluster_whose_nodes_have_nothing_but_the_zip"
+    ),
+    "python3 -m venv env && env/bin/pip install . venv-pack && env/bin/venv-pack -p env -o env.tar.gz": (
+        "not run: it downloads and packs some GB"
+    ),
+    "spark-submit --archives env.tar.gz#environment --conf spark.pyspark.python=./environment/bin/python --conf "
+    "spark.pyspark.driver.python=env/bin/python …": "not run: it needs the archive of the line before",
+}
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
-    (command,) = [line for block in blocks("sh") for line in block.splitlines() if line.endswith("-m pytest")]
+    (command,) = [line for line in shell_lines() if line.endswith("-m pytest")]
     assert command in (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8").splitlines()
 
 
@@ -33,25 +48,33 @@ def test_the_python_example_runs_and_finds_the_better_document() -> None:
     assert "'bread'" in out
 
 
-def test_every_command_and_option_of_the_readme_exists() -> None:
-    shell = "\n".join(blocks("sh")).replace("\\\n", " ")
-    found = re.findall(r"(?:spladelake |jobs/)(\w+)(?:\.py)? ?([^\n]*)", shell)
-    assert {"ingest_texts", "encode_texts", "retrieve_run", "evaluate_run", "demo", "jars"} <= {
-        name for name, _ in found
-    }
-    for name, rest in found:
-        if name in ("zip", "jars"):  # the archive's name; and a command inside another one's line
-            continue
-        command = cli.commands[name]
-        known = {option for parameter in command.params for option in parameter.opts}
-        if isinstance(command, click.Group):
-            continue
-        assert set(re.findall(r"--[\w-]+", rest.split("#")[0])) <= known, name
+@pytest.mark.parametrize("line", spladelake_lines())
+def test_every_spladelake_line_is_one_that_the_command_line_takes(line: str) -> None:
+    """tests/spark/test_readme.py runs them."""
+    assert parsed(words(line)[1:])
 
 
-@pytest.mark.parametrize("language", ["sh"])
-def test_files_named_in_commands_are_there(language: str) -> None:
-    for path in re.findall(r"\b((?:conf|jobs)/[\w.-]+)", "\n".join(blocks(language))):
+def test_every_other_line_of_shell_is_run_by_a_test_or_has_a_reason_why_not() -> None:
+    assert [line for line in shell_lines() if not line.startswith("spladelake ")] == list(OTHER_LINES)
+    for said in OTHER_LINES.values():
+        if not said.startswith("not run: "):
+            file, name = said.split("::")
+            assert f"def {name}" in (REPOSITORY / file).read_text(encoding="utf-8")
+
+
+def test_every_block_of_sql_is_in_a_section_that_a_test_runs() -> None:
+    """tests/spark/test_sql.py asks the questions of the one, tests/spark/test_other_readers.py those of the other."""
+    inside = [README.split(heading)[1].split("\n## ")[0] for heading in ("## In SQL", "### From other engines")]
+    assert sum(section.count("```sql\n") for section in inside) == len(blocks("sql"))
+
+
+def test_every_job_under_spark_submit_takes_its_options() -> None:
+    (line,) = [line for line in OTHER_LINES if "jobs/" in line]
+    assert parsed(words(line.split("jobs/")[1].replace(".py ", " "))) == ["encode_texts"]
+
+
+def test_files_named_in_commands_are_there() -> None:
+    for path in re.findall(r"\b((?:conf|jobs)/[\w.-]+)", "\n".join(shell_lines())):
         assert (REPOSITORY / path).exists(), path
 
 

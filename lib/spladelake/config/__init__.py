@@ -1,6 +1,6 @@
 """Options of every job, defined once: the command line, the pipeline file and the checks all read these models."""
 
-from spladelake.config.base import DEFAULT_MODEL, Options, checked
+from spladelake.config.base import DEFAULT_MODEL, Job, Options, checked
 from spladelake.config.compaction import CompactVectors
 from spladelake.config.comparison import CompareRuns
 from spladelake.config.evaluation import EvaluateRun
@@ -29,6 +29,7 @@ __all__ = [
     "ImportVectors",
     "IndexVectors",
     "IngestTexts",
+    "Job",
     "MinePairs",
     "Options",
     "Pipeline",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date, datetime
 from typing import Annotated, Any, TypeVar
 
 import yaml
@@ -24,6 +26,41 @@ class Options(BaseModel):
 Lake = Annotated[
     str, Field(min_length=1, description="Folder of the collection's tables, or schema:NAME for a catalog.")
 ]
+
+
+def _read_date(given: Any) -> Any:
+    # A scheduler's day. pydantic by itself would also take seconds since 1970.
+    if isinstance(given, str) and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", given):
+        raise ValueError("a day as YYYY-MM-DD, such as 2026-11-24")
+    if not isinstance(given, str | date | None) or isinstance(given, datetime):
+        raise ValueError("a day as YYYY-MM-DD, such as 2026-11-24")
+    return given
+
+
+RunDate = Annotated[date | None, BeforeValidator(_read_date)]
+
+
+class Job(Options):
+    """Common to all jobs: what a scheduler calls a run of it.
+
+    Names that are given are taken as they are; only those that a job would choose by itself get the day.
+    """
+
+    lake: Lake
+    run_id: str | None = Field(
+        None, min_length=1, description="Name of this run in the run log (default: the job's and the day's)."
+    )
+    run_date: RunDate = Field(
+        None, description="Day that the run is for, YYYY-MM-DD: names of runs that are not given end in it."
+    )
+
+    def dated(self, name: str) -> str:
+        """A name that nobody gave, with the day of the run where there is one."""
+        return name if self.run_date is None else f"{name}-{self.run_date}"
+
+    def settings(self, *left_out: str) -> dict[str, Any]:
+        """The options that a result depends on, as plain values: neither lake nor force, nor what a run is called."""
+        return self.model_dump(mode="json", exclude={"lake", "run_id", "run_date", "force", *left_out})
 
 
 def _split(given: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from spladelake.compaction import Compaction
-from spladelake.config.base import DEFAULT_MODEL, Lake, Measures, Options
+from spladelake.config.base import DEFAULT_MODEL, Job, Measures
 from spladelake.config.runs import MOST_K
 from spladelake.errors import UsageError
 from spladelake.measures import expanded, parse_measure
@@ -39,13 +39,12 @@ class Target:
         return cls(measures[0], share)
 
 
-class CompactVectors(Options):
+class CompactVectors(Job):
     """Write the vectors of a model again in less space, under a name of their own, and report what that costs.
 
     Without settings or target nothing is lost: documents that share terms are put side by side and compressed.
     """
 
-    lake: Lake
     model: str = Field(DEFAULT_MODEL, description="Model whose vectors are compacted.")
     vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")
     into: str | None = Field(None, min_length=1, description="Name of the new folder (default: NAME-compact).")

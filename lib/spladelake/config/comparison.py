@@ -6,16 +6,15 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import FromYaml, Lake, Measures, Names, Options
+from spladelake.config.base import FromYaml, Job, Measures, Names
 
 # (p + 1) / (permutations + 1) resolves 0.0001; Holm over a hundred pairs still reaches 0.05.
 PERMUTATIONS_DEFAULT = 10_000
 
 
-class CompareRuns(Options):
+class CompareRuns(Job):
     """Compare measured runs on one or several collections: means, cost, and what differs by more than chance."""
 
-    lake: Lake
     collections: Annotated[dict[str, str], FromYaml] = Field(
         default_factory=dict,
         description="Lakes of the collections by name, as yaml: '{DL: dl-lake, cranfield: c-lake}' (default: --lake).",

@@ -6,13 +6,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from spladelake.config.base import DEFAULT_MODEL, Lake, Measures, Options
+from spladelake.config.base import DEFAULT_MODEL, Job, Measures
 
 
-class EvaluateRun(Options):
+class EvaluateRun(Job):
     """Measure a run against the judgements, by sentence-transformers' and trec_eval's definitions."""
 
-    lake: Lake
     run_id: str | None = Field(None, min_length=1, description="Run to measure (default: that of the vectors).")
     model: str = Field(DEFAULT_MODEL, description="Model of the run: its vectors give active dims and the default run.")
     vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")

@@ -6,13 +6,12 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, Lake, Options
+from spladelake.config.base import DEFAULT_MODEL, Job
 
 
-class ImportRun(Options):
+class ImportRun(Job):
     """Read rankings that another system made into `runs`, to be measured and compared like any other run."""
 
-    lake: Lake
     run: str = Field(
         min_length=1,
         description="TREC run, sentence-transformers' predictions (jsonl), or a runs table; file, folder or pattern.",
@@ -32,10 +31,9 @@ class ImportRun(Options):
     force: bool = Field(False, description="Read again even if the run is current.")
 
 
-class ExportRun(Options):
+class ExportRun(Job):
     """Write a run or the judgements as files that trec_eval, ir_measures and sentence-transformers' users read."""
 
-    lake: Lake
     run_id: str | None = Field(None, min_length=1, description="Run to write.")
     output: str | None = Field(None, min_length=1, description="File of the run.")
     output_format: Literal["trec", "predictions"] = Field(
@@ -52,10 +50,9 @@ class ExportRun(Options):
         return self
 
 
-class ExportMeasures(Options):
+class ExportMeasures(Job):
     """Write the measures of a run as sentence-transformers' csv, a model card's metrics, or trec_eval's output."""
 
-    lake: Lake
     run_id: str = Field(min_length=1, description="Run whose measures are written.")
     output: str = Field(min_length=1, description="File to write.")
     output_format: Literal["csv", "model-card", "trec_eval"] = Field(
@@ -71,10 +68,9 @@ VectorFormat = Literal[
 ]  # fmt: skip
 
 
-class ExportVectors(Options):
+class ExportVectors(Job):
     """Write vectors as the files that other engines load; a stopped export goes on where it was."""
 
-    lake: Lake
     model: str = Field(DEFAULT_MODEL, description="Model whose vectors are written.")
     vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")
     side: Literal["documents", "queries"] = Field("documents", description="Which vectors.")
@@ -93,10 +89,9 @@ class ExportVectors(Options):
     force: bool = Field(False, description="Write again even if the files are current.")
 
 
-class ImportVectors(Options):
+class ImportVectors(Job):
     """Read vectors that another system made, or that export_vectors wrote, into a lake."""
 
-    lake: Lake
     input: str = Field(min_length=1, description="File, folder or pattern.")
     input_format: Literal["anserini", "ciff", "seismic"] = Field(
         description="anserini: lines of JSON with numbers of any kind; ciff: what BMP and PISA exchange too; seismic."

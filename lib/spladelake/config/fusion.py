@@ -6,13 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import CommaSeparated, Lake, Names, Options
+from spladelake.config.base import CommaSeparated, Job, Names
 
 
-class FuseRuns(Options):
+class FuseRuns(Job):
     """Fuse several runs of a lake into one: by reciprocal ranks, or by a weighted sum of normalised scores."""
 
-    lake: Lake
     runs: Names = Field(description="Runs to fuse, comma separated, two or more.")
     method: Literal["rrf", "sum"] = Field("rrf", description="rrf: 1 / (constant + rank), summed; sum: of scores.")
     rank_constant: int = Field(60, ge=0, description="rrf: added to every rank.")
@@ -44,4 +43,4 @@ class FuseRuns(Options):
     def target(self) -> str:
         """Name of the fused run."""
         how = "rrf" if self.method == "rrf" else f"sum-{self.normalisation}"
-        return self.run_id or "-".join((how, *self.runs))
+        return self.run_id or self.dated("-".join((how, *self.runs)))

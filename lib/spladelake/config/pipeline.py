@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-from spladelake.config.base import DEFAULT_MODEL, Lake, Options, checked
+from spladelake.config.base import DEFAULT_MODEL, Lake, Options, RunDate, checked
 from spladelake.config.compaction import CompactVectors
 from spladelake.config.comparison import CompareRuns
 from spladelake.config.evaluation import EvaluateRun
@@ -54,6 +54,7 @@ class Pipeline(Options):
     lake: Lake
     model: str = DEFAULT_MODEL
     run_id: str | None = None
+    run_date: RunDate = None
     spark: dict[str, str] = Field(default_factory=dict)
     steps: list[Step]
 
@@ -66,7 +67,7 @@ class Pipeline(Options):
             if name not in STEPS:
                 hint = suggestion(name, STEPS)
                 raise UsageError(f"{place}: steps.{name}", "there is no such step", hint, "Correct it.")
-            shared = {"lake": self.lake, "model": self.model, "run_id": self.run_id}
+            shared = {"lake": self.lake, "model": self.model, "run_id": self.run_id, "run_date": self.run_date}
             known = STEPS[name].model_fields
             values = {key: value for key, value in shared.items() if key in known and value is not None}
             steps.append((name, checked(STEPS[name], {**values, **given}, place=f"{place}: steps.{label}")))
@@ -102,7 +103,7 @@ def load_pipeline(path: str, *, overrides: dict[str, str] | None = None) -> Pipe
         values["steps"] = step_list(values["steps"] or [], place=path)
     for dotted, text in (overrides or {}).items():
         try:
-            value = text if dotted == "lake" else yaml.safe_load(text)
+            value = text if dotted in ("lake", "run_id") else yaml.safe_load(text)
         except yaml.YAMLError:
             raise UsageError(f"--set {dotted}={text}", "the value is not yaml", "wanted a value", "Quote it.") from None
         first, *rest = dotted.split(".")

@@ -6,16 +6,15 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import Lake, Options
+from spladelake.config.base import Job
 from spladelake.names import short_name
 
 DEFAULT_CROSS_ENCODER = "cross-encoder/ms-marco-MiniLM-L6-v2"
 
 
-class RerankRun(Options):
+class RerankRun(Job):
     """Score the best documents of every query of a run with a cross-encoder, and write them as a new run."""
 
-    lake: Lake
     run: str = Field(min_length=1, description="Run to re-rank.")
     cross_encoder: str = Field(
         DEFAULT_CROSS_ENCODER, description="Hugging Face id (optionally id@revision), local folder, or package:NAME/…"
@@ -39,4 +38,4 @@ class RerankRun(Options):
     @property
     def target(self) -> str:
         """Name of the new run."""
-        return self.run_id or f"{self.run}-{short_name(self.cross_encoder)}"
+        return self.run_id or self.dated(f"{self.run}-{short_name(self.cross_encoder)}")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, FromYaml, Lake, Options
+from spladelake.config.base import DEFAULT_MODEL, FromYaml, Job, Options
 
 Strategy = Literal["auto", "sql", "blocks"]
 
@@ -27,7 +27,7 @@ class Ranking(Options):
     )
 
 
-class RetrieveRun(Ranking):
+class RetrieveRun(Job, Ranking):
     """Rank documents for every query by exact dot product: the join of query and document terms, in SQL or in blocks.
 
     Both strategies give the same rows. `blocks` scores a few thousand documents at a time in native code; `sql` is the
@@ -35,7 +35,6 @@ class RetrieveRun(Ranking):
     be computed that starting Python workers costs more.
     """
 
-    lake: Lake
     model: str = Field(DEFAULT_MODEL, description="Model whose vectors are joined, as given to encode_texts.")
     vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")
     run_id: str | None = Field(None, min_length=1, description="Name of the run (default: that of the vectors).")
@@ -70,16 +69,15 @@ class RetrieveRun(Ranking):
     def rankings(self, default_id: str) -> dict[str, Ranking]:
         """Every run to make, by its id."""
         own = {name: getattr(self, name) for name in Ranking.model_fields}
-        return {self.run_id or default_id: Ranking(**own), **self.also}
+        return {self.run_id or self.dated(default_id): Ranking(**own), **self.also}
 
 
-class IndexVectors(Options):
+class IndexVectors(Job):
     """Write the document vectors as blocks ready to score, so that repeated runs neither read nor invert them again.
 
     Only blocks of data files that are new since the last time are made; those of files that are gone are dropped.
     """
 
-    lake: Lake
     model: str = Field(DEFAULT_MODEL, description="Model whose document vectors are indexed.")
     vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")
     force: bool = Field(False, description="Make every block again.")

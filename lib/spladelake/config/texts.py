@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, Lake, Options
+from spladelake.config.base import DEFAULT_MODEL, Job
 from spladelake.config.bm25 import check_goes_with_model
 
 FileFormat = Literal["auto", "jsonl", "tsv", "csv", "parquet", "delta", "qrels"]
@@ -17,10 +17,9 @@ MAX_REJECTED_DEFAULT = 0.01
 MAX_TEXT_BYTES_DEFAULT = 10_000_000
 
 
-class IngestTexts(Options):
+class IngestTexts(Job):
     """Read documents, queries and judgements into Delta tables; rows that cannot be used go to `quarantine`."""
 
-    lake: Lake
     source: str | None = Field(
         None, description="A BEIR folder (corpus.jsonl, queries.jsonl, qrels/), or ir_datasets:ID."
     )
@@ -60,10 +59,9 @@ class IngestTexts(Options):
         return self
 
 
-class EncodeTexts(Options):
+class EncodeTexts(Job):
     """Encode documents and queries into sparse vectors: one model a Python worker, one Delta table a side."""
 
-    lake: Lake
     model: str = Field(
         DEFAULT_MODEL,
         description="Hugging Face id (optionally id@revision), local folder, package:NAME/folder, splade-tiny, bm25.",

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, Lake, Options
+from spladelake.config.base import DEFAULT_MODEL, Job, Options
 from spladelake.config.rerank import DEFAULT_CROSS_ENCODER
 from spladelake.measures import CARD_MEASURES
 
@@ -19,14 +19,13 @@ TrainingSet = Annotated[
 ]
 
 
-class MinePairs(Options):
+class MinePairs(Job):
     """Mine training pairs from judgements and a run: each judged positive with hard negatives, as ids.
 
     The judged queries are first put into the parts train, dev and test, by a hash of their text; only those of train
     become pairs. dev chooses the best checkpoint, test is for what is reported (evaluate_run --part).
     """
 
-    lake: Lake
     run: str = Field(min_length=1, description="Run that the negatives are taken from: of BM25, SPLADE, a fusion.")
     training_set: TrainingSet = "default"
     negatives: int = Field(2, ge=1, le=100, description="Negatives of each positive, at most.")
@@ -68,14 +67,13 @@ class MinePairs(Options):
         return self
 
 
-class ScorePairs(Options):
+class ScorePairs(Job):
     """Score mined pairs with one or more teachers, each distinct pair once, and write margins beside the scores.
 
     A teacher is a cross-encoder, or run:RUN_ID for the scores that a run of the lake gives. A killed job goes on
     where it stopped.
     """
 
-    lake: Lake
     training_set: TrainingSet = "default"
     teachers: tuple[str, ...] = Field(
         (DEFAULT_CROSS_ENCODER,),
@@ -164,14 +162,13 @@ class Distillation(Options):
         return name
 
 
-class TrainModel(Distillation):
+class TrainModel(Job, Distillation):
     """Train a model on the pairs of a training set, with sentence-transformers' trainer under TorchDistributor.
 
     The folder it writes is in sentence-transformers' layout, with a model card. A killed job goes on from its last
     checkpoint. Loss that is not a number ends it with exit code 3; the last good checkpoint stays.
     """
 
-    lake: Lake
     training_set: TrainingSet = "default"
     model: str = Field(
         DEFAULT_MODEL, description="Model to start from: a SPLADE model, or a BERT with its head for masked tokens."

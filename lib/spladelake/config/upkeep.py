@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from spladelake.config.base import Lake, Options
+from spladelake.config.base import Job
 
 # Delta refuses less while its own check is on: a reader or writer may still need files of that age.
 LEAST_RETENTION_HOURS = 168
 
 
-class MaintainTables(Options):
+class MaintainTables(Job):
     """Compact the small files of every table, check constraints, and delete files that no version in use needs."""
 
-    lake: Lake
     retention_hours: int = Field(
         720,
         ge=LEAST_RETENTION_HOURS,
@@ -22,7 +21,5 @@ class MaintainTables(Options):
     dry_run: bool = Field(False, description="Say what would be done, and change nothing.")
 
 
-class VerifyTables(Options):
+class VerifyTables(Job):
     """Check counts, invariants, fingerprints and references of every table; ends with 3 and the findings."""
-
-    lake: Lake

@@ -142,7 +142,7 @@ def _lineage(session: SparkSession, tables: _Tables, options: CompactVectors, *,
     if judged:
         ref = tables.lake.table("judgements")
         inputs["judgements"] = [str(ref), ref.version(session)]
-    settings = options.model_dump(mode="json", exclude={"lake", "model", "vectors", "into", "force"})
+    settings = options.settings("model", "vectors", "into")
     return Lineage("compact_vectors", inputs, settings)
 
 

@@ -89,7 +89,7 @@ def evaluate_run(session: SparkSession, options: EvaluateRun) -> dict[str, Any]:
 
 
 def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Plan:
-    run_id = options.run_id or short_name(options.vectors or options.model)
+    run_id = options.run_id or options.dated(short_name(options.vectors or options.model))
     names = options.measures or DEFAULT_MEASURES
     runs, judgements = lake.table("runs"), lake.table("judgements")
     require(session, runs, RUNS, made_by=f"spladelake retrieve_run --lake {lake.root} …")

@@ -54,7 +54,7 @@ def import_vectors(session: SparkSession, options: ImportVectors) -> dict[str, A
     path = storage.absolute(options.input)
     storage.require_input(session, path, option="--input")
     target = lake.vectors(name, options.side)
-    settings = options.model_dump(mode="json", exclude={"lake", "force"})
+    settings = options.settings()
     lineage = Lineage("import_vectors", {"input": [path, storage.input_fingerprint(session, path)]}, settings)
     result: dict[str, Any] = {"table": str(target)}
     vocabulary = lake.vectors(name, "vocabulary")

@@ -88,7 +88,7 @@ def _ingest(
         repeated = _repeated(found, source)
         rejected = _rejects(found, repeated, source)
         bad = rejected.count()
-        retry = {"input": _made_for(source), "options": {**options.model_dump(mode="json"), "force": True}}
+        retry = {"input": _made_for(source), "options": {**options.settings(), "lake": options.lake, "force": True}}
         examples = _quarantine(session, lake, source, rejected, bad, replace(lineage, retry=retry))
         _check_share(source, bad, total, options.max_rejected, examples, lake)
         usable = found.where(F.col("reason").isNull())

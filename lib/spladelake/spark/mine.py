@@ -37,7 +37,7 @@ def mine_pairs(session: SparkSession, options: MinePairs) -> dict[str, Any]:
     at = {name: ref.read(session, version=versions[name]) for name, ref in tables.items()}
     run = at["runs"].where(F.col("run_id") == options.run)
     made_from = check_runs(run, [options.run], table=tables["runs"])
-    settings = options.model_dump(mode="json", exclude={"lake", "training_set", "force"})
+    settings = options.settings("training_set")
     inputs = {name: [str(tables[name]), versions[name]] for name in ("documents", "queries", "judgements")}
     lineage = Lineage("mine_pairs", {**inputs, "run": made_from}, settings)
     targets = {name: lake.training(options.training_set, name) for name in ("parts", "pairs")}

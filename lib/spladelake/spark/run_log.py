@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spladelake import __version__
-from spladelake.config import Options
+from spladelake.config import Job, Options
 from spladelake.errors import SpladelakeError
 from spladelake.redaction import hider, without_secrets
 from spladelake.spark.accesses import Accesses, noted
@@ -27,10 +27,13 @@ from spladelake.spark.tables import Lake, ensure_table, save
 
 log = logging.getLogger(__name__)
 
-Job = Callable[..., dict[str, Any]]
+# Options in which a job may differ from the dry run that forecast it.
+_SAME: dict[str, Any] = {"dry_run": True, "force": False, "run_id": None, "run_date": None}
+
+Run = Callable[..., dict[str, Any]]
 
 
-def recorded(session: SparkSession, name: str, options: Options, job: Job) -> dict[str, Any]:
+def recorded(session: SparkSession, name: str, options: Options, job: Run) -> dict[str, Any]:
     """Run a job and write its row into the run log of its lake, whether it ends or fails.
 
     A job of options without a lake has no row. A row that cannot be written is a warning, never a failed job.
@@ -49,6 +52,14 @@ def recorded(session: SparkSession, name: str, options: Options, job: Job) -> di
     return result
 
 
+def run_id_of(name: str, options: Options, result: dict[str, Any]) -> str | None:
+    """What a run of a job is called: as its result says, as was asked, or after the day; None if it has no name."""
+    if not isinstance(options, Job):
+        return None
+    given = result.get("run_id") or getattr(options, "target", None) or options.run_id
+    return str(given) if given else options.dated(name) if options.run_date else None
+
+
 def _row(
     session: SparkSession, name: str, options: Options, started: datetime, began: float, accesses: Accesses,
     result: dict[str, Any], error: BaseException | None,
@@ -62,6 +73,8 @@ def _row(
     return {
         "job_id": uuid.uuid4().hex,
         "job": name,
+        "run_id": run_id_of(name, options, result),
+        "run_date": getattr(options, "run_date", None),
         "started": started,
         "seconds": round(seconds, 3),
         "status": "failed" if error is not None else str(result.get("status", "done")),
@@ -100,7 +113,7 @@ def _forecast(
     made = target.read(session).where((F.col("job") == name) & (F.col("status") == "forecast"))
     same = _sha256(name, json.dumps(_comparable(options), sort_keys=True))
     for row in made.orderBy(F.desc("started")).select("config", "rows", "forecast_seconds").limit(20).collect():
-        config = {**json.loads(row["config"]), "dry_run": True, "force": False}
+        config = {**json.loads(row["config"]), **_SAME}
         if _sha256(name, json.dumps(config, sort_keys=True)) == same and row["rows"] == _sum(parts, "rows"):
             said = float(row["forecast_seconds"])
             return said, round(said / seconds - 1, 3)
@@ -108,8 +121,8 @@ def _forecast(
 
 
 def _comparable(options: Options) -> dict[str, Any]:
-    """The options that a dry run of the job has."""
-    return {**options.model_dump(mode="json"), "dry_run": True, "force": False}
+    """The options that a dry run of the job has, whatever the runs are called."""
+    return {**options.model_dump(mode="json"), **_SAME}
 
 
 def _sha256(name: str, settings: str) -> str:

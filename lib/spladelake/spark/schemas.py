@@ -336,6 +336,8 @@ RUN_LOG = TableSchema(
     (
         Column("job_id", "string", "Made up for this row."),
         Column("job", "string", "Name of the job."),
+        Column("run_id", "string", "What this run of the job is called, null where it has no name."),
+        Column("run_date", "date", "Day that the run is for, null where none was given."),
         Column("started", "timestamp", "When it started."),
         Column("seconds", "double", "How long it took, the session's start not included."),
         Column("status", "string", "written, skipped, or another word of its result; failed where it raised an error."),

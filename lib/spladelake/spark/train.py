@@ -42,7 +42,7 @@ PACKAGES = ("sentence_transformers", "datasets", "accelerate")
 # Of the processes: this one shows the bar.
 QUIET = {"TQDM_DISABLE": "1", "TOKENIZERS_PARALLELISM": "false"}
 # Options that do not change what is trained.
-NOT_PART = {"lake", "training_set", "output", "force", "model", "log_steps", "gpu", "where"}
+NOT_PART = {"training_set", "output", "model", "log_steps", "gpu", "where"}
 
 
 def train_model(session: SparkSession, options: TrainModel) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def sources_of(session: SparkSession, options: TrainModel, start: Checkpoint) ->
     # A new version of a training set's table has the same rows unless a job wrote others.
     for name in {"pairs", "parts"} & tables.keys():
         inputs[name][1] = (newest_lineage(session, tables[name]) or {}).get("fingerprint", versions[name])
-    settings = options.model_dump(mode="json", exclude=NOT_PART)
+    settings = options.settings(*NOT_PART)
     lineage = Lineage("train_model", {**inputs, "start": start.model_id}, settings)
     sources = Sources(
         at["pairs"], pairs, at["queries"], at["documents"], at.get("judgements"), dev, run,

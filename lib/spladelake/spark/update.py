@@ -193,7 +193,7 @@ def _quarantine(job: SideJob, changes: Difference, lineage: Lineage, *, rejected
         reason = F.expr(f"substring(status, {len(REJECTED) + 1})").alias("reason")
         faults = job.staged.read(session).where(is_rejected()).select("id", reason)
         rows = changes.changed.select("id", "text").join(faults, "id")
-    given = {**job.options.model_dump(mode="json"), "side": job.side.name, "force": False, "retry_rejected": True}
+    given = {**job.options.settings(), "lake": job.options.lake, "side": job.side.name, "retry_rejected": True}
     made = replace(lineage, retry={"input": job.label, "options": given})
     examples = replace_quarantine(session, job.lake, rows, job.label, str(job.source), lineage=made)
     texts = job.source.read(session).count() if rejected else 0

@@ -52,6 +52,8 @@ print(checkpoint.short_name, vocabulary_tokens(Path(checkpoint.folder), checkpoi
         "spladelake.exchange",
         "spladelake.survey.pipeline_file",
         "spladelake.packaging",
+        "spladelake.forecast",
+        "spladelake.commands.forecast",
     ],
 )
 def test_what_the_encoder_builds_on_needs_neither_torch_nor_pyspark(module):

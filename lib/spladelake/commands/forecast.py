@@ -1,0 +1,69 @@
+"""`spladelake forecast`: what a size that nobody has run yet will take."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from spladelake.commands.options import field_option
+from spladelake.config import checked
+from spladelake.config.forecast import Forecast
+
+EXAMPLES = """\b
+  spladelake forecast --docs 8841823
+  spladelake forecast --docs 50000000 --queries 100000 --k 100 --model rasyosef/splade-mini --executors 16 --cores 4
+  spladelake forecast --docs 50000000 --model my-distilbert --docs-per-second 400 --executors 8 --cores 1"""
+
+
+def _options(function: Any) -> Any:
+    for name, field in reversed(Forecast.model_fields.items()):
+        function = field_option(name, field)(function)
+    return function
+
+
+@click.command("forecast", help=f"{Forecast.__doc__}\n\nExamples:\n\n{EXAMPLES}")
+@_options
+@click.option("--debug", is_flag=True, help="Show stack traces.")
+def forecast(debug: bool, **given: Any) -> None:
+    """Print the forecast for people on stderr, and as one line of JSON on stdout."""
+    from spladelake.forecast import estimates, extrapolations, load_slopes
+
+    asked = checked(Forecast, {key: value for key, value in given.items() if value is not None}, place="forecast")
+    slopes = load_slopes()
+    made, beyond = estimates(slopes, asked), list(extrapolations(slopes, asked))
+    _show(asked, made, beyond)
+    steps = {estimate.step: _rounded(asdict(estimate)) for estimate in made}
+    facts = {"job": "forecast", "exit_code": 0, **asked.model_dump(), "slots": asked.slots}
+    click.echo(json.dumps({**facts, "steps": steps, "extrapolated": beyond}))
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    del values["step"]
+    return {key: round(value, 3) if isinstance(value, float) else value for key, value in values.items()}
+
+
+def _show(asked: Forecast, made: list[Any], beyond: list[str]) -> None:
+    from rich.table import Table
+
+    from spladelake.display import bytes_text, console, duration_text
+
+    slots = f"{asked.slots} tasks at once"
+    title = f"{asked.docs:,} documents, {asked.queries:,} queries, k = {asked.k:,}, {asked.model}, {slots}"
+    table = Table("step", "time", "error", "memory a task", "shuffle", "storage", title=title, title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for e in made:
+        memory = "not measured" if e.memory_mb is None else bytes_text(e.memory_mb * 1e6)
+        error = "not known" if e.error is None else f"{e.error:+.0%}"
+        shuffle, storage = bytes_text(e.shuffle_bytes), bytes_text(e.storage_bytes)
+        table.add_row(e.step, duration_text(e.seconds), error, memory, shuffle, storage)
+    console().print(table)
+    console().print("error: forecast over measured time, less 1, where a size that was left out could be compared.")
+    console().print(
+        "memory a task: of encode_texts its worker; of retrieve_run JVM and driver too, shared out by tasks."
+    )
+    for sentence in beyond:
+        console().print(f"- {sentence}", markup=False)

@@ -1,0 +1,6 @@
+"""What a job will take at a size that nobody has run yet, from the records of the benchmarks."""
+
+from spladelake.forecast.estimates import Estimate, estimates, extrapolations
+from spladelake.forecast.slopes import Line, Slopes, fitted, load_slopes
+
+__all__ = ["Estimate", "Line", "Slopes", "estimates", "extrapolations", "fitted", "load_slopes"]
