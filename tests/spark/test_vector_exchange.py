@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import scipy.sparse as sp
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, SpladelakeError, UsageError
@@ -122,19 +127,66 @@ def test_bulk_lines_name_terms_by_number_and_keep_every_weight(run_job: Any, giv
         assert {t: np.float32(w) for t, w in vectors[doc_id].items()} == {t: np.float32(w) for t, w in vector.items()}
 
 
-def test_a_stopped_export_goes_on_after_the_parts_that_are_done(run_job: Any, given: Any) -> None:
-    _, manifest = exported(run_job, given, "qdrant")
-    folder = given.folder / "stopped [1] {a,b}"  # no character of the path stands for others
-    parts = folder / f".parts-{manifest['fingerprint'][:12]}"
-    options = {"lake": given.lake, "vectors": "m", "output": str(folder), "output_format": "qdrant"}
-    (parts / "00000").mkdir(parents=True)
-    (parts / "00000" / "part-00000.txt").write_text('{"id": "kept"}\n')
-    (parts / "00000" / "_SUCCESS").touch()
+def loaded(folder: Path, output_format: str) -> list[tuple[str, dict[int, float]]]:
+    """Id and vector of every document in the files of an export, as the readers of the format see them."""
+    names = {name: n for n, name in enumerate(TOKENS)}
+    if output_format == "parquet":
+        rows = [row for file in sorted(folder.glob("train-*.parquet")) for row in pq.read_table(file).to_pylist()]
+        return [(row["id"], dict(zip(row["indices"], row["values"], strict=True))) for row in rows]
+    if output_format == "npz":
+        found = []
+        for file in sorted(folder.glob("part-*.npz")):
+            matrix, ids = sp.load_npz(file), np.load(file)["ids"]
+            assert matrix.shape == (len(ids), TERMS)
+            rows = [matrix[n] for n in range(len(ids))]
+            vectors = [dict(zip(row.indices.tolist(), row.data.tolist(), strict=True)) for row in rows]
+            found += list(zip(ids.tolist(), vectors, strict=True))
+        return found
+    lines = records(folder)
+    if output_format in ("opensearch", "elasticsearch"):
+        pairs = zip(lines[::2], lines[1::2], strict=True)
+        return [(action["index"]["_id"], {int(t): w for t, w in body["splade"].items()}) for action, body in pairs]
+    if output_format == "qdrant":
+        points = [(line["payload"]["doc_id"], line["vector"]["splade"]) for line in lines]
+        return [(i, dict(zip(vector["indices"], vector["values"], strict=True))) for i, vector in points]
+    key = "content" if output_format == "seismic" else "id"
+    return [(line[key], {names[t]: w for t, w in line["vector"].items()}) for line in lines]
+
+
+def stop_after_first_part(spark: SparkSession, folder: Path, export: Callable[[], Any]) -> None:
+    """Run an export until it has finished one part, and let none of its Spark jobs end from then on."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        running = thread.submit(export)
+        while not running.done():
+            if any(folder.glob(".parts-*/00000/_SUCCESS")):
+                spark.sparkContext.cancelAllJobs()
+            time.sleep(0.002)
+    assert running.exception() is not None, "it had ended before it could be stopped"
+
+
+PARTITIONED = ("anserini", "seismic", "opensearch", "elasticsearch", "qdrant", "npz", "parquet")
+
+
+@pytest.mark.parametrize("output_format", PARTITIONED)
+def test_a_stopped_export_goes_on_after_the_parts_that_are_done_and_has_every_document_once(
+    spark: SparkSession, run_job: Any, given: Any, output_format: str
+) -> None:
+    folder = given.folder / f"stopped [1] {{a,b}} {output_format}"  # no character of the path stands for others
+    options = {"lake": given.lake, "vectors": "m", "output": str(folder), "output_format": output_format, "levels": 30}
+    stop_after_first_part(spark, folder, lambda: run_job("export_vectors", **options))
+    (parts,) = folder.glob(".parts-*")
+    done = {file.stat().st_mtime_ns for file in (parts / "00000").glob("[!_.]*")}
+    assert done
+    assert not (parts / "00002" / "_SUCCESS").exists()
     result = run_job("export_vectors", **options)
-    assert result["status"] == "written"
-    found = records(folder)
-    assert {"id": "kept"} in found  # what the earlier run had finished was taken as it was
-    assert 1 < len(found) < 31
+    assert (result["status"], result["rows"]) == ("written", 30)
+    assert done <= {file.stat().st_mtime_ns for file in folder.iterdir()}  # what was done was not done again
+    found = loaded(folder, output_format)
+    assert sorted(i for i, _ in found) == sorted(given.vectors)
+    scale = 10.0 if output_format == "anserini" else 1.0  # 30 levels up to the largest weight, 3.0
+    for doc_id, vector in found:
+        wanted = {term: np.float32(weight) * scale for term, weight in given.vectors[doc_id].items()}
+        assert vector == pytest.approx(wanted, rel=1e-6)
     assert not list(folder.glob(".parts*"))
     assert run_job("export_vectors", **options)["status"] == "skipped"
 
@@ -237,6 +289,7 @@ BAD = {
     "not json": ("{", "anserini", "it is no document with a vector"),
     "no vector": ('{"id": "a"}', "anserini", "it is no document with a vector"),
     "weight 0": ('{"id": "a", "vector": {"x": 0}}', "anserini", "term 'x' has the weight 0.0"),
+    "a term twice": ('{"id": "a", "vector": {"x": 1, "x": 2}}', "anserini", "'x' stands twice"),
     "an id twice": ('{"id": "a", "vector": {}}\n{"id": "a", "vector": {}}', "anserini", "the id 'a' stands 2 times"),
     "nothing": ("\n", "anserini", "it holds no document"),
     "lines of JSON": ('{"id": "a", "vector": {"x": 1}}\n' * 5, "ciff", "it does not begin with the header"),

@@ -86,7 +86,7 @@ def parse_line(line: str, *, place: str, content_is_id: bool = False) -> tuple[s
     text. Raises DataError naming the place for anything else, and for weights that are not above 0 as float32.
     """
     try:
-        record: Any = json.loads(line)
+        record: Any = json.loads(line, object_pairs_hook=_each_once)
         doc_id = record["content" if content_is_id else "id"]
         weights = {str(term): float(weight) for term, weight in record["vector"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -100,6 +100,15 @@ def parse_line(line: str, *, place: str, content_is_id: bool = False) -> tuple[s
         raise DataError(place, f"its id is {doc_id!r}", "wanted a text or a whole number", "Correct the line.")
     check_weights(weights, place=place)
     return str(doc_id), weights
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, of which no name may stand twice: the last weight would be taken for all."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in found if names.count(name) > 1)!r} stands twice")
+    return found
 
 
 def check_weights(weights: Mapping[str, float], *, place: str) -> None:
