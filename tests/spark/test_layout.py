@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from spladelake.errors import DataError
 from spladelake.spark import schemas
 from spladelake.spark.schemas import QUARANTINE, RUNS, VECTORS, TableSchema
-from spladelake.spark.tables import LAYOUT_VERSION, TableRef, ensure_table, table_properties
+from spladelake.spark.tables import LAYOUT_VERSION, TableRef, ensure_table, sql_string, table_properties
 
 ALL = [value for value in vars(schemas).values() if isinstance(value, TableSchema)]
 
@@ -58,9 +58,42 @@ def test_a_table_of_the_first_layout_gets_columns_comments_and_constraints_and_k
     properties = table_properties(spark, runs)
     assert properties["spladelake.layout"] == LAYOUT_VERSION
     assert properties["delta.constraints.rank_from_one"] == "rank >= 1"
+    detail = runs.delta(spark).detail().first()
+    assert detail is not None
+    assert detail["description"] == RUNS.comment
     version = runs.version(spark)
     ensure_table(spark, runs, RUNS)
     assert runs.version(spark) == version
+
+
+# As the first release wrote them: the same said in another way.
+FIRST_CONSTRAINTS = {
+    "id_present": "id IS NOT NULL",
+    "same_length": "size(indices) = size(`values`)",
+    "weights_positive": "forall(`values`, v -> v IS NOT NULL AND v > 0 AND NOT isnan(v) AND v < float('Infinity'))",
+    "terms_valid": "forall(indices, i -> i IS NOT NULL AND i >= 0)",
+    "terms_ascend": "indices = array_distinct(array_sort(indices))",
+    "model_present": "model_id IS NOT NULL",
+}
+
+
+def test_vectors_of_the_first_layout_get_the_constraints_that_checks_of_vectors_trust(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    ref = TableRef(path=str(tmp_path / "vectors"))
+    columns = ", ".join(f"`{c.name}` {c.type}" for c in VECTORS.columns)
+    held = {f"delta.constraints.{name}": condition for name, condition in FIRST_CONSTRAINTS.items()}
+    literal = ", ".join(f"'{key}' = {sql_string(value)}" for key, value in [*held.items(), ("spladelake.layout", "1")])
+    spark.sql(f"CREATE TABLE {ref.identifier} ({columns}) USING delta TBLPROPERTIES ({literal})")
+    spark.sql(f"INSERT INTO {ref.identifier} VALUES ('a', array(1), array(1F), 1, false, null, 'ok', 'm')")
+    ensure_table(spark, ref, VECTORS)
+    found = table_properties(spark, ref)
+    held = {name: found[f"delta.constraints.{name}"].replace(" ", "") for name in VECTORS.constraints}
+    assert held == {name: condition.replace(" ", "") for name, condition in VECTORS.constraints.items()}
+    assert found["delta.enableChangeDataFeed"] == "true"
+    assert [row["id"] for row in ref.read(spark).collect()] == ["a"]
+    with pytest.raises(Exception, match="weights_positive"):
+        spark.sql(f"INSERT INTO {ref.identifier} VALUES ('b', array(1), array(0F), 1, false, null, 'ok', 'm')")
 
 
 def test_a_table_of_a_later_release_is_refused(spark: SparkSession, tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ names runs and their days. Rows and data files stay as they are until a job writ
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError
 from spladelake.spark.concurrency import exclusive
 from spladelake.spark.delta_log import property_in_memory
-from spladelake.spark.schemas import TableSchema
+from spladelake.spark.schemas import TableSchema, same_condition
 from spladelake.spark.tables import LAYOUT_VERSION, TableRef, quoted, sql_string, table_properties
 
 log = logging.getLogger(__name__)
@@ -62,13 +63,23 @@ def upgrade_statements(
         for c in schema.columns
         if c.name in found and found[c.name] != c.comment
     ]
-    statements += [
-        f"{table} ADD CONSTRAINT {quoted(name)} CHECK ({condition})"
-        for name, condition in schema.constraints.items()
-        if f"delta.constraints.{name.lower()}" not in {key.lower() for key in properties}
-    ]
+    statements += [f"{table} {change}" for change in _constraint_changes(schema, properties)]
     wanted = {"comment": schema.comment, PROPERTY: LAYOUT_VERSION}
     if schema.change_feed:
         wanted["delta.enableChangeDataFeed"] = "true"
     literal = ", ".join(f"{sql_string(key)} = {sql_string(value)}" for key, value in wanted.items())
     return [*statements, f"{table} SET TBLPROPERTIES ({literal})"]
+
+
+def _constraint_changes(schema: TableSchema, properties: dict[str, str]) -> Iterator[str]:
+    """What puts the constraints of a schema in force, also where the table has one of the name that says it otherwise:
+    checks of vectors trust the very conditions of the schema only.
+    """
+    held = {key.lower(): condition for key, condition in properties.items()}
+    for name, condition in schema.constraints.items():
+        found = held.get(f"delta.constraints.{name.lower()}")
+        if same_condition(found, condition):
+            continue
+        if found is not None:
+            yield f"DROP CONSTRAINT {quoted(name)}"
+        yield f"ADD CONSTRAINT {quoted(name)} CHECK ({condition})"

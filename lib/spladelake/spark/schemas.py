@@ -41,6 +41,11 @@ class TableSchema:
         return [c.name for c in self.columns]
 
 
+def same_condition(found: str | None, wanted: str) -> bool:
+    """Whether a constraint of a table is that of a schema: ADD CONSTRAINT keeps it with other spaces."""
+    return found is not None and "".join(found.split()) == "".join(wanted.split())
+
+
 DOCUMENTS = TableSchema(
     "documents",
     "Texts to search, one row each.",

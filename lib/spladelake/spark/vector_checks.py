@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
-from spladelake.spark.schemas import VECTORS
+from spladelake.spark.schemas import VECTORS, same_condition
 from spladelake.spark.tables import TableRef, table_properties
 
 # What a row breaks, said as what was found; the conditions are the table's own constraints.
@@ -81,7 +81,9 @@ def check_rows(session: SparkSession, ref: TableRef, rows: DataFrame, *, size: i
     the last ones are looked at, since no constraint knows the size of the vocabulary.
     """
     properties = table_properties(session, ref)
-    enforced = all(properties.get(f"delta.constraints.{name}") == sql for name, sql in VECTORS.constraints.items())
+    enforced = all(
+        same_condition(properties.get(f"delta.constraints.{name}"), sql) for name, sql in VECTORS.constraints.items()
+    )
     if enforced:
         last = F.expr("get(indices, size(indices) - 1)")
         highest = rows.agg(F.max(last).alias("highest")).first()
