@@ -49,14 +49,15 @@ def rows(spark: SparkSession, statement: str) -> list[dict[str, Any]]:
 def test_everything_is_defined_and_documented(spark: SparkSession, asked: Any) -> None:
     _, installed = asked
     assert installed.missing == {}
-    for name in ("postings", "term_statistics", "document_terms", "expansions", "runs_with_text"):
-        described = rows(spark, f"DESCRIBE {name}")
+    views = [table.name for table in spark.catalog.listTables() if table.name in installed.names]
+    assert len(views) == 15
+    for name in views:
+        described = [row for row in rows(spark, f"DESCRIBE {name}") if not row["col_name"].startswith("#")]
         assert described
         assert all(row["comment"] for row in described), name
     for name in ("sparse_dot", "sparse_decode", "explain", "search", "similar"):
         shown = "\n".join(row["function_desc"] for row in rows(spark, f"DESCRIBE FUNCTION {name}"))
         assert name in shown
-    assert all(row["comment"] for row in rows(spark, "DESCRIBE documents") if not row["col_name"].startswith("#"))
 
 
 def test_search_ranks_as_the_command_and_the_vectors_of_the_worker_do(spark: SparkSession, asked: Any) -> None:
@@ -154,6 +155,10 @@ def test_runs_are_shown_with_their_texts_and_measures_as_columns(spark: SparkSes
             "SELECT sparse_dot(array(1), array(CAST(null AS FLOAT)), array(1), array(1F))",
             "a weight or an index is null",
         ),
+        ("SELECT sparse_dot(array(1, 2), array(1F, null), array(1), array(1F))", "a weight or an index is null"),
+        ("SELECT sparse_dot(array(1, null), array(1F, 1F), array(1), array(1F))", "a weight or an index is null"),
+        ("SELECT sparse_decode(array(1, 2), array(1F, null), 3)", "a weight is null"),
+        ("SELECT * FROM search(' ', 3)", "search: the question is blank"),
         ("SELECT sparse_dot(array(1, 1), array(1F, 1F), array(1), array(1F))", "a term stands twice"),
         ("SELECT sparse_dot('a', array(1F), array(1), array(1F))", 'cannot cast "STRING" to "ARRAY<INT>"'),
         ("SELECT sparse_dot(array(1), array(1F))", "sparse_dot"),
@@ -203,6 +208,30 @@ def test_a_lake_without_runs_or_with_another_model_says_what_is_missing(
         install(session, lake=str(tmp_path / "absent"), model="splade-tiny")
 
 
+def test_questions_and_documents_of_two_models_are_refused_also_where_the_vectors_changed_since(
+    spark: SparkSession, asked: Any, tmp_path: Path
+) -> None:
+    lake = tmp_path / "lake"
+    shutil.copytree(asked[0], lake)
+    session = spark.newSession()
+    install(session, lake=str(lake), model="splade-tiny")
+    vectors = f"delta.`{lake}/vectors/splade-tiny/documents`"
+    session.sql(f"UPDATE {vectors} SET model_id = 'another' WHERE id = 'river'")
+    with pytest.raises(PySparkException) as raised:
+        session.sql("SELECT * FROM search('water', 3)").collect()
+    assert "the document river was encoded by the model another" in str(statement_error(raised.value, missing={}))
+
+
+def test_what_does_not_fit_is_an_error_in_a_session_without_ansi_too(spark: SparkSession, asked: Any) -> None:
+    session = spark.newSession()
+    session.conf.set("spark.sql.ansi.enabled", "false")
+    install(session, lake=asked[0], model="splade-tiny")
+    assert session.conf.get("spark.sql.ansi.enabled") == "false"
+    for weight in ("float('NaN')", "float('Infinity')", "3e30F"):
+        with pytest.raises(PySparkException):
+            session.sql(f"SELECT sparse_dot(array(1), array({weight}), array(1), array(1F))").collect()
+
+
 def test_the_command_writes_csv_and_json_and_ends_with_2_for_a_wrong_statement(
     asked: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -219,6 +248,9 @@ def test_the_command_writes_csv_and_json_and_ends_with_2_for_a_wrong_statement(
     assert "no vector of a document nothing" in captured.err
     assert main([*arguments, "-e", "SELECT 1 AS n, 2 AS n, struct(3 AS n, 4 AS n) AS s", "--output", "json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"n": 1, "n_2": 2, "s": {"n": 3, "n_2": 4}}
+    quiet = [*arguments, "-e", "CREATE OR REPLACE TEMPORARY VIEW one AS SELECT 1 AS n", "--output", "csv"]
+    assert main([*quiet, "-e", "SELECT n FROM one WHERE n > 1"]) == 0
+    assert capsys.readouterr().out == "n\n"  # a statement without columns writes nothing, one without rows its header
     piped = CliRunner().invoke(cli, arguments, input="SELECT 1 AS one;\nSELECT\n2 AS two\n;\n;\n-- the end /* */\n")
     assert piped.exit_code == 0, piped.output
     assert "one" in piped.output

@@ -8,18 +8,19 @@ from pyspark.sql import DataFrame, SparkSession
 # sum can change a ranking, and documents tie only where their dot products are equal. A product of two float32 is
 # exact in a double; it is split into whole units of 2^-30 and a rest in units of 2^-76, and each part is summed as an
 # integer. Exact while weights multiply to 2^-29 or more (below that the rest is cut at 2^-76); a sum that does not
-# fit fails.
+# fit fails. A document's weight is looked up by its place after the join: few of its terms are in a query, and a zip of
+# the arrays would make an object of each.
 TOP_K_SQL = """
 WITH query_terms AS (
     SELECT id AS query_id, term.indices AS term_id, CAST(term.`values` AS DOUBLE) * POWER(2D, 30) AS weight
     FROM {queries} LATERAL VIEW explode(arrays_zip(indices, `values`)) AS term
 ),
 document_terms AS (
-    SELECT id AS doc_id, term.indices AS term_id, CAST(term.`values` AS DOUBLE) AS weight
-    FROM {documents} LATERAL VIEW explode(arrays_zip(indices, `values`)) AS term
+    SELECT id AS doc_id, term_id, place, `values` FROM {documents} LATERAL VIEW posexplode(indices) AS place, term_id
 ),
 products AS (
-    SELECT /*+ BROADCAST(query_terms) */ query_id, doc_id, query_terms.weight * document_terms.weight AS product
+    SELECT /*+ BROADCAST(query_terms) */ query_id, doc_id,
+        query_terms.weight * CAST(get(document_terms.`values`, place) AS DOUBLE) AS product
     FROM document_terms JOIN query_terms USING (term_id)
 ),
 sums AS (

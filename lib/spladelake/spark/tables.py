@@ -301,7 +301,9 @@ def replace_rows(
 
 @contextmanager
 def written_as(session: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
-    """While the body runs, files are written under these settings: by writers, by MERGE and by OPTIMIZE alike."""
+    """While the body runs, the session has these settings: files are written under them by writers, by MERGE and by
+    OPTIMIZE alike, and views and functions are defined under them.
+    """
     before = {key: session.conf.get(key, None) for key in settings}
     for key, value in settings.items():
         session.conf.set(key, value)

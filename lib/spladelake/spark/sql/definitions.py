@@ -56,15 +56,21 @@ class Definition:
     statement: str
 
 
-def definitions(session: SparkSession, collection: Collection, present: Mapping[str, TableRef]) -> list[Definition]:
-    """The statements in their order. present: those of the collection's tables that are there."""
-    names = {name: ref.identifier for name, ref in collection.tables.items()}
-    columns = measure_columns(session, present["measures"]) if "measures" in present else ""
+def definitions(
+    session: SparkSession, collection: Collection, present: Mapping[str, TableRef], *, model_id: str
+) -> list[Definition]:
+    """The statements in their order.
+
+    present: those of the collection's tables that are there. model_id: of the model that encodes questions.
+    """
+    measures = measures_of(session, present["measures"]) if "measures" in present else []
     values = {
-        **names,
-        "measure_columns": columns,
-        "top_k_search": _top_k("search", exclude_self=False),
-        "top_k_others": _top_k("similar", exclude_self=True),
+        **{name: ref.identifier for name, ref in collection.tables.items()},
+        "measure_names": ", ".join(f"{quoted(name)} COMMENT {sql_string(f'Mean of {name}.')}" for name in measures),
+        "measure_columns": ", ".join(f"max(value) FILTER (WHERE measure = {sql_string(name)})" for name in measures),
+        "model_id": sql_string(model_id),
+        "top_k_search": _top_k("search", documents="encoded_alike", exclude_self=False),
+        "top_k_others": _top_k("similar", documents="document_vectors", exclude_self=True),
     }
     source = files("spladelake.spark.sql").joinpath("explore.sql").read_text(encoding="utf-8")
     found = []
@@ -78,16 +84,13 @@ def definitions(session: SparkSession, collection: Collection, present: Mapping[
     return found
 
 
-def measure_columns(session: SparkSession, measures: TableRef) -> str:
-    """A column for each measure of which there is a mean."""
+def measures_of(session: SparkSession, measures: TableRef) -> list[str]:
+    """Names of the measures of which there is a mean."""
     rows = measures.read(session).where("query_id IS NULL").select("measure").distinct().collect()
-    return ", ".join(
-        f"max(value) FILTER (WHERE measure = {sql_string(name)}) AS {quoted(name)}"
-        for name in sorted(row["measure"] for row in rows)
-    )
+    return sorted(row["measure"] for row in rows)
 
 
-def _top_k(function: str, *, exclude_self: bool) -> str:
+def _top_k(function: str, *, documents: str, exclude_self: bool) -> str:
     """The ranking that says what a run is, of the documents for `asked`; the function's k is checked on the way."""
     given = f"{function}.k"
     k = (
@@ -96,7 +99,7 @@ def _top_k(function: str, *, exclude_self: bool) -> str:
     )
     return TOP_K_SQL.format(
         queries="asked",
-        documents="document_vectors",
+        documents=documents,
         minimum_score="0",
         exclude_self=str(exclude_self).lower(),
         k=k,

@@ -107,8 +107,10 @@ LEFT JOIN documents ON documents.doc_id = runs.doc_id
 LEFT JOIN judgements ON judgements.query_id = runs.query_id AND judgements.doc_id = runs.doc_id;
 
 -- needs: measures, measure_columns
-CREATE OR REPLACE TEMPORARY VIEW measures_wide COMMENT 'Means of each run, one column a measure; made of the measures
-that were there when the view was defined.'
+CREATE OR REPLACE TEMPORARY VIEW measures_wide (
+    run_id COMMENT 'Name of the run.',
+    ${measure_names}
+) COMMENT 'Means of each run, one column a measure; made of the measures that were there when the view was defined.'
 AS SELECT run_id, ${measure_columns} FROM measures WHERE query_id IS NULL GROUP BY run_id;
 
 -- needs:
@@ -128,7 +130,10 @@ RETURN CASE
         size(values2), '; wanted a value for each index. Give indices and values of the same row.'))
     WHEN size(array_distinct(indices1)) <> size(indices1) OR size(array_distinct(indices2)) <> size(indices2) THEN
         raise_error('sparse_dot: a term stands twice in a vector; wanted each once. Add up its weights first.')
-    ELSE coalesce(
+    WHEN exists(values1, weight -> weight IS NULL) OR exists(values2, weight -> weight IS NULL)
+        OR exists(indices1, term -> term IS NULL) OR exists(indices2, term -> term IS NULL) THEN
+        raise_error('sparse_dot: a weight or an index is null; wanted numbers. Correct the vector.')
+    ELSE
         aggregate(
             transform(
                 array_intersect(indices1, indices2),
@@ -142,9 +147,7 @@ RETURN CASE
             ),
             sums -> (sums.units + shiftright(sums.rests, 46)) / POWER(2D, 30)
                 + (sums.rests & 70368744177663) / POWER(2D, 76)
-        ),
-        raise_error('sparse_dot: a weight or an index is null; wanted numbers. Correct the vector.')
-    )
+        )
 END;
 
 -- needs:
@@ -163,6 +166,8 @@ RETURN CASE
         'sparse_decode: k is ', coalesce(CAST(k AS STRING), 'null'), '; wanted 1 or more. Say how many terms.'))
     WHEN size(indices) <> size(weights) THEN raise_error(concat('sparse_decode: ', size(indices), ' indices with ',
         size(weights), ' values; wanted a value for each index. Give indices and values of the same row.'))
+    WHEN exists(weights, weight -> weight IS NULL) THEN
+        raise_error('sparse_decode: a weight is null; wanted numbers. Correct the vector.')
     ELSE transform(
         slice(array_sort(arrays_zip(indices, weights), (a, b) -> CASE
             WHEN a.weights > b.weights THEN -1 WHEN a.weights < b.weights THEN 1
@@ -279,8 +284,16 @@ RETURNS TABLE (
 COMMENT 'The k best documents for a question, exactly as retrieve_run ranks them; none where no term is shared.'
 RETURN WITH asked AS (
     SELECT 'question' AS id, vector.indices AS indices, vector.`values` AS `values`
-    FROM (SELECT encode_query(coalesce(search.question, raise_error(
-        'search: the question is null. Give a text.'))) AS vector)
+    FROM (SELECT encode_query(CASE
+        WHEN search.question IS NULL THEN raise_error('search: the question is null. Give a text.')
+        WHEN trim(search.question) = '' THEN raise_error('search: the question is blank. Give a text.')
+        ELSE search.question END) AS vector)
+),
+encoded_alike AS (
+    SELECT id, `values`, if(model_id = ${model_id}, indices, raise_error(concat('search: the document ', id,
+        ' was encoded by the model ', model_id, ', questions are by ', ${model_id},
+        '. Define the functions again, with the model of the vectors.'))) AS indices
+    FROM document_vectors
 )
 SELECT rank, found.doc_id, score, title, text
 FROM (${top_k_search}) AS found LEFT JOIN documents ON documents.doc_id = found.doc_id

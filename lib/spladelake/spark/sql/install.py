@@ -17,9 +17,12 @@ from spladelake.errors import DataError, SpladelakeError
 from spladelake.names import short_name
 from spladelake.spark.split_files import ROW_READER, make_readable
 from spladelake.spark.sql.definitions import Collection, Definition, definitions
-from spladelake.spark.tables import Lake, TableRef, table_properties
+from spladelake.spark.tables import Lake, TableRef, table_properties, written_as
 from spladelake.spark.worker import WorkerSpec, cached_encoder
 
+PYTHON_FUNCTIONS = ("encode_query", "text_terms")
+# Sums that do not fit and casts that lose end in an error. Views and functions keep the setting they are defined under.
+ANSI = {"spark.sql.ansi.enabled": "true"}
 _VECTOR = "struct<indices: array<int>, `values`: array<float>>"
 
 
@@ -48,13 +51,19 @@ def install(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vec
         for name, ref in collection.tables.items()
         if name not in present
     }
-    defined = _install_encoder(session, present, model, missing)
-    for definition, lacking in _resolved(session, collection, present, defined):
-        if lacking is None:
-            session.sql(definition.statement)
-            defined.append(definition.name)
-        else:
-            missing[definition.name] = f"it needs {lacking}: {missing.get(lacking, 'nothing was measured yet')}"
+    checkpoint = _encoding(session, present, model, missing)
+    if checkpoint is not None:
+        session.udf.register("encode_query", _encode_query(WorkerSpec(checkpoint, None)))
+        session.udf.register("text_terms", _text_terms(checkpoint))
+    defined = list(PYTHON_FUNCTIONS) if checkpoint is not None else []
+    model_id = checkpoint.model_id if checkpoint is not None else ""
+    with written_as(session, ANSI):
+        for definition, lacking in _resolved(session, collection, present, defined, model_id=model_id):
+            if lacking is None:
+                session.sql(definition.statement)
+                defined.append(definition.name)
+            else:
+                missing[definition.name] = f"it needs {lacking}: {missing.get(lacking, 'nothing was measured yet')}"
     return Installed(tuple(dict.fromkeys(defined)), {k: v for k, v in missing.items() if k not in defined})
 
 
@@ -64,8 +73,9 @@ def script(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vect
     present = _present(session, collection)
     kept = [definition for definition, lacking in _resolved(session, collection, present, []) if lacking is None]
     head = f"-- Views and functions over {lake}, for spark-sql -i or a Thrift session with Delta Lake.\n\n"
-    if session.conf.get(ROW_READER, "true") == "false":
-        head += f"SET {ROW_READER} = false;\n\n"
+    row_reader = {ROW_READER: "false"} if session.conf.get(ROW_READER, "true") == "false" else {}
+    for key, value in {**ANSI, **row_reader}.items():
+        head += f"SET {key} = {value};\n\n"
     return head + "\n\n".join(f"{definition.statement};" for definition in kept) + "\n"
 
 
@@ -78,11 +88,16 @@ def _present(session: SparkSession, collection: Collection) -> dict[str, TableRe
 
 
 def _resolved(
-    session: SparkSession, collection: Collection, present: dict[str, TableRef], functions: list[str]
+    session: SparkSession,
+    collection: Collection,
+    present: dict[str, TableRef],
+    functions: list[str],
+    *,
+    model_id: str = "",
 ) -> Iterator[tuple[Definition, str | None]]:
     """Every definition in order, with the first thing it needs that is not there. functions: those of Python."""
     known = {*present, *functions, *(["measure_columns"] if _has_means(present, session) else [])}
-    for definition in definitions(session, collection, present):
+    for definition in definitions(session, collection, present, model_id=model_id):
         lacking = next((name for name in definition.needs if name not in known), None)
         if lacking is None:
             known.add(definition.name)
@@ -93,32 +108,28 @@ def _has_means(present: dict[str, TableRef], session: SparkSession) -> bool:
     return "measures" in present and not present["measures"].read(session).where("query_id IS NULL").isEmpty()
 
 
-def _install_encoder(
+def _encoding(
     session: SparkSession, present: dict[str, TableRef], model: str, missing: dict[str, str]
-) -> list[str]:
-    """Register the two functions that run in Python workers; where the model cannot serve, say why instead."""
-    names = ["encode_query", "text_terms"]
-    why = None
-    if model == BM25_MODEL:
-        why = "it encodes by a SPLADE model; for BM25 use the command `spladelake search --model bm25`"
-    elif "document_vectors" in present:
-        try:
-            checkpoint = resolve_checkpoint(model)
-        except SpladelakeError as error:
-            why = str(error)
+) -> Checkpoint | None:
+    """The model that the functions of Python run; where it cannot serve, `missing` says why instead."""
+    try:
+        if model == BM25_MODEL:
+            why = "it encodes by a SPLADE model; for BM25 use the command `spladelake search --model bm25`"
+        elif "document_vectors" not in present:
+            why = missing["document_vectors"]
         else:
+            checkpoint = resolve_checkpoint(model)
             found = table_properties(session, present["document_vectors"]).get("spladelake.model_id")
-            if found not in (None, checkpoint.model_id):
-                why = (
-                    f"the vectors are of the model_id {str(found)[:12]}, {model} with its own settings is "
-                    f"{checkpoint.model_id[:12]}; name the model and vectors that belong together"
-                )
-            else:
-                session.udf.register("encode_query", _encode_query(WorkerSpec(checkpoint, None)))
-                session.udf.register("text_terms", _text_terms(checkpoint))
-                return names
-    missing.update(dict.fromkeys(names, why or missing["document_vectors"]))
-    return []
+            if found in (None, checkpoint.model_id):
+                return checkpoint
+            why = (
+                f"the vectors are of the model_id {str(found)[:12]}, {model} with its own settings is "
+                f"{checkpoint.model_id[:12]}; name the model and vectors that belong together"
+            )
+    except SpladelakeError as error:
+        why = str(error)
+    missing.update(dict.fromkeys(PYTHON_FUNCTIONS, why))
+    return None
 
 
 def _encode_query(spec: WorkerSpec):  # type: ignore[no-untyped-def]

@@ -39,7 +39,7 @@ def write_rows(rows: DataFrame, out: TextIO, *, output_format: Format) -> int:
                 writer.writerow(rows.columns)
             writer.writerow([_cell(value) for value in row])
         found += 1
-    if output_format == "csv" and not found:
+    if output_format == "csv" and not found and rows.columns:
         writer.writerow(rows.columns)
     return found
 
