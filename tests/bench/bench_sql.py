@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
+from pathlib import Path
 
 from spladelake.spark.session import spark_session
 from spladelake.spark.sql import install
@@ -24,6 +26,7 @@ def main() -> None:
     parser.add_argument("--lake", required=True)
     parser.add_argument("--model", default="splade-tiny")
     parser.add_argument("--rounds", type=int, default=3, help="times that every question is asked")
+    parser.add_argument("--out", type=Path, help="file for the figures, as JSON with the command")
     options = parser.parse_args()
     session = spark_session("bench_sql", settings={"spark.master": "local[2]", "spark.driver.memory": "3g"})
     started = time.monotonic()
@@ -46,6 +49,9 @@ def main() -> None:
         figures[f"{name}_first_s"] = round(seconds[0], 2)
         figures[f"{name}_warm_median_s"] = round(statistics.median(seconds[1:]), 2)
         figures[f"{name}_warm_most_s"] = round(max(seconds[1:]), 2)
+    if options.out is not None:
+        record = {"command": " ".join(["python", *sys.argv]), **figures}
+        options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(figures))
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
+from spladelake.errors import SpladelakeError
+
 PROMPT, FURTHER = "spladelake> ", "          > "
+LEAVING = ("exit", "quit")
 
 
 @click.command("sql")
@@ -73,42 +78,72 @@ def _run(session: Any, statement: str, installed: Any, output: Any) -> None:
 
 def _ask(session: Any, installed: Any, output: str) -> None:
     """A prompt with a history; a wrong statement is told, and the next one asked for."""
-    from spladelake.commands.options import styled
-    from spladelake.errors import SpladelakeError
     from spladelake.spark.sql.output import statements
 
     click.echo(f"defined: {', '.join(installed.names)}", err=True)
     for name, why in installed.missing.items():
         click.echo(f"not defined: {name}, {why}", err=True)
-    click.echo("A statement ends with ; at the end of a line. Ctrl-D ends the session.", err=True)
-    for statement in statements(_typed()):
-        if statement.strip().lower() in ("", "quit", "exit"):
-            if statement.strip():
-                return
-            continue
+    click.echo("A statement ends with ; at the end of a line. Ctrl-C stops it, Ctrl-D ends the session.", err=True)
+    with _history():
+        for lines in _typed():
+            for statement in statements(iter(lines)):
+                if statement.strip().lower() in LEAVING:
+                    return
+                _answer(session, statement, installed, output)
+
+
+def _answer(session: Any, statement: str, installed: Any, output: str) -> None:
+    """Run a statement; what goes wrong is told and ends nothing.
+
+    It runs in a thread of its own: one that waits for Spark cannot tell it to stop.
+    """
+    from spladelake.commands.options import styled
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        running = thread.submit(_run, session, statement, installed, output)
         try:
-            _run(session, statement, installed, output)
-        except SpladelakeError as error:
-            click.echo(styled("error: ", fg="red", bold=True) + str(error), err=True)
+            running.result()
+        except KeyboardInterrupt:
+            session.sparkContext.cancelAllJobs()
+            click.echo("stopping the statement", err=True)
+            wait([running])
+        except Exception as error:
+            first = (str(error).strip().splitlines() or [""])[0]
+            said = str(error) if isinstance(error, SpladelakeError) else f"unexpected {type(error).__name__}: {first}"
+            click.echo(styled("error: ", fg="red", bold=True) + said, err=True)
 
 
-def _typed() -> Iterator[str]:
-    """Lines that are typed, kept in a history file for the next session."""
+def _typed() -> Iterator[list[str]]:
+    """The lines of each statement that is typed; Ctrl-C drops those typed so far."""
+    lines: list[str] = []
+    while True:
+        try:
+            lines.append(input(FURTHER if lines else PROMPT))
+        except KeyboardInterrupt:
+            click.echo()
+            lines = []
+            continue
+        except EOFError:
+            click.echo()
+            return
+        if lines[-1].rstrip().endswith(";") or "".join(lines).strip().lower() in ("", *LEAVING):
+            yield lines
+            lines = []
+
+
+@contextmanager
+def _history() -> Iterator[None]:
+    """What is typed can be had again, in the next session too; without a place to keep it, in this one."""
     import readline
 
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    history = state / "spladelake" / "sql_history"
-    history.parent.mkdir(parents=True, exist_ok=True)
-    if history.exists():
-        readline.read_history_file(history)
+    file = state / "spladelake" / "sql_history"
     readline.set_history_length(2_000)
-    prompt = PROMPT
+    with suppress(OSError):
+        readline.read_history_file(file)
     try:
-        while True:
-            line = input(prompt)
-            prompt = PROMPT if line.rstrip().endswith(";") else FURTHER
-            yield line
-    except EOFError:
-        click.echo()
+        yield
     finally:
-        readline.write_history_file(history)
+        with suppress(OSError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            readline.write_history_file(file)
