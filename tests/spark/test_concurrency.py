@@ -6,15 +6,17 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spladelake.errors import ConflictError
-from spladelake.spark.concurrency import RETRIED, TRIES, exclusive, lock_file, retrying
-from spladelake.spark.staging import ChunkSize, Remaining
+from spladelake.encoder import resolve_checkpoint
+from spladelake.errors import ConflictError, DataError
+from spladelake.spark.concurrency import RETRIED, TRIES, alongside, exclusive, lock_file, retrying
+from spladelake.spark.staging import ChunkSize, Remaining, first_rate
 from spladelake.spark.texts import BUCKETS
 
 
@@ -120,6 +122,35 @@ def test_chunks_follow_each_other_without_gap_or_overlap_to_the_last_bucket(rows
             break
         left = Remaining(max(0, left.rows - size), end)
     assert ends[-1] == BUCKETS
+
+
+def test_the_first_chunk_goes_by_two_operations_for_each_weight_and_token(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"\0" * 4000)
+    tiny = resolve_checkpoint("splade-tiny")
+    model = replace(tiny, folder=str(tmp_path), file_digests=(("model.safetensors", ""), ("config.json", "")))
+    assert first_rate(model, tokens=100) == 50e9 / (2 * 1000 * 100)
+    assert first_rate(model, tokens=10_000) == 50e9 / (2 * 1000 * tiny.max_length), "longer texts are cut"
+
+
+def test_work_alongside_has_ended_before_what_waits_for_it_and_its_error_is_raised_there() -> None:
+    done: list[str] = []
+
+    def slow() -> None:
+        time.sleep(0.2)
+        done.append("work")
+
+    with alongside(slow) as ready:
+        assert done == []
+        ready()
+        assert done == ["work"]
+
+    def failing() -> None:
+        raise DataError("a", "b", "c", "d")
+
+    with pytest.raises(DataError), alongside(failing) as ready:
+        ready()
+        done.append("never")
+    assert done == ["work"]
 
 
 def test_a_chunk_is_as_many_texts_as_the_model_encodes_in_the_minutes_asked_for() -> None:
