@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from spladelake.cli import main
 from spladelake.errors import DataError
@@ -89,6 +92,34 @@ def test_quarantine_is_shown_without_the_rows_and_retry_runs_their_job_again(
     assert spark.read.format("delta").load(f"{lake}/documents").count() == 2
     assert spark.read.format("delta").load(f"{lake}/quarantine").count() == 0
     assert main(["quarantine", "retry", "--lake", lake, "--input", "documents: elsewhere"]) == 3
+
+
+def test_clustered_tables_have_near_ids_in_one_file_and_the_rows_they_had(
+    spark: SparkSession, run_job: Any, tmp_path: Path
+) -> None:
+    """Ids in turn over two files: afterwards half of the rows is in each, in the order of their ids."""
+    lake, ids = str(tmp_path / "lake"), [f"d{number:03}" for number in range(100)]
+    for start in (0, 1):
+        source = write_lines(tmp_path / "corpus.jsonl", [{"_id": i, "text": f"text of {i}"} for i in ids[start::2]])
+        run_job("ingest_texts", lake=f"{lake}{start}", documents=str(source))
+    half = spark.read.format("delta").load(f"{lake}1/documents")
+    half.coalesce(1).write.format("delta").mode("append").save(f"{lake}0/documents")
+    table = spark.read.format("delta").load(f"{lake}0/documents")
+    before = sorted(table.collect())
+    spark.conf.set("spark.databricks.delta.optimize.maxFileSize", "1500")
+    try:
+        run_job("maintain_tables", lake=f"{lake}0", cluster=True)
+    finally:
+        spark.conf.unset("spark.databricks.delta.optimize.maxFileSize")
+    assert sorted(table.collect()) == before
+    files = table.selectExpr("_metadata.file_name AS file", "doc_id").groupBy("file")
+    spans = sorted((row["first"], row["last"]) for row in files.agg(
+        F.min("doc_id").alias("first"), F.max("doc_id").alias("last")
+    ).collect())  # fmt: skip
+    assert len(spans) > 1
+    assert all(one[1] < other[0] for one, other in itertools.pairwise(spans)), spans
+    done = DeltaTable.forPath(spark, f"{lake}0/documents").history(1).first()
+    assert json.loads(done["operationParameters"]["zOrderBy"]) == ["doc_id"]
 
 
 def test_job_names_are_those_of_the_files_in_jobs() -> None:

@@ -18,6 +18,9 @@ class MaintainTables(Job):
         ge=LEAST_RETENTION_HOURS,
         description="Age from which files of replaced versions are deleted; versions older than it cannot be read.",
     )
+    cluster: bool = Field(
+        False, description="Write every table again with the rows of near ids side by side, for look-ups by id."
+    )
     dry_run: bool = Field(False, description="Say what would be done, and change nothing.")
 
 

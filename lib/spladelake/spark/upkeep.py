@@ -43,6 +43,12 @@ SCHEMAS: dict[str, TableSchema] = {
         COMPACTIONS, PARTS, PAIRS, TEACHER_SCORES, SCORED_PAIRS,
     )
 }  # fmt: skip
+# Columns by which look-ups and updates find rows, and by which --cluster puts rows side by side. By ZORDER: the
+# clustering that Delta keeps in a table's properties shuts out readers of protocol version 1.
+CLUSTERED = {
+    DOCUMENTS.name: ("doc_id",), QUERIES.name: ("query_id",), JUDGEMENTS.name: ("query_id",), VECTORS.name: ("id",),
+    RUNS.name: ("run_id", "query_id"), MEASURES.name: ("run_id", "query_id"),
+}  # fmt: skip
 _VACUUM_LOGGING = "spark.databricks.delta.vacuum.logging.enabled"
 
 
@@ -107,9 +113,11 @@ def _maintain(
         return {"files_to_delete": old}
     # What a VACUUM writes into the table's history is two commits that say nothing of the rows.
     session.conf.set(_VACUUM_LOGGING, "false")
-    files = {} if schema is None else files_of(table_properties(session, ref), schema.files)
+    properties = table_properties(session, ref)
+    files = {} if schema is None else files_of(properties, schema.files)
+    statement = f"OPTIMIZE {ref.identifier}{_order(schema, properties) if options.cluster else ''}"
     with exclusive(str(ref)), written_as(session, files):
-        row = retrying(lambda: session.sql(f"OPTIMIZE {ref.identifier}").first(), place=str(ref))
+        row = retrying(lambda: session.sql(statement).first(), place=str(ref))
         metrics = row["metrics"] if row is not None else {}
         before = ref.delta(session).detail().first()
         session.sql(f"VACUUM {ref.identifier} {retain}").collect()
@@ -117,6 +125,12 @@ def _maintain(
         "files_compacted": int(metrics["numFilesRemoved"]) if metrics else 0,
         "files": int(before["numFiles"]) if before is not None else 0,
     }
+
+
+def _order(schema: TableSchema | None, properties: dict[str, str]) -> str:
+    """The clause that clusters a table; none where compact_vectors has put like documents side by side."""
+    columns = () if schema is None or "spladelake.compaction" in properties else CLUSTERED.get(schema.name, ())
+    return f" ZORDER BY ({', '.join(columns)})" if columns else ""
 
 
 def constraint_findings(session: SparkSession, ref: TableRef, schema: TableSchema | None) -> list[str]:
