@@ -19,7 +19,7 @@ from support.collections import json_lines, write_drawn, write_lines
 from support.cross_encoders import write_cross_encoder
 from support.processes import table_rows
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SMALL = ("--conf", "spark.sql.shuffle.partitions=2", "--conf", "spark.master=local[2]")
 STEPS = ("--batch-size", "4", "--max-steps", "6", "--evaluate-steps", "2", "--max-length", "32", "--log-steps", "1")
