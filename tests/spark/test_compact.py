@@ -39,9 +39,10 @@ def vectors(spark: SparkSession, lake: str, name: str) -> dict[str, dict[int, fl
 
 
 def encodings(folder: str) -> dict[str, tuple[str, set[str]]]:
-    """Compression and encodings of each column in the newest data file of a table."""
-    file = max(Path(folder).glob("*.parquet"), key=lambda path: path.stat().st_mtime_ns)
-    columns = pq.ParquetFile(file).metadata.row_group(0)
+    """Compression and encodings of each column in the newest data file of a table that has rows."""
+    files = sorted(Path(folder).glob("*.parquet"), key=lambda path: path.stat().st_mtime_ns)
+    found = [metadata for file in files if (metadata := pq.ParquetFile(file).metadata).num_rows]
+    columns = found[-1].row_group(0)
     return {
         (c := columns.column(n)).path_in_schema.split(".")[0]: (c.compression, set(c.encodings))
         for n in range(columns.num_columns)

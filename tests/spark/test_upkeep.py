@@ -106,7 +106,7 @@ def test_clustered_tables_have_near_ids_in_one_file_and_the_rows_they_had(
     half.coalesce(1).write.format("delta").mode("append").save(f"{lake}0/documents")
     table = spark.read.format("delta").load(f"{lake}0/documents")
     before = sorted(table.collect())
-    spark.conf.set("spark.databricks.delta.optimize.maxFileSize", "1500")
+    spark.conf.set("spark.databricks.delta.optimize.maxFileSize", "500")
     try:
         run_job("maintain_tables", lake=f"{lake}0", cluster=True)
     finally:
