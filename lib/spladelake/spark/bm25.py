@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from pyspark import StorageLevel
@@ -31,7 +32,7 @@ from spladelake.errors import DataError
 from spladelake.names import short_name
 from spladelake.spark.bm25_worker import CountWords, Statistics, WeighWords
 from spladelake.spark.descriptions import describe
-from spladelake.spark.schemas import DOCUMENTS, QUERIES, VECTORS, VOCABULARY
+from spladelake.spark.schemas import DOCUMENTS, QUERIES, VECTORS
 from spladelake.spark.tables import (
     Lake,
     Lineage,
@@ -43,6 +44,7 @@ from spladelake.spark.tables import (
     table_properties,
 )
 from spladelake.spark.texts import SIDES, Side, hashed, texts_of
+from spladelake.spark.vocabulary import write_vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +111,8 @@ def _encode_documents(session: SparkSession, tables: _Tables, settings: Bm25Sett
             "bm25": settings.fingerprint,
         }
         # The vocabulary first: with a new one and old vectors the two disagree, and the next run does both again.
-        _write_vocabulary(session, tables["vocabulary"], vocabulary, model_id)
+        ordered = partial(vocabulary.orderBy, "term_id")
+        write_vocabulary(session, tables["vocabulary"], ordered, {"model": BM25_MODEL, "model_id": model_id})
         describe(session, "weigh the words of the documents")
         vectors = weighted(counted, vocabulary, WeighWords(settings, statistics, model_id))
         replace_rows(session, target, VECTORS, vectors, lineage=lineage)
@@ -270,13 +273,6 @@ def _check_ids(counted: DataFrame, *, place: TableRef) -> tuple[int, int]:
             "Remove the repeated rows.",
         )
     return int(row["rows"]), int(row["tokens"] or 0)
-
-
-def _write_vocabulary(session: SparkSession, target: TableRef, vocabulary: DataFrame, model_id: str) -> None:
-    lineage = Lineage("encode_texts", {}, {"model_id": model_id})
-    if not is_current(session, target, lineage):
-        replace_rows(session, target, VOCABULARY, vocabulary.orderBy("term_id"), lineage=lineage)
-    set_properties(session, target, {"model": BM25_MODEL, "model_id": model_id})
 
 
 def _statuses(counted: DataFrame) -> dict[str, int]:

@@ -17,15 +17,10 @@ from spladelake.errors import UsageError
 from spladelake.names import short_name
 from spladelake.spark.concurrency import alongside, exclusive, retrying
 from spladelake.spark.forecast import forecast_encode
-from spladelake.spark.schemas import DOCUMENTS, QUERIES, VOCABULARY
+from spladelake.spark.schemas import DOCUMENTS, QUERIES
 from spladelake.spark.tables import (
     Lake,
-    Lineage,
-    ensure_table,
-    is_current,
-    replace_rows,
     require,
-    set_properties,
     table_properties,
 )
 from spladelake.spark.texts import (
@@ -43,6 +38,7 @@ from spladelake.spark.texts import (
     texts_of,
 )
 from spladelake.spark.update import SideJob, update_vectors
+from spladelake.spark.vocabulary import token_rows, write_vocabulary
 from spladelake.spark.worker import EncodeBatches, Totals, WorkerSpec
 
 __all__ = [
@@ -135,15 +131,13 @@ def encoded_texts(
 
 def _write_vocabulary(job: SideJob) -> None:
     """Write the vocabulary beside the vectors, once a model."""
-    session, checkpoint, target = job.session, job.checkpoint, job.lake.vectors(job.name, "vocabulary")
-    with exclusive(str(target), "encode"):
-        lineage = Lineage("encode_texts", {}, {"model_id": checkpoint.model_id})
-        if is_current(session, target, lineage):
-            return
+    checkpoint, target = job.checkpoint, job.lake.vectors(job.name, "vocabulary")
+
+    def rows() -> DataFrame:
         folder = Path(checkpoint.folder)
         tokens = vocabulary_tokens(folder / read_layout(folder).transformer, checkpoint.vocabulary_size)
-        rows = session.createDataFrame(list(enumerate(tokens)), VOCABULARY.struct).coalesce(1)
+        return token_rows(job.session, tokens)
+
+    with exclusive(str(target), "encode"):
         properties = {"model": checkpoint.name, "model_id": checkpoint.model_id}
-        ensure_table(session, target, VOCABULARY, properties=properties)
-        replace_rows(session, target, VOCABULARY, rows, lineage=lineage)
-        set_properties(session, target, properties)
+        write_vocabulary(job.session, target, rows, properties)

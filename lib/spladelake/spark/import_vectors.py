@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from spladelake.spark.tables import (
     set_properties,
     table_properties,
 )
+from spladelake.spark.vocabulary import token_rows, vocabulary_lineage, write_vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +77,7 @@ def import_vectors(session: SparkSession, options: ImportVectors) -> dict[str, A
             step = options.step if options.step is not None else _noted_step(manifest)
             numbers = session.sparkContext.broadcast({token: number for number, token in enumerate(tokens)})
             vectors = rows.mapInArrow(ToVectors(numbers, step, model["model_id"], path), VECTORS.struct)
-            _write_vocabulary(session, vocabulary, tokens, model)
+            write_vocabulary(session, vocabulary, partial(token_rows, session, tokens), model)
             replace_rows(session, target, VECTORS, vectors, lineage=lineage)
         finally:
             rows.unpersist()
@@ -94,7 +96,7 @@ def _properties(session: SparkSession, vocabulary: TableRef, path: str) -> dict[
 def _belongs(session: SparkSession, vocabulary: TableRef, target: TableRef) -> bool:
     """Whether the vocabulary beside the vectors is still that of their model."""
     row = target.read(session).select("model_id").first()
-    return row is not None and is_current(session, vocabulary, _vocabulary_lineage(row["model_id"]))
+    return row is not None and is_current(session, vocabulary, vocabulary_lineage(row["model_id"]))
 
 
 def _check_other_side(session: SparkSession, other: TableRef, model_id: str, name: str) -> None:
@@ -221,16 +223,3 @@ def _manifest(session: SparkSession, path: str) -> dict[str, Any]:
 def _noted_step(manifest: dict[str, Any]) -> float:
     quantisation = manifest.get("quantisation")
     return float(quantisation["step"]) if quantisation else 1.0
-
-
-def _vocabulary_lineage(model_id: str) -> Lineage:
-    """As encode_texts marks it: the terms of a model are the same, whoever writes them."""
-    return Lineage("encode_texts", {}, {"model_id": model_id})
-
-
-def _write_vocabulary(session: SparkSession, ref: TableRef, tokens: list[str], model: dict[str, str]) -> None:
-    lineage = _vocabulary_lineage(model["model_id"])
-    if not is_current(session, ref, lineage):
-        rows = session.createDataFrame(list(enumerate(tokens)), VOCABULARY.struct).coalesce(1)
-        replace_rows(session, ref, VOCABULARY, rows, lineage=lineage)
-    set_properties(session, ref, model)

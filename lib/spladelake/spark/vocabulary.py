@@ -1,0 +1,34 @@
+"""The vocabulary beside the vectors: which term an id stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from pyspark.sql import DataFrame, SparkSession
+
+from spladelake.spark.schemas import VOCABULARY
+from spladelake.spark.tables import Lineage, TableRef, ensure_table, is_current, replace_rows, set_properties
+
+
+def write_vocabulary(
+    session: SparkSession, target: TableRef, rows: Callable[[], DataFrame], properties: Mapping[str, str]
+) -> None:
+    """Write the vocabulary of a model, once: the terms of a model are the same, whichever job writes them.
+
+    rows: (term_id, token). properties: those of the table, `model_id` among them.
+    """
+    lineage = vocabulary_lineage(properties["model_id"])
+    if not is_current(session, target, lineage):
+        ensure_table(session, target, VOCABULARY, properties=properties)
+        replace_rows(session, target, VOCABULARY, rows(), lineage=lineage)
+    set_properties(session, target, properties)
+
+
+def vocabulary_lineage(model_id: str) -> Lineage:
+    """What the rows of a vocabulary are made from."""
+    return Lineage("encode_texts", {}, {"model_id": model_id})
+
+
+def token_rows(session: SparkSession, tokens: Sequence[str]) -> DataFrame:
+    """(term_id, token) of tokens in the order of their ids."""
+    return session.createDataFrame(list(enumerate(tokens)), VOCABULARY.struct).coalesce(1)
