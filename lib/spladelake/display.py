@@ -217,12 +217,12 @@ def printable(text: str) -> str:
 
 
 def bytes_text(size: float) -> str:
-    """Bytes with the decimal unit that leaves one to three digits before the point."""
+    """Bytes as a person reads them, in the decimal unit that leaves one to three digits before the point."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
-            return f"{size:.3g} {unit}"
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
-    return f"{size:,.3g} TB" if size < 1000 else f"{size:,.0f} TB"
+    return f"{size:,.1f} TB"
 
 
 def duration_text(seconds: float) -> str:

@@ -6,11 +6,11 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from spladelake import __version__
+from spladelake.display import bytes_text
 from spladelake.errors import MachineError
 from spladelake.measures.significance import holm, t_test
 from spladelake.report.data import Cost, ReportData
@@ -53,7 +53,7 @@ def render(data: ReportData) -> str:
     from spladelake.report.plots import plots
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["amount"] = amount
+    environment.filters["amount"] = bytes_text
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     # matplotlib escapes the texts in its figures itself.
     figures = {name: Markup(svg) for name, svg in plots(data).items()}  # noqa: S704
@@ -95,13 +95,3 @@ def _column(data: ReportData, measure: str) -> list[Cell]:
         mark = "" if not certain else "▲" if mean > means[0] else "▼"
         cells.append(Cell(mean, mean == max(means), mark, p))
     return cells
-
-
-def amount(value: Any) -> str:
-    """Bytes as a person reads them."""
-    size = float(value)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
