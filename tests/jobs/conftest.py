@@ -14,7 +14,7 @@ from typing import Any
 import numpy
 import pytest
 
-from support.processes import REPOSITORY, SUBMIT_ENVIRONMENT, Lakes, environment, make_lakes, two_executors
+from support.processes import REPOSITORY, SUBMIT_ENVIRONMENT, Lakes, environment, make_lakes
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,13 @@ def shipped(spladelake: Command, tmp_path: Path) -> tuple[str, ...]:
     """Options of spark-submit that ship the zip of `spladelake package` and Delta's jars to small executors."""
     archive = tmp_path / "spladelake.zip"
     assert spladelake("package", "--output", str(archive)).code == 0
-    _, _, *options = two_executors(archive, jars=spladelake("jars").out.strip())
-    return (*options, "--conf", "spark.ui.enabled=false", "--driver-memory", "1g")
+    return (
+        "--py-files", str(archive), "--jars", spladelake("jars").out.strip(),
+        "--properties-file", str(REPOSITORY / "conf" / "cluster.conf"),
+        "--conf", "spark.executor.memory=600m", "--conf", "spark.executor.memoryOverhead=384m",
+        "--conf", "spark.executor.cores=1", "--conf", "spark.sql.shuffle.partitions=2",
+        "--conf", "spark.ui.enabled=false", "--driver-memory", "1g",
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

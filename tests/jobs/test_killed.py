@@ -26,6 +26,7 @@ from support.processes import (
     SMALL,
     SUBMIT_ENVIRONMENT,
     TEXTS,
+    TWO_EXECUTORS,
     VECTORS,
     Lakes,
     Signaller,
@@ -37,7 +38,6 @@ from support.processes import (
     first_worker,
     rows_of,
     table_rows,
-    two_executors,
 )
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -82,14 +82,12 @@ def test_a_killed_python_worker_is_replaced_and_every_row_is_there(tmp_path: Pat
 
 
 def test_a_killed_executor_is_replaced_and_every_row_is_there(
-    spladelake: Command, submit_line: Callable[..., list[str]], tmp_path: Path, lakes: Lakes
+    submit_line: Callable[..., list[str]], shipped: tuple[str, ...], tmp_path: Path, lakes: Lakes
 ) -> None:
     """On two executors that spark-submit starts, each with a JVM and a Python of its own."""
     lake = Path(shutil.copytree(lakes.fresh, tmp_path / "lake"))
-    archive = tmp_path / "spladelake.zip"
-    assert spladelake("package", "--output", str(archive)).code == 0
     job, *options = encode(lake)
-    line = submit_line(job, *options, options=two_executors(archive, jars=spladelake("jars").out.strip()))
+    line = submit_line(job, *options, options=(*TWO_EXECUTORS, *shipped))
     with subprocess.Popen(line, cwd=tmp_path, env=environment(**SUBMIT_ENVIRONMENT), text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:  # fmt: skip
         killer = Signaller(running.pid, first_executor, lake, sign=signal.SIGKILL)

@@ -9,8 +9,8 @@ import pytest
 
 from support.collections import write_drawn, write_fruit
 from support.cross_encoders import write_cross_encoder
+from support.processes import REPOSITORY, TWO_EXECUTORS
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 Command = Any
 TINY = ("--model", "splade-tiny")
 
@@ -50,7 +50,7 @@ def test_every_job_runs_on_a_cluster_whose_nodes_have_nothing_but_the_zip(
     assert {job for job, _ in EVERY_JOB} == {file.stem for file in (REPOSITORY / "jobs").glob("*.py")}
     write_drawn(tmp_path / "drawn")
     write_cross_encoder(tmp_path / "teacher")
-    cluster = ("--master", "local-cluster[2,1,1024]", *shipped)
+    cluster = (*TWO_EXECUTORS, *shipped)
     results = {}
     for job, given in EVERY_JOB:
         arguments = [word.format(folder=tmp_path) for word in given]

@@ -40,6 +40,9 @@ SUBMIT_ENVIRONMENT = {
 }
 
 
+TWO_EXECUTORS = ("--master", "local-cluster[2,1,1024]")
+
+
 @dataclass(frozen=True)
 class Lakes:
     """Three lakes of the same texts. They are copied before anything is done to them.
@@ -60,16 +63,6 @@ def command(*arguments: str) -> list[str]:
 def environment(**more: str) -> dict[str, str]:
     """Of a process with a JVM that lives for seconds: its quick compiler alone takes half the time to start."""
     return {**os.environ, "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC", **more}
-
-
-def two_executors(archive: Path, *, jars: str) -> tuple[str, ...]:
-    """Options of spark-submit for two executors of a core each, which get the code from the archive."""
-    return (
-        "--master", "local-cluster[2,1,1024]", "--py-files", str(archive), "--jars", jars,
-        "--properties-file", str(REPOSITORY / "conf" / "cluster.conf"),
-        "--conf", "spark.executor.memory=600m", "--conf", "spark.executor.memoryOverhead=384m",
-        "--conf", "spark.executor.cores=1", "--conf", "spark.sql.shuffle.partitions=2",
-    )  # fmt: skip
 
 
 def encode(lake: Path, *options: str) -> tuple[str, ...]:
