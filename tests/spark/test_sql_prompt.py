@@ -85,6 +85,7 @@ def test_the_prompt_takes_lines_keeps_a_history_and_outlives_errors_and_ctrl_c(
 ) -> None:
     greeting = terminal.read_until(PROMPT)
     assert "defined: encode_query, text_terms, documents, queries, judgements" in greeting
+    assert "not defined: runs_with_text, it needs runs: there is no" in greeting
 
     found = terminal.ask("SELECT doc_id, text", "FROM documents -- a remark", "WHERE doc_id = 'bread';")
     assert FRUIT["bread"] in found
@@ -100,6 +101,7 @@ def test_the_prompt_takes_lines_keeps_a_history_and_outlives_errors_and_ctrl_c(
         shown = terminal.ask(wrong)
         assert said in " ".join(shown.split())
         assert "Traceback" not in shown
+        assert "\tat " not in shown
 
     terminal.type("SELECT 'dropped',\n")
     terminal.read_until(FURTHER)

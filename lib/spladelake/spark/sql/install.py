@@ -62,7 +62,7 @@ def install(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vec
             if lacking is None:
                 session.sql(definition.statement)
                 defined.append(definition.name)
-            else:
+            elif lacking != definition.name:  # the view of a table that is not there has its reason already
                 missing[definition.name] = f"it needs {lacking}: {missing.get(lacking, 'nothing was measured yet')}"
     return Installed(tuple(dict.fromkeys(defined)), {k: v for k, v in missing.items() if k not in defined})
 
