@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from string import ascii_lowercase
-from typing import Any
+import os
+import sys
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+# Columns of a line where no terminal says how many it has: in a log or a pipe a wide table is read, a cut one is not.
+WIDTH = 160
 
-def console() -> Console:
-    """Where results go: colours only on a terminal."""
-    return Console(stderr=True, highlight=False)
+
+def console(out: TextIO | None = None) -> Console:
+    """Where results go, stderr unless told: colours only on a terminal; as wide as it, or as COLUMNS says, or WIDTH."""
+    stream = out or sys.stderr
+    return Console(file=stream, highlight=False, width=None if stream.isatty() or os.environ.get("COLUMNS") else WIDTH)
 
 
 def measures_table(result: dict[str, Any], *, title: str | None = None) -> Table:
@@ -83,8 +88,11 @@ def show_summary(results: dict[str, dict[str, Any]]) -> None:
         if "compactions" in result:
             console().print(compaction_table(result))
         if "comparison" in result:
-            for comparison in comparison_tables(result):
-                console().print(comparison)
+            from spladelake.comparison_tables import comparison_tables
+
+            out = console()
+            for comparison in comparison_tables(result, width=out.width):
+                out.print(comparison)
 
 
 def compaction_table(result: dict[str, Any]) -> Table:
@@ -99,87 +107,6 @@ def compaction_table(result: dict[str, Any]) -> Table:
             values = (f"{row[name]:.4f}" for name in ("before", "after", "randomisation_p"))
             table.add_row(f"{row['settings']}{' (written)' if row['chosen'] else ''}", row["measure"], *values)
     return table
-
-
-def comparison_tables(result: dict[str, Any]) -> list[Table]:
-    """A table a collection: means with the letters of the runs they beat, then wins, ties and losses, then cost."""
-    collections = dict.fromkeys(row["collection"] for row in result["systems"])
-    return [_comparison_table(result, name) for name in collections]
-
-
-def _comparison_table(result: dict[str, Any], collection: str) -> Table:
-    systems = [row for row in result["systems"] if row["collection"] == collection]
-    pairs = [row for row in result["pairs"] if row["collection"] == collection]
-    costs = {row["run_id"]: row for row in result["costs"] if row["collection"] == collection}
-    measures = list(dict.fromkeys(row["measure"] for row in systems))
-    run_ids = list(dict.fromkeys(row["run_id"] for row in systems))
-    letters = {run_id: _letters(place) for place, run_id in enumerate(run_ids)}
-    apart = "" if len(run_ids) <= len(ascii_lowercase) else " "
-    cells = {(row["run_id"], row["measure"]): row for row in systems}
-    published = any(row["published"] is not None for row in systems)
-    heads = [head for measure in measures for head in ((measure, "published") if published else (measure,))]
-    sizes = {
-        "query_active_dims": "query dims",
-        "corpus_active_dims": "doc dims",
-        "flops": "products",
-        "table_bytes": "MB",
-        "encode_seconds": "encode s",
-    }
-    shown = [key for key in sizes if any(cost[key] is not None for cost in costs.values())]
-    versus = f"+/=/- {result['baseline']}" if result["baseline"] else None
-    queries = "/".join(dict.fromkeys(f"{row['queries']:,}" for row in systems))
-    table = Table(
-        "", "run", *heads, *([versus] if versus else []), *(sizes[key] for key in shown),
-        title=f"{collection}: {queries} queries", title_justify="left",
-        caption=f"Letters: runs that this one beats (randomisation test, Holm, p < {result['significance']:g}).",
-    )  # fmt: skip
-    for run_id in run_ids:
-        row = [letters[run_id], run_id]
-        for measure in measures:
-            cell = cells[run_id, measure]
-            beaten = apart.join(sorted(letters[i] for i in _beaten(pairs, run_id, measure, result["significance"])))
-            row.append(f"{measure_text(measure, cell['value'])} {beaten}".strip())
-            if published:
-                row.append("" if cell["published"] is None else measure_text(measure, cell["published"]))
-        if versus:
-            row.append(_wins(pairs, run_id, measures[0]))
-        row += [_size(key, costs[run_id][key]) for key in shown]
-        table.add_row(*row)
-    return table
-
-
-def _letters(place: int) -> str:
-    """a to z, then aa, ab and so on."""
-    before, last = divmod(place, len(ascii_lowercase))
-    return (_letters(before - 1) if before else "") + ascii_lowercase[last]
-
-
-def _beaten(pairs: list[dict[str, Any]], run_id: str, measure: str, level: float) -> list[str]:
-    """Runs that a run is better than by more than chance."""
-    beaten = []
-    for pair in pairs:
-        if (
-            pair["measure"] == measure
-            and run_id in (pair["run_a"], pair["run_b"])
-            and pair["randomisation_p_holm"] < level
-        ):
-            better, worse = ("run_b", "run_a") if pair["difference"] > 0 else ("run_a", "run_b")
-            if pair[better] == run_id:
-                beaten.append(pair[worse])
-    return beaten
-
-
-def _wins(pairs: list[dict[str, Any]], run_id: str, measure: str) -> str:
-    found = [pair for pair in pairs if pair["measure"] == measure and pair["run_b"] == run_id]
-    return "/".join(str(found[0][key]) for key in ("wins", "ties", "losses")) if found else ""
-
-
-def _size(key: str, value: float | None) -> str:
-    if value is None:
-        return ""
-    return (
-        f"{value / 1e6:,.1f}" if key == "table_bytes" else f"{value:,.1f}" if key.endswith("_dims") else f"{value:,.2f}"
-    )
 
 
 def hits_table(text: str, hits: list[dict[str, Any]]) -> Table:

@@ -12,12 +12,11 @@ from itertools import count
 from typing import Any, Literal, TextIO
 
 from pyspark.sql import DataFrame, Row
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from spladelake.display import printable
+from spladelake.display import console, printable
 
 Format = Literal["table", "csv", "json"]
 
@@ -53,10 +52,10 @@ def _write_table(rows: DataFrame, out: TextIO) -> int:
     for row in found[:ROWS_SHOWN]:
         table.add_row(*(Text(printable(_shown(value))) for value in row))
     if rows.columns:
-        console = Console(file=out, highlight=False)
-        console.print(table)
+        shown = console(out)
+        shown.print(table)
         if len(found) > ROWS_SHOWN:
-            console.print(f"the first {ROWS_SHOWN} rows; csv and json write all")
+            shown.print(f"the first {ROWS_SHOWN} rows; csv and json write all")
     return min(len(found), ROWS_SHOWN)
 
 
