@@ -119,12 +119,16 @@ def shipped(spladelake: Command, tmp_path: Path) -> tuple[str, ...]:
     """Options of spark-submit that ship the zip of `spladelake package` and Delta's jars to small executors."""
     archive = tmp_path / "spladelake.zip"
     assert spladelake("package", "--output", str(archive)).code == 0
+    # Three JVMs that live for a minute spend it on compiling themselves, unless they are told to do so quickly.
+    logs = (REPOSITORY / "conf" / "log4j2.properties").as_uri()
+    java = f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.configurationFile={logs}"
     return (
         "--py-files", str(archive), "--jars", spladelake("jars").out.strip(),
         "--properties-file", str(REPOSITORY / "conf" / "cluster.conf"),
         "--conf", "spark.executor.memory=600m", "--conf", "spark.executor.memoryOverhead=384m",
         "--conf", "spark.executor.cores=1", "--conf", "spark.sql.shuffle.partitions=2",
         "--conf", "spark.ui.enabled=false", "--driver-memory", "1g",
+        "--driver-java-options", java, "--conf", f"spark.executor.extraJavaOptions={java}",
     )  # fmt: skip
 
 

@@ -28,8 +28,8 @@ class Difference:
 
     rows: texts. kept: those with a current vector. new: those whose id has no vector. gone: vectors without their text.
 
-    mean_bytes: of a text. changed: (id, text, text_sha256, repaired) that need a vector. unwanted: ids of vectors that
-    no text stands for, or another text. partial: whether other texts, not looked at, keep their vectors.
+    changed: (id, text, text_sha256, repaired) that need a vector. mean_bytes: of such a text. unwanted: ids of vectors
+    that no text stands for, or another text. partial: whether other texts, not looked at, keep their vectors.
     """
 
     rows: int
@@ -69,7 +69,7 @@ def difference(texts: DataFrame, vectors: DataFrame | None, *, model_id: str, pl
         keys.join(have, _same_id(), "full_outer")
         .agg(
             F.count("id").alias("rows"),
-            F.avg("bytes").alias("mean_bytes"),
+            F.avg(F.when(~_is_current(model_id), F.col("bytes"))).alias("mean_bytes"),
             F.count_distinct("id").alias("ids"),
             F.count(F.when(_is_current(model_id), 1)).alias("kept"),
             F.count(F.when(F.col("have_id").isNull(), 1)).alias("new"),

@@ -25,7 +25,7 @@ from spladelake.spark.suggestions import similar_path
 
 SCHEMA_PREFIX = "schema:"
 # Version of the table layout, kept in the table properties so that a later release can tell what it reads.
-LAYOUT_VERSION = "3"
+LAYOUT_VERSION = "4"
 
 # Commits that leave the rows of a table as they are.
 _HOUSEKEEPING = re.compile(
