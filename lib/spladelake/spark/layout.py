@@ -1,8 +1,9 @@
 """Tables of an earlier release brought to the present layout, and those of a later one refused.
 
 Version 2: every column has its comment and every constraint of its schema is in force, whatever release made the table;
-vectors are written as schemas.VECTOR_FILES says. Version 3: the run log names runs and their days. Version 4: weights are
-checked by a cheaper condition that says the same. Rows and data files stay as they are until a job writes them again.
+vectors are written as schemas.VECTOR_FILES says. Version 3: the run log names runs and their days. Version 4: weights
+are checked by a cheaper condition that says the same. Rows and data files stay as they are until a job writes them
+again.
 """
 
 from __future__ import annotations

@@ -107,8 +107,8 @@ VECTORS = TableSchema(
     {
         "id_present": "id IS NOT NULL",
         "same_length": "size(indices) = size(`values`)",
-        # Loops that Spark compiles: a lambda over the elements takes five times as long, sorting them three times. NaN is
-        # the largest number there; of weights with a null among them array_contains says neither yes nor no.
+        # Loops that Spark compiles, which cost next to nothing beside a lambda over the elements or sorting them. NaN
+        # is the largest number there; of weights with a null among them array_contains says neither yes nor no.
         "weights_positive": (
             "size(`values`) = 0 OR (array_min(`values`) > 0 AND array_max(`values`) < float('Infinity') "
             "AND coalesce(NOT array_contains(`values`, float(0)), false))"
