@@ -6,7 +6,7 @@ import logging
 import time
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.config.upkeep import MaintainTables
 from spladelake.errors import DataError
@@ -50,6 +50,9 @@ CLUSTERED = {
     RUNS.name: ("run_id", "query_id"), MEASURES.name: ("run_id", "query_id"),
 }  # fmt: skip
 _VACUUM_LOGGING = "spark.databricks.delta.vacuum.logging.enabled"
+# Tasks over which VACUUM spreads the names of a table's files. Spark's 10,000 keep two cores of a cluster busy for
+# minutes a table.
+_LISTING_TASKS = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
 
 
 def tables_of(session: SparkSession, lake: Lake) -> list[tuple[TableRef, str]]:
@@ -107,10 +110,8 @@ def _maintain(
     session: SparkSession, ref: TableRef, schema: TableSchema | None, options: MaintainTables
 ) -> dict[str, Any]:
     """Compact one table and delete its old files; returns what was done."""
-    retain = f"RETAIN {options.retention_hours} HOURS"
     if options.dry_run:
-        old = session.sql(f"VACUUM {ref.identifier} {retain} DRY RUN").count()
-        return {"files_to_delete": old}
+        return {"files_to_delete": _vacuum(session, ref, options).count()}
     # What a VACUUM writes into the table's history is two commits that say nothing of the rows.
     session.conf.set(_VACUUM_LOGGING, "false")
     properties = table_properties(session, ref)
@@ -120,11 +121,19 @@ def _maintain(
         row = retrying(lambda: session.sql(statement).first(), place=str(ref))
         metrics = row["metrics"] if row is not None else {}
         before = ref.delta(session).detail().first()
-        session.sql(f"VACUUM {ref.identifier} {retain}").collect()
+        _vacuum(session, ref, options).collect()
     return {
         "files_compacted": int(metrics["numFilesRemoved"]) if metrics else 0,
         "files": int(before["numFiles"]) if before is not None else 0,
     }
+
+
+def _vacuum(session: SparkSession, ref: TableRef, options: MaintainTables) -> DataFrame:
+    """What VACUUM answers, which has done its work by then; a dry run names the files that it would delete."""
+    tasks = min(int(session.conf.get(_LISTING_TASKS) or 0), 4 * session.sparkContext.defaultParallelism)
+    statement = f"VACUUM {ref.identifier} RETAIN {options.retention_hours} HOURS{' DRY RUN' if options.dry_run else ''}"
+    with written_as(session, {_LISTING_TASKS: str(tasks)}):
+        return session.sql(statement)
 
 
 def _order(schema: TableSchema | None, properties: dict[str, str]) -> str:
