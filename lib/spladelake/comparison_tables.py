@@ -57,9 +57,10 @@ def _collection_tables(result: dict[str, Any], collection: str, width: int) -> l
         of = f" ({place} of {len(parts)})" if len(parts) > 1 else ""
         table = Table(title=Text(f"{collection}: {queries} queries{of}"), title_justify="left", caption_justify="left")
         for column in (*names, *part):
-            is_number = column not in names
-            table.add_column(Text(column.head), justify="right" if is_number else "left", overflow="fold")
-            table.columns[-1].min_width = column.width - BORDERS if is_number else None
+            table.add_column(Text(column.head), justify="left" if column in names else "right", overflow="fold")
+            # Names of runs give way where not even one column fits beside them.
+            if column not in names or sum(other.width for other in (*names, *part)) < width:
+                table.columns[-1].width = column.width - BORDERS
         for cells in zip(*(column.cells for column in (*names, *part)), strict=True):
             table.add_row(*map(Text, cells))
         tables.append(table)

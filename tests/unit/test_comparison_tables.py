@@ -83,3 +83,10 @@ def test_letters_stand_only_beside_means_that_beat_another_by_more_than_chance()
     assert cells["splade-tiny"][0] == "0.6403 a"
     assert cells["splade-tiny"][2] == "0.7936"
     assert cells["fusion of both [rrf]"][0] == "0.6279 a"
+
+
+def test_the_name_of_a_run_stays_in_one_piece_where_a_column_fits_beside_it() -> None:
+    for width in (80, 104, 120, 131, 160):
+        for line in printed(width).splitlines():
+            if "fusion of" in line:
+                assert "fusion of both [rrf]" in line, width
