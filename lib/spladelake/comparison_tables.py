@@ -24,15 +24,17 @@ BORDERS = 3  # a column's own: a line and a space at either side
 
 @dataclass(frozen=True)
 class Column:
-    """A heading and a cell for each run."""
+    """A heading and a cell for each run. wraps: whether a heading of several words may take several lines."""
 
     head: str
     cells: list[str]
+    wraps: bool = True
 
     @property
     def width(self) -> int:
-        """Characters of its longest cell; a heading of several words may take several lines."""
-        return max(cell_len(text) for text in (*self.head.split(), *self.cells)) + BORDERS
+        """Characters of its longest line, and borders."""
+        head = self.head.split() if self.wraps else [self.head]
+        return max(cell_len(text) for text in (*head, *self.cells)) + BORDERS
 
 
 def comparison_tables(result: dict[str, Any], *, width: int) -> list[Table]:
@@ -101,7 +103,8 @@ def _measure_columns(result: dict[str, Any], collection: str, letters: dict[str,
                 Column("published", ["" if value is None else measure_text(measure, value) for value in known])
             )
     if result["baseline"]:
-        columns.append(Column(f"+/=/- {result['baseline']}", [_wins(pairs, run_id, measures[0]) for run_id in letters]))
+        wins = [_wins(pairs, run_id, measures[0]) for run_id in letters]
+        columns.append(Column(f"+/=/- {result['baseline']}", wins, wraps=False))
     return columns
 
 

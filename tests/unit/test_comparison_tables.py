@@ -62,6 +62,7 @@ def test_no_number_of_a_comparison_is_cut_at_any_width(width: int) -> None:
     words = text.replace("│", " ").split()
     for value in VALUES.values():
         assert f"{value:.4f}" in words
+    assert "+/=/- bm25" in text
     assert {"0.4795", "61/5/31", "22.6", "174.9", "2.31", "53.4", "1,234.50"} <= set(words)
 
 

@@ -10,7 +10,6 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from spladelake.errors import UsageError
-from spladelake.measures import expanded
 from spladelake.names import suggestion
 
 DEFAULT_MODEL = "rasyosef/splade-mini"
@@ -75,6 +74,8 @@ def _read_yaml(given: Any) -> Any:
 
 
 def _known_measures(names: tuple[str, ...]) -> tuple[str, ...]:
+    from spladelake.measures import expanded  # it brings numpy, for which no help page should wait
+
     try:
         return expanded(names)
     except UsageError as error:

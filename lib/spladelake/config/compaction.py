@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from spladelake.compaction import Compaction
 from spladelake.config.base import DEFAULT_MODEL, Job, Measures
 from spladelake.config.runs import MOST_K
 from spladelake.errors import UsageError
-from spladelake.measures import expanded, parse_measure
+
+if TYPE_CHECKING:
+    from spladelake.compaction import Compaction
 
 _TARGET = re.compile(r"(?P<measure>[\w@]+)\s*>=\s*(?P<share>[0-9]*\.?[0-9]+)(?P<percent>\s*%)?\s+of\s+original")
 
@@ -27,6 +28,8 @@ class Target:
     @classmethod
     def parse(cls, text: str) -> Target:
         """Of "ndcg@10 >= 0.995 of original". Raises ValueError for anything else, UsageError for an unknown measure."""
+        from spladelake.measures import expanded  # see config.base
+
         match = _TARGET.fullmatch(text.strip())
         if match is None:
             raise ValueError('wanted MEASURE >= SHARE of original, such as "ndcg@10 >= 0.995 of original"')
@@ -101,6 +104,8 @@ class CompactVectors(Job):
     @property
     def compaction(self) -> Compaction:
         """The settings that were given."""
+        from spladelake.compaction import Compaction  # see config.base
+
         return Compaction(**{name: getattr(self, name) for name in Compaction.__dataclass_fields__})
 
     @property
@@ -112,4 +117,6 @@ class CompactVectors(Job):
     @property
     def depth(self) -> int:
         """Documents that are ranked for each query: as many as the deepest measure looks at."""
+        from spladelake.measures import parse_measure
+
         return max(self.k, *(parse_measure(name).depth or 0 for name in self.all_measures), 0)

@@ -8,7 +8,6 @@ from pydantic import Field, field_validator, model_validator
 
 from spladelake.config.base import DEFAULT_MODEL, Job, Options
 from spladelake.config.rerank import DEFAULT_CROSS_ENCODER
-from spladelake.measures import CARD_MEASURES
 
 # How a teacher is named that is a run of the lake: its scores are taken instead of a model's.
 RUN_TEACHER = "run:"
@@ -157,6 +156,8 @@ class Distillation(Options):
     @field_validator("best")
     @classmethod
     def _is_known(cls, name: str) -> str:
+        from spladelake.measures import CARD_MEASURES  # see config.base
+
         if name not in CARD_MEASURES:
             raise ValueError(f"one of {', '.join(CARD_MEASURES)}")
         return name
