@@ -26,8 +26,10 @@ def assert_one_message(done: Any, code: int, *pieces: str) -> None:
 
 
 def test_help_is_there_at_once_and_loads_nothing_heavy() -> None:
-    code = "import sys; from spladelake.cli import main; main(['--help']); main(['encode_texts', '--help']);" \
-        "print([m for m in ('torch', 'pyspark', 'transformers', 'numba', 'pandas', 'numpy') if m in sys.modules])"  # fmt: skip
+    code = (
+        "import sys; from spladelake.cli import main; main(['--help']); main(['encode_texts', '--help']);"
+        "print([m for m in ('torch', 'pyspark', 'transformers', 'numba', 'pandas', 'numpy') if m in sys.modules])"
+    )
     started = time.monotonic()
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip().endswith("[]")
