@@ -122,6 +122,22 @@ def test_clustered_tables_have_near_ids_in_one_file_and_the_rows_they_had(
     assert json.loads(done["operationParameters"]["zOrderBy"]) == ["doc_id"]
 
 
+def test_upkeep_of_a_small_lake_takes_few_tasks(spark: SparkSession, run_job: Any, lake: str, tmp_path: Path) -> None:
+    """VACUUM spreads the names of files over 10,000 tasks unless it is told otherwise."""
+    run_job("ingest_texts", lake=lake, source=str(write_fruit(tmp_path / "fruit")))
+    spark.sparkContext.setJobGroup("upkeep", "counted by the test")
+    try:
+        run_job("maintain_tables", lake=lake)
+    finally:
+        spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
+    tracker = spark.sparkContext.statusTracker()
+    jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup("upkeep")]
+    stages = [tracker.getStageInfo(stage) for job in jobs if job is not None for stage in job.stageIds]
+    tasks = [stage.numTasks for stage in stages if stage is not None]
+    assert len(tasks) > 10
+    assert max(tasks) <= 4 * spark.sparkContext.defaultParallelism
+
+
 def test_job_names_are_those_of_the_files_in_jobs() -> None:
     from spladelake.config import STEPS
 
