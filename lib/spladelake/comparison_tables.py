@@ -57,19 +57,26 @@ def _collection_tables(result: dict[str, Any], collection: str, width: int) -> l
     tables = []
     for place, part in enumerate(parts, start=1):
         of = f" ({place} of {len(parts)})" if len(parts) > 1 else ""
-        table = Table(title=Text(f"{collection}: {queries} queries{of}"), title_justify="left", caption_justify="left")
-        for column in (*names, *part):
-            table.add_column(Text(column.head), justify="left" if column in names else "right", overflow="fold")
-            # Names of runs give way where not even one column fits beside them.
-            if column not in names or sum(other.width for other in (*names, *part)) < width:
-                table.columns[-1].width = column.width - BORDERS
-        for cells in zip(*(column.cells for column in (*names, *part)), strict=True):
-            table.add_row(*map(Text, cells))
-        tables.append(table)
-    tables[
-        -1
-    ].caption = f"Letters: runs that this one beats (randomisation test, Holm, p < {result['significance']:g})."
+        tables.append(_table(f"{collection}: {queries} queries{of}", names, part, width))
+    level = f"p < {result['significance']:g}"
+    tables[-1].caption = f"Letters: runs that this one beats (randomisation test, Holm, {level})."
     return tables
+
+
+def _table(title: str, names: list[Column], numbers: list[Column], width: int) -> Table:
+    columns = [*names, *numbers]
+    # Names of runs give way where not even one column fits beside them.
+    fits = sum(column.width for column in columns) < width
+    table = Table(title=Text(title), title_justify="left", caption_justify="left")
+    for place, column in enumerate(columns):
+        is_name = place < len(names)
+        table.add_column(
+            Text(column.head), justify="left" if is_name else "right", overflow="fold",
+            width=column.width - BORDERS if fits or not is_name else None,
+        )  # fmt: skip
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*map(Text, cells))
+    return table
 
 
 def _parts(columns: list[Column], width: int) -> list[list[Column]]:
