@@ -19,6 +19,7 @@ from spladelake.commands.forecast import forecast
 from spladelake.commands.init import init
 from spladelake.commands.options import field_option, session_options, styled
 from spladelake.commands.package import package
+from spladelake.commands.prepare import prepare
 from spladelake.commands.quarantine import quarantine
 from spladelake.commands.report import report_command
 from spladelake.commands.search import search
@@ -162,7 +163,7 @@ def pipeline_run(
     click.echo(json.dumps({"job": "pipeline", "file": file, "exit_code": 0, "steps": results}))
 
 
-for _command in (forecast, init, package, quarantine, report_command):
+for _command in (forecast, init, package, prepare, quarantine, report_command):
     cli.add_command(_command)
 
 

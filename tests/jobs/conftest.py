@@ -14,6 +14,8 @@ from typing import Any
 import numpy
 import pytest
 
+from spladelake.spark.class_archive import java_options
+from spladelake.spark.session import java_version
 from support.processes import REPOSITORY, SUBMIT_ENVIRONMENT, Lakes, environment, make_lakes
 
 
@@ -93,19 +95,20 @@ def spark_submit(tmp_path: Path, submit_line: Callable[..., list[str]]) -> Comma
 def bare_python(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An interpreter with everything that this one has installed but spladelake."""
     folder = tmp_path_factory.mktemp("bare")
-    (folder / "packages").mkdir()
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    packages = folder / "packages"
+    packages.mkdir()
     for entry in Path(numpy.__file__).parents[1].iterdir():
         if not entry.name.lower().startswith(("spladelake", "__editable__")):
-            (folder / "packages" / entry.name).symlink_to(entry)
-    python = folder / "python"
-    # Without site no .pth file is read, so that an editable installation is out of sight too.
-    lines = ("#!/bin/sh", f'PYTHONPATH="$PYTHONPATH:{folder}/packages" exec "{sys.executable}" -S "$@"', "")
-    python.write_text("\n".join(lines), encoding="utf-8")
-    python.chmod(0o755)
-    looked = [str(python), "-c", "import importlib.util as u, torch; print(u.find_spec('spladelake'))"]
+            (packages / entry.name).symlink_to(entry)
+    # No .pth file of a folder that one names is read, so that an editable installation stays out of sight.
+    (own,) = (folder / "lib").glob("python*/site-packages")
+    (own / "packages.pth").write_text(f"{packages}\n", encoding="utf-8")
+    python = str(folder / "bin" / "python")
+    looked = [python, "-c", "import importlib.util as u, sys, torch; print(u.find_spec('spladelake'), sys.executable)"]
     env = environment(PYTHONPATH="")
-    assert subprocess.run(looked, env=env, capture_output=True, text=True, check=True).stdout == "None\n"
-    return str(python)
+    assert subprocess.run(looked, env=env, capture_output=True, text=True, check=True).stdout == f"None {python}\n"
+    return python
 
 
 @pytest.fixture
@@ -121,7 +124,8 @@ def shipped(spladelake: Command, tmp_path: Path) -> tuple[str, ...]:
     assert spladelake("package", "--output", str(archive)).code == 0
     # Three JVMs that live for a minute spend it on compiling themselves, unless they are told to do so quickly.
     logs = (REPOSITORY / "conf" / "log4j2.properties").as_uri()
-    java = f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.configurationFile={logs}"
+    archive_of_classes = java_options(java_version()[0])  # where `spladelake prepare` has made it
+    java = f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.configurationFile={logs} {archive_of_classes}"
     return (
         "--py-files", str(archive), "--jars", spladelake("jars").out.strip(),
         "--properties-file", str(REPOSITORY / "conf" / "cluster.conf"),

@@ -37,6 +37,14 @@ EVERY_JOB: tuple[tuple[str, tuple[str, ...]], ...] = (
         "train_model",
         (*TINY, "--output", "{folder}/new", "--batch-size", "4", "--max-steps", "2", "--max-length", "32"),
     ),
+    # Its processes are the tasks', two of them, and have the zip from these.
+    (
+        "train_model",
+        (
+            *(*TINY, "--output", "{folder}/there", "--batch-size", "4", "--max-steps", "2", "--max-length", "32"),
+            *("--where", "executors", "--processes", "2"),
+        ),
+    ),
     ("maintain_tables", ()),
     ("verify_tables", ()),
 )

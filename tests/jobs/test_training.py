@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from sentence_transformers import SparseEncoder
 
+from spladelake.encoder import resolve_checkpoint
 from support.collections import json_lines, write_drawn, write_lines
 from support.cross_encoders import write_cross_encoder
 from support.processes import table_rows
@@ -22,12 +24,16 @@ from support.processes import table_rows
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SMALL = ("--conf", "spark.sql.shuffle.partitions=2", "--conf", "spark.master=local[2]")
+CLUSTER = (
+    "--conf", "spark.sql.shuffle.partitions=2", "--conf", "spark.master=local-cluster[2,1,1024]",
+    "--conf", "spark.executor.memory=600m", "--conf", "spark.executor.memoryOverhead=384m",
+)  # fmt: skip
 STEPS = ("--batch-size", "4", "--max-steps", "6", "--evaluate-steps", "2", "--max-length", "32", "--log-steps", "1")
 
 
-def call(*arguments: str, cwd: Path, **env: str) -> tuple[int, dict[str, Any], str]:
+def call(*arguments: str, cwd: Path, settings: tuple[str, ...] = SMALL, **env: str) -> tuple[int, dict[str, Any], str]:
     """Exit code, result and stderr of a command; the result of one that was killed is empty."""
-    line = [sys.executable, "-m", "spladelake", *arguments, *SMALL]
+    line = [sys.executable, "-m", "spladelake", *arguments, *settings]
     done = subprocess.run(
         line, cwd=cwd, capture_output=True, text=True, timeout=600, check=False, env={**os.environ, **env}
     )
@@ -95,6 +101,38 @@ def test_a_trained_folder_gives_the_vectors_of_sentence_transformers_in_encode_t
         np.testing.assert_allclose(found, wanted[list(texts).index(row["id"])], atol=1e-5)
 
 
+def weights_of(model: Path | str) -> dict[str, np.ndarray]:
+    """Weights of a model by name, as sentence-transformers loads them."""
+    loaded = SparseEncoder(str(model), device="cpu", local_files_only=True)
+    return {name: tensor.numpy() for name, tensor in loaded.state_dict().items()}
+
+
+def test_executors_train_the_model_that_processes_beside_the_driver_train(lake: Path, tmp_path: Path) -> None:
+    for where, settings in (("driver", SMALL), ("executors", CLUSTER)):
+        train = ("train_model", "--lake", str(lake), "--model", "splade-tiny", "--output", where, *STEPS)
+        code, result, err = call(*train, "--where", where, "--processes", "2", cwd=tmp_path, settings=settings)
+        assert code == 0, err
+        assert (result["status"], result["steps"]) == ("written", 6)
+        assert not (tmp_path / f"{where}.work").exists()
+    start, wanted = weights_of(resolve_checkpoint("splade-tiny").folder), weights_of(tmp_path / "driver")
+    # Adam moves a weight by about the learning rate, 4e-5, in its first step.
+    assert max(np.abs(wanted[name] - start[name]).max() for name in wanted) > 1e-5
+    found = weights_of(tmp_path / "executors")
+    assert found.keys() == wanted.keys()
+    for name in wanted:
+        np.testing.assert_allclose(found[name], wanted[name], atol=1e-6, err_msg=name)
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Processes that work in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # of another user, or gone
+            if (process / "cwd").resolve(strict=True) == folder:
+                found.append(int(process.name))
+    return found
+
+
 def test_a_training_whose_driver_is_killed_goes_on_from_its_last_checkpoint(lake: Path, tmp_path: Path) -> None:
     train = ("train_model", "--lake", str(lake), "--model", "splade-tiny", "--output", "new", *STEPS)
     line = [sys.executable, "-m", "spladelake", *train, "--max-steps", "60", *SMALL]
@@ -106,10 +144,13 @@ def test_a_training_whose_driver_is_killed_goes_on_from_its_last_checkpoint(lake
             if mark.exists() or running.poll() is not None:
                 break
             time.sleep(0.05)
+        training = [pid for pid in processes_in(tmp_path) if os.getsid(pid) != running.pid]
         os.killpg(running.pid, signal.SIGKILL)
     assert mark.exists()
+    assert training, "torchrun's processes are not of the job's group"
     assert not (tmp_path / "new").exists()
-    time.sleep(3)  # the wrapper of the training's processes looks for its parent twice a second
+    time.sleep(3)
+    assert not processes_in(tmp_path), "nothing trains on, beside the run that follows"
     code, result, err = call(*train, "--max-steps", "60", cwd=tmp_path)
     assert code == 0, err
     assert result["resumed_from"] >= 2

@@ -138,6 +138,24 @@ def test_upkeep_of_a_small_lake_takes_few_tasks(spark: SparkSession, run_job: An
     assert max(tasks) <= 4 * spark.sparkContext.defaultParallelism
 
 
+def test_upkeep_prints_nothing_where_the_result_is_printed(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    """VACUUM says with Scala's println how much it deleted, and stdout has one line, the result."""
+    run_job("ingest_texts", lake=lake, source=str(write_fruit(tmp_path / "fruit")))
+    jvm: Any = spark.sparkContext._jvm
+    console = getattr(getattr(jvm.scala, "Console$"), "MODULE$")
+    printed, stdout = jvm.java.io.ByteArrayOutputStream(), console.out()
+    console.setOutDirect(jvm.java.io.PrintStream(printed, True))
+    try:
+        run_job("maintain_tables", lake=lake)
+        assert printed.toString() == ""
+        spark.sql(f"VACUUM delta.`{lake}/documents`").collect()
+        assert printed.toString().startswith("Deleted 0 files")
+    finally:
+        console.setOutDirect(stdout)
+
+
 def test_job_names_are_those_of_the_files_in_jobs() -> None:
     from spladelake.config import STEPS
 

@@ -27,12 +27,17 @@ DELTA_JARS = {
 DOWNLOAD_MB = 10
 
 
+def cache_folder() -> Path:
+    """The folder of this package in the user's cache: XDG_CACHE_HOME, or ~/.cache."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "spladelake"
+
+
 def jars_folder() -> Path:
-    """Where the jars are kept: SPLADELAKE_JARS, or spladelake/jars in the user's cache folder."""
+    """Where the jars are kept: SPLADELAKE_JARS, or jars in the cache folder."""
     if configured := os.environ.get("SPLADELAKE_JARS"):
         return Path(configured)
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "spladelake" / "jars"
+    return cache_folder() / "jars"
 
 
 def delta_jars() -> list[Path]:

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from spladelake.encoder import Checkpoint
 from spladelake.errors import UsageError
 from spladelake.spark.tables import Lineage
 
@@ -72,6 +73,17 @@ def _lasting(made: dict[str, Any]) -> list[Any]:
     """What a training depends on still when its data are written."""
     inputs = {name: made_of for name, made_of in made["inputs"].items() if name not in READ_ONCE}
     return [made["job"], inputs, made["settings"]]
+
+
+def shared_start(start: Checkpoint, folder: Path) -> str:
+    """A copy of the start model in the work folder, which executors see: the driver's cache is on one machine."""
+    copy = folder / "start"
+    if not copy.exists():
+        fresh = folder / "start.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.copytree(start.folder, fresh)
+        fresh.rename(copy)
+    return str(copy)
 
 
 def remove_published_work(output: Path) -> None:

@@ -15,6 +15,7 @@ from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from spladelake.errors import MachineError
+from spladelake.spark.class_archive import java_options
 from spladelake.spark.jars import delta_jars
 
 JAVA_MINIMUM = 17
@@ -64,8 +65,8 @@ def spark_session(app_name: str, *, settings: Mapping[str, str] | None = None) -
     Raises MachineError without Java or without Delta Lake.
     """
     if not _is_hosted():
-        java_version()
-        return _with_required(_local_session(app_name, settings or {}))
+        java, _ = java_version()
+        return _with_required(_local_session(app_name, java, settings or {}))
     conf = SparkConf()
     defaults = dict(DELTA_SETTINGS)
     if (conf.get("spark.master", "local[*]") or "").startswith("local["):
@@ -94,7 +95,7 @@ def small_machine_settings() -> dict[str, str]:
     return {"spark.sql.shuffle.partitions": str(4 * usable_cores()), "spark.databricks.delta.snapshotPartitions": "2"}
 
 
-def _local_session(app_name: str, settings: Mapping[str, str]) -> SparkSession:
+def _local_session(app_name: str, java: str, settings: Mapping[str, str]) -> SparkSession:
     # Workers must run this interpreter: the system's python3 would not have the packages.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     # A laptop's own host name may not resolve; local executors need no other address.
@@ -112,6 +113,8 @@ def _local_session(app_name: str, settings: Mapping[str, str]) -> SparkSession:
         **small_machine_settings(),
         "spark.sql.warehouse.dir": str(Path("spark-warehouse").absolute()),
     }
+    if options := java_options(java):
+        defaults["spark.driver.defaultJavaOptions"] = options
     builder = SparkSession.builder.appName(app_name)
     for key, value in {**defaults, **settings}.items():
         builder = builder.config(key, value)

@@ -27,20 +27,27 @@ from spladelake.errors import DataError, MachineError, SpladelakeError, UsageErr
 from spladelake.spark.concurrency import exclusive
 from spladelake.spark.descriptions import describe
 from spladelake.spark.failures import explained
-from spladelake.spark.model_folder import COUNTS, MADE_FROM, made_from, publish, remove_published_work, work_folder
+from spladelake.spark.model_folder import (
+    COUNTS,
+    MADE_FROM,
+    made_from,
+    publish,
+    remove_published_work,
+    shared_start,
+    work_folder,
+)
 from spladelake.spark.progress import progress
 from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, SCORED_PAIRS
 from spladelake.spark.session import usable_cores
 from spladelake.spark.tables import Lake, Lineage, TableRef, newest_lineage, require
 from spladelake.spark.training_data import Sources, write_training_data
 from spladelake.training import Outcome, Work, total_steps, train
+from spladelake.training.processes import Sent, environment_of_processes
 
 log = logging.getLogger(__name__)
 
 INSTALL = "pip install 'spladelake[train]'"
 PACKAGES = ("sentence_transformers", "datasets", "accelerate")
-# Of the processes: this one shows the bar.
-QUIET = {"TQDM_DISABLE": "1", "TOKENIZERS_PARALLELISM": "false"}
 # Options that do not change what is trained.
 NOT_PART = {"training_set", "output", "model", "log_steps", "gpu", "where"}
 
@@ -73,8 +80,9 @@ def _train(
     started, clock = time.monotonic(), time.time()
     folder = work_folder(output, lineage, start=Path(start.folder), force=options.force)
     settings = Distillation(**{name: getattr(options, name) for name in Distillation.model_fields})
+    start_folder = shared_start(start, folder) if options.where == "executors" else start.folder
     work = Work(
-        folder, settings, start=start.folder, name=options.model, source=f"{sources.place}",
+        folder, settings, start=start_folder, name=options.model, source=f"{sources.place}",
         processes=options.processes, gpu=options.gpu,
     )  # fmt: skip
     counts = _data(session, sources, work, options)
@@ -231,7 +239,7 @@ def _run(session: SparkSession, work: Work, options: TrainModel) -> Outcome:
     try:
         # Its processes' output is for people; stdout is for the one line that a scheduler reads.
         with redirect_stdout(sys.stderr), _environment(options.processes):
-            outcome = distributor.run(train, work)
+            outcome = distributor.run(Sent(train), work)
     except (RuntimeError, PySparkException, Py4JError) as error:
         if (known := explained(error)) is not None:
             raise known from error
@@ -255,8 +263,8 @@ def _task_gpus(session: SparkSession) -> float:
 
 @contextmanager
 def _environment(processes: int) -> Iterator[None]:
-    """What the processes need of this one: its packages, wherever they came from, and their share of the cores."""
-    wanted = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **QUIET}
+    """What processes beside the driver need of this one, and their share of the cores."""
+    wanted = environment_of_processes()
     if processes > 1:
         wanted["OMP_NUM_THREADS"] = str(max(1, usable_cores() // processes))
     before = {name: os.environ.get(name) for name in wanted}

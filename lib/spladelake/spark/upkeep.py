@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -132,8 +134,22 @@ def _vacuum(session: SparkSession, ref: TableRef, options: MaintainTables) -> Da
     """What VACUUM answers, which has done its work by then; a dry run names the files that it would delete."""
     tasks = min(int(session.conf.get(_LISTING_TASKS) or 0), 4 * session.sparkContext.defaultParallelism)
     statement = f"VACUUM {ref.identifier} RETAIN {options.retention_hours} HOURS{' DRY RUN' if options.dry_run else ''}"
-    with written_as(session, {_LISTING_TASKS: str(tasks)}):
+    with written_as(session, {_LISTING_TASKS: str(tasks)}), _println_on_stderr(session):
         return session.sql(statement)
+
+
+@contextmanager
+def _println_on_stderr(session: SparkSession) -> Iterator[None]:
+    """Turn Scala's println of this thread to stderr: VACUUM says how much it deleted, and stdout is the result's."""
+    jvm = session.sparkContext._jvm
+    assert jvm is not None
+    console = getattr(getattr(jvm.scala, "Console$"), "MODULE$")
+    stdout = console.out()
+    console.setOutDirect(jvm.java.lang.System.err)
+    try:
+        yield
+    finally:
+        console.setOutDirect(stdout)
 
 
 def _order(schema: TableSchema | None, properties: dict[str, str]) -> str:
