@@ -16,7 +16,6 @@ Command = Any
 # Starts a session and prints, by its system calls' leave, whether its JVM has mapped an archive that was made for it.
 SESSION = """
 from pathlib import Path
-from pyspark import SparkContext
 from spladelake.spark.session import spark_session
 session = spark_session("test")
 assert session.range(1).count() == 1
@@ -49,6 +48,7 @@ def test_a_session_starts_from_the_archive_that_prepare_made_and_without_a_whole
     assert session_says(cache) == "mapped\n"
     archive.chmod(0o600)
     archive.write_bytes(archive.read_bytes()[:10_000_000])
+    # Java dies of an archive that was cut, and must not see it.
     assert session_says(cache) == "not mapped\n"
 
 

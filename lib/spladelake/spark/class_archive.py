@@ -7,7 +7,6 @@ was made with. Java itself ignores an archive that does not fit it.
 from __future__ import annotations
 
 import hashlib
-import logging
 import subprocess
 import sys
 import tempfile
@@ -20,8 +19,6 @@ import pyspark
 
 from spladelake.errors import MachineError
 from spladelake.spark.jars import cache_folder
-
-log = logging.getLogger(__name__)
 
 # Java prints warnings, such as those about classes that it leaves out, to stdout, which is the result's.
 _WARNINGS = "-Xlog:disable -Xlog:all=warning:stderr"
@@ -37,40 +34,55 @@ class Made:
     seconds: float
 
 
-def archive_path(java: str) -> Path:
-    """Where the archive of this Java and the installed Spark is, or would be."""
+def found_archive(java: str) -> Path | None:
+    """The archive of this Java and the installed Spark; None where there is none, or a piece of one.
+
+    Its name ends in its size: Java dies of an archive that was cut.
+    """
+    files = _folder().glob(f"{_stem(java)}-*.jsa")
+    return next((file for file in files if file.stem.endswith(f"-{file.stat().st_size}")), None)
+
+
+def _folder() -> Path:
+    return cache_folder() / "classes"
+
+
+def _stem(java: str) -> str:
+    """How the names of the archives of this Java and the installed Spark begin."""
     spark_jars = sorted((Path(pyspark.__file__).parent / "jars").glob("*.jar"))
     digest = hashlib.sha256()
     for file in (Path(java).resolve(), *spark_jars):
         stat = file.stat()
         digest.update(f"{file}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
-    return cache_folder() / "classes" / f"spark-{pyspark.__version__}-{digest.hexdigest()[:16]}.jsa"
+    return f"spark-{pyspark.__version__}-{digest.hexdigest()[:16]}"
 
 
 def java_options(java: str) -> str:
     """Options of a JVM that is to start from the archive; empty where there is none."""
-    found = archive_path(java)
-    return f'"-XX:SharedArchiveFile={found}" {_WARNINGS}' if found.is_file() else ""
+    found = found_archive(java)
+    return "" if found is None else f'"-XX:SharedArchiveFile={found}" {_WARNINGS}'
 
 
 def make_archive(java: str) -> Made:
     """Make the archive unless it is there. Raises MachineError where Java makes none."""
-    target, started = archive_path(java), time.monotonic()
-    if target.is_file():
-        return Made(target, True, 0.0)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    started, folder, stem = time.monotonic(), _folder(), _stem(java)
+    if (there := found_archive(java)) is not None:
+        return Made(there, True, 0.0)
+    folder.mkdir(parents=True, exist_ok=True)
     # Java writes in place; under its name there must only be a whole one.
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        part = Path(folder) / target.name
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        part = Path(work) / "part"
         command = [sys.executable, "-m", __name__, str(part)]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
         if done.returncode != 0 or not part.is_file():
             said = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it says nothing")
             raise MachineError(
                 java, f"it made no archive of its classes ({said.strip()[:300]})", "HotSpot of Java 17 or newer does",
                 "Go on without: only the start of a session takes longer.",
             )  # fmt: skip
-        part.replace(target)
+        for broken in folder.glob(f"{stem}-*.jsa"):
+            broken.unlink()
+        target = part.replace(folder / f"{stem}-{part.stat().st_size}.jsa")
     return Made(target, False, round(time.monotonic() - started, 1))
 
 
