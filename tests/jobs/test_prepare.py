@@ -64,3 +64,11 @@ def test_a_java_that_makes_no_archive_is_named(spladelake: Command, tmp_path: Pa
     assert "made no archive" in done.err
     assert "Traceback" not in done.err
     assert not list((tmp_path / "spladelake" / "classes").iterdir())
+
+
+def test_a_cache_folder_that_cannot_be_written_to_is_named(spladelake: Command, tmp_path: Path) -> None:
+    (tmp_path / "spladelake").write_text("a file stands where the folder would be", encoding="utf-8")
+    done = spladelake("prepare", env={"XDG_CACHE_HOME": str(tmp_path), "SPLADELAKE_JARS": str(jars_folder())})
+    assert done.code == 5
+    assert f"{tmp_path}/spladelake/classes: it cannot be written to" in done.err
+    assert "XDG_CACHE_HOME" in done.err

@@ -68,7 +68,15 @@ def make_archive(java: str) -> Made:
     started, folder, stem = time.monotonic(), _folder(), _stem(java)
     if (there := found_archive(java)) is not None:
         return Made(there, True, 0.0)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise MachineError(
+            str(folder), f"it cannot be written to ({error.strerror})", "the archive goes there",
+            "Set XDG_CACHE_HOME to a folder that can.",
+        ) from error  # fmt: skip
     # Java writes in place; under its name there must only be a whole one.
     with tempfile.TemporaryDirectory(dir=folder) as work:
         part = Path(work) / "part"
@@ -113,7 +121,8 @@ def _record(target: str) -> None:
     session.stop()
     gateway.shutdown()
     gateway.proc.stdin.close()
-    gateway.proc.wait(timeout=_SECONDS_TO_WRITE)
+    if gateway.proc.wait(timeout=_SECONDS_TO_WRITE) != 0:
+        raise SystemExit("Java could not write all of it")
 
 
 if __name__ == "__main__":
