@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -122,38 +125,57 @@ def test_clustered_tables_have_near_ids_in_one_file_and_the_rows_they_had(
     assert json.loads(done["operationParameters"]["zOrderBy"]) == ["doc_id"]
 
 
-def test_upkeep_of_a_small_lake_takes_few_tasks(spark: SparkSession, run_job: Any, lake: str, tmp_path: Path) -> None:
-    """VACUUM spreads the names of files over 10,000 tasks unless it is told otherwise."""
-    run_job("ingest_texts", lake=lake, source=str(write_fruit(tmp_path / "fruit")))
+@dataclass(frozen=True)
+class Upkeep:
+    """What maintain_tables did to a small lake: tasks of each of its stages, and what came out of Scala's println."""
+
+    lake: str
+    tasks: list[int]
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def upkeep(spark: SparkSession, run_job: Any, tmp_path_factory: pytest.TempPathFactory) -> Upkeep:
+    folder = tmp_path_factory.mktemp("upkeep")
+    lake = str(folder / "lake")
+    run_job("ingest_texts", lake=lake, source=str(write_fruit(folder / "fruit")))
     spark.sparkContext.setJobGroup("upkeep", "counted by the test")
     try:
-        run_job("maintain_tables", lake=lake)
+        with printed_by_scala(spark) as printed:
+            run_job("maintain_tables", lake=lake)
     finally:
         spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
     tracker = spark.sparkContext.statusTracker()
     jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup("upkeep")]
     stages = [tracker.getStageInfo(stage) for job in jobs if job is not None for stage in job.stageIds]
-    tasks = [stage.numTasks for stage in stages if stage is not None]
-    assert len(tasks) > 10
-    assert max(tasks) <= 4 * spark.sparkContext.defaultParallelism
+    return Upkeep(lake, [stage.numTasks for stage in stages if stage is not None], printed())
 
 
-def test_upkeep_prints_nothing_where_the_result_is_printed(
-    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
-) -> None:
-    """VACUUM says with Scala's println how much it deleted, and stdout has one line, the result."""
-    run_job("ingest_texts", lake=lake, source=str(write_fruit(tmp_path / "fruit")))
+@contextmanager
+def printed_by_scala(spark: SparkSession) -> Iterator[Callable[[], str]]:
+    """Catch what Scala's println of this thread writes; the body gets a function that says it."""
     jvm: Any = spark.sparkContext._jvm
     console = getattr(getattr(jvm.scala, "Console$"), "MODULE$")
-    printed, stdout = jvm.java.io.ByteArrayOutputStream(), console.out()
-    console.setOutDirect(jvm.java.io.PrintStream(printed, True))
+    caught, stdout = jvm.java.io.ByteArrayOutputStream(), console.out()
+    console.setOutDirect(jvm.java.io.PrintStream(caught, True))
     try:
-        run_job("maintain_tables", lake=lake)
-        assert printed.toString() == ""
-        spark.sql(f"VACUUM delta.`{lake}/documents`").collect()
-        assert printed.toString().startswith("Deleted 0 files")
+        yield lambda: str(caught.toString())
     finally:
         console.setOutDirect(stdout)
+
+
+def test_upkeep_of_a_small_lake_takes_few_tasks(spark: SparkSession, upkeep: Upkeep) -> None:
+    """VACUUM spreads the names of files over 10,000 tasks unless it is told otherwise."""
+    assert len(upkeep.tasks) > 10
+    assert max(upkeep.tasks) <= 4 * spark.sparkContext.defaultParallelism
+
+
+def test_upkeep_prints_nothing_where_the_result_is_printed(spark: SparkSession, upkeep: Upkeep) -> None:
+    """VACUUM says with Scala's println how much it deleted, and stdout has one line, the result."""
+    assert upkeep.printed == ""
+    with printed_by_scala(spark) as printed:
+        spark.sql(f"VACUUM delta.`{upkeep.lake}/documents`").collect()
+    assert printed().startswith("Deleted 0 files")
 
 
 def test_job_names_are_those_of_the_files_in_jobs() -> None:
