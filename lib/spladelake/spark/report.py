@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,19 +65,15 @@ def gather(
         )  # fmt: skip
     values = _values(measured, list(means), shown)
     vectors = {run_id: _vectors(session, refs["runs"], run_id) for run_id in means}
-    costs: dict[str, Cost] = {}
-    for found in vectors.values():
-        if found is not None and str(found.documents) not in costs:
-            costs[str(found.documents)] = _cost(session, found)
     systems = tuple(
         System(
             run_id,
-            {name: means[run_id][name] for name in shown},
+            {name: of_run[name] for name in shown},
             values[run_id],
-            costs[str(found.documents)] if (found := vectors[run_id]) else None,
+            _cost(session, found, of_run) if (found := vectors[run_id]) else None,
             found.name if found else None,
         )
-        for run_id in means
+        for run_id, of_run in means.items()
     )
     tables = {str(found.documents): found for found in vectors.values() if found is not None}
     return ReportData(
@@ -136,19 +132,13 @@ def _frequencies(vectors: DataFrame) -> DataFrame:
     return vectors.select(F.explode("indices").alias("term_id")).groupBy("term_id").agg(F.count("*").alias("df"))
 
 
-def _cost(session: SparkSession, vectors: _Vectors) -> Cost:
-    sides = {side: ref.read(session) for side, ref in (("d", vectors.documents), ("q", vectors.queries))}
-    size = {side: _first(rows.agg(F.count("*").alias("rows"), F.avg(F.size("indices")).alias("terms")))
-            for side, rows in sides.items()}  # fmt: skip
-    terms = _frequencies(sides["d"]).join(_frequencies(sides["q"]).withColumnRenamed("df", "qf"), "term_id")
-    both = _first(terms.agg(F.sum(F.col("df") * F.col("qf")).alias("products")))
+def _cost(session: SparkSession, vectors: _Vectors, means: Mapping[str, float]) -> Cost | None:
+    """What evaluate_run measured of a run's vectors, over the queries that count; None where it did not see them."""
+    names = {"query_terms": "query_active_dims", "document_terms": "corpus_active_dims", "products": "avg_flops"}
+    if not set(names.values()) <= means.keys():
+        return None
     table_bytes = _first(vectors.documents.delta(session).detail().select("sizeInBytes"))
-    return Cost(
-        query_terms=float(size["q"]["terms"] or 0),
-        document_terms=float(size["d"]["terms"] or 0),
-        products=float(both["products"] or 0) / max(1, size["d"]["rows"] * size["q"]["rows"]),
-        table_bytes=int(table_bytes["sizeInBytes"]),
-    )
+    return Cost(table_bytes=int(table_bytes["sizeInBytes"]), **{key: means[name] for key, name in names.items()})
 
 
 def _statistics(session: SparkSession, vectors: _Vectors) -> VectorStatistics:
