@@ -13,6 +13,7 @@ from support.processes import REPOSITORY, TWO_EXECUTORS
 
 Command = Any
 TINY = ("--model", "splade-tiny")
+TRAIN = (*TINY, "--batch-size", "4", "--max-steps", "2", "--max-length", "32")
 
 # Each job at least once, in an order in which it finds what it needs; {folder} is the test's.
 EVERY_JOB: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -33,18 +34,9 @@ EVERY_JOB: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("import_vectors", ("--input", "{folder}/out", "--input-format", "anserini", "--vectors", "theirs")),
     ("mine_pairs", ("--run", "splade-tiny", "--dev-share", "0.2", "--test-share", "0.2")),
     ("score_pairs", ("--teachers", "{folder}/teacher")),
-    (
-        "train_model",
-        (*TINY, "--output", "{folder}/new", "--batch-size", "4", "--max-steps", "2", "--max-length", "32"),
-    ),
+    ("train_model", (*TRAIN, "--output", "{folder}/new")),
     # Its processes are the tasks', two of them, and have the zip from these.
-    (
-        "train_model",
-        (
-            *(*TINY, "--output", "{folder}/there", "--batch-size", "4", "--max-steps", "2", "--max-length", "32"),
-            *("--where", "executors", "--processes", "2"),
-        ),
-    ),
+    ("train_model", (*TRAIN, "--output", "{folder}/there", "--where", "executors", "--processes", "2")),
     ("maintain_tables", ()),
     ("verify_tables", ()),
 )

@@ -135,7 +135,7 @@ def processes_in(folder: Path) -> list[int]:
 
 def test_a_training_whose_driver_is_killed_goes_on_from_its_last_checkpoint(lake: Path, tmp_path: Path) -> None:
     train = ("train_model", "--lake", str(lake), "--model", "splade-tiny", "--output", "new", *STEPS)
-    line = [sys.executable, "-m", "spladelake", *train, "--max-steps", "20", *SMALL]
+    line = [sys.executable, "-m", "spladelake", *train, "--max-steps", "60", *SMALL]
     with subprocess.Popen(
         line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     ) as running:
@@ -151,7 +151,7 @@ def test_a_training_whose_driver_is_killed_goes_on_from_its_last_checkpoint(lake
     assert not (tmp_path / "new").exists()
     time.sleep(3)
     assert not processes_in(tmp_path), "nothing trains on, beside the run that follows"
-    code, result, err = call(*train, "--max-steps", "20", cwd=tmp_path)
+    code, result, err = call(*train, "--max-steps", "60", cwd=tmp_path)
     assert code == 0, err
     assert result["resumed_from"] >= 2
-    assert result["steps"] == 20
+    assert result["steps"] == 60
