@@ -1,8 +1,8 @@
 """What else answers the same queries over the same vectors: each a builder of an index and its search, single-threaded.
 
-A builder takes documents and the size of the vocabulary and returns a search; a search takes queries and k and returns
-the rows of the best documents of each query, best first. Imports are inside: a package that is absent leaves only its
-own row out.
+A builder takes documents and the size of the vocabulary and returns a search, or several by name over one index; a
+search takes queries and k and returns the rows of the best documents of each query, best first. Imports are inside: a
+package that is absent leaves only its own row out.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from spladelake.vectors import SparseVectors
 
 Found = list[list[int]]
 Search = Callable[[SparseVectors, int], Found]
-Builder = Callable[[SparseVectors, int], Search]
+Builder = Callable[[SparseVectors, int], Search | dict[str, Search]]
 
 # Queries of one product where a peer takes several at once.
 BATCH = 50
 # Documents that sentence-transformers' evaluator scores at a time, for all queries; its default of 50,000 takes ten
 # times the memory.
 CHUNK = 5_000
+# Terms of a query, the heaviest, and heap factor that Seismic searches with; no query has a thousand terms.
+SEISMIC_SETTINGS = [(1_000, 0.9), (1_000, 0.8), (1_000, 0.7), (16, 0.8), (12, 0.8), (12, 0.7), (8, 0.8), (8, 0.7)]
 # Documents for the peers that make every row of the join.
 JOIN_DOCUMENTS = 20_000
 
@@ -159,8 +161,8 @@ def bmp(documents: SparseVectors, size: int) -> Search:
     return search
 
 
-def seismic(documents: SparseVectors, size: int) -> Search:
-    """Approximate search, with longer lists and a higher heap factor than its defaults: its recall is reported."""
+def seismic(documents: SparseVectors, size: int) -> dict[str, Search]:
+    """Approximate search, with longer lists than its defaults, at several settings: the recall of each is reported."""
     from seismic import SeismicDataset, SeismicIndex, get_seismic_string
 
     names = np.array([str(t) for t in range(size)], dtype=get_seismic_string())
@@ -172,15 +174,18 @@ def seismic(documents: SparseVectors, size: int) -> Search:
         rows, n_postings=6_000, centroid_fraction=0.1, summary_energy=0.5, max_fraction=6.0, num_threads=1
     )
 
-    def search(queries: SparseVectors, k: int) -> Found:
-        found: Found = []
-        for q in range(len(queries)):
-            terms, weights = queries.row(q)
-            hits = index.search(str(q), names[terms], weights, k=k, query_cut=len(terms), heap_factor=0.9)
-            found.append([int(doc_id) for _, _, doc_id in hits])
-        return found
+    def search_with(query_cut: int, heap_factor: float) -> Search:
+        def search(queries: SparseVectors, k: int) -> Found:
+            found: Found = []
+            for q in range(len(queries)):
+                terms, weights = queries.row(q)
+                hits = index.search(str(q), names[terms], weights, k=k, query_cut=query_cut, heap_factor=heap_factor)
+                found.append([int(doc_id) for _, _, doc_id in hits])
+            return found
 
-    return search
+        return search
+
+    return {f"seismic, {cut} terms, {factor}": search_with(cut, factor) for cut, factor in SEISMIC_SETTINGS}
 
 
 def duckdb(documents: SparseVectors, size: int) -> Search:

@@ -65,17 +65,19 @@ def difference(texts: DataFrame, vectors: DataFrame | None, *, model_id: str, pl
         F.col("model_id").alias("have_model"),
     )
     keys = texts.select("id", "text_sha256", "repaired", F.octet_length("text").alias("bytes"))
+    current = _is_current(model_id)
     counts = (
-        keys.join(have, _same_id(), "full_outer")
+        _once(keys, "id", rows="rows")
+        .join(_once(have, "have_id", rows="vectors"), _same_id(), "full_outer")
         .agg(
-            F.count("id").alias("rows"),
-            F.avg(F.when(~_is_current(model_id), F.col("bytes"))).alias("mean_bytes"),
-            F.count_distinct("id").alias("ids"),
-            F.count(F.when(_is_current(model_id), 1)).alias("kept"),
-            F.count(F.when(F.col("have_id").isNull(), 1)).alias("new"),
-            F.count(F.when(F.col("id").isNull(), 1)).alias("gone"),
-            F.count("have_id").alias("vectors"),
-            F.count_distinct("have_id").alias("vector_ids"),
+            F.coalesce(F.sum("rows"), F.lit(0)).alias("rows"),
+            F.count("id").alias("ids"),
+            F.avg(F.when(~current, F.col("bytes"))).alias("mean_bytes"),
+            F.count_if(current).alias("kept"),
+            F.count_if(F.col("have_id").isNull()).alias("new"),
+            F.count_if(F.col("id").isNull()).alias("gone"),
+            F.coalesce(F.sum("vectors"), F.lit(0)).alias("vectors"),
+            F.count("have_id").alias("vector_ids"),
         )
         .first()
     )
@@ -84,12 +86,21 @@ def difference(texts: DataFrame, vectors: DataFrame | None, *, model_id: str, pl
         # Somebody else wrote to the table: nothing of it can be trusted.
         return difference(texts, None, model_id=model_id, place=place)
     _check_ids(counts["rows"], counts["ids"], place)
-    current = _same_id() & _is_current(model_id)
-    changed = texts.join(have, current, "left_anti")
-    unwanted = have.join(keys, current, "left_anti").select(F.col("have_id").alias("id"))
+    same = _same_id() & current
+    changed = texts.join(have, same, "left_anti")
+    unwanted = have.join(keys, same, "left_anti").select(F.col("have_id").alias("id"))
     return Difference(
         counts["rows"], counts["kept"], counts["new"], counts["gone"], counts["mean_bytes"] or 0.0, changed, unwanted
     )
+
+
+def _once(frame: DataFrame, key: str, *, rows: str) -> DataFrame:
+    """One row of each key, and how many there were.
+
+    Before a join on the key this costs next to nothing, where counting different keys after it shuffles all rows again.
+    """
+    others = (F.first(name).alias(name) for name in frame.columns if name != key)
+    return frame.groupBy(key).agg(F.count("*").alias(rows), *others)
 
 
 def _same_id() -> Column:

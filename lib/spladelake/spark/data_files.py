@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from spladelake.spark.delta_log import reader_version
 from spladelake.spark.tables import TableRef
 
 # Spark would take these in a path for patterns.
@@ -28,8 +29,7 @@ def rows_of_files(session: SparkSession, ref: TableRef, rows: DataFrame, names: 
     files = data_files(rows)
     paths = [files[name] for name in names]
     # Version 1 has neither renamed columns nor deleted rows: a file's rows are the table's.
-    version = ref.delta(session).detail().select("minReaderVersion").first()
-    plain = version is not None and version["minReaderVersion"] == 1
+    plain = reader_version(session, ref) == 1
     if not paths or not plain or _PATTERN_SIGNS & set("".join(paths)):
         return rows.where(F.col("_metadata.file_name").isin(list(names)))
     return session.read.schema(rows.schema).parquet(*paths)

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
-from spladelake.spark import storage
+from spladelake.spark import delta_log, storage
 from spladelake.spark.accesses import note_read, note_written
 from spladelake.spark.concurrency import exclusive, retrying
 from spladelake.spark.schemas import TableSchema
@@ -32,6 +32,10 @@ _HOUSEKEEPING = re.compile(
     r"^(OPTIMIZE|VACUUM.*|SET TBLPROPERTIES|UNSET TBLPROPERTIES|ADD CONSTRAINT|DROP CONSTRAINT|CHANGE COLUMN.*"
     r"|ADD COLUMNS|CREATE TABLE|COMPUTE STATS|UPGRADE PROTOCOL|CLUSTER BY|REORG)$"
 )
+
+# Commits that are looked at one by one, of which one most often tells where the rows come from; older ones, of which a
+# shared table has many, are read by a Spark job.
+_COMMITS_AT_ONCE = 8
 
 
 def sql_string(text: str) -> str:
@@ -80,7 +84,7 @@ class TableRef:
 
     def version(self, session: SparkSession) -> int:
         """Number of the table's newest commit."""
-        return int(self.delta(session).history(1).select("version").first()["version"])  # type: ignore[index]
+        return delta_log.newest_version(session, self)
 
     def read(self, session: SparkSession, *, version: int | None = None) -> DataFrame:
         """The table's rows, at a version if one is given."""
@@ -251,14 +255,24 @@ def newest_lineage(session: SparkSession, ref: TableRef, *, scope: str = "") -> 
     """What the rows of a scope were made from, as the commit says; None if somebody else wrote to the table since."""
     if not ref.exists(session):
         return None
-    history = ref.delta(session).history().select("operation", "userMetadata")
-    for commit in history.orderBy(F.desc("version")).toLocalIterator():
-        found = _lineage_of(commit["userMetadata"])
+    for commit in _commits(session, ref):
+        found = _lineage_of(commit.metadata)
         if found is not None and found.get("scope") == scope:
             return found
-        if found is None and not _HOUSEKEEPING.match(commit["operation"]):
+        if found is None and not _HOUSEKEEPING.match(commit.operation):
             return None
     return None
+
+
+def _commits(session: SparkSession, ref: TableRef) -> Iterator[delta_log.Commit]:
+    """The commits of a table that its log still holds, the newest first."""
+    newest = delta_log.newest_commits(session, ref, _COMMITS_AT_ONCE)
+    yield from newest
+    if newest and newest[-1].version > 0:
+        history = ref.delta(session).history().select("version", "operation", "userMetadata")
+        older = history.where(F.col("version") < newest[-1].version).orderBy(F.desc("version"))
+        for row in older.toLocalIterator():
+            yield delta_log.Commit(row["version"], row["operation"], row["userMetadata"])
 
 
 def _lineage_of(metadata: str | None) -> dict[str, Any] | None:
@@ -347,4 +361,4 @@ def property_list(properties: Mapping[str, str]) -> str:
 
 def table_properties(session: SparkSession, ref: TableRef) -> dict[str, str]:
     """All properties of the table."""
-    return dict(ref.delta(session).detail().select("properties").first()["properties"])  # type: ignore[index]
+    return delta_log.all_properties(session, ref)
