@@ -5,9 +5,9 @@
 Vectors are made (make_vectors.py), not encoded; a lake that --lake names is used again. --sizes adds smaller corpora,
 to show how time grows: of each two neighbouring sizes the seconds a million documents more take, in which what every
 job costs once does not stand. --sql compares with the SQL strategy at 20,000 documents and 500 queries: whole jobs, and
-the ranking alone (from the tables to rows nobody keeps). Seconds are those of the job; the start of the session and
-of everything in it is left out by a small retrieval before. Memory is that of the driver, its JVM and all workers
-together. The last line is JSON, also written to --out.
+the ranking alone (from the tables to rows nobody keeps). Seconds are those of the job; the start of the session and of
+everything in it is left out by a retrieval of the smallest size before. Memory is that of the driver, its JVM and all
+workers together. The last line is JSON, also written to --out.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def main() -> None:
             "bench_retrieve_spark",
             settings={"spark.driver.memory": options.driver_memory, "spark.local.dir": f"{scratch}/local"},
         )
-        warm_up(session, lake_of(root, SQL_DOCS, SQL_QUERIES, options.collection))
         sizes = sorted({options.docs, *(int(size) for size in options.sizes.split(",") if size)})
+        warm_up(session, lake_of(root, sizes[0], options.queries, options.collection), options.k)
         for docs in sizes:
             lake = lake_of(root, docs, options.queries, options.collection)
             figures[str(docs)] = measured(session, lake, options)
@@ -101,12 +101,9 @@ def slopes(figures: dict[str, Any], sizes: list[int]) -> dict[str, Any]:
     return found
 
 
-def warm_up(session: Any, lake: str) -> None:
-    """What happens once in a session: classes loaded and compiled, workers started."""
-    for _ in range(2):
-        JOBS["retrieve_run"](
-            session, RetrieveRun(lake=lake, model="made", k=1000, strategy="blocks", index="off", force=True)
-        )
+def warm_up(session: Any, lake: str, k: int) -> None:
+    """What happens once in a session: classes loaded, what millions of rows pass through compiled, workers started."""
+    JOBS["retrieve_run"](session, RetrieveRun(lake=lake, model="made", k=k, strategy="blocks", index="off", force=True))
 
 
 def lake_of(root: Path, docs: int, queries: int, collection: str | None) -> str:
