@@ -28,7 +28,7 @@ BATCH = 50
 # times the memory.
 CHUNK = 5_000
 # Terms of a query, the heaviest, and heap factor that Seismic searches with; no query has a thousand terms.
-SEISMIC_SETTINGS = [(1_000, 0.9), (1_000, 0.8), (1_000, 0.7), (16, 0.8), (12, 0.8), (12, 0.7), (8, 0.8), (8, 0.7)]
+SEISMIC_SETTINGS = [(1_000, 0.9), (8, 0.9), (8, 1.0), (5, 1.0), (4, 0.9), (3, 0.9)]
 # Documents for the peers that make every row of the join.
 JOIN_DOCUMENTS = 20_000
 

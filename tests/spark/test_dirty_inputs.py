@@ -87,7 +87,7 @@ def dirty(spark: SparkSession, run_job: Any, tmp_path_factory: pytest.TempPathFa
     return {row["line"]: row for row in quarantine}, {row["id"]: row for row in vectors}
 
 
-@pytest.mark.parametrize(("number", "kind"), enumerate(CLASSES, 1), ids=[kind.name for kind in CLASSES])
+@pytest.mark.parametrize(("number", "kind"), list(enumerate(CLASSES, 1)), ids=[kind.name for kind in CLASSES])
 def test_each_class_of_dirty_input_has_its_fate(dirty: tuple[dict, dict], number: int, kind: Dirty) -> None:
     quarantine, vectors = dirty
     if kind.fate == QUARANTINED:
