@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.spark.schemas import VOCABULARY
@@ -31,4 +32,7 @@ def vocabulary_lineage(model_id: str) -> Lineage:
 
 def token_rows(session: SparkSession, tokens: Sequence[str]) -> DataFrame:
     """(term_id, token) of tokens in the order of their ids."""
-    return session.createDataFrame(list(enumerate(tokens)), VOCABULARY.struct).coalesce(1)
+    # As Arrow, of which Spark makes rows itself. A list of tuples takes a Python worker in a stage of one task, and where
+    # that worker hangs no speculation begins, since none of the stage's tasks has ended.
+    table = pa.table({"term_id": pa.array(range(len(tokens)), pa.int32()), "token": pa.array(tokens, pa.string())})
+    return session.createDataFrame(table, VOCABULARY.struct).coalesce(1)
