@@ -91,11 +91,15 @@ INPUTS = [
 
 
 @pytest.mark.parametrize("make", INPUTS)
-def test_a_corrupt_input_ends_with_3_and_leaves_the_table(
-    spark: SparkSession, lake: str, tmp_path: Path, make: Callable[[Path], Path]
+def test_a_corrupt_input_ends_with_3_names_the_file_and_leaves_the_table(
+    spark: SparkSession, lake: str, tmp_path: Path, capsys: Any, make: Callable[[Path], Path]
 ) -> None:
     write_documents(spark, lake, {"a": "apple", "b": "bread"})
-    assert main(["ingest_texts", "--lake", lake, "--documents", str(make(tmp_path))]) == 3
+    made = make(tmp_path)
+    assert main(["ingest_texts", "--lake", lake, "--documents", str(made)]) == 3
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: {made / '1.parquet' if made.is_dir() else made}: it ")
+    assert "org.apache.spark" not in error
     LEDGER.injected(f"corrupt input: {make.__name__}")
     found = {row["doc_id"] for row in spark.read.format("delta").load(f"{lake}/documents").collect()}
     LEDGER.compared(found, {"a", "b"})
@@ -122,7 +126,7 @@ def broken_config(folder: Path) -> None:
 
 
 def test_corrupt_models_and_tables_are_refused_and_the_vectors_stay(
-    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, capsys: Any
 ) -> None:
     write_documents(spark, lake, {f"d{n}": text(n) for n in range(6)})
     run_job("encode_texts", lake=lake, model="splade-tiny", side="documents")
@@ -139,6 +143,9 @@ def test_corrupt_models_and_tables_are_refused_and_the_vectors_stay(
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
         (file.parent / f".{file.name}.crc").unlink(missing_ok=True)
     assert main(["encode_texts", "--lake", lake, "--side", "documents", "--model", "splade-tiny"]) == 3
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: {lake}/documents/part-")
+    assert "run the job that made the table again with --force" in error
     LEDGER.injected("corrupt data file of a Delta table")
     assert_same(vectors(spark, lake), before)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 from pyspark.errors import PySparkException
 
@@ -31,6 +32,32 @@ _UNREADABLE = (
     "FAILED_READ_FILE",
     "invalid stored block lengths",
 )
+
+
+# Spark's sentence on a file that it cannot read, and what it adds; and a file that Delta or Spark named.
+_READING = re.compile(r"\[FAILED_READ_FILE\.\w+\] Encountered error while reading file (.+?)\.\s+(.*)")
+_DATA_FILE = re.compile(r"/part-\d{5}-[0-9a-f]{8}-[0-9a-f-]{27}\S*$")
+
+
+def _unreadable_file(text: str) -> DataError:
+    """A file that is cut, damaged or of another format, by what Spark says of it and its causes."""
+    read = _READING.search(text)
+    if read is None:
+        place, reason = "an input file", _line_with(text, *_UNREADABLE)
+    else:
+        causes = re.findall(r"^(?:Caused by: )?(?:[\w$]+\.)+(\w+(?:Exception|Error): .+)$", text, re.MULTILINE)
+        inner = [cause for cause in causes if "FAILED_READ_FILE" not in cause and "Job aborted" not in cause]
+        place = re.sub("^file:/*", "/", unquote(read[1]))
+        reason = inner[-1][:300] if inner else read[2].removesuffix(".")[:300]
+    found = f"it cannot be read ({reason})"
+    if _DATA_FILE.search(place):
+        fix = "Put it back from a copy, or run the job that made the table again with --force."
+        return DataError(place, found, "wanted the file as the table's writer left it", fix)
+    if "DATA_TYPE_MISMATCH" in text:
+        fix = "Write the files again with one type for each column, or ingest them apart."
+        return DataError(place, found, "wanted the types of the first file", fix)
+    fix = "Copy it again from its source, or correct the format option."
+    return DataError(place, found, "wanted a whole file of the format", fix)
 
 
 def _line_with(text: str, *signs: str) -> str:
@@ -101,12 +128,7 @@ def explained(error: BaseException) -> SpladelakeError | None:
             "Ingest the files apart, or rewrite them.",
         )
     if any(sign in text for sign in _UNREADABLE):
-        return DataError(
-            "an input file",
-            _line_with(text, *_UNREADABLE),
-            "wanted a whole file of the format",
-            "Copy it again from its source, or correct the format option.",
-        )
+        return _unreadable_file(text)
     if "JAVA_GATEWAY_EXITED" in text:
         return errors.MachineError(
             "Java",

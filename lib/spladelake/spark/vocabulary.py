@@ -32,7 +32,7 @@ def vocabulary_lineage(model_id: str) -> Lineage:
 
 def token_rows(session: SparkSession, tokens: Sequence[str]) -> DataFrame:
     """(term_id, token) of tokens in the order of their ids."""
-    # As Arrow, of which Spark makes rows itself. A list of tuples takes a Python worker in a stage of one task, and where
+    # As Arrow, of which Spark makes rows itself. A list of tuples takes a Python worker in a stage of one task, and if
     # that worker hangs no speculation begins, since none of the stage's tasks has ended.
     table = pa.table({"term_id": pa.array(range(len(tokens)), pa.int32()), "token": pa.array(tokens, pa.string())})
     return session.createDataFrame(table, VOCABULARY.struct).coalesce(1)
