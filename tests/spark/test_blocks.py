@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
+from spladelake.spark import reading
+from spladelake.spark import retrieve as retrieve_module
 from spladelake.spark.block_top_k import Asked, Corpus, QueryBatch, passes, ranked_in_blocks
 from spladelake.spark.candidates import Kept
 from spladelake.spark.retrieve import collected_queries
+from spladelake.spark.tables import TableRef, written_as
 from spladelake.spark.worker import Totals
 from support.vector_tables import TERMS, Vectors, as_frame, brute_force, random_vectors, write_vectors
 
@@ -31,37 +35,59 @@ def run_rows(spark: SparkSession, lake: str, run_id: str = "made") -> list[tuple
 
 
 def ranked(
-    spark: SparkSession, documents: Vectors, *, partitions: int = 4, k: int = 10, task_bytes: int = 2**20,
-    sample: Vectors | None = None,
-) -> tuple[list[tuple[Any, ...]], dict[str, float]]:  # fmt: skip
-    """The rows of a ranking, and the sums that the tasks reported."""
+    spark: SparkSession, *tasks: Vectors, k: int = 10, task_bytes: int = 2**20
+) -> tuple[list[tuple[Any, ...]], dict[str, float]]:
+    """The rows of a ranking of the documents that the tasks have, and the sums that the tasks reported."""
     queries: QueryBatch = collected_queries(as_frame(spark, QUERIES), "queries", TERMS)
-
-    def rows(vectors: Vectors) -> Any:
-        return as_frame(spark, vectors).withColumn("groups", F.lit(1))
-
-    corpus = Corpus(
-        rows(documents).repartition(partitions), False, "documents", None if sample is None else rows(sample)
-    )
+    rows = reduce(DataFrame.unionAll, [as_frame(spark, of_task).coalesce(1) for of_task in tasks])
+    corpus = Corpus(rows.withColumn("groups", F.lit(1)), False, "documents")
     totals = spark.sparkContext.accumulator({}, Totals())
     asked = [Asked(Kept(k, False, 0.0))]
     found = ranked_in_blocks(spark, queries, corpus, asked, totals=totals, task_bytes=task_bytes)
     return sorted(tuple(row) for row in found.drop("run").collect()), totals.value
 
 
+def dealt_out(tasks: int) -> list[Vectors]:
+    """The documents of each of so many tasks."""
+    return [dict(list(DOCUMENTS.items())[first::tasks]) for first in range(tasks)]
+
+
 @pytest.mark.parametrize(("partitions", "k", "task_bytes"), [(1, 10, 2**20), (7, 10, 1), (3, 400, 3000)])
 def test_partitions_and_passes_change_nothing(spark: SparkSession, partitions: int, k: int, task_bytes: int) -> None:
-    found, _ = ranked(spark, DOCUMENTS, partitions=partitions, k=k, task_bytes=task_bytes)
+    found, _ = ranked(spark, *dealt_out(partitions), k=k, task_bytes=task_bytes)
     assert found == brute_force(QUERIES, DOCUMENTS, k)
 
 
-def test_bounds_from_a_sample_cut_what_is_shuffled_and_change_nothing(spark: SparkSession) -> None:
-    whole, without = ranked(spark, DOCUMENTS, partitions=8)
-    sample = dict(list(DOCUMENTS.items())[:150])
-    found, with_bounds = ranked(spark, DOCUMENTS, partitions=8, sample=sample)
-    assert found == whole == brute_force(QUERIES, DOCUMENTS, 10)
-    assert with_bounds["candidates"] < without["candidates"]
-    assert with_bounds["documents"] == len(DOCUMENTS)
+def test_what_a_process_learned_cuts_what_is_shuffled_and_changes_nothing(spark: SparkSession) -> None:
+    tasks = dealt_out(16)
+    found, sums = ranked(spark, *tasks)
+    assert found == brute_force(QUERIES, DOCUMENTS, 10)
+    assert sums["documents"] == len(DOCUMENTS)
+    # Sixteen tasks in the processes of two slots; each by itself would hand over all that its own documents give.
+    assert sums["candidates"] < 0.8 * sum(len(brute_force(QUERIES, of_task, 10)) for of_task in tasks)
+
+
+def test_documents_are_read_in_whole_rounds_of_tasks_unless_the_user_says_otherwise(
+    spark: SparkSession, run_job: Any, made: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting, seen, real = "spark.sql.files.maxPartitionBytes", [], retrieve_module.replace_rows
+
+    def noting(session: SparkSession, *args: Any, **options: Any) -> int:
+        seen.append((session.conf.get(setting), documents.read(session).rdd.getNumPartitions()))
+        return real(session, *args, **options)
+
+    # Ten files that Spark counts as 4 MB each: two rounds of two slots are four tasks, of three files at most.
+    monkeypatch.setattr(reading, "TASK_BYTES", 10 * 2**20)
+    monkeypatch.setattr(retrieve_module, "replace_rows", noting)
+    documents = TableRef(path=f"{made}/vectors/made/documents")
+    assert spark.conf.get(setting, None) is None
+    retrieve(run_job, made)
+    assert [tasks for _, tasks in seen] == [4]
+    assert spark.conf.get(setting, None) is None
+    with written_as(spark, {setting: "5000000"}):
+        retrieve(run_job, made, force=True)
+    assert seen[1:] == [("5000000", 10)]
+    assert run_rows(spark, made) == brute_force(QUERIES, DOCUMENTS, 10)
 
 
 def test_no_document_and_no_query_give_no_row(spark: SparkSession) -> None:

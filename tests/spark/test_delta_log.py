@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from spladelake.spark.delta_log import all_properties, newest_commits, newest_version, reader_version
+from spladelake.spark.delta_log import all_properties, newest_commits, newest_version, reader_version, size_in_bytes
 from spladelake.spark.tables import Lineage, TableRef, newest_lineage
 
 FIRST, SECOND = (Lineage("encode_texts", {"documents": ["d", version]}, {}) for version in (1, 2))
@@ -42,7 +42,7 @@ def housekeeping(spark: SparkSession, ref: TableRef, times: int) -> None:
         spark.sql(f"ALTER TABLE {ref.identifier} SET TBLPROPERTIES ('n' = '{number}')")
 
 
-def test_version_properties_protocol_and_commits_are_those_that_describe_shows(
+def test_version_properties_protocol_size_and_commits_are_those_that_describe_shows(
     spark: SparkSession, ref: TableRef
 ) -> None:
     for change in (
@@ -61,6 +61,7 @@ def test_version_properties_protocol_and_commits_are_those_that_describe_shows(
         assert newest_version(spark, ref) == history[0]["version"]
         assert all_properties(spark, ref) == detail["properties"]
         assert reader_version(spark, ref) == detail["minReaderVersion"]
+        assert size_in_bytes(spark, ref) == detail["sizeInBytes"]
         wanted = [(row["version"], row["operation"], row["userMetadata"]) for row in history]
         assert newest_commits(spark, ref, 100) == wanted
         assert newest_commits(spark, ref, 2) == wanted[:2]

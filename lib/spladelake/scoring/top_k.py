@@ -91,10 +91,20 @@ class Work:
 class TopK:
     """The k best documents of each query of a pass, over the blocks it is given."""
 
-    def __init__(self, queries: Queries, *, k: int, lower_bounds: NDArray[np.int64] | None = None) -> None:
+    def __init__(
+        self,
+        queries: Queries,
+        *,
+        k: int,
+        lower_bounds: NDArray[np.int64] | None = None,
+        density: NDArray[np.float32] | None = None,
+    ) -> None:
         """lower_bounds: whole units (queries); documents of fewer are left out. Give the k-th score that each query has
         among some of the documents (`lower_bounds()` of another TopK), and the k best stay the same. A least score, in
         units rounded down, may be given in the same way; what is below it by less than a unit is then still listed.
+
+        density: float32 (queries), share of a block's documents that are expected to be candidates, as `density` of the
+        TopK says that gave the bounds; all of them if None. It changes no result, only how soon that is there.
         """
         self._queries = queries
         self._best = Shortlists(len(queries), k=k)
@@ -104,7 +114,7 @@ class TopK:
                 raise UsageError("lower_bounds", found, wanted, "Give the bounds of the same pass.")
             np.maximum(lower_bounds, 0, out=self._best.thresholds)
         # Until a block was seen, every document is expected to be a candidate.
-        self._density = np.ones(len(queries), dtype=np.float32)
+        self._density = np.ones(len(queries), dtype=np.float32) if density is None else density.copy()
         self._scratch = np.empty(SCRATCH_BYTES, dtype=np.uint8)
         self._counters = np.zeros(4, dtype=np.int64)
         self._documents = 0
@@ -145,6 +155,11 @@ class TopK:
         """Whole units of each query's k-th document so far, or the bound given where it has fewer: int64 (queries)."""
         self._best.cut()
         return self._best.thresholds.copy()
+
+    @property
+    def density(self) -> NDArray[np.float32]:
+        """Share of the last block's documents that were candidates of each query: float32 (queries)."""
+        return self._density.copy()
 
     def result(self) -> Ranked:
         """The k best documents of each query; more blocks may be added afterwards."""

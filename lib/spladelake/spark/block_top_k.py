@@ -22,7 +22,7 @@ from pyspark.sql import DataFrame, SparkSession
 from spladelake.scoring import BLOCK_DOCUMENTS, SCORE_UNITS, Queries
 from spladelake.scoring.shortlist import places_for
 from spladelake.spark.candidates import CANDIDATES_DDL, RANKED_DDL, Kept, MergeCandidates
-from spladelake.spark.scoring_worker import BOUNDS_DDL, Pass, ScoreBlocks, ScoreVectors, Wanted
+from spladelake.spark.scoring_worker import Pass, ScoreBlocks, ScoreVectors, Wanted
 from spladelake.vectors import SparseVectors
 
 log = logging.getLogger(__name__)
@@ -50,14 +50,12 @@ class QueryBatch:
 class Corpus:
     """The documents of a retrieval.
 
-    rows: (id, indices, values, groups), or the rows of a persisted index if `is_index`. tasks: how many read them.
-    sample: some of the same rows, scored first for lower bounds; None where that would not pay.
+    rows: (id, indices, values, groups), or the rows of a persisted index if `is_index`.
     """
 
     rows: DataFrame
     is_index: bool
     place: str
-    sample: DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +130,7 @@ def _candidates(
     """CANDIDATES rows of one pass."""
     # Runs that rank the same queries share their flat arrays; in a pass that cuts them, each has its own.
     ranges = sorted({(first, end) for _, first, end in part})
+    function = ScoreBlocks if corpus.is_index else ScoreVectors
     frames = []
     for first, end in ranges:
         wanted = tuple(
@@ -142,36 +141,14 @@ def _candidates(
         of_range = Queries.of(
             queries.vectors.take(np.arange(first, end)), vocabulary_size=queries.vocabulary_size, first=first
         )
-        frames.append(_score(session, corpus, Pass(uuid.uuid4().hex, of_range, wanted, corpus.place), totals))
+        broadcast = session.sparkContext.broadcast(Pass(uuid.uuid4().hex, of_range, wanted, corpus.place))
+        frames.append(corpus.rows.mapInArrow(function(broadcast, totals), CANDIDATES_DDL))
     return reduce(DataFrame.unionAll, frames)
 
 
 def _least(kept: Kept, queries: int) -> NDArray[np.int64]:
     """Units that any listed document has: those of the least score, rounded down."""
     return np.full(queries, math.floor(min(kept.minimum_score, 2.0**31) * SCORE_UNITS), dtype=np.int64)
-
-
-def _score(session: SparkSession, corpus: Corpus, asked: Pass, totals: Accumulator[dict[str, float]]) -> DataFrame:
-    if corpus.sample is not None:
-        asked = _bounded(session, corpus, asked, totals)
-    function = ScoreBlocks if corpus.is_index else ScoreVectors
-    return corpus.rows.mapInArrow(function(session.sparkContext.broadcast(asked), totals), CANDIDATES_DDL)
-
-
-def _bounded(session: SparkSession, corpus: Corpus, asked: Pass, totals: Accumulator[dict[str, float]]) -> Pass:
-    """The pass with lower bounds of each query's k-th score, from one task that ranks a sample of the documents.
-
-    The k-th best of some documents is never better than the k-th best of all, so nothing that belongs into the result
-    is below these bounds; and every task leaves out what is.
-    """
-    assert corpus.sample is not None
-    function = ScoreBlocks if corpus.is_index else ScoreVectors
-    only_bounds = function(session.sparkContext.broadcast(asked), totals, only_bounds=True)
-    rows = corpus.sample.coalesce(1).mapInArrow(only_bounds, BOUNDS_DDL).collect()
-    bounds = {row["run"]: np.frombuffer(row["bounds"], dtype=np.int64) for row in rows}
-    wanted = tuple(replace(w, bounds=np.maximum(w.bounds, bounds.get(w.number, w.bounds))) for w in asked.wanted)
-    # A new token, so that no process takes its bounds from before for those of this pass.
-    return replace(asked, token=uuid.uuid4().hex, wanted=wanted)
 
 
 def set_batch_size(session: SparkSession) -> None:

@@ -16,6 +16,7 @@ from spladelake.config.compaction import CompactVectors, Target
 from spladelake.errors import DataError, UsageError
 from spladelake.names import short_name
 from spladelake.spark.compaction_trials import Judged, Trial, Trials, statistics_of
+from spladelake.spark.delta_log import size_in_bytes
 from spladelake.spark.retrieve import collected_queries
 from spladelake.spark.schemas import COMPACTIONS, JUDGEMENTS, VECTOR_FILES, VECTORS, VOCABULARY
 from spladelake.spark.split_files import COMPACTED_FROM, COMPACTION, ROUNDED_FILES, SPLIT, SPLIT_FILES
@@ -222,12 +223,6 @@ def _copied(session: SparkSession, ref: TableRef) -> dict[str, str]:
     return {name: found[f"spladelake.{name}"] for name in names if f"spladelake.{name}" in found}
 
 
-def _bytes(session: SparkSession, ref: TableRef) -> int:
-    row = ref.delta(session).detail().select("sizeInBytes").first()
-    assert row is not None
-    return int(row["sizeInBytes"])
-
-
 def _report(
     session: SparkSession,
     tables: _Tables,
@@ -238,8 +233,8 @@ def _report(
 ) -> dict[str, Any]:
     """Rows of `compactions`, and the same as the job's result."""
     chosen, original = tried[-1], trials.original
-    before = _bytes(session, tables.source("documents"))
-    after = _bytes(session, tables.target("documents"))
+    before = size_in_bytes(session, tables.source("documents"))
+    after = size_in_bytes(session, tables.target("documents"))
     found = []
     for trial in tried:
         is_chosen = trial is chosen

@@ -16,6 +16,7 @@ from pyspark.sql.types import StructType
 
 from spladelake.config import CompareRuns
 from spladelake.errors import DataError
+from spladelake.spark.delta_log import size_in_bytes
 from spladelake.spark.descriptions import describe
 from spladelake.spark.pairs import compared_pairs, deltas
 from spladelake.spark.schemas import (
@@ -234,17 +235,11 @@ def _costs(session: SparkSession, collection: Collection) -> list[dict[str, Any]
                 "query_active_dims": found.get((run_id, "query_active_dims")),
                 "corpus_active_dims": found.get((run_id, "corpus_active_dims")),
                 "flops": found.get((run_id, "avg_flops")),
-                "table_bytes": _bytes(session, vectors) if known and vectors else None,
+                "table_bytes": size_in_bytes(session, vectors) if known and vectors else None,
                 "encode_seconds": _encode_seconds(session, collection.lake, vectors) if known and vectors else None,
             }
         )
     return costs
-
-
-def _bytes(session: SparkSession, ref: TableRef) -> int:
-    row = ref.delta(session).detail().select("sizeInBytes").first()
-    assert row is not None
-    return int(row["sizeInBytes"])
 
 
 def _encode_seconds(session: SparkSession, lake: Lake, vectors: TableRef) -> float | None:

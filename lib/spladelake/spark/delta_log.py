@@ -50,6 +50,17 @@ def reader_version(session: SparkSession, ref: TableRef) -> int:
     return int(_newest(session, ref).protocol().minReaderVersion())
 
 
+def size_in_bytes(session: SparkSession, ref: TableRef) -> int:
+    """Size of the data files of the table's newest version."""
+    return file_sizes(session, ref)[1]
+
+
+def file_sizes(session: SparkSession, ref: TableRef) -> tuple[int, int]:
+    """How many data files the table's newest version has, and their bytes together."""
+    snapshot = _newest(session, ref)
+    return int(snapshot.numOfFiles()), int(snapshot.sizeInBytes())
+
+
 def newest_commits(session: SparkSession, ref: TableRef, most: int) -> list[Commit]:
     """The last commits of a table, the newest first: so many of them, or those that its log still holds."""
     first = max(0, newest_version(session, ref) - most + 1)

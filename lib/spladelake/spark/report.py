@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
 from spladelake.report.data import Cost, DifferingQuery, Hit, Listing, ReportData, System, VectorStatistics
+from spladelake.spark.delta_log import size_in_bytes
 from spladelake.spark.schemas import MEASURES, RUNS
 from spladelake.spark.sql_top_k import matched_terms
 from spladelake.spark.suggestions import missing_run
@@ -137,8 +138,8 @@ def _cost(session: SparkSession, vectors: _Vectors, means: Mapping[str, float]) 
     names = {"query_terms": "query_active_dims", "document_terms": "corpus_active_dims", "products": "avg_flops"}
     if not set(names.values()) <= means.keys():
         return None
-    table_bytes = _first(vectors.documents.delta(session).detail().select("sizeInBytes"))
-    return Cost(table_bytes=int(table_bytes["sizeInBytes"]), **{key: means[name] for key, name in names.items()})
+    table_bytes = size_in_bytes(session, vectors.documents)
+    return Cost(table_bytes=table_bytes, **{key: means[name] for key, name in names.items()})
 
 
 def _statistics(session: SparkSession, vectors: _Vectors) -> VectorStatistics:

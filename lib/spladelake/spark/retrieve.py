@@ -20,12 +20,13 @@ from spladelake.spark.candidates import Kept
 from spladelake.spark.descriptions import describe
 from spladelake.spark.index import FoundIndex, current_index
 from spladelake.spark.progress import progress
+from spladelake.spark.reading import even_tasks
 from spladelake.spark.schemas import DOCUMENTS, RUNS, VECTORS
 from spladelake.spark.scoring_worker import vectors_of
-from spladelake.spark.selection import sample_of, selected
+from spladelake.spark.selection import selected
 from spladelake.spark.since_version import Changes, changes_since, merged_with_previous
 from spladelake.spark.sql_top_k import count_products, top_k
-from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string
+from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string, written_as
 from spladelake.spark.vector_checks import check_rows, check_same_model, vocabulary_size
 from spladelake.spark.worker import Totals
 
@@ -72,7 +73,8 @@ def retrieve_run(session: SparkSession, options: RetrieveRun) -> dict[str, Any]:
     if len(rankings) > 1:
         ranked = ranked.persist()
     describe(session, f"retrieve {', '.join(rankings)}")
-    with progress("retrieve", total=made.document_count, done=lambda: made.totals.value.get("documents", 0)):
+    said = progress("retrieve", total=made.document_count, done=lambda: made.totals.value.get("documents", 0))
+    with said, written_as(session, made.reading()):
         for number, run_id in enumerate(rankings):
             rows = ranked.where(F.col("run") == number).withColumn("run_id", F.lit(run_id))
             where = f"run_id = {sql_string(run_id)}"
@@ -164,7 +166,7 @@ class _Retrieval:
     def _by_sql(self) -> DataFrame:
         frames = []
         for number, ranking in enumerate(self.rankings.values()):
-            documents = selected(self.session, self.inputs.document_rows, self._texts(), [ranking.where])
+            documents = selected(self.inputs.document_rows, self._texts(), [ranking.where])
             rows = top_k(
                 self.session,
                 self.inputs.query_rows,
@@ -208,18 +210,20 @@ class _Retrieval:
 
     def _corpus(self, documents: DataFrame, conditions: list[str | None]) -> Corpus:
         inputs, place = self.inputs, str(self.inputs.documents)
-        whole = documents is inputs.document_rows
-        if whole and self.index.rows is not None:
-            ref = inputs.lake.vectors(inputs.model, "index")
-            sample = sample_of(self.session, ref, self.index.rows)
-            return Corpus(self.index.rows, is_index=True, place=place, sample=sample)
-        rows = selected(self.session, documents, self._texts(), conditions)
-        if conditions == [None]:
-            sample = sample_of(self.session, inputs.documents, documents) if whole else None
-            if sample is not None:
-                sample = selected(self.session, sample, None, conditions)
-            return Corpus(rows, is_index=False, place=place, sample=sample)
-        return Corpus(rows.where("groups > 0"), is_index=False, place=place)
+        if documents is inputs.document_rows and self.index.rows is not None:
+            return Corpus(self.index.rows, is_index=True, place=place)
+        rows = selected(documents, self._texts(), conditions)
+        if conditions != [None]:
+            rows = rows.where("groups > 0")
+        return Corpus(rows, is_index=False, place=place)
+
+    def reading(self) -> dict[str, str]:
+        """Settings under which Spark reads the documents."""
+        if self.strategy == "sql" or self.options.since_version is not None:
+            return {}
+        inputs = self.inputs
+        index = inputs.lake.vectors(inputs.model, "index")
+        return even_tasks(self.session, inputs.documents if self.index.rows is None else index)
 
     def _texts(self) -> DataFrame | None:
         """The `documents` table, where a condition asks for its columns."""

@@ -29,9 +29,6 @@ from spladelake.scoring import (
 from spladelake.spark.candidates import packed
 from spladelake.vectors import SparseVectors
 
-BOUNDS = pa.schema([("run", pa.int32()), ("bounds", pa.binary())])
-BOUNDS_DDL = "run int, bounds binary"
-
 
 @dataclass(frozen=True)
 class Wanted:
@@ -61,22 +58,25 @@ class _Learned:
     """What this process found in documents of a pass that it scored before: the best scores of each run.
 
     They bound the k-th score of the whole corpus from below, so later tasks in this process hand over far fewer
-    candidates. A partition that comes again, because its task is tried again, is not counted again.
+    candidates, and how many those were says how the first block is best scored. A partition that comes again, because
+    its task is tried again, is not counted again.
     """
 
     def __init__(self, asked: Pass) -> None:
         self.token, self.partitions = asked.token, set[int]()
         self.best = [BestScores(len(asked.queries), k=wanted.depth) for wanted in asked.wanted]
+        self.densities: list[NDArray[np.float32] | None] = [None] * len(asked.wanted)
 
     def start(self, asked: Pass) -> list[TopK]:
         """One empty ranking for each run, with the best bounds known so far."""
         return [
-            TopK(asked.queries, k=wanted.depth, lower_bounds=np.maximum(wanted.bounds, best.bounds()))
-            for wanted, best in zip(asked.wanted, self.best, strict=True)
+            TopK(asked.queries, k=wanted.depth, lower_bounds=np.maximum(wanted.bounds, best.bounds()), density=density)
+            for wanted, best, density in zip(asked.wanted, self.best, self.densities, strict=True)
         ]
 
-    def finish(self, asked: Pass, found: list[Ranked], partition: int) -> None:
+    def finish(self, asked: Pass, tops: list[TopK], found: list[Ranked], partition: int) -> None:
         """Learn from what a task found."""
+        self.densities = [top.density for top in tops]
         if partition not in self.partitions:
             self.partitions.add(partition)
             for best, ranked in zip(self.best, found, strict=True):
@@ -95,29 +95,23 @@ def learned(asked: Pass) -> _Learned:
 
 @dataclass(frozen=True)
 class _Score(ABC):
-    """A function given to mapInArrow: documents in some form to CANDIDATES, or with only_bounds to BOUNDS."""
+    """A function given to mapInArrow: documents in some form to CANDIDATES."""
 
     asked: Broadcast[Pass]
     totals: Accumulator[dict[str, float]]
-    only_bounds: bool = False
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         asked = self.asked.value
         known = learned(asked)
         tops = known.start(asked)
         for batch in batches:
-            count = self.add(asked, tops, batch)
-            if not self.only_bounds:
-                self.totals.add({"documents": count})
-        if self.only_bounds:
-            yield from bounds_of(asked, tops)
-            return
+            self.totals.add({"documents": self.add(asked, tops, batch)})
         found = [top.result() for top in tops]
         for wanted, ranked, top in zip(asked.wanted, found, tops, strict=True):
             yield from packed(ranked, run=wanted.number)
             self.totals.add(counted(ranked, top))
         context = TaskContext.get()
-        known.finish(asked, found, context.partitionId() if context else -1)
+        known.finish(asked, tops, found, context.partitionId() if context else -1)
 
     @abstractmethod
     def add(self, asked: Pass, tops: list[TopK], batch: pa.RecordBatch) -> int:
@@ -215,13 +209,6 @@ def doc_ids_of(column: pa.StringArray) -> DocIds:
     first, last = (starts[0], starts[-1]) if len(column) else (0, 0)
     raw = np.frombuffer(data, dtype=np.uint8) if data is not None else np.empty(0, dtype=np.uint8)
     return DocIds(starts - first if len(column) else np.zeros(1, dtype=np.int64), raw[first:last])
-
-
-def bounds_of(asked: Pass, tops: list[TopK]) -> Iterator[pa.RecordBatch]:
-    """BOUNDS rows: what the documents of a sample say."""
-    for wanted, top in zip(asked.wanted, tops, strict=True):
-        bounds = pa.array([top.lower_bounds().tobytes()], pa.binary())
-        yield pa.RecordBatch.from_arrays([pa.array([wanted.number], pa.int32()), bounds], schema=BOUNDS)
 
 
 def counted(ranked: Ranked, top: TopK) -> dict[str, float]:

@@ -61,7 +61,7 @@ def search_documents(
     if where is None and index.rows is not None:
         corpus = Corpus(index.rows, is_index=True, place=str(documents))
     else:
-        chosen = selected(session, rows, texts.read(session), [where]).where("groups > 0")
+        chosen = selected(rows, texts.read(session), [where]).where("groups > 0")
         corpus = Corpus(chosen, is_index=False, place=str(documents))
     totals = session.sparkContext.accumulator({}, Totals())
     found = ranked_in_blocks(

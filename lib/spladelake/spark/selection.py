@@ -1,22 +1,15 @@
-"""Which documents a retrieval looks at: those that meet a condition, and a sample of them."""
+"""Which documents a retrieval looks at: those that meet a condition."""
 
 from __future__ import annotations
 
 from pyspark.errors import AnalysisException, ParseException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.errors import UsageError
-from spladelake.spark.data_files import data_files, rows_of_files
-from spladelake.spark.tables import TableRef
-
-# Share of the data files whose documents are ranked first, for lower bounds; tables of fewer files are done as soon.
-SAMPLED_SHARE = 1 / 50
 
 
-def selected(
-    session: SparkSession, vectors: DataFrame, texts: DataFrame | None, conditions: list[str | None]
-) -> DataFrame:
+def selected(vectors: DataFrame, texts: DataFrame | None, conditions: list[str | None]) -> DataFrame:
     """(id, indices, values, groups): bit i of groups says that the document meets conditions[i]; None is always met.
 
     texts: the `documents` table. Raises UsageError for a condition that is not one on its columns.
@@ -52,12 +45,3 @@ def _boolean(texts: DataFrame, condition: str):  # type: ignore[no-untyped-def]
             "Correct it; strings stand in single quotes.",
         ) from None
     return expression
-
-
-def sample_of(session: SparkSession, ref: TableRef, rows: DataFrame) -> DataFrame | None:
-    """The rows of a few of a Delta table's data files; None where there are too few files."""
-    files = list(data_files(rows))
-    count = int(len(files) * SAMPLED_SHARE)
-    if count < 1:
-        return None
-    return rows_of_files(session, ref, rows, files[:: len(files) // count][:count])
