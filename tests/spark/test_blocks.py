@@ -13,13 +13,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
-from spladelake.spark import reading
+from spladelake.scoring import Expected, Queries, TopK
+from spladelake.spark import block_top_k, reading, sample
 from spladelake.spark import retrieve as retrieve_module
-from spladelake.spark.block_top_k import Asked, Corpus, QueryBatch, passes, ranked_in_blocks
+from spladelake.spark.block_top_k import Asked, Corpus, QueryBatch, passes, ranked_in_blocks, ranked_with_sample
 from spladelake.spark.candidates import Kept
 from spladelake.spark.retrieve import collected_queries
 from spladelake.spark.tables import TableRef, written_as
 from spladelake.spark.worker import Totals
+from spladelake.vectors import SparseVectors
 from support.vector_tables import TERMS, Vectors, as_frame, brute_force, random_vectors, write_vectors
 
 VECTORS_IN = pa.schema(
@@ -76,18 +78,75 @@ def test_documents_are_read_in_whole_rounds_of_tasks_unless_the_user_says_otherw
         seen.append((session.conf.get(setting), documents.read(session).rdd.getNumPartitions()))
         return real(session, *args, **options)
 
-    # Ten files that Spark counts as 4 MB each: two rounds of two slots are four tasks, of three files at most.
+    # Ten files that Spark counts as 4 MB each: five rounds of two slots; of two files each it would be six.
     monkeypatch.setattr(reading, "TASK_BYTES", 10 * 2**20)
     monkeypatch.setattr(retrieve_module, "replace_rows", noting)
     documents = TableRef(path=f"{made}/vectors/made/documents")
     assert spark.conf.get(setting, None) is None
     retrieve(run_job, made)
-    assert [tasks for _, tasks in seen] == [4]
+    assert [tasks for _, tasks in seen] == [10]
     assert spark.conf.get(setting, None) is None
-    with written_as(spark, {setting: "5000000"}):
+    with written_as(spark, {setting: "9000000"}):
         retrieve(run_job, made, force=True)
-    assert seen[1:] == [("5000000", 10)]
+    assert seen[1:] == [("9000000", 4)]
     assert run_rows(spark, made) == brute_force(QUERIES, DOCUMENTS, 10)
+
+
+def test_a_sample_cuts_what_is_shuffled_and_changes_nothing(
+    spark: SparkSession, run_job: Any, made: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = brute_force(QUERIES, DOCUMENTS, 10)
+    # A task for each of the ten files.
+    with written_as(spark, {"spark.sql.files.maxPartitionBytes": "4000000"}), caplog.at_level(logging.INFO):
+        whole = retrieve(run_job, made)
+        monkeypatch.setattr(sample, "SAMPLED_DOCUMENTS", 320)
+        monkeypatch.setattr(sample, "FEWEST_SAMPLES", 1)
+        found = retrieve(run_job, made, force=True)
+    assert run_rows(spark, made) == wanted
+    assert found["candidates"] < 0.8 * whole["candidates"]
+    assert (found["products"], found["queries_without_hit"]) == (whole["products"], whole["queries_without_hit"])
+    assert "ranked again" not in caplog.text
+    run_job("index_vectors", lake=made, model="made")
+    assert retrieve(run_job, made, force=True)["index"] == "used"
+    assert run_rows(spark, made) == wanted
+    # Candidates were kept on disk while they were counted; Delta keeps its logs in memory.
+    kept = spark.sparkContext._jsc.getPersistentRDDs().values()
+    assert [rdd for rdd in kept if not rdd.getStorageLevel().useMemory()] == []
+
+
+@pytest.mark.parametrize("misled", [0.0, 0.5, 1.0])
+def test_a_sample_that_misleads_changes_nothing(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, misled: float
+) -> None:
+    """Bounds that no document reaches, or the tenth best and no other, for some of the queries or all."""
+
+    def promised(queries: Queries, parts: Any, *, k: int, documents: int) -> Expected:
+        draw = np.random.default_rng(k)
+        top = TopK(queries, k=k)
+        vectors = SparseVectors.from_rows([(list(terms), list(terms.values())) for terms in DOCUMENTS.values()])
+        top.add_vectors(vectors, list(DOCUMENTS))
+        too_high = np.where(draw.random(len(queries)) < 0.5, 2**60, top.lower_bounds() + 1)
+        bounds = np.where(draw.random(len(queries)) < misled, too_high, top.lower_bounds())
+        return Expected(bounds, np.full(len(queries), 0.01, dtype=np.float32))
+
+    monkeypatch.setattr(block_top_k, "expected_bounds", promised)
+    kept = [Kept(10, False, 0.0), Kept(3, True, 0.0), Kept(400, False, 0.05)]
+    same_ids = {doc_id.replace("d", "q"): vector for doc_id, vector in DOCUMENTS.items()}
+    queries = collected_queries(as_frame(spark, QUERIES), "queries", TERMS)
+    corpus = Corpus(as_frame(spark, same_ids).repartition(3).withColumn("groups", F.lit(1)), False, "documents")
+    totals = spark.sparkContext.accumulator({}, Totals())
+    with (
+        caplog.at_level(logging.INFO),
+        ranked_with_sample(
+            spark, queries, corpus, [Asked(k) for k in kept], [], documents=400, totals=totals, task_bytes=2**20
+        ) as ranked,
+    ):
+        rows = [tuple(row) for row in ranked.collect()]
+    for number, run in enumerate(kept):
+        wanted = brute_force(QUERIES, same_ids, run.k, minimum_score=run.minimum_score, exclude_self=run.exclude_self)
+        assert sorted(row[1:] for row in rows if row[0] == number) == wanted
+    assert ("are ranked again" in caplog.text) == (misled > 0)
+    assert totals.value["documents"] == len(DOCUMENTS)
 
 
 def test_no_document_and_no_query_give_no_row(spark: SparkSession) -> None:

@@ -9,6 +9,7 @@ from spladelake.scoring.blocks import BLOCK_DOCUMENTS, Block, blocks_of, from_by
 from spladelake.scoring.checks import check_vectors
 from spladelake.scoring.compiled import Compilation, compile_kernels
 from spladelake.scoring.doc_ids import DocIds
+from spladelake.scoring.expected import Expected, expected_bounds
 from spladelake.scoring.products import count_products, term_counts
 from spladelake.scoring.queries import Queries, query_passes
 from spladelake.scoring.ranked import Ranked
@@ -23,6 +24,7 @@ __all__ = [
     "Block",
     "Compilation",
     "DocIds",
+    "Expected",
     "Queries",
     "Ranked",
     "TopK",
@@ -31,6 +33,7 @@ __all__ = [
     "check_vectors",
     "compile_kernels",
     "count_products",
+    "expected_bounds",
     "from_bytes",
     "ids_from_bytes",
     "invert",

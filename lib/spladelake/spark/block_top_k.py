@@ -10,25 +10,31 @@ from __future__ import annotations
 import logging
 import math
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
+from pyspark import StorageLevel
 from pyspark.accumulators import Accumulator
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
-from spladelake.scoring import BLOCK_DOCUMENTS, SCORE_UNITS, Queries
+from spladelake.scoring import BLOCK_DOCUMENTS, SCORE_UNITS, DocIds, Expected, Queries, expected_bounds
 from spladelake.scoring.shortlist import places_for
 from spladelake.spark.candidates import CANDIDATES_DDL, RANKED_DDL, Kept, MergeCandidates
 from spladelake.spark.scoring_worker import Pass, ScoreBlocks, ScoreVectors, Wanted
+from spladelake.spark.worker import Totals
 from spladelake.vectors import SparseVectors
 
 log = logging.getLogger(__name__)
 
 # Bytes of one place of a ranking in a task: units, rests and row, and the units that its process remembers.
 PLACE_BYTES = 28
+# Bytes of one candidate's units in a row of CANDIDATES.
+UNIT_BYTES = 8
 # Bytes of candidates that one merging task shall get.
 MERGE_BYTES = 64 * 2**20
 
@@ -99,13 +105,63 @@ def ranked_in_blocks(
     task_bytes: int,
 ) -> DataFrame:
     """(run, query_id, doc_id, rank, score): the ranking of every query in each of the runs."""
-    planned = passes(asked, len(queries.ids), task_bytes=task_bytes)
-    if len(planned) > 1:
-        log.info("%s queries take %d passes over the documents", f"{len(queries.ids):,}", len(planned))
-    found = [_candidates(session, queries, corpus, asked, part, totals) for part in planned]
-    if not found:
-        return session.createDataFrame([], RANKED_DDL)
-    candidates = reduce(DataFrame.unionAll, found)
+    candidates = _candidates(session, queries, corpus, asked, None, totals=totals, task_bytes=task_bytes)
+    return _merged(session, queries, candidates, asked)
+
+
+@contextmanager
+def ranked_with_sample(
+    session: SparkSession,
+    queries: QueryBatch,
+    corpus: Corpus,
+    asked: Sequence[Asked],
+    sample: Sequence[tuple[SparseVectors, DocIds]],
+    *,
+    documents: int,
+    totals: Accumulator[dict[str, float]],
+    task_bytes: int,
+) -> Iterator[DataFrame]:
+    """The same rows, with far fewer candidates: documents below what a sample leads to expect are left out.
+
+    Where so many documents reach that as are wanted, the best are among them, whatever the sample was. Queries with
+    fewer are ranked again without it. sample: parts of the documents, of which there are `documents`. The rows can be
+    read until the context is left.
+    """
+    of_all = Queries.of(queries.vectors, vocabulary_size=queries.vocabulary_size)
+    expected = [expected_bounds(of_all, sample, k=run.kept.depth, documents=documents) for run in asked]
+    candidates = _candidates(session, queries, corpus, asked, expected, totals=totals, task_bytes=task_bytes)
+    candidates = candidates.persist(StorageLevel.DISK_ONLY)
+    try:
+        short = _short_queries(candidates, asked, expected)
+        if not len(short):
+            yield _merged(session, queries, candidates, asked)
+            return
+        log.info("%s of %s queries are ranked again without a sample", f"{len(short):,}", f"{len(queries.ids):,}")
+        enough = candidates.where(~F.col("query").isin(short.tolist()))
+        again = queries.take(short)
+        # Work that is done twice is counted once.
+        uncounted = session.sparkContext.accumulator({}, Totals())
+        rows = ranked_in_blocks(session, again, corpus, asked, totals=uncounted, task_bytes=task_bytes)
+        yield _merged(session, queries, enough, asked).unionAll(rows)
+    finally:
+        candidates.unpersist()
+
+
+def _short_queries(candidates: DataFrame, asked: Sequence[Asked], expected: Sequence[Expected]) -> NDArray[np.int64]:
+    """Queries of which, in some run, fewer documents than wanted reached what was expected of them."""
+    count = F.sum(F.length("units") / UNIT_BYTES).cast("long").alias("count")
+    rows = candidates.groupBy("run", "query").agg(count).collect()
+    short = np.zeros(len(expected[0].bounds), dtype=np.bool_)
+    for number, (run, of_run) in enumerate(zip(asked, expected, strict=True)):
+        found = np.zeros(len(short), dtype=np.int64)
+        of_this = [(row["query"], row["count"]) for row in rows if row["run"] == number]
+        if of_this:
+            found[[query for query, _ in of_this]] = [count for _, count in of_this]
+        short |= (of_run.bounds > _least(run.kept, len(short))) & (found < run.kept.depth)
+    return np.flatnonzero(short)
+
+
+def _merged(session: SparkSession, queries: QueryBatch, candidates: DataFrame, asked: Sequence[Asked]) -> DataFrame:
     merge = MergeCandidates(session.sparkContext.broadcast(queries.ids), tuple(run.kept for run in asked))
     tasks = _merge_tasks(session, queries, asked)
     return candidates.repartition(tasks, "run", "query").mapInArrow(merge, RANKED_DDL)
@@ -124,26 +180,39 @@ def _candidates(
     queries: QueryBatch,
     corpus: Corpus,
     asked: Sequence[Asked],
-    part: list[tuple[int, int, int]],
+    expected: Sequence[Expected] | None,
+    *,
     totals: Accumulator[dict[str, float]],
+    task_bytes: int,
 ) -> DataFrame:
-    """CANDIDATES rows of one pass."""
-    # Runs that rank the same queries share their flat arrays; in a pass that cuts them, each has its own.
-    ranges = sorted({(first, end) for _, first, end in part})
+    """CANDIDATES rows of all passes."""
+    planned = passes(asked, len(queries.ids), task_bytes=task_bytes)
+    if len(planned) > 1:
+        log.info("%s queries take %d passes over the documents", f"{len(queries.ids):,}", len(planned))
     function = ScoreBlocks if corpus.is_index else ScoreVectors
     frames = []
-    for first, end in ranges:
-        wanted = tuple(
-            Wanted(number, asked[number].kept.depth, asked[number].group, _least(asked[number].kept, end - first))
-            for number, a, b in part
-            if (a, b) == (first, end)
-        )
-        of_range = Queries.of(
-            queries.vectors.take(np.arange(first, end)), vocabulary_size=queries.vocabulary_size, first=first
-        )
-        broadcast = session.sparkContext.broadcast(Pass(uuid.uuid4().hex, of_range, wanted, corpus.place))
-        frames.append(corpus.rows.mapInArrow(function(broadcast, totals), CANDIDATES_DDL))
-    return reduce(DataFrame.unionAll, frames)
+    for part in planned:
+        # Runs that rank the same queries share their flat arrays; in a pass that cuts them, each has its own.
+        for first, end in sorted({(first, end) for _, first, end in part}):
+            wanted = tuple(
+                _wanted(number, asked[number], first, end, None if expected is None else expected[number])
+                for number, a, b in part
+                if (a, b) == (first, end)
+            )
+            of_range = Queries.of(
+                queries.vectors.take(np.arange(first, end)), vocabulary_size=queries.vocabulary_size, first=first
+            )
+            broadcast = session.sparkContext.broadcast(Pass(uuid.uuid4().hex, of_range, wanted, corpus.place))
+            frames.append(corpus.rows.mapInArrow(function(broadcast, totals), CANDIDATES_DDL))
+    return reduce(DataFrame.unionAll, frames) if frames else session.createDataFrame([], CANDIDATES_DDL)
+
+
+def _wanted(number: int, run: Asked, first: int, end: int, expected: Expected | None) -> Wanted:
+    bounds, density = _least(run.kept, end - first), None
+    if expected is not None:
+        of_range = expected.take(first, end)
+        bounds, density = np.maximum(bounds, of_range.bounds), of_range.density
+    return Wanted(number, run.kept.depth, run.group, bounds, density)
 
 
 def _least(kept: Kept, queries: int) -> NDArray[np.int64]:

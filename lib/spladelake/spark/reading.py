@@ -14,8 +14,9 @@ _MOST_BYTES = "spark.sql.files.maxPartitionBytes"
 OPEN_BYTES = 4 * 2**20
 # Bytes of a task: what Spark gives one by itself, and the most that is worth trying again after a failure.
 TASK_BYTES, MOST_TASK_BYTES = 128 * 2**20, 2**30
-# Tasks that a slot gets one after the other, unless they would pass MOST_TASK_BYTES. Each hands over the documents that
-# beat those its process found before: ever fewer, but of thirty tasks still half as many again as of eight.
+# Tasks that a slot gets one after the other, or up to twice as many where they come out even or would pass
+# MOST_TASK_BYTES. Each hands over the documents that beat those its process found before: ever fewer, but of thirty
+# tasks still half as many again as of eight.
 WAVES = 8
 
 
@@ -36,11 +37,24 @@ def even_tasks(session: SparkSession, ref: TableRef) -> dict[str, str]:
 def most_bytes(files: int, size: int, *, slots: int) -> int:
     """Bytes that a task reads at most. size: of all files together.
 
-    Spark puts one file after the other into a task until the next would pass the limit: half a file on top, or a task
-    for three files would get two.
+    Spark puts one file behind the other into a task, with its OPEN_BYTES, until the bytes of the next would pass this.
+    Files are taken to be alike; half a one on top allows for those that are larger.
     """
     total = size + files * OPEN_BYTES
-    waves = min(WAVES, max(1, round(total / (slots * TASK_BYTES))))
-    waves = max(waves, math.ceil(total / (slots * MOST_TASK_BYTES)))
-    share = total / (slots * waves)
-    return math.ceil(max(OPEN_BYTES, share + (total / files / 2 if waves > 1 else 0)))
+    if files < 2 * slots:
+        # Too few to be dealt out whole: they are cut, where their row groups allow it.
+        waves = max(1, round(total / (slots * TASK_BYTES)))
+        return math.ceil(max(OPEN_BYTES, total / (slots * waves)))
+    each = total / files
+    wanted = max(math.ceil(files / (slots * WAVES)), int(TASK_BYTES / each))
+    most = min(wanted, max(1, int(MOST_TASK_BYTES / each)))
+    least = math.ceil(min(most, files / (slots * WAVES)) / 2)
+    count = min(range(max(1, least), most + 1), key=lambda count: (_longest(files, count, slots), -count))
+    return math.ceil((count - 0.5) * each + size / files)
+
+
+def _longest(files: int, count: int, slots: int) -> int:
+    """Files that the last slot to end has read, where tasks have so many of them."""
+    tasks, rest = divmod(files, count)
+    rounds, over = divmod(tasks, slots)
+    return rounds * count + (count if over else rest)

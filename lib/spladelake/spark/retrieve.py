@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +15,14 @@ from pyspark.sql import functions as F
 
 from spladelake.config import Ranking, RetrieveRun
 from spladelake.names import short_name
-from spladelake.scoring import compile_kernels
-from spladelake.spark.block_top_k import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
+from spladelake.scoring import DocIds, compile_kernels
+from spladelake.spark.block_top_k import Asked, Corpus, QueryBatch, ranked_in_blocks, ranked_with_sample, set_batch_size
 from spladelake.spark.candidates import Kept
 from spladelake.spark.descriptions import describe
 from spladelake.spark.index import FoundIndex, current_index
 from spladelake.spark.progress import progress
 from spladelake.spark.reading import even_tasks
+from spladelake.spark.sample import sample_of
 from spladelake.spark.schemas import DOCUMENTS, RUNS, VECTORS
 from spladelake.spark.scoring_worker import vectors_of
 from spladelake.spark.selection import selected
@@ -29,6 +31,7 @@ from spladelake.spark.sql_top_k import count_products, top_k
 from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string, written_as
 from spladelake.spark.vector_checks import check_rows, check_same_model, vocabulary_size
 from spladelake.spark.worker import Totals
+from spladelake.vectors import SparseVectors
 
 log = logging.getLogger(__name__)
 
@@ -69,18 +72,17 @@ def retrieve_run(session: SparkSession, options: RetrieveRun) -> dict[str, Any]:
         return {**result, "status": "skipped"}
     started = time.monotonic()
     made = _Retrieval(session, inputs, options, rankings)
-    ranked = made.ranked()
-    if len(rankings) > 1:
-        ranked = ranked.persist()
     describe(session, f"retrieve {', '.join(rankings)}")
     said = progress("retrieve", total=made.document_count, done=lambda: made.totals.value.get("documents", 0))
-    with said, written_as(session, made.reading()):
+    with said, written_as(session, made.reading()), made.ranked() as ranked:
+        if len(rankings) > 1:
+            ranked.persist()
         for number, run_id in enumerate(rankings):
             rows = ranked.where(F.col("run") == number).withColumn("run_id", F.lit(run_id))
             where = f"run_id = {sql_string(run_id)}"
             replace_rows(session, target, RUNS, rows, lineage=lineages[run_id], where=where)
+        ranked.unpersist()
     describe(session)
-    ranked.unpersist()
     return {
         **result,
         "status": "written",
@@ -155,13 +157,34 @@ class _Retrieval:
         )  # fmt: skip
         return chosen
 
-    def ranked(self) -> DataFrame:
-        """(run, query_id, doc_id, rank, score) of every run."""
+    @contextmanager
+    def ranked(self) -> Iterator[DataFrame]:
+        """(run, query_id, doc_id, rank, score) of every run, to be read until the context is left."""
         if self.options.since_version is not None:
-            return self._since(self.options.since_version)
-        if self.strategy == "sql":
-            return self._by_sql()
-        return self.in_blocks(self.queries, self.inputs.document_rows)
+            yield self._since(self.options.since_version)
+        elif self.strategy == "sql":
+            yield self._by_sql()
+        elif sample := self._sample():
+            corpus, asked = self._asked(self.inputs.document_rows)
+            with ranked_with_sample(
+                self.session, self.queries, corpus, asked, sample, documents=self.document_count, **self._limits()
+            ) as rows:
+                yield rows
+        else:
+            yield self.in_blocks(self.queries, self.inputs.document_rows)
+
+    def _sample(self) -> list[tuple[SparseVectors, DocIds]]:
+        """Some of the documents; none where a condition decides which of them count."""
+        if any(ranking.where for ranking in self.rankings.values()):
+            return []
+        inputs = self.inputs
+        return sample_of(
+            self.session,
+            inputs.documents,
+            inputs.document_rows,
+            documents=self.document_count,
+            vocabulary_size=inputs.vocabulary_size,
+        )
 
     def _by_sql(self) -> DataFrame:
         frames = []
@@ -183,6 +206,10 @@ class _Retrieval:
 
     def in_blocks(self, queries: QueryBatch, documents: DataFrame) -> DataFrame:
         """The ranking of some of the queries among some of the documents, in every run."""
+        return ranked_in_blocks(self.session, queries, *self._asked(documents), **self._limits())
+
+    def _asked(self, documents: DataFrame) -> tuple[Corpus, list[Asked]]:
+        """What is ranked in blocks, and the runs to make of it."""
         compile_kernels()
         set_batch_size(self.session)
         conditions = list(dict.fromkeys(ranking.where for ranking in self.rankings.values()))
@@ -190,14 +217,10 @@ class _Retrieval:
             Asked(Kept(r.k, r.exclude_self, r.minimum_score), 1 << conditions.index(r.where))
             for r in self.rankings.values()
         ]
-        return ranked_in_blocks(
-            self.session,
-            queries,
-            self._corpus(documents, conditions),
-            asked,
-            totals=self.totals,
-            task_bytes=self.options.task_memory_mb * 2**20,
-        )
+        return self._corpus(documents, conditions), asked
+
+    def _limits(self) -> dict[str, Any]:
+        return {"totals": self.totals, "task_bytes": self.options.task_memory_mb * 2**20}
 
     def _current_index(self) -> FoundIndex:
         """The index, where it may serve this retrieval and is current."""

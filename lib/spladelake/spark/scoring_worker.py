@@ -33,12 +33,14 @@ from spladelake.vectors import SparseVectors
 @dataclass(frozen=True)
 class Wanted:
     """One run of a pass. number: of the run among all. depth: documents to keep. group: bit of the documents that
-    count, in the column `groups`. bounds: int64 (queries), units below which no document can be among the best."""
+    count, in the column `groups`. bounds: int64 (queries), units below which no document is of interest. density:
+    float32 (queries), share of the documents that are expected to reach them; all of them if None."""
 
     number: int
     depth: int
     group: int
     bounds: NDArray[np.int64]
+    density: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class _Learned:
     def __init__(self, asked: Pass) -> None:
         self.token, self.partitions = asked.token, set[int]()
         self.best = [BestScores(len(asked.queries), k=wanted.depth) for wanted in asked.wanted]
-        self.densities: list[NDArray[np.float32] | None] = [None] * len(asked.wanted)
+        self.densities = [wanted.density for wanted in asked.wanted]
 
     def start(self, asked: Pass) -> list[TopK]:
         """One empty ranking for each run, with the best bounds known so far."""
