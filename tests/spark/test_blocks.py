@@ -114,6 +114,16 @@ def test_a_sample_cuts_what_is_shuffled_and_changes_nothing(
     assert [rdd for rdd in kept if not rdd.getStorageLevel().useMemory()] == []
 
 
+def test_slots_that_come_with_the_tasks_are_not_counted(spark: SparkSession, made: str) -> None:
+    documents = TableRef(path=f"{made}/vectors/made/documents")
+    assert reading.even_tasks(spark, documents)
+    with (
+        written_as(spark, {"spark.sql.legacy.setCommandRejectsSparkCoreConfs": "false"}),
+        written_as(spark, {"spark.dynamicAllocation.enabled": "true"}),
+    ):
+        assert reading.even_tasks(spark, documents) == {}
+
+
 @pytest.mark.parametrize("misled", [0.0, 0.5, 1.0])
 def test_a_sample_that_misleads_changes_nothing(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, misled: float

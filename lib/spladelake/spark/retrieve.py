@@ -175,7 +175,7 @@ class _Retrieval:
 
     def _sample(self) -> list[tuple[SparseVectors, DocIds]]:
         """Some of the documents; none where a condition decides which of them count."""
-        if any(ranking.where for ranking in self.rankings.values()):
+        if not self.queries.ids or any(ranking.where for ranking in self.rankings.values()):
             return []
         inputs = self.inputs
         return sample_of(
