@@ -4,11 +4,11 @@
 
 Vectors are made (make_vectors.py), not encoded; a lake that --lake names is used again. --sizes adds smaller corpora,
 to show how time grows: of each two neighbouring sizes the seconds a million documents more take, in which what every
-job costs once does not stand; of several --rounds over all sizes each has its best. --sql compares with the SQL
-strategy at 20,000 documents and 500 queries: whole jobs, and the ranking alone (from the tables to rows nobody keeps).
-Seconds are those of the job; the start of the session and of everything in it is left out by a retrieval of the
-smallest size before. Memory is that of the driver, its JVM and all workers together. The last line is JSON, also
-written to --out.
+job costs once does not stand; of several --rounds over all sizes each has its best. --plain names sizes that are ranked
+without a sample too. --sql compares with the SQL strategy at 20,000 documents and 500 queries: whole jobs, and the
+ranking alone (from the tables to rows nobody keeps). Seconds are those of the job; the start of the session and of
+everything in it is left out by a retrieval of the smallest size before. Memory is that of the driver, its JVM and all
+workers together. The last line is JSON, also written to --out.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from pyspark.sql import functions as F
 
 from spladelake.config import IndexVectors, RetrieveRun
 from spladelake.scoring import compile_kernels
+from spladelake.spark import sample
 from spladelake.spark.block_top_k import Asked, Corpus, ranked_in_blocks, set_batch_size
 from spladelake.spark.candidates import Kept
 from spladelake.spark.jobs import JOBS
@@ -59,6 +61,7 @@ def main() -> None:
     parser.add_argument("--collection", help="folder of the collection whose encoded texts the vectors are made of")
     parser.add_argument("--driver-memory", default="3g")
     parser.add_argument("--no-index", action="store_true", help="leave out index_vectors and the run from it")
+    parser.add_argument("--plain", default="", help="of these sizes, also without a sample, comma separated")
     parser.add_argument("--sql", action="store_true", help="compare with the SQL strategy on a small size")
     parser.add_argument("--out", type=Path, help="file for the figures, as JSON with the command")
     options = parser.parse_args()
@@ -76,6 +79,8 @@ def main() -> None:
             for docs in sizes:
                 lake = lake_of(root, docs, options.queries, options.collection)
                 rounds[docs].append(measured(session, lake, options))
+                if str(docs) in options.plain.split(","):
+                    rounds[docs][-1] |= without_sample(session, lake, options.k)
                 print(docs, rounds[docs][-1], flush=True)
         figures |= {str(docs): best_of(found) for docs, found in rounds.items()}
         if options.sql:
@@ -180,6 +185,15 @@ def measured(session: Any, lake: str, options: argparse.Namespace) -> dict[str, 
             "identical": same_rows(session, lake, "made", "indexed"),
         }
     return found
+
+
+def without_sample(session: Any, lake: str, k: int) -> dict[str, Any]:
+    """Seconds and candidates of a retrieval that is given no sample, and whether its rows are the same."""
+    run = RetrieveRun(lake=lake, model="made", k=k, strategy="blocks", index="off", force=True, run_id="plain")
+    with patch.object(sample, "FEWEST_SAMPLES", sys.maxsize):
+        result = JOBS["retrieve_run"](session, run)
+    same = same_rows(session, lake, "made", "plain")
+    return {"plain_s": result["seconds"], "plain_candidates": result["candidates"], "plain_identical": same}
 
 
 def compared_with_sql(session: Any, lake: str) -> dict[str, Any]:
