@@ -24,7 +24,7 @@ from spladelake.spark.progress import progress
 from spladelake.spark.reading import even_tasks
 from spladelake.spark.sample import sample_of
 from spladelake.spark.schemas import DOCUMENTS, RUNS, VECTORS
-from spladelake.spark.scoring_worker import vectors_of
+from spladelake.spark.scoring_worker import VECTOR_COLUMNS, vectors_of
 from spladelake.spark.selection import selected
 from spladelake.spark.since_version import Changes, changes_since, merged_with_previous
 from spladelake.spark.sql_top_k import count_products, top_k
@@ -271,10 +271,9 @@ class _Retrieval:
 
 def collected_queries(rows: DataFrame, place: str, vocabulary_size: int) -> QueryBatch:
     """All queries on the driver, by id. They are few and small beside documents: 55,578 of MS MARCO take 10 MB."""
-    table = rows.select("id", "indices", "values").toArrow().sort_by("id").combine_chunks()
+    table = rows.select(*VECTOR_COLUMNS.names).toArrow().sort_by("id").combine_chunks()
     batches = table.to_batches()
-    schema = pa.schema([("id", pa.string()), ("indices", pa.list_(pa.int32())), ("values", pa.list_(pa.float32()))])
-    batch = batches[0].cast(schema) if batches else pa.RecordBatch.from_pylist([], schema=schema)
+    batch = batches[0].cast(VECTOR_COLUMNS) if batches else pa.RecordBatch.from_pylist([], schema=VECTOR_COLUMNS)
     vectors, ids = vectors_of(batch, place=place, vocabulary_size=vocabulary_size)
     return QueryBatch(ids.to_strings(), vectors, vocabulary_size)
 

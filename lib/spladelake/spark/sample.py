@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from spladelake.scoring import DocIds
 from spladelake.spark.data_files import data_files, rows_of_files
-from spladelake.spark.scoring_worker import vectors_of
+from spladelake.spark.scoring_worker import VECTOR_COLUMNS, vectors_of
 from spladelake.spark.tables import TableRef
 from spladelake.vectors import SparseVectors
 
@@ -34,16 +34,15 @@ def sample_of(
     count = min(SAMPLED_FILES, len(files))
     parts = [
         rows_of_files(session, ref, rows, [name])
-        .select("id", "indices", "values", F.lit(number).alias("part"))
+        .select(*VECTOR_COLUMNS.names, F.lit(number).alias("part"))
         .limit(SAMPLED_DOCUMENTS // count)
         for number, name in enumerate(files[:: len(files) // count][:count])
     ]
     table = reduce(DataFrame.unionAll, parts).toArrow()
     numbers = table.column("part").to_numpy()
-    schema = pa.schema([("id", pa.string()), ("indices", pa.list_(pa.int32())), ("values", pa.list_(pa.float32()))])
     found = []
     for number in range(count):
-        of_part = table.select(schema.names).filter(pa.array(numbers == number)).cast(schema).combine_chunks()
-        for batch in of_part.to_batches():
+        of_part = table.filter(pa.array(numbers == number)).select(VECTOR_COLUMNS.names).cast(VECTOR_COLUMNS)
+        for batch in of_part.combine_chunks().to_batches():
             found.append(vectors_of(batch, place=str(ref), vocabulary_size=vocabulary_size))
     return found

@@ -29,6 +29,9 @@ from spladelake.scoring import (
 from spladelake.spark.candidates import packed
 from spladelake.vectors import SparseVectors
 
+# What `vectors_of` reads of a row of `vectors`.
+VECTOR_COLUMNS = pa.schema([("id", pa.string()), ("indices", pa.list_(pa.int32())), ("values", pa.list_(pa.float32()))])
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -160,7 +163,7 @@ def stored_block(batch: pa.RecordBatch, row: int) -> tuple[Block, DocIds]:
 
 
 def vectors_of(batch: pa.RecordBatch, *, place: str, vocabulary_size: int) -> tuple[SparseVectors, DocIds]:
-    """Vectors and ids of an Arrow batch of `vectors` rows, without a copy.
+    """Vectors and ids of an Arrow batch with VECTOR_COLUMNS, without a copy.
 
     Raises DataError naming the first bad row.
     """
