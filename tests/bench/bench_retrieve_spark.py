@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -190,7 +191,7 @@ def measured(session: Any, lake: str, options: argparse.Namespace) -> dict[str, 
 def without_sample(session: Any, lake: str, k: int) -> dict[str, Any]:
     """Seconds and candidates of a retrieval that is given no sample, and whether its rows are the same."""
     run = RetrieveRun(lake=lake, model="made", k=k, strategy="blocks", index="off", force=True, run_id="plain")
-    with patch.object(sample, "FEWEST_SAMPLES", sys.maxsize):
+    with patch.object(sample, "FEWEST_SPARED", math.inf):
         result = JOBS["retrieve_run"](session, run)
     same = same_rows(session, lake, "made", "plain")
     return {"plain_s": result["seconds"], "plain_candidates": result["candidates"], "plain_identical": same}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from functools import reduce
 from typing import Any
 
@@ -100,7 +101,7 @@ def test_a_sample_cuts_what_is_shuffled_and_changes_nothing(
     with written_as(spark, {"spark.sql.files.maxPartitionBytes": "4000000"}), caplog.at_level(logging.INFO):
         whole = retrieve(run_job, made)
         monkeypatch.setattr(sample, "SAMPLED_DOCUMENTS", 320)
-        monkeypatch.setattr(sample, "FEWEST_SAMPLES", 1)
+        monkeypatch.setattr(sample, "FEWEST_SPARED", -math.inf)
         found = retrieve(run_job, made, force=True)
     assert run_rows(spark, made) == wanted
     assert found["candidates"] < 0.8 * whole["candidates"]
@@ -112,6 +113,15 @@ def test_a_sample_cuts_what_is_shuffled_and_changes_nothing(
     # Candidates were kept on disk while they were counted; Delta keeps its logs in memory.
     kept = spark.sparkContext._jsc.getPersistentRDDs().values()
     assert [rdd for rdd in kept if not rdd.getStorageLevel().useMemory()] == []
+
+
+@pytest.mark.parametrize(
+    ("documents", "queries", "k", "wanted"),
+    [(8_841_823, 6_980, 1000, True), (2_000_000, 6_980, 1000, True), (150_000, 6_980, 1000, False),
+     (2_000_000, 500, 1000, False), (8_841_823, 43, 1000, False)],
+)  # fmt: skip
+def test_a_sample_is_taken_where_it_was_measured_to_pay(documents: int, queries: int, k: int, wanted: bool) -> None:
+    assert sample.pays(documents=documents, rows=queries * k) == wanted
 
 
 def test_slots_that_come_with_the_tasks_are_not_counted(spark: SparkSession, made: str) -> None:

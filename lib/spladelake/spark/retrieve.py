@@ -22,7 +22,7 @@ from spladelake.spark.descriptions import describe
 from spladelake.spark.index import FoundIndex, current_index
 from spladelake.spark.progress import progress
 from spladelake.spark.reading import even_tasks
-from spladelake.spark.sample import sample_of
+from spladelake.spark.sample import pays, sample_of
 from spladelake.spark.schemas import DOCUMENTS, RUNS, VECTORS
 from spladelake.spark.scoring_worker import VECTOR_COLUMNS, vectors_of
 from spladelake.spark.selection import selected
@@ -174,15 +174,16 @@ class _Retrieval:
             yield self.in_blocks(self.queries, self.inputs.document_rows)
 
     def _sample(self) -> list[tuple[SparseVectors, DocIds]]:
-        """Some of the documents; none where a condition decides which of them count."""
-        if not self.queries.ids or any(ranking.where for ranking in self.rankings.values()):
+        """Some of the documents; none where it would not pay, or a condition decides which of them count."""
+        rankings = self.rankings.values()
+        rows = len(self.queries.ids) * sum(ranking.k for ranking in rankings)
+        if any(ranking.where for ranking in rankings) or not pays(documents=self.document_count, rows=rows):
             return []
         inputs = self.inputs
         return sample_of(
             self.session,
             inputs.documents,
             inputs.document_rows,
-            documents=self.document_count,
             vocabulary_size=inputs.vocabulary_size,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import reduce
 
 import pyarrow as pa
@@ -17,19 +18,29 @@ from spladelake.vectors import SparseVectors
 # Documents of a sample, and data files that it takes them from: two blocks, scored by the driver in 2 s for 6,980
 # queries. Each file costs the reading of one of its row groups.
 SAMPLED_DOCUMENTS, SAMPLED_FILES = 16_384, 8
-# Fewer files may all be alike, and a corpus of fewer documents than so many samples is ranked as soon.
-FEWEST_FILES, FEWEST_SAMPLES = 4, 16
+# Fewer files may all be alike.
+FEWEST_FILES = 4
+# Candidates that are not handed over, for each row of the runs: so many for each time that the documents are e times
+# as many as those. 6,980,000 rows gave 27.1 instead of 15.9 million of 0.5 million documents, 49.5 instead of 20.6 of 2
+# million and 70.8 instead of 33.0 of 8.84 million.
+SPARED, SPARED_FROM = 1.35, 150_000
+# Those that take as long as a sample: its nine seconds on two cores, at 0.8 s for a million. Measured by
+# bench_retrieve_spark.py --plain: of 2 million documents 500,000 rows took 9 s more with a sample and 6,980,000 rows
+# 13 s less; of half a million those took 3 s more.
+FEWEST_SPARED = 11_000_000
+
+
+def pays(*, documents: int, rows: int) -> bool:
+    """Whether a sample spares more than it costs. rows: of all runs together, queries × k."""
+    return rows * SPARED * math.log(max(documents, 1) / SPARED_FROM) >= FEWEST_SPARED
 
 
 def sample_of(
-    session: SparkSession, ref: TableRef, rows: DataFrame, *, documents: int, vocabulary_size: int
+    session: SparkSession, ref: TableRef, rows: DataFrame, *, vocabulary_size: int
 ) -> list[tuple[SparseVectors, DocIds]]:
-    """The first vectors of some of the table's data files, file by file; none where a sample would not pay.
-
-    documents: rows of the table.
-    """
+    """The first vectors of some of the table's data files, file by file; none where it has few files."""
     files = list(data_files(rows))
-    if len(files) < FEWEST_FILES or documents < FEWEST_SAMPLES * SAMPLED_DOCUMENTS:
+    if len(files) < FEWEST_FILES:
         return []
     count = min(SAMPLED_FILES, len(files))
     parts = [
