@@ -10,9 +10,17 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.config import STEPS, checked
+from spladelake.spark.class_archive import java_options
 from spladelake.spark.jobs import JOBS
-from spladelake.spark.session import spark_session
+from spladelake.spark.session import java_version, spark_session
 from support.collections import write_fruit
+
+
+def java_options_of_tests() -> str:
+    """Java's first compiler only: each test runs other code, which the second compiles for half of the processor's time
+    and nothing runs often enough to make up for. The room for code is what Java has with both."""
+    java, _ = java_version()
+    return f"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m {java_options(java)}"
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +32,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         settings={
             "spark.master": "local[2]",
             "spark.driver.memory": "3g",
+            "spark.driver.defaultJavaOptions": java_options_of_tests(),
             "spark.sql.shuffle.partitions": "2",
             "spark.local.dir": str(folder / "local"),
             "spark.sql.warehouse.dir": str(folder / "warehouse"),
