@@ -18,7 +18,7 @@ from support.collections import write_fruit
 
 def java_options_of_tests() -> str:
     """Java's first compiler only: each test runs other code, which the second compiles for half of the processor's time
-    and nothing runs often enough to make up for. The room for code is what Java has with both."""
+    and nothing runs often enough to make up for. By itself it would get too little room for what it compiles."""
     java, _ = java_version()
     return f"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m {java_options(java)}"
 
