@@ -120,7 +120,7 @@ def test_a_sample_cuts_what_is_shuffled_and_changes_nothing(
     [(8_841_823, 6_980, 1000, True), (2_000_000, 6_980, 1000, True), (150_000, 6_980, 1000, False),
      (2_000_000, 500, 1000, False), (8_841_823, 43, 1000, False)],
 )  # fmt: skip
-def test_a_sample_is_taken_where_it_was_measured_to_pay(documents: int, queries: int, k: int, wanted: bool) -> None:
+def test_a_sample_is_taken_for_many_rows_of_many_documents(documents: int, queries: int, k: int, wanted: bool) -> None:
     assert sample.pays(documents=documents, rows=queries * k) == wanted
 
 

@@ -22,11 +22,11 @@ SAMPLED_DOCUMENTS, SAMPLED_FILES = 16_384, 8
 FEWEST_FILES = 4
 # Candidates that are not handed over, for each row of the runs: so many for each time that the documents are e times
 # as many as those. 6,980,000 rows gave 27.1 instead of 15.9 million of 0.5 million documents, 49.5 instead of 20.6 of 2
-# million and 70.8 instead of 33.0 of 8.84 million.
+# million and 70.8 (of the code before) instead of 33.0 of 8.84 million.
 SPARED, SPARED_FROM = 1.35, 150_000
 # Those that take as long as a sample: its nine seconds on two cores, at 0.8 s for a million. Measured by
 # bench_retrieve_spark.py --plain: of 2 million documents 500,000 rows took 9 s more with a sample and 6,980,000 rows
-# 13 s less; of half a million those took 3 s more.
+# 13 s less; of half a million, which is near where it begins to pay, those took 3 s more.
 FEWEST_SPARED = 11_000_000
 
 
