@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,12 @@ from spladelake.config import STEPS, checked
 from spladelake.spark.class_archive import java_options
 from spladelake.spark.jobs import JOBS
 from spladelake.spark.session import java_version, spark_session
+from spladelake.spark.small_plans import SETTINGS
 from support.collections import write_fruit
+
+
+# small: plans as jobs on little data have them, for what tests ask of tables too. generated: as on large data.
+PLANS = os.environ.get("SPLADELAKE_TEST_PLANS", "small")
 
 
 def java_options_of_tests() -> str:
@@ -33,7 +39,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             "spark.master": "local[2]",
             "spark.driver.memory": "3g",
             "spark.driver.defaultJavaOptions": java_options_of_tests(),
-            "spark.sql.shuffle.partitions": "2",
+            **(SETTINGS if PLANS == "small" else {"spark.sql.shuffle.partitions": "2"}),
             "spark.local.dir": str(folder / "local"),
             "spark.sql.warehouse.dir": str(folder / "warehouse"),
         },

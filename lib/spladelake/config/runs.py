@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from spladelake.config.base import DEFAULT_MODEL, FromYaml, Job, Options
 
-Strategy = Literal["auto", "sql", "blocks"]
+Strategy = Literal["auto", "driver", "blocks", "sql"]
 
 # More is no longer a ranking but a copy of the collection; runs are usually judged to depth 1,000.
 MOST_K = 10_000
@@ -30,9 +30,10 @@ class Ranking(Options):
 class RetrieveRun(Job, Ranking):
     """Rank documents for every query by exact dot product: the join of query and document terms, in SQL or in blocks.
 
-    Both strategies give the same rows. `blocks` scores a few thousand documents at a time in native code; `sql` is the
-    plain join, meant for small tables and for checking the other. `auto` takes `blocks` except where so little is to
-    be computed that starting Python workers costs more.
+    All strategies give the same rows. `blocks` scores a few thousand documents at a time in native code, in Python
+    workers; `driver` does the same in the driver's own process; `sql` is the plain join, for checking the others.
+    `auto` takes `driver` if the vectors are at most 16 MB of files and the rankings at most a million rows, else
+    `blocks`.
     """
 
     model: str = Field(DEFAULT_MODEL, description="Model whose vectors are joined, as given to encode_texts.")

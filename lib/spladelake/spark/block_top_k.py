@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark import StorageLevel
 from pyspark.accumulators import Accumulator
@@ -24,9 +25,9 @@ from pyspark.sql import functions as F
 
 from spladelake.scoring import BLOCK_DOCUMENTS, SCORE_UNITS, DocIds, Expected, Queries, expected_bounds
 from spladelake.scoring.shortlist import places_for
-from spladelake.spark.candidates import CANDIDATES_DDL, RANKED_DDL, Kept, MergeCandidates
+from spladelake.spark.candidates import CANDIDATES_DDL, RANKED, RANKED_DDL, Kept, MergeCandidates
 from spladelake.spark.scoring_worker import Pass, ScoreBlocks, ScoreVectors, Wanted
-from spladelake.spark.worker import Totals
+from spladelake.spark.worker import DriverTotals, Here, Totals
 from spladelake.vectors import SparseVectors
 
 log = logging.getLogger(__name__)
@@ -109,6 +110,24 @@ def ranked_in_blocks(
     return _merged(session, queries, candidates, asked)
 
 
+def ranked_in_driver(
+    queries: QueryBatch,
+    documents: pa.Table,
+    asked: Sequence[Asked],
+    *,
+    place: str,
+    totals: DriverTotals,
+    task_bytes: int,
+) -> pa.Table:
+    """The same rows by the same functions, computed in this process. documents: (id, indices, values, groups)."""
+    candidates: list[pa.RecordBatch] = []
+    for one in _passes(queries, asked, None, place=place, task_bytes=task_bytes):
+        score = ScoreVectors(Here(one), totals)
+        candidates += score(iter(documents.to_batches(max_chunksize=BLOCK_DOCUMENTS)))
+    merged = MergeCandidates(Here(queries.ids), tuple(run.kept for run in asked))(iter(candidates))
+    return pa.Table.from_batches(merged, schema=RANKED)
+
+
 @contextmanager
 def ranked_with_sample(
     session: SparkSession,
@@ -186,11 +205,21 @@ def _candidates(
     task_bytes: int,
 ) -> DataFrame:
     """CANDIDATES rows of all passes."""
+    function = ScoreBlocks if corpus.is_index else ScoreVectors
+    frames = []
+    for one in _passes(queries, asked, expected, place=corpus.place, task_bytes=task_bytes):
+        score = function(session.sparkContext.broadcast(one), totals)
+        frames.append(corpus.rows.mapInArrow(score, CANDIDATES_DDL))
+    return reduce(DataFrame.unionAll, frames) if frames else session.createDataFrame([], CANDIDATES_DDL)
+
+
+def _passes(
+    queries: QueryBatch, asked: Sequence[Asked], expected: Sequence[Expected] | None, *, place: str, task_bytes: int
+) -> Iterator[Pass]:
+    """What is ranked in each reading of the documents."""
     planned = passes(asked, len(queries.ids), task_bytes=task_bytes)
     if len(planned) > 1:
         log.info("%s queries take %d passes over the documents", f"{len(queries.ids):,}", len(planned))
-    function = ScoreBlocks if corpus.is_index else ScoreVectors
-    frames = []
     for part in planned:
         # Runs that rank the same queries share their flat arrays; in a pass that cuts them, each has its own.
         for first, end in sorted({(first, end) for _, first, end in part}):
@@ -202,9 +231,7 @@ def _candidates(
             of_range = Queries.of(
                 queries.vectors.take(np.arange(first, end)), vocabulary_size=queries.vocabulary_size, first=first
             )
-            broadcast = session.sparkContext.broadcast(Pass(uuid.uuid4().hex, of_range, wanted, corpus.place))
-            frames.append(corpus.rows.mapInArrow(function(broadcast, totals), CANDIDATES_DDL))
-    return reduce(DataFrame.unionAll, frames) if frames else session.createDataFrame([], CANDIDATES_DDL)
+            yield Pass(uuid.uuid4().hex, of_range, wanted, place)
 
 
 def _wanted(number: int, run: Asked, first: int, end: int, expected: Expected | None) -> Wanted:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pyspark import Broadcast
 
 from spladelake.scoring import DocIds, Ranked, merge
+from spladelake.spark.worker import Here
 
 # One row a run and query: its candidates as binary columns, which Spark moves at the speed of memory.
 CANDIDATES = pa.schema(
@@ -112,7 +113,7 @@ class MergeCandidates:
     query_ids: the id of every query number. Rows of one (run, query) must come to one task.
     """
 
-    query_ids: Broadcast[list[str]]
+    query_ids: Broadcast[list[str]] | Here[list[str]]
     kept: tuple[Kept, ...]
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -14,12 +12,9 @@ from spladelake.errors import DataError
 from spladelake.spark.accesses import note_written
 from spladelake.spark.concurrency import exclusive
 from spladelake.spark.schemas import TableSchema
-from spladelake.spark.tables import Lineage, TableRef, ensure_table, property_list, written_as
+from spladelake.spark.tables import Lineage, TableRef, commit_metadata, ensure_table, property_list, written_as
 
 DELETED = "_deleted"
-# Delta takes the metadata of commands that are no writers from the session, which threads share.
-_metadata_lock = threading.Lock()
-_METADATA_SETTING = "spark.databricks.delta.commitInfo.userMetadata"
 
 
 @dataclass(frozen=True)
@@ -144,7 +139,7 @@ def merge_rows(
     builder = builder.whenMatchedUpdate(set=dict(new))
     if inserts:
         builder = builder.whenNotMatchedInsert(~F.col(f"new.{DELETED}"), values=dict(new))
-    with exclusive(str(ref)), written_as(session, schema.files), commit_metadata(session, lineage):
+    with exclusive(str(ref)), written_as(session, schema.files), commit_metadata(session, lineage.as_json()):
         builder.execute()
         version = ref.version(session)
     note_written(str(ref), version)
@@ -156,17 +151,6 @@ def mark_current(session: SparkSession, ref: TableRef, properties: Mapping[str, 
 
     One commit that touches no row; returns the table's version.
     """
-    with exclusive(str(ref)), commit_metadata(session, lineage):
+    with exclusive(str(ref)), commit_metadata(session, lineage.as_json()):
         session.sql(f"ALTER TABLE {ref.identifier} SET TBLPROPERTIES ({property_list(properties)})")
         return ref.version(session)
-
-
-@contextmanager
-def commit_metadata(session: SparkSession, lineage: Lineage) -> Iterator[None]:
-    """Have commands such as MERGE and ALTER TABLE record a lineage with their commit."""
-    with _metadata_lock:
-        session.conf.set(_METADATA_SETTING, lineage.as_json())
-        try:
-            yield
-        finally:
-            session.conf.unset(_METADATA_SETTING)

@@ -34,7 +34,7 @@ from spladelake.spark.tables import (
     sql_string,
     table_properties,
 )
-from spladelake.spark.vector_checks import check_rows, check_same_model, vocabulary_size
+from spladelake.spark.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
 
 log = logging.getLogger(__name__)
 
@@ -118,9 +118,10 @@ def _tables(session: SparkSession, options: CompactVectors) -> _Tables:
     require(session, lake.vectors(name, "vocabulary"), VOCABULARY, made_by=made_by)
     version = documents.version(session)
     rows = documents.read(session, version=version)
-    check_same_model((documents, rows), (queries, queries.read(session)))
+    survey = surveyed(rows)
+    check_same_model((documents, survey), (queries, surveyed(queries.read(session))))
     size = vocabulary_size(session, documents, queries)
-    check_rows(session, documents, rows, size=size)
+    check_rows(session, documents, rows, survey, size=size)
     return _Tables(lake, name, into, version, size)
 
 

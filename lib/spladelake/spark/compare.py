@@ -5,20 +5,32 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import reduce
 from itertools import combinations
 from typing import Any
 
+import pyarrow as pa
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 from spladelake.config import CompareRuns
 from spladelake.errors import DataError
 from spladelake.spark.delta_log import size_in_bytes
 from spladelake.spark.descriptions import describe
-from spladelake.spark.pairs import compared_pairs, deltas
+from spladelake.spark.pairs import (
+    compared_pairs,
+    compared_pairs_of_table,
+    deltas,
+    deltas_of_table,
+    shared_of_table,
+    shared_queries,
+)
 from spladelake.spark.schemas import (
     COMPARED_COSTS,
     COMPARED_PAIRS,
@@ -40,6 +52,9 @@ from spladelake.spark.tables import (
 
 log = logging.getLogger(__name__)
 
+# Bytes of files of all measures, up to which the driver compares them itself: some millions of values.
+DRIVER_BYTES = 16 * 2**20
+_SHOWN = (COMPARED_SYSTEMS, COMPARED_COSTS, COMPARED_PAIRS)
 # Settings of evaluate_run that change what a value means: runs that differ in them cannot be compared.
 _FOOTING = ("level", "answered_only", "trec_scores")
 
@@ -53,10 +68,12 @@ class Collection:
     measures: TableRef
     version: int
     run_ids: tuple[str, ...]
+    # Means, counts and sizes of every run, by run and measure.
+    means: Mapping[tuple[str, str], float]
 
-    def rows(self, session: SparkSession, options: CompareRuns) -> DataFrame:
+    def values(self, session: SparkSession, options: CompareRuns) -> DataFrame:
         """(collection, run_id, measure, query_id, value) of the runs and measures that are compared."""
-        rows = self.measures.read(session, version=self.version)
+        rows = self.measures.read(session, version=self.version).where(F.col("query_id").isNotNull())
         chosen = rows.where(F.col("run_id").isin(*self.run_ids) & F.col("measure").isin(*options.measures))
         return chosen.select(F.lit(self.name).alias("collection"), "run_id", "measure", "query_id", "value")
 
@@ -69,12 +86,14 @@ def compare_runs(session: SparkSession, options: CompareRuns) -> dict[str, Any]:
     inputs = {c.name: [str(c.measures), c.version, list(c.run_ids)] for c in collections}
     settings = options.model_dump(include={"measures", "baseline", "permutations", "seed", "published"})
     lineage = Lineage("compare_runs", inputs, settings, scope=options.name)
-    status = "skipped"
     if options.force or not is_current(session, lake.table(COMPARED_SYSTEMS.name), lineage):
         status = "written"
         describe(session, f"compare {options.name}")
-        _write(session, lake, collections, options, lineage)
+        found = _write(session, lake, collections, options, lineage)
         describe(session)
+    else:
+        status = "skipped"
+        found = {schema.name: _read(session, lake, schema, options.name) for schema in _SHOWN}
     return {
         "status": status,
         "comparison": options.name,
@@ -82,22 +101,21 @@ def compare_runs(session: SparkSession, options: CompareRuns) -> dict[str, Any]:
         "significance": options.significance,
         "table": str(lake.table("comparisons")),
         "seconds": round(time.monotonic() - started, 2),
-        **{
-            schema.name.removeprefix("comparisons/"): _read(session, lake, schema, options.name)
-            for schema in (COMPARED_SYSTEMS, COMPARED_COSTS, COMPARED_PAIRS)
-        },
+        **{name.removeprefix("comparisons/"): rows for name, rows in found.items()},
     }
 
 
 def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRuns) -> Collection:
     measures = lake.table("measures")
-    rows = require(session, measures, MEASURES, made_by=f"spladelake evaluate_run --lake {lake.root} …")
-    found = rows.where(
-        F.col("measure").isin(*options.measures) & F.col("query_id").isNull() & F.col("value").isNotNull()
-    )
+    require(session, measures, MEASURES, made_by=f"spladelake evaluate_run --lake {lake.root} …")
+    version = measures.version(session)
+    rows = measures.read(session, version=version)
+    found = rows.where(F.col("query_id").isNull() & F.col("value").isNotNull()).collect()
+    means = {(row["run_id"], row["measure"]): float(row["value"]) for row in found}
     has: dict[str, set[str]] = {}
-    for row in found.select("run_id", "measure").distinct().collect():
-        has.setdefault(row["run_id"], set()).add(row["measure"])
+    for run_id, measure in means:
+        if measure in options.measures:
+            has.setdefault(run_id, set()).add(measure)
     run_ids = options.run_ids or tuple(sorted(has, key=lambda run_id: (run_id != options.baseline, run_id)))
     for run_id in run_ids if not options.baseline else dict.fromkeys((*run_ids, options.baseline)):
         missing = [measure for measure in options.measures if measure not in has.get(run_id, ())]
@@ -113,7 +131,7 @@ def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRu
             str(measures), f"{name} has {len(run_ids)} measured run", "a comparison needs two", "Measure another one."
         )
     _check_footing(session, measures, run_ids)
-    return Collection(name, lake, measures, measures.version(session), run_ids)
+    return Collection(name, lake, measures, version, run_ids, means)
 
 
 def _check_footing(session: SparkSession, measures: TableRef, run_ids: tuple[str, ...]) -> None:
@@ -150,38 +168,51 @@ def _pairs(collections: list[Collection], baseline: str | None) -> list[tuple[st
 
 def _write(
     session: SparkSession, lake: Lake, collections: list[Collection], options: CompareRuns, lineage: Lineage
-) -> None:
-    rows = collections[0].rows(session, options)
-    for collection in collections[1:]:
-        rows = rows.unionByName(collection.rows(session, options))
-    rows = rows.persist(StorageLevel.DISK_ONLY)
-    try:
-        values = rows.where(F.col("query_id").isNotNull())
-        queries = _queries(values, collections)
-        found = deltas(session, values, _pairs(collections, options.baseline)).persist(StorageLevel.DISK_ONLY)
-        results = compared_pairs(found, permutations=options.permutations, seed=options.seed)
-        means = {
-            (row["collection"], row["run_id"], row["measure"]): row["value"]
-            for row in rows.where(F.col("query_id").isNull()).collect()
+) -> dict[str, list[dict[str, Any]]]:
+    """Compare, and write the four tables; returns the rows of those that the result shows, by table."""
+    values = reduce(DataFrame.unionByName, (c.values(session, options) for c in collections))
+    pairs = _pairs(collections, options.baseline)
+    with ExitStack() as kept:
+        queries, found, differences = _compared(session, kept, values, collections, pairs, options)
+        rows = {
+            COMPARED_SYSTEMS.name: _systems(collections, queries, options),
+            COMPARED_COSTS.name: [cost for collection in collections for cost in _costs(session, collection)],
+            COMPARED_PAIRS.name: found,
         }
-        _replace(session, lake, COMPARED_QUERIES, found, lineage)
-        found.unpersist()
-        _replace(session, lake, COMPARED_PAIRS, _frame(session, COMPARED_PAIRS, results), lineage)
-        costs = [cost for collection in collections for cost in _costs(session, collection)]
-        _replace(session, lake, COMPARED_COSTS, _frame(session, COMPARED_COSTS, costs), lineage)
-        systems = _systems(collections, means, queries, options)
-        _replace(session, lake, COMPARED_SYSTEMS, _frame(session, COMPARED_SYSTEMS, systems), lineage)
-    finally:
-        rows.unpersist()
+        _replace(session, lake, COMPARED_QUERIES, differences, lineage)
+        # The systems last: their lineage says that all four are there.
+        for schema in (COMPARED_PAIRS, COMPARED_COSTS, COMPARED_SYSTEMS):
+            _replace(session, lake, schema, _frame(session, schema, rows[schema.name]), lineage)
+    return rows
 
 
-def _queries(values: DataFrame, collections: list[Collection]) -> dict[tuple[str, str], int]:
-    """Queries of each collection and measure, which must be the same for all runs."""
+def _compared(
+    session: SparkSession, kept: ExitStack, values: DataFrame, collections: list[Collection],
+    pairs: list[tuple[str, str, str]], options: CompareRuns,
+) -> tuple[dict[tuple[str, str], int], list[dict[str, Any]], DataFrame]:  # fmt: skip
+    """Queries of each collection and measure, the tested pairs, and the differences of every query.
+
+    Few values are compared in the driver. The differences can be read until the stack is left.
+    """
+    drawing = {"permutations": options.permutations, "seed": options.seed}
+    if sum(size_in_bytes(session, collection.measures) for collection in collections) <= DRIVER_BYTES:
+        table = values.toArrow()
+        differences = deltas_of_table(table, pairs)
+        rows = compared_pairs_of_table(differences, **drawing)
+        return _queries(shared_of_table(table), collections), rows, session.createDataFrame(differences)
+    values = values.persist(StorageLevel.DISK_ONLY)
+    kept.callback(values.unpersist)
+    queries = _queries([row.asDict() for row in shared_queries(values).collect()], collections)
+    found = deltas(session, values, pairs).persist(StorageLevel.DISK_ONLY)
+    kept.callback(found.unpersist)
+    return queries, compared_pairs(found, **drawing), found
+
+
+def _queries(shared: list[dict[str, Any]], collections: list[Collection]) -> dict[tuple[str, str], int]:
+    """Queries of each collection and measure, which must be the same for all runs. shared: of `shared_queries`."""
     runs = {collection.name: len(collection.run_ids) for collection in collections}
-    shared = values.groupBy("collection", "measure", "query_id").agg(F.count("*").alias("runs"))
-    found = shared.groupBy("collection", "measure").agg(F.count("*").alias("queries"), F.min("runs").alias("fewest"))
     counts = {}
-    for row in found.collect():
+    for row in shared:
         if row["fewest"] < runs[row["collection"]]:
             raise DataError(
                 row["collection"],
@@ -195,7 +226,6 @@ def _queries(values: DataFrame, collections: list[Collection]) -> dict[tuple[str
 
 def _systems(
     collections: list[Collection],
-    means: dict[tuple[str, str, str], float],
     queries: dict[tuple[str, str], int],
     options: CompareRuns,
 ) -> list[dict[str, Any]]:
@@ -210,7 +240,7 @@ def _systems(
                         "run_id": run_id,
                         "measure": measure,
                         "queries": queries[collection.name, measure],
-                        "value": means[collection.name, run_id, measure],
+                        "value": collection.means[run_id, measure],
                         "published": published.get(measure),
                     }
                 )
@@ -219,11 +249,7 @@ def _systems(
 
 def _costs(session: SparkSession, collection: Collection) -> list[dict[str, Any]]:
     """Sizes that evaluate_run measured of each run's vectors, and what their table takes."""
-    sizes = ("query_active_dims", "corpus_active_dims", "avg_flops")
-    rows = collection.measures.read(session, version=collection.version)
-    rows = rows.where(F.col("query_id").isNull() & F.col("measure").isin(*sizes))
-    found = {(row["run_id"], row["measure"]): row["value"] for row in rows.collect()}
-    runs, costs = collection.lake.table("runs"), []
+    found, runs, costs = collection.means, collection.lake.table("runs"), []
     for run_id in collection.run_ids:
         made_from = (newest_lineage(session, runs, scope=run_id) or {}).get("inputs", {})
         vectors = TableRef.parse(made_from["documents"][0]) if "documents" in made_from else None
@@ -254,9 +280,8 @@ def _encode_seconds(session: SparkSession, lake: Lake, vectors: TableRef) -> flo
 
 
 def _frame(session: SparkSession, schema: TableSchema, rows: list[dict[str, Any]]) -> DataFrame:
-    columns = schema.struct.fields[1:]  # the first is the comparison's name
-    data = [tuple(row[column.name] for column in columns) for row in rows]
-    return session.createDataFrame(data, StructType(columns)).coalesce(1)
+    columns = StructType(schema.struct.fields[1:])  # the first is the comparison's name
+    return session.createDataFrame(pa.Table.from_pylist(rows, schema=to_arrow_schema(columns)), columns).coalesce(1)
 
 
 def _replace(session: SparkSession, lake: Lake, schema: TableSchema, rows: DataFrame, lineage: Lineage) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
+import pyarrow as pa
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -18,6 +19,8 @@ from spladelake.errors import DataError
 from spladelake.measures import CARD_MEASURES
 from spladelake.measures.notes import COUNTS
 from spladelake.names import short_name
+from spladelake.spark import driver_evaluation
+from spladelake.spark.delta_log import size_in_bytes
 from spladelake.spark.descriptions import describe
 from spladelake.spark.query_measures import query_measures
 from spladelake.spark.ranks import judged_hits, judged_ranks
@@ -39,6 +42,7 @@ log = logging.getLogger(__name__)
 
 # The published card's measures, then graded nDCG: the one measure that uses the grades.
 DEFAULT_MEASURES = (*CARD_MEASURES, "ndcg_cut_10")
+_WHOLE = pa.schema([("measure", pa.string()), ("query_id", pa.string()), ("value", pa.float64())])
 # Values of measures in one file: half a million take a second to write and a few MB.
 ROWS_PER_FILE = 500_000
 
@@ -63,18 +67,14 @@ def evaluate_run(session: SparkSession, options: EvaluateRun) -> dict[str, Any]:
     lake, target = Lake(options.lake), Lake(options.lake).table("measures")
     plan = _plan(session, lake, options)
     started = time.monotonic()
-    status = "skipped"
     if options.force or not is_current(session, target, plan.lineage):
         status = "written"
         describe(session, f"evaluate {plan.run_id}")
-        _write_measures(session, target, plan)
+        means = _write_measures(session, target, plan)
         describe(session)
     else:
         log.info("%s: run %s skipped, its measures are current", target, plan.run_id)
-    means = {
-        row["measure"]: row["value"]
-        for row in target.read(session).where((F.col("run_id") == plan.run_id) & F.col("query_id").isNull()).collect()
-    }
+        status, means = "skipped", _written_means(session, target, plan.run_id)
     counts = {name: int(means.pop(name)) for name in COUNTS if name in means}
     if counts.get("ranks_against_scores"):
         log.warning("run %s: %d %s", plan.run_id, counts["ranks_against_scores"], COUNTS["ranks_against_scores"])
@@ -86,6 +86,12 @@ def evaluate_run(session: SparkSession, options: EvaluateRun) -> dict[str, Any]:
         **counts,
         "measures": {name: means[name] for name in _order(plan.names, means)},
     }
+
+
+def _written_means(session: SparkSession, target: TableRef, run_id: str) -> dict[str, float]:
+    """Means and counts of a run, as the table has them."""
+    rows = target.read(session).where((F.col("run_id") == run_id) & F.col("query_id").isNull())
+    return {row["measure"]: row["value"] for row in rows.collect()}
 
 
 def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Plan:
@@ -126,37 +132,79 @@ def _vectors_of_run(session: SparkSession, made: dict[str, Any]) -> dict[str, Ta
     return {side: ref for side, ref in refs.items() if ref.exists(session)}
 
 
-def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> None:
+def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> dict[str, float]:
+    """Measure the run and write what was found; returns means and counts by name."""
+    where = f"run_id = {sql_string(plan.run_id)}"
+    with ExitStack() as kept:
+        found = _measured_in_driver(session, plan)
+        values, means = found or _measured(session, plan, kept)
+        rows = [(name, None, value) for name, value in means.items()]
+        whole = pa.table(dict(zip(_WHOLE.names, zip(*rows, strict=True), strict=True)), schema=_WHOLE)
+        if isinstance(values, pa.Table):
+            table = pa.concat_tables([values.select(_WHOLE.names), whole])
+            table = table.append_column("run_id", pa.repeat(pa.scalar(plan.run_id), table.num_rows))
+            measured = session.createDataFrame(table).coalesce(1)
+        else:
+            files = 1 + int(means["queries"]) * len(plan.names) // ROWS_PER_FILE
+            both = values.unionByName(session.createDataFrame(whole))
+            measured = both.withColumn("run_id", F.lit(plan.run_id)).coalesce(files)
+        replace_rows(session, target, MEASURES, measured, lineage=plan.lineage, where=where)
+    return means
+
+
+def _measured_in_driver(session: SparkSession, plan: Plan) -> tuple[pa.Table, dict[str, float]] | None:
+    """Values and means of a run whose tables are small; None if they are not, or something about them is wrong."""
+    if sum(size_in_bytes(session, ref) for ref in plan.tables.values()) > driver_evaluation.MOST_BYTES:
+        return None
+    run, judgements = _frames(session, plan)
+    vectors = {side: plan.read(session, side) for side in NAMES if side in plan.tables}
+    inputs = driver_evaluation.Inputs.collected(
+        run,
+        judgements,
+        plan.read(session, "collection") if "collection" in plan.tables else None,
+        vectors,
+        {side: vocabulary_size(session, plan.tables[side]) for side in vectors},
+    )
+    options = plan.options
+    settings = driver_evaluation.Settings(
+        plan.names, options.relevance_level, options.answered_only, options.trec_scores
+    )
+    return driver_evaluation.measured(inputs, settings)
+
+
+def _frames(session: SparkSession, plan: Plan) -> tuple[DataFrame, DataFrame]:
+    """The run and the judgements, both of the chosen queries only if a part was named."""
     run = plan.read(session, "runs").where(F.col("run_id") == plan.run_id)
     judgements = plan.read(session, "judgements").select("query_id", "doc_id", "relevance")
+    if plan.options.part is None:
+        return run, judgements
+    chosen = _part(session, plan, *plan.options.part.split("/"))
+    return run.join(chosen, "query_id", "left_semi"), judgements.join(chosen, "query_id", "left_semi")
+
+
+def _measured(session: SparkSession, plan: Plan, kept: ExitStack) -> tuple[DataFrame, dict[str, float]]:
+    """The same of a run of any size. The values can be read until the stack is left."""
     place = str(plan.tables["runs"])
-    rows = counted_rows(run, place=place, run_id=plan.run_id)
-    if plan.options.part is not None:
-        chosen = _part(session, plan, *plan.options.part.split("/"))
-        run, judgements = (frame.join(chosen, "query_id", "left_semi") for frame in (run, judgements))
+    whole = plan.read(session, "runs").where(F.col("run_id") == plan.run_id)
+    rows = counted_rows(whole, place=place, run_id=plan.run_id)
+    run, judgements = _frames(session, plan)
     check_judgements(judgements, place=str(plan.tables["judgements"]), level=plan.options.relevance_level)
-    with ExitStack() as kept:
-        answered = _kept(kept, answers(run, rows=rows).withColumnRenamed("query", "query_id"))
-        check_run(run, answered, place=place, run_id=plan.run_id)
-        if plan.options.answered_only:
-            judgements = judgements.join(answered, "query_id", "left_semi")
-        hits = _kept(kept, judged_hits(run, judgements))
-        ranks = judged_ranks(session, run, hits, hit_count=hits.count(), trec_scores=plan.options.trec_scores)
-        ranks = _kept(kept, ranks)
-        values = query_measures(ranks, judgements, names=plan.names, level=plan.options.relevance_level)
-        values = _kept(kept, values)
-        averages = values.groupBy("measure").agg(F.avg("value").alias("value"), F.count("*").alias("queries")).collect()
-        counted = _counts(session, plan, answered, ranks, judgements)
-        # A convention leaves out some judged queries or none, so its largest number is that of all.
-        counted["queries"] = max((row["queries"] for row in averages), default=0)
-        means = [(row["measure"], row["value"]) for row in averages]
-        means += [(name, float(counted[name])) for name in COUNTS if name in counted]
-        whole = session.createDataFrame(means, "measure string, value double")
-        whole = _with_sparsity(session, plan, whole, judgements).withColumn("query_id", F.lit(None).cast("string"))
-        files = 1 + sum(row["queries"] for row in averages) // ROWS_PER_FILE
-        measured = values.unionByName(whole).withColumn("run_id", F.lit(plan.run_id)).coalesce(files)
-        where = f"run_id = {sql_string(plan.run_id)}"
-        replace_rows(session, target, MEASURES, measured, lineage=plan.lineage, where=where)
+    answered = _kept(kept, answers(run, rows=rows).withColumnRenamed("query", "query_id"))
+    check_run(run, answered, place=place, run_id=plan.run_id)
+    if plan.options.answered_only:
+        judgements = judgements.join(answered, "query_id", "left_semi")
+    hits = _kept(kept, judged_hits(run, judgements))
+    ranks = judged_ranks(session, run, hits, hit_count=hits.count(), trec_scores=plan.options.trec_scores)
+    ranks = _kept(kept, ranks)
+    values = query_measures(ranks, judgements, names=plan.names, level=plan.options.relevance_level)
+    values = _kept(kept, values)
+    averages = values.groupBy("measure").agg(F.avg("value").alias("value"), F.count("*").alias("queries")).collect()
+    counted = _counts(session, plan, answered, ranks, judgements)
+    # A convention leaves out some judged queries or none, so its largest number is that of all.
+    counted["queries"] = max((row["queries"] for row in averages), default=0)
+    means = {row["measure"]: row["value"] for row in averages}
+    means |= {name: float(counted[name]) for name in COUNTS if name in counted}
+    return values, {**means, **_sparsity(session, plan, judgements)}
 
 
 def _part(session: SparkSession, plan: Plan, training_set: str, part: str) -> DataFrame:
@@ -211,12 +259,13 @@ def _counts(
     return counts
 
 
-def _with_sparsity(session: SparkSession, plan: Plan, averages: DataFrame, judgements: DataFrame) -> DataFrame:
+def _sparsity(session: SparkSession, plan: Plan, judgements: DataFrame) -> dict[str, float]:
+    """Sizes of the vectors that the run was made from, by name; nothing if they are not known."""
     sides = [side for side in NAMES if side in plan.tables]
     if not sides:
-        return averages
+        return {}
     # sentence-transformers leaves out the queries without a relevant document here too.
     relevant = judgements.where(F.col("relevance") >= plan.options.relevance_level).select("query_id").distinct()
     vectors = {side: plan.read(session, side) for side in sides}
     sizes = {side: vocabulary_size(session, plan.tables[side]) for side in sides}
-    return averages.unionByName(sparsity(vectors, sizes, relevant))
+    return {row["measure"]: row["value"] for row in sparsity(vectors, sizes, relevant).collect()}

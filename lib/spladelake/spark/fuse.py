@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
@@ -53,14 +53,15 @@ def fuse_runs(session: SparkSession, options: FuseRuns) -> dict[str, Any]:
         values = normalised(run, how=options.normalisation)
     lowest = options.method == "sum" and options.normalisation == "z-score"
     scores = summed(values, list(zip(options.runs, weights, strict=True)), missing="lowest" if lowest else "zero")
+    counts = Observation()
+    # Each query has one row of rank 1.
+    counted = (F.count("*").alias("rows"), F.count_if(F.col("rank") == 1).alias("queries"))
     ranked = best(scores, k=options.k).withColumn("run_id", F.lit(options.target)).orderBy("query_id", "rank")
-    replace_rows(session, target, RUNS, ranked, lineage=lineage, where=f"run_id = {sql_string(options.target)}")
+    rows = ranked.observe(counts, *counted)
+    replace_rows(session, target, RUNS, rows, lineage=lineage, where=f"run_id = {sql_string(options.target)}")
     describe(session)
-    written = target.read(session).where(F.col("run_id") == options.target)
-    row = written.agg(F.count("*").alias("rows"), F.count_distinct("query_id").alias("queries")).first()
-    assert row is not None
     seconds = round(time.monotonic() - started, 2)
-    return {**result, "status": "written", "rows": row["rows"], "queries": row["queries"], "seconds": seconds}
+    return {**result, "status": "written", **counts.get, "seconds": seconds}
 
 
 def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> dict[str, str]:

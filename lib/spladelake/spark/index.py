@@ -34,7 +34,7 @@ from spladelake.spark.tables import (
     set_properties,
     sql_string,
 )
-from spladelake.spark.vector_checks import check_rows, check_same_model, vocabulary_size
+from spladelake.spark.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
 from spladelake.spark.worker import Totals
 
 log = logging.getLogger(__name__)
@@ -136,8 +136,9 @@ def index_vectors(session: SparkSession, options: IndexVectors) -> dict[str, Any
         log.info("%s: skipped, the index is current", target)
         return {**result, "status": "skipped"}
     size = vocabulary_size(session, documents, documents)
-    check_same_model((documents, rows))
-    check_rows(session, documents, rows, size=size)
+    survey = surveyed(rows)
+    check_same_model((documents, survey))
+    check_rows(session, documents, rows, survey, size=size)
     kept = set() if options.force or found is None else _indexed_files(session, target, documents, found)
     started = time.monotonic()
     totals = _write(session, rows, target, lineage, _Plan(files, kept, documents, size))

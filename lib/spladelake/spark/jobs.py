@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
+
+from pyspark.sql import SparkSession
+
+from spladelake.config import Options
 
 from spladelake.spark.compact import compact_vectors
 from spladelake.spark.compare import compare_runs
@@ -20,12 +25,14 @@ from spladelake.spark.mine import mine_pairs
 from spladelake.spark.rerank import rerank_run
 from spladelake.spark.retrieve import retrieve_run
 from spladelake.spark.score_pairs import score_pairs
+from spladelake.spark.small_plans import fitting_plans
 from spladelake.spark.train import train_model
 from spladelake.spark.upkeep import maintain_tables
 from spladelake.spark.verify import verify_tables
 
-# Each takes the session and the options of its own model in spladelake.config.STEPS.
-JOBS: dict[str, Callable[..., dict[str, Any]]] = {
+Run = Callable[..., dict[str, Any]]
+
+_JOBS: dict[str, Run] = {
     "ingest_texts": ingest_texts,
     "encode_texts": encode_texts,
     "index_vectors": index_vectors,
@@ -46,3 +53,18 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "maintain_tables": maintain_tables,
     "verify_tables": verify_tables,
 }
+
+
+def _fitted(job: Run) -> Run:
+    """The job, run with plans that fit the size of its data."""
+
+    @wraps(job)
+    def run(session: SparkSession, options: Options) -> dict[str, Any]:
+        with fitting_plans(session, options):
+            return job(session, options)
+
+    return run
+
+
+# Each takes the session and the options of its own model in spladelake.config.STEPS.
+JOBS = {name: _fitted(job) for name, job in _JOBS.items()}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -18,6 +20,12 @@ _KEYS = ("collection", "measure", "run_a", "run_b")
 _TESTED = (
     "collection string, measure string, run_a string, run_b string, queries int, difference double, wins int, "
     "ties int, losses int, t double, t_p double, randomisation_p double"
+)
+_DELTAS = pa.schema(
+    [
+        *((name, pa.string()) for name in ("collection", "measure", "query_id", "run_a", "run_b")),
+        *((name, pa.float64()) for name in ("value_a", "value_b", "delta")),
+    ]
 )
 _ARROW = pa.schema(
     [
@@ -43,6 +51,39 @@ def deltas(session: SparkSession, values: DataFrame, pairs: Sequence[tuple[str, 
     return found.select(
         *keys, "run_a", "run_b", "value_a", "value_b", (F.col("value_b") - F.col("value_a")).alias("delta")
     )
+
+
+def deltas_of_table(values: pa.Table, pairs: Sequence[tuple[str, str, str]]) -> pa.Table:
+    """The same rows of values that are here already."""
+    keys = ["collection", "measure", "query_id"]
+    parts = []
+    for collection, run_a, run_b in pairs:
+        of_collection = values.filter(pc.equal(values.column("collection"), collection))
+        sides = [
+            of_collection.filter(pc.equal(of_collection.column("run_id"), run)).select([*keys, "value"])
+            for run in (run_a, run_b)
+        ]
+        both = sides[0].join(sides[1], keys, join_type="inner", left_suffix="_a", right_suffix="_b")
+        delta = pc.subtract(both.column("value_b"), both.column("value_a"))
+        runs = [pa.repeat(pa.scalar(run, pa.string()), both.num_rows) for run in (run_a, run_b)]
+        columns = [both.column(key).cast(pa.string()) for key in keys]
+        columns += [*runs, both.column("value_a"), both.column("value_b"), delta]
+        parts.append(pa.Table.from_arrays(columns, schema=_DELTAS))
+    return pa.concat_tables(parts)
+
+
+def shared_queries(values: DataFrame) -> DataFrame:
+    """(collection, measure, queries, fewest): how many queries have values, and the fewest runs that one of them has."""
+    shared = values.groupBy("collection", "measure", "query_id").agg(F.count("*").alias("runs"))
+    return shared.groupBy("collection", "measure").agg(F.count("*").alias("queries"), F.min("runs").alias("fewest"))
+
+
+def shared_of_table(values: pa.Table) -> list[dict[str, Any]]:
+    """The same rows of values that are here already."""
+    shared = values.group_by(["collection", "measure", "query_id"]).aggregate([("value", "count")])
+    found = shared.group_by(["collection", "measure"]).aggregate([("query_id", "count"), ("value_count", "min")])
+    rows: list[dict[str, Any]] = found.rename_columns(["collection", "measure", "queries", "fewest"]).to_pylist()
+    return rows
 
 
 def compared_pair(table: pa.Table, *, permutations: int, seed: int) -> pa.Table:
@@ -73,8 +114,21 @@ def compared_pairs(found: DataFrame, *, permutations: int, seed: int) -> list[di
     def compare(table: pa.Table) -> pa.Table:  # Spark tells by the number of arguments whether to pass the key
         return compared_pair(table, permutations=permutations, seed=seed)
 
-    rows = [row.asDict() for row in found.groupBy(*_KEYS).applyInArrow(compare, _TESTED).collect()]
-    rows.sort(key=lambda row: tuple(row[key] for key in _KEYS))
+    return _corrected([row.asDict() for row in found.groupBy(*_KEYS).applyInArrow(compare, _TESTED).collect()])
+
+
+def compared_pairs_of_table(found: pa.Table, *, permutations: int, seed: int) -> list[dict[str, Any]]:
+    """The same rows of differences that are here already."""
+    rows = []
+    for names in found.select(list(_KEYS)).group_by(list(_KEYS)).aggregate([]).to_pylist():
+        mine = reduce(pc.and_, (pc.equal(found.column(key), name) for key, name in names.items()))
+        rows += compared_pair(found.filter(mine), permutations=permutations, seed=seed).to_pylist()
+    return _corrected(rows)
+
+
+def _corrected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows in the order of their names, with the p-values that Holm's method makes of theirs."""
+    rows = sorted(rows, key=lambda row: tuple(row[key] for key in _KEYS))
     families: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         families.setdefault((row["collection"], row["measure"]), []).append(row)

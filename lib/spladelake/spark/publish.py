@@ -12,6 +12,7 @@ from spladelake.spark.accesses import note_written
 from spladelake.spark.changes import DELETED, Difference, mark_current, merge_rows
 from spladelake.spark.concurrency import TargetChangedError
 from spladelake.spark.schemas import VECTORS
+from spladelake.spark.staging import Staged
 from spladelake.spark.tables import Lineage, replace_rows
 from spladelake.spark.texts import is_rejected
 
@@ -19,20 +20,22 @@ if TYPE_CHECKING:
     from spladelake.spark.update import SideJob
 
 
-def publish(job: SideJob, changes: Difference, lineage: Lineage, *, version: int, rejected: int) -> None:
+def publish(
+    job: SideJob, changes: Difference, staged: Staged | None, lineage: Lineage, *, version: int, rejected: int
+) -> None:
     """Bring what is staged into the vectors, and take out what no text stands for.
 
-    version: that of the texts. rejected: staged rows of texts that have no vector.
+    - version: of the texts.
+    - rejected: staged rows of texts that have no vector.
     """
     session, target = job.session, job.target
-    if changes.count and target.path is not None and storage.can_take_name(session, target.path):
+    if staged is not None and staged.is_table and target.path and storage.can_take_name(session, target.path):
         _rename(job, lineage, version=version, rejected=rejected)
         return
-    staged = job.staged.read(session).where(~is_rejected()) if changes.count else None
-    ready = None if staged is None else staged.select(*VECTORS.column_names)
+    ready = None if staged is None else staged.rows.where(~is_rejected()).select(*VECTORS.column_names)
     if changes.unwanted is None or not (changes.kept or changes.partial):
         rows = ready if ready is not None else session.createDataFrame([], VECTORS.struct)
-        replace_rows(session, target, VECTORS, rows, lineage=lineage)
+        replace_rows(session, target, VECTORS, rows, lineage=lineage, properties=job.properties(version))
         return
     upserts = None if ready is None or changes.count == rejected else ready.withColumn(DELETED, F.lit(False))
     removals = _removals(changes, ready) if changes.gone or rejected else None

@@ -16,8 +16,8 @@ from spladelake.measures import Measure, parse_measure
 
 Integers = NDArray[np.int32]
 
-_VALUES = pa.schema([("query_id", pa.string()), ("measure", pa.string()), ("value", pa.float64())])
-_RANK_OF = {"sentence-transformers": "ascending_rank", "trec_eval": "descending_rank"}
+VALUES = pa.schema([("query_id", pa.string()), ("measure", pa.string()), ("value", pa.float64())])
+RANK_OF = {"sentence-transformers": "ascending_rank", "trec_eval": "descending_rank"}
 # Cells of a matrix of rankings or grades: a million int32 and their float64 products stay within some 20 MB.
 MAX_CELLS = 1_000_000
 
@@ -37,7 +37,7 @@ class MeasureQueries:
     def _measured(self, batch: pa.RecordBatch, measures: list[Measure]) -> Iterator[pa.RecordBatch]:
         if batch.num_rows == 0:
             return
-        rankings = {rank: relevance_by_rank(batch.column("hits"), rank, _depth(measures)) for rank in _RANK_OF.values()}
+        rankings = {rank: relevance_by_rank(batch.column("hits"), rank, _depth(measures)) for rank in RANK_OF.values()}
         judged = grades(batch.column("judged"))
         widest = max(rows.width for rows in (*rankings.values(), judged))
         if batch.num_rows > 1 and batch.num_rows * widest > MAX_CELLS:
@@ -49,13 +49,13 @@ class MeasureQueries:
         of_judged = judged.dense()
         ids, names, values = [], [], []
         for measure in measures:
-            value = measure.of_many(dense[_RANK_OF[measure.convention]], of_judged, level=self.level)
+            value = measure.of_many(dense[RANK_OF[measure.convention]], of_judged, level=self.level)
             counted = ~np.isnan(value)
             ids.append(batch.column("query_id").filter(pa.array(counted)))
             names.append(pa.repeat(pa.scalar(measure.name), int(counted.sum())))
             values.append(pa.array(value[counted]))
         columns = [pa.concat_arrays(column) for column in (ids, names, values)]
-        yield pa.RecordBatch.from_arrays(columns, schema=_VALUES)
+        yield pa.RecordBatch.from_arrays(columns, schema=VALUES)
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def query_measures(ranks: DataFrame, judgements: DataFrame, *, names: tuple[str,
     (query_id, relevance), whatever was found.
     """
     judged = judgements.groupBy("query_id").agg(F.collect_list("relevance").alias("judged"))
-    hit = F.struct("relevance", *(F.col(name).cast("int").alias(name) for name in _RANK_OF.values()))
+    hit = F.struct("relevance", *(F.col(name).cast("int").alias(name) for name in RANK_OF.values()))
     hits = ranks.groupBy("query_id").agg(F.collect_list(hit).alias("hits"))
     rows = judged.join(hits, "query_id", "left").select("query_id", "judged", "hits")
     return rows.mapInArrow(MeasureQueries(names, level), "query_id string, measure string, value double")

@@ -6,12 +6,10 @@ Those are few enough to send to wherever the run's rows are, and each of them co
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-TrecScores = Literal["float32", "float64"]
+from spladelake.measures.judged import TrecScores
 
 # Judged documents that every task may hold: 500,000 are about 100 MB. More are joined by a shuffle.
 BROADCAST_HITS = 500_000

@@ -10,14 +10,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.config import Ranking, RetrieveRun
 from spladelake.names import short_name
 from spladelake.scoring import DocIds, compile_kernels
-from spladelake.spark.block_top_k import Asked, Corpus, QueryBatch, ranked_in_blocks, ranked_with_sample, set_batch_size
+from spladelake.spark.block_top_k import (
+    Asked,
+    Corpus,
+    QueryBatch,
+    ranked_in_blocks,
+    ranked_in_driver,
+    ranked_with_sample,
+    set_batch_size,
+)
 from spladelake.spark.candidates import Kept
+from spladelake.spark.delta_log import size_in_bytes
 from spladelake.spark.descriptions import describe
 from spladelake.spark.index import FoundIndex, current_index
 from spladelake.spark.progress import progress
@@ -29,16 +39,17 @@ from spladelake.spark.selection import selected
 from spladelake.spark.since_version import Changes, changes_since, merged_with_previous
 from spladelake.spark.sql_top_k import count_products, top_k
 from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string, written_as
-from spladelake.spark.vector_checks import check_rows, check_same_model, vocabulary_size
-from spladelake.spark.worker import Totals
+from spladelake.spark.vector_checks import Survey, check_rows, check_same_model, surveyed, surveyed_table, vocabulary_size
+from spladelake.spark.worker import DriverTotals, Totals
 from spladelake.vectors import SparseVectors
 
 log = logging.getLogger(__name__)
 
-# Up to this many documents the products are counted before anything else, which then takes less than a second.
+# What the driver ranks itself: so many bytes of files, some 20,000 documents, and so many rows of rankings. On less
+# than that, starting tasks takes longer than ranking (tests/bench/bench_small.py).
+DRIVER_BYTES, DRIVER_ROWS = 16 * 2**20, 1_000_000
+# Up to this many documents plain SQL also says how many products it sums: counting them takes less than a second.
 COUNTED_DOCUMENTS = 50_000
-# Up to this many products the SQL join is done before Python workers have started (tests/bench/bench_retrieve.py).
-SQL_PRODUCTS = 200_000
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,8 @@ class Inputs:
     versions: Mapping[str, int]
     document_rows: DataFrame
     query_rows: DataFrame
+    survey: Survey
+    asked: QueryBatch
     vocabulary_size: int
 
 
@@ -83,10 +96,11 @@ def retrieve_run(session: SparkSession, options: RetrieveRun) -> dict[str, Any]:
             replace_rows(session, target, RUNS, rows, lineage=lineages[run_id], where=where)
         ranked.unpersist()
     describe(session)
+    found = made.found or _found(session, target, list(rankings))
     return {
         **result,
         "status": "written",
-        **_counts(session, target, list(rankings), queries=len(made.queries.ids)),
+        **_counts(found, list(rankings), queries=len(inputs.asked.ids)),
         **made.report(),
         "seconds": round(time.monotonic() - started, 2),
     }
@@ -104,9 +118,14 @@ def _inputs(session: SparkSession, lake: Lake, model: str, options: RetrieveRun)
         versions["texts"] = texts.version(session)
     document_rows = documents.read(session, version=versions["documents"])
     query_rows = queries.read(session, version=versions["queries"])
-    check_same_model((documents, document_rows), (queries, query_rows))
+    # All queries come to the driver. They are few and small beside documents: 55,578 of MS MARCO take 10 MB.
+    table = query_rows.select(*VECTOR_COLUMNS.names, "model_id").toArrow()
+    asked, survey = surveyed_table(table), surveyed(document_rows)
+    check_same_model((documents, survey), (queries, asked))
     size = vocabulary_size(session, documents, queries)
-    return Inputs(lake, model, documents, queries, versions, document_rows, query_rows, size)
+    check_rows(session, queries, query_rows, asked, size=size)
+    batch = query_batch(table, str(queries), size)
+    return Inputs(lake, model, documents, queries, versions, document_rows, query_rows, survey, batch, size)
 
 
 def run_lineage(inputs: Inputs, run_id: str, ranking: Ranking, *, documents_version: int | None = None) -> Lineage:
@@ -129,33 +148,36 @@ class _Retrieval:
         self, session: SparkSession, inputs: Inputs, options: RetrieveRun, rankings: Mapping[str, Ranking]
     ) -> None:
         self.session, self.inputs, self.options, self.rankings = session, inputs, options, rankings
-        self.totals = session.sparkContext.accumulator({}, Totals())
-        self.document_count = inputs.document_rows.count()
-        check_rows(session, inputs.queries, inputs.query_rows, size=inputs.vocabulary_size)
-        self.queries = collected_queries(inputs.query_rows, str(inputs.queries), inputs.vocabulary_size)
+        self.document_count = inputs.survey.rows
         self.products: int | None = None
+        # Rows and queries of each run, if they are known before they are written.
+        self.found: dict[str, tuple[int, int]] | None = None
         self.strategy = self._choose()
         self.index = self._current_index()
+        in_driver = self.strategy == "driver"
+        self.totals = DriverTotals() if in_driver else session.sparkContext.accumulator({}, Totals())
         if self.index.rows is None:
             # The index was made of rows that were checked.
-            check_rows(session, inputs.documents, inputs.document_rows, size=inputs.vocabulary_size)
+            check_rows(session, inputs.documents, inputs.document_rows, inputs.survey, size=inputs.vocabulary_size)
 
     def _choose(self) -> str:
-        """The strategy, and the number of products where counting them is cheap."""
-        if self.options.strategy == "blocks" or self.options.since_version is not None:
-            return "blocks"
-        few = self.document_count <= COUNTED_DOCUMENTS
-        if few:
-            self.products = count_products(self.session, self.inputs.query_rows, self.inputs.document_rows)
+        """The strategy; for plain SQL on few documents also the number of products."""
         chosen: str = self.options.strategy
         if chosen == "auto":
-            chosen = "sql" if few and self.products is not None and self.products <= SQL_PRODUCTS else "blocks"
-        said = "" if self.products is None else f" with {self.products:,} products"
+            chosen = "driver" if self._fits_the_driver() else "blocks"
+        if chosen == "sql" and self.document_count <= COUNTED_DOCUMENTS:
+            self.products = count_products(self.session, self.inputs.query_rows, self.inputs.document_rows)
         log.info(
-            "%s queries x %s documents%s: strategy %s",
-            f"{len(self.queries.ids):,}", f"{self.document_count:,}", said, chosen,
+            "%s queries x %s documents: strategy %s",
+            f"{len(self.inputs.asked.ids):,}", f"{self.document_count:,}", chosen,
         )  # fmt: skip
         return chosen
+
+    def _fits_the_driver(self) -> bool:
+        """Whether the vectors and the rankings are so few that starting tasks would take longer than ranking."""
+        rows = len(self.inputs.asked.ids) * sum(ranking.k for ranking in self.rankings.values())
+        small = rows <= DRIVER_ROWS and size_in_bytes(self.session, self.inputs.documents) <= DRIVER_BYTES
+        return small and self.options.since_version is None
 
     @contextmanager
     def ranked(self) -> Iterator[DataFrame]:
@@ -164,19 +186,21 @@ class _Retrieval:
             yield self._since(self.options.since_version)
         elif self.strategy == "sql":
             yield self._by_sql()
+        elif self.strategy == "driver":
+            yield self._in_driver()
         elif sample := self._sample():
             corpus, asked = self._asked(self.inputs.document_rows)
             with ranked_with_sample(
-                self.session, self.queries, corpus, asked, sample, documents=self.document_count, **self._limits()
+                self.session, self.inputs.asked, corpus, asked, sample, documents=self.document_count, **self._limits()
             ) as rows:
                 yield rows
         else:
-            yield self.in_blocks(self.queries, self.inputs.document_rows)
+            yield self.in_blocks(self.inputs.asked, self.inputs.document_rows)
 
     def _sample(self) -> list[tuple[SparseVectors, DocIds]]:
         """Some of the documents; none where it would not pay, or a condition decides which of them count."""
         rankings = self.rankings.values()
-        rows = len(self.queries.ids) * sum(ranking.k for ranking in rankings)
+        rows = len(self.inputs.asked.ids) * sum(ranking.k for ranking in rankings)
         if any(ranking.where for ranking in rankings) or not pays(documents=self.document_count, rows=rows):
             return []
         inputs = self.inputs
@@ -186,6 +210,17 @@ class _Retrieval:
             inputs.document_rows,
             vocabulary_size=inputs.vocabulary_size,
         )
+
+    def _in_driver(self) -> DataFrame:
+        corpus, asked = self._asked(self.inputs.document_rows)
+        table = ranked_in_driver(
+            self.inputs.asked, corpus.rows.toArrow(), asked, place=corpus.place, **self._limits()
+        )
+        self.found = {}
+        for number, run_id in enumerate(self.rankings):
+            of_run = table.filter(pc.equal(table.column("run"), number))
+            self.found[run_id] = of_run.num_rows, pc.count_distinct(of_run.column("query_id")).as_py()
+        return self.session.createDataFrame(table)
 
     def _by_sql(self) -> DataFrame:
         frames = []
@@ -243,7 +278,7 @@ class _Retrieval:
 
     def reading(self) -> dict[str, str]:
         """Settings under which Spark reads the documents."""
-        if self.strategy == "sql" or self.options.since_version is not None:
+        if self.strategy != "blocks" or self.options.since_version is not None:
             return {}
         inputs = self.inputs
         index = inputs.lake.vectors(inputs.model, "index")
@@ -257,30 +292,34 @@ class _Retrieval:
 
     def _since(self, version: int) -> DataFrame:
         changes: Changes = changes_since(self.session, self.inputs, self.rankings, version=version)
-        return merged_with_previous(self.session, changes, self.queries, self.in_blocks)
+        return merged_with_previous(self.session, changes, self.inputs.asked, self.in_blocks)
 
     def report(self) -> dict[str, Any]:
         """How it was computed."""
         totals = self.totals.value
         products = self.products if self.products is not None else int(totals.get("products", 0))
         found: dict[str, Any] = {"strategy": self.strategy, "products": products}
-        if self.strategy == "blocks":
+        if self.strategy != "sql":
             found["index"] = self.index.state
             found["candidates"] = int(totals.get("candidates", 0))
         return found
 
 
 def collected_queries(rows: DataFrame, place: str, vocabulary_size: int) -> QueryBatch:
-    """All queries on the driver, by id. They are few and small beside documents: 55,578 of MS MARCO take 10 MB."""
-    table = rows.select(*VECTOR_COLUMNS.names).toArrow().sort_by("id").combine_chunks()
-    batches = table.to_batches()
+    """All queries of (id, indices, values) rows on the driver, by id."""
+    return query_batch(rows.select(*VECTOR_COLUMNS.names).toArrow(), place, vocabulary_size)
+
+
+def query_batch(table: pa.Table, place: str, vocabulary_size: int) -> QueryBatch:
+    """The queries of a table that is here, by id."""
+    batches = table.select(VECTOR_COLUMNS.names).sort_by("id").combine_chunks().to_batches()
     batch = batches[0].cast(VECTOR_COLUMNS) if batches else pa.RecordBatch.from_pylist([], schema=VECTOR_COLUMNS)
     vectors, ids = vectors_of(batch, place=place, vocabulary_size=vocabulary_size)
     return QueryBatch(ids.to_strings(), vectors, vocabulary_size)
 
 
-def _counts(session: SparkSession, target: TableRef, run_ids: list[str], *, queries: int) -> dict[str, Any]:
-    """Rows written and queries without a hit; of each run by its name where there are several."""
+def _found(session: SparkSession, target: TableRef, run_ids: list[str]) -> dict[str, tuple[int, int]]:
+    """Rows of each run that was written, and queries that have any."""
     rows = (
         target.read(session)
         .where(F.col("run_id").isin(run_ids))
@@ -288,14 +327,14 @@ def _counts(session: SparkSession, target: TableRef, run_ids: list[str], *, quer
         .agg(F.count("*").alias("rows"), F.count_distinct("query_id").alias("found"))
         .collect()
     )
-    found = {row["run_id"]: row for row in rows}
+    return {row["run_id"]: (int(row["rows"]), int(row["found"])) for row in rows}
+
+
+def _counts(found: Mapping[str, tuple[int, int]], run_ids: list[str], *, queries: int) -> dict[str, Any]:
+    """Rows written and queries without a hit; of each run by its name if there are several."""
     counts = {}
     for run_id in run_ids:
-        row = found.get(run_id)
-        counts[run_id] = {
-            "rows": int(row["rows"]) if row else 0,
-            "queries": queries,
-            "queries_without_hit": queries - (int(row["found"]) if row else 0),
-        }
+        rows, answered = found.get(run_id, (0, 0))
+        counts[run_id] = {"rows": rows, "queries": queries, "queries_without_hit": queries - answered}
     first = counts[run_ids[0]]
     return first if len(run_ids) == 1 else {**first, "runs": counts}

@@ -27,6 +27,7 @@ from spladelake.scoring import (
     invert,
 )
 from spladelake.spark.candidates import packed
+from spladelake.spark.worker import DriverTotals, Here
 from spladelake.vectors import SparseVectors
 
 # What `vectors_of` reads of a row of `vectors`.
@@ -102,8 +103,8 @@ def learned(asked: Pass) -> _Learned:
 class _Score(ABC):
     """A function given to mapInArrow: documents in some form to CANDIDATES."""
 
-    asked: Broadcast[Pass]
-    totals: Accumulator[dict[str, float]]
+    asked: Broadcast[Pass] | Here[Pass]
+    totals: Accumulator[dict[str, float]] | DriverTotals
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         asked = self.asked.value

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.compute as pc
 from pyspark import StorageLevel
 from pyspark.accumulators import Accumulator
 from pyspark.sql import DataFrame, SparkSession
@@ -31,7 +33,7 @@ from spladelake.spark.texts import (
     spread,
     task_count,
 )
-from spladelake.spark.worker import EncodeOrReject, Totals, WorkerSpec
+from spladelake.spark.worker import REJECTED, EncodeOrReject, Totals, WorkerSpec
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,9 @@ log = logging.getLogger(__name__)
 FIRST_FLOPS = 50e9
 # Bytes of a token in running English text.
 BYTES_PER_TOKEN = 4.5
+# Texts whose vectors the driver holds until they are published: some megabytes.
+ROWS_IN_MEMORY = ROWS_PER_BATCH
+_BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
 # From so many chunks on the texts are kept on the executors' disks, instead of being read and hashed for each.
 CHUNKS_TO_KEEP_TEXTS = 3
 
@@ -90,11 +95,49 @@ class Work:
     purpose: str
 
 
-def stage(session: SparkSession, staged: TableRef, work: Work) -> dict[str, float]:
+@dataclass(frozen=True)
+class Staged:
+    """What was encoded and is not published yet: `staged` rows, and whether they are a table's."""
+
+    rows: DataFrame
+    is_table: bool
+    totals: Mapping[str, float]
+
+
+def stage(session: SparkSession, staged: TableRef, work: Work) -> Staged:
+    """Encode the texts: in the driver's memory if they are few, else in a staging table, chunk after chunk."""
+    slots = session.sparkContext.defaultParallelism
+    few = work.rows <= min(ROWS_IN_MEMORY, work.chunk.next(done=0, seconds=0, slots=slots))
+    if few and not staged.exists(session):
+        return _in_memory(session, work, slots)
+    return Staged(staged.read(session), True, _in_table(session, staged, work))
+
+
+def _in_memory(session: SparkSession, work: Work, slots: int) -> Staged:
+    """Encode less than a chunk: a run that is killed begins again, as it does with any chunk."""
+    describe(session, f"encode {work.side.name} with {work.spec.checkpoint.name}")
+    log.info("%s: encoding %s %s", work.target, f"{work.rows:,}", work.side.name)
+    totals = session.sparkContext.accumulator({}, Totals())
+    tasks = task_count(work.rows, slots=slots, rows_per_task=work.rows_per_task)
+    function = EncodeOrReject(work.spec, work.side.kind, totals)
+    with (
+        written_as(session, {_BATCH: str(ROWS_PER_BATCH)}),
+        progress(f"encode {work.side.name}", total=work.rows, done=lambda: totals.value.get("texts", 0)),
+    ):
+        table = encoded_or_rejected(spread(work.texts, tasks), function).toArrow()
+    describe(session)
+    stop_point("after_staging")
+    if table.num_rows != work.rows:
+        raise TargetChangedError(f"{work.target}: {table.num_rows} rows instead of {work.rows} were encoded")
+    rejected = pc.sum(pc.starts_with(table.column("status"), REJECTED)).as_py() or 0
+    return Staged(session.createDataFrame(table, STAGED.struct), False, {**totals.value, "rejected": rejected})
+
+
+def _in_table(session: SparkSession, staged: TableRef, work: Work) -> dict[str, float]:
     """Bring the staging table to hold a row for each of the texts; returns the totals of what was encoded now.
 
     What an earlier run staged for the same texts and model stays; anything else in the table goes.
-    Raises TargetChangedError where another run staged rows at the same time.
+    Raises TargetChangedError if another run staged rows at the same time.
     """
     kept = _keep_usable(session, staged, work)
     if kept:
@@ -147,7 +190,7 @@ def _encode_chunks(
     session: SparkSession, staged: TableRef, work: Work, totals: Accumulator[dict[str, float]], kept: int
 ) -> None:
     """Encode and commit what is not staged yet, chunk after chunk."""
-    session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ROWS_PER_BATCH))
+    session.conf.set(_BATCH, str(ROWS_PER_BATCH))
     describe(session, f"encode {work.side.name} with {work.spec.checkpoint.name}")
     texts, left = _unstaged(session, staged, work, kept)
     log.info("%s: encoding %s %s", work.target, f"{left.rows:,}", work.side.name)

@@ -127,6 +127,12 @@ def remove(session: SparkSession, path: str) -> None:
     system.delete(hadoop_path, True)
 
 
+def touch(session: SparkSession, path: str) -> None:
+    """Make an empty file and the folders above it."""
+    system, hadoop_path = _opened(session, path)
+    system.create(hadoop_path, True).close()
+
+
 def move(session: SparkSession, source: str, target: str) -> None:
     """Rename a file, on its own file system, replacing what has the new name."""
     system, old = _opened(session, source)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -225,12 +226,8 @@ def _create(session: SparkSession, ref: TableRef, schema: TableSchema, propertie
         builder = builder.location(ref.path)
     for column in schema.columns:
         builder = builder.addColumn(column.name, column.type, comment=column.comment)
-    for name, condition in schema.constraints.items():
-        builder = builder.property(f"delta.constraints.{name}", condition)
-    if schema.change_feed:
-        builder = builder.property("delta.enableChangeDataFeed", "true")
-    for key, value in {"layout": LAYOUT_VERSION, "table": schema.name, **properties}.items():
-        builder = builder.property(f"spladelake.{key}", value)
+    for key, value in _table_properties(schema, properties).items():
+        builder = builder.property(key, value)
     builder.execute()
 
 
@@ -294,23 +291,88 @@ def replace_rows(
     where: str | None = None,
     writer_options: Mapping[str, str] | None = None,
     files: Mapping[str, str] | None = None,
+    properties: Mapping[str, str] | None = None,
 ) -> int:
     """Replace all rows, or those that a SQL condition names, in one commit; returns the table's version.
 
     The commit carries the lineage, so readers see either the old rows or the new ones, never a mixture. Rows that
-    break the condition or a constraint make the whole commit fail. files: how they are written, where it is not as the
-    schema says.
+    break the condition or a constraint make the whole commit fail. A folder that holds no table yet gets one in the
+    same commit.
+
+    - where: must hold for every row, of a new table too.
+    - files: settings under which the data files are written, if not those of the schema.
+    - properties: of the table, as `set_properties` takes them.
     """
-    ensure_table(session, ref, schema)
-    writer = rows.select(*schema.column_names).write.format("delta").mode("overwrite")
-    writer = writer.option("userMetadata", lineage.as_json()).options(**(writer_options or {}))
-    if where is not None:
-        writer = writer.option("replaceWhere", where)
+    options = writer_options or {}
     with exclusive(str(ref)), written_as(session, schema.files if files is None else files):
-        retrying(lambda: save(writer, ref), place=str(ref))
+        if ref.path is not None and not ref.exists(session):
+            create_with_rows(session, ref, schema, rows, lineage=lineage, options=options, properties=properties or {})
+        else:
+            ensure_table(session, ref, schema)
+            writer = rows.select(*schema.column_names).write.format("delta").mode("overwrite")
+            writer = writer.option("userMetadata", lineage.as_json()).options(**options)
+            if where is not None:
+                writer = writer.option("replaceWhere", where)
+            retrying(lambda: save(writer, ref), place=str(ref))
+            set_properties(session, ref, properties or {})
         version = ref.version(session)
     note_written(str(ref), version)
     return version
+
+
+def create_with_rows(
+    session: SparkSession, ref: TableRef, schema: TableSchema, rows: DataFrame, *, lineage: Lineage,
+    options: Mapping[str, str], properties: Mapping[str, str],
+) -> None:  # fmt: skip
+    """Make the table of a folder, with its comments, constraints, properties and rows, in one commit.
+
+    The caller holds the table's lock. A process that is killed before the commit leaves data files that belong to no
+    table, and a mark beside the folder that says so: the next writer removes both.
+    """
+    assert ref.path is not None
+    mark = f"{ref.path.rsplit('/', 1)[0]}/.{ref.path.rsplit('/', 1)[1]}.unfinished"
+    if storage.exists(session, mark):
+        storage.remove(session, ref.path)
+    elif storage.contents(session, ref.path):
+        raise DataError(
+            ref.path, "the folder holds files but no Delta table", f"the job makes its {schema.name} table there",
+            "Choose another folder, or move the files away.",
+        )  # fmt: skip
+    else:
+        storage.touch(session, mark)
+    named = [F.col(c.name).alias(c.name, metadata={"comment": c.comment}) for c in schema.columns]
+    writer = rows.select(*named).writeTo(ref.identifier).using("delta").options(**options)
+    for key, value in _table_properties(schema, properties).items():
+        writer = writer.tableProperty(key, value)
+    try:
+        with commit_metadata(session, lineage.as_json()):
+            writer.tableProperty("comment", schema.comment).create()
+    except Exception:
+        storage.remove(session, ref.path)
+        raise
+    finally:
+        storage.remove(session, mark)
+
+
+def _table_properties(schema: TableSchema, properties: Mapping[str, str]) -> dict[str, str]:
+    """Properties of a new table, as Delta names them."""
+    found = {f"delta.constraints.{name}": condition for name, condition in schema.constraints.items()}
+    if schema.change_feed:
+        found["delta.enableChangeDataFeed"] = "true"
+    ours = {"layout": LAYOUT_VERSION, "table": schema.name, **properties}
+    return {**found, **{f"spladelake.{key}": value for key, value in ours.items()}}
+
+
+# Delta takes the metadata of commands that are no writers from the session, which threads share.
+_metadata_lock = threading.Lock()
+_METADATA_SETTING = "spark.databricks.delta.commitInfo.userMetadata"
+
+
+@contextmanager
+def commit_metadata(session: SparkSession, text: str) -> Iterator[None]:
+    """Have commands such as CREATE TABLE, MERGE and ALTER TABLE record a text with their commit."""
+    with _metadata_lock, written_as(session, {_METADATA_SETTING: text}):
+        yield
 
 
 @contextmanager
@@ -350,7 +412,7 @@ def drop_table(session: SparkSession, ref: TableRef) -> None:
 def set_properties(session: SparkSession, ref: TableRef, properties: Mapping[str, str]) -> None:
     """Set table properties (keys get the prefix `spladelake.`) unless they already hold these values."""
     wanted = {f"spladelake.{key}": value for key, value in properties.items()}
-    if not wanted.items() <= table_properties(session, ref).items():
+    if wanted and not wanted.items() <= table_properties(session, ref).items():
         session.sql(f"ALTER TABLE {ref.identifier} SET TBLPROPERTIES ({property_list(properties)})")
 
 

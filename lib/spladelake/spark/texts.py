@@ -14,6 +14,8 @@ from spladelake.spark.worker import REJECTED, EncodeBatches, EncodeOrReject
 
 # Texts in a task: enough to repay its start (one Arrow batch), few enough that a lost task costs minutes at most.
 ROWS_PER_TASK = (2_048, 16_384)
+# So few texts are encoded before a second worker has loaded the model.
+FEW_ROWS = 64
 # Tasks a slot on large corpora: spreads long and short texts, and moves the progress bar.
 TASKS_PER_SLOT = 64
 # Seconds of encoding that a task holds at least, where the rate is known: starting one and closing its file, while its
@@ -108,6 +110,8 @@ def task_count(rows: int, *, slots: int, rows_per_task: int | None = None, rate:
     """
     if rows_per_task is not None:
         return max(1, math.ceil(rows / rows_per_task))
+    if rows <= FEW_ROWS:
+        return 1
     low, high = ROWS_PER_TASK
     least = max(low, min(high, int(rate * SECONDS_PER_TASK)))
     tasks = math.ceil(rows / max(least, min(high, rows // (TASKS_PER_SLOT * slots))))

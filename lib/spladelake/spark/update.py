@@ -20,7 +20,7 @@ from spladelake.spark.faults import stop_point
 from spladelake.spark.feed import changed_ids, checkpoint_of, collect_changes
 from spladelake.spark.publish import publish
 from spladelake.spark.quarantine import quarantined_ids, replace_quarantine
-from spladelake.spark.staging import BYTES_PER_TOKEN, ChunkSize, Work, first_rate, stage
+from spladelake.spark.staging import BYTES_PER_TOKEN, ChunkSize, Staged, Work, first_rate, stage
 from spladelake.spark.tables import (
     Lake,
     Lineage,
@@ -104,19 +104,19 @@ def update_vectors(job: SideJob, *, ready: Callable[[], object]) -> dict[str, An
     started = time.monotonic()
     seen = target.version(session) if target.exists(session) else None
     changes = _changes(job, version, seen)
-    totals: dict[str, float] = {}
-    if changes.count:
-        totals = stage(session, job.staged, _work(job, changes))
+    staged = stage(session, job.staged, _work(job, changes)) if changes.count else None
+    totals = {} if staged is None else dict(staged.totals)
     rejected = int(totals.get("rejected", 0))
-    _quarantine(job, changes, lineage, rejected=rejected)
+    _quarantine(job, changes, staged, lineage, rejected=rejected)
     ready()
     stop_point("before_commit")
     if seen is not None and target.version(session) != seen:
         raise TargetChangedError(str(target))
-    publish(job, changes, lineage, version=version, rejected=rejected)
+    publish(job, changes, staged, lineage, version=version, rejected=rejected)
     stop_point("after_commit")
     set_properties(session, target, job.properties(version))
-    _check_complete(job, version, rejected)
+    texts = job.source.read(session, version=version).count() if changes.partial else changes.rows
+    _check_complete(job, texts - rejected)
     drop_table(session, job.staged)
     _forget_changed(job, version)
     counts = {"kept": changes.kept, "deleted": changes.gone, "rejected": rejected}
@@ -186,12 +186,14 @@ def _forget_changed(job: SideJob, version: int) -> None:
             changed.delta(job.session).delete(F.col("version") <= version)
 
 
-def _quarantine(job: SideJob, changes: Difference, lineage: Lineage, *, rejected: int) -> None:
+def _quarantine(
+    job: SideJob, changes: Difference, staged: Staged | None, lineage: Lineage, *, rejected: int
+) -> None:
     """Put the texts that the model cannot take into quarantine; raises DataError if they are too many."""
     session, rows = job.session, None
-    if rejected:
+    if staged is not None and rejected:
         reason = F.expr(f"substring(status, {len(REJECTED) + 1})").alias("reason")
-        faults = job.staged.read(session).where(is_rejected()).select("id", reason)
+        faults = staged.rows.where(is_rejected()).select("id", reason)
         rows = changes.changed.select("id", "text").join(faults, "id")
     given = {**job.options.settings(), "lake": job.options.lake, "side": job.side.name, "retry_rejected": True}
     made = replace(lineage, retry={"input": job.label, "options": given})
@@ -207,9 +209,8 @@ def _quarantine(job: SideJob, changes: Difference, lineage: Lineage, *, rejected
         )
 
 
-def _check_complete(job: SideJob, version: int, rejected: int) -> None:
-    """Every text has one vector, or its row in quarantine."""
-    wanted = job.source.read(job.session, version=version).count() - rejected
+def _check_complete(job: SideJob, wanted: int) -> None:
+    """Every text has one vector, or its row in quarantine. wanted: texts that are not in quarantine."""
     written = job.target.read(job.session).count()
     if written != wanted:
         raise DataError(

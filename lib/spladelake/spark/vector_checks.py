@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -21,15 +25,40 @@ _FOUND = {
 _FIX = "Find the row and encode it again; the encoder never writes such a vector."
 
 
-def check_same_model(*tables: tuple[TableRef, DataFrame]) -> None:
+@dataclass(frozen=True)
+class Survey:
+    """What one reading of a table of vectors says: rows, an example id of each model_id, and the highest term id."""
+
+    rows: int
+    examples: dict[str | None, str | None]
+    highest: int | None
+
+
+def surveyed(rows: DataFrame) -> Survey:
+    """Survey a table of vectors in Spark."""
+    last = F.expr("get(indices, size(indices) - 1)")
+    by_model = rows.groupBy("model_id").agg(
+        F.min("id").alias("id"), F.count("*").alias("rows"), F.max(last).alias("highest")
+    )
+    found = sorted(by_model.collect(), key=lambda row: str(row["model_id"]))
+    return Survey(
+        sum(row["rows"] for row in found),
+        {row["model_id"]: row["id"] for row in found},
+        max((row["highest"] for row in found if row["highest"] is not None), default=None),
+    )
+
+
+def surveyed_table(table: pa.Table) -> Survey:
+    """Survey (id, indices, model_id) rows that are here already."""
+    by_model = table.select(["model_id", "id"]).group_by("model_id").aggregate([("id", "min")]).to_pylist()
+    by_model.sort(key=lambda row: str(row["model_id"]))
+    highest = pc.max(pc.list_flatten(table.column("indices"))).as_py()
+    return Survey(table.num_rows, {row["model_id"]: row["id_min"] for row in by_model}, highest)
+
+
+def check_same_model(*tables: tuple[TableRef, Survey]) -> None:
     """Refuse vectors of different models, whose dimensions or weights do not mean the same; names the first table."""
-    examples = {
-        str(ref): {
-            row["model_id"]: row["id"]
-            for row in rows.groupBy("model_id").agg(F.min("id").alias("id")).orderBy("model_id").collect()
-        }
-        for ref, rows in tables
-    }
+    examples = {str(ref): survey.examples for ref, survey in tables}
     models = {model_id for of_table in examples.values() for model_id in of_table}
     if len(models) > 1:
         said = "; ".join(
@@ -74,21 +103,18 @@ def largest_weight(rows: DataFrame) -> float:
     return float(row["largest"])
 
 
-def check_rows(session: SparkSession, ref: TableRef, rows: DataFrame, *, size: int) -> None:
+def check_rows(session: SparkSession, ref: TableRef, rows: DataFrame, survey: Survey, *, size: int) -> None:
     """Refuse a table of vectors of which a row breaks an invariant, naming the row.
 
-    Delta enforces the table's own constraints at every write: where the table has them all, term ids ascend, and only
-    the last ones are looked at, since no constraint knows the size of the vocabulary.
+    Delta enforces the table's own constraints at every write: if the table has them all, term ids ascend, and only
+    the highest is looked at, since no constraint knows the size of the vocabulary.
     """
     properties = table_properties(session, ref)
     enforced = all(
         same_condition(properties.get(f"delta.constraints.{name}"), sql) for name, sql in VECTORS.constraints.items()
     )
-    if enforced:
-        last = F.expr("get(indices, size(indices) - 1)")
-        highest = rows.agg(F.max(last).alias("highest")).first()
-        if highest is None or highest["highest"] is None or highest["highest"] < size:
-            return
+    if enforced and (survey.highest is None or survey.highest < size):
+        return
     conditions = {**VECTORS.constraints, "terms_known": f"size(indices) = 0 OR array_max(indices) < {size}"}
     broken = F.coalesce(
         *(F.when(~F.coalesce(F.expr(sql), F.lit(False)), F.lit(name)) for name, sql in conditions.items())

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.spark.schemas import VOCABULARY
-from spladelake.spark.tables import Lineage, TableRef, ensure_table, is_current, replace_rows, set_properties
+from spladelake.spark.tables import Lineage, TableRef, is_current, replace_rows, set_properties
 
 
 def write_vocabulary(
@@ -19,10 +19,10 @@ def write_vocabulary(
     rows: (term_id, token). properties: those of the table, `model_id` among them.
     """
     lineage = vocabulary_lineage(properties["model_id"])
-    if not is_current(session, target, lineage):
-        ensure_table(session, target, VOCABULARY, properties=properties)
-        replace_rows(session, target, VOCABULARY, rows(), lineage=lineage)
-    set_properties(session, target, properties)
+    if is_current(session, target, lineage):
+        set_properties(session, target, properties)
+    else:
+        replace_rows(session, target, VOCABULARY, rows(), lineage=lineage, properties=properties)
 
 
 def vocabulary_lineage(model_id: str) -> Lineage:

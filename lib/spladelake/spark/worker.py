@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,8 @@ from spladelake.spark.models import ModelCache, task_share
 
 if TYPE_CHECKING:
     from spladelake.encoder import Checkpoint, EncodedBatch, SpladeEncoder
+
+Value = TypeVar("Value")
 
 # One schema constant for every batch: Spark matches the columns by position.
 VECTOR_BATCH = pa.schema(
@@ -49,6 +51,25 @@ class Totals(AccumulatorParam[dict[str, float]]):
         for key, amount in value2.items():
             value1[key] = value1.get(key, 0) + amount
         return value1
+
+
+class DriverTotals:
+    """The same sums for work that the driver does itself, where a task has an accumulator."""
+
+    def __init__(self) -> None:
+        self.value: dict[str, float] = {}
+
+    def add(self, term: dict[str, float]) -> None:
+        """Add amounts by name."""
+        for key, amount in term.items():
+            self.value[key] = self.value.get(key, 0) + amount
+
+
+@dataclass(frozen=True)
+class Here(Generic[Value]):
+    """A value for work that the driver does itself, where a task has a broadcast."""
+
+    value: Value
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,27 @@
+"""Spark's Python daemon, counting the workers that it starts: a line in SPLADELAKE_WORKER_STARTS for each.
+
+Set spark.python.daemon.module=counting_daemon with this folder on the workers' PYTHONPATH.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from pyspark import daemon
+
+_worker = daemon.worker
+
+
+def worker(*arguments: Any) -> Any:
+    """pyspark's own entry of a worker process, after its start was noted."""
+    with open(os.environ["SPLADELAKE_WORKER_STARTS"], "a", encoding="utf-8") as file:
+        file.write(f"{os.getpid()} {time.time()}\n")
+    return _worker(*arguments)
+
+
+daemon.worker = worker
+
+if __name__ == "__main__":
+    daemon.manager()
