@@ -6,10 +6,22 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from support.ledger import LEDGER, Ledger
+from support.parts import Parts
 
 # How long an example takes says something about the machine, not about the code.
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of support/parts.py."""
+    parser.addoption("--part", metavar="K/N", help="take the K-th of N parts of the tests")
+    parser.addoption("--within", type=float, metavar="SECONDS", help="start no test after so many seconds")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take a part of the tests if asked to."""
+    config.pluginmanager.register(Parts(config.getoption("--part"), config.getoption("--within")), "parts")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -25,8 +37,10 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What was done to the tables, and how many rows were lost by it."""
+    """What was done to the tables, how many rows were lost by it, and which tests were left out."""
     if lines := LEDGER.lines():
         terminalreporter.section("nothing lost")
         for line in lines:
             terminalreporter.write_line(line)
+    for line in terminalreporter.config.pluginmanager.get_plugin("parts").lines():
+        terminalreporter.write_line(line)

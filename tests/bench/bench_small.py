@@ -56,7 +56,9 @@ def main() -> None:
         if not options.no_warm:
             figures["warm"] = warm(Path(folder), sources, options)
         if options.commands:
-            figures["commands"] = commands(Path(folder), cut(options.data / options.collection, Path(folder) / "c", 420, 21))
+            figures["commands"] = commands(
+                Path(folder), cut(options.data / options.collection, Path(folder) / "c", 420, 21)
+            )
     figures["load_at_end"] = round(os.getloadavg()[0], 2)
     if options.out is not None:
         options.out.write_text(json.dumps({"command": " ".join(["python", *sys.argv]), **figures}, indent=1) + "\n")
@@ -150,7 +152,9 @@ def warm(folder: Path, sources: dict[str, Path], options: argparse.Namespace) ->
         print(f"\n{name:20} seconds  jobs  commits  workers  compile_s")
         for step, f in found[name].items():
             if re.search(options.steps, step):
-                print(f"{step:20} {f['seconds']:7.2f} {f['jobs']:5.0f} {f['commits']:8.0f} {f['workers']:8.0f} {f['compile_s']:10.2f}")
+                print(
+                    f"{step:20} {f['seconds']:7.2f} {f['jobs']:5.0f} {f['commits']:8.0f} {f['workers']:8.0f} {f['compile_s']:10.2f}"
+                )
     session.stop()
     return found
 
@@ -170,7 +174,16 @@ def one_round(counters: Counters, lake: Path, source: Path) -> dict[str, dict[st
 
 
 COMMANDS: dict[str, Callable[[str], tuple[str, ...]]] = {
-    "evaluate_run": lambda lake: ("evaluate_run", "--lake", lake, "--model", "splade-tiny", "--measures", "all", "--force"),
+    "evaluate_run": lambda lake: (
+        "evaluate_run",
+        "--lake",
+        lake,
+        "--model",
+        "splade-tiny",
+        "--measures",
+        "all",
+        "--force",
+    ),
     "search": lambda lake: ("search", "boundary layer flow", "--lake", lake, "--model", "splade-tiny", "-k", "5"),
     "doctor": lambda lake: ("doctor", "--lake", lake),
     "verify_tables": lambda lake: ("verify_tables", "--lake", lake),
@@ -182,7 +195,11 @@ def commands(folder: Path, source: Path, *, rounds: int = 2) -> dict[str, float]
     """Seconds of commands from the prompt to their end, on a lake of the slice; the best of two."""
     lake = str(folder / "command-lake")
     for job, given in steps(source).values():
-        flags = [part for key, value in given.items() for part in (f"--{key}", ",".join(value) if isinstance(value, list) else value)]
+        flags = [
+            part
+            for key, value in given.items()
+            for part in (f"--{key}", ",".join(value) if isinstance(value, list) else value)
+        ]
         _command(job, "--lake", lake, *flags)
     found = {}
     for name, line in COMMANDS.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from spladelake.config import STEPS, checked
 from spladelake.spark.class_archive import java_options
@@ -16,7 +16,6 @@ from spladelake.spark.jobs import JOBS
 from spladelake.spark.session import java_version, spark_session
 from spladelake.spark.small_plans import SETTINGS
 from support.collections import write_fruit
-
 
 # small: plans as jobs on little data have them, for what tests ask of tables too. generated: as on large data.
 PLANS = os.environ.get("SPLADELAKE_TEST_PLANS", "small")
@@ -76,8 +75,3 @@ def fruit_lake(run_job: Jobs, tmp_path_factory: pytest.TempPathFactory) -> str:
     run_job("ingest_texts", lake=root, source=str(write_fruit(folder / "source")))
     run_job("encode_texts", lake=root, model="splade-tiny")
     return root
-
-
-def rows_of(frame: DataFrame) -> list[tuple[Any, ...]]:
-    """All rows as plain tuples, sorted."""
-    return sorted((tuple(row) for row in frame.collect()), key=repr)

@@ -13,6 +13,7 @@ from scipy import stats
 from spladelake.cli import main
 from spladelake.errors import DataError
 from spladelake.measures.significance import holm
+from spladelake.spark import compare
 from spladelake.spark.pairs import compared_pairs, deltas
 from spladelake.spark.schemas import MEASURES, RUNS
 from support.random_lake import write_judgements
@@ -56,10 +57,19 @@ def values(spark: SparkSession, lake: str) -> Values:
 
 
 def test_all_pairs_of_all_collections_are_tested_as_scipy_tests_them(
-    spark: SparkSession, run_job: Any, lakes: dict[str, str], lake: str
+    spark: SparkSession, run_job: Any, lakes: dict[str, str], lake: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {"lake": lake, "collections": lakes, "measures": list(MEASURES_USED)}
     result = run_job("compare_runs", **options)
+    queries = sorted(tuple(row) for row in spark.read.format("delta").load(f"{lake}/comparisons/queries").collect())
+    monkeypatch.setattr(compare, "DRIVER_BYTES", 0)
+    in_spark = run_job("compare_runs", **options, force=True)
+    assert [in_spark[name] for name in ("systems", "pairs", "costs")] == [
+        result[name] for name in ("systems", "pairs", "costs")
+    ]
+    assert queries == sorted(
+        tuple(row) for row in spark.read.format("delta").load(f"{lake}/comparisons/queries").collect()
+    )
     assert len(result["systems"]) == 2 * 4 * 2
     assert len(result["pairs"]) == 2 * 2 * 6
     known = {name: values(spark, root) for name, root in lakes.items()}

@@ -11,9 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
 from spladelake.measures.notes import COUNTS
+from spladelake.spark import driver_evaluation
 from spladelake.spark.query_measures import MeasureQueries
 from spladelake.spark.run_checks import count_pairs
 from spladelake.spark.schemas import JUDGEMENTS, PARTS, RUNS
@@ -33,6 +35,36 @@ def test_measures_equal_sentence_transformers_with_ties_and_unjudged_queries(
     assert set(found) == set(wanted)
     for name, value in wanted.items():
         assert found[name] == pytest.approx(value, abs=1e-6), name  # the reference keeps float32 in its active dims
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"measures": ["all"]}, {"answered_only": True, "trec_scores": "float64", "relevance_level": 2, "part": "p/test"}],
+)
+def test_a_small_run_is_measured_in_the_driver_as_a_large_one_is_in_spark(
+    spark: SparkSession, run_job: Any, lake: str, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    write_random_lake(spark, lake, seed=11)
+    run_job("retrieve_run", lake=lake, model="m")
+    queries = spark.read.format("delta").load(f"{lake}/judgements").select("query_id").distinct()
+    parts = queries.select("query_id", F.when(F.col("query_id") < "q3", "test").otherwise("train").alias("part"))
+    parts.write.format("delta").save(f"{lake}/training/p/parts")
+    given = {"lake": lake, "model": "m", "force": True, **options}
+
+    def evaluated() -> tuple[dict[str, Any], list[Any]]:
+        result = run_job("evaluate_run", **given)
+        rows = spark.read.format("delta").load(f"{lake}/measures").select("query_id", "measure", "value").collect()
+        return result, sorted((tuple(row) for row in rows), key=repr)
+
+    found = evaluated()
+    monkeypatch.setattr(driver_evaluation, "MOST_BYTES", 0)
+    wanted = evaluated()
+    for key in COUNTS:
+        assert found[0][key] == wanted[0][key], key
+    # Spark adds up a mean in the order in which its rows come; what it is the mean of is the same to the last bit.
+    assert found[0]["measures"] == pytest.approx(wanted[0]["measures"], rel=1e-14)
+    assert [row for row in found[1] if row[0]] == [row for row in wanted[1] if row[0]]
+    assert len(found[1]) == len(wanted[1]) > 0
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Retrieval is exact: the documents, the order and the scores of a brute-force product, by either strategy."""
+"""Retrieval is exact: the documents, the order and the scores of a brute-force product, by every strategy."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.config import RetrieveRun, checked
 from spladelake.errors import DataError, UsageError
+from spladelake.spark import retrieve as retrieve_module
 from spladelake.spark.schemas import DOCUMENTS, VECTORS
 from spladelake.spark.sql_top_k import matched_terms, top_k
 from support.collections import write_fruit
@@ -18,6 +19,7 @@ from support.vector_tables import Vectors, as_frame, brute_force, random_vectors
 
 DOC_IDS = [f"d{n}" for n in range(60)] + ["é", "D", "\U0001f600", "\uffee", "q1", "q2"]
 QUERY_IDS = [f"q{n}" for n in range(12)]
+STRATEGIES = ["sql", "blocks", "driver"]
 
 
 def run_rows(spark: SparkSession, lake: str, run_id: str) -> list[tuple[Any, ...]]:
@@ -40,11 +42,11 @@ def tied(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return root, queries, documents
 
 
-@pytest.mark.parametrize("strategy", ["sql", "blocks"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize(
     ("k", "minimum_score", "exclude_self"), [(1, 0.0, False), (7, 0.05, True), (10_000, 0.1, False), (3, 0.0, True)]
 )
-def test_both_strategies_give_the_brute_force_ranking_also_where_scores_tie(
+def test_every_strategy_gives_the_brute_force_ranking_also_where_scores_tie(
     spark: SparkSession, run_job: Any, tied: Any, strategy: str, k: int, minimum_score: float, exclude_self: bool
 ) -> None:
     lake, queries, documents = tied
@@ -58,7 +60,7 @@ def test_both_strategies_give_the_brute_force_ranking_also_where_scores_tie(
     assert result["strategy"] == strategy
 
 
-@pytest.mark.parametrize("strategy", ["sql", "blocks"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_several_runs_in_one_pass_are_those_of_passes_of_their_own(
     spark: SparkSession, run_job: Any, tied: Any, strategy: str
 ) -> None:
@@ -95,9 +97,18 @@ def test_scores_are_exact_for_weights_of_any_usual_size(spark: SparkSession, exp
     assert found == brute_force(queries, documents, 20)
 
 
-def test_auto_joins_few_products_in_sql(run_job: Any, tied: Any) -> None:
+@pytest.mark.parametrize(
+    ("limit", "amount", "strategy"),
+    [("DRIVER_BYTES", None, "driver"), ("DRIVER_BYTES", 1, "blocks"), ("DRIVER_ROWS", 12, "blocks")],
+)
+def test_auto_ranks_little_in_the_driver_and_more_in_workers(
+    run_job: Any, tied: Any, monkeypatch: pytest.MonkeyPatch, limit: str, amount: int | None, strategy: str
+) -> None:
     lake, _, _ = tied
-    assert run_job("retrieve_run", lake=lake, model="made", run_id="auto", force=True)["strategy"] == "sql"
+    if amount is not None:
+        monkeypatch.setattr(retrieve_module, limit, amount)
+    found = run_job("retrieve_run", lake=lake, model="made", run_id="auto", k=1, force=True)
+    assert found["strategy"] == strategy
 
 
 def test_contributions_of_matched_terms_add_up_to_the_score(spark: SparkSession) -> None:
@@ -152,8 +163,8 @@ BAD_VECTORS = {
 
 @pytest.mark.parametrize(
     ("case", "side", "strategy"),
-    [(case, ("documents", "queries")[n % 2], ("blocks", "sql")[n % 2]) for n, case in enumerate(BAD_VECTORS)]
-    + [("a term beyond the vocabulary", "documents", "blocks"), ("a negative weight", "documents", "sql")],
+    [(case, ("documents", "queries")[n % 2], STRATEGIES[n % 3]) for n, case in enumerate(BAD_VECTORS)]
+    + [("a term beyond the vocabulary", "documents", "blocks"), ("a negative weight", "documents", "driver")],
 )
 def test_a_vector_that_breaks_an_invariant_is_refused_by_table_and_row(
     spark: SparkSession, run_job: Any, lake: str, case: str, side: str, strategy: str
@@ -167,7 +178,7 @@ def test_a_vector_that_breaks_an_invariant_is_refused_by_table_and_row(
     assert not Path(lake, "runs").exists()
 
 
-@pytest.mark.parametrize("strategy", ["sql", "blocks"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_term_beyond_the_vocabulary_is_refused_where_the_tables_constraints_cannot_tell(
     spark: SparkSession, run_job: Any, lake: str, strategy: str
 ) -> None:

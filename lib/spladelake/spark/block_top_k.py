@@ -26,6 +26,7 @@ from pyspark.sql import functions as F
 from spladelake.scoring import BLOCK_DOCUMENTS, SCORE_UNITS, DocIds, Expected, Queries, expected_bounds
 from spladelake.scoring.shortlist import places_for
 from spladelake.spark.candidates import CANDIDATES_DDL, RANKED, RANKED_DDL, Kept, MergeCandidates
+from spladelake.spark.frames import frame_of
 from spladelake.spark.scoring_worker import Pass, ScoreBlocks, ScoreVectors, Wanted
 from spladelake.spark.worker import DriverTotals, Here, Totals
 from spladelake.vectors import SparseVectors
@@ -210,7 +211,7 @@ def _candidates(
     for one in _passes(queries, asked, expected, place=corpus.place, task_bytes=task_bytes):
         score = function(session.sparkContext.broadcast(one), totals)
         frames.append(corpus.rows.mapInArrow(score, CANDIDATES_DDL))
-    return reduce(DataFrame.unionAll, frames) if frames else session.createDataFrame([], CANDIDATES_DDL)
+    return reduce(DataFrame.unionAll, frames) if frames else frame_of(session, [], CANDIDATES_DDL)
 
 
 def _passes(

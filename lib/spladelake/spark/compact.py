@@ -17,6 +17,7 @@ from spladelake.errors import DataError, UsageError
 from spladelake.names import short_name
 from spladelake.spark.compaction_trials import Judged, Trial, Trials, statistics_of
 from spladelake.spark.delta_log import size_in_bytes
+from spladelake.spark.frames import frame_of
 from spladelake.spark.retrieve import collected_queries
 from spladelake.spark.schemas import COMPACTIONS, JUDGEMENTS, VECTOR_FILES, VECTORS, VOCABULARY
 from spladelake.spark.split_files import COMPACTED_FROM, COMPACTION, ROUNDED_FILES, SPLIT, SPLIT_FILES
@@ -252,9 +253,9 @@ def _report(
         found += [{**entry, "measure": measure, **test} for measure, test in tests.items()] or [
             {**entry, **dict.fromkeys(("measure", "before", "after", "ratio", "t_p", "randomisation_p"))}
         ]
-    rows = [tuple({"compaction": tables.into, **row}[name] for name in COMPACTIONS.column_names) for row in found]
+    rows = [{"compaction": tables.into, **row} for row in found]
     ref = tables.lake.table(COMPACTIONS.name)
-    frame = session.createDataFrame(rows, COMPACTIONS.struct).coalesce(1)
+    frame = frame_of(session, rows, COMPACTIONS.struct)
     where = f"compaction = {sql_string(tables.into)}"
     replace_rows(session, ref, COMPACTIONS, frame, lineage=lineage, where=where)
     return {

@@ -12,17 +12,16 @@ from functools import reduce
 from itertools import combinations
 from typing import Any
 
-import pyarrow as pa
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 from spladelake.config import CompareRuns
 from spladelake.errors import DataError
 from spladelake.spark.delta_log import size_in_bytes
 from spladelake.spark.descriptions import describe
+from spladelake.spark.frames import frame_of
 from spladelake.spark.pairs import (
     compared_pairs,
     compared_pairs_of_table,
@@ -281,7 +280,7 @@ def _encode_seconds(session: SparkSession, lake: Lake, vectors: TableRef) -> flo
 
 def _frame(session: SparkSession, schema: TableSchema, rows: list[dict[str, Any]]) -> DataFrame:
     columns = StructType(schema.struct.fields[1:])  # the first is the comparison's name
-    return session.createDataFrame(pa.Table.from_pylist(rows, schema=to_arrow_schema(columns)), columns).coalesce(1)
+    return frame_of(session, rows, columns)
 
 
 def _replace(session: SparkSession, lake: Lake, schema: TableSchema, rows: DataFrame, lineage: Lineage) -> None:

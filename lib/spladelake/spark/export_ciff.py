@@ -13,6 +13,7 @@ from spladelake.exchange import CiffHeader, DocRecord, Quantiser, write_ciff
 from spladelake.spark import storage
 from spladelake.spark.exchange_worker import LENGTH_DDL, MESSAGE_DDL, Lengths, PostingsMessages
 from spladelake.spark.export_plan import Export, numbered
+from spladelake.spark.frames import frame_of
 
 FILE = "index.ciff"
 
@@ -41,7 +42,8 @@ def write_ciff_file(export: Export, folder: str) -> None:
 
 def _messages(export: Export, rows: DataFrame, quantiser: Quantiser) -> DataFrame:
     """(term, message) of every term that occurs, ascending by the bytes of the term."""
-    names = export.session.createDataFrame(list(enumerate(export.tokens)), "term_id int, term string")
+    terms = [{"term_id": number, "term": token} for number, token in enumerate(export.tokens)]
+    names = frame_of(export.session, terms, "term_id int, term string")
     pairs = rows.select("place", F.posexplode("indices").alias("at", "term_id"), "values")
     postings = pairs.select("term_id", F.struct("place", F.get("values", "at").alias("weight")).alias("posting"))
     lists = postings.groupBy("term_id").agg(F.sort_array(F.collect_list("posting")).alias("postings"))

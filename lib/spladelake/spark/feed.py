@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.failures import full_text
+from spladelake.spark.frames import frame_of
 from spladelake.spark.schemas import CHANGED
 from spladelake.spark.storage import exists
 from spladelake.spark.tables import TableRef, ensure_table, save, set_properties, table_properties
@@ -23,7 +24,7 @@ def changed_ids(
     Raises DataError where the table has not kept what changed since then.
     """
     if after >= until:
-        return session.createDataFrame([], "id string")
+        return frame_of(session, [], "id string")
     reader = session.read.format("delta").option("readChangeFeed", "true")
     reader = reader.option("startingVersion", after + 1).option("endingVersion", until)
     try:

@@ -9,7 +9,6 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from spladelake.config import Options
-
 from spladelake.spark.compact import compact_vectors
 from spladelake.spark.compare import compare_runs
 from spladelake.spark.encode import encode_texts

@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.measures.significance import holm, paired_test
+from spladelake.spark.frames import frame_of
 
 _KEYS = ("collection", "measure", "run_a", "run_b")
 _TESTED = (
@@ -43,7 +44,8 @@ def deltas(session: SparkSession, values: DataFrame, pairs: Sequence[tuple[str, 
 
     values: (collection, run_id, measure, query_id, value). pairs: (collection, run_a, run_b).
     """
-    wanted = F.broadcast(session.createDataFrame(list(pairs), "collection string, run_a string, run_b string"))
+    named = [dict(zip(("collection", "run_a", "run_b"), pair, strict=True)) for pair in pairs]
+    wanted = F.broadcast(frame_of(session, named, "collection string, run_a string, run_b string"))
     keys = ["collection", "measure", "query_id"]
     first = values.select(*keys, F.col("run_id").alias("run_a"), F.col("value").alias("value_a"))
     second = values.select(*keys, F.col("run_id").alias("run_b"), F.col("value").alias("value_b"))
@@ -73,7 +75,7 @@ def deltas_of_table(values: pa.Table, pairs: Sequence[tuple[str, str, str]]) -> 
 
 
 def shared_queries(values: DataFrame) -> DataFrame:
-    """(collection, measure, queries, fewest): how many queries have values, and the fewest runs that one of them has."""
+    """(collection, measure, queries, fewest): queries that have values, and the fewest runs that one of them has."""
     shared = values.groupBy("collection", "measure", "query_id").agg(F.count("*").alias("runs"))
     return shared.groupBy("collection", "measure").agg(F.count("*").alias("queries"), F.min("runs").alias("fewest"))
 

@@ -11,6 +11,7 @@ from spladelake.spark import storage
 from spladelake.spark.accesses import note_written
 from spladelake.spark.changes import DELETED, Difference, mark_current, merge_rows
 from spladelake.spark.concurrency import TargetChangedError
+from spladelake.spark.frames import frame_of
 from spladelake.spark.schemas import VECTORS
 from spladelake.spark.staging import Staged
 from spladelake.spark.tables import Lineage, replace_rows
@@ -34,7 +35,7 @@ def publish(
         return
     ready = None if staged is None else staged.rows.where(~is_rejected()).select(*VECTORS.column_names)
     if changes.unwanted is None or not (changes.kept or changes.partial):
-        rows = ready if ready is not None else session.createDataFrame([], VECTORS.struct)
+        rows = ready if ready is not None else frame_of(session, [], VECTORS.struct)
         replace_rows(session, target, VECTORS, rows, lineage=lineage, properties=job.properties(version))
         return
     upserts = None if ready is None or changes.count == rejected else ready.withColumn(DELETED, F.lit(False))

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from spladelake.config import STEPS, Options, checked
 from spladelake.errors import DataError
+from spladelake.spark.frames import frame_of
 from spladelake.spark.schemas import QUARANTINE
 from spladelake.spark.tables import Lake, Lineage, TableRef, replace_rows, sql_string
 
@@ -27,7 +28,7 @@ def replace_quarantine(
     if rejected is None:
         if not target.exists(session) or target.read(session).where(mine).isEmpty():
             return []
-        rows = session.createDataFrame([], QUARANTINE.struct)
+        rows = frame_of(session, [], QUARANTINE.struct)
     else:
         rows = rejected.select(
             F.lit(source).alias("source"),
@@ -45,7 +46,7 @@ def quarantined_ids(session: SparkSession, lake: Lake, label: str) -> DataFrame:
     """(id) of the texts that an encode job put into quarantine."""
     target = lake.table("quarantine")
     if not target.exists(session):
-        return session.createDataFrame([], "id string")
+        return frame_of(session, [], "id string")
     raw = F.col("raw").cast("string")
     # At a version, since the rows are about to be replaced.
     rows = target.read(session, version=target.version(session)).where(F.col("input") == label)
@@ -69,7 +70,7 @@ def shown_rows(session: SparkSession, lake: str, *, label: str | None, limit: in
 def _quarantined(session: SparkSession, lake: str, label: str | None) -> DataFrame:
     target = Lake(lake).table("quarantine")
     if not target.exists(session):
-        return session.createDataFrame([], QUARANTINE.struct)
+        return frame_of(session, [], QUARANTINE.struct)
     rows = target.read(session)
     return rows if label is None else rows.where(F.col("input") == label)
 

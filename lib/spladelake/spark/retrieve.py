@@ -39,7 +39,14 @@ from spladelake.spark.selection import selected
 from spladelake.spark.since_version import Changes, changes_since, merged_with_previous
 from spladelake.spark.sql_top_k import count_products, top_k
 from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string, written_as
-from spladelake.spark.vector_checks import Survey, check_rows, check_same_model, surveyed, surveyed_table, vocabulary_size
+from spladelake.spark.vector_checks import (
+    Survey,
+    check_rows,
+    check_same_model,
+    surveyed,
+    surveyed_table,
+    vocabulary_size,
+)
 from spladelake.spark.worker import DriverTotals, Totals
 from spladelake.vectors import SparseVectors
 
@@ -213,9 +220,7 @@ class _Retrieval:
 
     def _in_driver(self) -> DataFrame:
         corpus, asked = self._asked(self.inputs.document_rows)
-        table = ranked_in_driver(
-            self.inputs.asked, corpus.rows.toArrow(), asked, place=corpus.place, **self._limits()
-        )
+        table = ranked_in_driver(self.inputs.asked, corpus.rows.toArrow(), asked, place=corpus.place, **self._limits())
         self.found = {}
         for number, run_id in enumerate(self.rankings):
             of_run = table.filter(pc.equal(table.column("run"), number))

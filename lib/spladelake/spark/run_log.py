@@ -22,6 +22,7 @@ from spladelake.redaction import hider, without_secrets
 from spladelake.spark.accesses import Accesses, noted
 from spladelake.spark.concurrency import exclusive, retrying
 from spladelake.spark.failures import explained
+from spladelake.spark.frames import frame_of
 from spladelake.spark.schemas import RUN_LOG
 from spladelake.spark.tables import Lake, ensure_table, save
 
@@ -155,8 +156,8 @@ def _write(session: SparkSession, lake: str, row: dict[str, Any]) -> None:
     try:
         target = Lake(lake).table("run_log")
         ensure_table(session, target, RUN_LOG)
-        rows = session.createDataFrame([tuple(row[name] for name in RUN_LOG.column_names)], RUN_LOG.struct)
+        rows = frame_of(session, [row], RUN_LOG.struct)
         with exclusive(str(target)):
-            retrying(lambda: save(rows.coalesce(1).write.format("delta").mode("append"), target), place=str(target))
+            retrying(lambda: save(rows.write.format("delta").mode("append"), target), place=str(target))
     except Exception as error:
         log.warning("the run log of %s was not written: %s", row["job"], type(error).__name__)

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from spladelake.config import Ranking
 from spladelake.errors import DataError
 from spladelake.spark.block_top_k import QueryBatch
+from spladelake.spark.frames import frame_of
 from spladelake.spark.schemas import RUNS
 from spladelake.spark.tables import newest_lineage, require
 
@@ -122,7 +123,7 @@ def merged_with_previous(
     merged = _best(changes, changes.previous.unionByName(found))
     if not len(rows):
         return merged
-    names = session.createDataFrame([(query_id,) for query_id in sorted(again)], "query_id string")
+    names = frame_of(session, [{"query_id": query_id} for query_id in sorted(again)], "query_id string")
     kept = merged.join(F.broadcast(names), "query_id", "left_anti").select(merged.columns)
     return kept.unionByName(rank(queries.take(rows), changes.everything))
 

@@ -186,9 +186,7 @@ def _forget_changed(job: SideJob, version: int) -> None:
             changed.delta(job.session).delete(F.col("version") <= version)
 
 
-def _quarantine(
-    job: SideJob, changes: Difference, staged: Staged | None, lineage: Lineage, *, rejected: int
-) -> None:
+def _quarantine(job: SideJob, changes: Difference, staged: Staged | None, lineage: Lineage, *, rejected: int) -> None:
     """Put the texts that the model cannot take into quarantine; raises DataError if they are too many."""
     session, rows = job.session, None
     if staged is not None and rejected:
