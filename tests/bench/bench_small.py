@@ -1,6 +1,6 @@
 """What small jobs cost beyond their rows: Spark jobs, commits, worker starts, generated code and seconds of each step.
 
-    python tests/bench/bench_small.py --data ../shared/data [--rounds 3] [--commands] [--out tests/bench/results/small.json]
+    python tests/bench/bench_small.py --data ../shared/data [--rounds 3] [--commands] [--out FILE]
 
 Each step runs in one warm session on three collections: all of cranfield, its first 420 documents with 21 queries, and
 its first 8 with two. The time on the last is the fixed cost of a job. A round is a lake of its own; the first round of
@@ -152,9 +152,8 @@ def warm(folder: Path, sources: dict[str, Path], options: argparse.Namespace) ->
         print(f"\n{name:20} seconds  jobs  commits  workers  compile_s")
         for step, f in found[name].items():
             if re.search(options.steps, step):
-                print(
-                    f"{step:20} {f['seconds']:7.2f} {f['jobs']:5.0f} {f['commits']:8.0f} {f['workers']:8.0f} {f['compile_s']:10.2f}"
-                )
+                counts = f"{f['jobs']:5.0f} {f['commits']:8.0f} {f['workers']:8.0f}"
+                print(f"{step:20} {f['seconds']:7.2f} {counts} {f['compile_s']:10.2f}")
     session.stop()
     return found
 

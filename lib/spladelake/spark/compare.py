@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -12,6 +13,8 @@ from functools import reduce
 from itertools import combinations
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -19,6 +22,7 @@ from pyspark.sql.types import StructType
 
 from spladelake.config import CompareRuns
 from spladelake.errors import DataError
+from spladelake.spark.collected import collected
 from spladelake.spark.delta_log import size_in_bytes
 from spladelake.spark.descriptions import describe
 from spladelake.spark.frames import frame_of
@@ -51,7 +55,7 @@ from spladelake.spark.tables import (
 
 log = logging.getLogger(__name__)
 
-# Bytes of files of all measures, up to which the driver compares them itself: some millions of values.
+# Bytes of files of a collection's measures, up to which the driver compares them itself: some millions of values.
 DRIVER_BYTES = 16 * 2**20
 _SHOWN = (COMPARED_SYSTEMS, COMPARED_COSTS, COMPARED_PAIRS)
 # Settings of evaluate_run that change what a value means: runs that differ in them cannot be compared.
@@ -69,6 +73,19 @@ class Collection:
     run_ids: tuple[str, ...]
     # Means, counts and sizes of every run, by run and measure.
     means: Mapping[tuple[str, str], float]
+    # (run_id, measure, query_id, value) of all measures, if they are few.
+    here: pa.Table | None
+
+    def values_here(self, options: CompareRuns) -> pa.Table | None:
+        """What `values` has, from the rows that are here."""
+        if self.here is None:
+            return None
+        chosen = self.here.filter(
+            pc.is_valid(pc.field("query_id"))
+            & pc.field("run_id").isin(list(self.run_ids))
+            & pc.field("measure").isin(list(options.measures))
+        )
+        return chosen.add_column(0, "collection", pa.repeat(pa.scalar(self.name, pa.string()), chosen.num_rows))
 
     def values(self, session: SparkSession, options: CompareRuns) -> DataFrame:
         """(collection, run_id, measure, query_id, value) of the runs and measures that are compared."""
@@ -108,9 +125,14 @@ def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRu
     measures = lake.table("measures")
     require(session, measures, MEASURES, made_by=f"spladelake evaluate_run --lake {lake.root} …")
     version = measures.version(session)
-    rows = measures.read(session, version=version)
-    found = rows.where(F.col("query_id").isNull() & F.col("value").isNotNull()).collect()
-    means = {(row["run_id"], row["measure"]): float(row["value"]) for row in found}
+    columns = ["run_id", "measure", "query_id", "value"]
+    here = collected(session, measures, columns, version=version, most_bytes=DRIVER_BYTES)
+    if here is None:
+        rows = measures.read(session, version=version).where(F.col("query_id").isNull() & F.col("value").isNotNull())
+        whole = rows.select(*columns).toArrow()
+    else:
+        whole = here.filter(pc.is_null(pc.field("query_id")) & pc.is_valid(pc.field("value")))
+    means = {(row["run_id"], row["measure"]): float(row["value"]) for row in whole.to_pylist()}
     has: dict[str, set[str]] = {}
     for run_id, measure in means:
         if measure in options.measures:
@@ -130,7 +152,7 @@ def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRu
             str(measures), f"{name} has {len(run_ids)} measured run", "a comparison needs two", "Measure another one."
         )
     _check_footing(session, measures, run_ids)
-    return Collection(name, lake, measures, version, run_ids, means)
+    return Collection(name, lake, measures, version, run_ids, means, here)
 
 
 def _check_footing(session: SparkSession, measures: TableRef, run_ids: tuple[str, ...]) -> None:
@@ -169,10 +191,8 @@ def _write(
     session: SparkSession, lake: Lake, collections: list[Collection], options: CompareRuns, lineage: Lineage
 ) -> dict[str, list[dict[str, Any]]]:
     """Compare, and write the four tables; returns the rows of those that the result shows, by table."""
-    values = reduce(DataFrame.unionByName, (c.values(session, options) for c in collections))
-    pairs = _pairs(collections, options.baseline)
     with ExitStack() as kept:
-        queries, found, differences = _compared(session, kept, values, collections, pairs, options)
+        queries, found, differences = _compared(session, kept, collections, options)
         rows = {
             COMPARED_SYSTEMS.name: _systems(collections, queries, options),
             COMPARED_COSTS.name: [cost for collection in collections for cost in _costs(session, collection)],
@@ -186,19 +206,21 @@ def _write(
 
 
 def _compared(
-    session: SparkSession, kept: ExitStack, values: DataFrame, collections: list[Collection],
-    pairs: list[tuple[str, str, str]], options: CompareRuns,
-) -> tuple[dict[tuple[str, str], int], list[dict[str, Any]], DataFrame]:  # fmt: skip
+    session: SparkSession, kept: ExitStack, collections: list[Collection], options: CompareRuns
+) -> tuple[dict[tuple[str, str], int], list[dict[str, Any]], DataFrame]:
     """Queries of each collection and measure, the tested pairs, and the differences of every query.
 
     Few values are compared in the driver. The differences can be read until the stack is left.
     """
     drawing = {"permutations": options.permutations, "seed": options.seed}
-    if sum(size_in_bytes(session, collection.measures) for collection in collections) <= DRIVER_BYTES:
-        table = values.toArrow()
+    pairs = _pairs(collections, options.baseline)
+    tables = [table for collection in collections if (table := collection.values_here(options)) is not None]
+    if len(tables) == len(collections):
+        table = pa.concat_tables(tables)
         differences = deltas_of_table(table, pairs)
         rows = compared_pairs_of_table(differences, **drawing)
         return _queries(shared_of_table(table), collections), rows, session.createDataFrame(differences)
+    values = reduce(DataFrame.unionByName, (c.values(session, options) for c in collections))
     values = values.persist(StorageLevel.DISK_ONLY)
     kept.callback(values.unpersist)
     queries = _queries([row.asDict() for row in shared_queries(values).collect()], collections)
@@ -272,8 +294,11 @@ def _encode_seconds(session: SparkSession, lake: Lake, vectors: TableRef) -> flo
     log = lake.table("run_log")
     if not log.exists(session):
         return None
-    rows = log.read(session).where("job = 'encode_texts' AND status = 'written'").select("outputs", "rows", "seconds")
-    wrote = [row for row in rows.toLocalIterator() if str(vectors) in json.loads(row["outputs"] or "{}")]
+    columns = ["job", "status", "outputs", "rows", "seconds"]
+    rows = collected(session, log, columns, version=log.version(session), most_bytes=sys.maxsize)
+    assert rows is not None
+    done = rows.filter((pc.field("job") == "encode_texts") & (pc.field("status") == "written")).to_pylist()
+    wrote = [row for row in done if str(vectors) in json.loads(row["outputs"] or "{}")]
     most = max(wrote, key=lambda row: int(row["rows"] or 0), default=None)
     return None if most is None else float(most["seconds"])
 

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame
 
 from spladelake.measures.judged import TrecScores, judged_ranks
 from spladelake.spark.query_measures import RANK_OF, VALUES, MeasureQueries
 from spladelake.spark.sparsity import NAMES
 
-# Bytes of files of all tables that an evaluation reads, up to which the driver does it: a hundred MB in memory.
+# Bytes of the files of a table that an evaluation reads, up to which the driver does it: a hundred MB in memory.
 MOST_BYTES = 32 * 2**20
 
 
@@ -38,20 +37,6 @@ class Inputs:
     documents: pa.Table | None
     vectors: Mapping[str, pa.Table]
     sizes: Mapping[str, int]
-
-    @classmethod
-    def collected(
-        cls, run: DataFrame, judgements: DataFrame, documents: DataFrame | None,
-        vectors: Mapping[str, DataFrame], sizes: Mapping[str, int],
-    ) -> Inputs:  # fmt: skip
-        """Read all tables."""
-        return cls(
-            run.select("query_id", "doc_id", "rank", "score").toArrow(),
-            judgements.select("query_id", "doc_id", "relevance").toArrow(),
-            None if documents is None else documents.select("doc_id").toArrow(),
-            {side: rows.select("id", "indices").toArrow() for side, rows in vectors.items()},
-            sizes,
-        )
 
 
 @dataclass(frozen=True)

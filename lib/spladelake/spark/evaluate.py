@@ -10,6 +10,7 @@ from functools import reduce
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -20,7 +21,7 @@ from spladelake.measures import CARD_MEASURES
 from spladelake.measures.notes import COUNTS
 from spladelake.names import short_name
 from spladelake.spark import driver_evaluation
-from spladelake.spark.delta_log import size_in_bytes
+from spladelake.spark.collected import collected
 from spladelake.spark.descriptions import describe
 from spladelake.spark.query_measures import query_measures
 from spladelake.spark.ranks import judged_hits, judged_ranks
@@ -154,18 +155,30 @@ def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> dict
 
 def _measured_in_driver(session: SparkSession, plan: Plan) -> tuple[pa.Table, dict[str, float]] | None:
     """Values and means of a run whose tables are small; None if they are not, or something about them is wrong."""
-    if sum(size_in_bytes(session, ref) for ref in plan.tables.values()) > driver_evaluation.MOST_BYTES:
+
+    def small(name: str, columns: list[str], **equals: str) -> pa.Table | None:
+        return collected(
+            session, plan.tables[name], columns, version=plan.versions[name], most_bytes=driver_evaluation.MOST_BYTES,
+            equals=equals,
+        )  # fmt: skip
+
+    run = small("runs", ["query_id", "doc_id", "rank", "score"], run_id=plan.run_id)
+    judgements = small("judgements", ["query_id", "doc_id", "relevance"])
+    documents = small("collection", ["doc_id"]) if "collection" in plan.tables else pa.table({"doc_id": []})
+    vectors = {side: small(side, ["id", "indices"]) for side in NAMES if side in plan.tables}
+    if run is None or judgements is None or documents is None or None in vectors.values():
         return None
-    run, judgements = _frames(session, plan)
-    vectors = {side: plan.read(session, side) for side in NAMES if side in plan.tables}
-    inputs = driver_evaluation.Inputs.collected(
+    options = plan.options
+    if options.part is not None:
+        chosen = pa.array([row["query_id"] for row in _part(session, plan, *options.part.split("/")).collect()])
+        run, judgements = (table.filter(pc.is_in(table.column("query_id"), chosen)) for table in (run, judgements))
+    inputs = driver_evaluation.Inputs(
         run,
         judgements,
-        plan.read(session, "collection") if "collection" in plan.tables else None,
-        vectors,
+        documents if "collection" in plan.tables else None,
+        {side: table for side, table in vectors.items() if table is not None},
         {side: vocabulary_size(session, plan.tables[side]) for side in vectors},
     )
-    options = plan.options
     settings = driver_evaluation.Settings(
         plan.names, options.relevance_level, options.answered_only, options.trec_scores
     )

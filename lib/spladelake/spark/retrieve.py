@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from spladelake.spark.block_top_k import (
     set_batch_size,
 )
 from spladelake.spark.candidates import Kept
-from spladelake.spark.delta_log import size_in_bytes
+from spladelake.spark.collected import collected
 from spladelake.spark.descriptions import describe
 from spladelake.spark.index import FoundIndex, current_index
 from spladelake.spark.progress import progress
@@ -73,6 +74,8 @@ class Inputs:
     survey: Survey
     asked: QueryBatch
     vocabulary_size: int
+    # (id, indices, values, model_id) of all documents, if the driver ranks them.
+    documents_here: pa.Table | None
 
 
 def retrieve_run(session: SparkSession, options: RetrieveRun) -> dict[str, Any]:
@@ -126,13 +129,29 @@ def _inputs(session: SparkSession, lake: Lake, model: str, options: RetrieveRun)
     document_rows = documents.read(session, version=versions["documents"])
     query_rows = queries.read(session, version=versions["queries"])
     # All queries come to the driver. They are few and small beside documents: 55,578 of MS MARCO take 10 MB.
-    table = query_rows.select(*VECTOR_COLUMNS.names, "model_id").toArrow()
-    asked, survey = surveyed_table(table), surveyed(document_rows)
+    columns = [*VECTOR_COLUMNS.names, "model_id"]
+    table = collected(session, queries, columns, version=versions["queries"], most_bytes=sys.maxsize)
+    assert table is not None
+    asked = surveyed_table(table)
+    here = _documents_here(session, documents, columns, versions["documents"], options, queries=asked.rows)
+    survey = surveyed(document_rows) if here is None else surveyed_table(here)
     check_same_model((documents, survey), (queries, asked))
     size = vocabulary_size(session, documents, queries)
     check_rows(session, queries, query_rows, asked, size=size)
     batch = query_batch(table, str(queries), size)
-    return Inputs(lake, model, documents, queries, versions, document_rows, query_rows, survey, batch, size)
+    return Inputs(lake, model, documents, queries, versions, document_rows, query_rows, survey, batch, size, here)
+
+
+def _documents_here(
+    session: SparkSession, ref: TableRef, columns: list[str], version: int, options: RetrieveRun, *, queries: int
+) -> pa.Table | None:
+    """The document vectors in the driver, if it shall rank them: if asked to, or if they and the rankings are few."""
+    if options.strategy == "driver":
+        return collected(session, ref, columns, version=version, most_bytes=sys.maxsize)
+    rows = queries * sum(ranking.k for ranking in options.rankings("").values())
+    if options.strategy != "auto" or options.since_version is not None or rows > DRIVER_ROWS:
+        return None
+    return collected(session, ref, columns, version=version, most_bytes=DRIVER_BYTES)
 
 
 def run_lineage(inputs: Inputs, run_id: str, ranking: Ranking, *, documents_version: int | None = None) -> Lineage:
@@ -171,7 +190,7 @@ class _Retrieval:
         """The strategy; for plain SQL on few documents also the number of products."""
         chosen: str = self.options.strategy
         if chosen == "auto":
-            chosen = "driver" if self._fits_the_driver() else "blocks"
+            chosen = "blocks" if self.inputs.documents_here is None else "driver"
         if chosen == "sql" and self.document_count <= COUNTED_DOCUMENTS:
             self.products = count_products(self.session, self.inputs.query_rows, self.inputs.document_rows)
         log.info(
@@ -179,12 +198,6 @@ class _Retrieval:
             f"{len(self.inputs.asked.ids):,}", f"{self.document_count:,}", chosen,
         )  # fmt: skip
         return chosen
-
-    def _fits_the_driver(self) -> bool:
-        """Whether the vectors and the rankings are so few that starting tasks would take longer than ranking."""
-        rows = len(self.inputs.asked.ids) * sum(ranking.k for ranking in self.rankings.values())
-        small = rows <= DRIVER_ROWS and size_in_bytes(self.session, self.inputs.documents) <= DRIVER_BYTES
-        return small and self.options.since_version is None
 
     @contextmanager
     def ranked(self) -> Iterator[DataFrame]:
@@ -220,7 +233,12 @@ class _Retrieval:
 
     def _in_driver(self) -> DataFrame:
         corpus, asked = self._asked(self.inputs.document_rows)
-        table = ranked_in_driver(self.inputs.asked, corpus.rows.toArrow(), asked, place=corpus.place, **self._limits())
+        documents = self.inputs.documents_here
+        if documents is None or any(ranking.where for ranking in self.rankings.values()):
+            documents = corpus.rows.toArrow()
+        else:
+            documents = documents.append_column("groups", pa.repeat(pa.scalar(1, pa.int32()), documents.num_rows))
+        table = ranked_in_driver(self.inputs.asked, documents, asked, place=corpus.place, **self._limits())
         self.found = {}
         for number, run_id in enumerate(self.rankings):
             of_run = table.filter(pc.equal(table.column("run"), number))

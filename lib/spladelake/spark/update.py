@@ -15,6 +15,7 @@ from spladelake.config import EncodeTexts
 from spladelake.encoder import Checkpoint
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.changes import Difference, difference
+from spladelake.spark.collected import row_count
 from spladelake.spark.concurrency import TargetChangedError, exclusive
 from spladelake.spark.faults import stop_point
 from spladelake.spark.feed import changed_ids, checkpoint_of, collect_changes
@@ -115,7 +116,7 @@ def update_vectors(job: SideJob, *, ready: Callable[[], object]) -> dict[str, An
     publish(job, changes, staged, lineage, version=version, rejected=rejected)
     stop_point("after_commit")
     set_properties(session, target, job.properties(version))
-    texts = job.source.read(session, version=version).count() if changes.partial else changes.rows
+    texts = row_count(session, job.source, version=version) if changes.partial else changes.rows
     _check_complete(job, texts - rejected)
     drop_table(session, job.staged)
     _forget_changed(job, version)
@@ -209,7 +210,7 @@ def _quarantine(job: SideJob, changes: Difference, staged: Staged | None, lineag
 
 def _check_complete(job: SideJob, wanted: int) -> None:
     """Every text has one vector, or its row in quarantine. wanted: texts that are not in quarantine."""
-    written = job.target.read(job.session).count()
+    written = row_count(job.session, job.target)
     if written != wanted:
         raise DataError(
             str(job.target),
