@@ -17,7 +17,7 @@ from spladelake.encoder.threads import ModelThreads
 from spladelake.errors import DataError, MachineError, UsageError
 from spladelake.scoring import check_vectors
 from spladelake.vectors import SparseVectors
-from unit.encoder.families import TEXTS, bert, modernbert
+from support.families import TEXTS, bert, modernbert
 
 LENGTHS = st.lists(st.integers(0, 600), max_size=400)
 

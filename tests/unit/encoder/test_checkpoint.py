@@ -20,7 +20,7 @@ from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding
 from spladelake.encoder import DEFAULT_MODEL, Checkpoint, EncoderSettings, SpladeEncoder, resolve_checkpoint
 from spladelake.encoder.checkpoint import TINY_SHA256
 from spladelake.errors import UsageError
-from unit.encoder.families import FAMILIES, bert, roberta
+from support.families import FAMILIES, bert, roberta
 
 
 @pytest.fixture(scope="module")

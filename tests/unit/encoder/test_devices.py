@@ -22,7 +22,7 @@ from spladelake.encoder.tokens import load_tokenizer
 from spladelake.encoder.tuning import accelerator_head, fastest_head
 from spladelake.errors import UsageError
 from spladelake.scoring import check_vectors
-from unit.encoder.families import TEXTS, bert, modernbert
+from support.families import TEXTS, bert, modernbert
 
 LIB = Path(__file__).resolve().parents[3] / "lib"
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
