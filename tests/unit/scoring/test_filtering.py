@@ -17,7 +17,7 @@ SIZE = 120
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_once() -> None:
-    """These functions are parts of others, compiled into them: called by themselves, each process would compile them."""
+    """Keep these parts of native functions on disk: called by themselves, every process would compile them."""
     for part in (add_steps, cut_of, empty_plan, fill_columns, find_terms, list_terms, reach_cut, unit_of):
         keep_on_disk(part, part.py_func)
 

@@ -210,7 +210,7 @@ def test_ids_are_forgotten_without_losing_those_of_the_best() -> None:
 def test_many_documents_are_filtered_and_still_ranked_exactly(levels: int | None, ks: tuple[int, ...]) -> None:
     rng = np.random.default_rng(11)
     size = 400
-    documents = random_vectors(rng, 12_000, vocabulary_size=size, most_terms=80, levels=levels)
+    documents = random_vectors(rng, 6_000, vocabulary_size=size, most_terms=80, levels=levels)
     queries = random_vectors(rng, 30, vocabulary_size=size, most_terms=30, levels=levels)
     doc_ids = shuffled_ids(rng, len(documents))
     wanted = brute_force(queries, documents, doc_ids, k=ks[0], vocabulary_size=size)
