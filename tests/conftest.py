@@ -1,5 +1,7 @@
 """Settings of all tests, and what a run says at its end."""
 
+import gc
+import sys
 from typing import Any
 
 import pytest
@@ -24,8 +26,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Parts(config.getoption("--part"), config.getoption("--within")), "parts")
 
 
+def pytest_collection_finish() -> None:
+    """A model that is loaded, or runs out of memory, collects garbage: not among all that was imported, each time."""
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_of_torch() -> None:
+    """Most models of tests are so small that threads wait for each other longer than they compute."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In one of several processes: hand over what was counted in it."""
+    gc.unfreeze()
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["ledger"] = LEDGER.counts()
 

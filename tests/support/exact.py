@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby, islice
 from math import ldexp
+from operator import itemgetter
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -64,3 +66,8 @@ def rows_of(ranked: Ranked) -> Rows:
     assert ((ranked.rests >= 0) & (ranked.rests < 2**46)).all()
     scores = [(units << 46) + rests for units, rests in zip(ranked.units.tolist(), ranked.rests.tolist(), strict=True)]
     return list(zip(ranked.queries.tolist(), ranked.doc_ids.to_strings(), scores, strict=True))
+
+
+def first_of_each(rows: Rows, k: int) -> Rows:
+    """The first k rows of each query: the order is total."""
+    return [row for _, of_query in groupby(rows, key=itemgetter(0)) for row in islice(of_query, k)]

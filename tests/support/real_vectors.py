@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from spladelake.demo.collection import stdlib_collection
-from spladelake.encoder import SpladeEncoder, resolve_checkpoint
+from spladelake.encoder import resolve_checkpoint
 from spladelake.vectors import SparseVectors
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spladelake" / "bench"
@@ -74,6 +74,8 @@ def encoded(texts: list[str], model_id: str, *, kind: str) -> SparseVectors:
     digest = hashlib.sha256(json.dumps([model_id, kind, texts]).encode()).hexdigest()[:24]
     path = CACHE / f"{kind}-{digest}.npz"
     if not path.is_file():
+        from spladelake.encoder import SpladeEncoder  # torch, which only the first run needs
+
         encoder = SpladeEncoder.load(MODEL, device="cpu")
         found = encoder.encode_documents(texts) if kind == "document" else encoder.encode_queries(texts)
         CACHE.mkdir(parents=True, exist_ok=True)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
-import pyspark
 import pytest
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
-JARS = Path(pyspark.__file__).parent / "jars"
+SPARK = find_spec("pyspark")  # found, not imported: only its jars are read
+assert SPARK is not None
+assert SPARK.origin is not None
+JARS = Path(SPARK.origin).parent / "jars"
 # Built by Spark from a name that the user chooses: a kind of resource, a catalog.
 BUILT = (
     r"spark\.executor\.resource\.gpu\.(amount|discoveryScript|vendor)",

@@ -1,64 +1,18 @@
-"""Models and texts that the encoder's tests share."""
+"""The model that the encoder's tests share."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
-from spladelake.encoder import SpladeEncoder
-from spladelake.vectors import SparseVectors
-
-DATA = Path(os.environ.get("SPLADELAKE_DATA", Path(__file__).resolve().parents[3].parent / "shared" / "data"))
-
-
-@pytest.fixture(scope="session")
-def collection_texts() -> Callable[..., list[str]]:
-    """Texts of a collection: name, file and slice; skips the test where the collection is absent."""
-
-    def read(name: str, *, file: str = "corpus.jsonl", chosen: slice = slice(None)) -> list[str]:
-        path = DATA / name / file
-        if not path.is_file():
-            pytest.skip(f"{path} is absent; set SPLADELAKE_DATA to the folder of collections")
-        lines = path.read_text(encoding="utf-8").split("\n")
-        return [json.loads(line)["text"] for line in lines[chosen] if line]
-
-    return read
+if TYPE_CHECKING:
+    from spladelake.encoder import SpladeEncoder
 
 
 @pytest.fixture(scope="session")
 def tiny() -> SpladeEncoder:
-    """splade-tiny as this package encodes it."""
+    """splade-tiny as this package encodes it; read it, do not change it."""
+    from spladelake.encoder import SpladeEncoder  # torch, which not every test of this room needs
+
     return SpladeEncoder.load("splade-tiny", device="cpu")
-
-
-@pytest.fixture(scope="session")
-def reference(tiny: SpladeEncoder) -> Any:
-    """splade-tiny as sentence-transformers encodes it."""
-    from sentence_transformers import SparseEncoder
-
-    return SparseEncoder(tiny.checkpoint.folder, device="cpu")
-
-
-@pytest.fixture(scope="session")
-def assert_same_vectors() -> Callable[..., None]:
-    """Compare sparse rows with dense rows from outside: same support above 1e-4, weights within 1e-4.
-
-    The tolerance is that of two float32 computations in different orders; what is measured stays below 1e-5.
-    """
-
-    def check(found: SparseVectors, wanted: np.ndarray, tolerance: float = 1e-4) -> None:
-        dense = np.zeros_like(wanted)
-        for row in range(len(found)):
-            indices, values = found.row(row)
-            dense[row, indices] = values
-        assert np.abs(dense - wanted).max(initial=0.0) <= tolerance
-        certain = np.abs(wanted - tolerance) > tolerance  # a weight right at the threshold may fall on either side
-        assert ((dense > tolerance) == (wanted > tolerance))[certain].all()
-
-    return check

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from spladelake.encoder.threads import ModelThreads
 from spladelake.errors import DataError, MachineError, UsageError
 from spladelake.scoring import check_vectors
 from spladelake.vectors import SparseVectors
-from unit.encoder.families import TEXTS, bert, modernbert
+from support.families import TEXTS, bert, modernbert
 
 LENGTHS = st.lists(st.integers(0, 600), max_size=400)
 
@@ -158,8 +159,19 @@ def test_a_failure_stops_the_batches_that_wait():
     assert len(started) < 10
 
 
+@pytest.fixture
+def two_threads_of_torch() -> Iterator[None]:
+    """As many as a machine has; other tests have one."""
+    others = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(others)
+
+
+@pytest.mark.usefixtures("two_threads_of_torch")
 def test_threads_compute_alone_and_leave_the_process_as_it_was():
     before = torch.get_num_threads()
+    assert before == 2
     pool = ModelThreads(2)
     assert {pool.submit(torch.get_num_threads).result() for _ in range(8)} == {1}
     assert torch.get_num_threads() == before

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from spladelake.vectors import SparseVectors
-from support.exact import CUT, SMALLEST, Rows, rows_of, whole
+from support.exact import CUT, SMALLEST, Rows, rows_of
 
 __all__ = ["brute_force", "dense", "random_vectors", "rows_of", "shuffled_ids"]
 
@@ -19,22 +20,34 @@ def brute_force(
 
     Nothing is cut off while weights multiply to 2^-29 or more: the score is then the exact dot product.
     """
-    postings: dict[int, list[tuple[int, int]]] = {}
-    for d in range(len(documents)):
-        for term, weight in zip(*documents.row(d), strict=True):
-            postings.setdefault(int(term), []).append((d, whole(weight)))
+    assert documents.indices.min(initial=0) >= 0
+    assert documents.indices.max(initial=0) < vocabulary_size
+    # Arrays of Python's integers: numpy runs the loops, the arithmetic is theirs.
+    of_posting = np.repeat(np.arange(len(documents)), documents.active_dims)
+    weights = all_whole(documents.values)
+    by_term = np.argsort(documents.indices, kind="stable")
+    ends = np.searchsorted(documents.indices[by_term], np.arange(vocabulary_size + 1))
+    postings = [by_term[first:last] for first, last in pairwise(ends)]
+    encoded = [doc_id.encode() for doc_id in doc_ids]
     rows: Rows = []
     for q in range(len(queries)):
-        scores: dict[int, int] = {}
-        for term, weight in zip(*queries.row(q), strict=True):
-            query_weight = whole(weight)
-            for d, document_weight in postings.get(int(term), ()):
-                product = query_weight * document_weight >> 2 * SMALLEST - CUT
-                scores[d] = scores.get(d, 0) + product
-        ranking = sorted((-score, doc_ids[d].encode()) for d, score in scores.items())[:k]
+        terms, values = queries.row(q)
+        scores, shares = np.zeros(len(documents), dtype=object), np.zeros(len(documents), dtype=bool)
+        for term, query_weight in zip(terms, all_whole(values), strict=True):
+            d = of_posting[postings[term]]
+            scores[d] += query_weight * weights[postings[term]] >> 2 * SMALLEST - CUT
+            shares[d] = True
+        found = np.flatnonzero(shares)
+        ranking = sorted((-score, encoded[d]) for d, score in zip(found, scores[found].tolist(), strict=True))[:k]
         rows += [(q, doc_id.decode(), -minus_score) for minus_score, doc_id in ranking]
-    assert all(0 <= term < vocabulary_size for term in postings)
     return rows
+
+
+def all_whole(weights: np.ndarray) -> np.ndarray:
+    """float32 weights in units of 2^-149, exactly, as Python's integers."""
+    scaled = np.ldexp(weights.astype(np.float64), SMALLEST)  # by a power of two, without loss
+    assert (scaled == np.floor(scaled)).all()
+    return np.array([int(weight) for weight in scaled.tolist()], dtype=object)
 
 
 def dense(vectors: SparseVectors, vocabulary_size: int) -> np.ndarray:
@@ -53,16 +66,16 @@ def random_vectors(
 
     levels: weights are one of that many multiples of 1/8, so that scores tie; without, they are arbitrary float32.
     """
-    pairs = []
-    for _ in range(rows):
-        drawn = vocabulary_size * rng.random(rng.integers(0, most_terms + 1)) ** 3
-        indices = np.unique(drawn.astype(np.int32))
-        if levels is None:
-            values = rng.gamma(2.0, 0.5, len(indices)).astype(np.float32) + np.float32(1e-6)
-        else:
-            values = rng.integers(1, levels + 1, len(indices)).astype(np.float32) / 8
-        pairs.append((indices, values))
-    return SparseVectors.from_rows(pairs)
+    counts = rng.integers(0, most_terms + 1, rows)
+    drawn = (vocabulary_size * rng.random(counts.sum()) ** 3).astype(np.int64)
+    # A term that a row has drawn twice is one term; sorted by row and, in it, by term.
+    cells = np.unique(np.repeat(np.arange(rows), counts) * vocabulary_size + drawn)
+    indptr = np.searchsorted(cells, np.arange(rows + 1) * vocabulary_size)
+    if levels is None:
+        values = rng.gamma(2.0, 0.5, len(cells)).astype(np.float32) + np.float32(1e-6)
+    else:
+        values = rng.integers(1, levels + 1, len(cells)).astype(np.float32) / np.float32(8)
+    return SparseVectors(indptr, (cells % vocabulary_size).astype(np.int32), values)
 
 
 def shuffled_ids(rng: np.random.Generator, count: int) -> list[str]:

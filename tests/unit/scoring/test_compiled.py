@@ -58,13 +58,17 @@ def test_a_second_process_loads_what_the_first_compiled_even_from_a_zip(tmp_path
     assert run(COMPILE, archive, NUMBA_CACHE_DIR=str(folder)) == f"0 {kept}"
 
 
-def test_changed_sources_have_another_folder(tmp_path: Path) -> None:
-    shutil.copytree(PACKAGE, tmp_path / "spladelake", ignore=shutil.ignore_patterns("__pycache__", "encoder", "spark"))
-    show = "from spladelake.scoring.code_cache import cache_folder; print(cache_folder().name)"
-    before = run(show, tmp_path, NUMBA_CACHE_DIR=str(tmp_path))
-    with (tmp_path / "spladelake" / "scoring" / "shortlist.py").open("a") as source:
+def test_changed_sources_have_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = shutil.copytree(PACKAGE / "scoring", tmp_path / "scoring", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code_cache.config, "CACHE_DIR", str(tmp_path / "cache"))
+    # Without what this process remembers of its own sources, and with the copy in their place.
+    monkeypatch.setattr(code_cache, "files", lambda package: sources)
+    monkeypatch.setattr(code_cache, "_fingerprint_of_sources", code_cache._fingerprint_of_sources.__wrapped__)
+    before = code_cache.cache_folder.__wrapped__()
+    assert code_cache.cache_folder.__wrapped__() == before
+    with (sources / "shortlist.py").open("a") as source:
         source.write("# one more line in a file that only native functions use\n")
-    assert run(show, tmp_path, NUMBA_CACHE_DIR=str(tmp_path)) != before
+    assert code_cache.cache_folder.__wrapped__() != before
 
 
 @pytest.fixture

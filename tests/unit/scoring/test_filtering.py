@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 
 from spladelake.scoring import Block, Queries, invert
+from spladelake.scoring.code_cache import keep_on_disk
 from spladelake.scoring.columns import LANES, fill_columns, find_terms, width_of
 from spladelake.scoring.filtering import MOST_STEPS, add_steps, cut_of, empty_plan, list_terms, reach_cut, unit_of
 from spladelake.vectors import SparseVectors
 from unit.scoring.oracle import dense, random_vectors
 
 SIZE = 120
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once() -> None:
+    """Keep these parts of native functions on disk: called by themselves, every process would compile them."""
+    for part in (add_steps, cut_of, empty_plan, fill_columns, find_terms, list_terms, reach_cut, unit_of):
+        keep_on_disk(part, part.py_func)
 
 
 def steps_of(block: Block, queries: Queries) -> list[tuple[np.ndarray, float, int]]:

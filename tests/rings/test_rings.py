@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-LIB = Path(__file__).resolve().parents[3] / "lib"
+LIB = Path(__file__).resolve().parents[2] / "lib"
 BLOCK = """
 import sys
 for name in {blocked!r}:

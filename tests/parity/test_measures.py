@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +19,7 @@ from sentence_transformers.sentence_transformer.evaluation import InformationRet
 from spladelake.errors import DataError
 from spladelake.files import read_judgements, read_run
 from spladelake.measures import CARD_MEASURES, TREC_MEASURES, Convention, counts, parse_measure, rank_order
+from support.collections import collection
 
 Judgements = dict[str, dict[str, int]]  # query_id: doc_id: relevance
 Run = dict[str, dict[str, float]]  # query_id: doc_id: score
@@ -190,11 +190,7 @@ OFFICIAL = {
 
 @pytest.fixture(scope="module")
 def msmarco() -> Path:
-    default = Path(__file__).parents[4] / "shared" / "data"
-    folder = Path(os.environ.get("SPLADELAKE_DATA", default)) / "msmarco-dl1920"
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is absent; SPLADELAKE_DATA names the folder of the test collections")
-    return folder
+    return collection("msmarco-dl1920")
 
 
 def nested(rows: Iterable[tuple[str, str, Any]]) -> dict[str, dict[str, Any]]:

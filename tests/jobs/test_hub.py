@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-LIB = Path(__file__).resolve().parents[3] / "lib"
+LIB = Path(__file__).resolve().parents[2] / "lib"
 HUB = """
 import http.server, json, logging, os, pathlib, sys, threading
 folder, commit = pathlib.Path(sys.argv[1]), "0123456789abcdef0123456789abcdef01234567"

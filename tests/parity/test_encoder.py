@@ -15,7 +15,7 @@ from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, 
 
 from spladelake.encoder import EncoderSettings, SpladeEncoder
 from spladelake.encoder.tokens import vocabulary_tokens
-from unit.encoder.families import FAMILIES, TEXTS, bert
+from support.families import FAMILIES, TEXTS, bert
 
 # What two float32 computations of the same weights in different orders were measured to stay below, with room.
 FLOAT32 = 2e-5

@@ -15,7 +15,7 @@ from spladelake.errors import UsageError
 from spladelake.reranker import CrossEncoder, resolve_cross_encoder
 from support.cross_encoders import LENGTH, write_cross_encoder
 
-LIB = Path(__file__).resolve().parents[3] / "lib"
+LIB = Path(__file__).resolve().parents[2] / "lib"
 PAIRS = [
     ("how is bread made", "Bread is baked from flour and water."),
     ("how is bread made", "Trains run on rails. " * 30),

@@ -14,7 +14,7 @@ from sentence_transformers import SparseEncoder
 import spladelake.encoder.model as loading
 from spladelake.encoder import SpladeEncoder
 from spladelake.encoder.parts import model_parts
-from unit.encoder.families import FAMILIES, TEXTS, bert, mobilebert
+from support.families import FAMILIES, TEXTS, bert, mobilebert
 
 FLOAT32 = 2e-5
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import groupby, islice
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,7 @@ import pytest
 from spladelake.scoring import Queries, TopK
 from spladelake.vectors import SparseVectors
 from support.collections import collection
-from support.exact import Rows, exact_top_k, rows_of
+from support.exact import exact_top_k, first_of_each, rows_of
 from support.real_vectors import RealVectors, real_vectors
 
 # Questions that are ranked, evenly over the collection: all but those of xquad, which has 14,280. Of the documents
@@ -63,8 +61,3 @@ def test_recall_is_one_and_the_order_exact_on_every_collection(real: RealVectors
             assert len({(q, score) for q, _, score in found}) < len(found)
         if levels is None and k == 10:
             assert top.work.filtered > 0
-
-
-def first_of_each(rows: Rows, k: int) -> Rows:
-    """The first k rows of each query: the order is total."""
-    return [row for _, of_query in groupby(rows, key=itemgetter(0)) for row in islice(of_query, k)]
