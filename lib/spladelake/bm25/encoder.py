@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spladelake.bm25.counts import Counting, WordCounts
 from spladelake.bm25.settings import Bm25Settings
 from spladelake.bm25.weights import document_weights
 from spladelake.bm25.words import word_counter
@@ -34,18 +34,12 @@ class Bm25Encoder:
     def learn(cls, texts: Sequence[str | None], settings: Bm25Settings | None = None) -> Bm25Encoder:
         """Statistics of a collection. Raises DataError when none of its texts has a word."""
         settings = settings or Bm25Settings()
-        counter = word_counter(settings)
-        frequency: Counter[str] = Counter()
-        length = 0
-        for text in clean_texts(texts)[0]:
-            counts = counter.count(text)
-            frequency.update(counts.keys())
-            length += counts.total()
-        if not frequency:
+        counted = _counted(texts, settings)
+        if not len(counted.words):
             raise DataError("the texts", "none of them has a word", "BM25 learns from words", "Check the stop words.")
-        words = sorted(frequency)
-        of_words = np.array([frequency[word] for word in words], dtype=np.int64)
-        return cls(settings, {word: i for i, word in enumerate(words)}, of_words, len(texts), length / len(texts))
+        frequency = np.bincount(counted.terms).astype(np.int64)
+        vocabulary = {word: i for i, word in enumerate(counted.words.to_pylist())}
+        return cls(settings, vocabulary, frequency, len(texts), int(counted.lengths.sum()) / len(texts))
 
     def encode_documents(self, texts: Sequence[str | None]) -> SparseVectors:
         """Weights of each document's words, row i for text i; words that were not learnt only count for the length."""
@@ -70,18 +64,12 @@ class Bm25Encoder:
         self, texts: Sequence[str | None]
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
         """Known words of all texts as rows of (term id, count), and the number of all words of each text."""
-        counter = word_counter(self.settings)
-        indptr, indices, counts, lengths = [0], [], [], []
-        for text in clean_texts(texts)[0]:
-            of_text = counter.count(text)
-            known = sorted((self.vocabulary[word], n) for word, n in of_text.items() if word in self.vocabulary)
-            indices += [term for term, _ in known]
-            counts += [n for _, n in known]
-            indptr.append(len(indices))
-            lengths.append(of_text.total())
-        return (
-            np.array(indptr, dtype=np.int64),
-            np.array(indices, dtype=np.int32),
-            np.array(counts, dtype=np.int64),
-            np.array(lengths, dtype=np.int64),
-        )
+        counted = _counted(texts, self.settings)
+        ids = np.array([self.vocabulary.get(word, -1) for word in counted.words.to_pylist()], dtype=np.int32)
+        return (*counted.under(ids), counted.lengths.astype(np.int64))
+
+
+def _counted(texts: Sequence[str | None], settings: Bm25Settings) -> WordCounts:
+    counting = Counting(word_counter(settings))
+    counting.add(clean_texts(texts)[0])
+    return counting.finish()

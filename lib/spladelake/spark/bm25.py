@@ -1,4 +1,4 @@
-"""BM25 in the encode job: words counted in Python workers, statistics learnt in Spark, the same tables written.
+"""BM25 in the encode job: words are counted and weighed in packs of texts, and the same tables are written.
 
 Every document's weights depend on all documents, so a changed corpus is weighted again as a whole.
 """
@@ -13,11 +13,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from pyspark import StorageLevel
+import numpy as np
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.window import Window
 
+from spladelake.bm25.fingerprint import vocabulary_sums
 from spladelake.bm25.settings import (
     BM25_MODEL,
     DEFAULT_B,
@@ -30,7 +29,15 @@ from spladelake.bm25.settings import (
 from spladelake.config import EncodeTexts
 from spladelake.errors import DataError
 from spladelake.names import short_name
-from spladelake.spark.bm25_worker import CountWords, Statistics, WeighWords
+from spladelake.spark.bm25_packs import (
+    Tally,
+    counted_here,
+    counted_texts,
+    learnt_vocabulary,
+    tallied,
+    weighed,
+)
+from spladelake.spark.bm25_worker import IDS, TEXTS, TOKENS, CountWords, Statistics, Vocabulary, WeighWords
 from spladelake.spark.descriptions import describe
 from spladelake.spark.schemas import DOCUMENTS, QUERIES, VECTORS
 from spladelake.spark.tables import (
@@ -43,12 +50,10 @@ from spladelake.spark.tables import (
     set_properties,
     table_properties,
 )
-from spladelake.spark.texts import SIDES, Side, hashed, texts_of
-from spladelake.spark.vocabulary import write_vocabulary
+from spladelake.spark.texts import SIDES, Side, hashed
+from spladelake.spark.vocabulary import token_rows, write_vocabulary
 
 log = logging.getLogger(__name__)
-
-COUNTED = "id string, terms array<string>, counts array<int>, tokens int, text_sha256 string, status string"
 
 
 @dataclass(frozen=True)
@@ -96,11 +101,10 @@ def _encode_documents(session: SparkSession, tables: _Tables, settings: Bm25Sett
         return {"status": "skipped", "table": str(target)}
     started = time.monotonic()
     describe(session, "count the words of the documents")
-    texts = texts_of(source.read(session, version=version), SIDES["documents"])
-    counted = word_counts(texts, settings).persist(StorageLevel.DISK_ONLY)
-    vocabulary = vocabulary_of(counted).persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        statistics, model_id = _learn(counted, vocabulary, settings, place=source)
+    count = CountWords(settings, "texts")
+    with counted_texts(session, source, version, SIDES["documents"], count) as counted:
+        tally = tallied(counted)
+        statistics, model_id = _learnt(tally, settings, place=source)
         properties = {
             "model": BM25_MODEL,
             "model_id": model_id,
@@ -111,24 +115,19 @@ def _encode_documents(session: SparkSession, tables: _Tables, settings: Bm25Sett
             "bm25": settings.fingerprint,
         }
         # The vocabulary first: with a new one and old vectors the two disagree, and the next run does both again.
-        ordered = partial(vocabulary.orderBy, "term_id")
-        write_vocabulary(session, tables["vocabulary"], ordered, {"model": BM25_MODEL, "model_id": model_id})
+        words = partial(token_rows, session, tally.words)
+        write_vocabulary(session, tables["vocabulary"], words, {"model": BM25_MODEL, "model_id": model_id})
         describe(session, "weigh the words of the documents")
-        vectors = weighted(counted, vocabulary, WeighWords(settings, statistics, model_id))
-        replace_rows(session, target, VECTORS, vectors, lineage=lineage)
-        set_properties(session, target, properties)
-        statuses = _statuses(counted)
-    finally:
-        counted.unpersist()
-        vocabulary.unpersist()
-        describe(session)
+        vocabulary = Vocabulary(tally.words, np.arange(len(tally.words), dtype=np.int32), tally.amounts)
+        vectors = weighed(session, counted, WeighWords(settings, vocabulary, statistics, model_id))
+        replace_rows(session, target, VECTORS, vectors, lineage=lineage, properties=properties)
     return {
         "status": "written",
         "table": str(target),
         "rows": statistics.documents,
         "seconds": round(time.monotonic() - started, 2),
         **asdict(statistics),
-        "statuses": statuses,
+        "statuses": tally.statuses,
     }
 
 
@@ -153,27 +152,22 @@ def _encode_queries(
         return {"status": "skipped", "table": str(target)}
     started = time.monotonic()
     describe(session, "count the words of the queries")
-    counted = word_counts(texts_of(source.read(session, version=version), SIDES["queries"]), settings).persist()
-    try:
-        rows, tokens = _check_ids(counted, place=source)
-        vocabulary = tables["vocabulary"].read(session).withColumn("df", F.lit(0).cast("long"))
-        vectors = weighted(counted, vocabulary, WeighWords(settings, None, model_id))
-        replace_rows(session, target, VECTORS, vectors, lineage=lineage)
-        set_properties(session, target, properties)
-        statuses = _statuses(counted)
-    finally:
-        counted.unpersist()
-        describe(session)
-    known = target.read(session).agg(F.sum(F.expr("aggregate(`values`, 0D, (s, v) -> s + v)")).alias("n")).first()
-    assert known is not None
+    count = CountWords(settings, "occurrences")
+    with counted_texts(session, source, version, SIDES["queries"], count) as counted:
+        tally = tallied(counted)
+        _check_ids(tally, place=source)
+        vocabulary = learnt_vocabulary(session, tables["vocabulary"], tally.words)
+        vectors = weighed(session, counted, WeighWords(settings, vocabulary, None, model_id))
+        replace_rows(session, target, VECTORS, vectors, lineage=lineage, properties=properties)
+    unknown = tally.amounts[vocabulary.ids_of(tally.words) < 0]
     return {
         "status": "written",
         "table": str(target),
-        "rows": rows,
+        "rows": tally.facts[TEXTS],
         "seconds": round(time.monotonic() - started, 2),
-        "tokens": tokens,
-        "unknown_tokens": tokens - int(known["n"] or 0),
-        "statuses": statuses,
+        "tokens": tally.facts[TOKENS],
+        "unknown_tokens": int(unknown.sum()),
+        "statuses": tally.statuses,
     }
 
 
@@ -185,8 +179,9 @@ def counted_queries(session: SparkSession, lake: Lake, name: str, texts: DataFra
     settings = Bm25Settings(stop_words=read_stop_words(DEFAULT_STOP_WORDS))
     tables = _Tables(lake, name)
     model_id = _learnt_model(session, tables, settings)
-    vocabulary = tables["vocabulary"].read(session).withColumn("df", F.lit(0).cast("long"))
-    return weighted(word_counts(hashed(texts), settings), vocabulary, WeighWords(settings, None, model_id))
+    counted = counted_here(hashed(texts).toArrow(), CountWords(settings, "occurrences"))
+    vocabulary = learnt_vocabulary(session, tables["vocabulary"], tallied(counted).words)
+    return weighed(session, counted, WeighWords(settings, vocabulary, None, model_id))
 
 
 def _lineage(side: Side, source: TableRef, version: int, made_with: str) -> Lineage:
@@ -213,67 +208,26 @@ def _learnt_model(session: SparkSession, tables: _Tables, settings: Bm25Settings
     return model_id
 
 
-def word_counts(texts: DataFrame, settings: Bm25Settings) -> DataFrame:
-    """(id, terms, counts, tokens, text_sha256, status) of (id, text, text_sha256, repaired) rows."""
-    return texts.mapInArrow(CountWords(settings), COUNTED)
-
-
-def vocabulary_of(counted: DataFrame) -> DataFrame:
-    """(term_id, token, df): every word in the order of its UTF-8 bytes, however the rows lie, and its documents."""
-    words = counted.select(F.explode("terms").alias("token")).groupBy("token").agg(F.count("*").alias("df"))
-    # One task numbers all words: millions of short rows at most.
-    number = F.row_number().over(Window.orderBy("token")) - 1
-    return words.select(number.alias("term_id"), "token", "df")
-
-
-def weighted(counted: DataFrame, vocabulary: DataFrame, function: WeighWords) -> DataFrame:
-    """`vectors` rows of counted words: one for every text, with the words that the vocabulary has.
-
-    vocabulary: (term_id, token, df).
-    """
-    same = ["id", "tokens", "text_sha256", "status"]
-    words = counted.select(*same, F.explode_outer(F.arrays_zip("terms", "counts")).alias("word"))
-    words = words.select(*same, F.col("word.terms").alias("token"), F.col("word.counts").alias("count"))
-    posting = F.when(F.col("term_id").isNotNull(), F.struct("term_id", "count", "df"))
-    postings = F.sort_array(F.collect_list(posting)).alias("postings")
-    grouped = words.join(vocabulary, "token", "left").groupBy(*same).agg(postings)
-    columns = [*same, "postings.term_id", "postings.count", "postings.df"]
-    return grouped.select(*columns).mapInArrow(function, VECTORS.struct).select(*VECTORS.column_names)
-
-
-def _learn(
-    counted: DataFrame, vocabulary: DataFrame, settings: Bm25Settings, *, place: TableRef
-) -> tuple[Statistics, str]:
+def _learnt(tally: Tally, settings: Bm25Settings, *, place: TableRef) -> tuple[Statistics, str]:
     """Statistics of the documents, and the fingerprint of them and the settings: the vectors' model_id."""
-    rows, tokens = _check_ids(counted, place=place)
-    # Two sums over hashes stand for the list of words and frequencies; they do not depend on the order of rows.
-    mark = F.xxhash64("term_id", "token", "df")
-    words = vocabulary.agg(
-        F.count("*").alias("size"), F.bit_xor(mark).alias("xor"), F.sum(mark.cast("decimal(38,0)")).alias("sum")
-    ).first()
-    assert words is not None
-    if words["size"] == 0:
+    _check_ids(tally, place=place)
+    rows, tokens, size = tally.facts[TEXTS], tally.facts[TOKENS], len(tally.words)
+    if not size:
         raise DataError(str(place), "no document has a word", "BM25 learns from words", "Check texts and stop words.")
-    statistics = Statistics(documents=rows, average_length=tokens / rows, vocabulary_size=int(words["size"]))
-    recipe = [settings.fingerprint, rows, tokens, words["size"], str(words["xor"]), str(words["sum"])]
-    return statistics, hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
+    # Two sums over hashes stand for the list of words and frequencies.
+    sums = vocabulary_sums(tally.words, tally.amounts)
+    recipe = [settings.fingerprint, rows, tokens, size, *map(str, sums)]
+    model_id = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
+    return Statistics(documents=rows, average_length=tokens / rows, vocabulary_size=size), model_id
 
 
-def _check_ids(counted: DataFrame, *, place: TableRef) -> tuple[int, int]:
-    """Number of texts and of all their words; raises DataError unless every id stands once."""
-    row = counted.agg(
-        F.count("*").alias("rows"), F.count_distinct("id").alias("ids"), F.sum("tokens").alias("tokens")
-    ).first()
-    assert row is not None
-    if row["ids"] != row["rows"]:
+def _check_ids(tally: Tally, *, place: TableRef) -> None:
+    """Raise DataError unless every id stands once."""
+    rows, ids = tally.facts[TEXTS], tally.facts[IDS]
+    if ids != rows:
         raise DataError(
             str(place),
-            f"it has {row['rows']:,} rows but {row['ids']:,} different ids",
+            f"it has {rows:,} rows but {ids:,} different ids",
             "every id must stand once: repeated texts would count twice",
             "Remove the repeated rows.",
         )
-    return int(row["rows"]), int(row["tokens"] or 0)
-
-
-def _statuses(counted: DataFrame) -> dict[str, int]:
-    return {row["status"]: row["count"] for row in counted.groupBy("status").count().orderBy("status").collect()}

@@ -1,0 +1,141 @@
+"""Packs of counted words between the passes of BM25: in the driver for a few texts, else in a DataFrame on disk.
+
+Both hold the same rows (bm25_worker.PACKS), made by the same functions. No single word of a text is ever shuffled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.spark.bm25_worker import (
+    FACT,
+    IDS,
+    PACK_BATCH,
+    PACKS,
+    STATUS,
+    TEXTS,
+    TOKENS,
+    CountWords,
+    Vocabulary,
+    WeighWords,
+)
+from spladelake.spark.delta_log import size_in_bytes
+from spladelake.spark.descriptions import describe
+from spladelake.spark.schemas import VECTORS
+from spladelake.spark.tables import TableRef, written_as
+from spladelake.spark.texts import Side, texts_of
+from spladelake.spark.worker import VECTOR_BATCH
+
+# So many texts are counted in the driver, in less time than a Python worker takes to start. A table of more bytes is
+# not asked whether it has so few.
+DRIVER_TEXTS, DRIVER_BYTES = 2_000, 4 * 2**20
+# Bytes of a table's files that a task counts: some seconds of work.
+TASK_BYTES = 8 * 2**20
+# Packs are large rows: Arrow batches between Java and Python are bounded by bytes too.
+BATCHES = {
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "4096",
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(64 * 2**20),
+}
+# So few words are looked up in a vocabulary by its statistics of files; for more all of it is read.
+WORDS_LOOKED_UP = 100
+
+Packs: TypeAlias = "pa.Table | DataFrame"
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """What all packs together say.
+
+    facts: TEXTS, IDS (different ones), TOKENS. statuses: texts of each status. words: in the order of their UTF-8
+    bytes; amounts: of each, as CountWords was told.
+    """
+
+    facts: dict[str, int]
+    statuses: dict[str, int]
+    words: pa.StringArray
+    amounts: NDArray[np.int64]
+
+
+@contextmanager
+def counted_texts(
+    session: SparkSession, source: TableRef, version: int, side: Side, count: CountWords
+) -> Iterator[Packs]:
+    """The packs of a table's texts, which are kept until the body ends."""
+    rows, size = source.read(session, version=version), size_in_bytes(session, source)
+    if size <= DRIVER_BYTES:
+        few = texts_of(rows, side).limit(DRIVER_TEXTS + 1).toArrow()
+        if len(few) <= DRIVER_TEXTS:
+            yield counted_here(few, count)
+            return
+    slots = session.sparkContext.defaultParallelism
+    tasks = slots * math.ceil(size / TASK_BYTES / slots)
+    # By id, so that a task sees all texts of an id and can tell how many different ones there are.
+    texts = texts_of(rows.repartition(max(tasks, 1), side.id_column), side)
+    with written_as(session, BATCHES):
+        packs = texts.mapInArrow(count, PACKS).persist(StorageLevel.DISK_ONLY)
+        try:
+            yield packs
+        finally:
+            packs.unpersist()
+            describe(session)
+
+
+def counted_here(texts: pa.Table, count: CountWords) -> pa.Table:
+    """The packs of (id, text, text_sha256, repaired) rows."""
+    return pa.Table.from_batches(count(iter(texts.to_batches())), PACK_BATCH)
+
+
+def tallied(packs: Packs) -> Tally:
+    """Facts and amounts of all packs, each added up."""
+    found = _sums_here(packs) if isinstance(packs, pa.Table) else _sums(packs)
+    found = found.sort_by("name").combine_chunks()
+    names, amounts = found["name"].combine_chunks(), found["amount"].to_numpy()
+    # Facts sort before words.
+    facts = pc.sum(pc.starts_with(names, FACT)).as_py() or 0
+    by_name = dict(zip(names[:facts].to_pylist(), amounts[:facts].tolist(), strict=True))
+    statuses = {name.removeprefix(STATUS): number for name, number in by_name.items() if name.startswith(STATUS)}
+    plain = {name: by_name.get(name, 0) for name in (TEXTS, IDS, TOKENS)}
+    return Tally(plain, statuses, names[facts:], amounts[facts:])
+
+
+def _sums_here(packs: pa.Table) -> pa.Table:
+    table = pa.table([pc.list_flatten(packs["names"]), pc.list_flatten(packs["amounts"])], ["name", "amount"])
+    return table.group_by("name").aggregate([("amount", "sum")]).rename_columns(["name", "amount"])
+
+
+def _sums(packs: DataFrame) -> pa.Table:
+    entries = packs.select(F.explode(F.arrays_zip("names", "amounts")).alias("entry"))
+    by_name = entries.groupBy(F.col("entry.names").alias("name"))
+    return by_name.agg(F.sum("entry.amounts").alias("amount")).toArrow()
+
+
+def weighed(session: SparkSession, packs: Packs, weigh: WeighWords) -> DataFrame:
+    """`vectors` rows of all texts in the packs."""
+    if isinstance(packs, pa.Table):
+        batches = list(weigh(iter(packs.to_batches())))
+        # Spark does not take a table of no batches.
+        table = pa.Table.from_batches(batches, VECTOR_BATCH) if batches else VECTOR_BATCH.empty_table()
+        return session.createDataFrame(table, VECTORS.struct).coalesce(1)
+    rows: DataFrame = packs.select("names", "pack").mapInArrow(weigh, VECTORS.struct)
+    return rows
+
+
+def learnt_vocabulary(session: SparkSession, table: TableRef, words: pa.StringArray) -> Vocabulary:
+    """The vocabulary of a table, or as much of it as the words need."""
+    rows = table.read(session).select("term_id", "token")
+    if len(words) <= WORDS_LOOKED_UP:
+        rows = rows.where(F.col("token").isin(words.to_pylist()))
+    found = rows.toArrow().sort_by("term_id").combine_chunks()
+    return Vocabulary(found["token"].combine_chunks(), found["term_id"].to_numpy().astype(np.int32))
