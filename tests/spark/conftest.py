@@ -11,6 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.config import STEPS, checked
+from spladelake.spark import small_plans
 from spladelake.spark.class_archive import java_options
 from spladelake.spark.jobs import JOBS
 from spladelake.spark.session import java_version, spark_session
@@ -30,8 +31,10 @@ def java_options_of_tests() -> str:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """local[2] with Delta; small shuffles, since every table here is small."""
+    """local[2] with Delta."""
     folder = tmp_path_factory.mktemp("spark")
+    if PLANS != "small":
+        small_plans.LIMIT_BYTES = 0
     session = spark_session(
         "spladelake tests",
         settings={
