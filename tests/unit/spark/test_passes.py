@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,7 +49,7 @@ def test_every_pass_fits_into_the_memory_unless_it_is_a_single_query(
 @given(runs, st.integers(0, 200), memory)
 def test_no_pass_has_room_for_what_the_next_begins_with(asked: list[Asked], queries: int, task_bytes: int) -> None:
     planned = passes(asked, queries, task_bytes=task_bytes)
-    for part, following in zip(planned, planned[1:], strict=False):
+    for part, following in pairwise(planned):
         assert bytes_of(part, asked) + query_bytes(asked[following[0][0]]) > task_bytes
 
 
