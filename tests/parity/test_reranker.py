@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,6 @@ from spladelake.errors import UsageError
 from spladelake.reranker import CrossEncoder, resolve_cross_encoder
 from support.cross_encoders import LENGTH, write_cross_encoder
 
-LIB = Path(__file__).resolve().parents[2] / "lib"
 PAIRS = [
     ("how is bread made", "Bread is baked from flour and water."),
     ("how is bread made", "Trains run on rails. " * 30),
@@ -113,15 +110,3 @@ def test_pickles_and_files_that_changed_since_are_refused(folder: Path, tmp_path
     (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
     with pytest.raises(UsageError, match=r"only as pytorch_model\.bin"):
         resolve_cross_encoder(str(copy))
-
-
-def test_it_needs_no_pyspark_and_a_driver_no_torch(folder: Path) -> None:
-    block = "import sys\nfor name in {}: sys.modules[name] = None\n"
-    resolve = "from spladelake.reranker import resolve_cross_encoder; resolve_cross_encoder({!r})"
-    load = "from spladelake.reranker import CrossEncoder; CrossEncoder.load({!r}).score([('a', 'b')])"
-    for blocked, code in ((("pyspark", "torch", "transformers"), resolve), (("pyspark", "py4j"), load)):
-        program = block.format(blocked) + code.format(str(folder))
-        done = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, env={"PYTHONPATH": str(LIB)}
-        )
-        assert done.returncode == 0, done.stderr

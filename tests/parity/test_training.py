@@ -145,13 +145,6 @@ def test_the_trained_folder_loads_everywhere_with_equal_vectors_and_its_card_sho
     assert [row["step"] for row in rows if row["eval_held-out_dot_ndcg@10"]] == ["0", "2", "4"]
 
 
-def test_training_needs_no_spark_and_its_driver_no_torch() -> None:
-    for module, blocked in (("spladelake.training.run", "pyspark"), ("spladelake.training", "torch")):
-        code = f"import sys; sys.modules[{blocked!r}] = None; import {module}; print('ok')"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert done.stdout.strip() == "ok", done.stderr
-
-
 KILLED = """
 import os, signal, sys
 from pathlib import Path

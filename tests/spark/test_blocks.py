@@ -38,10 +38,10 @@ def run_rows(spark: SparkSession, lake: str, run_id: str = "made") -> list[tuple
 
 
 def ranked(
-    spark: SparkSession, *tasks: Vectors, k: int = 10, task_bytes: int = 2**20
+    spark: SparkSession, *tasks: Vectors, asking: Vectors = QUERIES, k: int = 10, task_bytes: int = 2**20
 ) -> tuple[list[tuple[Any, ...]], dict[str, float]]:
     """The rows of a ranking of the documents that the tasks have, and the sums that the tasks reported."""
-    queries: QueryBatch = collected_queries(as_frame(spark, QUERIES), "queries", TERMS)
+    queries: QueryBatch = collected_queries(as_frame(spark, asking), "queries", TERMS)
     rows = reduce(DataFrame.unionAll, [as_frame(spark, of_task).coalesce(1) for of_task in tasks])
     corpus = Corpus(rows.withColumn("groups", F.lit(1)), False, "documents")
     totals = spark.sparkContext.accumulator({}, Totals())
@@ -169,11 +169,17 @@ def test_a_sample_that_misleads_changes_nothing(
     assert totals.value["documents"] == len(DOCUMENTS)
 
 
-def test_no_document_and_no_query_give_no_row(spark: SparkSession) -> None:
-    assert (
-        ranked(spark, {"empty": {}}) == ([], pytest.approx({"documents": 1}, abs=1e9))
-        or ranked(spark, {"empty": {}})[0] == []
-    )
+@pytest.mark.parametrize(
+    ("documents", "queries", "scored"),
+    [({}, QUERIES, 0), (DOCUMENTS, {}, 0), ({"blank": {}}, QUERIES, 1), (DOCUMENTS, {"blank": {}}, len(DOCUMENTS))],
+    ids=["no documents", "no queries", "a document without terms", "a query without terms"],
+)
+def test_no_document_and_no_query_give_no_row(
+    spark: SparkSession, documents: Vectors, queries: Vectors, scored: int
+) -> None:
+    rows, sums = ranked(spark, documents, asking=queries)
+    assert rows == []
+    assert sums.get("documents", 0) == scored
 
 
 def test_passes_hold_every_query_of_every_run_once_within_the_memory() -> None:
