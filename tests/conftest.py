@@ -1,11 +1,15 @@
 """Settings of all tests, and what a run says at its end."""
 
+import os
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from support.ledger import LEDGER, Ledger
+
+# No test's process, nor a command that it starts, makes an archive of Java's classes beside the tests.
+os.environ["SPLADELAKE_PREPARE"] = "off"
 
 # How long an example takes says something about the machine, not about the code.
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
