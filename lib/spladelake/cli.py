@@ -8,7 +8,8 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -94,19 +95,27 @@ def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[st
 def run_step(name: str, options: Options, settings: dict[str, str], *, alone: bool = False) -> dict[str, Any]:
     """Run one job in the current or a new Spark session and return its result. alone: no other job comes after it."""
     from spladelake.spark.descriptions import step_description
-    from spladelake.spark.jobs import JOBS
     from spladelake.spark.progress import stage_line
     from spladelake.spark.quick import LAKE_JOBS, is_small_lake
     from spladelake.spark.run_log import recorded, run_id_of
     from spladelake.spark.session import spark_session
 
     quick = alone and name in LAKE_JOBS and is_small_lake(str(getattr(options, "lake", "schema:")))
-    session = spark_session(f"spladelake {name}", settings=settings, quick=quick)
+    # The modules of all jobs take a second or two to import, in which Java can start.
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(_job, name)
+        session = spark_session(f"spladelake {name}", settings=settings, quick=quick)
     with step_description(session, name), stage_line(session, name):
-        result = recorded(session, name, options, JOBS[name])
+        result = recorded(session, name, options, job.result())
     run_date = getattr(options, "run_date", None)
     called = {"run_id": run_id_of(name, options, result), "run_date": run_date and str(run_date)}
     return {**{key: value for key, value in called.items() if value}, **result}
+
+
+def _job(name: str) -> Callable[..., dict[str, Any]]:
+    from spladelake.spark.jobs import JOBS
+
+    return JOBS[name]
 
 
 def report(name: str, result: dict[str, Any]) -> None:

@@ -58,12 +58,13 @@ def _searched_by_spark(
     session_options: dict[str, Any],
 ) -> list[dict[str, Any]]:
     from spladelake.cli import spark_settings
+    from spladelake.spark.quick import is_small_lake
     from spladelake.spark.search import encoded_beside, search_documents
     from spladelake.spark.session import spark_session
 
     encoded = encoded_beside(text, model)
     settings = spark_settings(session_options["properties_file"], session_options["spark_conf"])
-    session = spark_session("spladelake search", settings=settings)
+    session = spark_session("spladelake search", settings=settings, quick=is_small_lake(lake))
     return search_documents(
         session, text, lake=lake, model=model, vectors=vectors, k=k, where=where, terms=terms, encoded=encoded
     )

@@ -42,10 +42,8 @@ class FolderTable:
 
     def read(self, schema: pa.Schema) -> pa.Table:
         """The columns of a schema. Raises KeyError or TypeError where a file has not all of them in these types."""
-        parts = [
-            _typed(pq.read_table(self.folder / name, columns=schema.names, partitioning=None), schema)
-            for name in self.sizes
-        ]
+        files = (pq.ParquetFile(self.folder / name) for name in self.sizes)
+        parts = [_typed(file.read(columns=schema.names), schema) for file in files]
         return pa.concat_tables(parts) if parts else schema.empty_table()
 
 
@@ -120,7 +118,7 @@ def _actions(log: Path) -> Iterator[dict[str, Any]]:
 
 
 def _checkpoint(file: Path) -> Iterator[dict[str, Any]]:
-    table = pq.read_table(file, partitioning=None)
+    table = pq.ParquetFile(file).read()
     for name in _ACTIONS:
         for action in table.column(name).drop_null().to_pylist():
             if name == "metaData":

@@ -18,7 +18,7 @@ from spladelake.errors import DataError
 from spladelake.files.delta_folder import folder_table
 from spladelake.spark import delta_log, storage
 from spladelake.spark.concurrency import exclusive, retrying
-from spladelake.spark.counts import collected, constraint_sentences, table_counts
+from spladelake.spark.counts import collected, constraint_sentences, rows_of, table_counts
 from spladelake.spark.schemas import (
     CHANGED,
     COMPACTIONS,
@@ -108,7 +108,7 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> dict[str,
     if not tables:
         raise DataError(options.lake, "it holds no table", "the job looks after tables", "Correct --lake.")
     schemas = [SCHEMAS.get(table.schema_name) for table in tables]
-    checked = [table_counts(t.ref.read(session), schema) for t, schema in zip(tables, schemas, strict=True)]
+    checked = [table_counts(rows_of(session, t.ref), schema) for t, schema in zip(tables, schemas, strict=True)]
     findings, reports = [], {}
     for table, schema, found in zip(tables, schemas, collected(session, checked), strict=True):
         findings += constraint_sentences(table.ref, schema, found, table.properties)

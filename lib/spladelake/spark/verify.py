@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from spladelake.config.upkeep import VerifyTables
 from spladelake.errors import DataError
-from spladelake.spark.counts import REPEATED, ROWS, Found, collected, constraint_sentences, table_counts
+from spladelake.spark.counts import REPEATED, ROWS, Found, collected, constraint_sentences, rows_of, table_counts
 from spladelake.spark.quarantine import quarantined_ids
 from spladelake.spark.split_files import COMPACTED_FROM
 from spladelake.spark.tables import Lake, TableRef, sql_string
@@ -49,7 +49,7 @@ class Tables:
 
     def rows(self, ref: TableRef) -> DataFrame | None:
         """Rows of a table, None where there is none."""
-        return ref.read(self.session) if any(ref == table.ref for table in self.found) else None
+        return rows_of(self.session, ref) if any(ref == table.ref for table in self.found) else None
 
     def of(self, schema: str) -> Iterator[LakeTable]:
         """Every table of a schema."""
@@ -101,7 +101,7 @@ def _counts(session: SparkSession, table: LakeTable) -> DataFrame:
         more[_BEYOND] = f"size(indices) > 0 AND array_max(indices) >= {_vocabulary_size(table)}"
         more[_WITH_TEXT] = "text_sha256 IS NOT NULL"
     keys = _KEYS.get(table.schema_name, ())
-    return table_counts(table.ref.read(session), SCHEMAS.get(table.schema_name), keys=keys, more=more)
+    return table_counts(rows_of(session, table.ref), SCHEMAS.get(table.schema_name), keys=keys, more=more)
 
 
 def _vocabulary_size(table: LakeTable) -> int:
@@ -146,7 +146,7 @@ def _texts(tables: Tables) -> Iterator[Check]:
         texts = tables.rows(tables.lake.table(side.name))
         if texts is not None:
             encoded = table.properties.get(f"spladelake.{COMPACTED_FROM}", str(table.ref))
-            vectors = table.ref.read(tables.session)
+            vectors = rows_of(tables.session, table.ref)
             counts = _against_texts(tables, texts_of(texts, side), vectors, f"encode_texts {side.name}: {encoded}")
             yield counts, partial(_unlike_texts, table.ref, side)
 
