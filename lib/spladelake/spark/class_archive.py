@@ -244,6 +244,7 @@ def _use(session: SparkSession, path: str) -> None:
     """Do a little of everything that jobs do."""
     from pyspark.sql import functions as F
 
+    from spladelake.spark.counts import collected, rows_of, table_counts
     from spladelake.spark.schemas import RUN_LOG, VECTORS
     from spladelake.spark.tables import Lineage, TableRef, ensure_table, newest_lineage, replace_rows, set_properties
 
@@ -265,8 +266,7 @@ def _use(session: SparkSession, path: str) -> None:
     joined.orderBy("n").limit(3).collect()
     exploded = ref.read(session).selectExpr("id", "posexplode(indices) AS (place, term)").repartition(2, "id")
     exploded.selectExpr("*", "row_number() OVER (PARTITION BY term ORDER BY place DESC, id) AS rank").toArrow()
-    counts = [f"count_if(NOT coalesce({sql}, false)) AS {name}" for name, sql in VECTORS.constraints.items()]
-    ref.read(session).selectExpr("to_json(named_struct('n', count(*))) AS n", *counts).collect()
+    collected(session, [table_counts(rows_of(session, ref), VECTORS, keys=("id",))])
     ref.read(session).groupBy("model_id").agg(F.collect_set("status"), F.count_distinct("id")).collect()
     session.createDataFrame([("a", 1)], "id string, n int").join(rows, "id", "left_anti").persist().count()
     ensure_table(session, log, RUN_LOG)
