@@ -1,6 +1,7 @@
 """Settings of all tests, and what a run says at its end."""
 
 import gc
+import os
 import sys
 from typing import Any
 
@@ -9,6 +10,9 @@ from hypothesis import HealthCheck, settings
 
 from support.ledger import LEDGER, Ledger
 from support.parts import Parts
+
+# No test's process, nor a command that it starts, makes an archive of Java's classes beside the tests.
+os.environ["SPLADELAKE_PREPARE"] = "off"
 
 # How long an example takes says something about the machine, not about the code.
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -8,7 +8,8 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def _job_command(name: str, model: type[Options]) -> click.Command:
         values = {key: value for key, value in given.items() if value is not None}
         options = checked(model, values, place=f"spladelake {name}")
         settings = spark_settings(properties_file, spark_conf)
-        report(name, run_step(name, options, settings))
+        report(name, run_step(name, options, settings, alone=True))
 
     function: Any = command
     # What is common to all jobs comes last, the lake apart.
@@ -91,20 +92,30 @@ def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[st
     return settings
 
 
-def run_step(name: str, options: Options, settings: dict[str, str]) -> dict[str, Any]:
-    """Run one job in the current or a new Spark session and return its result."""
+def run_step(name: str, options: Options, settings: dict[str, str], *, alone: bool = False) -> dict[str, Any]:
+    """Run one job in the current or a new Spark session and return its result. alone: no other job comes after it."""
     from spladelake.spark.descriptions import step_description
-    from spladelake.spark.jobs import JOBS
     from spladelake.spark.progress import stage_line
+    from spladelake.spark.quick import LAKE_JOBS, is_small_lake
     from spladelake.spark.run_log import recorded, run_id_of
     from spladelake.spark.session import spark_session
 
-    session = spark_session(f"spladelake {name}", settings=settings)
+    quick = alone and name in LAKE_JOBS and is_small_lake(str(getattr(options, "lake", "schema:")))
+    # The modules of all jobs take a second or two to import, in which Java can start.
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(_job, name)
+        session = spark_session(f"spladelake {name}", settings=settings, quick=quick)
     with step_description(session, name), stage_line(session, name):
-        result = recorded(session, name, options, JOBS[name])
+        result = recorded(session, name, options, job.result())
     run_date = getattr(options, "run_date", None)
     called = {"run_id": run_id_of(name, options, result), "run_date": run_date and str(run_date)}
     return {**{key: value for key, value in called.items() if value}, **result}
+
+
+def _job(name: str) -> Callable[..., dict[str, Any]]:
+    from spladelake.spark.jobs import JOBS
+
+    return JOBS[name]
 
 
 def report(name: str, result: dict[str, Any]) -> None:
@@ -211,7 +222,25 @@ def jars() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; a user's mistake is one message, never a stack trace."""
     with stderr_apart():
-        return _main(list(sys.argv[1:] if argv is None else argv))
+        code = _main(list(sys.argv[1:] if argv is None else argv))
+        if code == 0:
+            _make_later_starts_quick()
+        return code
+
+
+def _make_later_starts_quick() -> None:
+    """After a command that started a session without an archive of its classes: make one in the background, once."""
+    session = sys.modules.get("spladelake.spark.session")
+    if session is None or not session.started_without_archive:
+        return
+    from spladelake.spark.class_archive import VARIABLE, begin_in_background
+
+    if (folder := begin_in_background(session.started_without_archive.pop())) is not None:
+        click.echo(
+            f"later starts will take about half the time: an archive of Spark's classes (200 MB, in {folder}) is being "
+            f"made in the background, once, for some minutes; {VARIABLE}=off prevents it",
+            err=True,
+        )
 
 
 def _main(arguments: list[str]) -> int:

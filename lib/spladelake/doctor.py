@@ -7,6 +7,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,12 @@ def examine(*, model: str | None, lake: str) -> bool:
         ("delta jars", _jars),
         ("memory", _memory),
         ("write access", lambda: _write_access(lake)),
-        ("model", lambda: _model(model or "splade-tiny")),
-        ("spark session", _session),
     ]
     passed = [_line(name, check) for name, check in checks]
+    # The session starts while the model's files are read. Not sooner: it too would fetch jars, and it takes memory.
+    with ThreadPoolExecutor(1) as pool:
+        session = pool.submit(_session)
+        passed += [_line("model", lambda: _model(model or "splade-tiny")), _line("spark session", session.result)]
     return all(passed)
 
 
@@ -114,9 +117,9 @@ def _session() -> str:
     """Start Spark, ask a worker who it is, and write and read a Delta table."""
     from spladelake.spark.session import spark_session
 
-    session = spark_session("spladelake doctor", settings={"spark.master": "local[1]"})
+    session = spark_session("spladelake doctor", settings={"spark.master": "local[1]"}, quick=True)
     with tempfile.TemporaryDirectory(prefix="spladelake-doctor-") as folder:
-        session.range(3).write.format("delta").save(f"{folder}/table")
+        session.range(1).write.format("delta").save(f"{folder}/table")
         rows = session.read.format("delta").load(f"{folder}/table").mapInArrow(_who, "python string, missing string")
         found = rows.first()
     assert found is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from pyspark.sql import SparkSession
 from spladelake.cli import main
 from spladelake.display import hits_table
 from spladelake.errors import DataError, UsageError
-from spladelake.spark.search import search_documents
+from spladelake.spark import driver_search
+from spladelake.spark.encode import encoded_texts
+from spladelake.spark.search import encoded_question, search_documents, search_folder
 from support.collections import QUESTIONS
 
 
@@ -28,6 +31,48 @@ def test_search_ranks_as_the_job_does_and_its_terms_add_up(spark: SparkSession, 
         assert sum(hit["terms"].values()) == pytest.approx(hit["score"], rel=1e-9)
         assert list(hit["terms"].values()) == sorted(hit["terms"].values(), reverse=True)
     assert {"fruit", "juice", "pressed"} <= set(hits[0]["terms"])
+
+
+@pytest.fixture
+def by_workers(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Have workers rank from now on, as they do large collections."""
+    return lambda: monkeypatch.setattr(driver_search, "MOST_BYTES", -1)
+
+
+@pytest.mark.parametrize("model", ["splade-tiny", "bm25"])
+def test_the_driver_answers_with_and_without_spark_what_workers_answer_to_the_last_bit(
+    spark: SparkSession, run_job: Any, fruit_lake: str, by_workers: Callable[[], None], model: str
+) -> None:
+    run_job("encode_texts", lake=fruit_lake, model=model)
+    questions = [*QUESTIONS.values(), "which fruit is pressed for juice by the river", "zebras", ""]
+    asked = [{"text": text, "k": k, "terms": terms} for text in questions for k, terms in ((1, 100), (3, 2), (50, 0))]
+    folder = [search_folder(**one, lake=fruit_lake, model=model) for one in asked]
+    driver = [search_documents(spark, **one, lake=fruit_lake, model=model) for one in asked]
+    by_workers()
+    assert search_folder("fruit", lake=fruit_lake, model=model) is None
+    workers = [search_documents(spark, **one, lake=fruit_lake, model=model) for one in asked]
+    assert folder == driver == workers
+    assert any(len(hits) > 1 for hits in workers)
+
+
+def test_the_drivers_vector_of_a_question_is_the_workers(spark: SparkSession) -> None:
+    texts = ["which fruit is pressed for juice", "", "straße"]
+    for text in texts:
+        rows = spark.createDataFrame([("q", text)], "id string, text string")
+        row = encoded_texts(spark, rows, model="splade-tiny", kind="query").first()
+        found = encoded_question(text, "splade-tiny")
+        assert row is not None
+        assert (row["indices"], row["values"]) == (found.vector.indices.tolist(), found.vector.values.tolist())
+        assert row["model_id"] == found.model_id
+
+
+def test_a_condition_is_met_by_what_the_driver_ranks_as_by_what_workers_rank(
+    spark: SparkSession, fruit_lake: str, by_workers: Callable[[], None]
+) -> None:
+    asked = {"lake": fruit_lake, "model": "splade-tiny", "where": "doc_id <> 'apple'"}
+    driver = search_documents(spark, "which fruit", **asked)
+    by_workers()
+    assert driver == search_documents(spark, "which fruit", **asked) != []
 
 
 def test_a_condition_searches_only_the_documents_that_meet_it(spark: SparkSession, fruit_lake: str) -> None:

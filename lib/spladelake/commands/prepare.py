@@ -12,8 +12,9 @@ import click
 def prepare(debug: bool) -> None:
     """Fetch the Delta jars (10 MB) and make Java's archive of Spark's classes (200 MB) in the cache folder, once.
 
-    Local sessions start from the archive in about half the time. For the images of containers too: what it makes is
-    under $XDG_CACHE_HOME/spladelake, or ~/.cache/spladelake, and can be removed at any time.
+    Local sessions start from the archive in about half the time. Without this command, the first one that starts a
+    session makes it in the background when it ends; SPLADELAKE_PREPARE=off prevents that. For the images of containers
+    too: what it makes is under $XDG_CACHE_HOME/spladelake, or ~/.cache/spladelake, and can be removed at any time.
 
     \b
     Example:
@@ -26,6 +27,7 @@ def prepare(debug: bool) -> None:
     java, _ = java_version()
     jars = [str(jar) for jar in delta_jars()]
     made = make_archive(java)
+    assert made is not None, "it waits for others"
     size = made.path.stat().st_size
     click.echo(
         f"{made.path}: {size / 1e6:.0f} MB, {'it was there' if made.was_there else f'made in {made.seconds:.0f} s'}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
@@ -25,7 +26,7 @@ def search(
     k: int,
     where: str | None,
     terms: int,
-    **session_options: object,
+    **session_options: Any,
 ) -> None:
     """Encode TEXT and print the best documents: score, id, title and the terms that matched.
 
@@ -33,16 +34,37 @@ def search(
     Example:
       spladelake search "how do I copy a directory tree" --lake demo-lake --model splade-tiny -k 5
     """
-    from spladelake.cli import spark_settings
     from spladelake.config import DEFAULT_MODEL
     from spladelake.display import console, hits_table
-    from spladelake.spark.search import search_documents
-    from spladelake.spark.session import spark_session
+    from spladelake.spark.search import search_folder
 
-    properties, pairs = session_options["properties_file"], session_options["spark_conf"]
-    session = spark_session("spladelake search", settings=spark_settings(properties, pairs))  # type: ignore[arg-type]
-    hits = search_documents(
-        session, text, lake=lake, model=model or DEFAULT_MODEL, vectors=vectors, k=k, where=where, terms=terms
-    )
+    hits = None
+    if where is None:
+        hits = search_folder(text, lake=lake, model=model or DEFAULT_MODEL, vectors=vectors, k=k, terms=terms)
+    if hits is None:
+        hits = _searched_by_spark(text, lake, model or DEFAULT_MODEL, vectors, k, where, terms, session_options)
     console().print(hits_table(text, hits))
     click.echo(json.dumps({"job": "search", "exit_code": 0, "query": text, "hits": hits}))
+
+
+def _searched_by_spark(
+    text: str,
+    lake: str,
+    model: str,
+    vectors: str | None,
+    k: int,
+    where: str | None,
+    terms: int,
+    session_options: dict[str, Any],
+) -> list[dict[str, Any]]:
+    from spladelake.cli import spark_settings
+    from spladelake.spark.quick import is_small_lake
+    from spladelake.spark.search import encoded_beside, search_documents
+    from spladelake.spark.session import spark_session
+
+    encoded = encoded_beside(text, model)
+    settings = spark_settings(session_options["properties_file"], session_options["spark_conf"])
+    session = spark_session("spladelake search", settings=settings, quick=is_small_lake(lake))
+    return search_documents(
+        session, text, lake=lake, model=model, vectors=vectors, k=k, where=where, terms=terms, encoded=encoded
+    )

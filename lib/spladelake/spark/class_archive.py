@@ -1,28 +1,48 @@
 """Java's archive of Spark's classes (AppCDS), from which a local session starts in about half the time.
 
-It is made once by a session that does a little of everything and ends, and is found by the Java and the Spark that it
-was made with. Java itself ignores an archive that does not fit it.
+It is made once by a session that does a little of everything and ends: by `spladelake prepare`, or in the background
+after the first command that started a session without one. It is found by the Java and the Spark that it was made with.
+Java itself ignores an archive that does not fit it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyspark
 
 from spladelake.errors import MachineError
+from spladelake.machine import free_memory
 from spladelake.spark.jars import cache_folder
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 # Java prints warnings, such as those about classes that it leaves out, to stdout, which is the result's.
 _WARNINGS = "-Xlog:disable -Xlog:all=warning:stderr"
-_SECONDS_TO_WRITE = 120
+_SECONDS_TO_WRITE = 300
+# On a busy machine what has the lowest priority takes many times as long as alone.
+_MOST_SECONDS = 1800
+
+VARIABLE = "SPLADELAKE_PREPARE"
+_IN_BACKGROUND = "--in-background"
+_SECONDS_BETWEEN_TRIES = 24 * 3600
+# What it takes: a heap of 1 GiB with Java and Python around it; the archive, and what Spark writes beside it.
+_BYTES_OF_MEMORY, _BYTES_ON_DISK = 2 * 2**30, 2**30
+# How the names of the folders begin in which it is made.
+_WORK = "work-"
 
 
 @dataclass(frozen=True)
@@ -63,9 +83,12 @@ def java_options(java: str) -> str:
     return "" if found is None else f'"-XX:SharedArchiveFile={found}" {_WARNINGS}'
 
 
-def make_archive(java: str) -> Made:
-    """Make the archive unless it is there. Raises MachineError where Java makes none."""
-    started, folder, stem = time.monotonic(), _folder(), _stem(java)
+def make_archive(java: str, *, wait: bool = True) -> Made | None:
+    """Make the archive unless it is there; one process at a time. Raises MachineError where Java makes none.
+
+    wait: for another process that makes it; without, the answer is then None.
+    """
+    started, folder = time.monotonic(), _folder()
     if (there := found_archive(java)) is not None:
         return Made(there, True, 0.0)
     try:
@@ -77,21 +100,110 @@ def make_archive(java: str) -> Made:
             str(folder), f"it cannot be written to ({error.strerror})", "the archive goes there",
             "Set XDG_CACHE_HOME to a folder that can.",
         ) from error  # fmt: skip
+    with _only_one(folder, wait=wait) as is_mine:
+        if not is_mine:
+            return None
+        if (there := found_archive(java)) is not None:
+            return Made(there, True, 0.0)
+        target = _made(java, folder)
+    return Made(target, False, round(time.monotonic() - started, 1))
+
+
+@contextmanager
+def _only_one(folder: Path, *, wait: bool) -> Iterator[bool]:
+    """Hold the lock on a folder; yields whether it is held. It is the system's, and ends with the process."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(descriptor)
+
+
+def _made(java: str, folder: Path) -> Path:
+    """Make the archive and give it its name, and remove what was left by processes that were killed."""
+    for left in folder.glob(f"{_WORK}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    stem = _stem(java)
     # Java writes in place; under its name there must only be a whole one.
-    with tempfile.TemporaryDirectory(dir=folder) as work:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=_WORK) as work:
         part = Path(work) / "part"
-        command = [sys.executable, "-m", __name__, str(part)]
-        done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
-        if done.returncode != 0 or not part.is_file():
-            said = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it says nothing")
+        said = _recorded(part)
+        if said is not None:
             raise MachineError(
-                java, f"it made no archive of its classes ({said.strip()[:300]})", "HotSpot of Java 17 or newer does",
+                java, f"it made no archive of its classes ({said})", "HotSpot of Java 17 or newer does",
                 "Go on without: only the start of a session takes longer.",
             )  # fmt: skip
-        for broken in folder.glob(f"{stem}-*.jsa"):
-            broken.unlink()
-        target = part.replace(folder / f"{stem}-{part.stat().st_size}.jsa")
-    return Made(target, False, round(time.monotonic() - started, 1))
+        for old in (*folder.glob(f"{stem}-*.jsa"), _tried(java)):
+            old.unlink(missing_ok=True)
+        return part.replace(folder / f"{stem}-{part.stat().st_size}.jsa")
+
+
+def _recorded(part: Path) -> str | None:
+    """Record the archive in a process of its own; returns why there is none, or None."""
+    command = [sys.executable, "-m", __name__, str(part)]
+    try:
+        done = subprocess.run(
+            command, cwd=part.parent, capture_output=True, text=True, check=False, timeout=_MOST_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return f"it took more than {_MOST_SECONDS} s"
+    if done.returncode == 0 and part.is_file():
+        return None
+    return next((line.strip()[:300] for line in reversed(done.stderr.splitlines()) if line.strip()), "it says nothing")
+
+
+def _tried(java: str) -> Path:
+    """The file that is there while the archive is made in the background, and after that has failed."""
+    return _folder() / f"{_stem(java)}.tried"
+
+
+def begin_in_background(java: str) -> Path | None:
+    """Begin to make the archive in a process that outlives this one; returns the folder that it goes to.
+
+    None where that is not wanted (SPLADELAKE_PREPARE=off), not needed, was tried within a day, or there is no room.
+    Nothing that goes wrong with it is an error: only later starts take longer.
+    """
+    if os.environ.get(VARIABLE, "").lower() in ("off", "0", "no", "false"):
+        return None
+    try:
+        folder, tried = _folder(), _tried(java)
+        memory = free_memory()
+        if found_archive(java) is not None or (memory is not None and memory < _BYTES_OF_MEMORY):
+            return None
+        folder.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(folder).free < _BYTES_ON_DISK or not _is_first_try(tried):
+            return None
+        # Of its own session and without our streams: neither a closed terminal nor a caller that waits for the end of
+        # our output has to do with it.
+        subprocess.Popen(
+            [sys.executable, "-m", __name__, _IN_BACKGROUND],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+    except OSError:
+        return None
+    return folder
+
+
+def _is_first_try(tried: Path) -> bool:
+    """Whether nobody has tried within a day; of two processes that ask at once, one is told so."""
+    if tried.exists() and time.time() - tried.stat().st_mtime > _SECONDS_BETWEEN_TRIES:
+        tried.unlink(missing_ok=True)
+    try:
+        tried.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _make_in_background() -> None:
+    """What the process in the background does: it gives way to all others, and ends by itself."""
+    from spladelake.spark.session import java_version
+
+    os.nice(19)
+    make_archive(java_version()[0], wait=False)
 
 
 def _same(batches: Iterable[object]) -> Iterable[object]:
@@ -101,21 +213,24 @@ def _same(batches: Iterable[object]) -> Iterable[object]:
 def _record(target: str) -> None:
     """Start a session that writes, when its JVM ends, all classes that it has used, and use those that jobs use."""
     from pyspark import SparkContext
-    from pyspark.sql import functions as F
 
+    from spladelake.spark import quick
     from spladelake.spark.session import spark_session
-    from spladelake.spark.tables import TableRef
 
-    record = f'"-XX:ArchiveClassesAtExit={target}" {_WARNINGS}'
-    session = spark_session("spladelake prepare", settings={"spark.driver.defaultJavaOptions": record})
-    ref = TableRef(path=str(Path(target).parent / "table"))
-    rows = session.range(10).select("id", F.array(F.col("id").cast("int")).alias("indices"))
-    rows.write.format("delta").mode("overwrite").save(str(ref))
-    ref.delta(session).alias("old").merge(rows.alias("new"), "old.id = new.id").whenMatchedUpdateAll().execute()
-    worked = ref.read(session).mapInArrow(_same, "id long, indices array<int>")  # type: ignore[arg-type]
-    joined = worked.join(rows.select("id"), "id").groupBy("id").agg(F.count("*").alias("n"))
-    joined.orderBy("n").collect()
-    session.sql(f"DESCRIBE HISTORY {ref.identifier}").collect()
+    options = f'{quick.java_options({})} "-XX:ArchiveClassesAtExit={target}" {_WARNINGS}'
+    settings = {
+        "spark.driver.defaultJavaOptions": options,
+        "spark.driver.memory": "1g",
+        # VACUUM would spread ten files over 10,000 tasks.
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
+    }
+    session = spark_session("spladelake prepare", settings=settings)
+    place = f"{Path(target).parent}/table"
+    # With generated code, as long jobs have it, and without, as quick commands do.
+    for number, plans in enumerate(({}, quick.SETTINGS)):
+        for key, value in plans.items():
+            session.conf.set(key, value)
+        _use(session, f"{place}-{number}")
     gateway = SparkContext._gateway
     assert gateway is not None
     session.stop()
@@ -125,5 +240,43 @@ def _record(target: str) -> None:
         raise SystemExit("Java could not write all of it")
 
 
+def _use(session: SparkSession, path: str) -> None:
+    """Do a little of everything that jobs do."""
+    from pyspark.sql import functions as F
+
+    from spladelake.spark.counts import collected, rows_of, table_counts
+    from spladelake.spark.schemas import RUN_LOG, VECTORS
+    from spladelake.spark.tables import Lineage, TableRef, ensure_table, newest_lineage, replace_rows, set_properties
+
+    ref, log = TableRef(path=path), TableRef(path=f"{path}-log")
+    ensure_table(session, ref, VECTORS, properties={"model": "prepare"})
+    rows = session.range(10).selectExpr(
+        "CAST(id AS STRING) AS id", "array(CAST(id AS INT)) AS indices", "array(CAST(id + 1 AS FLOAT)) AS `values`",
+        "1 AS tokens", "false AS truncated", "sha2('', 256) AS text_sha256", "'ok' AS status", "'prepare' AS model_id",
+    )  # fmt: skip
+    for where in (None, "id < '5'"):
+        written = rows if where is None else rows.where(where)
+        replace_rows(session, ref, VECTORS, written, lineage=Lineage("prepare", {}, {}), where=where)
+    newest_lineage(session, ref)
+    set_properties(session, ref, {"of": "prepare"})
+    merge = ref.delta(session).alias("old").merge(rows.alias("new"), "old.id = new.id")
+    merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
+    worked = ref.read(session, version=ref.version(session)).mapInArrow(_same, VECTORS.struct)  # type: ignore[arg-type]
+    joined = worked.join(rows.select("id", F.col("tokens").alias("n")), "id").groupBy("id").agg(F.max("n").alias("n"))
+    joined.orderBy("n").limit(3).collect()
+    exploded = ref.read(session).selectExpr("id", "posexplode(indices) AS (place, term)").repartition(2, "id")
+    exploded.selectExpr("*", "row_number() OVER (PARTITION BY term ORDER BY place DESC, id) AS rank").toArrow()
+    collected(session, [table_counts(rows_of(session, ref), VECTORS, keys=("id",))])
+    ref.read(session).groupBy("model_id").agg(F.collect_set("status"), F.count_distinct("id")).collect()
+    session.createDataFrame([("a", 1)], "id string, n int").join(rows, "id", "left_anti").persist().count()
+    ensure_table(session, log, RUN_LOG)
+    for statement in ("DESCRIBE HISTORY {}", "DESCRIBE DETAIL {}", "OPTIMIZE {}", "VACUUM {} RETAIN 720 HOURS"):
+        session.sql(statement.format(ref.identifier)).collect()
+    session.sql(f"CREATE TABLE delta.`{path}-copy` USING delta AS SELECT * FROM {ref.identifier}")  # noqa: S608
+
+
 if __name__ == "__main__":
-    _record(sys.argv[1])
+    if sys.argv[1] == _IN_BACKGROUND:
+        _make_in_background()
+    else:
+        _record(sys.argv[1])

@@ -1,30 +1,99 @@
-"""Ad-hoc search: a question in free text, encoded in a worker and ranked against the vectors of a lake."""
+"""Ad-hoc search: a question in free text, encoded in the driver and ranked against the vectors of a lake.
+
+Of a small collection in a local folder nothing needs Spark. Of other small ones Spark reads the vectors, and the driver
+ranks them; large ones are ranked by workers. The answer is the same, to the last bit.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import SparkSession
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.bm25 import BM25_MODEL
 from spladelake.errors import DataError
 from spladelake.names import short_name
 from spladelake.scoring import compile_kernels
-from spladelake.spark.block_top_k import Asked, Corpus, ranked_in_blocks, set_batch_size
-from spladelake.spark.bm25 import counted_queries
+from spladelake.spark import delta_log, driver_search
+from spladelake.spark.block_top_k import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
 from spladelake.spark.candidates import Kept
-from spladelake.spark.encode import encoded_texts
+from spladelake.spark.driver_search import Best, SmallCollection, explained, ranked_here, small_collection
 from spladelake.spark.index import current_index
-from spladelake.spark.retrieve import collected_queries
 from spladelake.spark.schemas import DOCUMENTS, VECTORS
+from spladelake.spark.scoring_worker import VECTOR_COLUMNS, vectors_of
 from spladelake.spark.selection import selected
-from spladelake.spark.sql_top_k import matched_terms
-from spladelake.spark.tables import Lake, require
+from spladelake.spark.tables import Lake, TableRef, require
 from spladelake.spark.vector_checks import vocabulary_size
 from spladelake.spark.worker import Totals
+from spladelake.vectors import SparseVectors
 
 TASK_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question as a vector, and the model that made it."""
+
+    vector: SparseVectors
+    model_id: str
+
+
+def encoded_question(text: str, model: str) -> Question:
+    """A question as a worker encodes it: alone, by one thread, so that its weights are the same."""
+    from spladelake.encoder import SpladeEncoder, resolve_checkpoint
+    from spladelake.spark.models import task_device
+
+    checkpoint = resolve_checkpoint(model)
+    encoder = SpladeEncoder.load(checkpoint, threads=1, device=task_device(None))
+    return Question(encoder.encode_queries([text]), checkpoint.model_id)
+
+
+def encoded_beside(text: str, model: str) -> Callable[[], Question]:
+    """Begin to encode a question in a thread, while Spark starts; returns what waits for it."""
+    if model == BM25_MODEL:
+        return lambda: encoded_question(text, model)
+    pool = ThreadPoolExecutor(1)
+    future: Future[Question] = pool.submit(encoded_question, text, model)
+    pool.shutdown(wait=False)
+    return future.result
+
+
+def search_folder(
+    text: str, *, lake: str, model: str, vectors: str | None = None, k: int = 10, terms: int = 5
+) -> list[dict[str, Any]] | None:
+    """What `search_documents` answers, without Spark; None where Spark must read the lake, or say what it lacks."""
+    collection = small_collection(lake, short_name(vectors or model))
+    if collection is None:
+        return None
+    if model == BM25_MODEL:
+        question = _counted(text, collection)
+        return None if question is None else collection.answer(question.vector, k=k, terms=terms)
+    question = encoded_question(text, model)
+    _check_model(collection.model_id, question, collection.place, model)
+    return collection.answer(question.vector, k=k, terms=terms)
+
+
+def _counted(text: str, collection: SmallCollection) -> Question | None:
+    """The words of a question with their counts; None where the tables were made with other settings."""
+    from spladelake.bm25.encoder import Bm25Encoder
+    from spladelake.bm25.settings import DEFAULT_STOP_WORDS, Bm25Settings, read_stop_words
+
+    settings = Bm25Settings(stop_words=read_stop_words(DEFAULT_STOP_WORDS))
+    model_id = collection.properties.get("spladelake.model_id")
+    if collection.properties.get("spladelake.bm25") != settings.fingerprint:
+        return None
+    if model_id is None or {collection.model_id, collection.vocabulary_model_id} - {None, model_id}:
+        return None
+    term_ids, tokens = (collection.tokens[name].to_pylist() for name in ("term_id", "token"))
+    vocabulary = dict(zip(tokens, term_ids, strict=True))
+    encoder = Bm25Encoder(settings, vocabulary, np.zeros(0, dtype=np.int64), documents=0, average_length=0.0)
+    return Question(encoder.encode_queries([text]), model_id)
 
 
 def search_documents(
@@ -37,63 +106,89 @@ def search_documents(
     k: int = 10,
     where: str | None = None,
     terms: int = 5,
+    encoded: Callable[[], Question] | None = None,
 ) -> list[dict[str, Any]]:
     """The k best documents of a question: rank, doc_id, title, score and matched terms, largest share first.
 
-    Raises DataError where the lake has no vectors of the model, or vectors that were encoded otherwise.
+    encoded: the question as a vector, where it was encoded before. Raises DataError where the lake has no vectors of
+    the model, or vectors that were encoded otherwise.
     """
     root, name = Lake(lake), short_name(vectors or model)
     documents, texts = root.vectors(name, "documents"), root.table("documents")
     require(session, documents, VECTORS, made_by=f"spladelake encode_texts --lake {root.root} --model {model}")
     require(session, texts, DOCUMENTS, made_by=f"spladelake ingest_texts --lake {root.root} …")
-    version = documents.version(session)
-    rows = documents.read(session, version=version)
-    question = session.createDataFrame([("question", text)], "id string, text string")
+    rows = documents.read(session, version=documents.version(session))
     if model == BM25_MODEL:
-        query = counted_queries(session, root, name, question).persist()
+        question = _counted_by_spark(session, root, name, text)
     else:
-        query = encoded_texts(session, question, model=model, kind="query").persist()
-    _check_model(rows.select("model_id").first(), query.select("model_id").first(), str(documents), model)
-    queries = collected_queries(query, "the question", vocabulary_size(session, documents, documents))
+        question = encoded() if encoded is not None else encoded_question(text, model)
+    first = rows.select("model_id").first()
+    _check_model(None if first is None else first["model_id"], question, str(documents), model)
+    size = vocabulary_size(session, documents, documents)
+    chosen = selected(rows, texts.read(session), [where]).where("groups > 0")
+    if delta_log.size_in_bytes(session, documents) <= driver_search.MOST_BYTES:
+        here = _collected(chosen)
+        best = ranked_here(question.vector, here, k=k, vocabulary_size=size, place=str(documents))
+    else:
+        index = root.vectors(name, "index") if where is None else None
+        corpus = _corpus(session, documents, index, chosen)
+        best = _ranked_by_workers(session, question, corpus, k=k, vocabulary_size=size)
+        here = _collected(rows.where(F.col("id").isin([doc_id for doc_id, _ in best])))
+    vocabulary = root.vectors(name, "vocabulary").read(session)
+    return explained(
+        question.vector, best, here, terms=terms,
+        tokens=lambda keys: _pairs(vocabulary, "term_id", "token", keys),
+        titles=lambda keys: _pairs(texts.read(session), "doc_id", "title", keys),
+    )  # fmt: skip
+
+
+def _counted_by_spark(session: SparkSession, root: Lake, name: str, text: str) -> Question:
+    from spladelake.spark.bm25 import counted_queries
+
+    rows = session.createDataFrame([("question", text)], "id string, text string")
+    table = counted_queries(session, root, name, rows).select(*VECTOR_COLUMNS.names, "model_id").toArrow()
+    (batch,) = table.combine_chunks().to_batches()
+    vector, _ = vectors_of(batch, place="the question", vocabulary_size=2**31 - 1)
+    return Question(vector, batch.column("model_id")[0].as_py())
+
+
+def _corpus(session: SparkSession, documents: TableRef, index: TableRef | None, chosen: DataFrame) -> Corpus:
+    """What workers rank: the index of all documents where there is a current one, else the vectors."""
+    if index is not None:
+        found = current_index(session, index, documents, version=documents.version(session))
+        if found.rows is not None:
+            return Corpus(found.rows, is_index=True, place=str(documents))
+    return Corpus(chosen, is_index=False, place=str(documents))
+
+
+def _ranked_by_workers(
+    session: SparkSession, question: Question, corpus: Corpus, *, k: int, vocabulary_size: int
+) -> Best:
     compile_kernels()
     set_batch_size(session)
-    index = current_index(session, root.vectors(name, "index"), documents, version=version)
-    if where is None and index.rows is not None:
-        corpus = Corpus(index.rows, is_index=True, place=str(documents))
-    else:
-        chosen = selected(rows, texts.read(session), [where]).where("groups > 0")
-        corpus = Corpus(chosen, is_index=False, place=str(documents))
+    queries = QueryBatch(["question"], question.vector, vocabulary_size)
     totals = session.sparkContext.accumulator({}, Totals())
-    found = ranked_in_blocks(
-        session, queries, corpus, [Asked(Kept(k, False, 0.0))], totals=totals, task_bytes=TASK_BYTES
-    )
-    best = found.select("query_id", "doc_id", "rank", "score").collect()
-    if not best:
-        return []
-    ranked = session.createDataFrame(
-        [tuple(row) for row in best], "query_id string, doc_id string, rank int, score double"
-    )
-    vocabulary = root.vectors(name, "vocabulary").read(session)
-    among = rows.where(F.col("id").isin([row["doc_id"] for row in best]))
-    explained = matched_terms(session, query, among, ranked, vocabulary, limit=max(terms, 1))
-    shown = explained.join(texts.read(session), "doc_id", "left").orderBy("rank")
-    return [
-        {
-            "rank": row["rank"],
-            "doc_id": row["doc_id"],
-            "title": row["title"],
-            "score": row["score"],
-            "terms": {term["token"]: term["contribution"] for term in row["terms"][:terms]},
-        }
-        for row in shown.select("rank", "doc_id", "title", "score", "terms").collect()
-    ]
+    asked = [Asked(Kept(k, False, 0.0))]
+    found = ranked_in_blocks(session, queries, corpus, asked, totals=totals, task_bytes=TASK_BYTES)
+    rows = found.select("doc_id", "rank", "score").collect()
+    return [(row["doc_id"], row["score"]) for row in sorted(rows, key=lambda row: int(row["rank"]))]
 
 
-def _check_model(found: Any, wanted: Any, place: str, model: str) -> None:
-    if found is not None and found["model_id"] != wanted["model_id"]:
+def _collected(vectors: DataFrame) -> pa.Table:
+    return vectors.select(*VECTOR_COLUMNS.names).toArrow().cast(VECTOR_COLUMNS)
+
+
+def _pairs(rows: DataFrame, key: str, value: str, keys: Iterable[Any]) -> dict[Any, Any]:
+    """Value by key, of the rows that have one of the keys."""
+    chosen = rows.where(F.col(key).isin(list(keys))).select(key, value)
+    return {row[key]: row[value] for row in chosen.collect()}
+
+
+def _check_model(found: str | None, wanted: Question, place: str, model: str) -> None:
+    if found is not None and found != wanted.model_id:
         raise DataError(
             place,
-            f"its vectors are of the model_id {str(found['model_id'])[:12]}",
-            f"{model} with its own settings is {str(wanted['model_id'])[:12]}",
+            f"its vectors are of the model_id {found[:12]}",
+            f"{model} with its own settings is {wanted.model_id[:12]}",
             "Name the model and vectors that belong together, or encode again without other settings.",
         )

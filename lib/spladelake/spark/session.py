@@ -12,9 +12,11 @@ from importlib.resources import files
 from pathlib import Path
 
 from pyspark import SparkConf, SparkContext
+from pyspark.find_spark_home import _find_spark_home
 from pyspark.sql import SparkSession
 
 from spladelake.errors import MachineError
+from spladelake.spark import quick as quick_sessions
 from spladelake.spark.class_archive import java_options
 from spladelake.spark.jars import delta_jars
 
@@ -41,6 +43,10 @@ REQUIRED_SETTINGS = {
 }
 
 
+# The Java of the session that this process has started without an archive of its classes, if it has.
+started_without_archive: list[str] = []
+
+
 def java_version() -> tuple[str, int]:
     """Path and major version of the Java that Spark will start. Raises MachineError if there is none or it is old."""
     home = os.environ.get("JAVA_HOME")
@@ -58,15 +64,16 @@ def java_version() -> tuple[str, int]:
     return java, major
 
 
-def spark_session(app_name: str, *, settings: Mapping[str, str] | None = None) -> SparkSession:
+def spark_session(app_name: str, *, settings: Mapping[str, str] | None = None, quick: bool = False) -> SparkSession:
     """The running session if there is one, else a new one: under spark-submit with its settings, otherwise local.
 
-    settings: Spark configuration of the caller; it wins over every default made here.
+    settings: Spark configuration of the caller; it wins over every default made here. quick: the process ends after
+    seconds of work on few rows; a new local session is then made for that.
     Raises MachineError without Java or without Delta Lake.
     """
     if not _is_hosted():
         java, _ = java_version()
-        return _with_required(_local_session(app_name, java, settings or {}))
+        return _with_required(_local_session(app_name, java, settings or {}, quick=quick))
     conf = SparkConf()
     defaults = dict(DELTA_SETTINGS)
     if (conf.get("spark.master", "local[*]") or "").startswith("local["):
@@ -95,11 +102,12 @@ def small_machine_settings() -> dict[str, str]:
     return {"spark.sql.shuffle.partitions": str(4 * usable_cores()), "spark.databricks.delta.snapshotPartitions": "2"}
 
 
-def _local_session(app_name: str, java: str, settings: Mapping[str, str]) -> SparkSession:
+def _local_session(app_name: str, java: str, settings: Mapping[str, str], *, quick: bool) -> SparkSession:
     # Workers must run this interpreter: the system's python3 would not have the packages.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     # A laptop's own host name may not resolve; local executors need no other address.
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    _spare_processes()
     log4j = files("spladelake.spark").joinpath("log4j2.properties")
     defaults = {
         **DELTA_SETTINGS,
@@ -113,12 +121,24 @@ def _local_session(app_name: str, java: str, settings: Mapping[str, str]) -> Spa
         **small_machine_settings(),
         "spark.sql.warehouse.dir": str(Path("spark-warehouse").absolute()),
     }
-    if options := java_options(java):
+    if quick:
+        defaults |= quick_sessions.SETTINGS
+    archive = java_options(java)
+    if not archive:
+        started_without_archive.append(java)
+    if options := f"{quick_sessions.java_options(settings) if quick else ''} {archive}".strip():
         defaults["spark.driver.defaultJavaOptions"] = options
     builder = SparkSession.builder.appName(app_name)
     for key, value in {**defaults, **settings}.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
+
+
+def _spare_processes() -> None:
+    """Tell Spark's start script what it would start an interpreter and a slow JVM for."""
+    os.environ.setdefault("SPARK_HOME", _find_spark_home())
+    # Of the JVM that only puts a command line together.
+    os.environ.setdefault("SPARK_LAUNCHER_OPTS", "-XX:TieredStopAtLevel=1")
 
 
 def local_driver_memory_mb() -> int:

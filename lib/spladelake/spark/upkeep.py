@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.config.upkeep import MaintainTables
 from spladelake.errors import DataError
-from spladelake.spark import storage
+from spladelake.files.delta_folder import folder_table
+from spladelake.spark import delta_log, storage
 from spladelake.spark.concurrency import exclusive, retrying
+from spladelake.spark.counts import collected, constraint_sentences, rows_of, table_counts
 from spladelake.spark.schemas import (
     CHANGED,
     COMPACTIONS,
@@ -57,8 +62,17 @@ _VACUUM_LOGGING = "spark.databricks.delta.vacuum.logging.enabled"
 _LISTING_TASKS = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
 
 
-def tables_of(session: SparkSession, lake: Lake) -> list[tuple[TableRef, str]]:
-    """Every table of a lake that this package made, with the name of its schema; sorted."""
+@dataclass(frozen=True)
+class LakeTable:
+    """A table of a lake: where it is, the name of its schema, and its properties."""
+
+    ref: TableRef
+    schema_name: str
+    properties: Mapping[str, str] = field(hash=False)
+
+
+def tables_of(session: SparkSession, lake: Lake) -> list[LakeTable]:
+    """Every table of a lake that this package made, sorted by name."""
     if lake.root.startswith(SCHEMA_PREFIX):
         schema = lake.root.removeprefix(SCHEMA_PREFIX)
         rows = session.sql(f"SHOW TABLES IN {quoted(schema)}").collect()
@@ -72,8 +86,9 @@ def tables_of(session: SparkSession, lake: Lake) -> list[tuple[TableRef, str]]:
             for folder in storage.folders(session, f"{pattern}{depth}/*/_delta_log")
         ]
         refs = [TableRef(path=storage.absolute(folder.rsplit("/", 1)[0])) for folder in found]
-    made = [(ref, schema_name(ref, table_properties(session, ref))) for ref in refs]
-    return sorted(((ref, name) for ref, name in made if name), key=lambda pair: str(pair[0]))
+    described = ((ref, table_properties(session, ref)) for ref in refs)
+    made = (LakeTable(ref, schema_name(ref, properties), properties) for ref, properties in described)
+    return sorted((table for table in made if table.schema_name), key=lambda table: str(table.ref))
 
 
 def schema_name(ref: TableRef, properties: dict[str, str]) -> str:
@@ -92,12 +107,13 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> dict[str,
     tables = tables_of(session, lake)
     if not tables:
         raise DataError(options.lake, "it holds no table", "the job looks after tables", "Correct --lake.")
-    findings: list[str] = []
-    reports = {}
-    for ref, name in tables:
-        findings += constraint_findings(session, ref, SCHEMAS.get(name))
-        reports[str(ref)] = _maintain(session, ref, SCHEMAS.get(name), options)
-        log.info("%s: %s", ref, ", ".join(f"{key} {value}" for key, value in reports[str(ref)].items()))
+    schemas = [SCHEMAS.get(table.schema_name) for table in tables]
+    checked = [table_counts(rows_of(session, t.ref), schema) for t, schema in zip(tables, schemas, strict=True)]
+    findings, reports = [], {}
+    for table, schema, found in zip(tables, schemas, collected(session, checked), strict=True):
+        findings += constraint_sentences(table.ref, schema, found, table.properties)
+        report = reports[str(table.ref)] = _maintain(session, table, schema, options)
+        log.info("%s: %s", table.ref, ", ".join(f"{key} {value}" for key, value in report.items()))
     if findings:
         raise DataError(
             options.lake,
@@ -109,25 +125,53 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> dict[str,
 
 
 def _maintain(
-    session: SparkSession, ref: TableRef, schema: TableSchema | None, options: MaintainTables
+    session: SparkSession, table: LakeTable, schema: TableSchema | None, options: MaintainTables
 ) -> dict[str, Any]:
     """Compact one table and delete its old files; returns what was done."""
+    ref = table.ref
     if options.dry_run:
-        return {"files_to_delete": _vacuum(session, ref, options).count()}
+        return {"files_to_delete": _vacuum(session, ref, options).count() if _has_old_files(ref, options) else 0}
     # What a VACUUM writes into the table's history is two commits that say nothing of the rows.
     session.conf.set(_VACUUM_LOGGING, "false")
-    properties = table_properties(session, ref)
-    files = {} if schema is None else files_of(properties, schema.files)
-    statement = f"OPTIMIZE {ref.identifier}{_order(schema, properties) if options.cluster else ''}"
+    files = {} if schema is None else files_of(table.properties, schema.files)
+    removed, count = 0, delta_log.file_sizes(session, ref)[0]
     with exclusive(str(ref)), written_as(session, files):
-        row = retrying(lambda: session.sql(statement).first(), place=str(ref))
-        metrics = row["metrics"] if row is not None else {}
-        before = ref.delta(session).detail().first()
-        _vacuum(session, ref, options).collect()
-    return {
-        "files_compacted": int(metrics["numFilesRemoved"]) if metrics else 0,
-        "files": int(before["numFiles"]) if before is not None else 0,
-    }
+        # A single file can only be clustered, not compacted.
+        if options.cluster or count > 1:
+            statement = f"OPTIMIZE {ref.identifier}{_order(schema, table.properties) if options.cluster else ''}"
+            row = retrying(lambda: session.sql(statement).first(), place=str(ref))
+            removed = int(row["metrics"]["numFilesRemoved"]) if row is not None else 0
+            count = delta_log.file_sizes(session, ref)[0]
+        if _has_old_files(ref, options):
+            _vacuum(session, ref, options).collect()
+    return {"files_compacted": removed, "files": count}
+
+
+def _has_old_files(ref: TableRef, options: MaintainTables) -> bool:
+    """Whether VACUUM may find something to delete: it takes seconds to see that all of a table's files are younger.
+
+    It deletes only what is older than the retention, whatever else it asks. Of a folder of this machine the ages are
+    known; of any other place the answer is yes.
+    """
+    if ref.path is None or "://" in ref.path:
+        return True
+    oldest = time.time() - options.retention_hours * 3600
+    current = folder_table(Path(ref.path))
+    kept = frozenset() if current is None else {str(current.folder / name) for name in current.sizes}
+    try:
+        return any(age <= oldest and path not in kept for path, age in _ages(ref.path))
+    except OSError:
+        return True
+
+
+def _ages(folder: str) -> Iterator[tuple[str, float]]:
+    """Path and time of change of all that VACUUM looks at in a table's folder: not its log."""
+    for entry in os.scandir(folder):
+        if entry.name == "_delta_log":
+            continue
+        yield entry.path, entry.stat(follow_symlinks=False).st_mtime
+        if entry.is_dir(follow_symlinks=False):
+            yield from _ages(entry.path)
 
 
 def _vacuum(session: SparkSession, ref: TableRef, options: MaintainTables) -> DataFrame:
@@ -152,28 +196,10 @@ def _println_on_stderr(session: SparkSession) -> Iterator[None]:
         console.setOutDirect(stdout)
 
 
-def _order(schema: TableSchema | None, properties: dict[str, str]) -> str:
+def _order(schema: TableSchema | None, properties: Mapping[str, str]) -> str:
     """The clause that clusters a table; none where compact_vectors has put like documents side by side."""
     columns = () if schema is None or "spladelake.compaction" in properties else CLUSTERED.get(schema.name, ())
     return f" ZORDER BY ({', '.join(columns)})" if columns else ""
-
-
-def constraint_findings(session: SparkSession, ref: TableRef, schema: TableSchema | None) -> list[str]:
-    """Constraints that the table lacks, and constraints that rows of it break."""
-    if schema is None or not schema.constraints:
-        return []
-    present = table_properties(session, ref)
-    missing = [name for name in schema.constraints if f"delta.constraints.{name}" not in present]
-    counts = [
-        f"count_if(NOT coalesce({condition}, false)) AS {quoted(name)}"
-        for name, condition in schema.constraints.items()
-    ]
-    row = ref.read(session).selectExpr(*counts).first()
-    assert row is not None
-    broken = [
-        f"{ref}: {row[name]:,} rows break {name} ({schema.constraints[name]})" for name in row.asDict() if row[name]
-    ]
-    return [*(f"{ref}: the constraint {name} is missing" for name in missing), *broken]
 
 
 def _since(started: float) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -12,11 +13,12 @@ from pyspark.sql import functions as F
 
 from spladelake.config.upkeep import VerifyTables
 from spladelake.errors import DataError
+from spladelake.spark.counts import REPEATED, ROWS, Found, collected, constraint_sentences, rows_of, table_counts
 from spladelake.spark.quarantine import quarantined_ids
 from spladelake.spark.split_files import COMPACTED_FROM
-from spladelake.spark.tables import Lake, TableRef, table_properties
-from spladelake.spark.texts import SIDES, texts_of
-from spladelake.spark.upkeep import SCHEMAS, constraint_findings, tables_of
+from spladelake.spark.tables import Lake, TableRef, sql_string
+from spladelake.spark.texts import SIDES, Side, texts_of
+from spladelake.spark.upkeep import SCHEMAS, LakeTable, tables_of
 
 # Findings shown in the error's one line; all of them are in its `findings`.
 SHOWN = 10
@@ -43,15 +45,19 @@ class Tables:
 
     session: SparkSession
     lake: Lake
-    found: list[tuple[TableRef, str]]
+    found: list[LakeTable]
 
     def rows(self, ref: TableRef) -> DataFrame | None:
         """Rows of a table, None where there is none."""
-        return ref.read(self.session) if any(ref == there for there, _ in self.found) else None
+        return rows_of(self.session, ref) if any(ref == table.ref for table in self.found) else None
 
-    def of(self, schema: str) -> Iterator[TableRef]:
+    def of(self, schema: str) -> Iterator[LakeTable]:
         """Every table of a schema."""
-        return (ref for ref, name in self.found if name == schema)
+        return (table for table in self.found if table.schema_name == schema)
+
+
+# A frame of one row, and the sentences that its values amount to.
+Check = tuple[DataFrame, Callable[[Found], Iterable[str]]]
 
 
 def verify_tables(session: SparkSession, options: VerifyTables) -> dict[str, Any]:
@@ -60,16 +66,18 @@ def verify_tables(session: SparkSession, options: VerifyTables) -> dict[str, Any
     tables = Tables(session, lake, tables_of(session, lake))
     if not tables.found:
         raise DataError(options.lake, "it holds no table", "the job checks tables", "Correct --lake.")
-    findings: list[str] = []
-    for ref, name in tables.found:
-        findings += constraint_findings(session, ref, SCHEMAS.get(name))
-    checks: list[Callable[[Tables], Iterator[str]]] = [_keys, _vectors, _runs, _measures, _leftovers]
-    for check in checks:
-        findings += check(tables)
+    between = [*_texts(tables), *_runs(tables), *_measures(tables)]
+    found = collected(session, [*(_counts(session, table) for table in tables.found), *(frame for frame, _ in between)])
+    counts = dict(zip(tables.found, found, strict=False))
+    findings = [
+        said for check in (_constraints, _keys, _vectors) for t, f in counts.items() for said in check(tables, t, f)
+    ]
+    findings += [said for (_, say), f in zip(between, found[len(counts) :], strict=True) for said in say(f)]
+    findings += [said for table, f in counts.items() for said in _leftovers(table, f)]
     if findings:
         raise FindingsError(options.lake, findings)
-    counts = {str(ref): ref.read(session).count() for ref, _ in tables.found}
-    return {"status": "done", "findings": [], "tables": counts, "seconds": round(time.monotonic() - started, 2)}
+    rows = {str(table.ref): int(found[ROWS]) for table, found in counts.items()}
+    return {"status": "done", "findings": [], "tables": rows, "seconds": round(time.monotonic() - started, 2)}
 
 
 _KEYS = {
@@ -81,96 +89,128 @@ _KEYS = {
     "runs": ("run_id", "query_id", "doc_id"),
     "measures": ("run_id", "measure", "query_id"),
 }
+_FOREIGN, _BEYOND, _WITH_TEXT = "rows of another model", "terms beyond the vocabulary", "texts that were there"
 
 
-def _keys(tables: Tables) -> Iterator[str]:
+def _counts(session: SparkSession, table: LakeTable) -> DataFrame:
+    """What one pass over a table counts."""
+    more = {}
+    if table.schema_name == "vectors":
+        model_id = table.properties.get("spladelake.model_id")
+        more[_FOREIGN] = f"NOT model_id <=> {'NULL' if model_id is None else sql_string(model_id)}"
+        more[_BEYOND] = f"size(indices) > 0 AND array_max(indices) >= {_vocabulary_size(table)}"
+        more[_WITH_TEXT] = "text_sha256 IS NOT NULL"
+    keys = _KEYS.get(table.schema_name, ())
+    return table_counts(rows_of(session, table.ref), SCHEMAS.get(table.schema_name), keys=keys, more=more)
+
+
+def _vocabulary_size(table: LakeTable) -> int:
+    return int(table.properties.get("spladelake.vocabulary_size", 0))
+
+
+def _constraints(tables: Tables, table: LakeTable, found: Found) -> list[str]:
+    return constraint_sentences(table.ref, SCHEMAS.get(table.schema_name), found, table.properties)
+
+
+def _keys(tables: Tables, table: LakeTable, found: Found) -> Iterator[str]:
     """Every key stands once."""
-    for ref, name in tables.found:
-        if keys := _KEYS.get(name):
-            repeated = ref.read(tables.session).groupBy(*keys).count().where("count > 1").count()
-            if repeated:
-                yield f"{ref}: {repeated:,} values of {' and '.join(keys)} stand more than once"
+    if found.get(REPEATED):
+        keys = " and ".join(_KEYS[table.schema_name])
+        yield f"{table.ref}: {found[REPEATED]:,} values of {keys} stand more than once"
 
 
-def _vectors(tables: Tables) -> Iterator[str]:
-    """Vectors are those of the texts, of one model, within its vocabulary."""
-    for ref in tables.of("vectors"):
-        side = SIDES["documents" if str(ref).endswith("documents") else "queries"]
-        vectors, properties = ref.read(tables.session), table_properties(tables.session, ref)
-        models = sorted(row["model_id"] for row in vectors.select("model_id").distinct().collect())
-        if models and models != [properties.get("spladelake.model_id")]:
-            yield f"{ref}: the rows are of model_id {', '.join(m[:12] for m in models)}, which its properties deny"
-        size = int(properties.get("spladelake.vocabulary_size", 0))
-        beyond = vectors.where(F.size("indices") > 0).where(F.array_max("indices") >= size).count()
-        if beyond:
-            yield f"{ref}: {beyond:,} vectors have terms beyond the vocabulary of {size:,}"
+def _vectors(tables: Tables, table: LakeTable, found: Found) -> Iterator[str]:
+    """Vectors are of one model, within its vocabulary, and have a table of texts if they came from one."""
+    if table.schema_name != "vectors":
+        return
+    if found[_FOREIGN]:
+        rows = table.ref.read(tables.session).select("model_id").distinct().collect()
+        models = sorted(str(row["model_id"]) for row in rows)
+        yield f"{table.ref}: the rows are of model_id {', '.join(m[:12] for m in models)}, which its properties deny"
+    if found[_BEYOND]:
+        size = _vocabulary_size(table)
+        yield f"{table.ref}: {found[_BEYOND]:,} vectors have terms beyond the vocabulary of {size:,}"
+    side = _side(table.ref)
+    if found[_WITH_TEXT] and tables.rows(tables.lake.table(side.name)) is None:
+        yield f"{table.ref}: there is no {side.name} table"
+
+
+def _side(ref: TableRef) -> Side:
+    return SIDES["documents" if str(ref).endswith("documents") else "queries"]
+
+
+def _texts(tables: Tables) -> Iterator[Check]:
+    """Vectors are those of the texts."""
+    for table in tables.of("vectors"):
+        side = _side(table.ref)
         texts = tables.rows(tables.lake.table(side.name))
-        if texts is None:
-            if not vectors.where("text_sha256 IS NOT NULL").isEmpty():
-                yield f"{ref}: there is no {side.name} table"
-            continue
-        encoded = properties.get(f"spladelake.{COMPACTED_FROM}", str(ref))
-        yield from _against_texts(tables, ref, texts_of(texts, side), vectors, encoded=encoded)
+        if texts is not None:
+            encoded = table.properties.get(f"spladelake.{COMPACTED_FROM}", str(table.ref))
+            vectors = rows_of(tables.session, table.ref)
+            counts = _against_texts(tables, texts_of(texts, side), vectors, f"encode_texts {side.name}: {encoded}")
+            yield counts, partial(_unlike_texts, table.ref, side)
 
 
-def _against_texts(
-    tables: Tables, ref: TableRef, texts: DataFrame, vectors: DataFrame, *, encoded: str
-) -> Iterator[str]:
-    """encoded: the table that texts went to quarantine for; of compacted vectors that which they were made from."""
-    side = "documents" if str(ref).endswith("documents") else "queries"
+def _unlike_texts(ref: TableRef, side: Side, found: Found) -> list[str]:
+    return [f"{ref}: {count:,} {side.name} are {what}" for what, count in found.items() if count]
+
+
+def _against_texts(tables: Tables, texts: DataFrame, vectors: DataFrame, label: str) -> DataFrame:
+    """label: input that texts went to quarantine for; of compacted vectors that which they were made from."""
     # The encoder leaves the hash out of a null text only: other vectors without one came without texts.
     known = F.col("text_sha256").isNotNull() | (F.col("status") == "null")
     have = vectors.select(F.col("id").alias("have_id"), F.col("text_sha256").alias("have_sha256"), known.alias("known"))
-    label = f"encode_texts {side}: {encoded}"
     apart = quarantined_ids(tables.session, tables.lake, label).select(F.col("id").alias("q"))
     joined = texts.select("id", "text_sha256").join(have, F.col("id") == F.col("have_id"), "full_outer")
     joined = joined.join(F.broadcast(apart), F.col("id") == F.col("q"), "left")
-    row = joined.agg(
+    return joined.agg(
         F.count_if(F.col("have_id").isNull() & F.col("q").isNull()).alias("without a vector"),
         F.count_if(F.col("id").isNull()).alias("gone, but their vectors are there"),
         F.count_if(
             F.col("id").isNotNull() & F.col("known") & ~F.col("text_sha256").eqNullSafe(F.col("have_sha256"))
         ).alias("changed since they were encoded"),
-    ).first()
-    assert row is not None
-    for what, count in row.asDict().items():
-        if count:
-            yield f"{ref}: {count:,} {side} are {what}"
+    )
 
 
-def _runs(tables: Tables) -> Iterator[str]:
+def _runs(tables: Tables) -> Iterator[Check]:
     """Runs rank known documents for known queries, without gaps, by descending score."""
-    runs = tables.rows(tables.lake.table("runs"))
+    ref = tables.lake.table("runs")
+    runs = tables.rows(ref)
     if runs is None:
         return
     for kind, column in (("documents", "doc_id"), ("queries", "query_id")):
         known = tables.rows(tables.lake.table(kind))
         if known is not None:
-            orphans = runs.select(column).distinct().join(known.select(column), column, "left_anti").count()
-            if orphans:
-                yield f"{tables.lake.table('runs')}: {orphans:,} {kind} of the runs are not in {kind}"
+            orphans = runs.select(column).distinct().join(known.select(column), column, "left_anti")
+            yield (
+                orphans.agg(F.count("*").alias("n")),
+                partial(_said, f"{ref}: {{n:,}} {kind} of the runs are not in {kind}"),
+            )
     grouped = runs.groupBy("run_id", "query_id").agg(
         F.count("*").alias("rows"),
         F.max("rank").alias("last"),
         F.transform(F.sort_array(F.collect_list(F.struct("rank", "score"))), lambda hit: hit["score"]).alias("scores"),
     )
     ordered = F.col("scores") == F.sort_array("scores", asc=False)
-    bad = grouped.where((F.col("rows") != F.col("last")) | ~ordered).count()
-    if bad:
-        yield f"{tables.lake.table('runs')}: {bad:,} rankings have gaps, or scores that ascend"
+    bad = grouped.agg(F.count_if((F.col("rows") != F.col("last")) | ~ordered).alias("n"))
+    yield bad, partial(_said, f"{ref}: {{n:,}} rankings have gaps, or scores that ascend")
 
 
-def _measures(tables: Tables) -> Iterator[str]:
+def _said(sentence: str, found: Found) -> list[str]:
+    return [sentence.format(n=found["n"])] if found["n"] else []
+
+
+def _measures(tables: Tables) -> Iterator[Check]:
     """Measures are of runs that are there."""
-    measures, runs = (tables.rows(tables.lake.table(name)) for name in ("measures", "runs"))
+    ref = tables.lake.table("measures")
+    measures, runs = tables.rows(ref), tables.rows(tables.lake.table("runs"))
     if measures is not None and runs is not None:
-        orphans = measures.select("run_id").distinct().join(runs.select("run_id"), "run_id", "left_anti").collect()
-        for row in orphans:
-            yield f"{tables.lake.table('measures')}: there is no run {row['run_id']!r}"
+        orphans = measures.select("run_id").distinct().join(runs.select("run_id"), "run_id", "left_anti")
+        counts = orphans.agg(F.sort_array(F.collect_list("run_id")).alias("runs"))
+        yield counts, lambda found: [f"{ref}: there is no run {run!r}" for run in found["runs"]]
 
 
-def _leftovers(tables: Tables) -> Iterator[str]:
+def _leftovers(table: LakeTable, found: Found) -> Iterator[str]:
     """No encode stopped half way."""
-    for ref in tables.of("staged"):
-        rows = ref.read(tables.session).count()
-        yield f"{ref}: an encode stopped after {rows:,} texts; run encode_texts again to finish it"
+    if table.schema_name == "staged":
+        yield f"{table.ref}: an encode stopped after {found[ROWS]:,} texts; run encode_texts again to finish it"

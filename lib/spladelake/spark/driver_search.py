@@ -1,0 +1,158 @@
+"""A question answered in the driver: ranking and explanation of a small collection by the kernels of the workers.
+
+The rows are those that workers find, to the last bit: the same kernel scores, in integers that do not depend on any
+cutting, and a contribution is the same product of two doubles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from spladelake.files.delta_folder import FolderTable, folder_table
+from spladelake.scoring import BLOCK_DOCUMENTS, Queries, TopK, check_vectors, invert
+from spladelake.spark.scoring_worker import VECTOR_COLUMNS, vectors_of
+from spladelake.vectors import SparseVectors
+
+# Up to these a driver holds all vectors of a collection and ranks them in less time than workers take to start.
+MOST_DOCUMENTS = 50_000
+MOST_BYTES = 64 * 2**20
+# Bytes of the table of texts, of which the titles are read.
+MOST_TEXT_BYTES = 256 * 2**20
+
+_MODEL = pa.schema([("model_id", pa.string())])
+_VOCABULARY = pa.schema([("term_id", pa.int32()), ("token", pa.string())])
+_TITLES = pa.schema([("doc_id", pa.string()), ("title", pa.string())])
+
+
+Best = list[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class SmallCollection:
+    """What a question is asked of. vectors: (id, indices, values). model_id: None where there is no vector.
+
+    vocabulary_model_id, properties: what the tables of the vocabulary and of the vectors say of themselves.
+    tokens, titles: (term_id, token) of the vocabulary and (doc_id, title) of the documents.
+    """
+
+    place: str
+    vectors: pa.Table
+    model_id: str | None
+    vocabulary_model_id: str | None
+    properties: Mapping[str, str]
+    tokens: pa.Table
+    titles: pa.Table
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Dimensions of the vectors."""
+        return int(self.properties["spladelake.vocabulary_size"])
+
+    def answer(self, query: SparseVectors, *, k: int, terms: int) -> list[dict[str, Any]]:
+        """The k best documents for the vector of a question, as `search_documents` returns them."""
+        best = ranked_here(query, self.vectors, k=k, vocabulary_size=self.vocabulary_size, place=self.place)
+        return explained(
+            query, best, self.vectors, terms=terms,
+            tokens=lambda keys: pairs(self.tokens, keys), titles=lambda keys: pairs(self.titles, keys),
+        )  # fmt: skip
+
+
+def ranked_here(query: SparseVectors, vectors: pa.Table, *, k: int, vocabulary_size: int, place: str) -> Best:
+    """(doc_id, score) of the k best documents, best first. vectors: (id, indices, values)."""
+    check_vectors(query, vocabulary_size=vocabulary_size, place="the question", ids=["question"])
+    top = TopK(Queries.of(query, vocabulary_size=vocabulary_size), k=k)
+    for batch in vectors.combine_chunks().to_batches(max_chunksize=BLOCK_DOCUMENTS):
+        documents, ids = vectors_of(batch, place=place, vocabulary_size=vocabulary_size)
+        top.add(invert(documents, vocabulary_size=vocabulary_size), ids)
+    ranked = top.result()
+    return list(zip(ranked.doc_ids.to_strings(), ranked.scores.tolist(), strict=True))
+
+
+def explained(
+    query: SparseVectors,
+    best: Best,
+    vectors: pa.Table,
+    *,
+    terms: int,
+    tokens: Callable[[set[int]], Mapping[int, str]],
+    titles: Callable[[list[str]], Mapping[str, str | None]],
+) -> list[dict[str, Any]]:
+    """The best documents with rank, title and what made each score: the largest share first, at most `terms` of them.
+
+    vectors: (id, indices, values) of these documents at least. tokens, titles: names of terms and titles of documents.
+    """
+    if not best:
+        return []
+    ids = [doc_id for doc_id, _ in best]
+    rows = pc.index_in(pa.array(ids, pa.string()), vectors["id"].combine_chunks()).to_pylist()
+    shares = [_shares(query, *(vectors[name][row].values.to_numpy() for name in ("indices", "values"))) for row in rows]
+    token_of, title_of = tokens({term for of_hit in shares for term in of_hit}), titles(ids)
+    named = [_named(of_hit, token_of, most=terms) for of_hit in shares]
+    return [
+        {"rank": rank, "doc_id": doc_id, "title": title_of.get(doc_id), "score": score, "terms": shown}
+        for rank, ((doc_id, score), shown) in enumerate(zip(best, named, strict=True), start=1)
+        if shown is not None
+    ]
+
+
+def _shares(query: SparseVectors, indices: NDArray[np.int32], values: NDArray[np.float32]) -> dict[int, float]:
+    """What each common term adds to the score: the product of its weights in question and document."""
+    asked, weights = query.row(0)
+    common, in_query, in_document = np.intersect1d(asked, indices, assume_unique=True, return_indices=True)
+    products = weights[in_query].astype(np.float64) * values[in_document].astype(np.float64)
+    return dict(zip(common.tolist(), products.tolist(), strict=True))
+
+
+def _named(shares: Mapping[int, float], tokens: Mapping[int, str], *, most: int) -> dict[str, float] | None:
+    """The largest shares by token, as SQL sorts them; None where the vocabulary names none of the terms."""
+    known = sorted(((share, tokens[term]) for term, share in shares.items() if term in tokens), reverse=True)
+    return {token: share for share, token in known[:most]} if known else None
+
+
+def small_collection(lake: str, name: str) -> SmallCollection | None:
+    """The collection of a local folder, read without Spark.
+
+    None where it is not small, or anything about it is unusual: then Spark reads it, or says what is wrong with it.
+    """
+    if ":" in lake.partition("/")[0]:
+        return None
+    root = Path(lake).expanduser().absolute()
+    vectors, vocabulary = (folder_table(root / "vectors" / name / part) for part in ("documents", "vocabulary"))
+    texts = folder_table(root / "documents")
+    if vectors is None or vocabulary is None or texts is None or not _is_small(vectors, texts):
+        return None
+    if not vectors.properties.get("spladelake.vocabulary_size", "").isdigit():
+        return None
+    try:
+        rows = vectors.read(pa.schema([*VECTOR_COLUMNS, *_MODEL]))
+        tokens, titles = vocabulary.read(_VOCABULARY), texts.read(_TITLES)
+    except (OSError, KeyError, TypeError, pa.ArrowException):
+        return None
+    model_id = rows["model_id"][0].as_py() if len(rows) else None
+    place, rows = str(root / "vectors" / name / "documents"), rows.select(VECTOR_COLUMNS.names)
+    of_vocabulary = vocabulary.properties.get("spladelake.model_id")
+    return SmallCollection(place, rows, model_id, of_vocabulary, vectors.properties, tokens, titles)
+
+
+def _is_small(vectors: FolderTable, texts: FolderTable) -> bool:
+    if vectors.bytes > MOST_BYTES or texts.bytes > MOST_TEXT_BYTES:
+        return False
+    try:
+        return vectors.rows <= MOST_DOCUMENTS
+    except (OSError, pa.ArrowException):
+        return False
+
+
+def pairs(table: pa.Table, keys: Iterable[Any]) -> dict[Any, Any]:
+    """Second column by first, of the rows whose first column is one of the keys."""
+    key = table.column(0)
+    chosen = table.filter(pc.is_in(key, pa.array(list(keys), key.type)))
+    return dict(zip(*(column.to_pylist() for column in chosen.columns), strict=True))
