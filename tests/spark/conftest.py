@@ -11,11 +11,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.config import STEPS, checked
-from spladelake.spark import small_plans
+from spladelake.spark import quick, small_plans
 from spladelake.spark.class_archive import java_options
 from spladelake.spark.jobs import JOBS
 from spladelake.spark.session import java_version, spark_session
-from spladelake.spark.small_plans import SETTINGS
 from support.collections import write_fruit
 
 # small: plans as jobs on little data have them, for what tests ask of tables too. generated: as on large data.
@@ -23,10 +22,9 @@ PLANS = os.environ.get("SPLADELAKE_TEST_PLANS", "small")
 
 
 def java_options_of_tests() -> str:
-    """Java's first compiler only: each test runs other code, which the second compiles for half of the processor's time
-    and nothing runs often enough to make up for. By itself it would get too little room for what it compiles."""
+    """Those of quick sessions, since each test runs other code; with room for all that the first compiler makes."""
     java, _ = java_version()
-    return f"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m {java_options(java)}"
+    return f"{quick.java_options({})} -XX:ReservedCodeCacheSize=512m {java_options(java)}"
 
 
 @pytest.fixture(scope="session")
@@ -34,14 +32,14 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """local[2] with Delta."""
     folder = tmp_path_factory.mktemp("spark")
     if PLANS != "small":
-        small_plans.LIMIT_BYTES = 0
+        small_plans.SETTINGS = {}
     session = spark_session(
         "spladelake tests",
         settings={
             "spark.master": "local[2]",
             "spark.driver.memory": "3g",
             "spark.driver.defaultJavaOptions": java_options_of_tests(),
-            **(SETTINGS if PLANS == "small" else {"spark.sql.shuffle.partitions": "2"}),
+            **(quick.SETTINGS if PLANS == "small" else {"spark.sql.shuffle.partitions": "2"}),
             "spark.local.dir": str(folder / "local"),
             "spark.sql.warehouse.dir": str(folder / "warehouse"),
         },

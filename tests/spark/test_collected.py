@@ -30,7 +30,7 @@ def refuse_deltalake(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("deltalake was asked")
 
-    monkeypatch.setattr(module, "DeltaTable", refuse)
+    monkeypatch.setattr(module, "folder_table", refuse)
 
 
 @pytest.mark.parametrize("folder", ["plain", "with space", "per%20cent", "`tick`", "é#?&=+", "[a]{b}*"])

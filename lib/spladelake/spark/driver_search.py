@@ -134,7 +134,7 @@ def small_collection(lake: str, name: str) -> SmallCollection | None:
     try:
         rows = vectors.read(pa.schema([*VECTOR_COLUMNS, *_MODEL]))
         tokens, titles = vocabulary.read(_VOCABULARY), texts.read(_TITLES)
-    except (OSError, KeyError, TypeError, pa.ArrowException):
+    except (OSError, ValueError, TypeError, pa.ArrowException):
         return None
     model_id = rows["model_id"][0].as_py() if len(rows) else None
     place, rows = str(root / "vectors" / name / "documents"), rows.select(VECTOR_COLUMNS.names)

@@ -6,6 +6,7 @@ a few megabytes that takes longer than the work (tests/bench/bench_small.py). Th
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,19 +14,12 @@ from contextlib import contextmanager
 from pyspark.sql import SparkSession
 
 from spladelake.config import Options
+from spladelake.spark.quick import SETTINGS, is_small_lake
 from spladelake.spark.session import small_machine_settings
 from spladelake.spark.tables import written_as
 
-# Bytes of files up to which a lake and its inputs are little data.
-LIMIT_BYTES = 16 * 2**20
-
-SETTINGS = {
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.sql.adaptive.enabled": "false",
-    "spark.sql.shuffle.partitions": "1",
-    "spark.databricks.delta.snapshotPartitions": "1",
-}
+# Bytes of input files, beside those of the lake, up to which a job is on little data.
+MOST_INPUT_BYTES = 16 * 2**20
 
 _INPUTS = ("source", "documents", "queries", "judgements", "input")
 
@@ -43,31 +37,24 @@ def fitting_plans(session: SparkSession, options: Options) -> Iterator[None]:
 
 
 def is_small(options: Options) -> bool:
-    """Whether a job's lakes and inputs are on this machine and have LIMIT_BYTES together at most."""
+    """Whether a job's lakes and inputs are on this machine, and small."""
     given = options.model_dump()
     lakes = (given.get("collections") or {"": given.get("lake") or ""}).values()
     inputs = [given[name] for name in _INPUTS if given.get(name)]
-    # A lake that is not there yet is small; an input that is not there is a pattern, or no file of this machine.
-    if any("://" in path or path.startswith("schema:") for path in (*lakes, *inputs)):
+    if not all(is_small_lake(lake) or _is_absent(lake) for lake in lakes):
         return False
-    if not all(os.path.exists(os.path.expanduser(path)) for path in inputs):
-        return False
-    left = LIMIT_BYTES
-    for path in (*lakes, *inputs):
-        for size in _sizes(os.path.expanduser(path)):
-            left -= size
-            if left < 0:
-                return False
-    return True
+    # An input that is not there is a pattern, or no file of this machine.
+    return sum(_size(path) for path in inputs) <= MOST_INPUT_BYTES
 
 
-def _sizes(path: str) -> Iterator[int]:
-    """Bytes of every file below a path, read as they are asked for."""
-    if os.path.isfile(path):
-        yield os.path.getsize(path)
-    for folder, _, names in os.walk(path):
-        for name in names:
-            try:
-                yield os.path.getsize(os.path.join(folder, name))
-            except OSError:
-                continue  # gone since the folder was listed
+def _is_absent(lake: str) -> bool:
+    """Whether a local folder is not there: a lake that is still to be made."""
+    return ":" not in lake.partition("/")[0] and not os.path.exists(os.path.expanduser(lake))
+
+
+def _size(path: str) -> float:
+    """Bytes of a file, or of all files below a folder; without end if neither is there."""
+    path = os.path.expanduser(path)
+    if os.path.isdir(path):
+        return sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(path) for name in names)
+    return os.path.getsize(path) if os.path.isfile(path) else math.inf
