@@ -11,10 +11,12 @@ from pyspark.sql import SparkSession
 
 from spladelake.cli import main
 from spladelake.display import hits_table
+from spladelake.encoder import resolve_checkpoint
 from spladelake.errors import DataError, UsageError
 from spladelake.spark import driver_search
-from spladelake.spark.encode import encoded_texts
 from spladelake.spark.search import encoded_question, search_documents, search_folder
+from spladelake.spark.texts import encoded, hashed, spread
+from spladelake.spark.worker import EncodeBatches, Totals, WorkerSpec
 from support.collections import QUESTIONS
 
 
@@ -56,10 +58,11 @@ def test_the_driver_answers_with_and_without_spark_what_workers_answer_to_the_la
 
 
 def test_the_drivers_vector_of_a_question_is_the_workers(spark: SparkSession) -> None:
-    texts = ["which fruit is pressed for juice", "", "straße"]
-    for text in texts:
+    totals = spark.sparkContext.accumulator({}, Totals())
+    in_worker = EncodeBatches(WorkerSpec(resolve_checkpoint("splade-tiny"), None), "query", totals)
+    for text in ("which fruit is pressed for juice", "", "straße"):
         rows = spark.createDataFrame([("q", text)], "id string, text string")
-        row = encoded_texts(spark, rows, model="splade-tiny", kind="query").first()
+        row = encoded(spread(hashed(rows), 1), in_worker).first()
         found = encoded_question(text, "splade-tiny")
         assert row is not None
         assert (row["indices"], row["values"]) == (found.vector.indices.tolist(), found.vector.values.tolist())

@@ -8,8 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 from rich.console import Console
 from rich.table import Table
 
@@ -18,12 +17,10 @@ from spladelake.demo.collection import DEMO_QUESTIONS, Collection, stdlib_collec
 from spladelake.display import measures_table, step_lines
 from spladelake.encoder import resolve_checkpoint
 from spladelake.spark.descriptions import step_description
-from spladelake.spark.encode import encoded_texts
 from spladelake.spark.jobs import JOBS
 from spladelake.spark.progress import stage_line
+from spladelake.spark.search import search_documents, search_folder
 from spladelake.spark.session import spark_session
-from spladelake.spark.sql_top_k import matched_terms, top_k
-from spladelake.spark.tables import Lake
 
 MODEL = "splade-tiny"
 SHOWN_DOCUMENTS = 5
@@ -44,11 +41,11 @@ def run_demo(*, lake: str | None, documents: int | None, settings: dict[str, str
             f"Python's own documentation: {len(collection.documents):,} docstring bodies as documents, "
             f"{len(collection.queries):,} first lines as queries, each to find the body it came from."
         )
-        session = spark_session("spladelake demo", settings={"spark.sql.shuffle.partitions": "4", **settings})
+        session = spark_session("spladelake demo", settings=settings, quick=True)
         results = _run_steps(session, root, work / "collection", console)
         console.print(measures_table(results["evaluate_run"], title=f"{MODEL}: known-item search"))
-        questions = list(DEMO_QUESTIONS)
-        _show_answers(answers(session, Lake(root), questions), questions, console)
+        for question in DEMO_QUESTIONS:
+            _show_answer(question, session, root, console)
         console.print(f"\nDone in {time.monotonic() - started:,.0f} s.", end=" ")
         if lake:
             console.print(f"The tables are in {root}.")
@@ -85,28 +82,14 @@ def _run_steps(session: SparkSession, lake: str, source: Path, console: Console)
     return results
 
 
-def answers(session: SparkSession, lake: Lake, questions: list[str]) -> DataFrame:
-    """(question, rank, score, doc_id, terms) of the best documents for free-text questions.
-
-    terms: array<struct<token, contribution>>, the terms that made the score, largest first.
-    """
-    texts = session.createDataFrame([(question, question) for question in questions], "id string, text string")
-    queries = encoded_texts(session, texts, model=MODEL, kind="query").persist()
-    documents = lake.vectors(MODEL, "documents").read(session)
-    ranked = top_k(session, queries, documents, k=SHOWN_DOCUMENTS).persist()
-    vocabulary = lake.vectors(MODEL, "vocabulary").read(session)
-    terms = matched_terms(session, queries, documents, ranked, vocabulary, limit=SHOWN_TERMS)
-    return terms.select(F.col("query_id").alias("question"), "rank", "score", "doc_id", "terms").orderBy(
-        "query_id", "rank"
-    )
-
-
-def _show_answers(found: DataFrame, questions: list[str], console: Console) -> None:
-    rows = found.collect()
-    for question in questions:
-        table = Table("score", "document", "terms that matched", title=f"\n“{question}”", title_justify="left")
-        for row in rows:
-            if row["question"] == question:
-                terms = ", ".join(f"{term['token']} {term['contribution']:.2f}" for term in row["terms"])
-                table.add_row(f"{row['score']:.2f}", row["doc_id"], terms)
-        console.print(table)
+def _show_answer(question: str, session: SparkSession, lake: str, console: Console) -> None:
+    """The best documents for a question in free text, with the terms that made their scores."""
+    given: dict[str, Any] = {"lake": lake, "model": MODEL, "k": SHOWN_DOCUMENTS, "terms": SHOWN_TERMS}
+    hits = search_folder(question, **given)
+    # A lake in a catalog or on another machine is read by Spark.
+    hits = search_documents(session, question, **given) if hits is None else hits
+    table = Table("score", "document", "terms that matched", title=f"\n“{question}”", title_justify="left")
+    for hit in hits:
+        terms = ", ".join(f"{token} {share:.2f}" for token, share in hit["terms"].items())
+        table.add_row(f"{hit['score']:.2f}", hit["doc_id"], terms)
+    console.print(table)

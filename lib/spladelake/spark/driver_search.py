@@ -17,13 +17,18 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from spladelake.files.delta_folder import FolderTable, folder_table
-from spladelake.scoring import BLOCK_DOCUMENTS, Queries, TopK, check_vectors, invert
-from spladelake.spark.scoring_worker import VECTOR_COLUMNS, vectors_of
+from spladelake.scoring import check_vectors
+from spladelake.spark.block_top_k import Asked, QueryBatch, ranked_in_driver
+from spladelake.spark.candidates import Kept
+from spladelake.spark.scoring_worker import VECTOR_COLUMNS
+from spladelake.spark.worker import DriverTotals
 from spladelake.vectors import SparseVectors
 
 # Up to these a driver holds all vectors of a collection and ranks them in less time than workers take to start.
 MOST_DOCUMENTS = 50_000
 MOST_BYTES = 64 * 2**20
+# Of the ranking of one question: far more than it takes.
+TASK_BYTES = 64 * 2**20
 # Bytes of the table of texts, of which the titles are read.
 MOST_TEXT_BYTES = 256 * 2**20
 
@@ -68,12 +73,15 @@ class SmallCollection:
 def ranked_here(query: SparseVectors, vectors: pa.Table, *, k: int, vocabulary_size: int, place: str) -> Best:
     """(doc_id, score) of the k best documents, best first. vectors: (id, indices, values)."""
     check_vectors(query, vocabulary_size=vocabulary_size, place="the question", ids=["question"])
-    top = TopK(Queries.of(query, vocabulary_size=vocabulary_size), k=k)
-    for batch in vectors.combine_chunks().to_batches(max_chunksize=BLOCK_DOCUMENTS):
-        documents, ids = vectors_of(batch, place=place, vocabulary_size=vocabulary_size)
-        top.add(invert(documents, vocabulary_size=vocabulary_size), ids)
-    ranked = top.result()
-    return list(zip(ranked.doc_ids.to_strings(), ranked.scores.tolist(), strict=True))
+    found = ranked_in_driver(
+        QueryBatch(["question"], query, vocabulary_size),
+        vectors.append_column("groups", pa.repeat(pa.scalar(1, pa.int32()), vectors.num_rows)),
+        [Asked(Kept(k, False, 0.0))],
+        place=place,
+        totals=DriverTotals(),
+        task_bytes=TASK_BYTES,
+    )
+    return list(zip(*(found.column(name).to_pylist() for name in ("doc_id", "score")), strict=True))
 
 
 def explained(

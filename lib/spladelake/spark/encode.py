@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -39,7 +39,7 @@ from spladelake.spark.texts import (
 )
 from spladelake.spark.update import SideJob, update_vectors
 from spladelake.spark.vocabulary import token_rows, write_vocabulary
-from spladelake.spark.worker import EncodeBatches, Totals, WorkerSpec
+from spladelake.spark.worker import WorkerSpec
 
 __all__ = [
     "ROWS_PER_BATCH",
@@ -50,7 +50,6 @@ __all__ = [
     "SideName",
     "encode_texts",
     "encoded",
-    "encoded_texts",
     "hashed",
     "spread",
     "task_count",
@@ -118,15 +117,6 @@ def _check_same_name(job: SideJob) -> None:
             f"{job.checkpoint.name} has the same short name",
             "Give the new vectors a name of their own with --vectors.",
         )
-
-
-def encoded_texts(
-    session: SparkSession, texts: DataFrame, *, model: str, kind: Literal["document", "query"]
-) -> DataFrame:
-    """`vectors` rows of a few (id, text) rows, such as questions typed by a person, without writing a table."""
-    totals = session.sparkContext.accumulator({}, Totals())
-    spec = WorkerSpec(resolve_checkpoint(model), token_budget=None)
-    return encoded(spread(hashed(texts), 1), EncodeBatches(spec, kind, totals))
 
 
 def _write_vocabulary(job: SideJob) -> None:

@@ -21,5 +21,5 @@ def frame_of(session: SparkSession, rows: Sequence[Mapping[str, Any]], schema: S
     """
     struct = DataType.fromDDL(schema) if isinstance(schema, str) else schema
     assert isinstance(struct, StructType)
-    table = pa.Table.from_pylist([dict(row) for row in rows], schema=to_arrow_schema(struct))
+    table = pa.Table.from_pylist([dict(row) for row in rows], schema=to_arrow_schema(struct, timezone="UTC"))
     return session.createDataFrame(table, struct).coalesce(1)

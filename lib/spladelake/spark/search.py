@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +34,8 @@ from spladelake.spark.vector_checks import vocabulary_size
 from spladelake.spark.worker import Totals
 from spladelake.vectors import SparseVectors
 
-TASK_BYTES = 64 * 2**20
+if TYPE_CHECKING:
+    from spladelake.encoder import Checkpoint, SpladeEncoder
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,18 @@ class Question:
 
 def encoded_question(text: str, model: str) -> Question:
     """A question as a worker encodes it: alone, by one thread, so that its weights are the same."""
-    from spladelake.encoder import SpladeEncoder, resolve_checkpoint
-    from spladelake.spark.models import task_device
+    from spladelake.encoder import resolve_checkpoint
 
     checkpoint = resolve_checkpoint(model)
-    encoder = SpladeEncoder.load(checkpoint, threads=1, device=task_device(None))
-    return Question(encoder.encode_queries([text]), checkpoint.model_id)
+    return Question(_encoder(checkpoint).encode_queries([text]), checkpoint.model_id)
+
+
+@lru_cache(maxsize=1)
+def _encoder(checkpoint: Checkpoint) -> SpladeEncoder:
+    from spladelake.encoder import SpladeEncoder
+    from spladelake.spark.models import task_device
+
+    return SpladeEncoder.load(checkpoint, threads=1, device=task_device(None))
 
 
 def encoded_beside(text: str, model: str) -> Callable[[], Question]:
@@ -169,7 +177,7 @@ def _ranked_by_workers(
     queries = QueryBatch(["question"], question.vector, vocabulary_size)
     totals = session.sparkContext.accumulator({}, Totals())
     asked = [Asked(Kept(k, False, 0.0))]
-    found = ranked_in_blocks(session, queries, corpus, asked, totals=totals, task_bytes=TASK_BYTES)
+    found = ranked_in_blocks(session, queries, corpus, asked, totals=totals, task_bytes=driver_search.TASK_BYTES)
     rows = found.select("doc_id", "rank", "score").collect()
     return [(row["doc_id"], row["score"]) for row in sorted(rows, key=lambda row: int(row["rank"]))]
 

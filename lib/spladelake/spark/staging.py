@@ -110,7 +110,8 @@ def stage(session: SparkSession, staged: TableRef, work: Work) -> Staged:
     few = work.rows <= min(ROWS_IN_MEMORY, work.chunk.next(done=0, seconds=0, slots=slots))
     if few and not staged.exists(session):
         return _in_memory(session, work, slots)
-    return Staged(staged.read(session), True, _in_table(session, staged, work))
+    totals = _in_table(session, staged, work)
+    return Staged(staged.read(session), True, totals)
 
 
 def _in_memory(session: SparkSession, work: Work, slots: int) -> Staged:
