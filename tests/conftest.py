@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -35,11 +36,16 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread_of_torch() -> None:
+@pytest.fixture(scope="module")
+def one_thread_of_torch() -> Iterator[None]:
     """Most models of tests are so small that threads wait for each other longer than they compute."""
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
+    torch = sys.modules.get("torch")  # not imported for the sake of tests that need none
+    threads = torch.get_num_threads() if torch else None
+    if torch:
+        torch.set_num_threads(1)
+    yield
+    if torch:
+        torch.set_num_threads(threads)
 
 
 # The long files first: of several processes none is left with one when the others have ended.

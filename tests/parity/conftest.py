@@ -14,6 +14,11 @@ from spladelake.vectors import SparseVectors
 from support.collections import collection
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_models(one_thread_of_torch: None) -> None:
+    """All models of these tests are small, and both sides of a comparison add up in the same order."""
+
+
 @pytest.fixture(scope="session")
 def collection_texts() -> Callable[..., list[str]]:
     """Texts of a collection: name, file and slice; skips the test where the collection is absent."""

@@ -50,9 +50,13 @@ def dense(model: SparseEncoder, texts: list[str], kind: str = "document", **opti
     return encode(texts, convert_to_sparse_tensor=False, **options).numpy()
 
 
+# sentence-transformers takes most of the time: by default a part of what the slow tests compare.
 @pytest.mark.collection
-def test_passages_have_the_vectors_of_sentence_transformers(tiny, reference, collection_texts, assert_same_vectors):
-    texts = collection_texts("msmarco-dl1920", chosen=slice(200))
+@pytest.mark.parametrize("chosen", [slice(60), pytest.param(slice(60, 200), marks=pytest.mark.slow)], ids=str)
+def test_passages_have_the_vectors_of_sentence_transformers(
+    tiny, reference, collection_texts, assert_same_vectors, chosen
+):
+    texts = collection_texts("msmarco-dl1920", chosen=chosen)
     assert_same_vectors(tiny.encode_documents(texts), dense(reference, texts), FLOAT32)
 
 
@@ -64,7 +68,14 @@ def test_queries_have_the_vectors_of_sentence_transformers(tiny, reference, coll
 
 @pytest.mark.collection
 @pytest.mark.parametrize(
-    ("collection", "every"), [("xquad", slice(0, None, 120)), ("debian-packages-i18n", slice(0, None, 280))]
+    ("collection", "every"),
+    [
+        ("xquad", slice(0, None, 240)),
+        ("debian-packages-i18n", slice(0, None, 840)),
+        pytest.param("xquad", slice(0, None, 60), marks=pytest.mark.slow),
+        pytest.param("debian-packages-i18n", slice(0, None, 140), marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_every_language_has_the_vectors_of_sentence_transformers(
     tiny, reference, collection_texts, assert_same_vectors, collection, every

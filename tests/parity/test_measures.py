@@ -16,9 +16,8 @@ import pytrec_eval
 import torch
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 
-from spladelake.errors import DataError
 from spladelake.files import read_judgements, read_run
-from spladelake.measures import CARD_MEASURES, TREC_MEASURES, Convention, counts, parse_measure, rank_order
+from spladelake.measures import CARD_MEASURES, TREC_MEASURES, counts, parse_measure, rank_order
 from support.collections import collection
 
 Judgements = dict[str, dict[str, int]]  # query_id: doc_id: relevance
@@ -150,25 +149,6 @@ def test_recip_rank_cut_is_ir_measures_reciprocal_rank_at_k_where_no_scores_tie(
     run = {q: {d: float(s) for d, s in zip(DOC_IDS, rng.permutation(len(DOC_IDS)), strict=True)} for q in judgements}
     expected = ir_measures.calc_aggregate([ir_measures.RR @ 5], judgements, run)[ir_measures.RR @ 5]
     assert mean("recip_rank_cut_5", judgements, run) == pytest.approx(expected, abs=1e-9)
-
-
-def test_equal_scores_go_by_ascending_or_descending_code_points() -> None:
-    doc_ids = ["b", "a\0", "10", "\U0001f600", "9", "\uffee", "a"]
-    scores = np.array([1.0, 0.0, 0.0, 0.0, 0.0, -0.0, 0.0])
-    ascending = [doc_ids[i] for i in rank_order(scores, doc_ids, "sentence-transformers")]
-    descending = [doc_ids[i] for i in rank_order(scores, doc_ids, "trec_eval")]
-    assert ascending == ["b", "10", "9", "a", "a\0", "\uffee", "\U0001f600"]
-    assert descending == ["b", "\U0001f600", "\uffee", "a\0", "a", "9", "10"]
-
-
-@pytest.mark.parametrize("convention", ["sentence-transformers", "trec_eval"])
-def test_infinite_scores_are_ordered_and_nan_is_refused(convention: Convention) -> None:
-    order = rank_order(np.array([0.0, -np.inf, np.inf]), ["a", "b", "c"], convention)
-    assert order.dtype == np.int64
-    assert order.tolist() == [2, 0, 1]
-    assert rank_order(np.array([]), [], convention).tolist() == []
-    with pytest.raises(DataError, match="document b: its score is not a number"):
-        rank_order(np.array([0.0, np.nan]), ["a", "b"], convention)
 
 
 # nDCG@10 by the official judgements, as its folder's SOURCE.md lists it.

@@ -1,8 +1,7 @@
-"""Scores of pairs are those of sentence-transformers' CrossEncoder, and nothing unsafe is loaded."""
+"""Scores of pairs are those of sentence-transformers' CrossEncoder."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +10,7 @@ from sentence_transformers import CrossEncoder as Reference
 
 from spladelake.errors import UsageError
 from spladelake.reranker import CrossEncoder, resolve_cross_encoder
-from support.cross_encoders import LENGTH, write_cross_encoder
-
-PAIRS = [
-    ("how is bread made", "Bread is baked from flour and water."),
-    ("how is bread made", "Trains run on rails. " * 30),
-    ("rails " * 60, "Trains run on rails."),
-    ("trains", ""),
-    ("", "flour"),
-    ("straße", "façade 東京 1234 (&%$)"),
-    *((f"passengers {n}", "freight and cities " * (n % 7)) for n in range(40)),
-]
+from support.cross_encoders import LENGTH, PAIRS, write_cross_encoder
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +40,6 @@ def test_a_model_saved_by_sentence_transformers_scores_the_same(folder: Path, tm
     )
 
 
-@pytest.mark.parametrize("budget", [1, 64, 100_000])
-def test_the_token_budget_changes_batches_not_scores(folder: Path, budget: int) -> None:
-    whole = CrossEncoder.load(str(folder), device="cpu").score(PAIRS)
-    parts = CrossEncoder.load(str(folder), device="cpu", token_budget=budget, threads=1).score(PAIRS)
-    assert parts.scores == pytest.approx(whole.scores, abs=1e-5)
-    assert parts.tokens == whole.tokens
-
-
-def test_null_texts_are_read_as_empty_and_no_pairs_give_no_scores(folder: Path) -> None:
-    encoder = CrossEncoder.load(str(folder), device="cpu")
-    assert encoder.score([(None, None)]).scores == pytest.approx(encoder.score([("", "")]).scores)
-    assert encoder.score([]).scores.shape == (0,)
-
-
 def test_max_length_cuts_the_longer_text_first_and_is_part_of_the_fingerprint(folder: Path) -> None:
     short = resolve_cross_encoder(str(folder), max_length=16)
     wanted = Reference(str(folder), device="cpu", max_length=16).predict(PAIRS, show_progress_bar=False)
@@ -73,40 +48,3 @@ def test_max_length_cuts_the_longer_text_first_and_is_part_of_the_fingerprint(fo
     assert (whole.max_length, short.model_id == whole.model_id) == (LENGTH, False)
     with pytest.raises(UsageError, match=f"takes {LENGTH} tokens"):
         resolve_cross_encoder(str(folder), max_length=LENGTH + 1)
-
-
-def spoil(folder: Path, target: Path, file: str, **changes: object) -> Path:
-    target.mkdir()
-    for path in folder.iterdir():
-        (target / path.name).write_bytes(path.read_bytes())
-    config = json.loads((target / file).read_text()) if (target / file).exists() else {}
-    (target / file).write_text(json.dumps({**config, **changes}))
-    return target
-
-
-@pytest.mark.parametrize(
-    ("file", "changes", "says"),
-    [
-        ("config.json", {"auto_map": {"AutoModel": "evil.Model"}}, "it asks to run code"),
-        ("config.json", {"id2label": {"0": "a", "1": "b"}}, "with 2 labels"),
-        ("config.json", {"architectures": ["BertForMaskedLM"]}, "BertForMaskedLM"),
-        ("config.json", {"sentence_transformers": {"activation_fn": "os.system"}}, "its activation is os.system"),
-    ],
-)
-def test_what_is_no_safe_cross_encoder_is_refused(
-    folder: Path, tmp_path: Path, file: str, changes: dict[str, object], says: str
-) -> None:
-    with pytest.raises(UsageError, match=says):
-        resolve_cross_encoder(str(spoil(folder, tmp_path / "spoilt", file, **changes)))
-
-
-def test_pickles_and_files_that_changed_since_are_refused(folder: Path, tmp_path: Path) -> None:
-    copy = spoil(folder, tmp_path / "copy", "config.json")
-    checkpoint = resolve_cross_encoder(str(copy))
-    weights = (copy / "model.safetensors").read_bytes()
-    (copy / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
-    with pytest.raises(UsageError, match="its sha256 is"):
-        CrossEncoder.load(checkpoint)
-    (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
-    with pytest.raises(UsageError, match=r"only as pytorch_model\.bin"):
-        resolve_cross_encoder(str(copy))

@@ -16,6 +16,16 @@ TRAINING = [
     "Straße façade 東京 numbers 1234567890 and symbols (&%$#@!?)",
 ]
 
+PAIRS = [
+    ("how is bread made", "Bread is baked from flour and water."),
+    ("how is bread made", "Trains run on rails. " * 30),
+    ("rails " * 60, "Trains run on rails."),
+    ("trains", ""),
+    ("", "flour"),
+    ("straße", "façade 東京 1234 (&%$)"),
+    *((f"passengers {n}", "freight and cities " * (n % 7)) for n in range(40)),
+]
+
 
 def write_cross_encoder(folder: Path, *, labels: int = 1, **extra: Any) -> Path:
     """A BERT of two layers that scores pairs; extra goes into its config."""
