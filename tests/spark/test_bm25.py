@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import bm25s
 import numpy as np
+import pyarrow as pa
 import pytest
 import Stemmer
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from spladelake.bm25 import Bm25Encoder, Bm25Settings, read_stop_words
+from spladelake.bm25.fingerprint import row_hashes
 from spladelake.errors import DataError, UsageError
-from spladelake.spark import schemas
+from spladelake.spark import bm25, bm25_packs, schemas
+from spladelake.spark.bm25_worker import CountWords
 from spladelake.spark.tables import TableRef, table_properties
 from support.collections import collection, json_lines
 
@@ -189,3 +194,50 @@ def test_a_side_made_with_other_settings_and_a_corpus_without_words_are_refused(
     write_texts(spark, lake, CORPUS[2:4])
     with pytest.raises(DataError, match="no document has a word"):
         run_job("encode_texts", lake=lake, model="bm25")
+
+
+def test_a_vocabularys_hashes_are_those_of_sparks_own_function(spark: SparkSession) -> None:
+    # Every length up to three stripes of 32 bytes, and words whose letters take several bytes.
+    words = ["", *("x" * n for n in range(1, 100)), "façade", "東京タワー" * 9]
+    frequencies = np.array([3**i % 2**40 for i in range(len(words))])
+    rows = [(i, word, int(df)) for i, (word, df) in enumerate(zip(words, frequencies, strict=True))]
+    frame = spark.createDataFrame(rows, "term_id int, token string, df bigint").coalesce(1)
+    wanted = frame.select("term_id", F.xxhash64("term_id", "token", "df").alias("hash")).orderBy("term_id").collect()
+    found = row_hashes(pa.array(words), frequencies).view(np.int64)
+    assert found.tolist() == [row["hash"] for row in wanted]
+
+
+def test_workers_with_many_packs_write_what_the_driver_writes(
+    spark: SparkSession, run_job: Any, lake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = [{"_id": f"d{i}", "title": None, "text": f"water word{i} flows {i % 7}0"} for i in range(30)] + CORPUS
+    write_texts(spark, lake, corpus)
+    in_driver = run_job("encode_texts", lake=lake, model="bm25")
+    before = tables_of(spark, lake)
+    monkeypatch.setattr(bm25_packs, "DRIVER_BYTES", 0)
+    records = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    monkeypatch.setitem(bm25_packs.BATCHES, records, "2")
+    # Every batch fills a pack.
+    monkeypatch.setattr(bm25, "CountWords", partial(CountWords, pack_size=1))
+    set_before = spark.conf.get(records)
+    in_workers = run_job("encode_texts", lake=lake, model="bm25", force=True)
+    assert spark.conf.get(records) == set_before
+    assert tables_of(spark, lake) == before
+    for result in (in_driver, in_workers):
+        for side in ("documents", "queries"):
+            del result[side]["seconds"]
+    assert in_workers == in_driver
+
+
+@pytest.mark.parametrize("driver_bytes", [bm25_packs.DRIVER_BYTES, 0])
+def test_a_repeated_id_is_refused_and_no_queries_are_an_empty_table(
+    spark: SparkSession, run_job: Any, lake: str, monkeypatch: pytest.MonkeyPatch, driver_bytes: int
+) -> None:
+    monkeypatch.setattr(bm25_packs, "DRIVER_BYTES", driver_bytes)
+    write_texts(spark, lake, [*CORPUS, CORPUS[0]])
+    with pytest.raises(DataError, match="it has 6 rows but 5 different ids"):
+        run_job("encode_texts", lake=lake, model="bm25")
+    write_texts(spark, lake, CORPUS, [])
+    result = run_job("encode_texts", lake=lake, model="bm25")
+    assert (result["queries"]["rows"], result["queries"]["statuses"]) == (0, {})
+    assert tables_of(spark, lake)["queries"] == []

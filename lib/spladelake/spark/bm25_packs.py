@@ -101,7 +101,7 @@ def tallied(packs: Packs) -> Tally:
     """Facts and amounts of all packs, each added up."""
     found = _sums_here(packs) if isinstance(packs, pa.Table) else _sums(packs)
     found = found.sort_by("name").combine_chunks()
-    names, amounts = found["name"].combine_chunks(), found["amount"].to_numpy()
+    names, amounts = found["name"].combine_chunks().cast(pa.string()), found["amount"].to_numpy()
     # Facts sort before words.
     facts = pc.sum(pc.starts_with(names, FACT)).as_py() or 0
     by_name = dict(zip(names[:facts].to_pylist(), amounts[:facts].tolist(), strict=True))
@@ -138,4 +138,4 @@ def learnt_vocabulary(session: SparkSession, table: TableRef, words: pa.StringAr
     if len(words) <= WORDS_LOOKED_UP:
         rows = rows.where(F.col("token").isin(words.to_pylist()))
     found = rows.toArrow().sort_by("term_id").combine_chunks()
-    return Vocabulary(found["token"].combine_chunks(), found["term_id"].to_numpy().astype(np.int32))
+    return Vocabulary(found["token"].combine_chunks().cast(pa.string()), found["term_id"].to_numpy().astype(np.int32))

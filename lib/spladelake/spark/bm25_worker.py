@@ -71,6 +71,7 @@ class CountWords:
 
     settings: Bm25Settings
     amounts: Literal["texts", "occurrences"]
+    pack_size: int = PACK_SIZE
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         ids: list[pa.Array] = []
@@ -94,7 +95,7 @@ class CountWords:
             parts.append(pa.table([*(batch.column(name).cast(pa.string()) for name in ("id", "text_sha256")),
                                    pa.array(statuses, pa.string()), batch.column("repaired")],
                                   ["id", "text_sha256", "status", "repaired"]))  # fmt: skip
-            if counting.size >= PACK_SIZE:
+            if counting.size >= self.pack_size:
                 yield _pack(parts, counting.finish())
                 counting, parts = Counting(counter), []
         if parts:
@@ -160,7 +161,7 @@ class WeighWords:
         for batch in batches:
             for names, pack in zip(batch.column("names"), batch.column("pack"), strict=True):
                 if pack.is_valid:
-                    yield self._vectors(names.values, pack.as_buffer())
+                    yield self._vectors(names.values.cast(pa.string()), pack.as_buffer())
 
     def _vectors(self, words: pa.StringArray, pack: pa.Buffer) -> pa.RecordBatch:
         texts, counted = _from_bytes(words, pack)

@@ -9,8 +9,12 @@ import bm25s
 import numpy as np
 import pytest
 import Stemmer
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spladelake.bm25 import Bm25Encoder, Bm25Settings, WordCounter, read_stop_words
+from spladelake.bm25.counts import Counting
+from spladelake.bm25.words import WORD, word_counter
 from spladelake.config import EncodeTexts, checked
 from spladelake.errors import DataError, UsageError
 from spladelake.scoring import check_vectors
@@ -111,3 +115,25 @@ def test_an_unknown_stemmer_a_missing_file_and_texts_without_words_are_clear_err
         read_stop_words(str(tmp_path / "absent.txt"))
     with pytest.raises(DataError, match="none of them has a word"):
         Bm25Encoder.learn(["", "the"])
+
+
+@given(st.text(st.sampled_from("aB1_ \t\n-'\x00éİſ東"), max_size=30))
+def test_words_are_those_of_the_pattern_whatever_the_characters(text: str) -> None:
+    plain = WordCounter(Bm25Settings(stemmer="none", stop_words=()))
+    assert plain.words(text) == WORD.findall(text.lower())
+
+
+@given(st.lists(st.text(st.sampled_from("ab éz東"), max_size=20), max_size=8))
+def test_counts_of_many_texts_are_those_of_each_text_alone(texts: list[str]) -> None:
+    counter = word_counter(Bm25Settings())
+    counting = Counting(counter)
+    counting.add(texts[:3])
+    counting.add(texts[3:])
+    found = counting.finish()
+    words = found.words.to_pylist()
+    assert words == sorted({word for text in texts for word in counter.count(text)}, key=str.encode)
+    for row, text in enumerate(texts):
+        held = range(found.indptr[row], found.indptr[row + 1])
+        listed = [(words[found.terms[i]], int(found.counts[i])) for i in held]
+        assert listed == sorted(counter.count(text).items(), key=lambda entry: entry[0].encode())
+        assert found.lengths[row] == counter.count(text).total()
