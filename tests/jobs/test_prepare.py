@@ -116,7 +116,7 @@ def recordings(folder: Path) -> int:
 
 def wait_for_end(folder: Path) -> None:
     """Until no process holds the lock on the folder of archives, after the one in the background has taken it."""
-    for _ in range(600):
+    for _ in range(1500):  # it has the lowest priority
         if recordings(folder):
             break
         time.sleep(0.1)

@@ -46,13 +46,17 @@ def test_the_driver_answers_with_and_without_spark_what_workers_answer_to_the_la
     spark: SparkSession, run_job: Any, fruit_lake: str, by_workers: Callable[[], None], model: str
 ) -> None:
     run_job("encode_texts", lake=fruit_lake, model=model)
-    questions = [*QUESTIONS.values(), "which fruit is pressed for juice by the river", "zebras", ""]
-    asked = [{"text": text, "k": k, "terms": terms} for text in questions for k, terms in ((1, 100), (3, 2), (50, 0))]
-    folder = [search_folder(**one, lake=fruit_lake, model=model) for one in asked]
-    driver = [search_documents(spark, **one, lake=fruit_lake, model=model) for one in asked]
+    asked = [
+        {"text": "which fruit is pressed for juice by the river", "k": 50, "terms": 100},
+        {"text": QUESTIONS["q1"], "k": 2, "terms": 2},
+        {"text": "zebras", "k": 1, "terms": 0},
+        {"text": "", "k": 1, "terms": 1},
+    ]
+    folder = [search_folder(lake=fruit_lake, model=model, **one) for one in asked]
+    driver = [search_documents(spark, lake=fruit_lake, model=model, **one) for one in asked]
     by_workers()
     assert search_folder("fruit", lake=fruit_lake, model=model) is None
-    workers = [search_documents(spark, **one, lake=fruit_lake, model=model) for one in asked]
+    workers = [search_documents(spark, lake=fruit_lake, model=model, **one) for one in asked]
     assert folder == driver == workers
     assert any(len(hits) > 1 for hits in workers)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -127,11 +129,14 @@ def test_clustered_tables_have_near_ids_in_one_file_and_the_rows_they_had(
 
 @dataclass(frozen=True)
 class Upkeep:
-    """What maintain_tables did to a small lake: tasks of each of its stages, and what came out of Scala's println."""
+    """What maintain_tables did to a small lake with old files in two tables: tasks of each of its stages, and what came
+    out of Scala's println."""
 
     lake: str
     tasks: list[int]
     printed: str
+    old: list[Path]
+    young: Path
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +144,13 @@ def upkeep(spark: SparkSession, run_job: Any, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("upkeep")
     lake = str(folder / "lake")
     run_job("ingest_texts", lake=lake, source=str(write_fruit(folder / "fruit")))
+    old = [Path(lake) / table / "left-behind.parquet" for table in ("documents", "queries")]
+    young = Path(lake) / "judgements" / "left-behind.parquet"
+    for file in (*old, young):
+        file.write_bytes(b"of a writer that was killed")
+    days_ago = time.time() - 60 * 24 * 3600
+    for file in old:
+        os.utime(file, (days_ago, days_ago))
     spark.sparkContext.setJobGroup("upkeep", "counted by the test")
     try:
         with printed_by_scala(spark) as printed:
@@ -148,7 +160,7 @@ def upkeep(spark: SparkSession, run_job: Any, tmp_path_factory: pytest.TempPathF
     tracker = spark.sparkContext.statusTracker()
     jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup("upkeep")]
     stages = [tracker.getStageInfo(stage) for job in jobs if job is not None for stage in job.stageIds]
-    return Upkeep(lake, [stage.numTasks for stage in stages if stage is not None], printed())
+    return Upkeep(lake, [stage.numTasks for stage in stages if stage is not None], printed(), old, young)
 
 
 @contextmanager
@@ -168,6 +180,15 @@ def test_upkeep_of_a_small_lake_takes_few_tasks(spark: SparkSession, upkeep: Upk
     """VACUUM spreads the names of files over 10,000 tasks unless it is told otherwise."""
     assert len(upkeep.tasks) > 10
     assert max(upkeep.tasks) <= 4 * spark.sparkContext.defaultParallelism
+
+
+def test_upkeep_deletes_files_that_are_older_than_the_retention_and_no_others(
+    spark: SparkSession, upkeep: Upkeep
+) -> None:
+    """Also where VACUUM is left out, since all of a table's files are younger."""
+    assert [file.exists() for file in upkeep.old] == [False, False]
+    assert upkeep.young.exists()
+    assert spark.read.format("delta").load(f"{upkeep.lake}/documents").count() == 5
 
 
 def test_upkeep_prints_nothing_where_the_result_is_printed(spark: SparkSession, upkeep: Upkeep) -> None:

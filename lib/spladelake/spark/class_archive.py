@@ -37,6 +37,8 @@ _SECONDS_TO_WRITE = 300
 _MOST_SECONDS = 1800
 
 VARIABLE = "SPLADELAKE_PREPARE"
+# As a program this module has another __name__.
+_MODULE = "spladelake.spark.class_archive"
 _IN_BACKGROUND = "--in-background"
 _SECONDS_BETWEEN_TRIES = 24 * 3600
 # What it takes: a heap of 1 GiB with Java and Python around it; the archive, and what Spark writes beside it.
@@ -143,7 +145,7 @@ def _made(java: str, folder: Path) -> Path:
 
 def _recorded(part: Path) -> str | None:
     """Record the archive in a process of its own; returns why there is none, or None."""
-    command = [sys.executable, "-m", __name__, str(part)]
+    command = [sys.executable, "-m", _MODULE, str(part)]
     try:
         done = subprocess.run(
             command, cwd=part.parent, capture_output=True, text=True, check=False, timeout=_MOST_SECONDS
@@ -179,7 +181,7 @@ def begin_in_background(java: str) -> Path | None:
         # Of its own session and without our streams: neither a closed terminal nor a caller that waits for the end of
         # our output has to do with it.
         subprocess.Popen(
-            [sys.executable, "-m", __name__, _IN_BACKGROUND],
+            [sys.executable, "-m", _MODULE, _IN_BACKGROUND],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
     except OSError:

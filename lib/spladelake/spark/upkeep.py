@@ -134,17 +134,23 @@ def _maintain(
     # What a VACUUM writes into the table's history is two commits that say nothing of the rows.
     session.conf.set(_VACUUM_LOGGING, "false")
     files = {} if schema is None else files_of(table.properties, schema.files)
-    removed, count = 0, delta_log.file_sizes(session, ref)[0]
+    removed, count = 0, _file_count(session, ref)
     with exclusive(str(ref)), written_as(session, files):
         # A single file can only be clustered, not compacted.
         if options.cluster or count > 1:
             statement = f"OPTIMIZE {ref.identifier}{_order(schema, table.properties) if options.cluster else ''}"
             row = retrying(lambda: session.sql(statement).first(), place=str(ref))
             removed = int(row["metrics"]["numFilesRemoved"]) if row is not None else 0
-            count = delta_log.file_sizes(session, ref)[0]
+            count = _file_count(session, ref)
         if _has_old_files(ref, options):
             _vacuum(session, ref, options).collect()
     return {"files_compacted": removed, "files": count}
+
+
+def _file_count(session: SparkSession, ref: TableRef) -> int:
+    """Data files of the newest version: of a plain local folder from its log, where Delta would run a Spark job."""
+    found = folder_table(Path(ref.path)) if ref.path is not None and "://" not in ref.path else None
+    return delta_log.file_sizes(session, ref)[0] if found is None else len(found.sizes)
 
 
 def _has_old_files(ref: TableRef, options: MaintainTables) -> bool:
