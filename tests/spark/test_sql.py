@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,20 @@ from spladelake.spark.search import search_documents
 from spladelake.spark.session import DELTA_SETTINGS
 from spladelake.spark.sql import install, script
 from spladelake.spark.sql.failures import statement_error
+from spladelake.spark.tables import written_as
 from support.collections import FRUIT, QUESTIONS
 
 README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+# In plans that are wholly interpreted, as tests have them, Spark cannot list a catalog, and wraps an error once more.
+PLANS_OF_USERS = {"spark.sql.adaptive.enabled": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plans_of_users(spark: SparkSession) -> Iterator[None]:
+    with written_as(spark, PLANS_OF_USERS):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from pyspark.sql.types import StructType
 from spladelake.config import CompareRuns
 from spladelake.errors import DataError
 from spladelake.spark.collected import collected
+from spladelake.spark.concurrency import at_once
 from spladelake.spark.delta_log import size_in_bytes
 from spladelake.spark.descriptions import describe
 from spladelake.spark.frames import frame_of
@@ -198,10 +199,15 @@ def _write(
             COMPARED_COSTS.name: [cost for collection in collections for cost in _costs(session, collection)],
             COMPARED_PAIRS.name: found,
         }
-        _replace(session, lake, COMPARED_QUERIES, differences, lineage)
+        frames = {schema.name: _frame(session, schema, rows[schema.name]) for schema in _SHOWN}
+        frames[COMPARED_QUERIES.name] = differences
+
+        def replace(schema: TableSchema) -> None:
+            _replace(session, lake, schema, frames[schema.name], lineage)
+
+        at_once(replace, (COMPARED_QUERIES, COMPARED_PAIRS, COMPARED_COSTS))
         # The systems last: their lineage says that all four are there.
-        for schema in (COMPARED_PAIRS, COMPARED_COSTS, COMPARED_SYSTEMS):
-            _replace(session, lake, schema, _frame(session, schema, rows[schema.name]), lineage)
+        replace(COMPARED_SYSTEMS)
     return rows
 
 

@@ -8,7 +8,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -21,6 +21,7 @@ from spladelake.errors import ConflictError
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 # Delta's errors that say: somebody committed first, and the same work may succeed on the new state of the table.
 # Changed metadata, a changed protocol and a repeated transaction are not among them: the work itself is then wrong.
@@ -82,6 +83,18 @@ def alongside(work: Callable[[], None]) -> Iterator[Callable[[], None]]:
         # In this thread's context, so that the tables that the work reads and writes are noted with the body's.
         future = pool.submit(copy_context().run, work)
         yield future.result
+        future.result()
+
+
+def at_once(work: Callable[[Item], None], items: Iterable[Item]) -> None:
+    """Do work on every item, in threads; raises the first error when all have ended.
+
+    A commit is mostly waiting for Spark's scheduler, so several small ones together take little longer than one.
+    """
+    with ThreadPoolExecutor() as pool:
+        # Each in a copy of this thread's context, so that the tables it reads and writes are noted with the job's.
+        futures = [pool.submit(copy_context().run, work, item) for item in items]
+    for future in futures:
         future.result()
 
 

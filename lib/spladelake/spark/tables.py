@@ -364,15 +364,29 @@ def _table_properties(schema: TableSchema, properties: Mapping[str, str]) -> dic
 
 
 # Delta takes the metadata of commands that are no writers from the session, which threads share.
-_metadata_lock = threading.Lock()
+_metadata_free = threading.Condition()
+_metadata_in_use: list[str] = []
 _METADATA_SETTING = "spark.databricks.delta.commitInfo.userMetadata"
 
 
 @contextmanager
 def commit_metadata(session: SparkSession, text: str) -> Iterator[None]:
-    """Have commands such as CREATE TABLE, MERGE and ALTER TABLE record a text with their commit."""
-    with _metadata_lock, written_as(session, {_METADATA_SETTING: text}):
+    """Have commands such as CREATE TABLE, MERGE and ALTER TABLE record a text with their commit.
+
+    Threads that record the same text run side by side; another one waits.
+    """
+    with _metadata_free:
+        _metadata_free.wait_for(lambda: all(used == text for used in _metadata_in_use))
+        _metadata_in_use.append(text)
+        session.conf.set(_METADATA_SETTING, text)
+    try:
         yield
+    finally:
+        with _metadata_free:
+            _metadata_in_use.remove(text)
+            if not _metadata_in_use:
+                session.conf.unset(_METADATA_SETTING)
+            _metadata_free.notify_all()
 
 
 @contextmanager
