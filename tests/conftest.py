@@ -48,21 +48,6 @@ def one_thread_of_torch() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-# The long files first: of several processes none is left with one when the others have ended.
-_ORDER = ("spark", "jobs", "parity")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order files by how long their folder's take."""
-
-    def folder(item: pytest.Item) -> int:
-        names = [name for name in _ORDER if name in item.path.parts]
-        return _ORDER.index(names[0]) if names else len(_ORDER)
-
-    items.sort(key=folder)
-
-
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In one of several processes: hand over what was counted in it."""
     gc.unfreeze()

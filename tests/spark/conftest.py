@@ -40,6 +40,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             "spark.driver.memory": "3g",
             "spark.driver.defaultJavaOptions": java_options_of_tests(),
             **(quick.SETTINGS if PLANS == "small" else {"spark.sql.shuffle.partitions": "2"}),
+            # Over so many tasks VACUUM spreads the names of a table's files, by default 10,000.
+            "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
             "spark.local.dir": str(folder / "local"),
             "spark.sql.warehouse.dir": str(folder / "warehouse"),
         },
