@@ -30,12 +30,7 @@ from spladelake.errors import SpladelakeError, UsageError
 from spladelake.examples import EXAMPLES
 from spladelake.streams import stderr_apart
 
-# Options are spelled with dashes; underscores, as in a pipeline file, are taken too.
-_CONTEXT = {
-    "help_option_names": ["-h", "--help"],
-    "max_content_width": 110,
-    "token_normalize_func": lambda token: token.replace("_", "-") if token.startswith("--") else token,
-}
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 @click.group(context_settings=_CONTEXT)
@@ -222,7 +217,7 @@ def jars() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; a user's mistake is one message, never a stack trace."""
     with stderr_apart():
-        code = _main(list(sys.argv[1:] if argv is None else argv))
+        code = _main([_dashed(word) for word in (sys.argv[1:] if argv is None else argv)])
         if code == 0:
             _make_later_starts_quick()
         return code
@@ -241,6 +236,14 @@ def _make_later_starts_quick() -> None:
             f"made in the background, once, for some minutes; {VARIABLE}=off prevents it",
             err=True,
         )
+
+
+def _dashed(word: str) -> str:
+    """An option as it is spelled, with dashes, also if it was given with underscores as a pipeline file has them."""
+    if not word.startswith("--"):
+        return word
+    name, equals, value = word.partition("=")
+    return f"{name.replace('_', '-')}{equals}{value}"
 
 
 def _main(arguments: list[str]) -> int:

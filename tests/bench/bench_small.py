@@ -197,7 +197,7 @@ def commands(folder: Path, source: Path, *, rounds: int = 2) -> dict[str, float]
         flags = [
             part
             for key, value in given.items()
-            for part in (f"--{key}", ",".join(value) if isinstance(value, list) else value)
+            for part in (f"--{key.replace(chr(95), chr(45))}", ",".join(value) if isinstance(value, list) else value)
         ]
         _command(job, "--lake", lake, *flags)
     found = {}

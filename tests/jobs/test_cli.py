@@ -227,3 +227,11 @@ def test_a_local_session_that_was_there_before_answers_within_ten_seconds(tmp_pa
     figures = json.loads(out.splitlines()[-1])
     assert figures["session_and_table_s"] < 10
     assert figures["help_s"] < 0.5 * 4  # a clock on a busy machine; the processor's time is compared above
+
+
+@pytest.mark.parametrize("words", [["--run_date", "soon"], ["--run_date=soon"], ["--run-date=soon"]])
+def test_an_option_may_be_spelled_with_underscores_as_in_a_pipeline_file(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["retrieve_run", "--lake", "x", *words]) == 2
+    assert "a day as YYYY-MM-DD" in capsys.readouterr().err
