@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from spladelake.cli import main
+
 Command = Any
 
 
@@ -234,4 +236,4 @@ def test_an_option_may_be_spelled_with_underscores_as_in_a_pipeline_file(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["retrieve_run", "--lake", "x", *words]) == 2
-    assert "a day as YYYY-MM-DD" in capsys.readouterr().err
+    assert "run_date: found 'soon'" in capsys.readouterr().err
