@@ -299,7 +299,7 @@ def replace_rows(
     break the condition or a constraint make the whole commit fail. A folder that holds no table yet gets one in the
     same commit.
 
-    - where: must hold for every row, of a new table too.
+    - where: condition that every row meets. Delta refuses rows that do not, except for a table that is new.
     - files: settings under which the data files are written, if not those of the schema.
     - properties: of the table, as `set_properties` takes them.
     """
