@@ -12,12 +12,15 @@ from typing import Any
 from pyspark import daemon
 
 _worker = daemon.worker
+_noted: set[int] = set()
 
 
 def worker(*arguments: Any) -> Any:
-    """pyspark's own entry of a worker process, after its start was noted."""
-    with open(os.environ["SPLADELAKE_WORKER_STARTS"], "a", encoding="utf-8") as file:
-        file.write(f"{os.getpid()} {time.time()}\n")
+    """pyspark's own entry of a worker process, which enters again for each task, after its start was noted."""
+    if os.getpid() not in _noted:
+        _noted.add(os.getpid())
+        with open(os.environ["SPLADELAKE_WORKER_STARTS"], "a", encoding="utf-8") as file:
+            file.write(f"{os.getpid()} {time.time()}\n")
     return _worker(*arguments)
 
 
