@@ -61,8 +61,8 @@ class RetrieveRun(Job, Ranking):
     def _goes_together(self) -> RetrieveRun:
         if self.run_id is not None and self.run_id in self.also:
             raise ValueError(f"--also names the run {self.run_id!r} again; give it another name")
-        if self.since_version is not None and self.strategy == "sql":
-            raise ValueError("--since-version works in blocks; leave out --strategy sql")
+        if self.since_version is not None and self.strategy not in ("auto", "blocks"):
+            raise ValueError(f"--since-version works in blocks; leave out --strategy {self.strategy}")
         if self.since_version is not None and any(r.where for r in (self, *self.also.values())):
             raise ValueError("--since-version looks at vectors alone, --where at texts, which may have changed too")
         return self
