@@ -89,11 +89,11 @@ def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[st
 
 def run_step(name: str, options: Options, settings: dict[str, str], *, alone: bool = False) -> dict[str, Any]:
     """Run one job in the current or a new Spark session and return its result. alone: no other job comes after it."""
-    from spladelake.spark.descriptions import step_description
-    from spladelake.spark.progress import stage_line
-    from spladelake.spark.quick import LAKE_JOBS, is_small_lake
+    from spladelake.spark.session.step_descriptions import step_description
+    from spladelake.spark.session.progress import stage_line
+    from spladelake.spark.session.quick_settings import LAKE_JOBS, is_small_lake
     from spladelake.spark.run_log import recorded, run_id_of
-    from spladelake.spark.session import spark_session
+    from spladelake.spark.session.start import spark_session
 
     quick = alone and name in LAKE_JOBS and is_small_lake(str(getattr(options, "lake", "schema:")))
     # The modules of all jobs take a second or two to import, in which Java can start.
@@ -209,7 +209,7 @@ for _command in (search, sql):
 @cli.command()
 def jars() -> None:
     """Print the paths of the two Delta jars, comma separated, fetching them on first use: for spark-submit --jars."""
-    from spladelake.spark.jars import delta_jars
+    from spladelake.spark.session.jars import delta_jars
 
     click.echo(",".join(str(jar) for jar in delta_jars()))
 
@@ -225,10 +225,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _make_later_starts_quick() -> None:
     """After a command that started a session without an archive of its classes: make one in the background, once."""
-    session = sys.modules.get("spladelake.spark.session")
+    session = sys.modules.get("spladelake.spark.session.start")
     if session is None or not session.started_without_archive:
         return
-    from spladelake.spark.class_archive import VARIABLE, begin_in_background
+    from spladelake.spark.session.class_archive import VARIABLE, begin_in_background
 
     if (folder := begin_in_background(session.started_without_archive.pop())) is not None:
         click.echo(
@@ -298,7 +298,7 @@ def _explained(error: Exception) -> SpladelakeError | None:
     """An error that came through Spark as one of ours, if it is."""
     if "pyspark" not in sys.modules:
         return None
-    from spladelake.spark.failures import explained
+    from spladelake.spark.session.failures import explained
 
     return explained(error)
 

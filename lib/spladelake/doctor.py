@@ -55,21 +55,21 @@ def _python() -> str:
 
 
 def _java() -> str:
-    from spladelake.spark.session import java_version
+    from spladelake.spark.session.start import java_version
 
     java, major = java_version()
     return f"{major} at {java}"
 
 
 def _jars() -> str:
-    from spladelake.spark.jars import delta_jars
+    from spladelake.spark.session.jars import delta_jars
 
     jars = delta_jars()
     return f"{', '.join(jar.name for jar in jars)} in {jars[0].parent}"
 
 
 def _memory() -> str:
-    from spladelake.spark.session import local_driver_memory_mb, usable_cores
+    from spladelake.spark.session.start import local_driver_memory_mb, usable_cores
 
     heap, cores = local_driver_memory_mb(), usable_cores()
     free = free_memory()
@@ -115,7 +115,7 @@ def _model(model: str) -> str:
 
 def _session() -> str:
     """Start Spark, ask a worker who it is, and write and read a Delta table."""
-    from spladelake.spark.session import spark_session
+    from spladelake.spark.session.start import spark_session
 
     session = spark_session("spladelake doctor", settings={"spark.master": "local[1]"}, quick=True)
     with tempfile.TemporaryDirectory(prefix="spladelake-doctor-") as folder:

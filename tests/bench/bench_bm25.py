@@ -29,7 +29,7 @@ from bench_small import Counters, machine
 from spladelake.bm25 import Bm25Settings
 from spladelake.config import STEPS, checked
 from spladelake.spark.jobs import JOBS
-from spladelake.spark.session import spark_session
+from spladelake.spark.session.start import spark_session
 
 CORPORA = ("msmarco-dl1920", "debian-packages-en")
 # On the tiny lake, before the first round that counts.

@@ -26,7 +26,7 @@ from typing import Any
 from spladelake.config import EncodeTexts
 from spladelake.spark.jobs import JOBS
 from spladelake.spark.schemas import DOCUMENTS
-from spladelake.spark.session import spark_session
+from spladelake.spark.session.start import spark_session
 from spladelake.spark.tables import Lake, ensure_table
 
 MODEL = "splade-tiny"

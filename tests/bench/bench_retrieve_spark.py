@@ -40,7 +40,7 @@ from spladelake.spark.jobs import JOBS
 from spladelake.spark.retrieve import collected_queries
 from spladelake.spark.schemas import VECTORS
 from spladelake.spark.selection import selected
-from spladelake.spark.session import spark_session
+from spladelake.spark.session.start import spark_session
 from spladelake.spark.sql_top_k import top_k
 from spladelake.spark.tables import TableRef
 from spladelake.spark.vector_checks import vocabulary_size

@@ -27,7 +27,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.config import STEPS, checked
 from spladelake.spark.jobs import JOBS
-from spladelake.spark.session import spark_session
+from spladelake.spark.session.start import spark_session
 
 # Documents and queries of each slice of the collection; None for all.
 SIZES: dict[str, tuple[int | None, int | None]] = {"tiny": (8, 2), "slice": (420, 21), "whole": (None, None)}

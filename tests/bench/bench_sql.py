@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from spladelake.spark.session import spark_session
+from spladelake.spark.session.start import spark_session
 from spladelake.spark.sql import install
 
 QUESTIONS = (

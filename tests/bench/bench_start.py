@@ -19,12 +19,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from spladelake.spark.jars import jars_folder
+from spladelake.spark.session.jars import jars_folder
 
 HELP = "from spladelake.cli import main; main(['--help'])"
 PREPARE = "from spladelake.cli import main; assert main(['prepare']) == 0"
 SESSION = """
-from spladelake.spark.session import spark_session
+from spladelake.spark.session.start import spark_session
 session = spark_session("bench_start")
 assert session.range(1).count() == 1
 """

@@ -14,8 +14,8 @@ from typing import Any
 import numpy
 import pytest
 
-from spladelake.spark.class_archive import java_options
-from spladelake.spark.session import java_version
+from spladelake.spark.session.class_archive import java_options
+from spladelake.spark.session.start import java_version
 from support.processes import REPOSITORY, SUBMIT_ENVIRONMENT, Lakes, environment, make_lakes
 
 

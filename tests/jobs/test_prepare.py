@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from spladelake.spark.jars import jars_folder
+from spladelake.spark.session.jars import jars_folder
 from support.processes import environment
 
 Command = Any
 # Starts a session and prints, by its system calls' leave, whether its JVM has mapped an archive that was made for it.
 SESSION = """
 from pathlib import Path
-from spladelake.spark.session import spark_session
+from spladelake.spark.session.start import spark_session
 session = spark_session("test")
 assert session.range(1).count() == 1
 pid = int(session._jvm.java.lang.ProcessHandle.current().pid())
@@ -82,7 +82,7 @@ LATER = "later starts will take about half the time"
 # A process that has started a session without an archive, as far as the end of a command is concerned.
 ENDS = """
 import sys, spladelake.cli as cli
-from spladelake.spark import class_archive, session
+from spladelake.spark.session import class_archive, start as session
 session.started_without_archive.append(session.java_version()[0])
 sys.exit(cli.main(sys.argv[1:]))
 """

@@ -11,10 +11,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.config import STEPS, checked
-from spladelake.spark import quick, small_plans
-from spladelake.spark.class_archive import java_options
+from spladelake.spark.session import quick_settings as quick, small_plans
+from spladelake.spark.session.class_archive import java_options
 from spladelake.spark.jobs import JOBS
-from spladelake.spark.session import java_version, spark_session
+from spladelake.spark.session.start import java_version, spark_session
 from support.collections import write_fruit
 
 # small: plans as jobs on little data have them, for what tests ask of tables too. generated: as on large data.

@@ -18,7 +18,7 @@ from spladelake.config import EncodeTexts
 from spladelake.encoder import resolve_checkpoint
 from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.spark.encode import SIDES, encoded, hashed, spread, task_count, texts_of
-from spladelake.spark.failures import explained
+from spladelake.spark.session.failures import explained
 from spladelake.spark.schemas import DOCUMENTS
 from spladelake.spark.tables import TableRef, table_properties
 from spladelake.spark.worker import EncodeBatches, Totals, WorkerSpec

@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
-from spladelake.spark.failures import explained
+from spladelake.spark.session.failures import explained
 from support.collections import FRUIT, QUESTIONS, RELEVANT, write_fruit, write_lines
 
 

@@ -22,9 +22,9 @@ from pyspark.sql import SparkSession
 from spladelake.cli import cli, main
 from spladelake.encoder import SpladeEncoder
 from spladelake.errors import DataError
-from spladelake.spark.jars import delta_jars
+from spladelake.spark.session.jars import delta_jars
 from spladelake.spark.search import search_documents
-from spladelake.spark.session import DELTA_SETTINGS
+from spladelake.spark.session.start import DELTA_SETTINGS
 from spladelake.spark.sql import install, script
 from spladelake.spark.sql.failures import statement_error
 from spladelake.spark.tables import written_as

@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.spark.export_folder import make_room, manifest_in
-from spladelake.spark.failures import explained
+from spladelake.spark.session.failures import explained
 from spladelake.spark.schemas import VOCABULARY
 from spladelake.spark.tables import TableRef, table_properties
 from support.vector_tables import TERMS, random_vectors, write_vectors

@@ -20,9 +20,9 @@ def prepare(debug: bool) -> None:
     Example:
       spladelake prepare
     """
-    from spladelake.spark.class_archive import make_archive
-    from spladelake.spark.jars import delta_jars
-    from spladelake.spark.session import java_version
+    from spladelake.spark.session.class_archive import make_archive
+    from spladelake.spark.session.jars import delta_jars
+    from spladelake.spark.session.start import java_version
 
     java, _ = java_version()
     jars = [str(jar) for jar in delta_jars()]

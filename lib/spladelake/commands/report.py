@@ -37,7 +37,7 @@ def report_command(
     from spladelake.cli import spark_settings
     from spladelake.report.page import render, require_packages
     from spladelake.spark.report import gather
-    from spladelake.spark.session import spark_session
+    from spladelake.spark.session.start import spark_session
     from spladelake.spark.tables import Lake
 
     require_packages()

@@ -58,9 +58,9 @@ def _searched_by_spark(
     session_options: dict[str, Any],
 ) -> list[dict[str, Any]]:
     from spladelake.cli import spark_settings
-    from spladelake.spark.quick import is_small_lake
+    from spladelake.spark.session.quick_settings import is_small_lake
     from spladelake.spark.search import encoded_beside, search_documents
-    from spladelake.spark.session import spark_session
+    from spladelake.spark.session.start import spark_session
 
     encoded = encoded_beside(text, model)
     settings = spark_settings(session_options["properties_file"], session_options["spark_conf"])

@@ -42,7 +42,7 @@ def sql(
     """
     from spladelake.cli import spark_settings
     from spladelake.config import DEFAULT_MODEL
-    from spladelake.spark.session import spark_session
+    from spladelake.spark.session.start import spark_session
     from spladelake.spark.sql import install, script
 
     settings = spark_settings(session_options["properties_file"], session_options["spark_conf"])

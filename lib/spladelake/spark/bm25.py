@@ -38,7 +38,7 @@ from spladelake.spark.bm25_packs import (
     weighed,
 )
 from spladelake.spark.bm25_worker import IDS, TEXTS, TOKENS, CountWords, Statistics, Vocabulary, WeighWords
-from spladelake.spark.descriptions import describe
+from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.schemas import DOCUMENTS, QUERIES, VECTORS
 from spladelake.spark.tables import (
     Lake,

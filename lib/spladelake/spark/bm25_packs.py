@@ -32,7 +32,7 @@ from spladelake.spark.bm25_worker import (
     WeighWords,
 )
 from spladelake.spark.delta_log import size_in_bytes
-from spladelake.spark.descriptions import describe
+from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.schemas import VECTORS
 from spladelake.spark.tables import TableRef, written_as
 from spladelake.spark.texts import Side, texts_of

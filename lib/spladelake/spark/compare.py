@@ -25,7 +25,7 @@ from spladelake.errors import DataError
 from spladelake.spark.collected import collected
 from spladelake.spark.concurrency import at_once
 from spladelake.spark.delta_log import size_in_bytes
-from spladelake.spark.descriptions import describe
+from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.frames import frame_of
 from spladelake.spark.pairs import (
     compared_pairs,

@@ -48,7 +48,7 @@ class TargetChangedError(Exception):
 
 def is_retried(error: BaseException) -> bool:
     """Whether an error is one of Delta's that a new try may mend."""
-    from spladelake.spark.failures import full_text
+    from spladelake.spark.session.failures import full_text
 
     if isinstance(error, TargetChangedError):
         return True

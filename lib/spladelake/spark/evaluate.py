@@ -22,7 +22,7 @@ from spladelake.measures.notes import COUNTS
 from spladelake.names import short_name
 from spladelake.spark import driver_evaluation
 from spladelake.spark.collected import collected
-from spladelake.spark.descriptions import describe
+from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.query_measures import query_measures
 from spladelake.spark.ranks import judged_hits, judged_ranks
 from spladelake.spark.run_checks import answers, check_judgements, check_run, counted_rows

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
-from spladelake.spark.failures import full_text
+from spladelake.spark.session.failures import full_text
 from spladelake.spark.frames import frame_of
 from spladelake.spark.schemas import CHANGED
 from spladelake.spark.storage import exists

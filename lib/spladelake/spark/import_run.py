@@ -16,7 +16,7 @@ from spladelake.config import ImportRun
 from spladelake.errors import DataError, UsageError
 from spladelake.files.formats import suffix_of
 from spladelake.spark import storage
-from spladelake.spark.descriptions import describe
+from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.ingest import with_lines
 from spladelake.spark.run_checks import answers
 from spladelake.spark.schemas import RUNS

@@ -24,7 +24,7 @@ from spladelake.spark.mine import mine_pairs
 from spladelake.spark.rerank import rerank_run
 from spladelake.spark.retrieve import retrieve_run
 from spladelake.spark.score_pairs import score_pairs
-from spladelake.spark.small_plans import fitting_plans
+from spladelake.spark.session.small_plans import fitting_plans
 from spladelake.spark.train import train_model
 from spladelake.spark.upkeep import maintain_tables
 from spladelake.spark.verify import verify_tables

@@ -13,7 +13,7 @@ from pyspark.sql.window import Window
 
 from spladelake.config.training import MinePairs
 from spladelake.errors import DataError
-from spladelake.spark.descriptions import describe
+from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.fuse import check_runs
 from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, RUNS
 from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace_rows, require

@@ -14,10 +14,10 @@ from pyspark.sql.window import Window
 from spladelake.config.rerank import RerankRun
 from spladelake.errors import DataError
 from spladelake.reranker import resolve_cross_encoder
-from spladelake.spark.descriptions import describe
+from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.encode import ROWS_PER_BATCH, SIDES, task_count, texts_of
 from spladelake.spark.fuse import check_runs
-from spladelake.spark.progress import progress
+from spladelake.spark.session.progress import progress
 from spladelake.spark.rerank_worker import RerankerSpec, ScorePairs
 from spladelake.spark.schemas import DOCUMENTS, QUERIES, RUNS
 from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string

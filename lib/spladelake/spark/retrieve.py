@@ -29,9 +29,9 @@ from spladelake.spark.block_top_k import (
 )
 from spladelake.spark.candidates import Kept
 from spladelake.spark.collected import collected
-from spladelake.spark.descriptions import describe
+from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.index import FoundIndex, current_index
-from spladelake.spark.progress import progress
+from spladelake.spark.session.progress import progress
 from spladelake.spark.reading import even_tasks
 from spladelake.spark.sample import pays, sample_of
 from spladelake.spark.schemas import DOCUMENTS, RUNS, VECTORS

@@ -21,7 +21,7 @@ from spladelake.errors import SpladelakeError
 from spladelake.redaction import hider, without_secrets
 from spladelake.spark.accesses import Accesses, noted
 from spladelake.spark.concurrency import exclusive, retrying
-from spladelake.spark.failures import explained
+from spladelake.spark.session.failures import explained
 from spladelake.spark.frames import frame_of
 from spladelake.spark.schemas import RUN_LOG
 from spladelake.spark.tables import Lake, ensure_table, save

@@ -17,10 +17,10 @@ from spladelake.errors import DataError
 from spladelake.reranker import CrossCheckpoint, resolve_cross_encoder
 from spladelake.spark import rerank_worker
 from spladelake.spark.concurrency import exclusive, retrying
-from spladelake.spark.descriptions import describe
+from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.faults import stop_point
 from spladelake.spark.fuse import check_runs
-from spladelake.spark.progress import progress
+from spladelake.spark.session.progress import progress
 from spladelake.spark.rerank import check_texts, run_pairs, scored_pairs
 from spladelake.spark.schemas import DOCUMENTS, PAIRS, QUERIES, RUNS, SCORED_PAIRS, TEACHER_SCORES
 from spladelake.spark.staging import ChunkSize, Remaining, first_rate

@@ -25,8 +25,8 @@ from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.encoder.layout import read_layout
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
 from spladelake.spark.concurrency import exclusive
-from spladelake.spark.descriptions import describe
-from spladelake.spark.failures import explained
+from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.session.failures import explained
 from spladelake.spark.model_folder import (
     COUNTS,
     MADE_FROM,
@@ -36,9 +36,9 @@ from spladelake.spark.model_folder import (
     shared_start,
     work_folder,
 )
-from spladelake.spark.progress import progress
+from spladelake.spark.session.progress import progress
 from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, SCORED_PAIRS
-from spladelake.spark.session import usable_cores
+from spladelake.spark.session.start import usable_cores
 from spladelake.spark.tables import Lake, Lineage, TableRef, newest_lineage, require
 from spladelake.spark.training_data import Sources, write_training_data
 from spladelake.training import Outcome, Work, total_steps, train

@@ -9,7 +9,7 @@ from pyspark.errors import PySparkException
 
 from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.names import closest
-from spladelake.spark.failures import explained
+from spladelake.spark.session.failures import explained
 
 _CONDITION = re.compile(r"^\[([A-Z_.0-9]+)\]\s*")
 # What Spark adds to the sentences of an error: its code, then the statement again and the plan.

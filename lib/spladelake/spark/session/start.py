@@ -16,9 +16,9 @@ from pyspark.find_spark_home import _find_spark_home
 from pyspark.sql import SparkSession
 
 from spladelake.errors import MachineError
-from spladelake.spark import quick as quick_sessions
-from spladelake.spark.class_archive import java_options
-from spladelake.spark.jars import delta_jars
+from spladelake.spark.session import quick_settings as quick_sessions
+from spladelake.spark.session.class_archive import java_options
+from spladelake.spark.session.jars import delta_jars
 
 JAVA_MINIMUM = 17
 

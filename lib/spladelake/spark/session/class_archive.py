@@ -25,7 +25,7 @@ import pyspark
 
 from spladelake.errors import MachineError
 from spladelake.machine import free_memory
-from spladelake.spark.jars import cache_folder
+from spladelake.spark.session.jars import cache_folder
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -38,7 +38,7 @@ _MOST_SECONDS = 1800
 
 VARIABLE = "SPLADELAKE_PREPARE"
 # As a program this module has another __name__.
-_MODULE = "spladelake.spark.class_archive"
+_MODULE = "spladelake.spark.session.class_archive"
 _IN_BACKGROUND = "--in-background"
 _SECONDS_BETWEEN_TRIES = 24 * 3600
 # What it takes: a heap of 1 GiB with Java and Python around it; the archive, and what Spark writes beside it.
@@ -202,7 +202,7 @@ def _is_first_try(tried: Path) -> bool:
 
 def _make_in_background() -> None:
     """What the process in the background does: it gives way to all others, and ends by itself."""
-    from spladelake.spark.session import java_version
+    from spladelake.spark.session.start import java_version
 
     os.nice(19)
     make_archive(java_version()[0], wait=False)
@@ -216,8 +216,8 @@ def _record(target: str) -> None:
     """Start a session that writes, when its JVM ends, all classes that it has used, and use those that jobs use."""
     from pyspark import SparkContext
 
-    from spladelake.spark import quick
-    from spladelake.spark.session import spark_session
+    from spladelake.spark.session import quick_settings as quick
+    from spladelake.spark.session.start import spark_session
 
     options = f'{quick.java_options({})} "-XX:ArchiveClassesAtExit={target}" {_WARNINGS}'
     settings = {
