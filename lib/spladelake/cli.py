@@ -92,7 +92,7 @@ def run_step(name: str, options: Options, settings: dict[str, str], *, alone: bo
     from spladelake.spark.session.step_descriptions import step_description
     from spladelake.spark.session.progress import stage_line
     from spladelake.spark.session.quick_settings import LAKE_JOBS, is_small_lake
-    from spladelake.spark.run_log import recorded, run_id_of
+    from spladelake.spark.tables.run_log import recorded, run_id_of
     from spladelake.spark.session.start import spark_session
 
     quick = alone and name in LAKE_JOBS and is_small_lake(str(getattr(options, "lake", "schema:")))

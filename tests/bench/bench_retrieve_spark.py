@@ -38,11 +38,11 @@ from spladelake.spark.block_top_k import Asked, Corpus, ranked_in_blocks, set_ba
 from spladelake.spark.candidates import Kept
 from spladelake.spark.jobs import JOBS
 from spladelake.spark.retrieve import collected_queries
-from spladelake.spark.schemas import VECTORS
+from spladelake.spark.tables.schemas import VECTORS
 from spladelake.spark.selection import selected
 from spladelake.spark.session.start import spark_session
 from spladelake.spark.sql_top_k import top_k
-from spladelake.spark.tables import TableRef
+from spladelake.spark.tables.write import TableRef
 from spladelake.spark.vector_checks import vocabulary_size
 from spladelake.spark.worker import Totals
 

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from spladelake.config import STEPS, checked
 from spladelake.spark.jobs import JOBS
 from spladelake.spark.session.start import spark_session
-from spladelake.spark.tables import Lake, sql_string
+from spladelake.spark.tables.write import Lake, sql_string
 from support import engines
 
 K = 10

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from spladelake.spark.concurrency import exclusive
+from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.faults import POINTS
 from support.documents import text
 from support.ledger import LEDGER

@@ -15,7 +15,7 @@ from spladelake.errors import DataError
 from spladelake.measures.significance import holm
 from spladelake.spark import compare
 from spladelake.spark.pairs import compared_pairs, deltas
-from spladelake.spark.schemas import MEASURES, RUNS
+from spladelake.spark.tables.schemas import MEASURES, RUNS
 from support.random_lake import write_judgements
 
 QUERIES = 12

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from spladelake.encoder import resolve_checkpoint
 from spladelake.errors import ConflictError, DataError
-from spladelake.spark.concurrency import RETRIED, TRIES, alongside, exclusive, lock_file, retrying
+from spladelake.spark.tables.locks import RETRIED, TRIES, alongside, exclusive, lock_file, retrying
 from spladelake.spark.staging import ChunkSize, Remaining, first_rate
 from spladelake.spark.texts import BUCKETS
 
@@ -82,7 +82,7 @@ def test_threads_hold_the_lock_of_a_table_one_after_the_other(tmp_path: Path) ->
 
 HOLD = """
 import sys, time
-from spladelake.spark.concurrency import exclusive
+from spladelake.spark.tables.locks import exclusive
 with exclusive(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from spladelake.encoder import resolve_checkpoint
 from spladelake.encoder.layout import read_layout
 from spladelake.encoder.tokens import vocabulary_tokens
-from spladelake.spark.schemas import VOCABULARY
+from spladelake.spark.tables.schemas import VOCABULARY
 from support import engines
 from support.real_vectors import real_vectors
 from support.vector_tables import write_vectors

@@ -18,7 +18,7 @@ from spladelake.measures.notes import COUNTS
 from spladelake.spark import driver_evaluation
 from spladelake.spark.query_measures import MeasureQueries
 from spladelake.spark.run_checks import count_pairs
-from spladelake.spark.schemas import JUDGEMENTS, PARTS, RUNS
+from spladelake.spark.tables.schemas import JUDGEMENTS, PARTS, RUNS
 from support.collections import FRUIT, QUESTIONS, RELEVANT
 from support.random_lake import TERMS, write_judgements, write_random_lake
 from support.reference import reference_measures

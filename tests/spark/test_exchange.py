@@ -16,7 +16,7 @@ from sentence_transformers.sparse_encoder.evaluation import SparseInformationRet
 
 from spladelake.errors import DataError
 from spladelake.files import read_judgements, read_run
-from spladelake.spark.schemas import RUNS
+from spladelake.spark.tables.schemas import RUNS
 from support.random_lake import TERMS, RandomLake, write_judgements, write_random_lake
 from support.reference import GivenVectors
 

@@ -8,9 +8,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError
-from spladelake.spark import schemas
-from spladelake.spark.schemas import QUARANTINE, RUNS, VECTORS, TableSchema
-from spladelake.spark.tables import LAYOUT_VERSION, TableRef, ensure_table, sql_string, table_properties
+from spladelake.spark.tables import schemas
+from spladelake.spark.tables.schemas import QUARANTINE, RUNS, VECTORS, TableSchema
+from spladelake.spark.tables.write import LAYOUT_VERSION, TableRef, ensure_table, sql_string, table_properties
 
 ALL = [value for value in vars(schemas).values() if isinstance(value, TableSchema)]
 

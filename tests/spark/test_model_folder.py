@@ -9,7 +9,7 @@ import pytest
 
 from spladelake.errors import UsageError
 from spladelake.spark.model_folder import MADE_FROM, made_from, publish, remove_published_work, work_folder
-from spladelake.spark.tables import Lineage
+from spladelake.spark.tables.write import Lineage
 
 NOWHERE = Path("/models/start")
 

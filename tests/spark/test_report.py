@@ -11,9 +11,9 @@ from pyspark.sql import SparkSession
 
 from spladelake.cli import main
 from spladelake.errors import DataError, UsageError
-from spladelake.spark import schemas
+from spladelake.spark.tables import schemas
 from spladelake.spark.report import gather
-from spladelake.spark.tables import Lake
+from spladelake.spark.tables.write import Lake
 
 TEXTS = {
     "a": "A river carries water to the sea <script>alert(1)</script>",

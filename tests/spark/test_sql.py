@@ -27,7 +27,7 @@ from spladelake.spark.search import search_documents
 from spladelake.spark.session.start import DELTA_SETTINGS
 from spladelake.spark.sql import install, script
 from spladelake.spark.sql.failures import statement_error
-from spladelake.spark.tables import written_as
+from spladelake.spark.tables.write import written_as
 from support.collections import FRUIT, QUESTIONS
 
 README = Path(__file__).resolve().parents[2] / "README.md"

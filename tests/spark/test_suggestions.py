@@ -9,10 +9,10 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError
-from spladelake.spark.schemas import RUNS
+from spladelake.spark.tables.schemas import RUNS
 from spladelake.spark.sql.failures import statement_error
-from spladelake.spark.suggestions import missing_run, similar_path
-from spladelake.spark.tables import Lake, require
+from spladelake.spark.tables.suggestions import missing_run, similar_path
+from spladelake.spark.tables.write import Lake, require
 
 
 def test_a_path_is_set_right_in_its_first_part_that_is_not_there(spark: SparkSession, tmp_path: Path) -> None:

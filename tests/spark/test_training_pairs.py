@@ -16,9 +16,9 @@ from spladelake.config.training import MinePairs, TrainModel
 from spladelake.encoder import resolve_checkpoint
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.mine import mined, query_parts, words_of
-from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, RUNS, SCORED_PAIRS
+from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, RUNS, SCORED_PAIRS
 from spladelake.spark.score_pairs import averaged
-from spladelake.spark.tables import Lake, Lineage, replace_rows
+from spladelake.spark.tables.write import Lake, Lineage, replace_rows
 from spladelake.spark.train import sources_of
 from support.cross_encoders import write_cross_encoder
 

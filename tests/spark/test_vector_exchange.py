@@ -19,8 +19,8 @@ from pyspark.sql import SparkSession
 from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.spark.export_folder import make_room, manifest_in
 from spladelake.spark.session.failures import explained
-from spladelake.spark.schemas import VOCABULARY
-from spladelake.spark.tables import TableRef, table_properties
+from spladelake.spark.tables.schemas import VOCABULARY
+from spladelake.spark.tables.write import TableRef, table_properties
 from support.vector_tables import TERMS, random_vectors, write_vectors
 
 # Names that a careless writer would break.

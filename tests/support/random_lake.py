@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from pyspark.sql import SparkSession
 
-from spladelake.spark.schemas import JUDGEMENTS, VECTORS
+from spladelake.spark.tables.schemas import JUDGEMENTS, VECTORS
 from support.reference import Vector
 
 TERMS = 60

@@ -70,7 +70,7 @@ def test_files_named_in_commands_are_there() -> None:
 
 
 def test_the_tables_are_listed_with_their_columns() -> None:
-    from spladelake.spark import schemas
+    from spladelake.spark.tables import schemas
 
     # Two tables are only there while an encode is under way.
     inner = {schemas.STAGED.name, schemas.CHANGED.name}

@@ -21,7 +21,7 @@ def quarantine() -> None:
 def show(lake: str, label: str | None, limit: int, raw: bool, debug: bool) -> None:
     """Count the rows of each input and show the first ones with their reasons."""
     from spladelake.display import quarantine_tables
-    from spladelake.spark.quarantine import shown_rows
+    from spladelake.spark.tables.quarantine import shown_rows
     from spladelake.spark.session.start import spark_session
 
     result = shown_rows(spark_session("spladelake quarantine show"), lake, label=label, limit=limit)
@@ -38,7 +38,7 @@ def show(lake: str, label: str | None, limit: int, raw: bool, debug: bool) -> No
 def retry(lake: str, label: str | None, debug: bool) -> None:
     """Run the job of each input again with the options it had: what is mended leaves the quarantine."""
     from spladelake.cli import report, run_step
-    from spladelake.spark.quarantine import retries
+    from spladelake.spark.tables.quarantine import retries
     from spladelake.spark.session.start import spark_session
 
     for name, options in retries(spark_session("spladelake quarantine retry"), lake, label=label):

@@ -26,7 +26,7 @@ from pyspark.sql import functions as F
 from spladelake.scoring import BLOCK_DOCUMENTS, SCORE_UNITS, DocIds, Expected, Queries, expected_bounds
 from spladelake.scoring.shortlist import places_for
 from spladelake.spark.candidates import CANDIDATES_DDL, RANKED, RANKED_DDL, Kept, MergeCandidates
-from spladelake.spark.frames import frame_of
+from spladelake.spark.tables.frames import frame_of
 from spladelake.spark.scoring_worker import Pass, ScoreBlocks, ScoreVectors, Wanted
 from spladelake.spark.worker import DriverTotals, Here, Totals
 from spladelake.vectors import SparseVectors

@@ -39,8 +39,8 @@ from spladelake.spark.bm25_packs import (
 )
 from spladelake.spark.bm25_worker import IDS, TEXTS, TOKENS, CountWords, Statistics, Vocabulary, WeighWords
 from spladelake.spark.session.step_descriptions import describe
-from spladelake.spark.schemas import DOCUMENTS, QUERIES, VECTORS
-from spladelake.spark.tables import (
+from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, VECTORS
+from spladelake.spark.tables.write import (
     Lake,
     Lineage,
     TableRef,
@@ -51,7 +51,7 @@ from spladelake.spark.tables import (
     table_properties,
 )
 from spladelake.spark.texts import SIDES, Side, hashed
-from spladelake.spark.vocabulary import token_rows, write_vocabulary
+from spladelake.spark.tables.vocabulary import token_rows, write_vocabulary
 
 log = logging.getLogger(__name__)
 

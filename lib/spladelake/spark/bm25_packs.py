@@ -31,10 +31,10 @@ from spladelake.spark.bm25_worker import (
     Vocabulary,
     WeighWords,
 )
-from spladelake.spark.delta_log import size_in_bytes
+from spladelake.spark.tables.delta_log import size_in_bytes
 from spladelake.spark.session.step_descriptions import describe
-from spladelake.spark.schemas import VECTORS
-from spladelake.spark.tables import TableRef, written_as
+from spladelake.spark.tables.schemas import VECTORS
+from spladelake.spark.tables.write import TableRef, written_as
 from spladelake.spark.texts import Side, texts_of
 from spladelake.spark.worker import VECTOR_BATCH
 

@@ -9,10 +9,10 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
-from spladelake.spark.accesses import note_written
-from spladelake.spark.concurrency import exclusive
-from spladelake.spark.schemas import TableSchema
-from spladelake.spark.tables import Lineage, TableRef, commit_metadata, ensure_table, property_list, written_as
+from spladelake.spark.tables.accesses import note_written
+from spladelake.spark.tables.locks import exclusive
+from spladelake.spark.tables.schemas import TableSchema
+from spladelake.spark.tables.write import Lineage, TableRef, commit_metadata, ensure_table, property_list, written_as
 
 DELETED = "_deleted"
 

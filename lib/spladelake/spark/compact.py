@@ -16,13 +16,13 @@ from spladelake.config.compaction import CompactVectors, Target
 from spladelake.errors import DataError, UsageError
 from spladelake.names import short_name
 from spladelake.spark.compaction_trials import Judged, Trial, Trials, statistics_of
-from spladelake.spark.delta_log import size_in_bytes
-from spladelake.spark.frames import frame_of
+from spladelake.spark.tables.delta_log import size_in_bytes
+from spladelake.spark.tables.frames import frame_of
 from spladelake.spark.retrieve import collected_queries
-from spladelake.spark.schemas import COMPACTIONS, JUDGEMENTS, VECTOR_FILES, VECTORS, VOCABULARY
-from spladelake.spark.split_files import COMPACTED_FROM, COMPACTION, ROUNDED_FILES, SPLIT, SPLIT_FILES
-from spladelake.spark.split_files import PROPERTY as FILES
-from spladelake.spark.tables import (
+from spladelake.spark.tables.schemas import COMPACTIONS, JUDGEMENTS, VECTOR_FILES, VECTORS, VOCABULARY
+from spladelake.spark.tables.split_files import COMPACTED_FROM, COMPACTION, ROUNDED_FILES, SPLIT, SPLIT_FILES
+from spladelake.spark.tables.split_files import PROPERTY as FILES
+from spladelake.spark.tables.write import (
     Lake,
     Lineage,
     TableRef,

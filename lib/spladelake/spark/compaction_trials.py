@@ -18,7 +18,7 @@ from spladelake.spark.candidates import Kept
 from spladelake.spark.compaction_worker import CompactRows
 from spladelake.spark.query_measures import query_measures
 from spladelake.spark.ranks import judged_hits, judged_ranks
-from spladelake.spark.schemas import VECTORS
+from spladelake.spark.tables.schemas import VECTORS
 from spladelake.spark.vector_checks import largest_weight
 from spladelake.spark.worker import Totals
 

@@ -22,11 +22,11 @@ from pyspark.sql.types import StructType
 
 from spladelake.config import CompareRuns
 from spladelake.errors import DataError
-from spladelake.spark.collected import collected
-from spladelake.spark.concurrency import at_once
-from spladelake.spark.delta_log import size_in_bytes
+from spladelake.spark.tables.driver_rows import collected
+from spladelake.spark.tables.locks import at_once
+from spladelake.spark.tables.delta_log import size_in_bytes
 from spladelake.spark.session.step_descriptions import describe
-from spladelake.spark.frames import frame_of
+from spladelake.spark.tables.frames import frame_of
 from spladelake.spark.pairs import (
     compared_pairs,
     compared_pairs_of_table,
@@ -35,7 +35,7 @@ from spladelake.spark.pairs import (
     shared_of_table,
     shared_queries,
 )
-from spladelake.spark.schemas import (
+from spladelake.spark.tables.schemas import (
     COMPARED_COSTS,
     COMPARED_PAIRS,
     COMPARED_QUERIES,
@@ -43,7 +43,7 @@ from spladelake.spark.schemas import (
     MEASURES,
     TableSchema,
 )
-from spladelake.spark.tables import (
+from spladelake.spark.tables.write import (
     Lake,
     Lineage,
     TableRef,

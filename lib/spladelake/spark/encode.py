@@ -15,10 +15,10 @@ from spladelake.encoder.layout import read_layout
 from spladelake.encoder.tokens import vocabulary_tokens
 from spladelake.errors import UsageError
 from spladelake.names import short_name
-from spladelake.spark.concurrency import alongside, exclusive, retrying
+from spladelake.spark.tables.locks import alongside, exclusive, retrying
 from spladelake.spark.forecast import forecast_encode
-from spladelake.spark.schemas import DOCUMENTS, QUERIES
-from spladelake.spark.tables import (
+from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES
+from spladelake.spark.tables.write import (
     Lake,
     require,
     table_properties,
@@ -38,7 +38,7 @@ from spladelake.spark.texts import (
     texts_of,
 )
 from spladelake.spark.update import SideJob, update_vectors
-from spladelake.spark.vocabulary import token_rows, write_vocabulary
+from spladelake.spark.tables.vocabulary import token_rows, write_vocabulary
 from spladelake.spark.worker import WorkerSpec
 
 __all__ = [

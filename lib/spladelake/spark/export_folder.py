@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from spladelake.errors import UsageError
-from spladelake.spark import storage
+from spladelake.spark.tables import storage
 from spladelake.spark.export_plan import MANIFEST, PARTS, Export
 
 # Among the parts: what each of their files is called in the end.

@@ -20,10 +20,10 @@ from spladelake.files import write_judgements, write_run
 from spladelake.files.results import evaluator_csv, model_card_block, write_trec_eval
 from spladelake.files.trec import write_lines
 from spladelake.measures.notes import COUNTS
-from spladelake.spark import storage
-from spladelake.spark.schemas import JUDGEMENTS, MEASURES, QUERIES, RUNS
-from spladelake.spark.suggestions import missing_run
-from spladelake.spark.tables import Lake, TableRef, require
+from spladelake.spark.tables import storage
+from spladelake.spark.tables.schemas import JUDGEMENTS, MEASURES, QUERIES, RUNS
+from spladelake.spark.tables.suggestions import missing_run
+from spladelake.spark.tables.write import Lake, TableRef, require
 
 
 def export_run(session: SparkSession, options: ExportRun) -> dict[str, Any]:

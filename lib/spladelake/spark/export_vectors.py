@@ -18,8 +18,8 @@ from pyspark.sql import functions as F
 from spladelake.config.exchange import ExportVectors
 from spladelake.errors import DataError
 from spladelake.exchange import LINE_FORMATS
-from spladelake.spark import storage
-from spladelake.spark.data_files import data_files, rows_of_files
+from spladelake.spark.tables import storage
+from spladelake.spark.tables.data_files import data_files, rows_of_files
 from spladelake.spark.exchange_worker import LINE_DDL, Lines
 from spladelake.spark.export_ciff import write_ciff_file
 from spladelake.spark.export_folder import CARD, MOVES, make_room, manifest_in, moves_in

@@ -10,10 +10,10 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.session.failures import full_text
-from spladelake.spark.frames import frame_of
-from spladelake.spark.schemas import CHANGED
-from spladelake.spark.storage import exists
-from spladelake.spark.tables import TableRef, ensure_table, save, set_properties, table_properties
+from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.schemas import CHANGED
+from spladelake.spark.tables.storage import exists
+from spladelake.spark.tables.write import TableRef, ensure_table, save, set_properties, table_properties
 
 
 def changed_ids(

@@ -14,9 +14,9 @@ from pyspark.sql.window import Window
 from spladelake.config.fusion import FuseRuns
 from spladelake.errors import DataError
 from spladelake.spark.session.step_descriptions import describe
-from spladelake.spark.schemas import RUNS
-from spladelake.spark.suggestions import missing_run
-from spladelake.spark.tables import (
+from spladelake.spark.tables.schemas import RUNS
+from spladelake.spark.tables.suggestions import missing_run
+from spladelake.spark.tables.write import (
     Lake,
     Lineage,
     TableRef,

@@ -22,13 +22,13 @@ from spladelake.config.exchange import ImportVectors
 from spladelake.errors import DataError
 from spladelake.exchange import DocRecord, PostingsList, read_ciff
 from spladelake.names import short_name
-from spladelake.spark import storage
+from spladelake.spark.tables import storage
 from spladelake.spark.exchange_worker import PARSED_DDL, ParseLines, ToVectors
 from spladelake.spark.export_folder import manifest_in
 from spladelake.spark.export_plan import MANIFEST, tokens_of
-from spladelake.spark.schemas import VECTORS, VOCABULARY
-from spladelake.spark.shared_files import shared
-from spladelake.spark.tables import (
+from spladelake.spark.tables.schemas import VECTORS, VOCABULARY
+from spladelake.spark.tables.shared_files import shared
+from spladelake.spark.tables.write import (
     Lake,
     Lineage,
     TableRef,
@@ -39,7 +39,7 @@ from spladelake.spark.tables import (
     set_properties,
     table_properties,
 )
-from spladelake.spark.vocabulary import token_rows, vocabulary_lineage, write_vocabulary
+from spladelake.spark.tables.vocabulary import token_rows, vocabulary_lineage, write_vocabulary
 
 log = logging.getLogger(__name__)
 

@@ -19,12 +19,12 @@ from spladelake.config import IndexVectors
 from spladelake.names import short_name
 from spladelake.scoring import compile_kernels, invert, to_bytes
 from spladelake.spark.block_top_k import set_batch_size
-from spladelake.spark.data_files import data_files, rows_of_files
+from spladelake.spark.tables.data_files import data_files, rows_of_files
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.session.progress import progress
-from spladelake.spark.schemas import INDEX, VECTORS
+from spladelake.spark.tables.schemas import INDEX, VECTORS
 from spladelake.spark.scoring_worker import vectors_of
-from spladelake.spark.tables import (
+from spladelake.spark.tables.write import (
     Lake,
     Lineage,
     TableRef,

@@ -16,11 +16,11 @@ from pyspark.sql.window import Window
 
 from spladelake.config import IngestTexts
 from spladelake.errors import DataError
-from spladelake.spark import storage
+from spladelake.spark.tables import storage
 from spladelake.spark.session.step_descriptions import describe
-from spladelake.spark.schemas import QUARANTINE
+from spladelake.spark.tables.schemas import QUARANTINE
 from spladelake.spark.sources import Source, beir_sources, named_sources, places, records
-from spladelake.spark.tables import Lake, Lineage, is_current, replace_rows, sql_string
+from spladelake.spark.tables.write import Lake, Lineage, is_current, replace_rows, sql_string
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
-from spladelake.spark.shared_files import shared
+from spladelake.spark.tables.shared_files import shared
 from spladelake.spark.sources import Source
-from spladelake.spark.tables import Lake
+from spladelake.spark.tables.write import Lake
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from spladelake.config.training import MinePairs
 from spladelake.errors import DataError
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.fuse import check_runs
-from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, RUNS
-from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace_rows, require
+from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, RUNS
+from spladelake.spark.tables.write import Lake, Lineage, TableRef, is_current, replace_rows, require
 from spladelake.spark.texts import SIDES, texts_of
 
 log = logging.getLogger(__name__)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spladelake.spark import storage
-from spladelake.spark.accesses import note_written
+from spladelake.spark.tables import storage
+from spladelake.spark.tables.accesses import note_written
 from spladelake.spark.changes import DELETED, Difference, mark_current, merge_rows
-from spladelake.spark.concurrency import TargetChangedError
-from spladelake.spark.frames import frame_of
-from spladelake.spark.schemas import VECTORS
+from spladelake.spark.tables.locks import TargetChangedError
+from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.schemas import VECTORS
 from spladelake.spark.staging import Staged
-from spladelake.spark.tables import Lineage, replace_rows
+from spladelake.spark.tables.write import Lineage, replace_rows
 from spladelake.spark.texts import is_rejected
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from spladelake.spark.encode import ROWS_PER_BATCH, SIDES, task_count, texts_of
 from spladelake.spark.fuse import check_runs
 from spladelake.spark.session.progress import progress
 from spladelake.spark.rerank_worker import RerankerSpec, ScorePairs
-from spladelake.spark.schemas import DOCUMENTS, QUERIES, RUNS
-from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string
+from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, RUNS
+from spladelake.spark.tables.write import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string
 from spladelake.spark.worker import Totals
 
 log = logging.getLogger(__name__)

@@ -28,18 +28,18 @@ from spladelake.spark.block_top_k import (
     set_batch_size,
 )
 from spladelake.spark.candidates import Kept
-from spladelake.spark.collected import collected
+from spladelake.spark.tables.driver_rows import collected
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.index import FoundIndex, current_index
 from spladelake.spark.session.progress import progress
 from spladelake.spark.reading import even_tasks
 from spladelake.spark.sample import pays, sample_of
-from spladelake.spark.schemas import DOCUMENTS, RUNS, VECTORS
+from spladelake.spark.tables.schemas import DOCUMENTS, RUNS, VECTORS
 from spladelake.spark.scoring_worker import VECTOR_COLUMNS, vectors_of
 from spladelake.spark.selection import selected
 from spladelake.spark.since_version import Changes, changes_since, merged_with_previous
 from spladelake.spark.sql_top_k import count_products, top_k
-from spladelake.spark.tables import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string, written_as
+from spladelake.spark.tables.write import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string, written_as
 from spladelake.spark.vector_checks import (
     Survey,
     check_rows,

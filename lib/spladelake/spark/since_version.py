@@ -14,9 +14,9 @@ from pyspark.sql import functions as F
 from spladelake.config import Ranking
 from spladelake.errors import DataError
 from spladelake.spark.block_top_k import QueryBatch
-from spladelake.spark.frames import frame_of
-from spladelake.spark.schemas import RUNS
-from spladelake.spark.tables import newest_lineage, require
+from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.schemas import RUNS
+from spladelake.spark.tables.write import newest_lineage, require
 
 if TYPE_CHECKING:
     from spladelake.spark.retrieve import Inputs

@@ -19,9 +19,9 @@ from spladelake.config import IngestTexts
 from spladelake.errors import DataError, UsageError
 from spladelake.files import LineParser, Rejected
 from spladelake.files.formats import COMPRESSED, GUESSES, OPTIONAL_COLUMNS, format_of, line_parser, suffix_of
-from spladelake.spark import storage
-from spladelake.spark.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS, TableSchema
-from spladelake.spark.tables import TableRef, quoted
+from spladelake.spark.tables import storage
+from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS, TableSchema
+from spladelake.spark.tables.write import TableRef, quoted
 
 TABLE_PREFIX = "table:"
 _PLACE = (

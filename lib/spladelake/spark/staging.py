@@ -16,13 +16,13 @@ from pyspark.sql import functions as F
 
 from spladelake.encoder import Checkpoint
 from spladelake.reranker.checkpoint import CrossCheckpoint
-from spladelake.spark.concurrency import TargetChangedError, exclusive, transaction_id
+from spladelake.spark.tables.locks import TargetChangedError, exclusive, transaction_id
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.session.failures import full_text
 from spladelake.spark.faults import stop_point
 from spladelake.spark.session.progress import progress
-from spladelake.spark.schemas import STAGED
-from spladelake.spark.tables import TableRef, drop_table, ensure_table, save, table_properties, written_as
+from spladelake.spark.tables.schemas import STAGED
+from spladelake.spark.tables.write import TableRef, drop_table, ensure_table, save, table_properties, written_as
 from spladelake.spark.texts import (
     BUCKETS,
     ROWS_PER_BATCH,

@@ -9,7 +9,7 @@ from typing import Literal
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spladelake.spark.schemas import STAGED, VECTORS
+from spladelake.spark.tables.schemas import STAGED, VECTORS
 from spladelake.spark.worker import REJECTED, EncodeBatches, EncodeOrReject
 
 # Texts in a task: enough to repay its start (one Arrow batch), few enough that a lost task costs minutes at most.

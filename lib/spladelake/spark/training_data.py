@@ -13,7 +13,7 @@ from pyspark.sql.window import Window
 
 from spladelake.config.training import TrainModel
 from spladelake.errors import DataError, UsageError
-from spladelake.spark.tables import TableRef
+from spladelake.spark.tables.write import TableRef
 from spladelake.spark.texts import SIDES, texts_of
 
 # Documents of each dev query that are searched, of the run that the pairs were mined from.

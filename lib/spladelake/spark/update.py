@@ -15,14 +15,14 @@ from spladelake.config import EncodeTexts
 from spladelake.encoder import Checkpoint
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.changes import Difference, difference
-from spladelake.spark.collected import row_count
-from spladelake.spark.concurrency import TargetChangedError, exclusive
+from spladelake.spark.tables.driver_rows import row_count
+from spladelake.spark.tables.locks import TargetChangedError, exclusive
 from spladelake.spark.faults import stop_point
 from spladelake.spark.feed import changed_ids, checkpoint_of, collect_changes
 from spladelake.spark.publish import publish
-from spladelake.spark.quarantine import quarantined_ids, replace_quarantine
+from spladelake.spark.tables.quarantine import quarantined_ids, replace_quarantine
 from spladelake.spark.staging import BYTES_PER_TOKEN, ChunkSize, Staged, Work, first_rate, stage
-from spladelake.spark.tables import (
+from spladelake.spark.tables.write import (
     Lake,
     Lineage,
     TableRef,

@@ -16,10 +16,10 @@ from pyspark.sql import DataFrame, SparkSession
 from spladelake.config.upkeep import MaintainTables
 from spladelake.errors import DataError
 from spladelake.files.delta_folder import folder_table
-from spladelake.spark import delta_log, storage
-from spladelake.spark.concurrency import exclusive, retrying
+from spladelake.spark.tables import delta_log, storage
+from spladelake.spark.tables.locks import exclusive, retrying
 from spladelake.spark.counts import collected, constraint_sentences, rows_of, table_counts
-from spladelake.spark.schemas import (
+from spladelake.spark.tables.schemas import (
     CHANGED,
     COMPACTIONS,
     DOCUMENTS,
@@ -38,8 +38,8 @@ from spladelake.spark.schemas import (
     VOCABULARY,
     TableSchema,
 )
-from spladelake.spark.split_files import files_of
-from spladelake.spark.tables import SCHEMA_PREFIX, Lake, TableRef, quoted, table_properties, written_as
+from spladelake.spark.tables.split_files import files_of
+from spladelake.spark.tables.write import SCHEMA_PREFIX, Lake, TableRef, quoted, table_properties, written_as
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from pyspark.sql import functions as F
 from spladelake.config.upkeep import VerifyTables
 from spladelake.errors import DataError
 from spladelake.spark.counts import REPEATED, ROWS, Found, collected, constraint_sentences, rows_of, table_counts
-from spladelake.spark.quarantine import quarantined_ids
-from spladelake.spark.split_files import COMPACTED_FROM
-from spladelake.spark.tables import Lake, TableRef, sql_string
+from spladelake.spark.tables.quarantine import quarantined_ids
+from spladelake.spark.tables.split_files import COMPACTED_FROM
+from spladelake.spark.tables.write import Lake, TableRef, sql_string
 from spladelake.spark.texts import SIDES, Side, texts_of
 from spladelake.spark.upkeep import SCHEMAS, LakeTable, tables_of
 

@@ -247,8 +247,8 @@ def _use(session: SparkSession, path: str) -> None:
     from pyspark.sql import functions as F
 
     from spladelake.spark.counts import collected, rows_of, table_counts
-    from spladelake.spark.schemas import RUN_LOG, VECTORS
-    from spladelake.spark.tables import Lineage, TableRef, ensure_table, newest_lineage, replace_rows, set_properties
+    from spladelake.spark.tables.schemas import RUN_LOG, VECTORS
+    from spladelake.spark.tables.write import Lineage, TableRef, ensure_table, newest_lineage, replace_rows, set_properties
 
     ref, log = TableRef(path=path), TableRef(path=f"{path}-log")
     ensure_table(session, ref, VECTORS, properties={"model": "prepare"})

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from spladelake.config import Options
 from spladelake.spark.session.quick_settings import SETTINGS, is_small_lake
 from spladelake.spark.session.start import small_machine_settings
-from spladelake.spark.tables import written_as
+from spladelake.spark.tables.write import written_as
 
 # Bytes of input files, beside those of the lake, up to which a job is on little data.
 MOST_INPUT_BYTES = 16 * 2**20

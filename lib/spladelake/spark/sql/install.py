@@ -15,9 +15,9 @@ from spladelake.config import DEFAULT_MODEL
 from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.errors import DataError, SpladelakeError
 from spladelake.names import short_name
-from spladelake.spark.split_files import ROW_READER, make_readable
+from spladelake.spark.tables.split_files import ROW_READER, make_readable
 from spladelake.spark.sql.definitions import Collection, Definition, definitions
-from spladelake.spark.tables import Lake, TableRef, table_properties, written_as
+from spladelake.spark.tables.write import Lake, TableRef, table_properties, written_as
 from spladelake.spark.worker import WorkerSpec, cached_encoder
 
 PYTHON_FUNCTIONS = ("encode_query", "text_terms")

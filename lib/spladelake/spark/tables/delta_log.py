@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyspark.sql import SparkSession
 
 if TYPE_CHECKING:
-    from spladelake.spark.tables import TableRef
+    from spladelake.spark.tables.write import TableRef
 
 
 class Commit(NamedTuple):

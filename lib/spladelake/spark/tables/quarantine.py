@@ -11,9 +11,9 @@ from pyspark.sql import functions as F
 
 from spladelake.config import STEPS, Options, checked
 from spladelake.errors import DataError
-from spladelake.spark.frames import frame_of
-from spladelake.spark.schemas import QUARANTINE
-from spladelake.spark.tables import Lake, Lineage, TableRef, replace_rows, sql_string
+from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.schemas import QUARANTINE
+from spladelake.spark.tables.write import Lake, Lineage, TableRef, replace_rows, sql_string
 
 
 def replace_quarantine(

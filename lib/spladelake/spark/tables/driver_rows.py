@@ -15,9 +15,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.files.delta_folder import FolderTable, folder_table
-from spladelake.spark import delta_log
-from spladelake.spark.accesses import note_read
-from spladelake.spark.tables import TableRef
+from spladelake.spark.tables import delta_log
+from spladelake.spark.tables.accesses import note_read
+from spladelake.spark.tables.write import TableRef
 
 log = logging.getLogger(__name__)
 

@@ -17,12 +17,12 @@ from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
-from spladelake.spark import delta_log, storage
-from spladelake.spark.accesses import note_read, note_written
-from spladelake.spark.concurrency import exclusive, retrying
-from spladelake.spark.schemas import TableSchema
-from spladelake.spark.split_files import make_readable
-from spladelake.spark.suggestions import similar_path
+from spladelake.spark.tables import delta_log, storage
+from spladelake.spark.tables.accesses import note_read, note_written
+from spladelake.spark.tables.locks import exclusive, retrying
+from spladelake.spark.tables.schemas import TableSchema
+from spladelake.spark.tables.split_files import make_readable
+from spladelake.spark.tables.suggestions import similar_path
 
 SCHEMA_PREFIX = "schema:"
 # Version of the table layout, kept in the table properties so that a later release can tell what it reads.
@@ -208,7 +208,7 @@ def ensure_table(
     A table of an earlier release is brought to the present layout. properties: those of a new table, as
     `set_properties` takes them.
     """
-    from spladelake.spark.layout import keep_up_to_date  # it builds on this module
+    from spladelake.spark.tables.upgrade import keep_up_to_date  # it builds on this module
 
     if ref.exists(session):
         keep_up_to_date(session, ref, schema)

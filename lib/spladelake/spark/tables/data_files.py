@@ -8,8 +8,8 @@ from urllib.parse import unquote
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spladelake.spark.delta_log import reader_version
-from spladelake.spark.tables import TableRef
+from spladelake.spark.tables.delta_log import reader_version
+from spladelake.spark.tables.write import TableRef
 
 # Spark would take these in a path for patterns.
 _PATTERN_SIGNS = set("*?[]{}\\")

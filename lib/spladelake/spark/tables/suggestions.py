@@ -10,10 +10,10 @@ from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError
 from spladelake.names import closest, suggestion
-from spladelake.spark import storage
+from spladelake.spark.tables import storage
 
 if TYPE_CHECKING:
-    from spladelake.spark.tables import TableRef
+    from spladelake.spark.tables.write import TableRef
 
 MOST_RUNS = 1_000
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
 
-from spladelake.spark.delta_log import property_in_memory
-from spladelake.spark.schemas import VECTOR_FILES
+from spladelake.spark.tables.delta_log import property_in_memory
+from spladelake.spark.tables.schemas import VECTOR_FILES
 
 if TYPE_CHECKING:
-    from spladelake.spark.tables import TableRef
+    from spladelake.spark.tables.write import TableRef
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from spladelake.spark.schemas import VOCABULARY
-from spladelake.spark.tables import Lineage, TableRef, is_current, replace_rows, set_properties
+from spladelake.spark.tables.schemas import VOCABULARY
+from spladelake.spark.tables.write import Lineage, TableRef, is_current, replace_rows, set_properties
 
 
 def write_vocabulary(

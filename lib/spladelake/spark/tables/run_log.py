@@ -19,12 +19,12 @@ from spladelake import __version__
 from spladelake.config import Job, Options
 from spladelake.errors import SpladelakeError
 from spladelake.redaction import hider, without_secrets
-from spladelake.spark.accesses import Accesses, noted
-from spladelake.spark.concurrency import exclusive, retrying
+from spladelake.spark.tables.accesses import Accesses, noted
+from spladelake.spark.tables.locks import exclusive, retrying
 from spladelake.spark.session.failures import explained
-from spladelake.spark.frames import frame_of
-from spladelake.spark.schemas import RUN_LOG
-from spladelake.spark.tables import Lake, ensure_table, save
+from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.schemas import RUN_LOG
+from spladelake.spark.tables.write import Lake, ensure_table, save
 
 log = logging.getLogger(__name__)
 
