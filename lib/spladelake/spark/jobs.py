@@ -19,7 +19,7 @@ from spladelake.spark.fuse import fuse_runs
 from spladelake.spark.import_run import import_run
 from spladelake.spark.import_vectors import import_vectors
 from spladelake.spark.index import index_vectors
-from spladelake.spark.ingest import ingest_texts
+from spladelake.spark.ingest.job import ingest_texts
 from spladelake.spark.mine import mine_pairs
 from spladelake.spark.rerank import rerank_run
 from spladelake.spark.retrieve import retrieve_run

@@ -19,7 +19,7 @@ from spladelake.errors import DataError
 from spladelake.spark.tables import storage
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.schemas import QUARANTINE
-from spladelake.spark.sources import Source, beir_sources, named_sources, places, records
+from spladelake.spark.ingest.sources import Source, beir_sources, named_sources, places, records
 from spladelake.spark.tables.write import Lake, Lineage, is_current, replace_rows, sql_string
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def ingest_texts(session: SparkSession, options: IngestTexts) -> dict[str, Any]:
 
 
 def _ingest_dataset(session: SparkSession, lake: Lake, options: IngestTexts, dataset_id: str) -> dict[str, Any]:
-    from spladelake.spark.irdatasets import named_dataset, stage
+    from spladelake.spark.ingest.ir_datasets import named_dataset, stage
 
     named = named_dataset(dataset_id)
     planned = named.sources("")

@@ -1,0 +1,1 @@
+"""Read documents, queries and judgements into tables."""
