@@ -44,7 +44,7 @@ from spladelake.spark.session.start import spark_session
 from spladelake.spark.sql_top_k import top_k
 from spladelake.spark.tables.write import TableRef
 from spladelake.spark.vector_checks import vocabulary_size
-from spladelake.spark.worker import Totals
+from spladelake.spark.encode.worker import Totals
 
 MS_MARCO_PASSAGES, MS_MARCO_DEV_SMALL = 8_841_823, 6_980
 SQL_DOCS, SQL_QUERIES = 20_000, 500

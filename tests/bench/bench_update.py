@@ -23,7 +23,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.config import EncodeTexts, IngestTexts
-from spladelake.spark.encode import encode_texts
+from spladelake.spark.encode.job import encode_texts
 from spladelake.spark.ingest.job import ingest_texts
 from spladelake.spark.session.start import spark_session
 from spladelake.spark.tables.write import TableRef

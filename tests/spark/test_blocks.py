@@ -21,7 +21,7 @@ from spladelake.spark.block_top_k import Asked, Corpus, QueryBatch, passes, rank
 from spladelake.spark.candidates import Kept
 from spladelake.spark.retrieve import collected_queries
 from spladelake.spark.tables.write import TableRef, written_as
-from spladelake.spark.worker import Totals
+from spladelake.spark.encode.worker import Totals
 from spladelake.vectors import SparseVectors
 from support.vector_tables import TERMS, Vectors, as_frame, brute_force, random_vectors, write_vectors
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from spladelake.spark.models import ModelCache
+from spladelake.spark.encode.models import ModelCache
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from spladelake.encoder import resolve_checkpoint
 from spladelake.errors import DataError, UsageError
 from spladelake.spark import driver_search
 from spladelake.spark.search import encoded_question, search_documents, search_folder
-from spladelake.spark.texts import encoded, hashed, spread
-from spladelake.spark.worker import EncodeBatches, Totals, WorkerSpec
+from spladelake.spark.encode.texts import encoded, hashed, spread
+from spladelake.spark.encode.worker import EncodeBatches, Totals, WorkerSpec
 from support.collections import QUESTIONS
 
 

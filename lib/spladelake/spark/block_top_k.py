@@ -28,7 +28,7 @@ from spladelake.scoring.shortlist import places_for
 from spladelake.spark.candidates import CANDIDATES_DDL, RANKED, RANKED_DDL, Kept, MergeCandidates
 from spladelake.spark.tables.frames import frame_of
 from spladelake.spark.scoring_worker import Pass, ScoreBlocks, ScoreVectors, Wanted
-from spladelake.spark.worker import DriverTotals, Here, Totals
+from spladelake.spark.encode.worker import DriverTotals, Here, Totals
 from spladelake.vectors import SparseVectors
 
 log = logging.getLogger(__name__)

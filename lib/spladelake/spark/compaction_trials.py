@@ -20,7 +20,7 @@ from spladelake.spark.query_measures import query_measures
 from spladelake.spark.ranks import judged_hits, judged_ranks
 from spladelake.spark.tables.schemas import VECTORS
 from spladelake.spark.vector_checks import largest_weight
-from spladelake.spark.worker import Totals
+from spladelake.spark.encode.worker import Totals
 
 TASK_BYTES = 256 * 2**20
 COMPACTED_DDL = ", ".join([*(f"`{c.name}` {c.type}" for c in VECTORS.columns), "dropped float", "cluster array<int>"])

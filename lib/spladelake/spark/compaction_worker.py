@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spladelake.compaction import Compaction, Statistics, compacted
 from spladelake.spark.scoring_worker import vectors_of
-from spladelake.spark.worker import VECTOR_BATCH
+from spladelake.spark.encode.worker import VECTOR_BATCH
 from spladelake.vectors import SparseVectors
 
 # Rows of `vectors`, the largest weight that was left out of each, and its heaviest terms.

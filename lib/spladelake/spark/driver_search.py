@@ -21,7 +21,7 @@ from spladelake.scoring import check_vectors
 from spladelake.spark.block_top_k import Asked, QueryBatch, ranked_in_driver
 from spladelake.spark.candidates import Kept
 from spladelake.spark.scoring_worker import VECTOR_COLUMNS
-from spladelake.spark.worker import DriverTotals
+from spladelake.spark.encode.worker import DriverTotals
 from spladelake.vectors import SparseVectors
 
 # Up to these a driver holds all vectors of a collection and ranks them in less time than workers take to start.

@@ -13,7 +13,7 @@ from spladelake.errors import DataError
 from spladelake.exchange import LINE_FORMATS, PostingsList, Quantiser, parse_line
 from spladelake.exchange.ciff import postings_message
 from spladelake.exchange.lines import check_weights
-from spladelake.spark.worker import VECTOR_BATCH
+from spladelake.spark.encode.worker import VECTOR_BATCH
 
 LINE_DDL = "line string"
 MESSAGE_DDL = "term string, message binary"

@@ -35,7 +35,7 @@ from spladelake.spark.tables.write import (
     sql_string,
 )
 from spladelake.spark.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
-from spladelake.spark.worker import Totals
+from spladelake.spark.encode.worker import Totals
 
 log = logging.getLogger(__name__)
 

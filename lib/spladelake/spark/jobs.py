@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from spladelake.config import Options
 from spladelake.spark.compact import compact_vectors
 from spladelake.spark.compare import compare_runs
-from spladelake.spark.encode import encode_texts
+from spladelake.spark.encode.job import encode_texts
 from spladelake.spark.evaluate import evaluate_run
 from spladelake.spark.export_runs import export_measures, export_run
 from spladelake.spark.export_vectors import export_vectors

@@ -17,7 +17,7 @@ from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.fuse import check_runs
 from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, RUNS
 from spladelake.spark.tables.write import Lake, Lineage, TableRef, is_current, replace_rows, require
-from spladelake.spark.texts import SIDES, texts_of
+from spladelake.spark.encode.texts import SIDES, texts_of
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.accumulators import Accumulator
 
-from spladelake.spark.models import ModelCache
+from spladelake.spark.encode.models import ModelCache
 
 if TYPE_CHECKING:
     from spladelake.reranker import CrossCheckpoint, CrossEncoder

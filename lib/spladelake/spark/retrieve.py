@@ -48,7 +48,7 @@ from spladelake.spark.vector_checks import (
     surveyed_table,
     vocabulary_size,
 )
-from spladelake.spark.worker import DriverTotals, Totals
+from spladelake.spark.encode.worker import DriverTotals, Totals
 from spladelake.vectors import SparseVectors
 
 log = logging.getLogger(__name__)

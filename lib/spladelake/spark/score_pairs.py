@@ -23,10 +23,10 @@ from spladelake.spark.fuse import check_runs
 from spladelake.spark.session.progress import progress
 from spladelake.spark.rerank import check_texts, run_pairs, scored_pairs
 from spladelake.spark.tables.schemas import DOCUMENTS, PAIRS, QUERIES, RUNS, SCORED_PAIRS, TEACHER_SCORES
-from spladelake.spark.staging import ChunkSize, Remaining, first_rate
+from spladelake.spark.encode.chunks import ChunkSize, Remaining, first_rate
 from spladelake.spark.tables.write import Lake, Lineage, TableRef, ensure_table, is_current, replace_rows, require, save
-from spladelake.spark.texts import BUCKETS, ROWS_PER_BATCH, task_count
-from spladelake.spark.worker import Totals
+from spladelake.spark.encode.texts import BUCKETS, ROWS_PER_BATCH, task_count
+from spladelake.spark.encode.worker import Totals
 
 log = logging.getLogger(__name__)
 

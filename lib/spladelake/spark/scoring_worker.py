@@ -27,7 +27,7 @@ from spladelake.scoring import (
     invert,
 )
 from spladelake.spark.candidates import packed
-from spladelake.spark.worker import DriverTotals, Here
+from spladelake.spark.encode.worker import DriverTotals, Here
 from spladelake.vectors import SparseVectors
 
 # What `vectors_of` reads of a row of `vectors`.

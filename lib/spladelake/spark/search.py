@@ -32,7 +32,7 @@ from spladelake.spark.scoring_worker import VECTOR_COLUMNS, vectors_of
 from spladelake.spark.selection import selected
 from spladelake.spark.tables.write import Lake, TableRef, require
 from spladelake.spark.vector_checks import vocabulary_size
-from spladelake.spark.worker import Totals
+from spladelake.spark.encode.worker import Totals
 from spladelake.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def encoded_question(text: str, model: str) -> Question:
 @lru_cache(maxsize=1)
 def _encoder(checkpoint: Checkpoint) -> SpladeEncoder:
     from spladelake.encoder import SpladeEncoder
-    from spladelake.spark.models import task_device
+    from spladelake.spark.encode.models import task_device
 
     return SpladeEncoder.load(checkpoint, threads=1, device=task_device(None))
 
@@ -152,7 +152,7 @@ def search_documents(
 
 
 def _counted_by_spark(session: SparkSession, root: Lake, name: str, text: str) -> Question:
-    from spladelake.spark.bm25 import counted_queries
+    from spladelake.spark.encode.bm25 import counted_queries
 
     rows = session.createDataFrame([("question", text)], "id string, text string")
     table = counted_queries(session, root, name, rows).select(*VECTOR_COLUMNS.names, "model_id").toArrow()

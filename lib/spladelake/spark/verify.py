@@ -17,7 +17,7 @@ from spladelake.spark.counts import REPEATED, ROWS, Found, collected, constraint
 from spladelake.spark.tables.quarantine import quarantined_ids
 from spladelake.spark.tables.split_files import COMPACTED_FROM
 from spladelake.spark.tables.write import Lake, TableRef, sql_string
-from spladelake.spark.texts import SIDES, Side, texts_of
+from spladelake.spark.encode.texts import SIDES, Side, texts_of
 from spladelake.spark.upkeep import SCHEMAS, LakeTable, tables_of
 
 # Findings shown in the error's one line; all of them are in its `findings`.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spladelake.encoder.results import EncodedBatch, EncodeStats
 from spladelake.errors import MachineError
-from spladelake.spark.bisection import TolerantEncoder
+from spladelake.spark.encode.tolerant import TolerantEncoder
 from spladelake.vectors import SparseVectors
 
 PRIVATE = "words of a private letter"

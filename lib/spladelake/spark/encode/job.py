@@ -16,14 +16,14 @@ from spladelake.encoder.tokens import vocabulary_tokens
 from spladelake.errors import UsageError
 from spladelake.names import short_name
 from spladelake.spark.tables.locks import alongside, exclusive, retrying
-from spladelake.spark.forecast import forecast_encode
+from spladelake.spark.encode.dry_run import forecast_encode
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES
 from spladelake.spark.tables.write import (
     Lake,
     require,
     table_properties,
 )
-from spladelake.spark.texts import (
+from spladelake.spark.encode.texts import (
     ROWS_PER_BATCH,
     ROWS_PER_TASK,
     SIDES,
@@ -37,9 +37,9 @@ from spladelake.spark.texts import (
     task_count,
     texts_of,
 )
-from spladelake.spark.update import SideJob, update_vectors
+from spladelake.spark.encode.update import SideJob, update_vectors
 from spladelake.spark.tables.vocabulary import token_rows, write_vocabulary
-from spladelake.spark.worker import WorkerSpec
+from spladelake.spark.encode.worker import WorkerSpec
 
 __all__ = [
     "ROWS_PER_BATCH",
@@ -62,7 +62,7 @@ log = logging.getLogger(__name__)
 def encode_texts(session: SparkSession, options: EncodeTexts) -> dict[str, Any]:
     """Encode the lake's documents, queries or both; unchanged texts under an unchanged model are left alone."""
     if options.model == BM25_MODEL:
-        from spladelake.spark.bm25 import encode_bm25
+        from spladelake.spark.encode.bm25 import encode_bm25
 
         return encode_bm25(session, options)
     settings = EncoderSettings(

@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.spark.tables.schemas import STAGED, VECTORS
-from spladelake.spark.worker import REJECTED, EncodeBatches, EncodeOrReject
+from spladelake.spark.encode.worker import REJECTED, EncodeBatches, EncodeOrReject
 
 # Texts in a task: enough to repay its start (one Arrow batch), few enough that a lost task costs minutes at most.
 ROWS_PER_TASK = (2_048, 16_384)

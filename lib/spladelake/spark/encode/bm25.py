@@ -29,7 +29,7 @@ from spladelake.bm25.settings import (
 from spladelake.config import EncodeTexts
 from spladelake.errors import DataError
 from spladelake.names import short_name
-from spladelake.spark.bm25_packs import (
+from spladelake.spark.encode.bm25_packs import (
     Tally,
     counted_here,
     counted_texts,
@@ -37,7 +37,7 @@ from spladelake.spark.bm25_packs import (
     tallied,
     weighed,
 )
-from spladelake.spark.bm25_worker import IDS, TEXTS, TOKENS, CountWords, Statistics, Vocabulary, WeighWords
+from spladelake.spark.encode.bm25_worker import IDS, TEXTS, TOKENS, CountWords, Statistics, Vocabulary, WeighWords
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, VECTORS
 from spladelake.spark.tables.write import (
@@ -50,7 +50,7 @@ from spladelake.spark.tables.write import (
     set_properties,
     table_properties,
 )
-from spladelake.spark.texts import SIDES, Side, hashed
+from spladelake.spark.encode.texts import SIDES, Side, hashed
 from spladelake.spark.tables.vocabulary import token_rows, write_vocabulary
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from spladelake.bm25.settings import Bm25Settings
 from spladelake.bm25.weights import document_weights
 from spladelake.bm25.words import word_counter
 from spladelake.encoder.texts import clean_texts
-from spladelake.spark.worker import VECTOR_BATCH
+from spladelake.spark.encode.worker import VECTOR_BATCH
 
 # names: the different words of a pack, in the order of their UTF-8 bytes, or facts about texts; each has an amount.
 # pack: the texts and their counts as Arrow writes them, null beside facts.

@@ -23,7 +23,7 @@ from spladelake.spark.faults import stop_point
 from spladelake.spark.session.progress import progress
 from spladelake.spark.tables.schemas import STAGED
 from spladelake.spark.tables.write import TableRef, drop_table, ensure_table, save, table_properties, written_as
-from spladelake.spark.texts import (
+from spladelake.spark.encode.texts import (
     BUCKETS,
     ROWS_PER_BATCH,
     Side,
@@ -33,7 +33,7 @@ from spladelake.spark.texts import (
     spread,
     task_count,
 )
-from spladelake.spark.worker import REJECTED, EncodeOrReject, Totals, WorkerSpec
+from spladelake.spark.encode.worker import REJECTED, EncodeOrReject, Totals, WorkerSpec
 
 log = logging.getLogger(__name__)
 

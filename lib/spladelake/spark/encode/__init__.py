@@ -1,0 +1,1 @@
+"""Encode texts into sparse vectors, whole tables or what changed in them."""
