@@ -223,7 +223,7 @@ def sql(documents: SparseVectors, size: int) -> Search:
     from pyspark.sql import DataFrame
 
     from spladelake.spark.session.start import spark_session
-    from spladelake.spark.sql_top_k import top_k
+    from spladelake.spark.retrieve.join import top_k
 
     session = spark_session("bench_retrieve", settings={"spark.master": "local[1]", "spark.driver.memory": "3g"})
 

@@ -77,7 +77,7 @@ def test_the_walk_sees_imports_of_both_kinds() -> None:
     assert {"spladelake.encoder.model", "torch"} <= reached("spladelake.encoder.encoder")
     assert "torch" not in reached("spladelake.encoder")
     assert "spladelake.spark.jobs" in imported("spladelake.cli", deferred=True)
-    assert "pyspark" in reached("spladelake.spark.retrieve")
+    assert "pyspark" in reached("spladelake.spark.retrieve.job")
 
 
 @pytest.mark.parametrize("module", [name for name in sources() if not within(name, SPARK_ROOMS + TORCH_ROOMS)])

@@ -15,11 +15,11 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
 from spladelake.scoring import Expected, Queries, TopK
-from spladelake.spark import block_top_k, reading, sample
-from spladelake.spark import retrieve as retrieve_module
-from spladelake.spark.block_top_k import Asked, Corpus, QueryBatch, passes, ranked_in_blocks, ranked_with_sample
-from spladelake.spark.candidates import Kept
-from spladelake.spark.retrieve import collected_queries
+from spladelake.spark.retrieve import blocks as block_top_k, task_sizes as reading, sample
+from spladelake.spark.retrieve import job as retrieve_module
+from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, passes, ranked_in_blocks, ranked_with_sample
+from spladelake.spark.retrieve.candidates import Kept
+from spladelake.spark.retrieve.job import collected_queries
 from spladelake.spark.tables.write import TableRef, written_as
 from spladelake.spark.encode.worker import Totals
 from spladelake.vectors import SparseVectors

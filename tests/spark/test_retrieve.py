@@ -11,9 +11,9 @@ from pyspark.sql import SparkSession
 
 from spladelake.config import RetrieveRun, checked
 from spladelake.errors import DataError, UsageError
-from spladelake.spark import retrieve as retrieve_module
+from spladelake.spark.retrieve import job as retrieve_module
 from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
-from spladelake.spark.sql_top_k import matched_terms, top_k
+from spladelake.spark.retrieve.join import matched_terms, top_k
 from support.collections import write_fruit
 from support.vector_tables import Vectors, as_frame, brute_force, random_vectors, write_vectors
 

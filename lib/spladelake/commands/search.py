@@ -36,7 +36,7 @@ def search(
     """
     from spladelake.config import DEFAULT_MODEL
     from spladelake.display import console, hits_table
-    from spladelake.spark.search import search_folder
+    from spladelake.spark.retrieve.search import search_folder
 
     hits = None
     if where is None:
@@ -59,7 +59,7 @@ def _searched_by_spark(
 ) -> list[dict[str, Any]]:
     from spladelake.cli import spark_settings
     from spladelake.spark.session.quick_settings import is_small_lake
-    from spladelake.spark.search import encoded_beside, search_documents
+    from spladelake.spark.retrieve.search import encoded_beside, search_documents
     from spladelake.spark.session.start import spark_session
 
     encoded = encoded_beside(text, model)

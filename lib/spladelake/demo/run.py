@@ -19,7 +19,7 @@ from spladelake.encoder import resolve_checkpoint
 from spladelake.spark.session.step_descriptions import step_description
 from spladelake.spark.jobs import JOBS
 from spladelake.spark.session.progress import stage_line
-from spladelake.spark.search import search_documents, search_folder
+from spladelake.spark.retrieve.search import search_documents, search_folder
 from spladelake.spark.session.start import spark_session
 
 MODEL = "splade-tiny"

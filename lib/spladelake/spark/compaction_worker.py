@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from spladelake.compaction import Compaction, Statistics, compacted
-from spladelake.spark.scoring_worker import vectors_of
+from spladelake.spark.retrieve.worker import vectors_of
 from spladelake.spark.encode.worker import VECTOR_BATCH
 from spladelake.vectors import SparseVectors
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from spladelake.scoring import Queries, Ranked, TopK
-from spladelake.spark import candidates
-from spladelake.spark.candidates import Kept, MergeCandidates, packed
+from spladelake.spark.retrieve import candidates
+from spladelake.spark.retrieve.candidates import Kept, MergeCandidates, packed
 from spladelake.vectors import SparseVectors
 from unit.scoring.oracle import brute_force, random_vectors, shuffled_ids
 

@@ -6,7 +6,7 @@ import heapq
 
 import pytest
 
-from spladelake.spark.reading import MOST_TASK_BYTES, OPEN_BYTES, most_bytes
+from spladelake.spark.retrieve.task_sizes import MOST_TASK_BYTES, OPEN_BYTES, most_bytes
 
 MB = 2**20
 

@@ -11,7 +11,7 @@ from string import Template
 from pyspark.sql import SparkSession
 
 from spladelake.config.runs import MOST_K
-from spladelake.spark.sql_top_k import TOP_K_SQL
+from spladelake.spark.retrieve.join import TOP_K_SQL
 from spladelake.spark.tables.write import Lake, TableRef, quoted, sql_string
 
 _KIND = re.compile(r"^CREATE OR REPLACE TEMPORARY (VIEW|FUNCTION) (\w+)", re.MULTILINE)

@@ -26,7 +26,7 @@ from spladelake.scoring import (
     ids_from_bytes,
     invert,
 )
-from spladelake.spark.candidates import packed
+from spladelake.spark.retrieve.candidates import packed
 from spladelake.spark.encode.worker import DriverTotals, Here
 from spladelake.vectors import SparseVectors
 

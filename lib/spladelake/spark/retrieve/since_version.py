@@ -13,13 +13,13 @@ from pyspark.sql import functions as F
 
 from spladelake.config import Ranking
 from spladelake.errors import DataError
-from spladelake.spark.block_top_k import QueryBatch
+from spladelake.spark.retrieve.blocks import QueryBatch
 from spladelake.spark.tables.frames import frame_of
 from spladelake.spark.tables.schemas import RUNS
 from spladelake.spark.tables.write import newest_lineage, require
 
 if TYPE_CHECKING:
-    from spladelake.spark.retrieve import Inputs
+    from spladelake.spark.retrieve.job import Inputs
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def changes_since(session: SparkSession, inputs: Inputs, rankings: Mapping[str, 
 
 def _check_previous(session: SparkSession, inputs: Inputs, rankings: Mapping[str, Ranking], version: int) -> None:
     """Refuse to build on a run that was made from other vectors, queries or settings."""
-    from spladelake.spark.retrieve import run_lineage
+    from spladelake.spark.retrieve.job import run_lineage
 
     runs = inputs.lake.table("runs")
     require(session, runs, RUNS, made_by=f"spladelake retrieve_run --lake {inputs.lake.root} without --since-version")

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from spladelake.files.delta_folder import FolderTable, folder_table
 from spladelake.scoring import check_vectors
-from spladelake.spark.block_top_k import Asked, QueryBatch, ranked_in_driver
-from spladelake.spark.candidates import Kept
-from spladelake.spark.scoring_worker import VECTOR_COLUMNS
+from spladelake.spark.retrieve.blocks import Asked, QueryBatch, ranked_in_driver
+from spladelake.spark.retrieve.candidates import Kept
+from spladelake.spark.retrieve.worker import VECTOR_COLUMNS
 from spladelake.spark.encode.worker import DriverTotals
 from spladelake.vectors import SparseVectors
 
