@@ -144,7 +144,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     from spladelake.config import EvaluateRun
-    from spladelake.spark.evaluate import evaluate_run
+    from spladelake.spark.evaluate.job import evaluate_run
     from spladelake.spark.session.start import spark_session
 
     figures: dict[str, Any] = {"cores": len(os.sched_getaffinity(0)), "queries": options.queries, "k": options.results}

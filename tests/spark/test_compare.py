@@ -13,8 +13,8 @@ from scipy import stats
 from spladelake.cli import main
 from spladelake.errors import DataError
 from spladelake.measures.significance import holm
-from spladelake.spark import compare
-from spladelake.spark.pairs import compared_pairs, deltas
+from spladelake.spark.evaluate import compare
+from spladelake.spark.evaluate.paired_tests import compared_pairs, deltas
 from spladelake.spark.tables.schemas import MEASURES, RUNS
 from support.random_lake import write_judgements
 

@@ -15,9 +15,9 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
 from spladelake.measures.notes import COUNTS
-from spladelake.spark import driver_evaluation
-from spladelake.spark.query_measures import MeasureQueries
-from spladelake.spark.run_checks import count_pairs
+from spladelake.spark.evaluate import driver as driver_evaluation
+from spladelake.spark.evaluate.query_measures import MeasureQueries
+from spladelake.spark.evaluate.run_checks import count_pairs
 from spladelake.spark.tables.schemas import JUDGEMENTS, PARTS, RUNS
 from support.collections import FRUIT, QUESTIONS, RELEVANT
 from support.random_lake import TERMS, write_judgements, write_random_lake

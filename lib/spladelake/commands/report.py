@@ -36,7 +36,7 @@ def report_command(
     """
     from spladelake.cli import spark_settings
     from spladelake.report.page import render, require_packages
-    from spladelake.spark.report import gather
+    from spladelake.spark.evaluate.report import gather
     from spladelake.spark.session.start import spark_session
     from spladelake.spark.tables.write import Lake
 

@@ -16,8 +16,8 @@ from spladelake.scoring import compile_kernels
 from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
 from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.compaction_worker import CompactRows
-from spladelake.spark.query_measures import query_measures
-from spladelake.spark.ranks import judged_hits, judged_ranks
+from spladelake.spark.evaluate.query_measures import query_measures
+from spladelake.spark.evaluate.ranks import judged_hits, judged_ranks
 from spladelake.spark.tables.schemas import VECTORS
 from spladelake.spark.retrieve.vector_checks import largest_weight
 from spladelake.spark.encode.worker import Totals

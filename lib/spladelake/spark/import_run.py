@@ -18,7 +18,7 @@ from spladelake.files.formats import suffix_of
 from spladelake.spark.tables import storage
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.ingest.job import with_lines
-from spladelake.spark.run_checks import answers
+from spladelake.spark.evaluate.run_checks import answers
 from spladelake.spark.tables.schemas import RUNS
 from spladelake.spark.ingest.sources import TABLE_PREFIX, Source, places, records, table_ref
 from spladelake.spark.tables.write import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string

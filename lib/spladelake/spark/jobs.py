@@ -10,9 +10,9 @@ from pyspark.sql import SparkSession
 
 from spladelake.config import Options
 from spladelake.spark.compact import compact_vectors
-from spladelake.spark.compare import compare_runs
+from spladelake.spark.evaluate.compare import compare_runs
 from spladelake.spark.encode.job import encode_texts
-from spladelake.spark.evaluate import evaluate_run
+from spladelake.spark.evaluate.job import evaluate_run
 from spladelake.spark.export_runs import export_measures, export_run
 from spladelake.spark.export_vectors import export_vectors
 from spladelake.spark.fuse import fuse_runs

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spladelake.measures.judged import TrecScores, judged_ranks
-from spladelake.spark.query_measures import RANK_OF, VALUES, MeasureQueries
-from spladelake.spark.sparsity import NAMES
+from spladelake.spark.evaluate.query_measures import RANK_OF, VALUES, MeasureQueries
+from spladelake.spark.evaluate.sparsity import NAMES
 
 # Bytes of the files of a table that an evaluation reads, up to which the driver does it: a hundred MB in memory.
 MOST_BYTES = 32 * 2**20

@@ -27,7 +27,7 @@ from spladelake.spark.tables.locks import at_once
 from spladelake.spark.tables.delta_log import size_in_bytes
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.frames import frame_of
-from spladelake.spark.pairs import (
+from spladelake.spark.evaluate.paired_tests import (
     compared_pairs,
     compared_pairs_of_table,
     deltas,

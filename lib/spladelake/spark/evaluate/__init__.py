@@ -1,0 +1,1 @@
+"""Measures of runs against judgements, comparisons of runs, and the report."""
