@@ -13,7 +13,7 @@ from ranx import Run, fuse
 from sentence_transformers import CrossEncoder as Reference
 
 from spladelake.errors import DataError, UsageError
-from spladelake.spark.fuse import best, normalised, reciprocal_ranks, summed
+from spladelake.spark.rerank.fuse import best, normalised, reciprocal_ranks, summed
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, RUNS
 from support.collections import FRUIT, QUESTIONS
 from support.cross_encoders import write_cross_encoder

@@ -15,13 +15,13 @@ from spladelake.spark.encode.job import encode_texts
 from spladelake.spark.evaluate.job import evaluate_run
 from spladelake.spark.export_runs import export_measures, export_run
 from spladelake.spark.export_vectors import export_vectors
-from spladelake.spark.fuse import fuse_runs
+from spladelake.spark.rerank.fuse import fuse_runs
 from spladelake.spark.import_run import import_run
 from spladelake.spark.import_vectors import import_vectors
 from spladelake.spark.retrieve.index import index_vectors
 from spladelake.spark.ingest.job import ingest_texts
 from spladelake.spark.mine import mine_pairs
-from spladelake.spark.rerank import rerank_run
+from spladelake.spark.rerank.job import rerank_run
 from spladelake.spark.retrieve.job import retrieve_run
 from spladelake.spark.score_pairs import score_pairs
 from spladelake.spark.session.small_plans import fitting_plans

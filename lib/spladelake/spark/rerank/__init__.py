@@ -1,0 +1,1 @@
+"""Rescore and combine the rankings of runs."""
