@@ -166,7 +166,7 @@ def from_tables(triples: list[Triple], options: argparse.Namespace) -> dict[str,
     from spladelake.config.training import TrainModel
     from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, SCORED_PAIRS
     from spladelake.spark.session.start import spark_session
-    from spladelake.spark.train import train_model
+    from spladelake.spark.train.job import train_model
 
     session = spark_session("bench_train")
     with tempfile.TemporaryDirectory() as folder:

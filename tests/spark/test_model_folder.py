@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spladelake.errors import UsageError
-from spladelake.spark.model_folder import MADE_FROM, made_from, publish, remove_published_work, work_folder
+from spladelake.spark.train.model_folder import MADE_FROM, made_from, publish, remove_published_work, work_folder
 from spladelake.spark.tables.write import Lineage
 
 NOWHERE = Path("/models/start")

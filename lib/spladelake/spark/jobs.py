@@ -20,12 +20,12 @@ from spladelake.spark.import_run import import_run
 from spladelake.spark.import_vectors import import_vectors
 from spladelake.spark.retrieve.index import index_vectors
 from spladelake.spark.ingest.job import ingest_texts
-from spladelake.spark.mine import mine_pairs
+from spladelake.spark.train.mine import mine_pairs
 from spladelake.spark.rerank.job import rerank_run
 from spladelake.spark.retrieve.job import retrieve_run
-from spladelake.spark.score_pairs import score_pairs
+from spladelake.spark.train.score_pairs import score_pairs
 from spladelake.spark.session.small_plans import fitting_plans
-from spladelake.spark.train import train_model
+from spladelake.spark.train.job import train_model
 from spladelake.spark.upkeep import maintain_tables
 from spladelake.spark.verify import verify_tables
 

@@ -27,7 +27,7 @@ from spladelake.errors import DataError, MachineError, SpladelakeError, UsageErr
 from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.session.failures import explained
-from spladelake.spark.model_folder import (
+from spladelake.spark.train.model_folder import (
     COUNTS,
     MADE_FROM,
     made_from,
@@ -40,7 +40,7 @@ from spladelake.spark.session.progress import progress
 from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, SCORED_PAIRS
 from spladelake.spark.session.start import usable_cores
 from spladelake.spark.tables.write import Lake, Lineage, TableRef, newest_lineage, require
-from spladelake.spark.training_data import Sources, write_training_data
+from spladelake.spark.train.data import Sources, write_training_data
 from spladelake.training import Outcome, Work, total_steps, train
 from spladelake.training.processes import Sent, environment_of_processes
 

@@ -1,0 +1,1 @@
+"""Training pairs, teacher scores, and the training of a model."""
