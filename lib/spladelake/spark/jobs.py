@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from spladelake.config import Options
-from spladelake.spark.compact import compact_vectors
+from spladelake.spark.compact.job import compact_vectors
 from spladelake.spark.evaluate.compare import compare_runs
 from spladelake.spark.encode.job import encode_texts
 from spladelake.spark.evaluate.job import evaluate_run

@@ -15,7 +15,7 @@ from spladelake.compaction import Compaction, Statistics
 from spladelake.config.compaction import CompactVectors, Target
 from spladelake.errors import DataError, UsageError
 from spladelake.names import short_name
-from spladelake.spark.compaction_trials import Judged, Trial, Trials, statistics_of
+from spladelake.spark.compact.trials import Judged, Trial, Trials, statistics_of
 from spladelake.spark.tables.delta_log import size_in_bytes
 from spladelake.spark.tables.frames import frame_of
 from spladelake.spark.retrieve.job import collected_queries

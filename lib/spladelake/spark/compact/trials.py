@@ -15,7 +15,7 @@ from spladelake.measures.significance import paired_test
 from spladelake.scoring import compile_kernels
 from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
 from spladelake.spark.retrieve.candidates import Kept
-from spladelake.spark.compaction_worker import CompactRows
+from spladelake.spark.compact.worker import CompactRows
 from spladelake.spark.evaluate.query_measures import query_measures
 from spladelake.spark.evaluate.ranks import judged_hits, judged_ranks
 from spladelake.spark.tables.schemas import VECTORS

@@ -1,0 +1,1 @@
+"""Smaller vectors: pruned and rounded, with their effect measured."""
