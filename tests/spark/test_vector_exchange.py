@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, SpladelakeError, UsageError
-from spladelake.spark.export_folder import make_room, manifest_in
+from spladelake.spark.exchange.export_folder import make_room, manifest_in
 from spladelake.spark.session.failures import explained
 from spladelake.spark.tables.schemas import VOCABULARY
 from spladelake.spark.tables.write import TableRef, table_properties

@@ -13,11 +13,11 @@ from spladelake.spark.compact.job import compact_vectors
 from spladelake.spark.evaluate.compare import compare_runs
 from spladelake.spark.encode.job import encode_texts
 from spladelake.spark.evaluate.job import evaluate_run
-from spladelake.spark.export_runs import export_measures, export_run
-from spladelake.spark.export_vectors import export_vectors
+from spladelake.spark.exchange.export_runs import export_measures, export_run
+from spladelake.spark.exchange.export_vectors import export_vectors
 from spladelake.spark.rerank.fuse import fuse_runs
-from spladelake.spark.import_run import import_run
-from spladelake.spark.import_vectors import import_vectors
+from spladelake.spark.exchange.import_run import import_run
+from spladelake.spark.exchange.import_vectors import import_vectors
 from spladelake.spark.retrieve.index import index_vectors
 from spladelake.spark.ingest.job import ingest_texts
 from spladelake.spark.train.mine import mine_pairs

@@ -23,9 +23,9 @@ from spladelake.errors import DataError
 from spladelake.exchange import DocRecord, PostingsList, read_ciff
 from spladelake.names import short_name
 from spladelake.spark.tables import storage
-from spladelake.spark.exchange_worker import PARSED_DDL, ParseLines, ToVectors
-from spladelake.spark.export_folder import manifest_in
-from spladelake.spark.export_plan import MANIFEST, tokens_of
+from spladelake.spark.exchange.worker import PARSED_DDL, ParseLines, ToVectors
+from spladelake.spark.exchange.export_folder import manifest_in
+from spladelake.spark.exchange.export_plan import MANIFEST, tokens_of
 from spladelake.spark.tables.schemas import VECTORS, VOCABULARY
 from spladelake.spark.tables.shared_files import shared
 from spladelake.spark.tables.write import (

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.errors import UsageError
 from spladelake.spark.tables import storage
-from spladelake.spark.export_plan import MANIFEST, PARTS, Export
+from spladelake.spark.exchange.export_plan import MANIFEST, PARTS, Export
 
 # Among the parts: what each of their files is called in the end.
 MOVES = "moves.json"

@@ -1,0 +1,1 @@
+"""Runs and vectors from and for other programs."""
