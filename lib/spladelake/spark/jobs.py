@@ -26,8 +26,8 @@ from spladelake.spark.retrieve.job import retrieve_run
 from spladelake.spark.train.score_pairs import score_pairs
 from spladelake.spark.session.small_plans import fitting_plans
 from spladelake.spark.train.job import train_model
-from spladelake.spark.upkeep import maintain_tables
-from spladelake.spark.verify import verify_tables
+from spladelake.spark.upkeep.maintain import maintain_tables
+from spladelake.spark.upkeep.verify import verify_tables
 
 Run = Callable[..., dict[str, Any]]
 

@@ -18,7 +18,7 @@ from spladelake.errors import DataError
 from spladelake.files.delta_folder import folder_table
 from spladelake.spark.tables import delta_log, storage
 from spladelake.spark.tables.locks import exclusive, retrying
-from spladelake.spark.counts import collected, constraint_sentences, rows_of, table_counts
+from spladelake.spark.upkeep.counts import collected, constraint_sentences, rows_of, table_counts
 from spladelake.spark.tables.schemas import (
     CHANGED,
     COMPACTIONS,

@@ -1,0 +1,1 @@
+"""Maintenance and verification of a lake."""
