@@ -89,11 +89,11 @@ def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[st
 
 def run_step(name: str, options: Options, settings: dict[str, str], *, alone: bool = False) -> dict[str, Any]:
     """Run one job in the current or a new Spark session and return its result. alone: no other job comes after it."""
-    from spladelake.spark.session.step_descriptions import step_description
     from spladelake.spark.session.progress import stage_line
     from spladelake.spark.session.quick_settings import LAKE_JOBS, is_small_lake
-    from spladelake.spark.tables.run_log import recorded, run_id_of
     from spladelake.spark.session.start import spark_session
+    from spladelake.spark.session.step_descriptions import step_description
+    from spladelake.spark.tables.run_log import recorded, run_id_of
 
     quick = alone and name in LAKE_JOBS and is_small_lake(str(getattr(options, "lake", "schema:")))
     # The modules of all jobs take a second or two to import, in which Java can start.

@@ -25,8 +25,8 @@ from typing import Any
 
 from spladelake.config import EncodeTexts
 from spladelake.spark.jobs import JOBS
-from spladelake.spark.tables.schemas import DOCUMENTS
 from spladelake.spark.session.start import spark_session
+from spladelake.spark.tables.schemas import DOCUMENTS
 from spladelake.spark.tables.write import Lake, ensure_table
 
 MODEL = "splade-tiny"

@@ -33,18 +33,18 @@ from pyspark.sql import functions as F
 
 from spladelake.config import IndexVectors, RetrieveRun
 from spladelake.scoring import compile_kernels
+from spladelake.spark.encode.worker import Totals
+from spladelake.spark.jobs import JOBS
 from spladelake.spark.retrieve import sample
 from spladelake.spark.retrieve.blocks import Asked, Corpus, ranked_in_blocks, set_batch_size
 from spladelake.spark.retrieve.candidates import Kept
-from spladelake.spark.jobs import JOBS
-from spladelake.spark.retrieve.job import collected_queries
-from spladelake.spark.tables.schemas import VECTORS
 from spladelake.spark.retrieve.conditions import selected
-from spladelake.spark.session.start import spark_session
+from spladelake.spark.retrieve.job import collected_queries
 from spladelake.spark.retrieve.join import top_k
-from spladelake.spark.tables.write import TableRef
 from spladelake.spark.retrieve.vector_checks import vocabulary_size
-from spladelake.spark.encode.worker import Totals
+from spladelake.spark.session.start import spark_session
+from spladelake.spark.tables.schemas import VECTORS
+from spladelake.spark.tables.write import TableRef
 
 MS_MARCO_PASSAGES, MS_MARCO_DEV_SMALL = 8_841_823, 6_980
 SQL_DOCS, SQL_QUERIES = 20_000, 500

@@ -222,8 +222,8 @@ def sql(documents: SparseVectors, size: int) -> Search:
     """This project's own SQL strategy: Spark on one core, tables cached in memory."""
     from pyspark.sql import DataFrame
 
-    from spladelake.spark.session.start import spark_session
     from spladelake.spark.retrieve.join import top_k
+    from spladelake.spark.session.start import spark_session
 
     session = spark_session("bench_retrieve", settings={"spark.master": "local[1]", "spark.driver.memory": "3g"})
 

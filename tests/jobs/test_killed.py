@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.faults import POINTS
+from spladelake.spark.tables.locks import exclusive
 from support.documents import text
 from support.ledger import LEDGER
 from support.processes import (

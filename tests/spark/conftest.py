@@ -11,9 +11,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.config import STEPS, checked
-from spladelake.spark.session import quick_settings as quick, small_plans
-from spladelake.spark.session.class_archive import java_options
 from spladelake.spark.jobs import JOBS
+from spladelake.spark.session import quick_settings as quick
+from spladelake.spark.session import small_plans
+from spladelake.spark.session.class_archive import java_options
 from spladelake.spark.session.start import java_version, spark_session
 from support.collections import write_fruit
 

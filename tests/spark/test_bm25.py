@@ -18,8 +18,8 @@ from spladelake.bm25 import Bm25Encoder, Bm25Settings, read_stop_words
 from spladelake.bm25.fingerprint import row_hashes
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.encode import bm25, bm25_packs
-from spladelake.spark.tables import schemas
 from spladelake.spark.encode.bm25_worker import CountWords
+from spladelake.spark.tables import schemas
 from spladelake.spark.tables.write import TableRef, table_properties
 from support.collections import collection, json_lines
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from spladelake.encoder import resolve_checkpoint
 from spladelake.errors import ConflictError, DataError
-from spladelake.spark.tables.locks import RETRIED, TRIES, alongside, exclusive, lock_file, retrying
 from spladelake.spark.encode.chunks import ChunkSize, Remaining, first_rate
 from spladelake.spark.encode.texts import BUCKETS
+from spladelake.spark.tables.locks import RETRIED, TRIES, alongside, exclusive, lock_file, retrying
 
 
 @pytest.mark.parametrize("name", RETRIED)

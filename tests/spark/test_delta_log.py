@@ -11,7 +11,13 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from spladelake.spark.tables.delta_log import all_properties, newest_commits, newest_version, reader_version, size_in_bytes
+from spladelake.spark.tables.delta_log import (
+    all_properties,
+    newest_commits,
+    newest_version,
+    reader_version,
+    size_in_bytes,
+)
 from spladelake.spark.tables.write import Lineage, TableRef, newest_lineage
 
 FIRST, SECOND = (Lineage("encode_texts", {"documents": ["d", version]}, {}) for version in (1, 2))

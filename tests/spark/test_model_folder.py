@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from spladelake.errors import UsageError
-from spladelake.spark.train.model_folder import MADE_FROM, made_from, publish, remove_published_work, work_folder
 from spladelake.spark.tables.write import Lineage
+from spladelake.spark.train.model_folder import MADE_FROM, made_from, publish, remove_published_work, work_folder
 
 NOWHERE = Path("/models/start")
 

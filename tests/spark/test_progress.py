@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pyspark.sql import SparkSession
 
-from spladelake.spark.session.step_descriptions import describe, step_description
 from spladelake.spark.session.progress import stage_text
+from spladelake.spark.session.step_descriptions import describe, step_description
 
 
 def test_the_line_of_tasks_adds_up_the_stages_and_takes_the_time_of_the_slowest() -> None:

@@ -11,8 +11,8 @@ from pyspark.sql import SparkSession
 
 from spladelake.cli import main
 from spladelake.errors import DataError, UsageError
-from spladelake.spark.tables import schemas
 from spladelake.spark.evaluate.report import gather
+from spladelake.spark.tables import schemas
 from spladelake.spark.tables.write import Lake
 
 TEXTS = {

@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 from spladelake.config import RetrieveRun, checked
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.retrieve import job as retrieve_module
-from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
 from spladelake.spark.retrieve.join import matched_terms, top_k
+from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
 from support.collections import write_fruit
 from support.vector_tables import Vectors, as_frame, brute_force, random_vectors, write_vectors
 

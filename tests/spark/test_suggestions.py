@@ -9,8 +9,8 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError
-from spladelake.spark.tables.schemas import RUNS
 from spladelake.spark.sql.failures import statement_error
+from spladelake.spark.tables.schemas import RUNS
 from spladelake.spark.tables.suggestions import missing_run, similar_path
 from spladelake.spark.tables.write import Lake, require
 

@@ -11,7 +11,14 @@ from pyspark.sql import DataFrame, SparkSession
 from spladelake.errors import DataError
 from spladelake.spark.tables.frames import frame_of
 from spladelake.spark.tables.schemas import DOCUMENTS
-from spladelake.spark.tables.write import LAYOUT_VERSION, Lineage, TableRef, newest_lineage, replace_rows, table_properties
+from spladelake.spark.tables.write import (
+    LAYOUT_VERSION,
+    Lineage,
+    TableRef,
+    newest_lineage,
+    replace_rows,
+    table_properties,
+)
 
 LINEAGE = Lineage("a_test", {"rows": 1}, {})
 

@@ -21,8 +21,8 @@ def quarantine() -> None:
 def show(lake: str, label: str | None, limit: int, raw: bool, debug: bool) -> None:
     """Count the rows of each input and show the first ones with their reasons."""
     from spladelake.display import quarantine_tables
-    from spladelake.spark.tables.quarantine import shown_rows
     from spladelake.spark.session.start import spark_session
+    from spladelake.spark.tables.quarantine import shown_rows
 
     result = shown_rows(spark_session("spladelake quarantine show"), lake, label=label, limit=limit)
     quarantine_tables(result, show_raw=raw)
@@ -38,8 +38,8 @@ def show(lake: str, label: str | None, limit: int, raw: bool, debug: bool) -> No
 def retry(lake: str, label: str | None, debug: bool) -> None:
     """Run the job of each input again with the options it had: what is mended leaves the quarantine."""
     from spladelake.cli import report, run_step
-    from spladelake.spark.tables.quarantine import retries
     from spladelake.spark.session.start import spark_session
+    from spladelake.spark.tables.quarantine import retries
 
     for name, options in retries(spark_session("spladelake quarantine retry"), lake, label=label):
         report(name, run_step(name, options, {}))

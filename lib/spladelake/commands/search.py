@@ -58,8 +58,8 @@ def _searched_by_spark(
     session_options: dict[str, Any],
 ) -> list[dict[str, Any]]:
     from spladelake.cli import spark_settings
-    from spladelake.spark.session.quick_settings import is_small_lake
     from spladelake.spark.retrieve.search import encoded_beside, search_documents
+    from spladelake.spark.session.quick_settings import is_small_lake
     from spladelake.spark.session.start import spark_session
 
     encoded = encoded_beside(text, model)

@@ -16,11 +16,11 @@ from spladelake.config import EncodeTexts, EvaluateRun, IngestTexts, RetrieveRun
 from spladelake.demo.collection import DEMO_QUESTIONS, Collection, stdlib_collection, write_beir
 from spladelake.display import measures_table, step_lines
 from spladelake.encoder import resolve_checkpoint
-from spladelake.spark.session.step_descriptions import step_description
 from spladelake.spark.jobs import JOBS
-from spladelake.spark.session.progress import stage_line
 from spladelake.spark.retrieve.search import search_documents, search_folder
+from spladelake.spark.session.progress import stage_line
 from spladelake.spark.session.start import spark_session
+from spladelake.spark.session.step_descriptions import step_description
 
 MODEL = "splade-tiny"
 SHOWN_DOCUMENTS = 5

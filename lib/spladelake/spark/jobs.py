@@ -10,22 +10,22 @@ from pyspark.sql import SparkSession
 
 from spladelake.config import Options
 from spladelake.spark.compact.job import compact_vectors
-from spladelake.spark.evaluate.compare import compare_runs
 from spladelake.spark.encode.job import encode_texts
+from spladelake.spark.evaluate.compare import compare_runs
 from spladelake.spark.evaluate.job import evaluate_run
 from spladelake.spark.exchange.export_runs import export_measures, export_run
 from spladelake.spark.exchange.export_vectors import export_vectors
-from spladelake.spark.rerank.fuse import fuse_runs
 from spladelake.spark.exchange.import_run import import_run
 from spladelake.spark.exchange.import_vectors import import_vectors
-from spladelake.spark.retrieve.index import index_vectors
 from spladelake.spark.ingest.job import ingest_texts
-from spladelake.spark.train.mine import mine_pairs
+from spladelake.spark.rerank.fuse import fuse_runs
 from spladelake.spark.rerank.job import rerank_run
+from spladelake.spark.retrieve.index import index_vectors
 from spladelake.spark.retrieve.job import retrieve_run
-from spladelake.spark.train.score_pairs import score_pairs
 from spladelake.spark.session.small_plans import fitting_plans
 from spladelake.spark.train.job import train_model
+from spladelake.spark.train.mine import mine_pairs
+from spladelake.spark.train.score_pairs import score_pairs
 from spladelake.spark.upkeep.maintain import maintain_tables
 from spladelake.spark.upkeep.verify import verify_tables
 

@@ -16,9 +16,10 @@ from spladelake.config.compaction import CompactVectors, Target
 from spladelake.errors import DataError, UsageError
 from spladelake.names import short_name
 from spladelake.spark.compact.trials import Judged, Trial, Trials, statistics_of
+from spladelake.spark.retrieve.job import collected_queries
+from spladelake.spark.retrieve.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
 from spladelake.spark.tables.delta_log import size_in_bytes
 from spladelake.spark.tables.frames import frame_of
-from spladelake.spark.retrieve.job import collected_queries
 from spladelake.spark.tables.schemas import COMPACTIONS, JUDGEMENTS, VECTOR_FILES, VECTORS, VOCABULARY
 from spladelake.spark.tables.split_files import COMPACTED_FROM, COMPACTION, ROUNDED_FILES, SPLIT, SPLIT_FILES
 from spladelake.spark.tables.split_files import PROPERTY as FILES
@@ -35,7 +36,6 @@ from spladelake.spark.tables.write import (
     sql_string,
     table_properties,
 )
-from spladelake.spark.retrieve.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
 
 log = logging.getLogger(__name__)
 

@@ -13,14 +13,14 @@ from pyspark.sql import functions as F
 from spladelake.compaction import Compaction, Statistics, error_bound
 from spladelake.measures.significance import paired_test
 from spladelake.scoring import compile_kernels
-from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
-from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.compact.worker import CompactRows
+from spladelake.spark.encode.worker import Totals
 from spladelake.spark.evaluate.query_measures import query_measures
 from spladelake.spark.evaluate.ranks import judged_hits, judged_ranks
-from spladelake.spark.tables.schemas import VECTORS
+from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
+from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.vector_checks import largest_weight
-from spladelake.spark.encode.worker import Totals
+from spladelake.spark.tables.schemas import VECTORS
 
 TASK_BYTES = 256 * 2**20
 COMPACTED_DDL = ", ".join([*(f"`{c.name}` {c.type}" for c in VECTORS.columns), "dropped float", "cluster array<int>"])

@@ -10,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from spladelake.compaction import Compaction, Statistics, compacted
-from spladelake.spark.retrieve.worker import vectors_of
 from spladelake.spark.encode.worker import VECTOR_BATCH
+from spladelake.spark.retrieve.worker import vectors_of
 from spladelake.vectors import SparseVectors
 
 # Rows of `vectors`, the largest weight that was left out of each, and its heaviest terms.

@@ -38,8 +38,10 @@ from spladelake.spark.encode.bm25_packs import (
     weighed,
 )
 from spladelake.spark.encode.bm25_worker import IDS, TEXTS, TOKENS, CountWords, Statistics, Vocabulary, WeighWords
+from spladelake.spark.encode.texts import SIDES, Side, hashed
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, VECTORS
+from spladelake.spark.tables.vocabulary import token_rows, write_vocabulary
 from spladelake.spark.tables.write import (
     Lake,
     Lineage,
@@ -50,8 +52,6 @@ from spladelake.spark.tables.write import (
     set_properties,
     table_properties,
 )
-from spladelake.spark.encode.texts import SIDES, Side, hashed
-from spladelake.spark.tables.vocabulary import token_rows, write_vocabulary
 
 log = logging.getLogger(__name__)
 

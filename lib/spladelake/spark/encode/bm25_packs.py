@@ -31,12 +31,12 @@ from spladelake.spark.encode.bm25_worker import (
     Vocabulary,
     WeighWords,
 )
-from spladelake.spark.tables.delta_log import size_in_bytes
-from spladelake.spark.session.step_descriptions import describe
-from spladelake.spark.tables.schemas import VECTORS
-from spladelake.spark.tables.write import TableRef, written_as
 from spladelake.spark.encode.texts import Side, texts_of
 from spladelake.spark.encode.worker import VECTOR_BATCH
+from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.delta_log import size_in_bytes
+from spladelake.spark.tables.schemas import VECTORS
+from spladelake.spark.tables.write import TableRef, written_as
 
 # So many texts are counted in the driver, in less time than a Python worker takes to start. A table of more bytes is
 # not asked whether it has so few.

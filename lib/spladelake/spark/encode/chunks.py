@@ -16,13 +16,6 @@ from pyspark.sql import functions as F
 
 from spladelake.encoder import Checkpoint
 from spladelake.reranker.checkpoint import CrossCheckpoint
-from spladelake.spark.tables.locks import TargetChangedError, exclusive, transaction_id
-from spladelake.spark.session.step_descriptions import describe
-from spladelake.spark.session.failures import full_text
-from spladelake.spark.faults import stop_point
-from spladelake.spark.session.progress import progress
-from spladelake.spark.tables.schemas import STAGED
-from spladelake.spark.tables.write import TableRef, drop_table, ensure_table, save, table_properties, written_as
 from spladelake.spark.encode.texts import (
     BUCKETS,
     ROWS_PER_BATCH,
@@ -34,6 +27,13 @@ from spladelake.spark.encode.texts import (
     task_count,
 )
 from spladelake.spark.encode.worker import REJECTED, EncodeOrReject, Totals, WorkerSpec
+from spladelake.spark.faults import stop_point
+from spladelake.spark.session.failures import full_text
+from spladelake.spark.session.progress import progress
+from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.locks import TargetChangedError, exclusive, transaction_id
+from spladelake.spark.tables.schemas import STAGED
+from spladelake.spark.tables.write import TableRef, drop_table, ensure_table, save, table_properties, written_as
 
 log = logging.getLogger(__name__)
 

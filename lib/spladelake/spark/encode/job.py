@@ -15,14 +15,7 @@ from spladelake.encoder.layout import read_layout
 from spladelake.encoder.tokens import vocabulary_tokens
 from spladelake.errors import UsageError
 from spladelake.names import short_name
-from spladelake.spark.tables.locks import alongside, exclusive, retrying
 from spladelake.spark.encode.dry_run import forecast_encode
-from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES
-from spladelake.spark.tables.write import (
-    Lake,
-    require,
-    table_properties,
-)
 from spladelake.spark.encode.texts import (
     ROWS_PER_BATCH,
     ROWS_PER_TASK,
@@ -38,8 +31,15 @@ from spladelake.spark.encode.texts import (
     texts_of,
 )
 from spladelake.spark.encode.update import SideJob, update_vectors
-from spladelake.spark.tables.vocabulary import token_rows, write_vocabulary
 from spladelake.spark.encode.worker import WorkerSpec
+from spladelake.spark.tables.locks import alongside, exclusive, retrying
+from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES
+from spladelake.spark.tables.vocabulary import token_rows, write_vocabulary
+from spladelake.spark.tables.write import (
+    Lake,
+    require,
+    table_properties,
+)
 
 __all__ = [
     "ROWS_PER_BATCH",

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from spladelake.spark.encode.chunks import Staged
+from spladelake.spark.encode.diff import DELETED, Difference, mark_current, merge_rows
+from spladelake.spark.encode.texts import is_rejected
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.accesses import note_written
-from spladelake.spark.encode.diff import DELETED, Difference, mark_current, merge_rows
-from spladelake.spark.tables.locks import TargetChangedError
 from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.locks import TargetChangedError
 from spladelake.spark.tables.schemas import VECTORS
-from spladelake.spark.encode.chunks import Staged
 from spladelake.spark.tables.write import Lineage, replace_rows
-from spladelake.spark.encode.texts import is_rejected
 
 if TYPE_CHECKING:
     from spladelake.spark.encode.update import SideJob

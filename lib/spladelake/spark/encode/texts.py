@@ -9,8 +9,8 @@ from typing import Literal
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spladelake.spark.tables.schemas import STAGED, VECTORS
 from spladelake.spark.encode.worker import REJECTED, EncodeBatches, EncodeOrReject
+from spladelake.spark.tables.schemas import STAGED, VECTORS
 
 # Texts in a task: enough to repay its start (one Arrow batch), few enough that a lost task costs minutes at most.
 ROWS_PER_TASK = (2_048, 16_384)

@@ -14,14 +14,16 @@ from pyspark.sql import functions as F
 from spladelake.config import EncodeTexts
 from spladelake.encoder import Checkpoint
 from spladelake.errors import DataError, UsageError
+from spladelake.spark.encode.change_feed import changed_ids, checkpoint_of, collect_changes
+from spladelake.spark.encode.chunks import BYTES_PER_TOKEN, ChunkSize, Staged, Work, first_rate, stage
 from spladelake.spark.encode.diff import Difference, difference
+from spladelake.spark.encode.publish import publish
+from spladelake.spark.encode.texts import Side, is_rejected, limited, texts_of
+from spladelake.spark.encode.worker import REJECTED, WARNING, WorkerSpec
+from spladelake.spark.faults import stop_point
 from spladelake.spark.tables.driver_rows import row_count
 from spladelake.spark.tables.locks import TargetChangedError, exclusive
-from spladelake.spark.faults import stop_point
-from spladelake.spark.encode.change_feed import changed_ids, checkpoint_of, collect_changes
-from spladelake.spark.encode.publish import publish
 from spladelake.spark.tables.quarantine import quarantined_ids, replace_quarantine
-from spladelake.spark.encode.chunks import BYTES_PER_TOKEN, ChunkSize, Staged, Work, first_rate, stage
 from spladelake.spark.tables.write import (
     Lake,
     Lineage,
@@ -31,8 +33,6 @@ from spladelake.spark.tables.write import (
     newest_lineage,
     set_properties,
 )
-from spladelake.spark.encode.texts import Side, is_rejected, limited, texts_of
-from spladelake.spark.encode.worker import REJECTED, WARNING, WorkerSpec
 
 log = logging.getLogger(__name__)
 

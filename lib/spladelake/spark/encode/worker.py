@@ -14,9 +14,9 @@ import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.accumulators import Accumulator, AccumulatorParam
 
-from spladelake.spark.encode.tolerant import AnyEncoder, TolerantEncoder
 from spladelake.spark.encode.isolated import IsolatedEncoder, OwnEncoder
 from spladelake.spark.encode.models import ModelCache, task_share
+from spladelake.spark.encode.tolerant import AnyEncoder, TolerantEncoder
 
 if TYPE_CHECKING:
     from spladelake.encoder import Checkpoint, EncodedBatch, SpladeEncoder

@@ -22,11 +22,6 @@ from pyspark.sql.types import StructType
 
 from spladelake.config import CompareRuns
 from spladelake.errors import DataError
-from spladelake.spark.tables.driver_rows import collected
-from spladelake.spark.tables.locks import at_once
-from spladelake.spark.tables.delta_log import size_in_bytes
-from spladelake.spark.session.step_descriptions import describe
-from spladelake.spark.tables.frames import frame_of
 from spladelake.spark.evaluate.paired_tests import (
     compared_pairs,
     compared_pairs_of_table,
@@ -35,6 +30,11 @@ from spladelake.spark.evaluate.paired_tests import (
     shared_of_table,
     shared_queries,
 )
+from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.delta_log import size_in_bytes
+from spladelake.spark.tables.driver_rows import collected
+from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.locks import at_once
 from spladelake.spark.tables.schemas import (
     COMPARED_COSTS,
     COMPARED_PAIRS,

@@ -21,13 +21,13 @@ from spladelake.measures import CARD_MEASURES
 from spladelake.measures.notes import COUNTS
 from spladelake.names import short_name
 from spladelake.spark.evaluate import driver as driver_evaluation
-from spladelake.spark.tables.driver_rows import collected
-from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.evaluate.query_measures import query_measures
 from spladelake.spark.evaluate.ranks import judged_hits, judged_ranks
 from spladelake.spark.evaluate.run_checks import answers, check_judgements, check_run, counted_rows
-from spladelake.spark.tables.schemas import JUDGEMENTS, MEASURES, PARTS, RUNS
 from spladelake.spark.evaluate.sparsity import NAMES, sparsity, vocabulary_size
+from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.driver_rows import collected
+from spladelake.spark.tables.schemas import JUDGEMENTS, MEASURES, PARTS, RUNS
 from spladelake.spark.tables.write import (
     Lake,
     Lineage,

@@ -11,9 +11,9 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
 from spladelake.report.data import Cost, DifferingQuery, Hit, Listing, ReportData, System, VectorStatistics
+from spladelake.spark.retrieve.join import matched_terms
 from spladelake.spark.tables.delta_log import size_in_bytes
 from spladelake.spark.tables.schemas import MEASURES, RUNS
-from spladelake.spark.retrieve.join import matched_terms
 from spladelake.spark.tables.suggestions import missing_run
 from spladelake.spark.tables.write import Lake, TableRef, newest_lineage, require
 

@@ -10,9 +10,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.exchange import CiffHeader, DocRecord, Quantiser, write_ciff
-from spladelake.spark.tables import storage
-from spladelake.spark.exchange.worker import LENGTH_DDL, MESSAGE_DDL, Lengths, PostingsMessages
 from spladelake.spark.exchange.export_plan import Export, numbered
+from spladelake.spark.exchange.worker import LENGTH_DDL, MESSAGE_DDL, Lengths, PostingsMessages
+from spladelake.spark.tables import storage
 from spladelake.spark.tables.frames import frame_of
 
 FILE = "index.ciff"

@@ -8,8 +8,8 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from spladelake.errors import UsageError
-from spladelake.spark.tables import storage
 from spladelake.spark.exchange.export_plan import MANIFEST, PARTS, Export
+from spladelake.spark.tables import storage
 
 # Among the parts: what each of their files is called in the end.
 MOVES = "moves.json"

@@ -13,10 +13,10 @@ from spladelake import __version__
 from spladelake.config.exchange import ExportVectors
 from spladelake.exchange import LINE_FORMATS, Quantiser
 from spladelake.names import short_name
+from spladelake.spark.retrieve.vector_checks import largest_weight, vocabulary_size
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.schemas import VECTORS, VOCABULARY
 from spladelake.spark.tables.write import Lake, Lineage, TableRef, require
-from spladelake.spark.retrieve.vector_checks import largest_weight, vocabulary_size
 
 # Beside the files, says how they were made.
 MANIFEST = "export.json"

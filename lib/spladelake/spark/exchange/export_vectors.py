@@ -18,12 +18,12 @@ from pyspark.sql import functions as F
 from spladelake.config.exchange import ExportVectors
 from spladelake.errors import DataError
 from spladelake.exchange import LINE_FORMATS
-from spladelake.spark.tables import storage
-from spladelake.spark.tables.data_files import data_files, rows_of_files
-from spladelake.spark.exchange.worker import LINE_DDL, Lines
 from spladelake.spark.exchange.export_ciff import write_ciff_file
 from spladelake.spark.exchange.export_folder import CARD, MOVES, make_room, manifest_in, moves_in
 from spladelake.spark.exchange.export_plan import MANIFEST, Export, numbered, planned
+from spladelake.spark.exchange.worker import LINE_DDL, Lines
+from spladelake.spark.tables import storage
+from spladelake.spark.tables.data_files import data_files, rows_of_files
 
 log = logging.getLogger(__name__)
 

@@ -15,12 +15,12 @@ from pyspark.sql.window import Window
 from spladelake.config import ImportRun
 from spladelake.errors import DataError, UsageError
 from spladelake.files.formats import suffix_of
-from spladelake.spark.tables import storage
-from spladelake.spark.session.step_descriptions import describe
-from spladelake.spark.ingest.job import with_lines
 from spladelake.spark.evaluate.run_checks import answers
-from spladelake.spark.tables.schemas import RUNS
+from spladelake.spark.ingest.job import with_lines
 from spladelake.spark.ingest.sources import TABLE_PREFIX, Source, places, records, table_ref
+from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables import storage
+from spladelake.spark.tables.schemas import RUNS
 from spladelake.spark.tables.write import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string
 
 log = logging.getLogger(__name__)

@@ -22,12 +22,13 @@ from spladelake.config.exchange import ImportVectors
 from spladelake.errors import DataError
 from spladelake.exchange import DocRecord, PostingsList, read_ciff
 from spladelake.names import short_name
-from spladelake.spark.tables import storage
-from spladelake.spark.exchange.worker import PARSED_DDL, ParseLines, ToVectors
 from spladelake.spark.exchange.export_folder import manifest_in
 from spladelake.spark.exchange.export_plan import MANIFEST, tokens_of
+from spladelake.spark.exchange.worker import PARSED_DDL, ParseLines, ToVectors
+from spladelake.spark.tables import storage
 from spladelake.spark.tables.schemas import VECTORS, VOCABULARY
 from spladelake.spark.tables.shared_files import shared
+from spladelake.spark.tables.vocabulary import token_rows, vocabulary_lineage, write_vocabulary
 from spladelake.spark.tables.write import (
     Lake,
     Lineage,
@@ -39,7 +40,6 @@ from spladelake.spark.tables.write import (
     set_properties,
     table_properties,
 )
-from spladelake.spark.tables.vocabulary import token_rows, vocabulary_lineage, write_vocabulary
 
 log = logging.getLogger(__name__)
 

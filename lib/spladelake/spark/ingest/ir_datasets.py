@@ -13,8 +13,8 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
-from spladelake.spark.tables.shared_files import shared
 from spladelake.spark.ingest.sources import Source
+from spladelake.spark.tables.shared_files import shared
 from spladelake.spark.tables.write import Lake
 
 

@@ -16,10 +16,10 @@ from pyspark.sql.window import Window
 
 from spladelake.config import IngestTexts
 from spladelake.errors import DataError
-from spladelake.spark.tables import storage
-from spladelake.spark.session.step_descriptions import describe
-from spladelake.spark.tables.schemas import QUARANTINE
 from spladelake.spark.ingest.sources import Source, beir_sources, named_sources, places, records
+from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables import storage
+from spladelake.spark.tables.schemas import QUARANTINE
 from spladelake.spark.tables.write import Lake, Lineage, is_current, replace_rows, sql_string
 
 log = logging.getLogger(__name__)

@@ -14,14 +14,14 @@ from pyspark.sql.window import Window
 from spladelake.config.rerank import RerankRun
 from spladelake.errors import DataError
 from spladelake.reranker import resolve_cross_encoder
-from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.encode.job import ROWS_PER_BATCH, SIDES, task_count, texts_of
+from spladelake.spark.encode.worker import Totals
 from spladelake.spark.rerank.fuse import check_runs
-from spladelake.spark.session.progress import progress
 from spladelake.spark.rerank.worker import RerankerSpec, ScorePairs
+from spladelake.spark.session.progress import progress
+from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, RUNS
 from spladelake.spark.tables.write import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string
-from spladelake.spark.encode.worker import Totals
 
 log = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from spladelake.config import Ranking, RetrieveRun
 from spladelake.names import short_name
 from spladelake.scoring import DocIds, compile_kernels
+from spladelake.spark.encode.worker import DriverTotals, Totals
 from spladelake.spark.retrieve.blocks import (
     Asked,
     Corpus,
@@ -28,18 +29,12 @@ from spladelake.spark.retrieve.blocks import (
     set_batch_size,
 )
 from spladelake.spark.retrieve.candidates import Kept
-from spladelake.spark.tables.driver_rows import collected
-from spladelake.spark.session.step_descriptions import describe
-from spladelake.spark.retrieve.index import FoundIndex, current_index
-from spladelake.spark.session.progress import progress
-from spladelake.spark.retrieve.task_sizes import even_tasks
-from spladelake.spark.retrieve.sample import pays, sample_of
-from spladelake.spark.tables.schemas import DOCUMENTS, RUNS, VECTORS
-from spladelake.spark.retrieve.worker import VECTOR_COLUMNS, vectors_of
 from spladelake.spark.retrieve.conditions import selected
-from spladelake.spark.retrieve.since_version import Changes, changes_since, merged_with_previous
+from spladelake.spark.retrieve.index import FoundIndex, current_index
 from spladelake.spark.retrieve.join import count_products, top_k
-from spladelake.spark.tables.write import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string, written_as
+from spladelake.spark.retrieve.sample import pays, sample_of
+from spladelake.spark.retrieve.since_version import Changes, changes_since, merged_with_previous
+from spladelake.spark.retrieve.task_sizes import even_tasks
 from spladelake.spark.retrieve.vector_checks import (
     Survey,
     check_rows,
@@ -48,7 +43,21 @@ from spladelake.spark.retrieve.vector_checks import (
     surveyed_table,
     vocabulary_size,
 )
-from spladelake.spark.encode.worker import DriverTotals, Totals
+from spladelake.spark.retrieve.worker import VECTOR_COLUMNS, vectors_of
+from spladelake.spark.session.progress import progress
+from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.driver_rows import collected
+from spladelake.spark.tables.schemas import DOCUMENTS, RUNS, VECTORS
+from spladelake.spark.tables.write import (
+    Lake,
+    Lineage,
+    TableRef,
+    is_current,
+    replace_rows,
+    require,
+    sql_string,
+    written_as,
+)
 from spladelake.vectors import SparseVectors
 
 log = logging.getLogger(__name__)

@@ -21,18 +21,18 @@ from spladelake.bm25 import BM25_MODEL
 from spladelake.errors import DataError
 from spladelake.names import short_name
 from spladelake.scoring import compile_kernels
+from spladelake.spark.encode.worker import Totals
 from spladelake.spark.retrieve import driver_search
-from spladelake.spark.tables import delta_log
 from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
 from spladelake.spark.retrieve.candidates import Kept
+from spladelake.spark.retrieve.conditions import selected
 from spladelake.spark.retrieve.driver_search import Best, SmallCollection, explained, ranked_here, small_collection
 from spladelake.spark.retrieve.index import current_index
-from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
-from spladelake.spark.retrieve.worker import VECTOR_COLUMNS, vectors_of
-from spladelake.spark.retrieve.conditions import selected
-from spladelake.spark.tables.write import Lake, TableRef, require
 from spladelake.spark.retrieve.vector_checks import vocabulary_size
-from spladelake.spark.encode.worker import Totals
+from spladelake.spark.retrieve.worker import VECTOR_COLUMNS, vectors_of
+from spladelake.spark.tables import delta_log
+from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
+from spladelake.spark.tables.write import Lake, TableRef, require
 from spladelake.vectors import SparseVectors
 
 if TYPE_CHECKING:

@@ -246,9 +246,16 @@ def _use(session: SparkSession, path: str) -> None:
     """Do a little of everything that jobs do."""
     from pyspark.sql import functions as F
 
-    from spladelake.spark.upkeep.counts import collected, rows_of, table_counts
     from spladelake.spark.tables.schemas import RUN_LOG, VECTORS
-    from spladelake.spark.tables.write import Lineage, TableRef, ensure_table, newest_lineage, replace_rows, set_properties
+    from spladelake.spark.tables.write import (
+        Lineage,
+        TableRef,
+        ensure_table,
+        newest_lineage,
+        replace_rows,
+        set_properties,
+    )
+    from spladelake.spark.upkeep.counts import collected, rows_of, table_counts
 
     ref, log = TableRef(path=path), TableRef(path=f"{path}-log")
     ensure_table(session, ref, VECTORS, properties={"model": "prepare"})

@@ -15,10 +15,10 @@ from spladelake.config import DEFAULT_MODEL
 from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.errors import DataError, SpladelakeError
 from spladelake.names import short_name
-from spladelake.spark.tables.split_files import ROW_READER, make_readable
-from spladelake.spark.sql.definitions import Collection, Definition, definitions
-from spladelake.spark.tables.write import Lake, TableRef, table_properties, written_as
 from spladelake.spark.encode.worker import WorkerSpec, cached_encoder
+from spladelake.spark.sql.definitions import Collection, Definition, definitions
+from spladelake.spark.tables.split_files import ROW_READER, make_readable
+from spladelake.spark.tables.write import Lake, TableRef, table_properties, written_as
 
 PYTHON_FUNCTIONS = ("encode_query", "text_terms")
 # Sums that do not fit and casts that lose end in an error. Views and functions keep the setting they are defined under.

@@ -19,10 +19,10 @@ from spladelake import __version__
 from spladelake.config import Job, Options
 from spladelake.errors import SpladelakeError
 from spladelake.redaction import hider, without_secrets
-from spladelake.spark.tables.accesses import Accesses, noted
-from spladelake.spark.tables.locks import exclusive, retrying
 from spladelake.spark.session.failures import explained
+from spladelake.spark.tables.accesses import Accesses, noted
 from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.locks import exclusive, retrying
 from spladelake.spark.tables.schemas import RUN_LOG
 from spladelake.spark.tables.write import Lake, ensure_table, save
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError
-from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.delta_log import property_in_memory
+from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.schemas import TableSchema, same_condition
 from spladelake.spark.tables.write import LAYOUT_VERSION, TableRef, quoted, sql_string, table_properties
 

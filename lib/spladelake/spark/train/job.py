@@ -24,9 +24,14 @@ from spladelake.config.training import Distillation, TrainModel
 from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.encoder.layout import read_layout
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
-from spladelake.spark.tables.locks import exclusive
-from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.session.failures import explained
+from spladelake.spark.session.progress import progress
+from spladelake.spark.session.start import usable_cores
+from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.locks import exclusive
+from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, SCORED_PAIRS
+from spladelake.spark.tables.write import Lake, Lineage, TableRef, newest_lineage, require
+from spladelake.spark.train.data import Sources, write_training_data
 from spladelake.spark.train.model_folder import (
     COUNTS,
     MADE_FROM,
@@ -36,11 +41,6 @@ from spladelake.spark.train.model_folder import (
     shared_start,
     work_folder,
 )
-from spladelake.spark.session.progress import progress
-from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, SCORED_PAIRS
-from spladelake.spark.session.start import usable_cores
-from spladelake.spark.tables.write import Lake, Lineage, TableRef, newest_lineage, require
-from spladelake.spark.train.data import Sources, write_training_data
 from spladelake.training import Outcome, Work, total_steps, train
 from spladelake.training.processes import Sent, environment_of_processes
 

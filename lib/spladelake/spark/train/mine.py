@@ -13,11 +13,11 @@ from pyspark.sql.window import Window
 
 from spladelake.config.training import MinePairs
 from spladelake.errors import DataError
-from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.encode.texts import SIDES, texts_of
 from spladelake.spark.rerank.fuse import check_runs
+from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, RUNS
 from spladelake.spark.tables.write import Lake, Lineage, TableRef, is_current, replace_rows, require
-from spladelake.spark.encode.texts import SIDES, texts_of
 
 log = logging.getLogger(__name__)
 

@@ -15,18 +15,18 @@ from pyspark.sql import functions as F
 from spladelake.config.training import RUN_TEACHER, ScorePairs
 from spladelake.errors import DataError
 from spladelake.reranker import CrossCheckpoint, resolve_cross_encoder
-from spladelake.spark.rerank import worker as rerank_worker
-from spladelake.spark.tables.locks import exclusive, retrying
-from spladelake.spark.session.step_descriptions import describe
-from spladelake.spark.faults import stop_point
-from spladelake.spark.rerank.fuse import check_runs
-from spladelake.spark.session.progress import progress
-from spladelake.spark.rerank.job import check_texts, run_pairs, scored_pairs
-from spladelake.spark.tables.schemas import DOCUMENTS, PAIRS, QUERIES, RUNS, SCORED_PAIRS, TEACHER_SCORES
 from spladelake.spark.encode.chunks import ChunkSize, Remaining, first_rate
-from spladelake.spark.tables.write import Lake, Lineage, TableRef, ensure_table, is_current, replace_rows, require, save
 from spladelake.spark.encode.texts import BUCKETS, ROWS_PER_BATCH, task_count
 from spladelake.spark.encode.worker import Totals
+from spladelake.spark.faults import stop_point
+from spladelake.spark.rerank import worker as rerank_worker
+from spladelake.spark.rerank.fuse import check_runs
+from spladelake.spark.rerank.job import check_texts, run_pairs, scored_pairs
+from spladelake.spark.session.progress import progress
+from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.locks import exclusive, retrying
+from spladelake.spark.tables.schemas import DOCUMENTS, PAIRS, QUERIES, RUNS, SCORED_PAIRS, TEACHER_SCORES
+from spladelake.spark.tables.write import Lake, Lineage, TableRef, ensure_table, is_current, replace_rows, require, save
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,6 @@ from spladelake.errors import DataError
 from spladelake.files.delta_folder import folder_table
 from spladelake.spark.tables import delta_log, storage
 from spladelake.spark.tables.locks import exclusive, retrying
-from spladelake.spark.upkeep.counts import collected, constraint_sentences, rows_of, table_counts
 from spladelake.spark.tables.schemas import (
     CHANGED,
     COMPACTIONS,
@@ -40,6 +39,7 @@ from spladelake.spark.tables.schemas import (
 )
 from spladelake.spark.tables.split_files import files_of
 from spladelake.spark.tables.write import SCHEMA_PREFIX, Lake, TableRef, quoted, table_properties, written_as
+from spladelake.spark.upkeep.counts import collected, constraint_sentences, rows_of, table_counts
 
 log = logging.getLogger(__name__)
 
