@@ -26,8 +26,9 @@ from typing import Any
 from spladelake.config import EncodeTexts
 from spladelake.spark.jobs import JOBS
 from spladelake.spark.session.start import spark_session
+from spladelake.spark.tables.create import ensure_table
+from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.schemas import DOCUMENTS
-from spladelake.spark.tables.write import Lake, ensure_table
 
 MODEL = "splade-tiny"
 # Small jobs before the first that counts: Java then runs what plans and commits them as fast as it ever will.

@@ -72,8 +72,10 @@ def write_lake(session: Any, lake: str, queries: int, results: int) -> None:
     """A run whose scores have two decimals, so that many tie, and one or two judgements a query, most of them found."""
     from pyspark.sql import functions as F
 
+    from spladelake.spark.tables.lineage import Lineage
+    from spladelake.spark.tables.refs import Lake
     from spladelake.spark.tables.schemas import JUDGEMENTS, RUNS
-    from spladelake.spark.tables.write import Lake, Lineage, replace_rows
+    from spladelake.spark.tables.write import replace_rows
 
     row = session.range(0, queries * results, 1, 64)
     query, rank = F.floor(F.col("id") / results), F.col("id") % results

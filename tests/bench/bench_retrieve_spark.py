@@ -43,8 +43,8 @@ from spladelake.spark.retrieve.job import collected_queries
 from spladelake.spark.retrieve.join import top_k
 from spladelake.spark.retrieve.vector_checks import vocabulary_size
 from spladelake.spark.session.start import spark_session
+from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VECTORS
-from spladelake.spark.tables.write import TableRef
 
 MS_MARCO_PASSAGES, MS_MARCO_DEV_SMALL = 8_841_823, 6_980
 SQL_DOCS, SQL_QUERIES = 20_000, 500

@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from spladelake.config import STEPS, checked
 from spladelake.spark.jobs import JOBS
 from spladelake.spark.session.start import spark_session
-from spladelake.spark.tables.write import Lake, sql_string
+from spladelake.spark.tables.refs import Lake
+from spladelake.spark.tables.sql_text import sql_string
 from support import engines
 
 K = 10

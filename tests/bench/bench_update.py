@@ -26,7 +26,7 @@ from spladelake.config import EncodeTexts, IngestTexts
 from spladelake.spark.encode.job import encode_texts
 from spladelake.spark.ingest.job import ingest_texts
 from spladelake.spark.session.start import spark_session
-from spladelake.spark.tables.write import TableRef
+from spladelake.spark.tables.refs import TableRef
 
 COLLECTION = "debian-packages-en"
 LEAST_DOCUMENTS = 50_000

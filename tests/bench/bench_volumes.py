@@ -24,7 +24,7 @@ from pyspark.sql import SparkSession
 from spladelake.config import STEPS, checked
 from spladelake.spark.jobs import JOBS
 from spladelake.spark.session.start import spark_session
-from spladelake.spark.tables.write import Lake
+from spladelake.spark.tables.refs import Lake
 
 MODEL = "splade-tiny"
 K = 100

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from deltalake import DeltaTable, WriterProperties, write_deltalake
 
+from spladelake.spark.tables.properties import LAYOUT_VERSION
 from spladelake.spark.tables.schemas import VECTORS, VOCABULARY, TableSchema
-from spladelake.spark.tables.write import LAYOUT_VERSION
 from spladelake.vectors import SparseVectors
 
 _TYPES = {

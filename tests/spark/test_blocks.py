@@ -23,7 +23,8 @@ from spladelake.spark.retrieve import task_sizes as reading
 from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, passes, ranked_in_blocks, ranked_with_sample
 from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.job import collected_queries
-from spladelake.spark.tables.write import TableRef, written_as
+from spladelake.spark.session.settings import session_settings
+from spladelake.spark.tables.refs import TableRef
 from spladelake.vectors import SparseVectors
 from support.vector_tables import TERMS, Vectors, as_frame, brute_force, random_vectors, write_vectors
 
@@ -89,7 +90,7 @@ def test_documents_are_read_in_whole_rounds_of_tasks_unless_the_user_says_otherw
     retrieve(run_job, made)
     assert [tasks for _, tasks in seen] == [10]
     assert spark.conf.get(setting, None) is None
-    with written_as(spark, {setting: "9000000"}):
+    with session_settings(spark, {setting: "9000000"}):
         retrieve(run_job, made, force=True)
     assert seen[1:] == [("9000000", 4)]
     assert run_rows(spark, made) == brute_force(QUERIES, DOCUMENTS, 10)
@@ -100,7 +101,7 @@ def test_a_sample_cuts_what_is_shuffled_and_changes_nothing(
 ) -> None:
     wanted = brute_force(QUERIES, DOCUMENTS, 10)
     # A task for each of the ten files.
-    with written_as(spark, {"spark.sql.files.maxPartitionBytes": "4000000"}), caplog.at_level(logging.INFO):
+    with session_settings(spark, {"spark.sql.files.maxPartitionBytes": "4000000"}), caplog.at_level(logging.INFO):
         whole = retrieve(run_job, made)
         monkeypatch.setattr(sample, "SAMPLED_DOCUMENTS", 320)
         monkeypatch.setattr(sample, "FEWEST_SPARED", -math.inf)
@@ -130,8 +131,8 @@ def test_slots_that_come_with_the_tasks_are_not_counted(spark: SparkSession, mad
     documents = TableRef(path=f"{made}/vectors/made/documents")
     assert reading.even_tasks(spark, documents)
     with (
-        written_as(spark, {"spark.sql.legacy.setCommandRejectsSparkCoreConfs": "false"}),
-        written_as(spark, {"spark.dynamicAllocation.enabled": "true"}),
+        session_settings(spark, {"spark.sql.legacy.setCommandRejectsSparkCoreConfs": "false"}),
+        session_settings(spark, {"spark.dynamicAllocation.enabled": "true"}),
     ):
         assert reading.even_tasks(spark, documents) == {}
 

@@ -20,7 +20,8 @@ from spladelake.errors import DataError, UsageError
 from spladelake.spark.encode import bm25, bm25_packs
 from spladelake.spark.encode.bm25_worker import CountWords
 from spladelake.spark.tables import schemas
-from spladelake.spark.tables.write import TableRef, table_properties
+from spladelake.spark.tables.properties import table_properties
+from spladelake.spark.tables.refs import TableRef
 from support.collections import collection, json_lines
 
 STOP = list(read_stop_words("english"))

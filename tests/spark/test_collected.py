@@ -11,8 +11,10 @@ from pyspark.sql import SparkSession
 from spladelake.spark.tables import driver_rows as module
 from spladelake.spark.tables.driver_rows import collected, row_count
 from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.lineage import Lineage
+from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import RUNS, VECTORS
-from spladelake.spark.tables.write import Lineage, TableRef, replace_rows
+from spladelake.spark.tables.write import replace_rows
 
 LINEAGE = Lineage("a_test", {}, {})
 COLUMNS = ["query_id", "doc_id", "rank", "score"]

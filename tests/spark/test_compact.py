@@ -17,9 +17,10 @@ from pyspark.sql import SparkSession
 from spladelake.compaction import round_mantissa
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.sql import script
+from spladelake.spark.tables.properties import table_properties
+from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VECTORS, VOCABULARY
 from spladelake.spark.tables.split_files import ROW_READER
-from spladelake.spark.tables.write import TableRef, table_properties
 from support.random_lake import TERMS, RandomLake, write_random_lake
 
 

@@ -18,7 +18,8 @@ from spladelake.spark.tables.delta_log import (
     reader_version,
     size_in_bytes,
 )
-from spladelake.spark.tables.write import Lineage, TableRef, newest_lineage
+from spladelake.spark.tables.lineage import Lineage, newest_lineage
+from spladelake.spark.tables.refs import TableRef
 
 FIRST, SECOND = (Lineage("encode_texts", {"documents": ["d", version]}, {}) for version in (1, 2))
 

@@ -20,8 +20,9 @@ from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.spark.encode.job import SIDES, encoded, hashed, spread, task_count, texts_of
 from spladelake.spark.encode.worker import EncodeBatches, Totals, WorkerSpec
 from spladelake.spark.session.failures import explained
+from spladelake.spark.tables.properties import table_properties
+from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS
-from spladelake.spark.tables.write import TableRef, table_properties
 from support.collections import ENCODED_TABLES, FRUIT, collection, json_lines, write_fruit, write_lines
 
 # The same float32 sums in another order; what is seen stays below 1e-5.

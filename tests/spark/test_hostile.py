@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from spladelake.cli import main
-from spladelake.spark.tables.write import quoted, sql_string
+from spladelake.spark.tables.sql_text import quoted, sql_string
 from support.collections import write_lines
 from support.ledger import LEDGER
 

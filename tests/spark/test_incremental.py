@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from spladelake.encoder import SpladeEncoder
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.encode import chunks as staging
-from spladelake.spark.tables.write import TableRef
+from spladelake.spark.tables.refs import TableRef
 from support.documents import assert_same, text, vectors, write_documents
 from support.ledger import LEDGER
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spladelake.errors import UsageError
-from spladelake.spark.tables.write import Lineage
+from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.train.model_folder import MADE_FROM, made_from, publish, remove_published_work, work_folder
 
 NOWHERE = Path("/models/start")

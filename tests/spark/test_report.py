@@ -13,7 +13,7 @@ from spladelake.cli import main
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.evaluate.report import gather
 from spladelake.spark.tables import schemas
-from spladelake.spark.tables.write import Lake
+from spladelake.spark.tables.refs import Lake
 
 TEXTS = {
     "a": "A river carries water to the sea <script>alert(1)</script>",

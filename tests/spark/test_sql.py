@@ -24,10 +24,10 @@ from spladelake.encoder import SpladeEncoder
 from spladelake.errors import DataError
 from spladelake.spark.retrieve.search import search_documents
 from spladelake.spark.session.jars import delta_jars
+from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.start import DELTA_SETTINGS
 from spladelake.spark.sql import install, script
 from spladelake.spark.sql.failures import statement_error
-from spladelake.spark.tables.write import written_as
 from support.collections import FRUIT, QUESTIONS
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -39,7 +39,7 @@ PLANS_OF_USERS = {"spark.sql.adaptive.enabled": "true", "spark.sql.codegen.facto
 
 @pytest.fixture(scope="module", autouse=True)
 def plans_of_users(spark: SparkSession) -> Iterator[None]:
-    with written_as(spark, PLANS_OF_USERS):
+    with session_settings(spark, PLANS_OF_USERS):
         yield
 
 

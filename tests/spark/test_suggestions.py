@@ -10,9 +10,10 @@ from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError
 from spladelake.spark.sql.failures import statement_error
+from spladelake.spark.tables.create import require
+from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.schemas import RUNS
 from spladelake.spark.tables.suggestions import missing_run, similar_path
-from spladelake.spark.tables.write import Lake, require
 
 
 def test_a_path_is_set_right_in_its_first_part_that_is_not_there(spark: SparkSession, tmp_path: Path) -> None:

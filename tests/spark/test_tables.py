@@ -10,15 +10,11 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.errors import DataError
 from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.lineage import Lineage, newest_lineage
+from spladelake.spark.tables.properties import LAYOUT_VERSION, table_properties
+from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS
-from spladelake.spark.tables.write import (
-    LAYOUT_VERSION,
-    Lineage,
-    TableRef,
-    newest_lineage,
-    replace_rows,
-    table_properties,
-)
+from spladelake.spark.tables.write import replace_rows
 
 LINEAGE = Lineage("a_test", {"rows": 1}, {})
 

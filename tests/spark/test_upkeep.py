@@ -19,9 +19,9 @@ from pyspark.sql import functions as F
 
 from spladelake.cli import main
 from spladelake.errors import DataError
+from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VECTOR_FILES
 from spladelake.spark.tables.split_files import ROUNDED_FILES, SPLIT_FILES, files_of
-from spladelake.spark.tables.write import TableRef
 from spladelake.spark.upkeep.maintain import schema_name
 from support.collections import write_fruit, write_lines
 

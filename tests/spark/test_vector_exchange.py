@@ -19,8 +19,9 @@ from pyspark.sql import SparkSession
 from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.spark.exchange.export_folder import make_room, manifest_in
 from spladelake.spark.session.failures import explained
+from spladelake.spark.tables.properties import table_properties
+from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VOCABULARY
-from spladelake.spark.tables.write import TableRef, table_properties
 from support.vector_tables import TERMS, random_vectors, write_vectors
 
 # Names that a careless writer would break.

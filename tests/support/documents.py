@@ -7,8 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from pyspark.sql import SparkSession
 
+from spladelake.spark.tables.lineage import Lineage
+from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS
-from spladelake.spark.tables.write import Lineage, TableRef, replace_rows
+from spladelake.spark.tables.write import replace_rows
 from support.ledger import LEDGER
 
 # The same float32 sums in batches of another shape.

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
+from spladelake.spark.tables.create import ensure_table
+from spladelake.spark.tables.properties import set_properties
+from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VECTORS
-from spladelake.spark.tables.write import TableRef, ensure_table, set_properties
 
 Vectors = dict[str, dict[int, float]]
 Row = tuple[str, str, int, float]

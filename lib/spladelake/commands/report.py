@@ -38,7 +38,7 @@ def report_command(
     from spladelake.report.page import render, require_packages
     from spladelake.spark.evaluate.report import gather
     from spladelake.spark.session.start import spark_session
-    from spladelake.spark.tables.write import Lake
+    from spladelake.spark.tables.refs import Lake
 
     require_packages()
     session = spark_session("spladelake report", settings=spark_settings(properties_file, spark_conf))

@@ -40,18 +40,13 @@ from spladelake.spark.encode.bm25_packs import (
 from spladelake.spark.encode.bm25_worker import IDS, TEXTS, TOKENS, CountWords, Statistics, Vocabulary, WeighWords
 from spladelake.spark.encode.texts import SIDES, Side, hashed
 from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.create import require
+from spladelake.spark.tables.lineage import Lineage, is_current
+from spladelake.spark.tables.properties import set_properties, table_properties
+from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, VECTORS
 from spladelake.spark.tables.vocabulary import token_rows, write_vocabulary
-from spladelake.spark.tables.write import (
-    Lake,
-    Lineage,
-    TableRef,
-    is_current,
-    replace_rows,
-    require,
-    set_properties,
-    table_properties,
-)
+from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 

@@ -33,10 +33,11 @@ from spladelake.spark.encode.bm25_worker import (
 )
 from spladelake.spark.encode.texts import Side, texts_of
 from spladelake.spark.encode.worker import VECTOR_BATCH
+from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.delta_log import size_in_bytes
+from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VECTORS
-from spladelake.spark.tables.write import TableRef, written_as
 
 # So many texts are counted in the driver, in less time than a Python worker takes to start. A table of more bytes is
 # not asked whether it has so few.
@@ -83,7 +84,7 @@ def counted_texts(
     tasks = slots * math.ceil(size / TASK_BYTES / slots)
     # By id, so that a task sees all texts of an id and can tell how many different ones there are.
     texts = texts_of(rows.repartition(max(tasks, 1), side.id_column), side)
-    with written_as(session, BATCHES):
+    with session_settings(session, BATCHES):
         packs = texts.mapInArrow(count, PACKS).persist(StorageLevel.DISK_ONLY)
         try:
             yield packs

@@ -10,10 +10,13 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.session.failures import full_text
+from spladelake.spark.tables.create import ensure_table
 from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.properties import set_properties, table_properties
+from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import CHANGED
 from spladelake.spark.tables.storage import exists
-from spladelake.spark.tables.write import TableRef, ensure_table, save, set_properties, table_properties
+from spladelake.spark.tables.write import save
 
 
 def changed_ids(

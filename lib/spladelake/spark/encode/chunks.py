@@ -30,10 +30,14 @@ from spladelake.spark.encode.worker import REJECTED, EncodeOrReject, Totals, Wor
 from spladelake.spark.faults import stop_point
 from spladelake.spark.session.failures import full_text
 from spladelake.spark.session.progress import progress
+from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.create import drop_table, ensure_table
 from spladelake.spark.tables.locks import TargetChangedError, exclusive, transaction_id
+from spladelake.spark.tables.properties import table_properties
+from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import STAGED
-from spladelake.spark.tables.write import TableRef, drop_table, ensure_table, save, table_properties, written_as
+from spladelake.spark.tables.write import save
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +126,7 @@ def _in_memory(session: SparkSession, work: Work, slots: int) -> Staged:
     tasks = task_count(work.rows, slots=slots, rows_per_task=work.rows_per_task)
     function = EncodeOrReject(work.spec, work.side.kind, totals)
     with (
-        written_as(session, {_BATCH: str(ROWS_PER_BATCH)}),
+        session_settings(session, {_BATCH: str(ROWS_PER_BATCH)}),
         progress(f"encode {work.side.name}", total=work.rows, done=lambda: totals.value.get("texts", 0)),
     ):
         table = encoded_or_rejected(spread(work.texts, tasks), function).toArrow()
@@ -254,7 +258,7 @@ def _commit_chunk(
     writer = writer.option("txnAppId", transaction_id("encode_texts", str(work.target), work.side.name, model_id))
     try:
         # As those of vectors, since the staging table may become theirs.
-        with written_as(session, STAGED.files):
+        with session_settings(session, STAGED.files):
             save(writer, staged)
     except Exception as error:
         if "ConcurrentTransactionException" in full_text(error):

@@ -9,10 +9,14 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
+from spladelake.spark.session.settings import commit_metadata, session_settings
 from spladelake.spark.tables.accesses import note_written
+from spladelake.spark.tables.create import ensure_table
+from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.locks import exclusive
+from spladelake.spark.tables.properties import property_list
+from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import TableSchema
-from spladelake.spark.tables.write import Lineage, TableRef, commit_metadata, ensure_table, property_list, written_as
 
 DELETED = "_deleted"
 
@@ -139,7 +143,7 @@ def merge_rows(
     builder = builder.whenMatchedUpdate(set=dict(new))
     if inserts:
         builder = builder.whenNotMatchedInsert(~F.col(f"new.{DELETED}"), values=dict(new))
-    with exclusive(str(ref)), written_as(session, schema.files), commit_metadata(session, lineage.as_json()):
+    with exclusive(str(ref)), session_settings(session, schema.files), commit_metadata(session, lineage.as_json()):
         builder.execute()
         version = ref.version(session)
     note_written(str(ref), version)

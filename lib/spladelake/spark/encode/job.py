@@ -32,14 +32,12 @@ from spladelake.spark.encode.texts import (
 )
 from spladelake.spark.encode.update import SideJob, update_vectors
 from spladelake.spark.encode.worker import WorkerSpec
+from spladelake.spark.tables.create import require
 from spladelake.spark.tables.locks import alongside, exclusive, retrying
+from spladelake.spark.tables.properties import table_properties
+from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES
 from spladelake.spark.tables.vocabulary import token_rows, write_vocabulary
-from spladelake.spark.tables.write import (
-    Lake,
-    require,
-    table_properties,
-)
 
 __all__ = [
     "ROWS_PER_BATCH",

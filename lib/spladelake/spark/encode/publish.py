@@ -13,9 +13,10 @@ from spladelake.spark.encode.texts import is_rejected
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.accesses import note_written
 from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.locks import TargetChangedError
 from spladelake.spark.tables.schemas import VECTORS
-from spladelake.spark.tables.write import Lineage, replace_rows
+from spladelake.spark.tables.write import replace_rows
 
 if TYPE_CHECKING:
     from spladelake.spark.encode.update import SideJob

@@ -21,18 +21,13 @@ from spladelake.spark.encode.publish import publish
 from spladelake.spark.encode.texts import Side, is_rejected, limited, texts_of
 from spladelake.spark.encode.worker import REJECTED, WARNING, WorkerSpec
 from spladelake.spark.faults import stop_point
+from spladelake.spark.tables.create import drop_table
 from spladelake.spark.tables.driver_rows import row_count
+from spladelake.spark.tables.lineage import Lineage, is_current, newest_lineage
 from spladelake.spark.tables.locks import TargetChangedError, exclusive
+from spladelake.spark.tables.properties import set_properties
 from spladelake.spark.tables.quarantine import quarantined_ids, replace_quarantine
-from spladelake.spark.tables.write import (
-    Lake,
-    Lineage,
-    TableRef,
-    drop_table,
-    is_current,
-    newest_lineage,
-    set_properties,
-)
+from spladelake.spark.tables.refs import Lake, TableRef
 
 log = logging.getLogger(__name__)
 

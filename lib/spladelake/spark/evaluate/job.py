@@ -26,18 +26,13 @@ from spladelake.spark.evaluate.ranks import judged_hits, judged_ranks
 from spladelake.spark.evaluate.run_checks import answers, check_judgements, check_run, counted_rows
 from spladelake.spark.evaluate.sparsity import NAMES, sparsity, vocabulary_size
 from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.create import require
 from spladelake.spark.tables.driver_rows import collected
+from spladelake.spark.tables.lineage import Lineage, is_current, newest_lineage
+from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import JUDGEMENTS, MEASURES, PARTS, RUNS
-from spladelake.spark.tables.write import (
-    Lake,
-    Lineage,
-    TableRef,
-    is_current,
-    newest_lineage,
-    replace_rows,
-    require,
-    sql_string,
-)
+from spladelake.spark.tables.sql_text import sql_string
+from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,12 @@ from pyspark.sql import functions as F
 from spladelake.errors import DataError, UsageError
 from spladelake.report.data import Cost, DifferingQuery, Hit, Listing, ReportData, System, VectorStatistics
 from spladelake.spark.retrieve.join import matched_terms
+from spladelake.spark.tables.create import require
 from spladelake.spark.tables.delta_log import size_in_bytes
+from spladelake.spark.tables.lineage import newest_lineage
+from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import MEASURES, RUNS
 from spladelake.spark.tables.suggestions import missing_run
-from spladelake.spark.tables.write import Lake, TableRef, newest_lineage, require
 
 # Columns of the table where they were measured, in this order; the first is the measure of the plots.
 SHOWN = ("ndcg_cut_10", "ndcg@10", "mrr@10", "recip_rank", "recall@10", "map@100", "map", "recall_100", "recall_1000")

@@ -12,8 +12,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
+from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.suggestions import missing_run
-from spladelake.spark.tables.write import TableRef
 
 # Rows of a run in one task of the check: 250,000 hashes sort in 20 ms and take 2 MB.
 ROWS_PER_CHECK = 250_000

@@ -8,7 +8,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
-from spladelake.spark.tables.write import TableRef, table_properties
+from spladelake.spark.tables.properties import table_properties
+from spladelake.spark.tables.refs import TableRef
 
 # Side of the lake, and what sentence-transformers calls it.
 NAMES = {"queries": "query", "documents": "corpus"}

@@ -15,8 +15,10 @@ from spladelake.exchange import LINE_FORMATS, Quantiser
 from spladelake.names import short_name
 from spladelake.spark.retrieve.vector_checks import largest_weight, vocabulary_size
 from spladelake.spark.tables import storage
+from spladelake.spark.tables.create import require
+from spladelake.spark.tables.lineage import Lineage
+from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import VECTORS, VOCABULARY
-from spladelake.spark.tables.write import Lake, Lineage, TableRef, require
 
 # Beside the files, says how they were made.
 MANIFEST = "export.json"

@@ -21,9 +21,10 @@ from spladelake.files.results import evaluator_csv, model_card_block, write_trec
 from spladelake.files.trec import write_lines
 from spladelake.measures.notes import COUNTS
 from spladelake.spark.tables import storage
+from spladelake.spark.tables.create import require
+from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import JUDGEMENTS, MEASURES, QUERIES, RUNS
 from spladelake.spark.tables.suggestions import missing_run
-from spladelake.spark.tables.write import Lake, TableRef, require
 
 
 def export_run(session: SparkSession, options: ExportRun) -> dict[str, Any]:

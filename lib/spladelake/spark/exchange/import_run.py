@@ -20,8 +20,12 @@ from spladelake.spark.ingest.job import with_lines
 from spladelake.spark.ingest.sources import TABLE_PREFIX, Source, places, records, table_ref
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables import storage
+from spladelake.spark.tables.create import require
+from spladelake.spark.tables.lineage import Lineage, is_current
+from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import RUNS
-from spladelake.spark.tables.write import Lake, Lineage, TableRef, is_current, replace_rows, require, sql_string
+from spladelake.spark.tables.sql_text import sql_string
+from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.ingest.sources import Source
+from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.shared_files import shared
-from spladelake.spark.tables.write import Lake
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,11 @@ from spladelake.errors import DataError
 from spladelake.spark.ingest.sources import Source, beir_sources, named_sources, places, records
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables import storage
+from spladelake.spark.tables.lineage import Lineage, is_current
+from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.schemas import QUARANTINE
-from spladelake.spark.tables.write import Lake, Lineage, is_current, replace_rows, sql_string
+from spladelake.spark.tables.sql_text import sql_string
+from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 

@@ -14,17 +14,13 @@ from pyspark.sql.window import Window
 from spladelake.config.fusion import FuseRuns
 from spladelake.errors import DataError
 from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.create import require
+from spladelake.spark.tables.lineage import Lineage, is_current
+from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import RUNS
+from spladelake.spark.tables.sql_text import sql_string
 from spladelake.spark.tables.suggestions import missing_run
-from spladelake.spark.tables.write import (
-    Lake,
-    Lineage,
-    TableRef,
-    is_current,
-    replace_rows,
-    require,
-    sql_string,
-)
+from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 

@@ -24,18 +24,14 @@ from spladelake.spark.retrieve.vector_checks import check_rows, check_same_model
 from spladelake.spark.retrieve.worker import vectors_of
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.create import require
 from spladelake.spark.tables.data_files import data_files, rows_of_files
+from spladelake.spark.tables.lineage import Lineage, newest_lineage
+from spladelake.spark.tables.properties import set_properties
+from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import INDEX, VECTORS
-from spladelake.spark.tables.write import (
-    Lake,
-    Lineage,
-    TableRef,
-    newest_lineage,
-    replace_rows,
-    require,
-    set_properties,
-    sql_string,
-)
+from spladelake.spark.tables.sql_text import sql_string
+from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 

@@ -45,19 +45,15 @@ from spladelake.spark.retrieve.vector_checks import (
 )
 from spladelake.spark.retrieve.worker import VECTOR_COLUMNS, vectors_of
 from spladelake.spark.session.progress import progress
+from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.create import require
 from spladelake.spark.tables.driver_rows import collected
+from spladelake.spark.tables.lineage import Lineage, is_current
+from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, RUNS, VECTORS
-from spladelake.spark.tables.write import (
-    Lake,
-    Lineage,
-    TableRef,
-    is_current,
-    replace_rows,
-    require,
-    sql_string,
-    written_as,
-)
+from spladelake.spark.tables.sql_text import sql_string
+from spladelake.spark.tables.write import replace_rows
 from spladelake.vectors import SparseVectors
 
 log = logging.getLogger(__name__)
@@ -106,7 +102,7 @@ def retrieve_run(session: SparkSession, options: RetrieveRun) -> dict[str, Any]:
     made = _Retrieval(session, inputs, options, rankings)
     describe(session, f"retrieve {', '.join(rankings)}")
     said = progress("retrieve", total=made.document_count, done=lambda: made.totals.value.get("documents", 0))
-    with said, written_as(session, made.reading()), made.ranked() as ranked:
+    with said, session_settings(session, made.reading()), made.ranked() as ranked:
         if len(rankings) > 1:
             ranked.persist()
         for number, run_id in enumerate(rankings):

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from spladelake.scoring import DocIds
 from spladelake.spark.retrieve.worker import VECTOR_COLUMNS, vectors_of
 from spladelake.spark.tables.data_files import data_files, rows_of_files
-from spladelake.spark.tables.write import TableRef
+from spladelake.spark.tables.refs import TableRef
 from spladelake.vectors import SparseVectors
 
 # Documents of a sample, and data files that it takes them from: two blocks, scored by the driver in 2 s for 6,980

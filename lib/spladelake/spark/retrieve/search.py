@@ -31,8 +31,9 @@ from spladelake.spark.retrieve.index import current_index
 from spladelake.spark.retrieve.vector_checks import vocabulary_size
 from spladelake.spark.retrieve.worker import VECTOR_COLUMNS, vectors_of
 from spladelake.spark.tables import delta_log
+from spladelake.spark.tables.create import require
+from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
-from spladelake.spark.tables.write import Lake, TableRef, require
 from spladelake.vectors import SparseVectors
 
 if TYPE_CHECKING:

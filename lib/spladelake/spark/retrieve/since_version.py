@@ -14,9 +14,10 @@ from pyspark.sql import functions as F
 from spladelake.config import Ranking
 from spladelake.errors import DataError
 from spladelake.spark.retrieve.blocks import QueryBatch
+from spladelake.spark.tables.create import require
 from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.lineage import newest_lineage
 from spladelake.spark.tables.schemas import RUNS
-from spladelake.spark.tables.write import newest_lineage, require
 
 if TYPE_CHECKING:
     from spladelake.spark.retrieve.job import Inputs

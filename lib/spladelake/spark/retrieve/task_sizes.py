@@ -7,7 +7,7 @@ import math
 from pyspark.sql import SparkSession
 
 from spladelake.spark.tables.delta_log import file_sizes
-from spladelake.spark.tables.write import TableRef
+from spladelake.spark.tables.refs import TableRef
 
 _MOST_BYTES = "spark.sql.files.maxPartitionBytes"
 # Spark counts a file as so many bytes larger than it is, for the time that opening takes.

@@ -10,8 +10,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
+from spladelake.spark.tables.properties import table_properties
+from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VECTORS, same_condition
-from spladelake.spark.tables.write import TableRef, table_properties
 
 # What a row breaks, said as what was found; the conditions are the table's own constraints.
 _FOUND = {

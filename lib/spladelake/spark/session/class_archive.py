@@ -246,15 +246,12 @@ def _use(session: SparkSession, path: str) -> None:
     """Do a little of everything that jobs do."""
     from pyspark.sql import functions as F
 
+    from spladelake.spark.tables.create import ensure_table
+    from spladelake.spark.tables.lineage import Lineage, newest_lineage
+    from spladelake.spark.tables.properties import set_properties
+    from spladelake.spark.tables.refs import TableRef
     from spladelake.spark.tables.schemas import RUN_LOG, VECTORS
-    from spladelake.spark.tables.write import (
-        Lineage,
-        TableRef,
-        ensure_table,
-        newest_lineage,
-        replace_rows,
-        set_properties,
-    )
+    from spladelake.spark.tables.write import replace_rows
     from spladelake.spark.upkeep.counts import collected, rows_of, table_counts
 
     ref, log = TableRef(path=path), TableRef(path=f"{path}-log")

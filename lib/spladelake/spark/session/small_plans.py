@@ -15,8 +15,8 @@ from pyspark.sql import SparkSession
 
 from spladelake.config import Options
 from spladelake.spark.session.quick_settings import SETTINGS, is_small_lake
+from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.start import small_machine_settings
-from spladelake.spark.tables.write import written_as
 
 # Bytes of input files, beside those of the lake, up to which a job is on little data.
 MOST_INPUT_BYTES = 16 * 2**20
@@ -32,7 +32,7 @@ def fitting_plans(session: SparkSession, options: Options) -> Iterator[None]:
         return
     given, ours = session.sparkContext.getConf(), small_machine_settings()
     settings = {key: value for key, value in SETTINGS.items() if given.get(key, None) in (None, ours.get(key))}
-    with written_as(session, settings):
+    with session_settings(session, settings):
         yield
 
 

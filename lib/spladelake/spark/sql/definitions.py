@@ -12,7 +12,8 @@ from pyspark.sql import SparkSession
 
 from spladelake.config.runs import MOST_K
 from spladelake.spark.retrieve.join import TOP_K_SQL
-from spladelake.spark.tables.write import Lake, TableRef, quoted, sql_string
+from spladelake.spark.tables.refs import Lake, TableRef
+from spladelake.spark.tables.sql_text import quoted, sql_string
 
 _KIND = re.compile(r"^CREATE OR REPLACE TEMPORARY (VIEW|FUNCTION) (\w+)", re.MULTILINE)
 _NEEDS = re.compile(r"^-- needs:(.*)$", re.MULTILINE)

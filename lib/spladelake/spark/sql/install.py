@@ -16,9 +16,11 @@ from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.errors import DataError, SpladelakeError
 from spladelake.names import short_name
 from spladelake.spark.encode.worker import WorkerSpec, cached_encoder
+from spladelake.spark.session.settings import session_settings
 from spladelake.spark.sql.definitions import Collection, Definition, definitions
+from spladelake.spark.tables.properties import table_properties
+from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.split_files import ROW_READER, make_readable
-from spladelake.spark.tables.write import Lake, TableRef, table_properties, written_as
 
 PYTHON_FUNCTIONS = ("encode_query", "text_terms")
 # Sums that do not fit and casts that lose end in an error. Views and functions keep the setting they are defined under.
@@ -57,7 +59,7 @@ def install(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vec
         session.udf.register("text_terms", _text_terms(checkpoint))
     defined = list(PYTHON_FUNCTIONS) if checkpoint is not None else []
     model_id = checkpoint.model_id if checkpoint is not None else ""
-    with written_as(session, ANSI):
+    with session_settings(session, ANSI):
         for definition, lacking in _resolved(session, collection, present, defined, model_id=model_id):
             if lacking is None:
                 session.sql(definition.statement)

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.spark.tables.delta_log import reader_version
-from spladelake.spark.tables.write import TableRef
+from spladelake.spark.tables.refs import TableRef
 
 # Spark would take these in a path for patterns.
 _PATTERN_SIGNS = set("*?[]{}\\")

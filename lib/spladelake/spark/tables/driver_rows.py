@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from spladelake.files.delta_folder import FolderTable, folder_table
 from spladelake.spark.tables import delta_log
 from spladelake.spark.tables.accesses import note_read
-from spladelake.spark.tables.write import TableRef
+from spladelake.spark.tables.refs import TableRef
 
 log = logging.getLogger(__name__)
 

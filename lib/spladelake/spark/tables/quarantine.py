@@ -12,8 +12,11 @@ from pyspark.sql import functions as F
 from spladelake.config import STEPS, Options, checked
 from spladelake.errors import DataError
 from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.lineage import Lineage
+from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import QUARANTINE
-from spladelake.spark.tables.write import Lake, Lineage, TableRef, replace_rows, sql_string
+from spladelake.spark.tables.sql_text import sql_string
+from spladelake.spark.tables.write import replace_rows
 
 
 def replace_quarantine(

@@ -9,7 +9,7 @@ from uuid import uuid4
 from pyspark.sql import SparkSession
 
 from spladelake.spark.tables import storage
-from spladelake.spark.tables.write import SCHEMA_PREFIX, Lake
+from spladelake.spark.tables.refs import SCHEMA_PREFIX, Lake
 
 
 def shared(session: SparkSession, local: Path, lake: Lake, cleanup: ExitStack) -> str:

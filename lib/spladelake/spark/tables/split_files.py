@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
 
-from spladelake.spark.tables.delta_log import property_in_memory
+from spladelake.spark.tables.delta_log import Located, property_in_memory
 from spladelake.spark.tables.schemas import VECTOR_FILES
-
-if TYPE_CHECKING:
-    from spladelake.spark.tables.write import TableRef
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +36,13 @@ def files_of(properties: Mapping[str, str], otherwise: Mapping[str, str]) -> Map
     return ROUNDED_FILES if any(rounding in done for rounding in ("mantissa_bits", "levels")) else otherwise
 
 
-def make_readable(session: SparkSession, ref: TableRef) -> None:
+def make_readable(session: SparkSession, ref: Located) -> None:
     """Let the session read the table, whatever form its files have."""
     if session.conf.get(ROW_READER, "true") == "true" and is_split(session, ref):
         log.info("%s: its files are split by byte, so this session reads arrays by rows", ref)
         session.conf.set(ROW_READER, "false")
 
 
-def is_split(session: SparkSession, ref: TableRef) -> bool:
+def is_split(session: SparkSession, ref: Located) -> bool:
     """Whether the table says that its files are split."""
     return property_in_memory(session, ref, f"spladelake.{PROPERTY}") == SPLIT

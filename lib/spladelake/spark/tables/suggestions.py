@@ -13,7 +13,7 @@ from spladelake.names import closest, suggestion
 from spladelake.spark.tables import storage
 
 if TYPE_CHECKING:
-    from spladelake.spark.tables.write import TableRef
+    from spladelake.spark.tables.refs import TableRef
 
 MOST_RUNS = 1_000
 

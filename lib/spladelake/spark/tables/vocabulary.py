@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
+from spladelake.spark.tables.lineage import Lineage, is_current
+from spladelake.spark.tables.properties import set_properties
+from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VOCABULARY
-from spladelake.spark.tables.write import Lineage, TableRef, is_current, replace_rows, set_properties
+from spladelake.spark.tables.write import replace_rows
 
 
 def write_vocabulary(

@@ -14,7 +14,7 @@ from pyspark.sql.window import Window
 from spladelake.config.training import TrainModel
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.encode.texts import SIDES, texts_of
-from spladelake.spark.tables.write import TableRef
+from spladelake.spark.tables.refs import TableRef
 
 # Documents of each dev query that are searched, of the run that the pairs were mined from.
 DEV_RANKS = 100

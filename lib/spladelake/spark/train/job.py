@@ -28,9 +28,11 @@ from spladelake.spark.session.failures import explained
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.start import usable_cores
 from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.create import require
+from spladelake.spark.tables.lineage import Lineage, newest_lineage
 from spladelake.spark.tables.locks import exclusive
+from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, SCORED_PAIRS
-from spladelake.spark.tables.write import Lake, Lineage, TableRef, newest_lineage, require
 from spladelake.spark.train.data import Sources, write_training_data
 from spladelake.spark.train.model_folder import (
     COUNTS,

@@ -16,8 +16,11 @@ from spladelake.errors import DataError
 from spladelake.spark.encode.texts import SIDES, texts_of
 from spladelake.spark.rerank.fuse import check_runs
 from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.create import require
+from spladelake.spark.tables.lineage import Lineage, is_current
+from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, RUNS
-from spladelake.spark.tables.write import Lake, Lineage, TableRef, is_current, replace_rows, require
+from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from spladelake.encoder import Checkpoint
 from spladelake.errors import UsageError
-from spladelake.spark.tables.write import Lineage
+from spladelake.spark.tables.lineage import Lineage
 
 log = logging.getLogger(__name__)
 

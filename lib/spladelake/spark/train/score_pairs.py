@@ -24,9 +24,12 @@ from spladelake.spark.rerank.fuse import check_runs
 from spladelake.spark.rerank.job import check_texts, run_pairs, scored_pairs
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.create import ensure_table, require
+from spladelake.spark.tables.lineage import Lineage, is_current
 from spladelake.spark.tables.locks import exclusive, retrying
+from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, PAIRS, QUERIES, RUNS, SCORED_PAIRS, TEACHER_SCORES
-from spladelake.spark.tables.write import Lake, Lineage, TableRef, ensure_table, is_current, replace_rows, require, save
+from spladelake.spark.tables.write import replace_rows, save
 
 log = logging.getLogger(__name__)
 

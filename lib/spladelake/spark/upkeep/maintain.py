@@ -16,8 +16,11 @@ from pyspark.sql import DataFrame, SparkSession
 from spladelake.config.upkeep import MaintainTables
 from spladelake.errors import DataError
 from spladelake.files.delta_folder import folder_table
+from spladelake.spark.session.settings import session_settings
 from spladelake.spark.tables import delta_log, storage
 from spladelake.spark.tables.locks import exclusive, retrying
+from spladelake.spark.tables.properties import table_properties
+from spladelake.spark.tables.refs import SCHEMA_PREFIX, Lake, TableRef
 from spladelake.spark.tables.schemas import (
     CHANGED,
     COMPACTIONS,
@@ -38,7 +41,7 @@ from spladelake.spark.tables.schemas import (
     TableSchema,
 )
 from spladelake.spark.tables.split_files import files_of
-from spladelake.spark.tables.write import SCHEMA_PREFIX, Lake, TableRef, quoted, table_properties, written_as
+from spladelake.spark.tables.sql_text import quoted
 from spladelake.spark.upkeep.counts import collected, constraint_sentences, rows_of, table_counts
 
 log = logging.getLogger(__name__)
@@ -135,7 +138,7 @@ def _maintain(
     session.conf.set(_VACUUM_LOGGING, "false")
     files = {} if schema is None else files_of(table.properties, schema.files)
     removed, count = 0, _file_count(session, ref)
-    with exclusive(str(ref)), written_as(session, files):
+    with exclusive(str(ref)), session_settings(session, files):
         # A single file can only be clustered, not compacted.
         if options.cluster or count > 1:
             statement = f"OPTIMIZE {ref.identifier}{_order(schema, table.properties) if options.cluster else ''}"
@@ -184,7 +187,7 @@ def _vacuum(session: SparkSession, ref: TableRef, options: MaintainTables) -> Da
     """What VACUUM answers, which has done its work by then; a dry run names the files that it would delete."""
     tasks = min(int(session.conf.get(_LISTING_TASKS) or 0), 4 * session.sparkContext.defaultParallelism)
     statement = f"VACUUM {ref.identifier} RETAIN {options.retention_hours} HOURS{' DRY RUN' if options.dry_run else ''}"
-    with written_as(session, {_LISTING_TASKS: str(tasks)}), _println_on_stderr(session):
+    with session_settings(session, {_LISTING_TASKS: str(tasks)}), _println_on_stderr(session):
         return session.sql(statement)
 
 

@@ -15,8 +15,9 @@ from spladelake.config.upkeep import VerifyTables
 from spladelake.errors import DataError
 from spladelake.spark.encode.texts import SIDES, Side, texts_of
 from spladelake.spark.tables.quarantine import quarantined_ids
+from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.split_files import COMPACTED_FROM
-from spladelake.spark.tables.write import Lake, TableRef, sql_string
+from spladelake.spark.tables.sql_text import sql_string
 from spladelake.spark.upkeep.counts import REPEATED, ROWS, Found, collected, constraint_sentences, rows_of, table_counts
 from spladelake.spark.upkeep.maintain import SCHEMAS, LakeTable, tables_of
 

@@ -1,0 +1,131 @@
+"""Tables that are required, made or removed, with their comments and constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.errors import DataError
+from spladelake.spark.session.settings import commit_metadata
+from spladelake.spark.tables import storage
+from spladelake.spark.tables.lineage import Lineage
+from spladelake.spark.tables.locks import exclusive
+from spladelake.spark.tables.properties import LAYOUT_VERSION
+from spladelake.spark.tables.refs import TableRef
+from spladelake.spark.tables.schemas import TableSchema
+from spladelake.spark.tables.suggestions import similar_path
+
+
+def require(session: SparkSession, ref: TableRef, schema: TableSchema, *, made_by: str) -> DataFrame:
+    """The rows of an input table, after checking that it is there and has the columns of its schema."""
+    if not ref.exists(session):
+        near = similar_path(session, ref.path) if ref.path is not None else None
+        asked = f"Did you mean {near}? If not, make it first" if near else "Make it first"
+        raise DataError(str(ref), f"there is no {schema.name} table", "the job reads it", f"{asked}: {made_by}.")
+    frame = ref.read(session)
+    _check_columns(ref, frame, schema)
+    return frame
+
+
+def _check_columns(ref: TableRef, frame: DataFrame, schema: TableSchema) -> None:
+    found = {f.name: f.dataType.simpleString() for f in frame.schema.fields}
+    for column in schema.columns:
+        if column.name not in found:
+            raise DataError(
+                str(ref),
+                f"it has no column {column.name!r} (it has {', '.join(found)})",
+                f"a {schema.name} table needs it",
+                f"Point to a {schema.name} table, or rename the column.",
+            )
+        if found[column.name] != column.type:
+            raise DataError(
+                str(ref),
+                f"column {column.name!r} is {found[column.name]}",
+                f"wanted {column.type}",
+                f"Cast it: ALTER is not enough, write the table again with {column.type}.",
+            )
+
+
+def ensure_table(
+    session: SparkSession, ref: TableRef, schema: TableSchema, *, properties: Mapping[str, str] | None = None
+) -> None:
+    """Create the table with its comments and constraints unless it is there; refuse one of another schema.
+
+    A table of an earlier release is brought to the present layout. properties: those of a new table, as
+    `set_properties` takes them.
+    """
+    from spladelake.spark.tables.upgrade import keep_up_to_date  # it builds on this module
+
+    if ref.exists(session):
+        keep_up_to_date(session, ref, schema)
+        _check_columns(ref, ref.read(session), schema)
+        return
+    with exclusive(str(ref)):
+        _create(session, ref, schema, properties or {})
+
+
+def _create(session: SparkSession, ref: TableRef, schema: TableSchema, properties: Mapping[str, str]) -> None:
+    builder = DeltaTable.createIfNotExists(session).comment(schema.comment)
+    # By name also where it is a path: of a location alone Delta makes a name without quoting its own back-ticks.
+    builder = builder.tableName(ref.identifier)
+    if ref.path is not None:
+        builder = builder.location(ref.path)
+    for column in schema.columns:
+        builder = builder.addColumn(column.name, column.type, comment=column.comment)
+    for key, value in _table_properties(schema, properties).items():
+        builder = builder.property(key, value)
+    builder.execute()
+
+
+def create_with_rows(
+    session: SparkSession, ref: TableRef, schema: TableSchema, rows: DataFrame, *, lineage: Lineage,
+    options: Mapping[str, str], properties: Mapping[str, str],
+) -> None:  # fmt: skip
+    """Make the table of a folder, with its comments, constraints, properties and rows, in one commit.
+
+    The caller holds the table's lock. A process that is killed before the commit leaves data files that belong to no
+    table, and a mark beside the folder that says so: the next writer removes both.
+    """
+    assert ref.path is not None
+    mark = f"{ref.path.rsplit('/', 1)[0]}/.{ref.path.rsplit('/', 1)[1]}.unfinished"
+    if storage.exists(session, mark):
+        storage.remove(session, ref.path)
+    elif storage.contents(session, ref.path):
+        raise DataError(
+            ref.path, "the folder holds files but no Delta table", f"the job makes its {schema.name} table there",
+            "Choose another folder, or move the files away.",
+        )  # fmt: skip
+    else:
+        storage.touch(session, mark)
+    named = [F.col(c.name).alias(c.name, metadata={"comment": c.comment}) for c in schema.columns]
+    writer = rows.select(*named).writeTo(ref.identifier).using("delta").options(**options)
+    for key, value in _table_properties(schema, properties).items():
+        writer = writer.tableProperty(key, value)
+    try:
+        with commit_metadata(session, lineage.as_json()):
+            writer.tableProperty("comment", schema.comment).create()
+    except Exception:
+        storage.remove(session, ref.path)
+        raise
+    finally:
+        storage.remove(session, mark)
+
+
+def _table_properties(schema: TableSchema, properties: Mapping[str, str]) -> dict[str, str]:
+    """Properties of a new table, as Delta names them."""
+    found = {f"delta.constraints.{name}": condition for name, condition in schema.constraints.items()}
+    if schema.change_feed:
+        found["delta.enableChangeDataFeed"] = "true"
+    ours = {"layout": LAYOUT_VERSION, "table": schema.name, **properties}
+    return {**found, **{f"spladelake.{key}": value for key, value in ours.items()}}
+
+
+def drop_table(session: SparkSession, ref: TableRef) -> None:
+    """Remove the table with its files, if it is there."""
+    if ref.path is not None:
+        storage.remove(session, ref.path)
+    else:
+        session.sql(f"DROP TABLE IF EXISTS {ref.identifier}")

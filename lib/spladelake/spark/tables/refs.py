@@ -1,0 +1,104 @@
+"""Where tables are: in a folder or in a catalog."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+
+from spladelake.errors import UsageError
+from spladelake.spark.tables import delta_log
+from spladelake.spark.tables.accesses import note_read
+from spladelake.spark.tables.split_files import make_readable
+from spladelake.spark.tables.sql_text import quoted
+
+SCHEMA_PREFIX = "schema:"
+
+
+@dataclass(frozen=True)
+class TableRef:
+    """Where a Delta table is: a folder (`path`), or a dotted name in the session's catalog (`name`)."""
+
+    path: str | None = None
+    name: str | None = None
+
+    def __str__(self) -> str:
+        return self.path or self.name or ""
+
+    @classmethod
+    def parse(cls, text: str) -> TableRef:
+        """The reference that `str` wrote: a path has a slash, a name in the catalog has none."""
+        return cls(path=text) if "/" in text else cls(name=text)
+
+    @property
+    def identifier(self) -> str:
+        """The table as Spark SQL names it."""
+        if self.path is not None:
+            return f"delta.{quoted(self.path)}"
+        return ".".join(quoted(part) for part in (self.name or "").split("."))
+
+    def delta(self, session: SparkSession) -> DeltaTable:
+        """Delta's handle on the table, which must exist."""
+        if self.path is not None:
+            return DeltaTable.forPath(session, self.path)
+        return DeltaTable.forName(session, self.identifier)
+
+    def exists(self, session: SparkSession) -> bool:
+        """Whether a Delta table is there."""
+        if self.path is not None:
+            return bool(DeltaTable.isDeltaTable(session, self.path))
+        return session.catalog.tableExists(self.identifier)
+
+    def version(self, session: SparkSession) -> int:
+        """Number of the table's newest commit."""
+        return delta_log.newest_version(session, self)
+
+    def read(self, session: SparkSession, *, version: int | None = None) -> DataFrame:
+        """The table's rows, at a version if one is given."""
+        make_readable(session, self)
+        if version is None:
+            return self.delta(session).toDF()
+        note_read(str(self), version)
+        reader = session.read.format("delta").option("versionAsOf", version)
+        return reader.load(self.path) if self.path is not None else reader.table(self.identifier)
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The tables of one collection: a folder, or a catalog schema written `schema:NAME`."""
+
+    root: str
+
+    def __post_init__(self) -> None:
+        if not self.root or self.root == SCHEMA_PREFIX:
+            raise UsageError("--lake", "it is empty", "wanted a folder or schema:NAME", "Say where the tables belong.")
+
+    def table(self, name: str) -> TableRef:
+        """A table of the collection: documents, queries, judgements, runs, measures, quarantine."""
+        return self._ref(name)
+
+    def vectors(self, model: str, side: str) -> TableRef:
+        """Vectors of one side (documents, queries) under a model's short name, or its vocabulary."""
+        return self._ref("vectors", model, side)
+
+    def staged(self, model: str, side: str) -> TableRef:
+        """What an unfinished encode has done so far; it is gone once the vectors hold it."""
+        return self._ref("vectors", model, f"{side}_staged")
+
+    def changed(self, model: str, side: str) -> TableRef:
+        """Ids that a stream saw change and the vectors do not yet follow."""
+        return self._ref("vectors", model, f"{side}_changed")
+
+    def training(self, training_set: str, name: str) -> TableRef:
+        """A table of a training set: parts, pairs, teacher_scores, scored_pairs."""
+        return self._ref("training", training_set, name)
+
+    def _ref(self, *parts: str) -> TableRef:
+        if self.root.startswith(SCHEMA_PREFIX):
+            schema = self.root.removeprefix(SCHEMA_PREFIX)
+            return TableRef(name=f"{schema}.{re.sub(r'[^0-9A-Za-z]+', '_', '_'.join(parts))}")
+        root = self.root if "://" in self.root else str(Path(self.root).expanduser().absolute())
+        return TableRef(path="/".join([root.rstrip("/"), *parts]))
