@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from spladelake.encoder import SpladeEncoder, resolve_checkpoint
+from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.encode.isolated import IsolatedEncoder
 from spladelake.spark.encode.models import Share
 from spladelake.spark.encode.tolerant import TolerantEncoder
-from spladelake.spark.encode.worker import WorkerSpec
 from support.ledger import LEDGER
 
 

@@ -15,15 +15,15 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
 from spladelake.scoring import Expected, Queries, TopK
-from spladelake.spark.encode.worker import Totals
 from spladelake.spark.retrieve import blocks as block_top_k
 from spladelake.spark.retrieve import job as retrieve_module
 from spladelake.spark.retrieve import sample
 from spladelake.spark.retrieve import task_sizes as reading
 from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, passes, ranked_in_blocks, ranked_with_sample
 from spladelake.spark.retrieve.candidates import Kept
-from spladelake.spark.retrieve.job import collected_queries
+from spladelake.spark.retrieve.request import collected_queries
 from spladelake.spark.session.settings import session_settings
+from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.refs import TableRef
 from spladelake.vectors import SparseVectors
 from support.vector_tables import TERMS, Vectors, as_frame, brute_force, random_vectors, write_vectors

@@ -17,9 +17,11 @@ from spladelake.cli import run_step
 from spladelake.config import EncodeTexts
 from spladelake.encoder import resolve_checkpoint
 from spladelake.errors import DataError, SpladelakeError, UsageError
+from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.encode.job import SIDES, encoded, hashed, spread, task_count, texts_of
-from spladelake.spark.encode.worker import EncodeBatches, Totals, WorkerSpec
+from spladelake.spark.encode.worker import EncodeBatches
 from spladelake.spark.session.failures import explained
+from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS

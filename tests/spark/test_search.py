@@ -13,10 +13,12 @@ from spladelake.cli import main
 from spladelake.display import hits_table
 from spladelake.encoder import resolve_checkpoint
 from spladelake.errors import DataError, UsageError
+from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.encode.texts import encoded, hashed, spread
-from spladelake.spark.encode.worker import EncodeBatches, Totals, WorkerSpec
+from spladelake.spark.encode.worker import EncodeBatches
 from spladelake.spark.retrieve import driver_search
 from spladelake.spark.retrieve.search import encoded_question, search_documents, search_folder
+from spladelake.spark.session.totals import Totals
 from support.collections import QUESTIONS
 
 

@@ -16,7 +16,7 @@ from spladelake.config.compaction import CompactVectors, Target
 from spladelake.errors import DataError, UsageError
 from spladelake.names import short_name
 from spladelake.spark.compact.trials import Judged, Trial, Trials, statistics_of
-from spladelake.spark.retrieve.job import collected_queries
+from spladelake.spark.retrieve.request import collected_queries
 from spladelake.spark.retrieve.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
 from spladelake.spark.tables.create import ensure_table, require
 from spladelake.spark.tables.delta_log import size_in_bytes

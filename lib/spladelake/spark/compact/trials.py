@@ -14,12 +14,12 @@ from spladelake.compaction import Compaction, Statistics, error_bound
 from spladelake.measures.significance import paired_test
 from spladelake.scoring import compile_kernels
 from spladelake.spark.compact.worker import CompactRows
-from spladelake.spark.encode.worker import Totals
 from spladelake.spark.evaluate.query_measures import query_measures
 from spladelake.spark.evaluate.ranks import judged_hits, judged_ranks
 from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
 from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.vector_checks import largest_weight
+from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.schemas import VECTORS
 
 TASK_BYTES = 256 * 2**20

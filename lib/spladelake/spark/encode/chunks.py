@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from spladelake.encoder import Checkpoint
 from spladelake.reranker.checkpoint import CrossCheckpoint
+from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.encode.texts import (
     BUCKETS,
     ROWS_PER_BATCH,
@@ -26,12 +27,13 @@ from spladelake.spark.encode.texts import (
     spread,
     task_count,
 )
-from spladelake.spark.encode.worker import REJECTED, EncodeOrReject, Totals, WorkerSpec
+from spladelake.spark.encode.worker import REJECTED, EncodeOrReject
 from spladelake.spark.faults import stop_point
 from spladelake.spark.session.failures import full_text
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.create import drop_table, ensure_table
 from spladelake.spark.tables.locks import TargetChangedError, exclusive, transaction_id
 from spladelake.spark.tables.properties import table_properties

@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spladelake.spark.encode.worker import EncodeBatches, Totals, WorkerSpec
+from spladelake.spark.encode.encoder_cache import WorkerSpec
+from spladelake.spark.encode.worker import EncodeBatches
+from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.schemas import VECTORS
 
 # Texts of the sample for each slot: their mean length is then known to some 3 %, and a slot has work for seconds.

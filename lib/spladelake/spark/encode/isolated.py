@@ -14,8 +14,8 @@ from spladelake.spark.faults import crash_point
 if TYPE_CHECKING:
     from spladelake.encoder import EncodedBatch, SpladeEncoder
     from spladelake.encoder.routes import Kind
+    from spladelake.spark.encode.encoder_cache import WorkerSpec
     from spladelake.spark.encode.models import Share
-    from spladelake.spark.encode.worker import WorkerSpec
 
 
 class OwnEncoder:
@@ -87,7 +87,7 @@ class IsolatedEncoder:
 
 def _serve(pipe: Connection, spec: WorkerSpec, share: Share) -> None:
     """Answer batches of texts with vectors, or with the error, until the other end of the pipe closes."""
-    from spladelake.spark.encode.worker import encoders
+    from spladelake.spark.encode.encoder_cache import encoders
 
     while True:
         try:

@@ -16,6 +16,8 @@ from spladelake.encoder.tokens import vocabulary_tokens
 from spladelake.errors import UsageError
 from spladelake.names import short_name
 from spladelake.spark.encode.dry_run import forecast_encode
+from spladelake.spark.encode.encoder_cache import WorkerSpec
+from spladelake.spark.encode.side import SideJob
 from spladelake.spark.encode.texts import (
     ROWS_PER_BATCH,
     ROWS_PER_TASK,
@@ -30,8 +32,7 @@ from spladelake.spark.encode.texts import (
     task_count,
     texts_of,
 )
-from spladelake.spark.encode.update import SideJob, update_vectors
-from spladelake.spark.encode.worker import WorkerSpec
+from spladelake.spark.encode.update import update_vectors
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.locks import alongside, exclusive, retrying
 from spladelake.spark.tables.properties import table_properties

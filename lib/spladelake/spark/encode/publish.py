@@ -19,7 +19,7 @@ from spladelake.spark.tables.schemas import VECTORS
 from spladelake.spark.tables.write import replace_rows
 
 if TYPE_CHECKING:
-    from spladelake.spark.encode.update import SideJob
+    from spladelake.spark.encode.side import SideJob
 
 
 def publish(

@@ -5,21 +5,21 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spladelake.config import EncodeTexts
-from spladelake.encoder import Checkpoint
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.encode.change_feed import changed_ids, checkpoint_of, collect_changes
 from spladelake.spark.encode.chunks import BYTES_PER_TOKEN, ChunkSize, Staged, Work, first_rate, stage
 from spladelake.spark.encode.diff import Difference, difference
+from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.encode.publish import publish
-from spladelake.spark.encode.texts import Side, is_rejected, limited, texts_of
-from spladelake.spark.encode.worker import REJECTED, WARNING, WorkerSpec
+from spladelake.spark.encode.side import SideJob
+from spladelake.spark.encode.texts import is_rejected, limited, texts_of
+from spladelake.spark.encode.worker import REJECTED, WARNING
 from spladelake.spark.faults import stop_point
 from spladelake.spark.tables.create import drop_table
 from spladelake.spark.tables.driver_rows import row_count
@@ -27,58 +27,8 @@ from spladelake.spark.tables.lineage import Lineage, is_current, newest_lineage
 from spladelake.spark.tables.locks import TargetChangedError, exclusive
 from spladelake.spark.tables.properties import set_properties
 from spladelake.spark.tables.quarantine import quarantined_ids, replace_quarantine
-from spladelake.spark.tables.refs import Lake, TableRef
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class SideJob:
-    """One side of an encode job: where it reads and writes, and how."""
-
-    session: SparkSession
-    lake: Lake
-    side: Side
-    checkpoint: Checkpoint
-    options: EncodeTexts
-    name: str
-
-    @property
-    def source(self) -> TableRef:
-        return self.lake.table(self.side.name)
-
-    @property
-    def target(self) -> TableRef:
-        return self.lake.vectors(self.name, self.side.name)
-
-    @property
-    def staged(self) -> TableRef:
-        return self.lake.staged(self.name, self.side.name)
-
-    @property
-    def label(self) -> str:
-        """What this side's rows of the quarantine are called."""
-        return f"encode_texts {self.side.name}: {self.target}"
-
-    def lineage(self, version: int) -> Lineage:
-        """What the vectors are made from, of a version of the texts."""
-        settings = {
-            "model_id": self.checkpoint.model_id,
-            "text_columns": list(self.side.text_columns),
-            "max_text_bytes": self.options.max_text_bytes,
-        }
-        return Lineage("encode_texts", {self.side.name: [str(self.source), version]}, settings)
-
-    def properties(self, version: int) -> dict[str, str]:
-        """What the properties of the vectors' table say."""
-        return {
-            "model": self.checkpoint.name,
-            "model_id": self.checkpoint.model_id,
-            "max_length": str(self.checkpoint.max_length),
-            "vocabulary_size": str(self.checkpoint.vocabulary_size),
-            "source": str(self.source),
-            "source_version": str(version),
-        }
 
 
 def update_vectors(job: SideJob, *, ready: Callable[[], object]) -> dict[str, Any]:

@@ -7,19 +7,20 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from pyspark import TaskContext
-from pyspark.accumulators import Accumulator, AccumulatorParam
+from pyspark.accumulators import Accumulator
 
+from spladelake.spark.encode.encoder_cache import WorkerSpec, encoders
 from spladelake.spark.encode.isolated import IsolatedEncoder, OwnEncoder
-from spladelake.spark.encode.models import ModelCache, task_share
+from spladelake.spark.encode.models import task_share
 from spladelake.spark.encode.tolerant import AnyEncoder, TolerantEncoder
 
 if TYPE_CHECKING:
-    from spladelake.encoder import Checkpoint, EncodedBatch, SpladeEncoder
+    from spladelake.encoder import EncodedBatch
 
 Value = TypeVar("Value")
 
@@ -39,61 +40,6 @@ VECTOR_BATCH = pa.schema(
 
 # Start of the status of a text that the model cannot take; the reason follows.
 REJECTED = "rejected: "
-
-
-class Totals(AccumulatorParam[dict[str, float]]):
-    """A dictionary of sums, added up over all tasks."""
-
-    def zero(self, value: dict[str, float]) -> dict[str, float]:
-        return {}
-
-    def addInPlace(self, value1: dict[str, float], value2: dict[str, float]) -> dict[str, float]:  # noqa: N802
-        for key, amount in value2.items():
-            value1[key] = value1.get(key, 0) + amount
-        return value1
-
-
-class DriverTotals:
-    """The same sums for work that the driver does itself, where a task has an accumulator."""
-
-    def __init__(self) -> None:
-        self.value: dict[str, float] = {}
-
-    def add(self, term: dict[str, float]) -> None:
-        """Add amounts by name."""
-        for key, amount in term.items():
-            self.value[key] = self.value.get(key, 0) + amount
-
-
-@dataclass(frozen=True)
-class Here(Generic[Value]):
-    """A value for work that the driver does itself, where a task has a broadcast."""
-
-    value: Value
-
-
-@dataclass(frozen=True)
-class WorkerSpec:
-    """Which encoder a worker needs."""
-
-    checkpoint: Checkpoint
-    token_budget: int | None
-
-    def load(self, *, threads: int | None, device: str | None) -> SpladeEncoder:
-        """The encoder, its files verified."""
-        from spladelake.encoder import SpladeEncoder
-
-        return SpladeEncoder.load(self.checkpoint, threads=threads, device=device, token_budget=self.token_budget)
-
-
-encoders: ModelCache[SpladeEncoder] = ModelCache()
-
-
-def cached_encoder(spec: WorkerSpec) -> SpladeEncoder:
-    """The encoder that this process keeps for a spec. Functions that are sent to workers by value call this one: a
-    cache that they named themselves would be sent along.
-    """
-    return encoders.get(spec)[0]
 
 
 # Prefix of a key in the totals that counts a warning.

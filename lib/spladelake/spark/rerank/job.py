@@ -15,11 +15,11 @@ from spladelake.config.rerank import RerankRun
 from spladelake.errors import DataError
 from spladelake.reranker import resolve_cross_encoder
 from spladelake.spark.encode.job import ROWS_PER_BATCH, SIDES, task_count, texts_of
-from spladelake.spark.encode.worker import Totals
 from spladelake.spark.rerank.fuse import check_runs
 from spladelake.spark.rerank.worker import RerankerSpec, ScorePairs
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.lineage import Lineage, is_current
 from spladelake.spark.tables.refs import Lake, TableRef

@@ -25,9 +25,9 @@ from pyspark.sql import functions as F
 
 from spladelake.scoring import BLOCK_DOCUMENTS, SCORE_UNITS, DocIds, Expected, Queries, expected_bounds
 from spladelake.scoring.shortlist import places_for
-from spladelake.spark.encode.worker import DriverTotals, Here, Totals
 from spladelake.spark.retrieve.candidates import CANDIDATES_DDL, RANKED, RANKED_DDL, Kept, MergeCandidates
 from spladelake.spark.retrieve.worker import Pass, ScoreBlocks, ScoreVectors, Wanted
+from spladelake.spark.session.totals import DriverTotals, Here, Totals
 from spladelake.spark.tables.frames import frame_of
 from spladelake.vectors import SparseVectors
 

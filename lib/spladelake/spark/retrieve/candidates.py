@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyspark import Broadcast
 
 from spladelake.scoring import DocIds, Ranked, merge
-from spladelake.spark.encode.worker import Here
+from spladelake.spark.session.totals import Here
 
 # One row a run and query: its candidates as binary columns, which Spark moves at the speed of memory.
 CANDIDATES = pa.schema(

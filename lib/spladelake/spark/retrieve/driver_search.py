@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from spladelake.files.delta_folder import FolderTable, folder_table
 from spladelake.scoring import check_vectors
-from spladelake.spark.encode.worker import DriverTotals
 from spladelake.spark.retrieve.blocks import Asked, QueryBatch, ranked_in_driver
 from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.worker import VECTOR_COLUMNS
+from spladelake.spark.session.totals import DriverTotals
 from spladelake.vectors import SparseVectors
 
 # Up to these a driver holds all vectors of a collection and ranks them in less time than workers take to start.

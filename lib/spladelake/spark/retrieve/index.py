@@ -18,12 +18,12 @@ from pyspark.sql import functions as F
 from spladelake.config import IndexVectors
 from spladelake.names import short_name
 from spladelake.scoring import compile_kernels, invert, to_bytes
-from spladelake.spark.encode.worker import Totals
 from spladelake.spark.retrieve.blocks import set_batch_size
 from spladelake.spark.retrieve.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
 from spladelake.spark.retrieve.worker import vectors_of
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.data_files import data_files, rows_of_files
 from spladelake.spark.tables.lineage import Lineage, newest_lineage

@@ -21,7 +21,6 @@ from spladelake.bm25 import BM25_MODEL
 from spladelake.errors import DataError
 from spladelake.names import short_name
 from spladelake.scoring import compile_kernels
-from spladelake.spark.encode.worker import Totals
 from spladelake.spark.retrieve import driver_search
 from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
 from spladelake.spark.retrieve.candidates import Kept
@@ -30,6 +29,7 @@ from spladelake.spark.retrieve.driver_search import Best, SmallCollection, expla
 from spladelake.spark.retrieve.index import current_index
 from spladelake.spark.retrieve.vector_checks import vocabulary_size
 from spladelake.spark.retrieve.worker import VECTOR_COLUMNS, vectors_of
+from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables import delta_log
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.refs import Lake, TableRef

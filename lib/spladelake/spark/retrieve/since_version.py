@@ -20,7 +20,7 @@ from spladelake.spark.tables.lineage import newest_lineage
 from spladelake.spark.tables.schemas import RUNS
 
 if TYPE_CHECKING:
-    from spladelake.spark.retrieve.job import Inputs
+    from spladelake.spark.retrieve.request import Inputs
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def changes_since(session: SparkSession, inputs: Inputs, rankings: Mapping[str, 
 
 def _check_previous(session: SparkSession, inputs: Inputs, rankings: Mapping[str, Ranking], version: int) -> None:
     """Refuse to build on a run that was made from other vectors, queries or settings."""
-    from spladelake.spark.retrieve.job import run_lineage
+    from spladelake.spark.retrieve.request import run_lineage
 
     runs = inputs.lake.table("runs")
     require(session, runs, RUNS, made_by=f"spladelake retrieve_run --lake {inputs.lake.root} without --since-version")

@@ -26,8 +26,8 @@ from spladelake.scoring import (
     ids_from_bytes,
     invert,
 )
-from spladelake.spark.encode.worker import DriverTotals, Here
 from spladelake.spark.retrieve.candidates import packed
+from spladelake.spark.session.totals import DriverTotals, Here
 from spladelake.vectors import SparseVectors
 
 # What `vectors_of` reads of a row of `vectors`.

@@ -15,11 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyspark
 
@@ -27,19 +26,16 @@ from spladelake.errors import MachineError
 from spladelake.machine import free_memory
 from spladelake.spark.session.jars import cache_folder
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
 # Java prints warnings, such as those about classes that it leaves out, to stdout, which is the result's.
-_WARNINGS = "-Xlog:disable -Xlog:all=warning:stderr"
-_SECONDS_TO_WRITE = 300
+WARNINGS = "-Xlog:disable -Xlog:all=warning:stderr"
+SECONDS_TO_WRITE = 300
 # On a busy machine what has the lowest priority takes many times as long as alone.
 _MOST_SECONDS = 1800
 
 VARIABLE = "SPLADELAKE_PREPARE"
-# As a program this module has another __name__.
-_MODULE = "spladelake.spark.session.class_archive"
-_IN_BACKGROUND = "--in-background"
+# The program that makes the archive. It uses what jobs use, so it is above this module and known by name only.
+_MODULE = "spladelake.spark.upkeep.archive_session"
+IN_BACKGROUND = "--in-background"
 _SECONDS_BETWEEN_TRIES = 24 * 3600
 # What it takes: a heap of 1 GiB with Java and Python around it; the archive, and what Spark writes beside it.
 _BYTES_OF_MEMORY, _BYTES_ON_DISK = 2 * 2**30, 2**30
@@ -82,7 +78,7 @@ def _stem(java: str) -> str:
 def java_options(java: str) -> str:
     """Options of a JVM that is to start from the archive; empty where there is none."""
     found = found_archive(java)
-    return "" if found is None else f'"-XX:SharedArchiveFile={found}" {_WARNINGS}'
+    return "" if found is None else f'"-XX:SharedArchiveFile={found}" {WARNINGS}'
 
 
 def make_archive(java: str, *, wait: bool = True) -> Made | None:
@@ -181,7 +177,7 @@ def begin_in_background(java: str) -> Path | None:
         # Of its own session and without our streams: neither a closed terminal nor a caller that waits for the end of
         # our output has to do with it.
         subprocess.Popen(
-            [sys.executable, "-m", _MODULE, _IN_BACKGROUND],
+            [sys.executable, "-m", _MODULE, IN_BACKGROUND],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
     except OSError:
@@ -198,91 +194,3 @@ def _is_first_try(tried: Path) -> bool:
     except FileExistsError:
         return False
     return True
-
-
-def _make_in_background() -> None:
-    """What the process in the background does: it gives way to all others, and ends by itself."""
-    from spladelake.spark.session.start import java_version
-
-    os.nice(19)
-    make_archive(java_version()[0], wait=False)
-
-
-def _same(batches: Iterable[object]) -> Iterable[object]:
-    return batches
-
-
-def _record(target: str) -> None:
-    """Start a session that writes, when its JVM ends, all classes that it has used, and use those that jobs use."""
-    from pyspark import SparkContext
-
-    from spladelake.spark.session import quick_settings as quick
-    from spladelake.spark.session.start import spark_session
-
-    options = f'{quick.java_options({})} "-XX:ArchiveClassesAtExit={target}" {_WARNINGS}'
-    settings = {
-        "spark.driver.defaultJavaOptions": options,
-        "spark.driver.memory": "1g",
-        # VACUUM would spread ten files over 10,000 tasks.
-        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
-    }
-    session = spark_session("spladelake prepare", settings=settings)
-    place = f"{Path(target).parent}/table"
-    # With generated code, as long jobs have it, and without, as quick commands do.
-    for number, plans in enumerate(({}, quick.SETTINGS)):
-        for key, value in plans.items():
-            session.conf.set(key, value)
-        _use(session, f"{place}-{number}")
-    gateway = SparkContext._gateway
-    assert gateway is not None
-    session.stop()
-    gateway.shutdown()
-    gateway.proc.stdin.close()
-    if gateway.proc.wait(timeout=_SECONDS_TO_WRITE) != 0:
-        raise SystemExit("Java could not write all of it")
-
-
-def _use(session: SparkSession, path: str) -> None:
-    """Do a little of everything that jobs do."""
-    from pyspark.sql import functions as F
-
-    from spladelake.spark.tables.create import ensure_table
-    from spladelake.spark.tables.lineage import Lineage, newest_lineage
-    from spladelake.spark.tables.properties import set_properties
-    from spladelake.spark.tables.refs import TableRef
-    from spladelake.spark.tables.schemas import RUN_LOG, VECTORS
-    from spladelake.spark.tables.write import replace_rows
-    from spladelake.spark.upkeep.counts import collected, rows_of, table_counts
-
-    ref, log = TableRef(path=path), TableRef(path=f"{path}-log")
-    ensure_table(session, ref, VECTORS, properties={"model": "prepare"})
-    rows = session.range(10).selectExpr(
-        "CAST(id AS STRING) AS id", "array(CAST(id AS INT)) AS indices", "array(CAST(id + 1 AS FLOAT)) AS `values`",
-        "1 AS tokens", "false AS truncated", "sha2('', 256) AS text_sha256", "'ok' AS status", "'prepare' AS model_id",
-    )  # fmt: skip
-    for where in (None, "id < '5'"):
-        written = rows if where is None else rows.where(where)
-        replace_rows(session, ref, VECTORS, written, lineage=Lineage("prepare", {}, {}), where=where)
-    newest_lineage(session, ref)
-    set_properties(session, ref, {"of": "prepare"})
-    merge = ref.delta(session).alias("old").merge(rows.alias("new"), "old.id = new.id")
-    merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
-    worked = ref.read(session, version=ref.version(session)).mapInArrow(_same, VECTORS.struct)  # type: ignore[arg-type]
-    joined = worked.join(rows.select("id", F.col("tokens").alias("n")), "id").groupBy("id").agg(F.max("n").alias("n"))
-    joined.orderBy("n").limit(3).collect()
-    exploded = ref.read(session).selectExpr("id", "posexplode(indices) AS (place, term)").repartition(2, "id")
-    exploded.selectExpr("*", "row_number() OVER (PARTITION BY term ORDER BY place DESC, id) AS rank").toArrow()
-    collected(session, [table_counts(rows_of(session, ref), VECTORS, keys=("id",))])
-    ref.read(session).groupBy("model_id").agg(F.collect_set("status"), F.count_distinct("id")).collect()
-    session.createDataFrame([("a", 1)], "id string, n int").join(rows, "id", "left_anti").persist().count()
-    ensure_table(session, log, RUN_LOG)
-    for statement in ("DESCRIBE HISTORY {}", "DESCRIBE DETAIL {}", "OPTIMIZE {}", "VACUUM {} RETAIN 720 HOURS"):
-        session.sql(statement.format(ref.identifier)).collect()
-    session.sql(f"CREATE TABLE delta.`{path}-copy` USING delta AS SELECT * FROM {ref.identifier}")  # noqa: S608
-
-
-if __name__ == "__main__":
-    if sys.argv[1] == _IN_BACKGROUND:
-        _make_in_background()
-    else:
-        _record(sys.argv[1])

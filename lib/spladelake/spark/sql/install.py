@@ -15,7 +15,7 @@ from spladelake.config import DEFAULT_MODEL
 from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.errors import DataError, SpladelakeError
 from spladelake.names import short_name
-from spladelake.spark.encode.worker import WorkerSpec, cached_encoder
+from spladelake.spark.encode.encoder_cache import WorkerSpec, cached_encoder
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.sql.definitions import Collection, Definition, definitions
 from spladelake.spark.tables.properties import table_properties

@@ -17,13 +17,13 @@ from spladelake.errors import DataError
 from spladelake.reranker import CrossCheckpoint, resolve_cross_encoder
 from spladelake.spark.encode.chunks import ChunkSize, Remaining, first_rate
 from spladelake.spark.encode.texts import BUCKETS, ROWS_PER_BATCH, task_count
-from spladelake.spark.encode.worker import Totals
 from spladelake.spark.faults import stop_point
 from spladelake.spark.rerank import worker as rerank_worker
 from spladelake.spark.rerank.fuse import check_runs
 from spladelake.spark.rerank.job import check_texts, run_pairs, scored_pairs
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.create import ensure_table, require
 from spladelake.spark.tables.lineage import Lineage, is_current
 from spladelake.spark.tables.locks import exclusive, retrying

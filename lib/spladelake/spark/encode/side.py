@@ -1,0 +1,62 @@
+"""One side of an encode job, documents or queries: where it reads and writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+
+from spladelake.config import EncodeTexts
+from spladelake.encoder import Checkpoint
+from spladelake.spark.encode.texts import Side
+from spladelake.spark.tables.lineage import Lineage
+from spladelake.spark.tables.refs import Lake, TableRef
+
+
+@dataclass(frozen=True)
+class SideJob:
+    """One side of an encode job: where it reads and writes, and how."""
+
+    session: SparkSession
+    lake: Lake
+    side: Side
+    checkpoint: Checkpoint
+    options: EncodeTexts
+    name: str
+
+    @property
+    def source(self) -> TableRef:
+        return self.lake.table(self.side.name)
+
+    @property
+    def target(self) -> TableRef:
+        return self.lake.vectors(self.name, self.side.name)
+
+    @property
+    def staged(self) -> TableRef:
+        return self.lake.staged(self.name, self.side.name)
+
+    @property
+    def label(self) -> str:
+        """What this side's rows of the quarantine are called."""
+        return f"encode_texts {self.side.name}: {self.target}"
+
+    def lineage(self, version: int) -> Lineage:
+        """What the vectors are made from, of a version of the texts."""
+        settings = {
+            "model_id": self.checkpoint.model_id,
+            "text_columns": list(self.side.text_columns),
+            "max_text_bytes": self.options.max_text_bytes,
+        }
+        return Lineage("encode_texts", {self.side.name: [str(self.source), version]}, settings)
+
+    def properties(self, version: int) -> dict[str, str]:
+        """What the properties of the vectors' table say."""
+        return {
+            "model": self.checkpoint.name,
+            "model_id": self.checkpoint.model_id,
+            "max_length": str(self.checkpoint.max_length),
+            "vocabulary_size": str(self.checkpoint.vocabulary_size),
+            "source": str(self.source),
+            "source_version": str(version),
+        }

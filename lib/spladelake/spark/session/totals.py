@@ -1,0 +1,41 @@
+"""Sums and values that tasks share with the driver, and their twins for work that the driver does itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pyspark.accumulators import AccumulatorParam
+
+Value = TypeVar("Value")
+
+
+class Totals(AccumulatorParam[dict[str, float]]):
+    """A dictionary of sums, added up over all tasks."""
+
+    def zero(self, value: dict[str, float]) -> dict[str, float]:
+        return {}
+
+    def addInPlace(self, value1: dict[str, float], value2: dict[str, float]) -> dict[str, float]:  # noqa: N802
+        for key, amount in value2.items():
+            value1[key] = value1.get(key, 0) + amount
+        return value1
+
+
+class DriverTotals:
+    """The same sums for work that the driver does itself, where a task has an accumulator."""
+
+    def __init__(self) -> None:
+        self.value: dict[str, float] = {}
+
+    def add(self, term: dict[str, float]) -> None:
+        """Add amounts by name."""
+        for key, amount in term.items():
+            self.value[key] = self.value.get(key, 0) + amount
+
+
+@dataclass(frozen=True)
+class Here(Generic[Value]):
+    """A value for work that the driver does itself, where a task has a broadcast."""
+
+    value: Value
