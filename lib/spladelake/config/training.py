@@ -11,6 +11,8 @@ from spladelake.config.rerank import DEFAULT_CROSS_ENCODER
 
 # How a teacher is named that is a run of the lake: its scores are taken instead of a model's.
 RUN_TEACHER = "run:"
+# Tokens of a text, special ones included, below which nothing can be learnt.
+SHORTEST_TEXT = 8
 
 TrainingSet = Annotated[
     str,
@@ -144,12 +146,17 @@ class Distillation(Options):
         "auto", description="Of the products: auto is fp16 where every process has a CUDA device, else float32."
     )
     max_length: int | None = Field(
-        None, ge=8, description="Tokens read of a text, also by the trained model (default: the start model's)."
+        None,
+        ge=SHORTEST_TEXT,
+        description="Tokens read of a text, also by the trained model (default: the start model's).",
     )
     evaluate_steps: int | None = Field(
         None, ge=1, description="Steps from one checkpoint and evaluation to the next (default: an epoch)."
     )
     best: str = Field("ndcg@10", min_length=1, description="Measure on dev that chooses the checkpoint.")
+    accept_worse: bool = Field(
+        False, description="Write the model even if --best on dev is below that of the start model."
+    )
     log_steps: int = Field(10, ge=1, description="Steps from one line of the log to the next.")
     seed: int = Field(42, ge=0, description="Of the order of the pairs, dropout and new weights.")
 
@@ -167,7 +174,8 @@ class TrainModel(JobOptions, Distillation):
     """Train a model on the pairs of a training set, with sentence-transformers' trainer under TorchDistributor.
 
     The folder it writes is in sentence-transformers' layout, with a model card. A killed job goes on from its last
-    checkpoint. Loss that is not a number ends it with exit code 3; the last good checkpoint stays.
+    checkpoint. Exit code 3: the loss is not a number, most vectors of the trained model are empty, or it measures below
+    its start model on dev (see --accept-worse). No model is written then, and the checkpoints stay.
     """
 
     training_set: TrainingSet = "default"
