@@ -31,6 +31,12 @@ from spladelake.spark.evaluate.paired_tests import (
     shared_queries,
 )
 from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.comparison_schemas import (
+    COMPARED_COSTS,
+    COMPARED_PAIRS,
+    COMPARED_QUERIES,
+    COMPARED_SYSTEMS,
+)
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.delta_log import size_in_bytes
 from spladelake.spark.tables.driver_rows import collected
@@ -38,14 +44,8 @@ from spladelake.spark.tables.frames import frame_of
 from spladelake.spark.tables.lineage import Lineage, is_current, newest_lineage
 from spladelake.spark.tables.locks import at_once
 from spladelake.spark.tables.refs import Lake, TableRef
-from spladelake.spark.tables.schemas import (
-    COMPARED_COSTS,
-    COMPARED_PAIRS,
-    COMPARED_QUERIES,
-    COMPARED_SYSTEMS,
-    MEASURES,
-    TableSchema,
-)
+from spladelake.spark.tables.schema import TableSchema
+from spladelake.spark.tables.schemas import MEASURES
 from spladelake.spark.tables.sql_text import sql_string
 from spladelake.spark.tables.write import replace_rows
 
