@@ -44,7 +44,7 @@ def public_functions(tree: ast.Module) -> Iterator[Function]:
             yield from (
                 item for item in node.body
                 if isinstance(item, Function) and not item.name.startswith("_") and not inherited
-                and not any(ast.unparse(d).split(".")[0] in ("property", "cached_property") for d in item.decorator_list)
+                and not any("property" in ast.unparse(mark) for mark in item.decorator_list)
             )  # fmt: skip
 
 

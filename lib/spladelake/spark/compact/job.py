@@ -21,7 +21,7 @@ from spladelake.spark.retrieve.vector_checks import check_rows, check_same_model
 from spladelake.spark.tables.comparison_schemas import COMPACTIONS
 from spladelake.spark.tables.create import ensure_table, require
 from spladelake.spark.tables.delta_log import size_in_bytes
-from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.driver_rows import frame_of
 from spladelake.spark.tables.lineage import Lineage, is_current, refuse_other_makers
 from spladelake.spark.tables.properties import set_properties, table_properties
 from spladelake.spark.tables.refs import Lake, TableRef

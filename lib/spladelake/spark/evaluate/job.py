@@ -56,6 +56,7 @@ class Plan:
     options: EvaluateRun
 
     def read(self, session: SparkSession, name: str) -> DataFrame:
+        """The rows of an input table at the version that is measured."""
         return self.tables[name].read(session, version=self.versions[name])
 
 
