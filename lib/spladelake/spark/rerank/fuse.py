@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,11 +12,11 @@ from pyspark.sql.window import Window
 
 from spladelake.config.fusion import FuseRuns
 from spladelake.errors import DataError
-from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.create import require
-from spladelake.spark.tables.lineage import Lineage, is_current
+from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import RUNS
+from spladelake.spark.tables.skeleton import made_unless_current
 from spladelake.spark.tables.sql_text import sql_string
 from spladelake.spark.tables.suggestions import missing_run
 from spladelake.spark.tables.write import replace_rows
@@ -38,11 +37,17 @@ def fuse_runs(session: SparkSession, options: FuseRuns) -> dict[str, Any]:
     # A list, as the order of the runs decides the order of the sums.
     lineage = Lineage("fuse_runs", {"runs": list(made_from.items())}, chosen, scope=options.target)
     result: dict[str, Any] = {"run_id": options.target, "table": str(target), "runs": list(options.runs)}
-    if not options.force and is_current(session, target, lineage):
-        log.info("%s: run %s skipped, it is current", target, options.target)
-        return {**result, "status": "skipped"}
-    started = time.monotonic()
-    describe(session, f"fuse {options.target}")
+    return made_unless_current(
+        session, [target], lineage, lambda: _fuse(session, run, target, lineage, options),
+        force=options.force, step=f"fuse {options.target}", known=result,
+    )  # fmt: skip
+
+
+def _fuse(
+    session: SparkSession, run: DataFrame, target: TableRef, lineage: Lineage, options: FuseRuns
+) -> dict[str, Any]:
+    """Write the fused run; returns its counts."""
+    weights = options.weights or (1.0,) * len(options.runs)
     if options.method == "rrf":
         values = reciprocal_ranks(run, constant=options.rank_constant)
     else:
@@ -55,9 +60,7 @@ def fuse_runs(session: SparkSession, options: FuseRuns) -> dict[str, Any]:
     ranked = best(scores, k=options.k).withColumn("run_id", F.lit(options.target)).orderBy("query_id", "rank")
     rows = ranked.observe(counts, *counted)
     replace_rows(session, target, RUNS, rows, lineage=lineage, where=f"run_id = {sql_string(options.target)}")
-    describe(session)
-    seconds = round(time.monotonic() - started, 2)
-    return {**result, "status": "written", **counts.get, "seconds": seconds}
+    return counts.get
 
 
 def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from pyspark import StorageLevel
@@ -18,12 +19,11 @@ from spladelake.spark.encode.job import ROWS_PER_BATCH, SIDES, task_count, texts
 from spladelake.spark.rerank.fuse import check_runs
 from spladelake.spark.rerank.worker import RerankerSpec, ScorePairs
 from spladelake.spark.session.progress import progress
-from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.session.totals import Totals
-from spladelake.spark.tables.create import require
-from spladelake.spark.tables.lineage import Lineage, is_current
+from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, RUNS
+from spladelake.spark.tables.skeleton import Inputs, Needed, inputs_of, made_unless_current
 from spladelake.spark.tables.sql_text import sql_string
 from spladelake.spark.tables.write import replace_rows
 
@@ -37,17 +37,21 @@ def rerank_run(session: SparkSession, options: RerankRun) -> dict[str, Any]:
     lake = Lake(options.lake)
     tables = {name: lake.table(name) for name in ("documents", "queries", "runs")}
     made_by = f"spladelake ingest_texts --lake {lake.root} …"
-    for name, schema in (("documents", DOCUMENTS), ("queries", QUERIES), ("runs", RUNS)):
-        require(session, tables[name], schema, made_by=made_by if name != "runs" else "spladelake retrieve_run")
+    inputs = inputs_of(
+        session,
+        {
+            "documents": Needed(tables["documents"], DOCUMENTS, made_by),
+            "queries": Needed(tables["queries"], QUERIES, made_by),
+            "runs": Needed(tables["runs"], RUNS, "spladelake retrieve_run"),
+        },
+    )
     checkpoint = resolve_cross_encoder(options.cross_encoder, max_length=options.max_length)
-    versions = {name: ref.version(session) for name, ref in tables.items()}
-    at = {name: ref.read(session, version=versions[name]) for name, ref in tables.items()}
-    run = at["runs"].where(F.col("run_id") == options.run)
+    run = inputs.rows["runs"].where(F.col("run_id") == options.run)
     lineage = Lineage(
         "rerank_run",
         {
             "run": check_runs(run, [options.run], table=tables["runs"]),
-            **{f"{name}_texts": [str(tables[name]), versions[name]] for name in ("documents", "queries")},
+            **{f"{name}_texts": made for name, made in inputs.lineage(("documents", "queries")).items()},
         },
         {"model_id": checkpoint.model_id, "depth": options.depth, "rest": options.rest},
         scope=options.target,
@@ -56,32 +60,31 @@ def rerank_run(session: SparkSession, options: RerankRun) -> dict[str, Any]:
         "run_id": options.target, "run": options.run, "model": checkpoint.name, "model_id": checkpoint.model_id,
         "table": str(tables["runs"]),
     }  # fmt: skip
-    if not options.force and is_current(session, tables["runs"], lineage):
-        log.info("%s: run %s skipped, it is current", tables["runs"], options.target)
-        return {**result, "status": "skipped"}
     spec = RerankerSpec(checkpoint, options.token_budget)
-    return {**result, **_write(session, run, at, tables, lineage, options, spec)}
+    return made_unless_current(
+        session, [tables["runs"]], lineage, lambda: _write(session, run, inputs, lineage, options, spec),
+        force=options.force, step=f"re-rank {options.run} with {checkpoint.name}", known=result,
+    )  # fmt: skip
 
 
 def _write(
     session: SparkSession,
     run: DataFrame,
-    at: dict[str, DataFrame],
-    tables: dict[str, TableRef],
+    inputs: Inputs,
     lineage: Lineage,
     options: RerankRun,
     spec: RerankerSpec,
 ) -> dict[str, Any]:
     """Score and write; returns what happened."""
     started = time.monotonic()
-    pairs = run_pairs(run.where(F.col("rank") <= options.depth), at["queries"], at["documents"])
+    top = run.where(F.col("rank") <= options.depth)
+    pairs = run_pairs(top, inputs.rows["queries"], inputs.rows["documents"])
     pairs = pairs.persist(StorageLevel.DISK_ONLY)
     try:
-        count = check_texts(pairs, tables, what="runs")
+        count = check_texts(pairs, inputs.refs, what="runs")
         tasks = task_count(count, slots=session.sparkContext.defaultParallelism, rows_per_task=options.rows_per_task)
         totals = session.sparkContext.accumulator({}, Totals())
         session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ROWS_PER_BATCH))
-        describe(session, f"re-rank {options.run} with {spec.checkpoint.name}")
         # Kept, as the ranking below reads the scores twice and the model must not run again for it.
         scored = scored_pairs(pairs, ScorePairs(spec, totals), tasks=tasks).persist(StorageLevel.DISK_ONLY)
         with progress(f"re-rank {options.run}", total=count, done=lambda: totals.value.get("pairs", 0)):
@@ -89,19 +92,16 @@ def _write(
         ranked = reranked(run, scored, depth=options.depth, keep=options.rest == "keep")
         rows = ranked.withColumn("run_id", F.lit(options.target)).orderBy("query_id", "rank")
         where = f"run_id = {sql_string(options.target)}"
-        replace_rows(session, tables["runs"], RUNS, rows, lineage=lineage, where=where)
+        replace_rows(session, inputs.refs["runs"], RUNS, rows, lineage=lineage, where=where)
         scored.unpersist()
     finally:
         pairs.unpersist()
-        describe(session)
     seconds = time.monotonic() - started
     done = dict(totals.value)
     return {
-        "status": "written",
-        "rows": tables["runs"].read(session).where(F.col("run_id") == options.target).count(),
+        "rows": inputs.refs["runs"].read(session).where(F.col("run_id") == options.target).count(),
         "pairs": count,
         "distinct_pairs": int(done.get("pairs", 0)),
-        "seconds": round(seconds, 2),
         "pairs_per_second": round(count / seconds, 1),
         "tokens": int(done.get("tokens", 0)),
         "padding_waste": round(1 - done["tokens"] / done["padded_tokens"], 4) if done.get("padded_tokens") else 0.0,
@@ -152,7 +152,7 @@ def reranked(run: DataFrame, scored: DataFrame, *, depth: int, keep: bool) -> Da
     return top.unionByName(rest.select("query_id", "doc_id", "rank", score))
 
 
-def check_texts(pairs: DataFrame, tables: dict[str, TableRef], *, what: str) -> int:
+def check_texts(pairs: DataFrame, tables: Mapping[str, TableRef], *, what: str) -> int:
     """Number of pairs; raises DataError unless the texts of all of them are there. what: the table that names them."""
     absent = ~F.col("known")
     place = F.min(F.when(absent, F.struct("query_id", "doc_id"))).alias("first")
