@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from pyspark import StorageLevel
@@ -13,23 +12,21 @@ from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 from spladelake.config.rerank import RerankRun
-from spladelake.errors import DataError
 from spladelake.reranker import resolve_cross_encoder
-from spladelake.spark.encode.job import ROWS_PER_BATCH, SIDES, task_count, texts_of
-from spladelake.spark.rerank.fuse import check_runs
+from spladelake.spark.encode.texts import ROWS_PER_BATCH, task_count
+from spladelake.spark.evaluate.run_checks import check_runs
+from spladelake.spark.rerank.pairs import check_texts, run_pairs, scored_pairs
 from spladelake.spark.rerank.worker import RerankerSpec, ScorePairs
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.lineage import Lineage
-from spladelake.spark.tables.refs import Lake, TableRef
+from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, RUNS
 from spladelake.spark.tables.skeleton import Inputs, Needed, inputs_of, made_unless_current
 from spladelake.spark.tables.sql_text import sql_string
 from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
-
-SCORED = "query_id string, doc_id string, score double"
 
 
 def rerank_run(session: SparkSession, options: RerankRun) -> dict[str, Any]:
@@ -62,7 +59,7 @@ def rerank_run(session: SparkSession, options: RerankRun) -> dict[str, Any]:
     }  # fmt: skip
     spec = RerankerSpec(checkpoint, options.token_budget)
     return made_unless_current(
-        session, [tables["runs"]], lineage, lambda: _write(session, run, inputs, lineage, options, spec),
+        session, {tables["runs"]: lineage}, lambda: _write(session, run, inputs, lineage, options, spec),
         force=options.force, step=f"re-rank {options.run} with {checkpoint.name}", known=result,
     )  # fmt: skip
 
@@ -109,33 +106,6 @@ def _write(
     }
 
 
-def run_pairs(run: DataFrame, queries: DataFrame, documents: DataFrame) -> DataFrame:
-    """(query_id, doc_id, query, document, pair, known) for every row of a run, its texts joined by id.
-
-    pair: hash of both texts. known: whether both ids are in the tables; texts can be null where they are.
-    """
-    asked = texts_of(queries, SIDES["queries"]).select(
-        F.col("id").alias("query_id"), F.col("text").alias("query"), F.col("text_sha256").alias("query_hash")
-    )
-    found = texts_of(documents, SIDES["documents"]).select(
-        F.col("id").alias("doc_id"), F.col("text").alias("document"), F.col("text_sha256").alias("document_hash")
-    )
-    there = F.lit(True)
-    joined = run.select("query_id", "doc_id").join(asked.withColumn("asked", there), "query_id", "left")
-    joined = joined.join(found.withColumn("found", there), "doc_id", "left")
-    hashes = (F.coalesce(name, F.lit("")) for name in ("query_hash", "document_hash"))
-    known = F.col("asked").isNotNull() & F.col("found").isNotNull()
-    return joined.select(
-        "query_id", "doc_id", "query", "document", F.concat_ws(" ", *hashes).alias("pair"), known.alias("known")
-    )
-
-
-def scored_pairs(pairs: DataFrame, function: ScorePairs, *, tasks: int) -> DataFrame:
-    """(query_id, doc_id, score) of `run_pairs` rows: equal pairs in one task, side by side."""
-    spread = pairs.drop("known").repartition(tasks, "pair").sortWithinPartitions("pair")
-    return spread.mapInArrow(function, SCORED)
-
-
 def reranked(run: DataFrame, scored: DataFrame, *, depth: int, keep: bool) -> DataFrame:
     """(query_id, doc_id, rank, score): the scored documents in their new order, then, if kept, the rest in its own.
 
@@ -150,21 +120,3 @@ def reranked(run: DataFrame, scored: DataFrame, *, depth: int, keep: bool) -> Da
     rest = run.where(F.col("rank") > depth).join(lowest, "query_id")
     score = (F.col("lowest") - (F.col("rank") - depth)).alias("score")
     return top.unionByName(rest.select("query_id", "doc_id", "rank", score))
-
-
-def check_texts(pairs: DataFrame, tables: Mapping[str, TableRef], *, what: str) -> int:
-    """Number of pairs; raises DataError unless the texts of all of them are there. what: the table that names them."""
-    absent = ~F.col("known")
-    place = F.min(F.when(absent, F.struct("query_id", "doc_id"))).alias("first")
-    row = pairs.agg(F.count("*").alias("rows"), F.count_if(absent).alias("absent"), place).first()
-    assert row is not None
-    if row["absent"]:
-        query_id, doc_id = row["first"]
-        raise DataError(
-            str(tables[what]),
-            f"{row['absent']:,} of {row['rows']:,} pairs name a query or document without a text, "
-            f"such as query {query_id!r} with document {doc_id!r}",
-            f"wanted all of them in {tables['queries']} and {tables['documents']}",
-            f"Ingest the missing texts, or use {what} over these tables.",
-        )
-    return int(row["rows"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,8 +56,7 @@ def inputs_of(session: SparkSession, needed: Mapping[str, Needed]) -> Inputs:
 
 def made_unless_current(
     session: SparkSession,
-    targets: Sequence[TableRef],
-    lineage: Lineage,
+    targets: Mapping[TableRef, Lineage],
     work: Callable[[], Mapping[str, Any]],
     *,
     force: bool,
@@ -66,13 +65,15 @@ def made_unless_current(
 ) -> dict[str, Any]:
     """Do a job's work unless all its targets hold its result already, and return the job's result.
 
+    - targets: the tables that the work makes, with the lineage of their rows. The first names the work in the log.
     - work: makes the targets; returns the counts of its result.
     - force: do the work in any case.
     - step: description of the Spark jobs of the work.
     - known: entries of the result that are known before the work.
     """
-    if not force and all(is_current(session, ref, lineage) for ref in targets):
-        log.info("%s: skipped, %s is current", targets[0], f"run {lineage.scope}" if lineage.scope else "the table")
+    if not force and all(is_current(session, ref, lineage) for ref, lineage in targets.items()):
+        ref, lineage = next(iter(targets.items()))
+        log.info("%s: skipped, %s is current", ref, f"run {lineage.scope}" if lineage.scope else "the table")
         return {**known, "status": "skipped"}
     started = time.monotonic()
     describe(session, step)

@@ -14,7 +14,7 @@ from pyspark.sql.window import Window
 from spladelake.config.training import MinePairs
 from spladelake.errors import DataError
 from spladelake.spark.encode.texts import SIDES, texts_of
-from spladelake.spark.rerank.fuse import check_runs
+from spladelake.spark.evaluate.run_checks import check_runs
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS
@@ -42,10 +42,11 @@ def mine_pairs(session: SparkSession, options: MinePairs) -> dict[str, Any]:
     settings = options.settings("training_set")
     texts = inputs.lineage(("documents", "queries", "judgements"))
     lineage = Lineage("mine_pairs", {**texts, "run": made_from}, settings)
-    targets = {name: lake.training(options.training_set, name) for name in ("parts", "pairs")}
+    targets = {name: lake.training(options.training_set, name) for name in ("pairs", "parts")}
     result = {"training_set": options.training_set, "run": options.run, "table": str(targets["pairs"])}
     return made_unless_current(
-        session, list(targets.values()), lineage, lambda: _write(session, inputs, run, targets, lineage, options),
+        session, dict.fromkeys(targets.values(), lineage),
+        lambda: _write(session, inputs, run, targets, lineage, options),
         force=options.force, step=f"mine pairs from {options.run}", known=result,
     )  # fmt: skip
 

@@ -17,10 +17,10 @@ from spladelake.errors import DataError
 from spladelake.reranker import CrossCheckpoint, resolve_cross_encoder
 from spladelake.spark.encode.chunks import ChunkSize, Remaining, first_rate
 from spladelake.spark.encode.texts import BUCKETS, ROWS_PER_BATCH, task_count
+from spladelake.spark.evaluate.run_checks import check_runs
 from spladelake.spark.faults import stop_point
 from spladelake.spark.rerank import worker as rerank_worker
-from spladelake.spark.rerank.fuse import check_runs
-from spladelake.spark.rerank.job import check_texts, run_pairs, scored_pairs
+from spladelake.spark.rerank.pairs import check_texts, run_pairs, scored_pairs
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.session.totals import Totals
@@ -84,7 +84,7 @@ def score_pairs(session: SparkSession, options: ScorePairs) -> dict[str, Any]:
         "model_id": teachers[0].model_id if len(teachers) == 1 else None,
     }  # fmt: skip
     return made_unless_current(
-        session, [target], lineage, lambda: _score(session, options, inputs, teachers, target, lineage),
+        session, {target: lineage}, lambda: _score(session, options, inputs, teachers, target, lineage),
         force=options.force, step="score pairs", known=result,
     )  # fmt: skip
 
