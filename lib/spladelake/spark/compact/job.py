@@ -107,7 +107,7 @@ def _tables(session: SparkSession, options: CompactVectors) -> _Tables:
     into = short_name(options.into) if options.into else f"{name}-compact"
     if lake.vectors(into, "documents") == lake.vectors(name, "documents"):
         raise UsageError(
-            "--into", f"it is {into!r}, the name of the vectors that are read", "wanted another", "Choose another name."
+            "--into", f"it is {into!r}, the name of the original vectors", "wanted another name", "Choose another name."
         )
     documents, queries = lake.vectors(name, "documents"), lake.vectors(name, "queries")
     made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
@@ -131,7 +131,12 @@ def _judgements(session: SparkSession, lake: Lake, *, required: bool) -> DataFra
     rows = require(session, ref, JUDGEMENTS, made_by=made_by).select("query_id", "doc_id", "relevance")
     if rows.where("relevance > 0").isEmpty():
         if required:
-            raise DataError(str(ref), "no document is relevant", "--target measures by them", "Check the judgements.")
+            raise DataError(
+                str(ref),
+                "no document is relevant",
+                "--target needs relevant documents to measure",
+                "Check the judgements.",
+            )
         return None
     return rows
 
@@ -152,9 +157,9 @@ def _search(trials: Trials, statistics: Statistics, target: Target) -> list[Tria
     if not wanted > 0:
         raise DataError(
             trials.place,
-            f"{target.measure} of the vectors as they are is {trials.original.mean(target.measure):g}",
-            "a share of it can only be kept where it is above 0",
-            "Check that queries, judgements and vectors are of one collection.",
+            f"{target.measure} of the original vectors is {trials.original.mean(target.measure):g}",
+            "a target needs a measure above 0",
+            "Check that queries, judgements and vectors belong to one collection.",
         )
     tried: list[Trial] = []
 
