@@ -30,8 +30,9 @@ from spladelake.spark.tables.create import require
 from spladelake.spark.tables.driver_rows import collected
 from spladelake.spark.tables.lineage import Lineage, is_current, newest_lineage
 from spladelake.spark.tables.refs import Lake, TableRef
-from spladelake.spark.tables.schemas import JUDGEMENTS, MEASURES, PARTS, RUNS
+from spladelake.spark.tables.schemas import JUDGEMENTS, MEASURES, RUNS
 from spladelake.spark.tables.sql_text import sql_string
+from spladelake.spark.tables.training_schemas import PARTS
 from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Plan:
     options: EvaluateRun
 
     def read(self, session: SparkSession, name: str) -> DataFrame:
+        """The rows of an input table at the version that is measured."""
         return self.tables[name].read(session, version=self.versions[name])
 
 
@@ -222,8 +224,8 @@ def _part(session: SparkSession, plan: Plan, training_set: str, part: str) -> Da
         raise DataError(
             str(plan.tables["parts"]),
             f"no query is in the part {part!r} of {training_set!r}",
-            "wanted queries to measure",
-            "Name another --part, or mine pairs with other shares.",
+            "wanted queries of that part",
+            "Name another --part, or mine pairs with other --dev-share and --test-share.",
         )
     return chosen
 
@@ -262,7 +264,7 @@ def _counts(
             str(plan.tables["runs"]),
             f"no query of run {plan.run_id!r} is judged",
             "wanted judgements of the run's queries",
-            "Check that queries and judgements are of one collection and use the same ids.",
+            "Check that queries and judgements belong to one collection and use the same ids.",
         )
     return counts
 
