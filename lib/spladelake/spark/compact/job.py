@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -22,10 +21,11 @@ from spladelake.spark.tables.comparison_schemas import COMPACTIONS
 from spladelake.spark.tables.create import ensure_table, require
 from spladelake.spark.tables.delta_log import size_in_bytes
 from spladelake.spark.tables.driver_rows import frame_of
-from spladelake.spark.tables.lineage import Lineage, is_current, refuse_other_makers
+from spladelake.spark.tables.lineage import Lineage, refuse_other_makers
 from spladelake.spark.tables.properties import set_properties, table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import JUDGEMENTS, VECTOR_FILES, VECTORS, VOCABULARY
+from spladelake.spark.tables.skeleton import made_unless_current
 from spladelake.spark.tables.split_files import COMPACTED_FROM, COMPACTION, ROUNDED_FILES, SPLIT, SPLIT_FILES
 from spladelake.spark.tables.split_files import PROPERTY as FILES
 from spladelake.spark.tables.sql_text import sql_string
@@ -66,16 +66,20 @@ def compact_vectors(session: SparkSession, options: CompactVectors) -> dict[str,
     result: dict[str, Any] = {"table": str(target), "vectors": tables.into}
     # The report is written last: without it a run was killed after its commit, and is done again.
     reported = replace(lineage, scope=tables.into)
-    if (
-        not options.force
-        and is_current(session, target, lineage)
-        and is_current(session, tables.lake.table(COMPACTIONS.name), reported)
-    ):
-        log.info("%s: skipped, the compacted vectors are current", target)
-        return {**result, "status": "skipped"}
+    return made_unless_current(
+        session, {target: lineage, tables.lake.table(COMPACTIONS.name): reported},
+        lambda: _compact(session, tables, judgements, lineage, reported, options),
+        force=options.force, step=f"compact {tables.name}", known=result,
+    )  # fmt: skip
+
+
+def _compact(
+    session: SparkSession, tables: _Tables, judgements: DataFrame | None, lineage: Lineage, reported: Lineage,
+    options: CompactVectors,
+) -> dict[str, Any]:  # fmt: skip
+    """Write the compacted vectors and the report; returns the report."""
     guarded = (tables.target(side) for side in ("documents", "queries"))
     refuse_other_makers(session, *guarded, job=lineage.job, option="--into")
-    started = time.monotonic()
     rows = tables.source("documents").read(session, version=tables.version)
     queries = tables.source("queries").read(session)
     judged = Judged(
@@ -93,10 +97,9 @@ def compact_vectors(session: SparkSession, options: CompactVectors) -> dict[str,
             tried = _search(trials, statistics, Target.parse(options.target))
         chosen = tried[-1]
         _write(session, tables, trials.compacted(chosen.how, statistics), chosen, lineage, options)
-        report = _report(session, tables, trials, tried, reported, options)
+        return _report(session, tables, trials, tried, reported, options)
     finally:
         trials.close()
-    return {**result, "status": "written", **report, "seconds": round(time.monotonic() - started, 2)}
 
 
 def _tables(session: SparkSession, options: CompactVectors) -> _Tables:

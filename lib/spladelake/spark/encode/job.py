@@ -19,17 +19,8 @@ from spladelake.spark.encode.dry_run import forecast_encode
 from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.encode.side import SideJob
 from spladelake.spark.encode.texts import (
-    ROWS_PER_BATCH,
-    ROWS_PER_TASK,
     SIDES,
-    TASKS_PER_SLOT,
-    Side,
-    SideName,
-    encoded,
-    hashed,
     limited,
-    spread,
-    task_count,
     texts_of,
 )
 from spladelake.spark.encode.update import update_vectors
@@ -39,21 +30,6 @@ from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES
 from spladelake.spark.tables.vocabulary import token_rows, write_vocabulary
-
-__all__ = [
-    "ROWS_PER_BATCH",
-    "ROWS_PER_TASK",
-    "SIDES",
-    "TASKS_PER_SLOT",
-    "Side",
-    "SideName",
-    "encode_texts",
-    "encoded",
-    "hashed",
-    "spread",
-    "task_count",
-    "texts_of",
-]
 
 log = logging.getLogger(__name__)
 
