@@ -116,7 +116,7 @@ def _expand(value: Any, place: str) -> Any:
         if name in os.environ:
             return os.environ[name]
         if default is None:
-            raise UsageError(place, f"${{{name}}} is not set", "the file uses it", f"Set it: export {name}=…")
+            raise UsageError(place, f"${{{name}}} is not set", "the file refers to it", f"Set it: export {name}=…")
         return default
 
     return re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", replace, value)

@@ -14,6 +14,7 @@ from spladelake.compaction import Compaction, Statistics
 from spladelake.config.compaction import CompactVectors, Target
 from spladelake.errors import DataError, UsageError
 from spladelake.names import short_name
+from spladelake.results import CompactResult
 from spladelake.spark.compact.trials import Judged, Trial, Trials, statistics_of
 from spladelake.spark.retrieve.request import collected_queries
 from spladelake.spark.retrieve.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
@@ -57,13 +58,13 @@ class _Tables:
         return self.lake.vectors(self.into, side)
 
 
-def compact_vectors(session: SparkSession, options: CompactVectors) -> dict[str, Any]:
+def compact_vectors(session: SparkSession, options: CompactVectors) -> CompactResult:
     """Write compacted vectors beside the original ones, with the settings given or with the smallest that will do."""
     tables = _tables(session, options)
     judgements = _judgements(session, tables.lake, required=options.target is not None)
     lineage = _lineage(session, tables, options, judged=judgements is not None)
     target = tables.target("documents")
-    result: dict[str, Any] = {"table": str(target), "vectors": tables.into}
+    result: CompactResult = {"table": str(target), "vectors": tables.into}
     # The report is written last: without it a run was killed after its commit, and is done again.
     reported = replace(lineage, scope=tables.into)
     return made_unless_current(
@@ -107,7 +108,7 @@ def _tables(session: SparkSession, options: CompactVectors) -> _Tables:
     into = short_name(options.into) if options.into else f"{name}-compact"
     if lake.vectors(into, "documents") == lake.vectors(name, "documents"):
         raise UsageError(
-            "--into", f"it is {into!r}, the name of the vectors that are read", "wanted another", "Choose another name."
+            "--into", f"it is {into!r}, the name of the original vectors", "wanted another name", "Choose another name."
         )
     documents, queries = lake.vectors(name, "documents"), lake.vectors(name, "queries")
     made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
@@ -131,7 +132,12 @@ def _judgements(session: SparkSession, lake: Lake, *, required: bool) -> DataFra
     rows = require(session, ref, JUDGEMENTS, made_by=made_by).select("query_id", "doc_id", "relevance")
     if rows.where("relevance > 0").isEmpty():
         if required:
-            raise DataError(str(ref), "no document is relevant", "--target measures by them", "Check the judgements.")
+            raise DataError(
+                str(ref),
+                "no document is relevant",
+                "--target needs relevant documents to measure",
+                "Check the judgements.",
+            )
         return None
     return rows
 
@@ -152,9 +158,9 @@ def _search(trials: Trials, statistics: Statistics, target: Target) -> list[Tria
     if not wanted > 0:
         raise DataError(
             trials.place,
-            f"{target.measure} of the vectors as they are is {trials.original.mean(target.measure):g}",
-            "a share of it can only be kept where it is above 0",
-            "Check that queries, judgements and vectors are of one collection.",
+            f"{target.measure} of the original vectors is {trials.original.mean(target.measure):g}",
+            "a target needs a measure above 0",
+            "Check that queries, judgements and vectors belong to one collection.",
         )
     tried: list[Trial] = []
 

@@ -37,7 +37,7 @@ def check_judgements(judgements: DataFrame, *, place: str, level: int) -> None:
         raise DataError(
             place,
             f"document {twice[1]!r} is judged {twice[2]} times for query {twice[0]!r}",
-            "a document has one grade",
+            "wanted one grade for each document of a query",
             "Remove the repeated judgements, or ingest them with ingest_texts, which keeps the first.",
         )
 
@@ -63,15 +63,15 @@ def check_run(run: DataFrame, answered: DataFrame, *, place: str, run_id: str) -
             place,
             f"{found['unusable']:,} rows of run {run_id!r} lack an id or a score, such as document "
             f"{row['doc_id']!r} of query {row['query_id']!r} with score {row['score']}",
-            "a ranking needs ids and numbers",
-            "Find what wrote the rows, and write the run again.",
+            "a run needs an id and a finite score in every row",
+            "Correct the program that wrote the rows, and write the run again.",
         )
     if found["repeated"] and (twice := _first_repeated(run)):
         raise DataError(
             place,
             f"run {run_id!r} lists document {twice[1]!r} {twice[2]} times for query {twice[0]!r} "
             f"({found['repeated']:,} repeated rows in all)",
-            "a ranking has each document once",
+            "a run has each document once for a query",
             "Write the run again without duplicates.",
         )
 
@@ -146,6 +146,6 @@ def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> dic
         if found[run_id]["broken"] is not None:
             query_id, why = found[run_id]["broken"]
             raise DataError(
-                str(table), f"run {run_id!r} {why} (query {query_id!r})", "a ranking was wanted", "Write it again."
+                str(table), f"run {run_id!r} {why} (query {query_id!r})", "wanted a ranking", "Write the run again."
             )
     return {run_id: found[run_id]["state"] for run_id in wanted}
