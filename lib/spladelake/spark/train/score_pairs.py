@@ -15,10 +15,10 @@ from pyspark.sql import functions as F
 from spladelake.config.training import RUN_TEACHER, ScorePairs
 from spladelake.errors import DataError
 from spladelake.reranker import CrossCheckpoint, resolve_cross_encoder
+from spladelake.results import ScoreResult
 from spladelake.spark.encode.chunks import ChunkSize, Remaining, first_rate
 from spladelake.spark.encode.texts import BUCKETS, ROWS_PER_BATCH, task_count
 from spladelake.spark.evaluate.run_checks import check_runs
-from spladelake.spark.faults import stop_point
 from spladelake.spark.rerank import worker as rerank_worker
 from spladelake.spark.rerank.pairs import check_texts, run_pairs, scored_pairs
 from spladelake.spark.session.progress import progress
@@ -60,7 +60,7 @@ class Scoring:
     totals: Accumulator[dict[str, float]]
 
 
-def score_pairs(session: SparkSession, options: ScorePairs) -> dict[str, Any]:
+def score_pairs(session: SparkSession, options: ScorePairs) -> ScoreResult:
     """Score the pairs of a training set, and write them with scores and margins."""
     lake = Lake(options.lake)
     mined, target = (lake.training(options.training_set, name) for name in ("pairs", "scored_pairs"))
@@ -79,7 +79,7 @@ def score_pairs(session: SparkSession, options: ScorePairs) -> dict[str, Any]:
         inputs.lineage(),
         {"teachers": [teacher.model_id for teacher in teachers], "average": options.average},
     )
-    result = {
+    result: ScoreResult = {
         "training_set": options.training_set, "teachers": list(options.teachers), "table": str(target),
         "model_id": teachers[0].model_id if len(teachers) == 1 else None,
     }  # fmt: skip
@@ -187,10 +187,16 @@ def _score_chunks(scoring: Scoring, teacher: Teacher, missing: DataFrame) -> Non
             start, end = left.cut(rows)
             chosen = missing.where((F.col("bucket") >= start) & (F.col("bucket") < end))
             tasks = task_count(min(rows, left.rows), slots=slots, rows_per_task=options.rows_per_task)
-            scored = scored_pairs(chosen.drop("bucket"), function, tasks=tasks)
-            _append(scoring, teacher, scored.join(chosen.select(*KEYS, "pair"), KEYS))
+            _score_chunk(scoring, teacher, chosen, function, tasks=tasks)
             left = Remaining(max(1, left.rows - chosen.count()), end)
-            stop_point("after_staging")
+
+
+def _score_chunk(
+    scoring: Scoring, teacher: Teacher, pairs: DataFrame, function: rerank_worker.ScorePairs, *, tasks: int
+) -> None:
+    """Score the pairs, spread over tasks, and commit their scores."""
+    scored = scored_pairs(pairs.drop("bucket"), function, tasks=tasks)
+    _append(scoring, teacher, scored.join(pairs.select(*KEYS, "pair"), KEYS))
 
 
 def _append(scoring: Scoring, teacher: Teacher, scored: DataFrame) -> None:
