@@ -170,7 +170,7 @@ class ScoreResult(Result, total=False):
 
 
 class TrainResult(Result, total=False):
-    """dev_measures: measures of the best checkpoint on dev. Times are in seconds."""
+    """dev_measures: of the best checkpoint on dev, status worse if --best is below the start. Times are in seconds."""
 
     output: str
     model: str
@@ -182,7 +182,9 @@ class TrainResult(Result, total=False):
     steps: int
     resumed_from: int | None
     best_step: int | None
+    collapsed_at_step: int | None
     dev_measures: dict[str, float]
+    dev_measures_of_start: dict[str, float]
     seconds_to_first_step: float | None
     training_seconds: float
 
