@@ -6,7 +6,7 @@ from typing import Any, Literal, TypedDict
 
 # written: the job made its tables or files. skipped: they were current. forecast: only a sample was encoded.
 # done: tables were checked or maintained. dry run: the job changed nothing, as it was asked to.
-Status = Literal["written", "skipped", "forecast", "done", "dry run"]
+Status = Literal["written", "skipped", "forecast", "done", "dry run", "worse"]
 
 
 class Result(TypedDict, total=False):
