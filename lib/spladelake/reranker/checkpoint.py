@@ -1,7 +1,4 @@
-"""Which cross-encoder is meant, what its files say, and the fingerprint of all that decides its scores.
-
-Nothing here imports torch.
-"""
+"""Find a cross-encoder, read its files, and take the fingerprint of everything that decides its scores. No torch."""
 
 from __future__ import annotations
 
@@ -23,19 +20,23 @@ from spladelake.encoder.layout import (
 from spladelake.encoder.weights import read_json, tensor_names, weight_files
 from spladelake.errors import UsageError
 
-# What is put on the one logit; sentence-transformers saves it as the class's dotted name.
+# Functions applied to the single logit. sentence-transformers saves the dotted name of the class.
 ACTIVATIONS = ("Identity", "Sigmoid", "Tanh", "ReLU")
 DEFAULT_ACTIVATION = "Sigmoid"
-# Version of the recipe below: raise it when the same files and settings begin to give other scores.
+# Version of the fingerprint. Raise it if the same files and settings begin to give other scores.
 FINGERPRINT_RECIPE = 1
 
 
 @dataclass(frozen=True)
 class CrossCheckpoint:
-    """A cross-encoder whose files were found, checked and fingerprinted; small, and sent to workers as it is.
+    """A cross-encoder whose files were found, checked and fingerprinted. Small enough to send to workers.
 
-    name: what the user asked for. folder: local folder. model_id: hex sha256 over its files, activation and length.
-    file_digests: (relative file, sha256). activation: one of ACTIVATIONS. max_length: tokens of a pair.
+    - name: the model's name as the user gave it.
+    - folder: local folder.
+    - model_id: hex sha256 of its files, activation and maximum length.
+    - file_digests: (relative file, sha256).
+    - activation: one of ACTIVATIONS.
+    - max_length: largest number of tokens of a pair.
     """
 
     name: str
@@ -49,9 +50,10 @@ class CrossCheckpoint:
 def resolve_cross_encoder(model: str, *, max_length: int | None = None) -> CrossCheckpoint:
     """Find a cross-encoder and check that it can be used safely.
 
-    model: a Hugging Face id, optionally id@revision, a local folder, or package:NAME/folder. max_length: tokens of a
-    pair, None for the model's own.
-    Raises UsageError when it is not found, not whole, needs code or pickles, or is no model of one score.
+    - model: a Hugging Face id, optionally id@revision, a local folder, or package:NAME/folder.
+    - max_length: largest number of tokens of a pair, None for the model's own limit.
+
+    Raises UsageError if the model is not found or incomplete, needs code or pickles, or does not give one score.
     """
     folder = model_folder(model)
     config = _config(folder)
@@ -61,7 +63,7 @@ def resolve_cross_encoder(model: str, *, max_length: int | None = None) -> Cross
     check_tokenizer(folder)
     limit = length_limit(folder, config, wrapper_config(folder))
     if max_length is not None and max_length > limit:
-        raise UsageError("max_length", f"it is {max_length}", f"{model} takes {limit} tokens", f"Use {limit} or less.")
+        raise UsageError("max_length", f"it is {max_length}", f"{model} takes {limit} tokens", f"Use at most {limit}.")
     names = ("config.json", "modules.json", "config_sentence_transformers.json", *TOKENIZER_FILES, *TRANSFORMER_CONFIGS)
     present = sorted({*weight_files(folder), *(name for name in names if (folder / name).is_file())})
     digests = tuple((name, file_digest(folder / name)) for name in present)
@@ -72,7 +74,7 @@ def resolve_cross_encoder(model: str, *, max_length: int | None = None) -> Cross
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    """config.json, refused unless it describes a classifier of one label that needs no code of its own."""
+    """Read config.json. Raises UsageError unless it describes a classifier of one label without code of its own."""
     config = transformer_config(folder)
     architectures = config.get("architectures") or []
     labels = config.get("num_labels") or len(config.get("id2label") or {}) or 2
@@ -80,7 +82,7 @@ def _config(folder: Path) -> dict[str, Any]:
         raise UsageError(
             str(folder / "config.json"),
             f"its architectures are {', '.join(map(str, architectures)) or 'not given'}, with {labels} labels",
-            "a cross-encoder is a …ForSequenceClassification of one label",
+            "wanted a …ForSequenceClassification of one label",
             "Use a re-ranker such as cross-encoder/ms-marco-MiniLM-L6-v2.",
         )
     modules = folder / "modules.json"
@@ -89,12 +91,12 @@ def _config(folder: Path) -> dict[str, Any]:
         kinds = [(str(entry.get("type")).rsplit(".", 1)[-1], entry.get("path")) for entry in listed]
         if kinds != [("Transformer", "")]:
             found = ", ".join(f"{kind} in {path!r}" for kind, path in kinds)
-            raise UsageError(str(modules), f"it lists {found}", "one Transformer is supported", "Use another model.")
+            raise UsageError(str(modules), f"it lists {found}", "wanted one Transformer", "Use another model.")
     return config
 
 
 def _activation(folder: Path, config: dict[str, Any]) -> str:
-    """Name of the function on the logit: where sentence-transformers saves it, newest place first, else its default."""
+    """Return the name of the activation: the newest place where sentence-transformers saves it, else its default."""
     path = folder / "config_sentence_transformers.json"
     saved = read_json(path) if path.is_file() else {}
     places = (
@@ -108,7 +110,7 @@ def _activation(folder: Path, config: dict[str, Any]) -> str:
         raise UsageError(
             str(folder),
             f"its activation is {given}",
-            f"torch's {', '.join(ACTIVATIONS)} are known",
+            f"wanted one of torch.nn's {', '.join(ACTIVATIONS)}",
             "Use another model.",
         )
     return name
