@@ -15,6 +15,7 @@ from typing import Protocol
 
 from spladelake.encoder.hub import fetch
 from spladelake.encoder.layout import Layout, read_layout
+from spladelake.encoder.refusals import check_tokenizer_file
 from spladelake.encoder.settings import EncoderSettings
 from spladelake.encoder.weights import SINGLE_FILE
 from spladelake.errors import UsageError
@@ -75,6 +76,8 @@ def resolve_checkpoint(
     if model == TINY_ALIAS:
         sha256 = sha256 or TINY_SHA256
     layout = read_layout(folder)
+    for route in {layout.transformer, layout.static_query or layout.transformer}:
+        check_tokenizer_file(folder / route)
     digests = tuple((file, file_digest(folder / file)) for file in layout.files)
     if sha256 is not None:
         _check_digest(folder, layout, dict(digests), sha256)
