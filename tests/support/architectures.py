@@ -26,20 +26,35 @@ SMALL: dict[str, Any] = {
     "pad_token_id": 1,
     "pad_index": 1,
 }
-# What single architectures need besides: numbers that must divide each other, or sizes of parts of their own.
+# What single architectures need besides, None to leave a number out: some must divide or add up to each other.
 EXTRA: dict[str, dict[str, Any]] = {
+    "cohere_compass_text": {"layer_types": ["full_attention"] * 2},
+    "deepseek_v2": {"num_experts_per_tok": 2, "n_routed_experts": 4, "n_group": 1, "topk_group": 1},
+    "deepseek_v3": {"n_routed_experts": 4, "n_group": 1, "topk_group": 1, "num_experts_per_tok": 2},
+    "falcon": {"head_dim": None},
+    "funnel": {"num_hidden_layers": None, "block_sizes": [2, 2], "n_head": 4, "d_head": 8, "d_inner": 64},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
+    "gptj": {"rotary_dim": 8},
+    "lilt": {"hidden_size": 48},
     "luke": {"entity_vocab_size": 8, "entity_emb_size": 8},
+    "neomme": {"head_dim": 16},
+    "reformer": {
+        "axial_pos_embds": False, "attn_layers": ["local", "local"], "attention_head_size": 8, "feed_forward_size": 64,
+        "local_attn_chunk_length": 8, "is_decoder": False,
+    },
     "roc_bert": {"pronunciation_vocab_size": 8, "shape_vocab_size": 8},
-}
+    "xlnet": {"max_position_embeddings": None, "d_inner": 64},
+    "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
+    **{name: {"num_experts": 4, "num_experts_per_tok": 2} for name in ("qwen2_moe", "qwen3_moe", "qwen3_next")},
+}  # fmt: skip
 
 
 def small_config(model_type: str, **changes: Any) -> Any:
     """The configuration of an architecture, every size small."""
-    kind = CONFIG_MAPPING[model_type]
-    plain, size = kind(), len(byte_pairs())
-    wanted = SMALL | {"vocab_size": size}
-    names = {name for name in wanted if hasattr(plain, name)}
-    return kind(**({name: wanted[name] for name in names} | EXTRA.get(model_type, {}) | changes))
+    kind, extra = CONFIG_MAPPING[model_type], EXTRA.get(model_type, {})
+    names = set(dir(kind())) | set(kind.attribute_map or {})
+    wanted = {name: value for name, value in (SMALL | {"vocab_size": len(byte_pairs())}).items() if name in names}
+    return kind(**{name: value for name, value in (wanted | extra | changes).items() if value is not None})
 
 
 def build(folder: Path, model_type: str, auto: str, **changes: Any) -> Path:

@@ -34,8 +34,9 @@ LOGITS_BUDGET = 512
 # Largest difference of a logit between a rearranged model and transformers' own, relative to the largest logit. Two
 # float32 computations in different orders stay below 1e-5; a wrong rearrangement does not.
 AGREEMENT = 1e-4
-# Tokens of the texts that a rearranged model is tried on: different lengths, two of them equal.
-PROBE_LENGTHS = (11, 6, 6, 3)
+# Tokens of the texts that a rearranged model is tried on: different lengths, two of them equal, and one longer than the
+# 64 tokens that some architectures read at once.
+PROBE_LENGTHS = (67, 11, 6, 6, 3)
 # A model that transformers builds may have more numbers than its files hold, as tied tensors are saved once; beyond
 # this many times as many, and so many more, its config belongs to another model.
 MOST_MADE_UP, MADE_UP = 2, 10_000_000

@@ -64,7 +64,7 @@ def refusal(place: Path, part: str, error: BaseException) -> SpladelakeError:
             "all of it has to be loaded",
             "Use a machine or device with more memory, or a smaller model.",
         )
-    if (package := _absent_package(error)) is not None:
+    if (package := _absent_package(place, error)) is not None:
         return MachineError(
             str(place),
             f"its {part} needs the package {package}, which is not installed",
@@ -112,9 +112,11 @@ def first_line(error: BaseException) -> str:
     return said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
 
 
-def _absent_package(error: BaseException) -> str | None:
+def _absent_package(place: Path, error: BaseException) -> str | None:
     """The package that an error asks for, None unless one is named and not installed."""
     text = str(error)
+    if "instantiate the backend tokenizer" in text and not list(place.glob("*.model")):
+        return None  # it names sentencepiece whatever the files are
     named = [name for name in PACKAGES if re.search(rf"\b{re.escape(name)}\b", text, re.IGNORECASE)]
     absent = [name for name in named if not _installed(PACKAGES[name])]
     if absent:

@@ -27,13 +27,14 @@ COUNTS = re.compile(
 )
 SIZES = re.compile(r"\w+_(size|dim)|dim|d_(model|ff|kv|inner|head|embed)|n_(embd|inner|words|langs)|\w*ffn_dim")
 POSITIONS = re.compile(r"max_(\w+_)?positions?(_embeddings)?|n_positions|n_ctx|max_sequence_length")
-# What no model has: GPT-3 has 96 layers, Llama 4 10,485,760 positions.
-MOST_MODULES, MOST_POSITIONS = 10_000, 2**24
+# Of these, each has tensors of its own, except where layers share them.
+STACKED = re.compile(r".*(layers?|blocks?|groups?|networks?|sizes|repeats|group_num)")
+# What no model has: the largest have some hundred layers, 16,384 experts (Doge) and 10,485,760 positions (Llama 4).
+MOST_SHARED, MOST_PARTS, MOST_POSITIONS = 512, 100_000, 2**24
 # A side of a tensor that small fits any machine, and the file need not hold the tensor.
 SMALL_SIDE = 1_000_000
 LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers", "encoder_layers")
 WIDTHS = ("hidden_size", "d_model", "dim", "n_embd", "emb_dim")
-EMBEDDED_WIDTHS = (*WIDTHS, "embedding_size", "input_embedding_size", "word_embed_proj_dim", "d_embed")
 VOCABULARIES, PLACE_KEYS = ("vocab_size", "n_words"), ("max_position_embeddings", "n_positions")
 WORDS = re.compile(r"(.*\.)?(word_embeddings?|embed_tokens|tok_embeddings|wte|shared)\.weight")
 PLACES = re.compile(r"(.*\.)?(embeddings\.position_embeddings|wpe)\.weight")
@@ -47,7 +48,7 @@ def check_shapes(folder: Path, config: Mapping[str, Any], headers: Headers) -> N
     config: as in config.json of the folder. headers: all tensors of its weights, by today's names.
     """
     path = folder / "config.json"
-    _check_bounds(path, config, max((header.size for header in headers.values()), default=0))
+    _check_bounds(path, config, headers)
     family = FAMILIES.get(str(config.get("model_type")))
     if family is not None and any(name.startswith(family.embeddings) for name in headers):
         _check_family(path, config, headers, family)
@@ -66,20 +67,28 @@ def number(path: Path, config: Mapping[str, Any], key: str, *, least: int = 0) -
     )
 
 
-def _check_bounds(path: Path, config: Mapping[str, Any], largest: int) -> None:
-    """Refuse numbers that no machine holds. largest: elements of the largest tensor in the files."""
+def _check_bounds(path: Path, config: Mapping[str, Any], headers: Headers) -> None:
+    """Refuse numbers that no machine holds."""
+    largest = max((header.size for header in headers.values()), default=0)
     for key, value in _numbers(config):
-        name = key.rsplit(".", 1)[-1]
-        if COUNTS.fullmatch(name):
-            most, what = MOST_MODULES, "modules"
-        elif POSITIONS.fullmatch(name):
-            most, what = MOST_POSITIONS, "positions"
-        elif SIZES.fullmatch(name):
-            most, what = max(SMALL_SIDE, largest), f"elements, while the largest tensor of the weights has {largest:,}"
-        else:
-            continue
+        most, held = _most(key.rsplit(".", 1)[-1], largest, len(headers))
         if value > most:
-            raise UsageError(str(path), f"{key} is {value:,}", f"at most {most:,} {what}, are possible", FIX)
+            raise UsageError(
+                str(path), f"{key} is {value:,}", f"at most {most:,} is possible, as the weights have {held}", FIX
+            )
+
+
+def _most(key: str, largest: int, tensors: int) -> tuple[float, str]:
+    """The largest number that a key of a config may have, and what of the weights says so."""
+    if STACKED.fullmatch(key) and COUNTS.fullmatch(key):
+        return max(MOST_SHARED, tensors), f"{tensors:,} tensors"
+    if COUNTS.fullmatch(key):
+        return MOST_PARTS, f"{tensors:,} tensors"
+    if POSITIONS.fullmatch(key):
+        return MOST_POSITIONS, f"{largest:,} numbers in their largest tensor"
+    if SIZES.fullmatch(key):
+        return max(SMALL_SIDE, largest), f"{largest:,} numbers in their largest tensor"
+    return float("inf"), ""
 
 
 def _numbers(config: Mapping[str, Any], place: str = "", depth: int = 0) -> Iterator[tuple[str, float]]:
@@ -160,12 +169,13 @@ def _check_words(path: Path, config: Mapping[str, Any], headers: Headers) -> Non
             continue
         if WORDS.fullmatch(name) and terms is not None:
             rows = number(path, config, terms)
-            widths = {key: number(path, config, key) for key in EMBEDDED_WIDTHS if key in config}
+            widths = {key: config[key] for key in config if key in WIDTHS or SIZES.fullmatch(key)}
             if rows is not None and header.shape[0] != rows:
                 raise _contradiction(path, f"{terms} {rows:,}", name, header, (rows, header.shape[1]))
             if widths and header.shape[1] not in widths.values():
-                said = " and ".join(f"{key} {value}" for key, value in widths.items())
-                raise _contradiction(path, said, name, header, (header.shape[0], *set(widths.values())))
+                width = next((key for key in WIDTHS if key in config), min(widths))
+                wanted = (header.shape[0], config[width])
+                raise _contradiction(path, f"{width} {config[width]}", name, header, wanted)
         if PLACES.fullmatch(name) and (key := next((key for key in PLACE_KEYS if key in config), None)) is not None:
             rows = number(path, config, key)
             # YOSO and Nyströmformer have two positions more than they say; the loader knows who does.

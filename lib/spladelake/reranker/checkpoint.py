@@ -21,7 +21,7 @@ from spladelake.encoder.layout import (
     transformer_config,
     wrapper_config,
 )
-from spladelake.encoder.refusals import check_tokenizer_file
+from spladelake.encoder.refusals import check_tokenizer_file, told_as_refusal
 from spladelake.encoder.shapes import check_shapes
 from spladelake.encoder.weights import folder_headers, read_json, weight_files
 from spladelake.errors import UsageError
@@ -57,11 +57,12 @@ def resolve_cross_encoder(model: str, *, max_length: int | None = None) -> Cross
     Raises UsageError when it is not found, not whole, needs code or pickles, or is no model of one score.
     """
     folder = model_folder(model)
-    config = _config(folder)
-    check_shapes(folder, config, folder_headers(folder))
-    check_tokenizer(folder)
-    check_tokenizer_file(folder)
-    limit = length_limit(folder, config, wrapper_config(folder))
+    with told_as_refusal(folder, "description"):
+        config = _config(folder)
+        check_shapes(folder, config, folder_headers(folder))
+        check_tokenizer(folder)
+        check_tokenizer_file(folder)
+        limit = length_limit(folder, config, wrapper_config(folder))
     if max_length is not None and max_length > limit:
         raise UsageError("max_length", f"it is {max_length}", f"{model} takes {limit} tokens", f"Use {limit} or less.")
     names = ("config.json", "modules.json", "config_sentence_transformers.json", *TOKENIZER_FILES, *TRANSFORMER_CONFIGS)

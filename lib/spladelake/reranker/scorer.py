@@ -160,7 +160,7 @@ class CrossEncoder:
 
     def _same_when_padded(self) -> bool:
         """Whether a pair has the same logit alone as beside a longer one; if not, pairs of one length go together."""
-        read = self._tokenise([("a", "a b"), ("a b a", "b a b a b a b")])
+        read = self._tokenise([("a", "a b"), ("a b a", "b a " * 32)])
         long, short = np.array([1]), np.array([0])
         together = self._logits(read, np.concatenate([long, short]))
         alone = torch.cat([self._logits(read, long), self._logits(read, short)])
