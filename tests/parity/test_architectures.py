@@ -33,6 +33,7 @@ BY_DEFAULT = {"deberta-v2", "mpnet", "convbert", "qwen3"}
 NO_MASKED_HEAD = "it has no …ForMaskedLM, without which sentence-transformers makes no SPLADE of it either"
 PROCESSOR = "it needs a processor of images or layouts beside a tokenizer"
 PARTS = "its configuration is made of others; the part for text has an entry of its own"
+SIZES = "a decoder of billions of parameters, no model that small of which transformers builds and runs"
 NOT_COMPARED: dict[str, dict[str, str]] = {
     "masked": {
         **dict.fromkeys(("bart", "flaubert", "mbart", "mvp", "xlm"), NO_MASKED_HEAD),
@@ -42,6 +43,7 @@ NOT_COMPARED: dict[str, dict[str, str]] = {
     "classifier": {
         **dict.fromkeys(("layoutlmv2", "layoutlmv3", "markuplm", "modernvbert", "ultravbert"), PROCESSOR),
         **dict.fromkeys(("gemma3", "qwen3_5", "t5gemma", "t5gemma2"), PARTS),
+        **dict.fromkeys(("cohere_compass_text", "deepseek_v2", "mistral4", "zamba", "zamba2"), SIZES),
         "perceiver": "it reads bytes, always as many as its positions",
     },
 }

@@ -38,6 +38,7 @@ EXTRA: dict[str, dict[str, Any]] = {
     "lilt": {"hidden_size": 48},
     "luke": {"entity_vocab_size": 8, "entity_emb_size": 8},
     "neomme": {"head_dim": 16},
+    "t5": {"decoder_start_token_id": 1},
     "reformer": {
         "axial_pos_embds": False, "attn_layers": ["local", "local"], "attention_head_size": 8, "feed_forward_size": 64,
         "local_attn_chunk_length": 8, "is_decoder": False,

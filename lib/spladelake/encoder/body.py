@@ -17,6 +17,9 @@ from spladelake.encoder.parts import LayerParts, Linear, ModelParts, Norm
 from spladelake.encoder.tokens import TokenIds
 
 ROW_MULTIPLE = 32
+# Architectures that read the padding beside a text whatever the mask says: convolutions, pooling, Fourier transforms
+# and approximations of attention. Not every text shows it, so those that are known are not left to a probe.
+READS_PADDING = frozenset(("canine", "convbert", "fnet", "funnel", "mobilebert", "nystromformer", "reformer", "yoso"))
 
 
 class Body(Protocol):
@@ -145,7 +148,7 @@ class PaddedBody:
 class SameLengthBody:
     """As `PaddedBody`, of models whose results change with padding: texts of one length go through it together.
 
-    Convolutions, pooling and approximations of attention read the padding beside a text, whatever the mask says.
+    See `READS_PADDING`.
     """
 
     pads = False

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spladelake.encoder.body import Body, PaddedBody, SameLengthBody, UnpaddedBody
+from spladelake.encoder.body import READS_PADDING, Body, PaddedBody, SameLengthBody, UnpaddedBody
 from spladelake.encoder.devices import release_memory
 from spladelake.encoder.head import Decoder, Head, LogitsHead
 from spladelake.encoder.layout import Layout
@@ -130,10 +130,14 @@ def _rearranged(
         if probe.agrees(unpadded, decoder):
             return unpadded
         logger.warning("the unpadded form of %s differs from transformers' own and is not used", type(model).__name__)
-    for kind in (PaddedBody, SameLengthBody):
+    for kind in (SameLengthBody,) if _reads_padding(model) else (PaddedBody, SameLengthBody):
         if probe.agrees(kind(model, torch.device("cpu"), None), decoder):
             return kind(model.to(device), device, autocast)
     return None
+
+
+def _reads_padding(model: Any) -> bool:
+    return getattr(model.config, "model_type", "") in READS_PADDING
 
 
 class _Probe:
@@ -164,7 +168,7 @@ class _Probe:
 
     def same_when_padded(self, model: Any) -> bool:
         """Whether the model gives the same logits to texts of different lengths together as to each alone."""
-        return self._near(PaddedBody(model, torch.device("cpu"), None).hidden(self.ids))
+        return not _reads_padding(model) and self._near(PaddedBody(model, torch.device("cpu"), None).hidden(self.ids))
 
     def _near(self, logits: Tensor) -> bool:
         difference = (logits - self.logits).abs().max()

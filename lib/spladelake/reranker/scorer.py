@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from spladelake.encoder.batching import TokenBudget, batch_size
+from spladelake.encoder.body import READS_PADDING
 from spladelake.encoder.checkpoint import verify_files
 from spladelake.encoder.devices import choose_device, is_out_of_memory, release_memory
 from spladelake.encoder.model import AGREEMENT, build_model
@@ -29,6 +30,8 @@ Pair = tuple[str | None, str | None]
 CPU_TOKENS, ACCELERATOR_TOKENS = 2_048, 16_384
 # Pairs tokenised at once and sorted by length.
 WINDOW_PAIRS = 1_024
+# Pairs of different lengths, the longest first, that a loaded model is tried on.
+PROBE = (("where does sand come from", "Rivers carry it to the sea. " * 8), ("an old mill", "by the canal"), ("a", "b"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,8 +163,10 @@ class CrossEncoder:
 
     def _same_when_padded(self) -> bool:
         """Whether a pair has the same logit alone as beside a longer one; if not, pairs of one length go together."""
-        read = self._tokenise([("a", "a b"), ("a b a", "b a " * 32)])
-        long, short = np.array([1]), np.array([0])
-        together = self._logits(read, np.concatenate([long, short]))
-        alone = torch.cat([self._logits(read, long), self._logits(read, short)])
+        if getattr(self._model.config, "model_type", "") in READS_PADDING:
+            return False
+        read = self._tokenise(PROBE)
+        order = np.arange(len(PROBE))
+        together = self._logits(read, order)
+        alone = torch.cat([self._logits(read, order[i : i + 1]) for i in order])
         return bool((together - alone).abs().max() <= AGREEMENT * alone.abs().max().clamp_min(1))
