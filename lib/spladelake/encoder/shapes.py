@@ -173,9 +173,9 @@ def _check_words(path: Path, config: Mapping[str, Any], headers: Headers) -> Non
             if rows is not None and header.shape[0] != rows:
                 raise _contradiction(path, f"{terms} {rows:,}", name, header, (rows, header.shape[1]))
             if widths and header.shape[1] not in widths.values():
-                width = next((key for key in WIDTHS if key in config), min(widths))
-                wanted = (header.shape[0], config[width])
-                raise _contradiction(path, f"{width} {config[width]}", name, header, wanted)
+                named = next((key for key in WIDTHS if key in config), min(widths))
+                wanted = (header.shape[0], config[named])
+                raise _contradiction(path, f"{named} {config[named]}", name, header, wanted)
         if PLACES.fullmatch(name) and (key := next((key for key in PLACE_KEYS if key in config), None)) is not None:
             rows = number(path, config, key)
             # YOSO and Nyströmformer have two positions more than they say; the loader knows who does.
