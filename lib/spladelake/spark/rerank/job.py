@@ -14,7 +14,7 @@ from pyspark.sql.window import Window
 from spladelake.config.rerank import RerankRun
 from spladelake.errors import DataError
 from spladelake.reranker import resolve_cross_encoder
-from spladelake.spark.encode.job import ROWS_PER_BATCH, SIDES, task_count, texts_of
+from spladelake.spark.encode.texts import ROWS_PER_BATCH, SIDES, task_count, texts_of
 from spladelake.spark.rerank.fuse import check_runs
 from spladelake.spark.rerank.worker import RerankerSpec, ScorePairs
 from spladelake.spark.session.progress import progress
