@@ -103,13 +103,16 @@ def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRu
         if missing:
             raise DataError(
                 str(measures),
-                f"run {run_id!r} of {name} has no {missing[0]}",
+                f"run {run_id!r} of {name} has no measure {missing[0]}",
                 f"it holds measures of {', '.join(map(repr, sorted(has))) or 'no run'}",
                 f"Measure it: spladelake evaluate_run --lake {lake.root} --run-id {run_id} --measures all.",
             )
     if len(run_ids) < 2:
         raise DataError(
-            str(measures), f"{name} has {len(run_ids)} measured run", "a comparison needs two", "Measure another one."
+            str(measures),
+            f"{name} has {len(run_ids)} measured run",
+            "a comparison needs two or more",
+            "Measure another run with evaluate_run.",
         )
     _check_footing(session, measures, run_ids)
     return Collection(name, lake, measures, version, run_ids, means, here)
@@ -132,8 +135,8 @@ def _check_footing(session: SparkSession, measures: TableRef, run_ids: tuple[str
             raise DataError(
                 str(measures),
                 f"run {run_id!r} was measured with {key} {found[key]}, run {first!r} with {footing[first][key]}",
-                "wanted runs on the same footing",
-                "Run evaluate_run again for both with the same options.",
+                "wanted runs measured with the same options",
+                "Run evaluate_run again for both runs with the same options.",
             )
 
 

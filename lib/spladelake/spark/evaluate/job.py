@@ -224,8 +224,8 @@ def _part(session: SparkSession, plan: Plan, training_set: str, part: str) -> Da
         raise DataError(
             str(plan.tables["parts"]),
             f"no query is in the part {part!r} of {training_set!r}",
-            "wanted queries to measure",
-            "Name another --part, or mine pairs with other shares.",
+            "wanted queries of that part",
+            "Name another --part, or mine pairs with other --dev-share and --test-share.",
         )
     return chosen
 
@@ -264,7 +264,7 @@ def _counts(
             str(plan.tables["runs"]),
             f"no query of run {plan.run_id!r} is judged",
             "wanted judgements of the run's queries",
-            "Check that queries and judgements are of one collection and use the same ids.",
+            "Check that queries and judgements belong to one collection and use the same ids.",
         )
     return counts
 

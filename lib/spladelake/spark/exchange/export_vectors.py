@@ -79,7 +79,7 @@ def _write_chunks(export: Export) -> int:
     for number, chunk in enumerate(chunks):
         folder = f"{export.parts}/{number:05}"
         if storage.exists(session, f"{folder}/_SUCCESS"):
-            log.info("%s: part %d of %d was done before", export.output, number + 1, len(chunks))
+            log.info("%s: part %d of %d was already written", export.output, number + 1, len(chunks))
             continue
         part = rows_of_files(session, export.source, rows, chunk).select("id", "indices", "values")
         part = part.withColumn("place", F.lit(0).cast("long")) if places is None else part.join(places, "id")
@@ -143,7 +143,7 @@ def _publish(export: Export, chunks: int) -> list[str]:
         if storage.exists(session, source):
             storage.move(session, source, target)
         elif not storage.exists(session, target):
-            raise DataError(target, "it is gone", "an export wrote it", "Export again with --force.")
+            raise DataError(target, "it is missing", "the export wrote this file", "Export again with --force.")
     if export.options.output_format == "parquet":
         storage.write_text(session, f"{export.output}/{CARD}", _card(export))
     return list(moves.values())

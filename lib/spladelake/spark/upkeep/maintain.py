@@ -94,7 +94,7 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> dict[str,
     lake, started = Lake(options.lake), time.monotonic()
     tables = tables_of(session, lake)
     if not tables:
-        raise DataError(options.lake, "it holds no table", "the job looks after tables", "Correct --lake.")
+        raise DataError(options.lake, "it holds no table", "wanted a lake with tables", "Correct --lake.")
     schemas = [SCHEMAS.get(table.schema_name) for table in tables]
     checked = [table_counts(rows_of(session, t.ref), schema) for t, schema in zip(tables, schemas, strict=True)]
     findings, reports = [], {}
@@ -106,7 +106,7 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> dict[str,
         raise DataError(
             options.lake,
             "; ".join(findings),
-            "every row keeps its table's constraints",
+            "every row must meet its table's constraints",
             "Run the job that made the table again with --force.",
         )
     return {"status": "dry run" if options.dry_run else "done", "tables": reports, "seconds": _since(started)}

@@ -67,7 +67,7 @@ def verify_tables(session: SparkSession, options: VerifyTables) -> dict[str, Any
     lake, started = Lake(options.lake), time.monotonic()
     tables = Tables(session, lake, tables_of(session, lake))
     if not tables.found:
-        raise DataError(options.lake, "it holds no table", "the job checks tables", "Correct --lake.")
+        raise DataError(options.lake, "it holds no table", "wanted a lake with tables", "Correct --lake.")
     between = [*_texts(tables), *_runs(tables), *_measures(tables)]
     found = collected(session, [*(_counts(session, table) for table in tables.found), *(frame for frame, _ in between)])
     counts = dict(zip(tables.found, found, strict=False))
