@@ -25,6 +25,8 @@ from support.ledger import LEDGER
 
 Texts = dict[str, str]
 Weights = dict[str, dict[str, float]]
+# (doc_id, rank, score) of each query.
+Run = dict[str, list[tuple[str, int, float]]]
 
 FIRST: Texts = {
     "a": "apple bread river",
@@ -47,21 +49,16 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True)
 class State:
-    """Vectors of one name with what follows from them.
-
-    - model_ids: of the rows of both sides.
-    - run: (doc_id, rank, score) of each query.
-    """
+    """Vectors of one name. model_ids: of the rows of both sides."""
 
     result: dict[str, Any]
     model_ids: set[str]
     documents: Weights
     queries: Weights
-    run: dict[str, list[tuple[str, int, float]]]
 
     @cached_property
-    def wanted_run(self) -> dict[str, list[tuple[str, int, float]]]:
-        """The run by exact fractions, equal scores in the order of ids."""
+    def run(self) -> Run:
+        """The ranking by exact fractions, equal scores in the order of ids."""
         ranked = {}
         for query_id, query in self.queries.items():
             shared = {i: query.keys() & document.keys() for i, document in self.documents.items()}
@@ -76,16 +73,18 @@ class State:
 
 @dataclass(frozen=True)
 class Story:
-    """A lake's texts encoded, encoded again, changed, and encoded again; under another name from the start."""
+    """A lake's texts encoded, encoded again, changed, and encoded again, with what was seen after each step."""
 
     lake: str
     first: State
+    first_run: Run
     again: dict[str, Any]
     properties: dict[str, str]
     hits: list[dict[str, Any]]
     stale: list[str]
     updated: State
-    fresh: State
+    updated_run: Run
+    left: list[str]
 
 
 def assert_same(found: Weights, wanted: Weights) -> None:
@@ -131,32 +130,22 @@ class VectoriserTests:
         lake = str(tmp_path_factory.mktemp("vectoriser") / "lake")
         write_documents(spark, lake, FIRST)
         write_queries(spark, lake, QUERIES)
-        first = cls._state(spark, run_job, lake, "v", cls.make(run_job, lake, model, "v"))
+        first = state(spark, lake, "v", cls.make(run_job, lake, model, "v"))
+        first_run = retrieved(spark, run_job, lake, "v")
         again = cls.make(run_job, lake, model, "v")
         properties = table_properties(spark, vectors_table(lake, "v"))
         hits = cls.searched(spark, lake, model)
         write_documents(spark, lake, CHANGED)
         stale = findings(run_job, lake)
-        updated = cls._state(spark, run_job, lake, "v", cls.make(run_job, lake, model, "v"))
-        fresh = cls._state(spark, run_job, lake, "fresh", cls.make(run_job, lake, model, "fresh"))
-        return Story(lake, first, again, properties, hits, stale, updated, fresh)
+        updated = state(spark, lake, "v", cls.make(run_job, lake, model, "v"))
+        updated_run = retrieved(spark, run_job, lake, "v")
+        left = findings(run_job, lake)
+        return Story(lake, first, first_run, again, properties, hits, stale, updated, updated_run, left)
 
     @classmethod
     def searched(cls, spark: SparkSession, lake: str, model: str) -> list[dict[str, Any]]:
         """What the first query finds as a question in free text."""
         return search_documents(spark, QUERIES["q1"], lake=lake, model=model, vectors="v", terms=0)
-
-    @classmethod
-    def _state(cls, spark: SparkSession, run_job: Any, lake: str, name: str, result: dict[str, Any]) -> State:
-        run_job("retrieve_run", lake=lake, vectors=name, run_id=name)
-        run: dict[str, list[tuple[str, int, float]]] = {}
-        rows = spark.read.format("delta").load(f"{lake}/runs").where(f"run_id = '{name}'").orderBy("query_id", "rank")
-        for row in rows.collect():
-            run.setdefault(row["query_id"], []).append((row["doc_id"], row["rank"], row["score"]))
-        sides = [spark.read.format("delta").load(f"{lake}/vectors/{name}/{side}") for side in ("documents", "queries")]
-        model_ids = {row["model_id"] for side in sides for row in side.select("model_id").collect()}
-        documents, queries = (weights(spark, lake, name, side) for side in ("documents", "queries"))
-        return State(result, model_ids, documents, queries, run)
 
     def test_every_text_has_the_expected_vector(self, story: Story, model: str) -> None:
         documents, queries = self.expected(model, FIRST, QUERIES)
@@ -170,16 +159,13 @@ class VectoriserTests:
         assert story.again["status"] == "skipped"
 
     def test_a_run_ranks_by_the_exact_dot_product(self, story: Story) -> None:
-        assert story.first.run == story.first.wanted_run
-        assert story.updated.run == story.updated.wanted_run
+        assert story.first_run == story.first.run
+        assert story.updated_run == story.updated.run
 
     def test_after_an_update_all_is_as_if_encoded_for_the_first_time(self, story: Story, model: str) -> None:
         documents, queries = self.expected(model, CHANGED, QUERIES)
-        for state in (story.updated, story.fresh):
-            assert_same(state.documents, documents)
-            assert_same(state.queries, queries)
-        assert story.updated.model_ids == story.fresh.model_ids
-        assert len(story.fresh.model_ids) == 1
+        assert_same(story.updated.documents, documents)
+        assert_same(story.updated.queries, queries)
 
     def test_an_update_encodes_what_changed_or_all_where_weights_depend_on_all(self, story: Story) -> None:
         done = story.updated.result.get("documents", story.updated.result)
@@ -190,21 +176,19 @@ class VectoriserTests:
 
     def test_a_question_finds_what_the_same_query_does(self, story: Story) -> None:
         found = [(hit["doc_id"], hit["rank"]) for hit in story.hits]
-        assert found == [(doc_id, rank) for doc_id, rank, _ in story.first.run["q1"]]
-        scores = [score for *_, score in story.first.run["q1"]]
+        assert found == [(doc_id, rank) for doc_id, rank, _ in story.first_run["q1"]]
+        scores = [score for *_, score in story.first_run["q1"]]
         assert [hit["score"] for hit in story.hits] == pytest.approx(scores, rel=TOLERANCE)
 
-    def test_verification_names_vectors_that_the_texts_have_left_behind_and_nothing_else(
-        self, run_job: Any, story: Story
-    ) -> None:
+    def test_verification_names_vectors_that_the_texts_have_left_behind_and_nothing_else(self, story: Story) -> None:
         assert {said.partition(": ")[0] for said in story.stale} == {str(vectors_table(story.lake, "v"))}
-        assert findings(run_job, story.lake, of="v") == findings(run_job, story.lake, of="fresh") == []
+        assert story.left == []
 
     def test_sql_encodes_a_question_as_the_query_or_says_why_not(
         self, spark: SparkSession, story: Story, model: str
     ) -> None:
         session = spark.newSession()
-        installed = install(session, lake=story.lake, model=model, vectors="fresh")
+        installed = install(session, lake=story.lake, model=model, vectors="v")
         if Capability.SQL_FUNCTIONS not in self.kind.capabilities:
             assert {"encode_query", "text_terms", "search"} <= installed.missing.keys()
             return
@@ -212,7 +196,7 @@ class VectoriserTests:
         row = session.sql(f"SELECT encode_query('{QUERIES['q3']}') AS v").first()
         assert row is not None
         vector = dict(zip(row["v"]["indices"], row["v"]["values"], strict=True))
-        assert_same({"q3": named(vector, tokens(spark, story.lake, "fresh"))}, {"q3": story.fresh.queries["q3"]})
+        assert_same({"q3": named(vector, tokens(spark, story.lake, "v"))}, {"q3": story.updated.queries["q3"]})
 
     def test_a_run_that_stopped_leaves_no_half_and_the_next_one_ends_it(
         self, spark: SparkSession, run_job: Any, story: Story, model: str, monkeypatch: pytest.MonkeyPatch
@@ -231,12 +215,14 @@ class VectoriserTests:
             with pytest.raises(StoppedError):
                 self.make(run_job, story.lake, model, "stopped")
         assert not Path(story.lake, "vectors/stopped/documents/_delta_log").exists()
-        ended = self.make(run_job, story.lake, model, "stopped")
+        ended = state(spark, story.lake, "stopped", self.make(run_job, story.lake, model, "stopped"))
         if Capability.TEXT_ALONE in self.kind.capabilities:
-            done = ended["documents"]
+            done = ended.result["documents"]
             assert 0 < done["resumed"] == len(CHANGED) - done["rows"]
-        assert_same(weights(spark, story.lake, "stopped", "documents"), story.fresh.documents)
-        assert_same(weights(spark, story.lake, "stopped", "queries"), story.fresh.queries)
+        assert_same(ended.documents, story.updated.documents)
+        assert_same(ended.queries, story.updated.queries)
+        assert ended.model_ids == story.updated.model_ids
+        assert len(ended.model_ids) == 1
 
 
 def vectors_table(lake: str, name: str) -> TableRef:
@@ -257,19 +243,30 @@ def named(vector: Mapping[int, float], names: Mapping[int, str]) -> dict[str, fl
     return {names[term]: weight for term, weight in vector.items()}
 
 
-def weights(spark: SparkSession, lake: str, name: str, side: str) -> Weights:
-    """Weights by token of every text, each of which stands once."""
-    names = tokens(spark, lake, name)
-    rows = spark.read.format("delta").load(f"{lake}/vectors/{name}/{side}").collect()
-    found = {row["id"]: named(dict(zip(row["indices"], row["values"], strict=True)), names) for row in rows}
-    assert len(found) == len(rows)
+def state(spark: SparkSession, lake: str, name: str, result: dict[str, Any]) -> State:
+    """What the tables of a name hold after a job with this result."""
+    names, model_ids, sides = tokens(spark, lake, name), set(), []
+    for side in ("documents", "queries"):
+        rows = spark.read.format("delta").load(f"{lake}/vectors/{name}/{side}").collect()
+        sides.append({row["id"]: named(dict(zip(row["indices"], row["values"], strict=True)), names) for row in rows})
+        assert len(sides[-1]) == len(rows)  # every text stands once
+        model_ids |= {row["model_id"] for row in rows}
+    return State(result, model_ids, *sides)
+
+
+def retrieved(spark: SparkSession, run_job: Any, lake: str, name: str) -> Run:
+    """The run of the vectors of a name."""
+    run_job("retrieve_run", lake=lake, vectors=name, run_id=name)
+    found: Run = {}
+    for row in spark.read.format("delta").load(f"{lake}/runs").orderBy("query_id", "rank").collect():
+        found.setdefault(row["query_id"], []).append((row["doc_id"], row["rank"], row["score"]))
     return found
 
 
-def findings(run_job: Any, lake: str, *, of: str = "") -> list[str]:
-    """What verify_tables finds in the lake, or in the vectors of a name."""
+def findings(run_job: Any, lake: str) -> list[str]:
+    """What verify_tables finds in the vectors of a lake."""
     try:
-        found = run_job("verify_tables", lake=lake)["findings"]
+        found: list[str] = run_job("verify_tables", lake=lake)["findings"]
     except FindingsError as error:
         found = error.findings
-    return [said for said in found if f"/vectors/{of}" in said]
+    return [said for said in found if "/vectors/" in said]
