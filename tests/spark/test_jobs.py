@@ -64,7 +64,9 @@ def ran(
     for name, options in steps(folder):
         before = dict(spark.conf.getAll)
         with noted() as accesses:
-            run_job(name, lake=str(folder / "lake"), **options)
+            result = run_job(name, lake=str(folder / "lake"), **options)
+        assert set(result) <= set(JOBS[name].result.__annotations__), name
+        assert "status" in result
         found.append((name, accesses))
         if dict(spark.conf.getAll) != before:
             changed.append(name)

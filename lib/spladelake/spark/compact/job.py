@@ -15,6 +15,7 @@ from spladelake.config.compaction import CompactVectors, Target
 from spladelake.config.model_kinds import properties_of_rows
 from spladelake.errors import DataError, UsageError
 from spladelake.names import short_name
+from spladelake.results import CompactResult
 from spladelake.spark.compact.trials import Judged, Trial, Trials, statistics_of
 from spladelake.spark.retrieve.request import collected_queries
 from spladelake.spark.retrieve.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
@@ -58,13 +59,13 @@ class _Tables:
         return self.lake.vectors(self.into, side)
 
 
-def compact_vectors(session: SparkSession, options: CompactVectors) -> dict[str, Any]:
+def compact_vectors(session: SparkSession, options: CompactVectors) -> CompactResult:
     """Write compacted vectors beside the original ones, with the settings given or with the smallest that will do."""
     tables = _tables(session, options)
     judgements = _judgements(session, tables.lake, required=options.target is not None)
     lineage = _lineage(session, tables, options, judged=judgements is not None)
     target = tables.target("documents")
-    result: dict[str, Any] = {"table": str(target), "vectors": tables.into}
+    result: CompactResult = {"table": str(target), "vectors": tables.into}
     # The report is written last: without it a run was killed after its commit, and is done again.
     reported = replace(lineage, scope=tables.into)
     return made_unless_current(

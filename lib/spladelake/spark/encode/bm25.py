@@ -11,7 +11,7 @@ import logging
 import time
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from pyspark.sql import SparkSession
@@ -29,6 +29,7 @@ from spladelake.config import EncodeTexts
 from spladelake.config.model_kinds import BM25_MODEL
 from spladelake.errors import DataError
 from spladelake.names import short_name
+from spladelake.results import EncodeResult
 from spladelake.spark.encode.bm25_packs import (
     Tally,
     counted_texts,
@@ -62,7 +63,7 @@ class _Tables:
         return self.lake.vectors(self.name, side)
 
 
-def encode_bm25(session: SparkSession, options: EncodeTexts) -> dict[str, Any]:
+def encode_bm25(session: SparkSession, options: EncodeTexts) -> EncodeResult:
     """Weigh the lake's documents, count the words of its queries, or both; what is current is left alone."""
     settings = Bm25Settings(
         k1=DEFAULT_K1 if options.k1 is None else options.k1,
@@ -80,7 +81,7 @@ def encode_bm25(session: SparkSession, options: EncodeTexts) -> dict[str, Any]:
         result["queries"] = _encode_queries(session, tables, settings, model_id=model_id, force=options.force)
     sides = [part for part in result.values() if isinstance(part, dict)]
     skipped = all(part["status"] == "skipped" for part in sides)
-    return {**result, "model_id": model_id, "status": "skipped" if skipped else "written"}
+    return cast("EncodeResult", {**result, "model_id": model_id, "status": "skipped" if skipped else "written"})
 
 
 def _encode_documents(session: SparkSession, tables: _Tables, settings: Bm25Settings, *, force: bool) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -13,6 +13,7 @@ from spladelake.encoder.layout import read_layout
 from spladelake.encoder.tokens import vocabulary_tokens
 from spladelake.errors import UsageError
 from spladelake.names import short_name
+from spladelake.results import EncodeResult
 from spladelake.spark.encode.dry_run import forecast_encode
 from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.encode.side import SideJob
@@ -26,7 +27,7 @@ from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES
 from spladelake.spark.tables.vocabulary import token_rows, write_vocabulary
 
 
-def encode_neural(session: SparkSession, options: EncodeTexts) -> dict[str, Any]:
+def encode_neural(session: SparkSession, options: EncodeTexts) -> EncodeResult:
     """Encode the lake's documents, queries or both; unchanged texts under an unchanged model are left alone."""
     settings = EncoderSettings(
         max_length=options.max_length,
@@ -43,7 +44,7 @@ def encode_neural(session: SparkSession, options: EncodeTexts) -> dict[str, Any]
         result[side] = _encode_side(SideJob(session, lake, SIDES[side], checkpoint, options, name))
     statuses = {result[side]["status"] for side in sides}
     result["status"] = statuses.pop() if len(statuses) == 1 else "written"
-    return result
+    return cast("EncodeResult", result)
 
 
 def _encode_side(job: SideJob) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from spladelake.config.model_kinds import BM25, NEURAL, ModelKind, kind_of_model
 from spladelake.spark.encode.question import Learnt, Question
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from spladelake.config import EncodeTexts
     from spladelake.encoder import Checkpoint, SpladeEncoder
+    from spladelake.results import EncodeResult
 
 
 class Vectoriser(Protocol):
@@ -29,7 +30,7 @@ class Vectoriser(Protocol):
         """What it can do."""
         ...
 
-    def encode_texts(self, session: SparkSession, options: EncodeTexts) -> dict[str, Any]:
+    def encode_texts(self, session: SparkSession, options: EncodeTexts) -> EncodeResult:
         """Encode the sides of a lake that the options name, with the vocabulary; what is current is left alone."""
         ...
 
@@ -50,7 +51,7 @@ class NeuralVectoriser:
     model: str
     kind: ClassVar[ModelKind] = NEURAL
 
-    def encode_texts(self, session: SparkSession, options: EncodeTexts) -> dict[str, Any]:
+    def encode_texts(self, session: SparkSession, options: EncodeTexts) -> EncodeResult:
         """See Vectoriser."""
         from spladelake.spark.encode.neural import encode_neural
 
@@ -79,7 +80,7 @@ class Bm25Vectoriser:
     model: str
     kind: ClassVar[ModelKind] = BM25
 
-    def encode_texts(self, session: SparkSession, options: EncodeTexts) -> dict[str, Any]:
+    def encode_texts(self, session: SparkSession, options: EncodeTexts) -> EncodeResult:
         """See Vectoriser."""
         from spladelake.spark.encode.bm25 import encode_bm25
 

@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +20,7 @@ from spladelake.errors import DataError
 from spladelake.measures import CARD_MEASURES
 from spladelake.measures.notes import COUNTS
 from spladelake.names import short_name
+from spladelake.results import EvaluateResult
 from spladelake.spark.evaluate import driver as driver_evaluation
 from spladelake.spark.evaluate.query_measures import query_measures
 from spladelake.spark.evaluate.ranks import judged_hits, judged_ranks
@@ -60,7 +61,7 @@ class Plan:
         return self.tables[name].read(session, version=self.versions[name])
 
 
-def evaluate_run(session: SparkSession, options: EvaluateRun) -> dict[str, Any]:
+def evaluate_run(session: SparkSession, options: EvaluateRun) -> EvaluateResult:
     """Measure one run of the lake; per-query values and means go to `measures`."""
     lake, target = Lake(options.lake), Lake(options.lake).table("measures")
     plan = _plan(session, lake, options)
@@ -76,7 +77,7 @@ def evaluate_run(session: SparkSession, options: EvaluateRun) -> dict[str, Any]:
     counts = {name: int(means.pop(name)) for name in COUNTS if name in means}
     if counts.get("ranks_against_scores"):
         log.warning("run %s: %d %s", plan.run_id, counts["ranks_against_scores"], COUNTS["ranks_against_scores"])
-    return {
+    result = {
         "status": status,
         "run_id": plan.run_id,
         "table": str(target),
@@ -84,6 +85,7 @@ def evaluate_run(session: SparkSession, options: EvaluateRun) -> dict[str, Any]:
         **counts,
         "measures": {name: means[name] for name in _order(plan.names, means)},
     }
+    return cast("EvaluateResult", result)
 
 
 def _written_means(session: SparkSession, target: TableRef, run_id: str) -> dict[str, float]:

@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
@@ -18,6 +17,7 @@ from pyspark.sql import functions as F
 from spladelake.config.exchange import ExportVectors
 from spladelake.errors import DataError
 from spladelake.exchange import LINE_FORMATS
+from spladelake.results import ExportVectorsResult
 from spladelake.spark.exchange.export_ciff import write_ciff_file
 from spladelake.spark.exchange.export_folder import CARD, MOVES, make_room, manifest_in, moves_in
 from spladelake.spark.exchange.export_plan import MANIFEST, Export, numbered, planned
@@ -33,11 +33,11 @@ MOST_CHUNKS = 64
 MATRIX_POSTINGS = 50_000_000
 
 
-def export_vectors(session: SparkSession, options: ExportVectors) -> dict[str, Any]:
+def export_vectors(session: SparkSession, options: ExportVectors) -> ExportVectorsResult:
     """Write the vectors of one side of a lake in the format of another engine, with a manifest that says how."""
     started = time.monotonic()
     export = planned(session, options)
-    result = {"format": options.output_format, "output": export.output}
+    result: ExportVectorsResult = {"format": options.output_format, "output": export.output}
     found = manifest_in(session, export.output)
     if not options.force and found is not None and found.get("fingerprint") == export.manifest["fingerprint"]:
         log.info("%s: skipped, the files are current", export.output)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import PurePosixPath
-from typing import Any
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
@@ -15,6 +14,7 @@ from pyspark.sql.window import Window
 from spladelake.config import ImportRun
 from spladelake.errors import DataError, UsageError
 from spladelake.files.formats import suffix_of
+from spladelake.results import ImportRunResult
 from spladelake.spark.evaluate.run_checks import answers
 from spladelake.spark.ingest.job import with_lines
 from spladelake.spark.ingest.sources import TABLE_PREFIX, Source, places, records, table_ref
@@ -35,7 +35,7 @@ _PREDICTION = "query_id string, results array<struct<corpus_id: string, score: d
 MOST_RUNS = 100
 
 
-def import_run(session: SparkSession, options: ImportRun) -> dict[str, Any]:
+def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
     """Read run files into `runs`, each run in one commit; a line that is no row, or a repeated document, is refused."""
     location = storage.absolute(options.run) if not options.run.startswith(TABLE_PREFIX) else options.run
     if not location.startswith(TABLE_PREFIX):
@@ -70,7 +70,7 @@ def import_run(session: SparkSession, options: ImportRun) -> dict[str, Any]:
     finally:
         found.unpersist()
         describe(session)
-    result: dict[str, Any] = {
+    result: ImportRunResult = {
         "status": "written" if stale else "skipped",
         "table": str(target),
         "run_ids": sorted(sizes),

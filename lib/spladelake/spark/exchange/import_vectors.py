@@ -23,6 +23,7 @@ from spladelake.config.model_kinds import IMPORTED_PREFIX
 from spladelake.errors import DataError
 from spladelake.exchange import DocRecord, PostingsList, read_ciff
 from spladelake.names import short_name
+from spladelake.results import ImportVectorsResult
 from spladelake.spark.exchange.export_folder import manifest_in
 from spladelake.spark.exchange.export_plan import MANIFEST, tokens_of
 from spladelake.spark.exchange.worker import PARSED_DDL, ParseLines, ToVectors
@@ -45,7 +46,7 @@ HELD_POSTINGS = 5_000_000
 _LISTS = pa.schema([("term", pa.string()), ("places", pa.list_(pa.int64())), ("impacts", pa.list_(pa.int64()))])
 
 
-def import_vectors(session: SparkSession, options: ImportVectors) -> dict[str, Any]:
+def import_vectors(session: SparkSession, options: ImportVectors) -> ImportVectorsResult:
     """Read documents with their vectors into the lake. Raises DataError for what is none of the format."""
     started, lake, name = time.monotonic(), Lake(options.lake), short_name(options.vectors)
     path = storage.absolute(options.input)
@@ -53,7 +54,7 @@ def import_vectors(session: SparkSession, options: ImportVectors) -> dict[str, A
     target = lake.vectors(name, options.side)
     settings = options.settings()
     lineage = Lineage("import_vectors", {"input": [path, storage.input_fingerprint(session, path)]}, settings)
-    result: dict[str, Any] = {"table": str(target)}
+    result: ImportVectorsResult = {"table": str(target)}
     vocabulary = lake.vectors(name, "vocabulary")
     if not options.force and is_current(session, target, lineage) and _belongs(session, vocabulary, target):
         log.info("%s: skipped, the vectors are current", target)

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 from spladelake.config.fusion import FuseRuns
+from spladelake.results import FuseResult
 from spladelake.spark.evaluate.run_checks import check_runs
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.lineage import Lineage
@@ -23,7 +24,7 @@ from spladelake.spark.tables.write import replace_rows
 log = logging.getLogger(__name__)
 
 
-def fuse_runs(session: SparkSession, options: FuseRuns) -> dict[str, Any]:
+def fuse_runs(session: SparkSession, options: FuseRuns) -> FuseResult:
     """Fuse runs of the lake into a new one in `runs`."""
     target = Lake(options.lake).table("runs")
     require(session, target, RUNS, made_by=f"spladelake retrieve_run --lake {options.lake} …")
@@ -35,7 +36,7 @@ def fuse_runs(session: SparkSession, options: FuseRuns) -> dict[str, Any]:
     made_from = check_runs(run, options.runs, table=target)
     # A list, as the order of the runs decides the order of the sums.
     lineage = Lineage("fuse_runs", {"runs": list(made_from.items())}, chosen, scope=options.target)
-    result: dict[str, Any] = {"run_id": options.target, "table": str(target), "runs": list(options.runs)}
+    result: FuseResult = {"run_id": options.target, "table": str(target), "runs": list(options.runs)}
     return made_unless_current(
         session, {target: lineage}, lambda: _fuse(session, run, target, lineage, options),
         force=options.force, step=f"fuse {options.target}", known=result,

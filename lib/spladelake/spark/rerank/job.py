@@ -13,6 +13,7 @@ from pyspark.sql.window import Window
 
 from spladelake.config.rerank import RerankRun
 from spladelake.reranker import resolve_cross_encoder
+from spladelake.results import RerankResult
 from spladelake.spark.encode.texts import ROWS_PER_BATCH, task_count
 from spladelake.spark.evaluate.run_checks import check_runs
 from spladelake.spark.rerank.pairs import check_texts, run_pairs, scored_pairs
@@ -29,7 +30,7 @@ from spladelake.spark.tables.write import replace_rows
 log = logging.getLogger(__name__)
 
 
-def rerank_run(session: SparkSession, options: RerankRun) -> dict[str, Any]:
+def rerank_run(session: SparkSession, options: RerankRun) -> RerankResult:
     """Score the top of a run of the lake with a cross-encoder, and write the new order as a run of its own."""
     lake = Lake(options.lake)
     tables = {name: lake.table(name) for name in ("documents", "queries", "runs")}
@@ -53,7 +54,7 @@ def rerank_run(session: SparkSession, options: RerankRun) -> dict[str, Any]:
         {"model_id": checkpoint.model_id, "depth": options.depth, "rest": options.rest},
         scope=options.target,
     )
-    result: dict[str, Any] = {
+    result: RerankResult = {
         "run_id": options.target, "run": options.run, "model": checkpoint.name, "model_id": checkpoint.model_id,
         "table": str(tables["runs"]),
     }  # fmt: skip

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from spladelake.config import IndexVectors
 from spladelake.names import short_name
+from spladelake.results import IndexResult
 from spladelake.scoring import compile_kernels, invert, to_bytes
 from spladelake.spark.retrieve.blocks import set_batch_size
 from spladelake.spark.retrieve.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
@@ -117,7 +118,7 @@ def current_index(session: SparkSession, index: TableRef, documents: TableRef, *
     return FoundIndex("used", index.read(session))
 
 
-def index_vectors(session: SparkSession, options: IndexVectors) -> dict[str, Any]:
+def index_vectors(session: SparkSession, options: IndexVectors) -> IndexResult:
     """Write the blocks of document vectors that have none yet, and drop those whose vectors are gone."""
     lake, model = Lake(options.lake), short_name(options.vectors or options.model)
     documents, target = lake.vectors(model, "documents"), lake.vectors(model, "index")
@@ -129,7 +130,7 @@ def index_vectors(session: SparkSession, options: IndexVectors) -> dict[str, Any
     return made_unless_current(
         session, {target: lineage},
         lambda: _index(session, documents, rows, target, lineage, files, force=options.force),
-        force=options.force, step=f"index {model}", known={"table": str(target)},
+        force=options.force, step=f"index {model}", known=IndexResult(table=str(target)),
     )  # fmt: skip
 
 

@@ -6,15 +6,18 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from pyspark.sql import DataFrame, SparkSession
 
+from spladelake.results import Result
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.lineage import Lineage, is_current
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import TableSchema
+
+R = TypeVar("R", bound=Result)
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +64,8 @@ def made_unless_current(
     *,
     force: bool,
     step: str,
-    known: Mapping[str, Any],
-) -> dict[str, Any]:
+    known: R,
+) -> R:
     """Do a job's work unless all its targets hold its result already, and return the job's result.
 
     - targets: the tables that the work makes, with the lineage of their rows. The first names the work in the log.
@@ -74,11 +77,11 @@ def made_unless_current(
     if not force and all(is_current(session, ref, lineage) for ref, lineage in targets.items()):
         ref, lineage = next(iter(targets.items()))
         log.info("%s: skipped, %s is current", ref, f"run {lineage.scope}" if lineage.scope else "the table")
-        return {**known, "status": "skipped"}
+        return cast("R", {**known, "status": "skipped"})
     started = time.monotonic()
     describe(session, step)
     try:
         made = work()
     finally:
         describe(session)
-    return {**known, "status": "written", **made, "seconds": round(time.monotonic() - started, 2)}
+    return cast("R", {**known, "status": "written", **made, "seconds": round(time.monotonic() - started, 2)})

@@ -13,6 +13,7 @@ from pyspark.sql.window import Window
 
 from spladelake.config.training import MinePairs
 from spladelake.errors import DataError
+from spladelake.results import MineResult
 from spladelake.spark.encode.texts import SIDES, texts_of
 from spladelake.spark.evaluate.run_checks import check_runs
 from spladelake.spark.tables.lineage import Lineage
@@ -29,7 +30,7 @@ HASH_DIGITS = 8
 HAS_WORDS = "size(words) > 0"
 
 
-def mine_pairs(session: SparkSession, options: MinePairs) -> dict[str, Any]:
+def mine_pairs(session: SparkSession, options: MinePairs) -> MineResult:
     """Put the judged queries into parts, and mine pairs for those that are trained on."""
     lake = Lake(options.lake)
     tables = {name: lake.table(name) for name in ("documents", "queries", "judgements", "runs")}
@@ -43,7 +44,7 @@ def mine_pairs(session: SparkSession, options: MinePairs) -> dict[str, Any]:
     texts = inputs.lineage(("documents", "queries", "judgements"))
     lineage = Lineage("mine_pairs", {**texts, "run": made_from}, settings)
     targets = {name: lake.training(options.training_set, name) for name in ("pairs", "parts")}
-    result = {"training_set": options.training_set, "run": options.run, "table": str(targets["pairs"])}
+    result: MineResult = {"training_set": options.training_set, "run": options.run, "table": str(targets["pairs"])}
     return made_unless_current(
         session, dict.fromkeys(targets.values(), lineage),
         lambda: _write(session, inputs, run, targets, lineage, options),

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from spladelake.config.training import RUN_TEACHER, ScorePairs
 from spladelake.errors import DataError
 from spladelake.reranker import CrossCheckpoint, resolve_cross_encoder
+from spladelake.results import ScoreResult
 from spladelake.spark.encode.chunks import ChunkSize, Remaining, first_rate
 from spladelake.spark.encode.texts import BUCKETS, ROWS_PER_BATCH, task_count
 from spladelake.spark.evaluate.run_checks import check_runs
@@ -60,7 +61,7 @@ class Scoring:
     totals: Accumulator[dict[str, float]]
 
 
-def score_pairs(session: SparkSession, options: ScorePairs) -> dict[str, Any]:
+def score_pairs(session: SparkSession, options: ScorePairs) -> ScoreResult:
     """Score the pairs of a training set, and write them with scores and margins."""
     lake = Lake(options.lake)
     mined, target = (lake.training(options.training_set, name) for name in ("pairs", "scored_pairs"))
@@ -79,7 +80,7 @@ def score_pairs(session: SparkSession, options: ScorePairs) -> dict[str, Any]:
         inputs.lineage(),
         {"teachers": [teacher.model_id for teacher in teachers], "average": options.average},
     )
-    result = {
+    result: ScoreResult = {
         "training_set": options.training_set, "teachers": list(options.teachers), "table": str(target),
         "model_id": teachers[0].model_id if len(teachers) == 1 else None,
     }  # fmt: skip

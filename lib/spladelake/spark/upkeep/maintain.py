@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from spladelake.config.upkeep import MaintainTables
 from spladelake.errors import DataError
 from spladelake.files.delta_folder import folder_table
+from spladelake.results import MaintainResult
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.tables import delta_log, storage
 from spladelake.spark.tables.every_schema import SCHEMAS
@@ -89,7 +90,7 @@ def schema_name(ref: TableRef, properties: dict[str, str]) -> str:
     return properties.get("spladelake.table", "")
 
 
-def maintain_tables(session: SparkSession, options: MaintainTables) -> dict[str, Any]:
+def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainResult:
     """Compact, check and clean every table of the lake. Raises DataError where rows break a table's constraints."""
     lake, started = Lake(options.lake), time.monotonic()
     tables = tables_of(session, lake)
