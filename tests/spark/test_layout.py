@@ -12,7 +12,8 @@ from spladelake.spark.tables import schemas
 from spladelake.spark.tables.create import ensure_table
 from spladelake.spark.tables.properties import LAYOUT_VERSION, table_properties
 from spladelake.spark.tables.refs import TableRef
-from spladelake.spark.tables.schemas import QUARANTINE, RUNS, VECTORS, TableSchema
+from spladelake.spark.tables.schema import TableSchema
+from spladelake.spark.tables.schemas import QUARANTINE, RUNS, VECTORS
 from spladelake.spark.tables.sql_text import sql_string
 
 ALL = [value for value in vars(schemas).values() if isinstance(value, TableSchema)]

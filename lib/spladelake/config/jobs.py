@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-from spladelake.config.base import JobOptions
 from spladelake.config.compaction import CompactVectors
 from spladelake.config.comparison import CompareRuns
 from spladelake.config.evaluation import EvaluateRun
 from spladelake.config.exchange import ExportMeasures, ExportRun, ExportVectors, ImportRun, ImportVectors
 from spladelake.config.fusion import FuseRuns
+from spladelake.config.job import EVERY_TABLE, Job
 from spladelake.config.rerank import RerankRun
 from spladelake.config.runs import IndexVectors, RetrieveRun
 from spladelake.config.texts import EncodeTexts, IngestTexts
 from spladelake.config.training import MinePairs, ScorePairs, TrainModel
 from spladelake.config.upkeep import MaintainTables, VerifyTables
-
-# In the order in which help pages show them.
-Group = Literal["prepare data", "encode", "retrieve", "measure", "train", "exchange", "upkeep"]
-
-# In `reads` and `writes`: any table of the lake.
-EVERY_TABLE = "*"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job of the system.
-
-    - options: the model of its options; the docstring of the model is the job's help.
-    - function: the place of its code, `module:function`. It takes the session and the options, and returns the result.
-    - group: the part of the help page that lists it.
-    - reads, writes: tables of the lake that it may read and write, as paths below the lake. NAME stands for a name of
-      vectors, SET for a training set. All jobs also write `run_log`.
-    - examples: command lines for the help page.
-    - lake_only: whether it reads nothing but the tables of its lake.
-    """
-
-    name: str
-    options: type[JobOptions]
-    function: str
-    group: Group
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-    examples: tuple[str, ...]
-    lake_only: bool = False
-
 
 INGEST_TEXTS = Job(
     name="ingest_texts",

@@ -30,8 +30,9 @@ from spladelake.spark.tables.create import require
 from spladelake.spark.tables.driver_rows import collected
 from spladelake.spark.tables.lineage import Lineage, is_current, newest_lineage
 from spladelake.spark.tables.refs import Lake, TableRef
-from spladelake.spark.tables.schemas import JUDGEMENTS, MEASURES, PARTS, RUNS
+from spladelake.spark.tables.schemas import JUDGEMENTS, MEASURES, RUNS
 from spladelake.spark.tables.sql_text import sql_string
+from spladelake.spark.tables.training_schemas import PARTS
 from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Plan:
     options: EvaluateRun
 
     def read(self, session: SparkSession, name: str) -> DataFrame:
+        """The rows of an input table at the version that is measured."""
         return self.tables[name].read(session, version=self.versions[name])
 
 

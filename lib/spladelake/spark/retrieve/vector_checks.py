@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 from spladelake.errors import DataError
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
-from spladelake.spark.tables.schemas import VECTORS, same_condition
+from spladelake.spark.tables.schema import same_condition
+from spladelake.spark.tables.schemas import VECTORS
 
 # What a row breaks, said as what was found; the conditions are the table's own constraints.
 _FOUND = {

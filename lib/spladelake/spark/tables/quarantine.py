@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from spladelake.config import JOBS, Options, checked
 from spladelake.errors import DataError
-from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.driver_rows import frame_of
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import QUARANTINE

@@ -18,7 +18,7 @@ from spladelake.spark.tables.delta_log import property_in_memory
 from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.properties import LAYOUT_VERSION, table_properties
 from spladelake.spark.tables.refs import TableRef
-from spladelake.spark.tables.schemas import TableSchema, same_condition
+from spladelake.spark.tables.schema import TableSchema, same_condition
 from spladelake.spark.tables.sql_text import quoted, sql_string
 
 log = logging.getLogger(__name__)

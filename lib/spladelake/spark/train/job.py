@@ -32,7 +32,8 @@ from spladelake.spark.tables.create import require
 from spladelake.spark.tables.lineage import Lineage, newest_lineage
 from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.refs import Lake, TableRef
-from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, SCORED_PAIRS
+from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES
+from spladelake.spark.tables.training_schemas import PAIRS, PARTS, SCORED_PAIRS
 from spladelake.spark.train.data import Sources, write_training_data
 from spladelake.spark.train.model_folder import (
     COUNTS,

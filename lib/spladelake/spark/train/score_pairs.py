@@ -28,7 +28,8 @@ from spladelake.spark.tables.create import ensure_table, require
 from spladelake.spark.tables.lineage import Lineage, is_current
 from spladelake.spark.tables.locks import exclusive, retrying
 from spladelake.spark.tables.refs import Lake, TableRef
-from spladelake.spark.tables.schemas import DOCUMENTS, PAIRS, QUERIES, RUNS, SCORED_PAIRS, TEACHER_SCORES
+from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, RUNS
+from spladelake.spark.tables.training_schemas import PAIRS, SCORED_PAIRS, TEACHER_SCORES
 from spladelake.spark.tables.write import replace_rows, save
 
 log = logging.getLogger(__name__)

@@ -18,27 +18,19 @@ from spladelake.errors import DataError
 from spladelake.files.delta_folder import folder_table
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.tables import delta_log, storage
+from spladelake.spark.tables.every_schema import SCHEMAS
 from spladelake.spark.tables.locks import exclusive, retrying
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import SCHEMA_PREFIX, Lake, TableRef
+from spladelake.spark.tables.schema import TableSchema
 from spladelake.spark.tables.schemas import (
-    CHANGED,
-    COMPACTIONS,
     DOCUMENTS,
     JUDGEMENTS,
     MEASURES,
-    PAIRS,
-    PARTS,
-    QUARANTINE,
     QUERIES,
-    RUN_LOG,
     RUNS,
-    SCORED_PAIRS,
     STAGED,
-    TEACHER_SCORES,
     VECTORS,
-    VOCABULARY,
-    TableSchema,
 )
 from spladelake.spark.tables.split_files import files_of
 from spladelake.spark.tables.sql_text import quoted
@@ -46,13 +38,6 @@ from spladelake.spark.upkeep.counts import collected, constraint_sentences, rows
 
 log = logging.getLogger(__name__)
 
-SCHEMAS: dict[str, TableSchema] = {
-    schema.name: schema
-    for schema in (
-        DOCUMENTS, QUERIES, JUDGEMENTS, VECTORS, VOCABULARY, RUNS, MEASURES, QUARANTINE, RUN_LOG, STAGED, CHANGED,
-        COMPACTIONS, PARTS, PAIRS, TEACHER_SCORES, SCORED_PAIRS,
-    )
-}  # fmt: skip
 # Columns by which look-ups and updates find rows, and by which --cluster puts rows side by side. By ZORDER: the
 # clustering that Delta keeps in a table's properties shuts out readers of protocol version 1.
 CLUSTERED = {

@@ -14,12 +14,13 @@ from pyspark.sql import functions as F
 from spladelake.config.upkeep import VerifyTables
 from spladelake.errors import DataError
 from spladelake.spark.encode.texts import SIDES, Side, texts_of
+from spladelake.spark.tables.every_schema import SCHEMAS
 from spladelake.spark.tables.quarantine import quarantined_ids
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.split_files import COMPACTED_FROM
 from spladelake.spark.tables.sql_text import sql_string
 from spladelake.spark.upkeep.counts import REPEATED, ROWS, Found, collected, constraint_sentences, rows_of, table_counts
-from spladelake.spark.upkeep.maintain import SCHEMAS, LakeTable, tables_of
+from spladelake.spark.upkeep.maintain import LakeTable, tables_of
 
 # Findings shown in the error's one line; all of them are in its `findings`.
 SHOWN = 10
