@@ -12,7 +12,6 @@ from click.testing import CliRunner
 from pyspark.sql import SparkSession
 
 from spladelake.cli import cli, main
-
 from spladelake.errors import UsageError
 from spladelake.spark.retrieve.search import search_documents
 from spladelake.spark.session.settings import session_settings

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 
 from spladelake.commands.settings import spark_settings
 from spladelake.errors import SpladelakeError, UsageError
+from spladelake.machine import user_folder
 
 PROMPT, FURTHER = "spladelake> ", "          > "
 LEAVING = ("exit", "quit")
@@ -155,8 +154,7 @@ def _history() -> Iterator[None]:
     """What is typed can be had again, in the next session too; without a place to keep it, in this one."""
     import readline
 
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    file = state / "spladelake" / "sql_history"
+    file = user_folder("XDG_STATE_HOME", ".local/state") / "spladelake" / "sql_history"
     readline.set_history_length(2_000)
     with suppress(OSError):
         readline.read_history_file(file)

@@ -8,39 +8,45 @@ from typing import Any
 from py4j.java_gateway import is_instance_of
 from pyspark.sql import DataFrame, SparkSession
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # What a query may be parsed into. A statement with any other node is refused, also one that a later Spark knows.
-_QUERIES = frozenset(
+_QUERIES = _words(
     """
     Aggregate AsOfJoin Distinct Except Expand Filter Generate GlobalLimit Intersect Join LateralJoin LocalLimit
     LocalRelation NearestByJoin Offset OneRowRelation PipeOperator Pivot Project Range RebalancePartitions
     RelationChanges RelationTimeTravel Repartition RepartitionByExpression Sample Sort SubqueryAlias TimeTravel
     Union Unpivot UnresolvedHaving UnresolvedHint UnresolvedInlineTable UnresolvedQualify UnresolvedRelation
-    UnresolvedSubqueryColumnAliases UnresolvedTVFAliases UnresolvedTableValuedFunction UnresolvedWith WithWindowDefinition
-    """.split()
+    UnresolvedSubqueryColumnAliases UnresolvedTVFAliases UnresolvedTableValuedFunction UnresolvedWith
+    WithWindowDefinition
+    """
 )
-_SHOWN = frozenset(
+_SHOWN = _words(
     """
     DescribeColumn DescribeDeltaDetailCommand DescribeDeltaHistory DescribeFunction DescribeNamespace
     DescribeProcedureCommand DescribeQueryCommand DescribeRelation DescribeRelationJsonCommand DescribeTablePartition
     ExplainCommand ListArchivesCommand ListFilesCommand ListJarsCommand ShowCatalogsCommand ShowCollationsCommand
     ShowColumns ShowCreateTable ShowCurrentNamespaceCommand ShowFunctions ShowNamespacesCommand ShowPartitions
     ShowProceduresCommand ShowTablePartition ShowTableProperties ShowTables ShowTablesExtended ShowViews
-    """.split()
+    """
 )
 # What changes the session alone, and ends with it; of views and functions only the temporary ones, see `_lasts`.
-_OF_THE_SESSION = frozenset(
+_OF_THE_SESSION = _words(
     """
     CacheTable CacheTableAsSelect ClearCacheCommand CreateSQLFunctionCommand CreateTempViewUsing CreateVariable
     CreateViewCommand DefaultValueExpression DropFunctionCommand DropVariable DropView RefreshResource RefreshTable
     ResetCommand SetCatalogAndNamespace SetCatalogCommand SetCommand SetPathCommand SetVariable UncacheTable
-    """.split()
+    """
 )
 # What a statement names: a table, a view, a column, a function, a place in a catalog.
-_NAMES = frozenset(
+_NAMES = _words(
     """
     CurrentNamespace UnresolvedFieldName UnresolvedFunctionName UnresolvedIdentifier UnresolvedNamespace
     UnresolvedPartitionSpec UnresolvedProcedure UnresolvedTable UnresolvedTableOrView UnresolvedView
-    """.split()
+    """
 )
 _ALLOWED = _QUERIES | _SHOWN | _OF_THE_SESSION | _NAMES
 # Formats of files. The others connect to a place that their options name, and may be told what to run there.
