@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spladelake.config.base import JobOptions
+from spladelake.results import Result
 
 # In the order in which help pages show them.
 Group = Literal["prepare data", "encode", "retrieve", "measure", "train", "exchange", "upkeep"]
@@ -21,6 +22,7 @@ class Job:
 
     - options: the model of its options; the docstring of the model is the job's help.
     - function: the place of its code, `module:function`. It takes the session and the options, and returns the result.
+    - result: the type of the result, a TypedDict.
     - group: the part of the help page that lists it.
     - reads, writes: tables of the lake that it may read and write, as paths below the lake. NAME stands for a name of
       vectors, SET for a training set. All jobs also write `run_log`.
@@ -31,6 +33,7 @@ class Job:
     name: str
     options: type[JobOptions]
     function: str
+    result: type[Result]
     group: Group
     reads: tuple[str, ...]
     writes: tuple[str, ...]

@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 from functools import reduce
 from itertools import combinations
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +18,7 @@ from pyspark.sql.types import StructType
 
 from spladelake.config import CompareRuns
 from spladelake.errors import DataError
+from spladelake.results import CompareResult
 from spladelake.spark.evaluate.collection import Collection
 from spladelake.spark.evaluate.costs import costs_of
 from spladelake.spark.evaluate.paired_tests import (
@@ -54,7 +55,7 @@ _SHOWN = (COMPARED_SYSTEMS, COMPARED_COSTS, COMPARED_PAIRS)
 _FOOTING = ("level", "answered_only", "trec_scores")
 
 
-def compare_runs(session: SparkSession, options: CompareRuns) -> dict[str, Any]:
+def compare_runs(session: SparkSession, options: CompareRuns) -> CompareResult:
     """Compare runs that evaluate_run has measured; the tables of `comparisons` hold what the result shows, and more."""
     lake, started = Lake(options.lake), time.monotonic()
     lakes = options.collections or {options.lake.rstrip("/").rsplit("/", 1)[-1]: options.lake}
@@ -70,7 +71,7 @@ def compare_runs(session: SparkSession, options: CompareRuns) -> dict[str, Any]:
     else:
         status = "skipped"
         found = {schema.name: _read(session, lake, schema, options.name) for schema in _SHOWN}
-    return {
+    result = {
         "status": status,
         "comparison": options.name,
         "baseline": options.baseline,
@@ -79,6 +80,7 @@ def compare_runs(session: SparkSession, options: CompareRuns) -> dict[str, Any]:
         "seconds": round(time.monotonic() - started, 2),
         **{name.removeprefix("comparisons/"): rows for name, rows in found.items()},
     }
+    return cast("CompareResult", result)
 
 
 def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRuns) -> Collection:
@@ -103,13 +105,16 @@ def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRu
         if missing:
             raise DataError(
                 str(measures),
-                f"run {run_id!r} of {name} has no {missing[0]}",
+                f"run {run_id!r} of {name} has no measure {missing[0]}",
                 f"it holds measures of {', '.join(map(repr, sorted(has))) or 'no run'}",
                 f"Measure it: spladelake evaluate_run --lake {lake.root} --run-id {run_id} --measures all.",
             )
     if len(run_ids) < 2:
         raise DataError(
-            str(measures), f"{name} has {len(run_ids)} measured run", "a comparison needs two", "Measure another one."
+            str(measures),
+            f"{name} has {len(run_ids)} measured run",
+            "a comparison needs two or more",
+            "Measure another run with evaluate_run.",
         )
     _check_footing(session, measures, run_ids)
     return Collection(name, lake, measures, version, run_ids, means, here)
@@ -132,8 +137,8 @@ def _check_footing(session: SparkSession, measures: TableRef, run_ids: tuple[str
             raise DataError(
                 str(measures),
                 f"run {run_id!r} was measured with {key} {found[key]}, run {first!r} with {footing[first][key]}",
-                "wanted runs on the same footing",
-                "Run evaluate_run again for both with the same options.",
+                "wanted runs measured with the same options",
+                "Run evaluate_run again for both runs with the same options.",
             )
 
 

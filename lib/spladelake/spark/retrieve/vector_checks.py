@@ -86,9 +86,9 @@ def vocabulary_size(session: SparkSession, documents: TableRef, queries: TableRe
         if found is None:
             raise DataError(
                 str(ref),
-                "its properties do not say how many dimensions it has",
+                "its table properties lack the number of dimensions",
                 "wanted spladelake.vocabulary_size",
-                "Run encode_texts again: it mends the properties.",
+                "Run encode_texts again: it repairs the table properties.",
             )
         sizes[str(ref)] = int(found)
     if len(set(sizes.values())) > 1:

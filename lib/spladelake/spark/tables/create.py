@@ -45,7 +45,7 @@ def _check_columns(ref: TableRef, frame: DataFrame, schema: TableSchema) -> None
                 str(ref),
                 f"column {column.name!r} is {found[column.name]}",
                 f"wanted {column.type}",
-                f"Cast it: ALTER is not enough, write the table again with {column.type}.",
+                f"Write the table again with the column as {column.type}; ALTER TABLE cannot change it.",
             )
 
 
@@ -95,8 +95,8 @@ def create_with_rows(
         storage.remove(session, ref.path)
     elif storage.contents(session, ref.path):
         raise DataError(
-            ref.path, "the folder holds files but no Delta table", f"the job makes its {schema.name} table there",
-            "Choose another folder, or move the files away.",
+            ref.path, "the folder holds files but no Delta table", f"the job creates its {schema.name} table there",
+            "Choose another folder, or move the files.",
         )  # fmt: skip
     else:
         storage.touch(session, mark)

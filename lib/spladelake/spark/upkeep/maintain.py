@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from spladelake.config.upkeep import MaintainTables
 from spladelake.errors import DataError
 from spladelake.files.delta_folder import folder_table
+from spladelake.results import MaintainResult
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.tables import delta_log, storage
 from spladelake.spark.tables.every_schema import SCHEMAS
@@ -89,12 +90,12 @@ def schema_name(ref: TableRef, properties: dict[str, str]) -> str:
     return properties.get("spladelake.table", "")
 
 
-def maintain_tables(session: SparkSession, options: MaintainTables) -> dict[str, Any]:
+def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainResult:
     """Compact, check and clean every table of the lake. Raises DataError where rows break a table's constraints."""
     lake, started = Lake(options.lake), time.monotonic()
     tables = tables_of(session, lake)
     if not tables:
-        raise DataError(options.lake, "it holds no table", "the job looks after tables", "Correct --lake.")
+        raise DataError(options.lake, "it holds no table", "wanted a lake with tables", "Correct --lake.")
     schemas = [SCHEMAS.get(table.schema_name) for table in tables]
     checked = [table_counts(rows_of(session, t.ref), schema) for t, schema in zip(tables, schemas, strict=True)]
     findings, reports = [], {}
@@ -106,7 +107,7 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> dict[str,
         raise DataError(
             options.lake,
             "; ".join(findings),
-            "every row keeps its table's constraints",
+            "every row must meet its table's constraints",
             "Run the job that made the table again with --force.",
         )
     return {"status": "dry run" if options.dry_run else "done", "tables": reports, "seconds": _since(started)}
