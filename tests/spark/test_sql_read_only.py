@@ -14,9 +14,9 @@ from pyspark.sql import SparkSession
 from spladelake.cli import cli, main
 from spladelake.errors import UsageError
 from spladelake.spark.retrieve.search import search_documents
+from spladelake.spark.session.read_only import refusal
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.sql import install
-from spladelake.spark.tables.read_only import refusal
 from support.collections import QUESTIONS
 
 # In plans that are wholly interpreted, as tests have them, Spark cannot list a catalog.

@@ -81,9 +81,9 @@ class _Asked:
         """Run a statement and write its rows; raises an error of ours for one that is wrong or not allowed."""
         from pyspark.errors import PySparkException
 
+        from spladelake.spark.session.read_only import refusal
         from spladelake.spark.sql.failures import statement_error
         from spladelake.spark.sql.output import write_rows
-        from spladelake.spark.tables.read_only import refusal
 
         try:
             if not self.write and (reason := refusal(self.session, statement)) is not None:

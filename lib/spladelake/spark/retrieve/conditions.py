@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.errors import UsageError
-from spladelake.spark.tables.read_only import refusal_of_rows
+from spladelake.spark.session.read_only import refusal_of_rows
 
 
 def selected(vectors: DataFrame, texts: DataFrame | None, conditions: list[str | None]) -> DataFrame:
