@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ def takes(column: str, type_name: str) -> bool:
 
 
 def meant_columns(
-    kind: str, named: Mapping[str, str], footer: ParquetFooter, *, others: Mapping[str, Any] | None = None
+    kind: str, named: Mapping[str, str], footer: ParquetFooter, *, others: Collection[str] = ()
 ) -> dict[str, str | None]:
     """Name in a file of each column of a table; None for a title that it does not have.
 
@@ -94,7 +94,7 @@ def meant_columns(
 
     Raises DataError if a column that is meant is not there, or cannot be read, with its name.
     """
-    present = list(dict.fromkeys([*footer.types, *(others or {})]))
+    present = list(dict.fromkeys([*footer.types, *others]))
     chosen = chosen_columns(kind, named, present, place=footer.name)
     for column, name in chosen.items():
         if name is not None and name in footer.types:
