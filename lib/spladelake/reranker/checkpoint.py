@@ -95,7 +95,7 @@ def _config(folder: Path) -> dict[str, Any]:
             kinds = [(str(entry["type"]).rsplit(".", 1)[-1], entry["path"]) for entry in listed]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UsageError(
-                str(modules), f"it cannot be read ({error!r})", "a list of modules is wanted", "Copy it again."
+                str(modules), f"it cannot be read ({error!r})", "wanted a list of modules", "Copy the file again."
             ) from error
         if kinds != [("Transformer", "")]:
             found = ", ".join(f"{kind} in {path!r}" for kind, path in kinds)

@@ -30,7 +30,7 @@ Pair = tuple[str | None, str | None]
 CPU_TOKENS, ACCELERATOR_TOKENS = 2_048, 16_384
 # Number of pairs that are tokenised together and sorted by length.
 WINDOW_PAIRS = 1_024
-# Pairs of different lengths, the longest first, that a loaded model is tried on.
+# Pairs of different lengths, the longest first, on which `load` tries a model.
 PROBE = (("where does sand come from", "Rivers carry it to the sea. " * 8), ("an old mill", "by the canal"), ("a", "b"))
 
 
@@ -172,7 +172,7 @@ class CrossEncoder:
         return logits
 
     def _same_when_padded(self) -> bool:
-        """Whether a pair has the same logit alone as beside a longer one; if not, pairs of one length go together."""
+        """Whether padding leaves the logit of a pair unchanged. If not, each batch has pairs of one length only."""
         if getattr(self._model.config, "model_type", "") in READS_PADDING:
             return False
         read = self._tokenise(PROBE)

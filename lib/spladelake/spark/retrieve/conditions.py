@@ -1,4 +1,4 @@
-"""Which documents a retrieval looks at: those that meet a condition."""
+"""The selection of documents by a SQL condition (--where)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from spladelake.spark.session.read_only import refusal_of_rows
 
 
 def selected(vectors: DataFrame, texts: DataFrame | None, conditions: list[str | None]) -> DataFrame:
-    """(id, indices, values, groups): bit i of groups says that the document meets conditions[i]; None is always met.
+    """Return (id, indices, values, groups). Bit i of `groups` is set if the document meets conditions[i].
 
-    texts: the `documents` table. Raises UsageError for a condition that is not one on its columns.
+    - vectors: rows with id, indices and values.
+    - texts: the `documents` table; needed unless all conditions are None.
+    - conditions: SQL conditions on the columns of `texts`. Every document meets None.
+
+    Raises UsageError if a condition is not valid on these columns or does more than read.
     """
     columns = vectors.select("id", "indices", "values")
     always = sum(1 << i for i, condition in enumerate(conditions) if condition is None)
@@ -33,7 +37,7 @@ def selected(vectors: DataFrame, texts: DataFrame | None, conditions: list[str |
 
 
 def _boolean(texts: DataFrame, condition: str):  # type: ignore[no-untyped-def]
-    """The condition as a column, after Spark has understood it."""
+    """Return a condition as a column. Spark parses and resolves it first, so a mistake ends with a clear message."""
     try:
         expression = F.expr(condition)
         refused = refusal_of_rows(texts.where(expression))
@@ -43,8 +47,10 @@ def _boolean(texts: DataFrame, condition: str):  # type: ignore[no-untyped-def]
             f"--where {condition!r}",
             reason,
             f"wanted a condition on {', '.join(texts.columns)}",
-            "Correct it; strings stand in single quotes.",
+            "Correct the condition; strings need single quotes.",
         ) from None
     if refused is not None:
-        raise UsageError(f"--where {condition!r}", refused, "wanted a condition that only reads", "Correct it.")
+        raise UsageError(
+            f"--where {condition!r}", refused, "wanted a condition that only reads", "Correct the condition."
+        )
     return expression
