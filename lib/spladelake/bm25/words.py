@@ -38,7 +38,7 @@ REMEMBERED_WORDS = 500_000
 def word_pattern(*, shortest: int = 2) -> re.Pattern[str]:
     r"""So many or more letters, digits, underscores and combining marks, of which the first is no mark.
 
-    Without marks two or more are the words of scikit-learn's CountVectorizer and of bm25s, \b\w\w+\b. Python's \w leaves out
+    Without marks two or more are the words of scikit-learn's CountVectorizer and of bm25s, \b\w\w+\b. Python's \w lacks
     the marks that spell vowels in Hindi and its kin.
     """
     return re.compile(rf"\w[\w{_marks()}]{{{shortest - 1},}}")

@@ -128,7 +128,7 @@ def query_parts(queries: DataFrame, judged: DataFrame, *, dev: float, test: floa
 
 
 def words_of(documents: DataFrame) -> DataFrame:
-    """(doc_id, words): hashes of the different words of title and text, runs of letters, digits and marks in lower case."""
+    """(doc_id, words): hashes of the different words of title and text, runs of letters, digits and marks."""
     texts = texts_of(documents, SIDES["documents"])
     found = F.split(F.lower(F.coalesce("text", F.lit(""))), NO_WORD)
     words = F.array_distinct(F.transform(F.filter(found, lambda word: word != ""), lambda word: F.xxhash64(word)))
