@@ -1,8 +1,11 @@
-"""Write the vectors of a model again in less space; options as `spladelake compact_vectors --help` lists them."""
+"""Write the vectors of a model again in less space.
 
-import sys
+Reads vectors/NAME/documents, vectors/NAME/queries, vectors/NAME/vocabulary, judgements.
+Writes vectors/NAME/documents, vectors/NAME/queries, vectors/NAME/vocabulary, compactions.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import COMPACT_VECTORS
 
 if __name__ == "__main__":
-    sys.exit(main(["compact_vectors", *sys.argv[1:]]))
+    launch(COMPACT_VECTORS)

@@ -1,8 +1,11 @@
-"""Compare measured runs, with tests of their differences; options as `spladelake compare_runs --help` lists them."""
+"""Compare measured runs, with tests of their differences.
 
-import sys
+Reads measures, runs, run_log.
+Writes comparisons, compared_systems, compared_pairs, compared_queries.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import COMPARE_RUNS
 
 if __name__ == "__main__":
-    sys.exit(main(["compare_runs", *sys.argv[1:]]))
+    launch(COMPARE_RUNS)

@@ -1,8 +1,11 @@
-"""Encode documents and queries into sparse vectors; options as `spladelake encode_texts --help` lists them."""
+"""Encode documents and queries into sparse vectors.
 
-import sys
+Reads documents, queries, vectors/NAME/documents.
+Writes vectors/NAME/documents, vectors/NAME/queries, vectors/NAME/vocabulary, quarantine.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import ENCODE_TEXTS
 
 if __name__ == "__main__":
-    sys.exit(main(["encode_texts", *sys.argv[1:]]))
+    launch(ENCODE_TEXTS)

@@ -1,8 +1,11 @@
-"""Measure a run against the judgements; options as `spladelake evaluate_run --help` lists them."""
+"""Measure a run against the judgements.
 
-import sys
+Reads runs, judgements, documents, vectors/NAME/documents, vectors/NAME/queries, training/SET/parts.
+Writes measures.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import EVALUATE_RUN
 
 if __name__ == "__main__":
-    sys.exit(main(["evaluate_run", *sys.argv[1:]]))
+    launch(EVALUATE_RUN)

@@ -1,8 +1,11 @@
-"""Write the measures of a run as a file of another tool; options as `spladelake export_measures --help` lists them."""
+"""Write the measures of a run as a file of another tool.
 
-import sys
+Reads measures, queries.
+Writes files.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import EXPORT_MEASURES
 
 if __name__ == "__main__":
-    sys.exit(main(["export_measures", *sys.argv[1:]]))
+    launch(EXPORT_MEASURES)

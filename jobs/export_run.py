@@ -1,8 +1,11 @@
-"""Write a run or the judgements as files of other tools; options as `spladelake export_run --help` lists them."""
+"""Write a run or the judgements as files of other tools.
 
-import sys
+Reads runs, judgements.
+Writes files.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import EXPORT_RUN
 
 if __name__ == "__main__":
-    sys.exit(main(["export_run", *sys.argv[1:]]))
+    launch(EXPORT_RUN)

@@ -1,8 +1,11 @@
-"""Write vectors as the files of other engines; options as `spladelake export_vectors --help` lists them."""
+"""Write vectors as the files of other engines.
 
-import sys
+Reads vectors/NAME/documents, vectors/NAME/queries, vectors/NAME/vocabulary.
+Writes files.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import EXPORT_VECTORS
 
 if __name__ == "__main__":
-    sys.exit(main(["export_vectors", *sys.argv[1:]]))
+    launch(EXPORT_VECTORS)

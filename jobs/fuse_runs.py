@@ -1,8 +1,11 @@
-"""Fuse several runs into one; options as `spladelake fuse_runs --help` lists them."""
+"""Fuse several runs into one.
 
-import sys
+Reads runs.
+Writes runs.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import FUSE_RUNS
 
 if __name__ == "__main__":
-    sys.exit(main(["fuse_runs", *sys.argv[1:]]))
+    launch(FUSE_RUNS)

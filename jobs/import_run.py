@@ -1,8 +1,11 @@
-"""Read rankings that another system made into `runs`; options as `spladelake import_run --help` lists them."""
+"""Read rankings that another system made into `runs`.
 
-import sys
+Reads documents, queries.
+Writes runs.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import IMPORT_RUN
 
 if __name__ == "__main__":
-    sys.exit(main(["import_run", *sys.argv[1:]]))
+    launch(IMPORT_RUN)

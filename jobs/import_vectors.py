@@ -1,8 +1,11 @@
-"""Read vectors of other engines into a lake; options as `spladelake import_vectors --help` lists them."""
+"""Read vectors of other engines into a lake.
 
-import sys
+Reads vectors/NAME/vocabulary, vectors/NAME/documents.
+Writes vectors/NAME/documents, vectors/NAME/queries, vectors/NAME/vocabulary.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import IMPORT_VECTORS
 
 if __name__ == "__main__":
-    sys.exit(main(["import_vectors", *sys.argv[1:]]))
+    launch(IMPORT_VECTORS)

@@ -1,8 +1,11 @@
-"""Write document vectors as blocks ready to score; options as `spladelake index_vectors --help` lists them."""
+"""Write document vectors as blocks ready to score.
 
-import sys
+Reads vectors/NAME/documents.
+Writes vectors/NAME/index.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import INDEX_VECTORS
 
 if __name__ == "__main__":
-    sys.exit(main(["index_vectors", *sys.argv[1:]]))
+    launch(INDEX_VECTORS)

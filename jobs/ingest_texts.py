@@ -1,8 +1,11 @@
-"""Read documents, queries and judgements into Delta tables; options as `spladelake ingest_texts --help` lists them."""
+"""Read documents, queries and judgements into Delta tables.
 
-import sys
+Reads files, or tables outside the lake.
+Writes documents, queries, judgements, quarantine.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import INGEST_TEXTS
 
 if __name__ == "__main__":
-    sys.exit(main(["ingest_texts", *sys.argv[1:]]))
+    launch(INGEST_TEXTS)

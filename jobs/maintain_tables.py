@@ -1,8 +1,11 @@
-"""Compact, check and clean every table of a lake; options as `spladelake maintain_tables --help` lists them."""
+"""Compact, check and clean every table of a lake.
 
-import sys
+Reads every table.
+Writes every table.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import MAINTAIN_TABLES
 
 if __name__ == "__main__":
-    sys.exit(main(["maintain_tables", *sys.argv[1:]]))
+    launch(MAINTAIN_TABLES)

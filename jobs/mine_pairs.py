@@ -1,8 +1,11 @@
-"""Mine training pairs from judgements and a run; options as `spladelake mine_pairs --help` lists them."""
+"""Mine training pairs from judgements and a run.
 
-import sys
+Reads documents, queries, judgements, runs.
+Writes training/SET/parts, training/SET/pairs.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import MINE_PAIRS
 
 if __name__ == "__main__":
-    sys.exit(main(["mine_pairs", *sys.argv[1:]]))
+    launch(MINE_PAIRS)

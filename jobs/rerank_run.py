@@ -1,8 +1,11 @@
-"""Score the top of a run anew with a cross-encoder; options as `spladelake rerank_run --help` lists them."""
+"""Score the top of a run anew with a cross-encoder.
 
-import sys
+Reads documents, queries, runs.
+Writes runs.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import RERANK_RUN
 
 if __name__ == "__main__":
-    sys.exit(main(["rerank_run", *sys.argv[1:]]))
+    launch(RERANK_RUN)

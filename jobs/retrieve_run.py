@@ -1,8 +1,11 @@
-"""Rank documents for every query by exact dot product; options as `spladelake retrieve_run --help` lists them."""
+"""Rank documents for every query by exact dot product.
 
-import sys
+Reads vectors/NAME/documents, vectors/NAME/queries, vectors/NAME/index, documents, runs.
+Writes runs.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import RETRIEVE_RUN
 
 if __name__ == "__main__":
-    sys.exit(main(["retrieve_run", *sys.argv[1:]]))
+    launch(RETRIEVE_RUN)

@@ -1,8 +1,11 @@
-"""Score mined pairs with teachers; options as `spladelake score_pairs --help` lists them."""
+"""Score mined pairs with teachers.
 
-import sys
+Reads documents, queries, runs, training/SET/pairs, training/SET/teacher_scores.
+Writes training/SET/teacher_scores, training/SET/scored_pairs.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import SCORE_PAIRS
 
 if __name__ == "__main__":
-    sys.exit(main(["score_pairs", *sys.argv[1:]]))
+    launch(SCORE_PAIRS)

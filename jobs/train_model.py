@@ -1,8 +1,11 @@
-"""Train a model on mined pairs; options as `spladelake train_model --help` lists them."""
+"""Train a model on mined pairs.
 
-import sys
+Reads documents, queries, judgements, runs, training/SET/parts, training/SET/pairs, training/SET/scored_pairs.
+Writes a folder of the model.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import TRAIN_MODEL
 
 if __name__ == "__main__":
-    sys.exit(main(["train_model", *sys.argv[1:]]))
+    launch(TRAIN_MODEL)

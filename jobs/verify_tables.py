@@ -1,8 +1,11 @@
-"""Check that the tables of a lake agree; options as `spladelake verify_tables --help` lists them."""
+"""Check that the tables of a lake agree.
 
-import sys
+Reads every table.
+Writes nothing.
+"""
 
-from spladelake.cli import main
+from spladelake.commands.launch import launch
+from spladelake.config.jobs import VERIFY_TABLES
 
 if __name__ == "__main__":
-    sys.exit(main(["verify_tables", *sys.argv[1:]]))
+    launch(VERIFY_TABLES)

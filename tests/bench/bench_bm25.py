@@ -27,8 +27,8 @@ import Stemmer
 from bench_small import Counters, machine
 
 from spladelake.bm25 import Bm25Settings
-from spladelake.config import STEPS, checked
-from spladelake.spark.jobs import JOBS
+from spladelake.config import JOBS, checked
+from spladelake.spark.jobs import run_job
 from spladelake.spark.session.start import spark_session
 
 CORPORA = ("msmarco-dl1920", "debian-packages-en")
@@ -137,7 +137,7 @@ class Bench:
         return {key: round(after[key] - before[key], 3) for key in after}
 
     def _run(self, job: str, **given: Any) -> None:
-        JOBS[job](self.session, checked(STEPS[job], given, place=job))
+        run_job(self.session, job, checked(JOBS[job].options, given, place=job))
 
 
 def cpu_seconds() -> float:

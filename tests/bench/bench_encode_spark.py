@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from spladelake.config import EncodeTexts
-from spladelake.spark.jobs import JOBS
+from spladelake.spark.jobs import run_job
 from spladelake.spark.session.start import spark_session
 from spladelake.spark.tables.create import ensure_table
 from spladelake.spark.tables.refs import Lake
@@ -101,14 +101,14 @@ class Bench:
         """Of encoding so many documents from table to table."""
         options = self._options(docs)
         started = time.monotonic()
-        result = JOBS["encode_texts"](self.session, options)
+        result = run_job(self.session, "encode_texts", options)
         taken = time.monotonic() - started
         print(f"{docs:,} documents in {taken:.1f} s; {result['documents']}", flush=True)
         return taken
 
     def forecast_error(self, docs: int, seconds: float) -> float:
         """Forecast seconds over those that were taken, less 1."""
-        forecast = JOBS["encode_texts"](self.session, self._options(docs, dry_run=True))["documents"]
+        forecast = run_job(self.session, "encode_texts", self._options(docs, dry_run=True))["documents"]
         print(f"forecast: {forecast}", flush=True)
         return round(forecast["seconds"] / seconds - 1, 3)
 

@@ -33,7 +33,7 @@ from pyspark.sql import functions as F
 
 from spladelake.config import IndexVectors, RetrieveRun
 from spladelake.scoring import compile_kernels
-from spladelake.spark.jobs import JOBS
+from spladelake.spark.jobs import run_job
 from spladelake.spark.retrieve import sample
 from spladelake.spark.retrieve.blocks import Asked, Corpus, ranked_in_blocks, set_batch_size
 from spladelake.spark.retrieve.candidates import Kept
@@ -125,7 +125,9 @@ def slopes(figures: dict[str, Any], sizes: list[int]) -> dict[str, Any]:
 
 def warm_up(session: Any, lake: str, k: int) -> None:
     """What happens once in a session: classes loaded, what millions of rows pass through compiled, workers started."""
-    JOBS["retrieve_run"](session, RetrieveRun(lake=lake, model="made", k=k, strategy="blocks", index="off", force=True))
+    run_job(
+        session, "retrieve_run", RetrieveRun(lake=lake, model="made", k=k, strategy="blocks", index="off", force=True)
+    )
 
 
 def lake_of(root: Path, docs: int, queries: int, collection: str | None) -> str:
@@ -163,7 +165,7 @@ def measured(session: Any, lake: str, options: argparse.Namespace) -> dict[str, 
     found: dict[str, Any] = {}
     run = RetrieveRun(lake=lake, model="made", k=options.k, strategy="blocks", index="off", force=True)
     with peak_memory() as peak:
-        result = JOBS["retrieve_run"](session, run)
+        result = run_job(session, "retrieve_run", run)
     found |= {
         "from_vectors_s": result["seconds"],
         "products": result["products"],
@@ -173,9 +175,9 @@ def measured(session: Any, lake: str, options: argparse.Namespace) -> dict[str, 
         "peak_rss_mb": peak["mb"],
     }
     if not options.no_index:
-        built = JOBS["index_vectors"](session, IndexVectors(lake=lake, model="made", force=True))
+        built = run_job(session, "index_vectors", IndexVectors(lake=lake, model="made", force=True))
         with peak_memory() as peak:
-            indexed = JOBS["retrieve_run"](session, run.model_copy(update={"index": "auto", "run_id": "indexed"}))
+            indexed = run_job(session, "retrieve_run", run.model_copy(update={"index": "auto", "run_id": "indexed"}))
         assert indexed["index"] == "used"
         size = sum(f.stat().st_size for f in Path(lake, "vectors/made/index").glob("*.parquet"))
         found |= {
@@ -192,7 +194,7 @@ def without_sample(session: Any, lake: str, k: int) -> dict[str, Any]:
     """Seconds and candidates of a retrieval that is given no sample, and whether its rows are the same."""
     run = RetrieveRun(lake=lake, model="made", k=k, strategy="blocks", index="off", force=True, run_id="plain")
     with patch.object(sample, "FEWEST_SPARED", math.inf):
-        result = JOBS["retrieve_run"](session, run)
+        result = run_job(session, "retrieve_run", run)
     same = same_rows(session, lake, "made", "plain")
     return {"plain_s": result["seconds"], "plain_candidates": result["candidates"], "plain_identical": same}
 
@@ -201,10 +203,10 @@ def compared_with_sql(session: Any, lake: str) -> dict[str, Any]:
     """Seconds of both strategies, best of three for the blocks, and whether their rows are the same."""
     run = RetrieveRun(lake=lake, model="made", k=100, index="off", force=True)
     blocks = [
-        JOBS["retrieve_run"](session, run.model_copy(update={"strategy": "blocks", "run_id": "blocks"}))["seconds"]
+        run_job(session, "retrieve_run", run.model_copy(update={"strategy": "blocks", "run_id": "blocks"}))["seconds"]
         for _ in range(3)
     ]
-    sql = JOBS["retrieve_run"](session, run.model_copy(update={"strategy": "sql", "run_id": "sql"}))
+    sql = run_job(session, "retrieve_run", run.model_copy(update={"strategy": "sql", "run_id": "sql"}))
     alone = ranking_alone(session, lake, k=100)
     return {
         "docs": SQL_DOCS,

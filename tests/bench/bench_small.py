@@ -25,8 +25,8 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from spladelake.config import STEPS, checked
-from spladelake.spark.jobs import JOBS
+from spladelake.config import JOBS, checked
+from spladelake.spark.jobs import run_job
 from spladelake.spark.session.start import spark_session
 
 # Documents and queries of each slice of the collection; None for all.
@@ -163,9 +163,9 @@ def one_round(counters: Counters, lake: Path, source: Path) -> dict[str, dict[st
     lake.mkdir()
     found = {}
     for step, (job, given) in steps(source).items():
-        checked_options = checked(STEPS[job], {"lake": str(lake), **given}, place=step)
+        checked_options = checked(JOBS[job].options, {"lake": str(lake), **given}, place=step)
         before = counters.read(lake)
-        JOBS[job](counters.session, checked_options)
+        run_job(counters.session, job, checked_options)
         seconds = time.monotonic()
         after = {**counters.read(lake), "seconds": seconds}
         found[step] = {key: round(after[key] - before[key], 3) for key in after}

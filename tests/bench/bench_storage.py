@@ -19,8 +19,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from spladelake.config import STEPS, checked
-from spladelake.spark.jobs import JOBS
+from spladelake.config import JOBS, checked
+from spladelake.spark.jobs import run_job
 from spladelake.spark.session.start import spark_session
 from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.sql_text import sql_string
@@ -140,7 +140,7 @@ def asked_of(session: Any, options: argparse.Namespace) -> SimpleNamespace:
 
 
 def job(session: Any, name: str, **given: Any) -> dict[str, Any]:
-    return JOBS[name](session, checked(STEPS[name], given, place=name))
+    return run_job(session, name, checked(JOBS[name].options, given, place=name))
 
 
 def size(folder: Path, pattern: str) -> int:

@@ -21,8 +21,8 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from spladelake.config import STEPS, checked
-from spladelake.spark.jobs import JOBS
+from spladelake.config import JOBS, checked
+from spladelake.spark.jobs import run_job
 from spladelake.spark.session.start import spark_session
 from spladelake.spark.tables.refs import Lake
 
@@ -80,8 +80,8 @@ def measured(
     results = {}
     for step, (job, given) in steps.items():
         with span(spans, (size, step)):
-            options = checked(STEPS[job], {"lake": str(lake), **given}, place=step)
-            results[step] = JOBS[job](session, options)
+            options = checked(JOBS[job].options, {"lake": str(lake), **given}, place=step)
+            results[step] = run_job(session, job, options)
         print(size, step, results[step], flush=True)
     rows = Lake(str(lake)).vectors(MODEL, "documents").read(session)
     postings = rows.selectExpr("sum(size(indices))").first()[0]  # type: ignore[index]

@@ -198,7 +198,7 @@ def test_the_gpu_discovery_script_prints_what_spark_reads(tmp_path: Path) -> Non
 
 
 def test_a_properties_file_is_read_as_spark_reads_it(tmp_path: Path) -> None:
-    from spladelake.cli import spark_settings
+    from spladelake.commands.settings import spark_settings
 
     file = tmp_path / "spark.conf"
     file.write_text("# comment\nspark.a  1 2\nspark.b=3\n\n  spark.c: 4\n", encoding="utf-8")

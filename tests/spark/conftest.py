@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from spladelake.config import STEPS, checked
-from spladelake.spark.jobs import JOBS
+from spladelake.config import JOBS, checked
+from spladelake.spark import jobs
 from spladelake.spark.session import quick_settings as quick
 from spladelake.spark.session import small_plans
 from spladelake.spark.session.class_archive import java_options
@@ -58,7 +58,7 @@ class Jobs:
         self.session = session
 
     def __call__(self, job: str, **options: Any) -> dict[str, Any]:
-        return JOBS[job](self.session, checked(STEPS[job], options, place=job))
+        return jobs.run_job(self.session, job, checked(JOBS[job].options, options, place=job))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from sentence_transformers import SparseEncoder
 
-from spladelake.cli import run_step
+from spladelake.commands.run_job import run_step
 from spladelake.config import EncodeTexts
 from spladelake.encoder import resolve_checkpoint
 from spladelake.errors import DataError, SpladelakeError, UsageError

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.cli import main
-from spladelake.config import STEPS
+from spladelake.config import JOBS
 from support.collections import write_fruit
 
 # What each job cannot do without, the lake apart.
@@ -60,7 +60,7 @@ def test_the_same_day_again_does_nothing_and_another_day_is_a_run_of_its_own(
     ]
 
 
-@pytest.mark.parametrize("job", STEPS)
+@pytest.mark.parametrize("job", JOBS)
 def test_a_job_that_finds_no_table_leaves_one_line_with_its_exit_code(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], job: str
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.cli import main
-from spladelake.display import hits_table
+from spladelake.display.results import hits_table
 from spladelake.encoder import resolve_checkpoint
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.encode.encoder_cache import WorkerSpec

@@ -200,10 +200,10 @@ def test_upkeep_prints_nothing_where_the_result_is_printed(spark: SparkSession, 
 
 
 def test_job_names_are_those_of_the_files_in_jobs() -> None:
-    from spladelake.config import STEPS
+    from spladelake.config import JOBS
 
     folder = Path(__file__).resolve().parents[2] / "jobs"
-    assert {"maintain_tables", "verify_tables"} <= set(STEPS) & {file.stem for file in folder.glob("*.py")}
+    assert {"maintain_tables", "verify_tables"} <= set(JOBS) & {file.stem for file in folder.glob("*.py")}
 
 
 def test_a_staging_table_is_one_until_it_has_the_name_of_the_vectors() -> None:

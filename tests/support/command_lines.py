@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from spladelake.cli import cli
-from spladelake.config import STEPS, checked
+from spladelake.config import JOBS, checked
 
 
 def parsed(arguments: Sequence[str]) -> list[str]:
@@ -30,10 +30,10 @@ def parsed(arguments: Sequence[str]) -> list[str]:
         command = found
         names.append(str(name))
     given = command.make_context(names[-1], rest, parent=context).params
-    if names[-1] in STEPS:
+    if names[-1] in JOBS:
         session = ("debug", "properties_file", "spark_conf")
         values = {key: value for key, value in given.items() if value is not None and key not in session}
-        checked(STEPS[names[-1]], values, place=names[-1])
+        checked(JOBS[names[-1].options], values, place=names[-1])
     return names
 
 

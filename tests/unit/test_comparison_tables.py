@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from spladelake.comparison_tables import comparison_tables
+from spladelake.display.comparison import comparison_tables
 
 RUNS = ["bm25", "splade-tiny", "fusion of both [rrf]"]
 MEASURES = ["ndcg@10", "recall@1000", "rr@10"]

@@ -48,7 +48,8 @@ def _rounded(values: dict[str, Any]) -> dict[str, Any]:
 def _show(asked: Forecast, made: list[Any], beyond: list[str]) -> None:
     from rich.table import Table
 
-    from spladelake.display import bytes_text, console, duration_text
+    from spladelake.display.numbers import bytes_text, duration_text
+    from spladelake.display.results import console
 
     slots = f"{asked.slots} tasks at once"
     title = f"{asked.docs:,} documents, {asked.queries:,} queries, k = {asked.k:,}, {asked.model}, {slots}"

@@ -6,6 +6,8 @@ import json
 
 import click
 
+from spladelake.commands.run_job import report, run_step
+
 
 @click.group()
 def quarantine() -> None:
@@ -20,7 +22,7 @@ def quarantine() -> None:
 @click.option("--debug", is_flag=True, help="Show stack traces.")
 def show(lake: str, label: str | None, limit: int, raw: bool, debug: bool) -> None:
     """Count the rows of each input and show the first ones with their reasons."""
-    from spladelake.display import quarantine_tables
+    from spladelake.display.results import quarantine_tables
     from spladelake.spark.session.start import spark_session
     from spladelake.spark.tables.quarantine import shown_rows
 
@@ -37,7 +39,6 @@ def show(lake: str, label: str | None, limit: int, raw: bool, debug: bool) -> No
 @click.option("--debug", is_flag=True, help="Show stack traces.")
 def retry(lake: str, label: str | None, debug: bool) -> None:
     """Run the job of each input again with the options it had: what is mended leaves the quarantine."""
-    from spladelake.cli import report, run_step
     from spladelake.spark.session.start import spark_session
     from spladelake.spark.tables.quarantine import retries
 

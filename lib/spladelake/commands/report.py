@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from spladelake.commands.options import session_options
+from spladelake.commands.settings import spark_settings
 from spladelake.errors import MachineError
 
 
@@ -34,7 +35,6 @@ def report_command(
     Example:
       spladelake report --lake my-lake --runs bm25,splade-mini --out report.html
     """
-    from spladelake.cli import spark_settings
     from spladelake.report.page import render, require_packages
     from spladelake.spark.evaluate.report import gather
     from spladelake.spark.session.start import spark_session

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from spladelake.commands.settings import spark_settings
 from spladelake.config.runs import MOST_K
 
 
@@ -35,7 +36,7 @@ def search(
       spladelake search "how do I copy a directory tree" --lake demo-lake --model splade-tiny -k 5
     """
     from spladelake.config import DEFAULT_MODEL
-    from spladelake.display import console, hits_table
+    from spladelake.display.results import console, hits_table
     from spladelake.spark.retrieve.search import search_folder
 
     hits = None
@@ -57,7 +58,6 @@ def _searched_by_spark(
     terms: int,
     session_options: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    from spladelake.cli import spark_settings
     from spladelake.spark.retrieve.search import encoded_beside, search_documents
     from spladelake.spark.session.quick_settings import is_small_lake
     from spladelake.spark.session.start import spark_session

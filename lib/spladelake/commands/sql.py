@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from spladelake.commands.settings import spark_settings
 from spladelake.errors import SpladelakeError
 
 PROMPT, FURTHER = "spladelake> ", "          > "
@@ -40,7 +41,6 @@ def sql(
       spladelake sql --lake demo-lake --model splade-tiny -e "SELECT * FROM search('copy a directory', 5)" --output csv
       spladelake sql --lake demo-lake --model splade-tiny --definitions > explore.sql
     """
-    from spladelake.cli import spark_settings
     from spladelake.config import DEFAULT_MODEL
     from spladelake.spark.session.start import spark_session
     from spladelake.spark.sql import install, script

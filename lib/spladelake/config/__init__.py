@@ -1,12 +1,13 @@
 """Options of every job, defined once: the command line, the pipeline file and the checks all read these models."""
 
-from spladelake.config.base import DEFAULT_MODEL, Job, Options, checked
+from spladelake.config.base import DEFAULT_MODEL, JobOptions, Options, checked
 from spladelake.config.compaction import CompactVectors
 from spladelake.config.comparison import CompareRuns
 from spladelake.config.evaluation import EvaluateRun
 from spladelake.config.exchange import ExportMeasures, ExportRun, ExportVectors, ImportRun, ImportVectors
 from spladelake.config.fusion import FuseRuns
-from spladelake.config.pipeline import STEPS, Pipeline, load_pipeline
+from spladelake.config.jobs import JOBS, Job
+from spladelake.config.pipeline import Pipeline, load_pipeline
 from spladelake.config.rerank import RerankRun
 from spladelake.config.runs import IndexVectors, Ranking, RetrieveRun
 from spladelake.config.texts import MAX_REJECTED_DEFAULT, EncodeTexts, FileFormat, IngestTexts
@@ -14,6 +15,7 @@ from spladelake.config.training import MinePairs, ScorePairs, TrainModel
 
 __all__ = [
     "DEFAULT_MODEL",
+    "JOBS",
     "MAX_REJECTED_DEFAULT",
     "STEPS",
     "CompactVectors",
@@ -30,6 +32,7 @@ __all__ = [
     "IndexVectors",
     "IngestTexts",
     "Job",
+    "JobOptions",
     "MinePairs",
     "Options",
     "Pipeline",

@@ -39,7 +39,7 @@ def _read_date(given: Any) -> Any:
 RunDate = Annotated[date | None, BeforeValidator(_read_date)]
 
 
-class Job(Options):
+class JobOptions(Options):
     """Common to all jobs: what a scheduler calls a run of it.
 
     Names that are given are taken as they are; only those that a job would choose by itself get the day.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, Job, Measures
+from spladelake.config.base import DEFAULT_MODEL, JobOptions, Measures
 from spladelake.config.runs import MOST_K
 from spladelake.errors import UsageError
 
@@ -42,7 +42,7 @@ class Target:
         return cls(measures[0], share)
 
 
-class CompactVectors(Job):
+class CompactVectors(JobOptions):
     """Write the vectors of a model again in less space, under a name of their own, and report what that costs.
 
     Without settings or target nothing is lost: documents that share terms are put side by side and compressed.

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import FromYaml, Job, Measures, Names
+from spladelake.config.base import FromYaml, JobOptions, Measures, Names
 
 # (p + 1) / (permutations + 1) resolves 0.0001; Holm over a hundred pairs still reaches 0.05.
 PERMUTATIONS_DEFAULT = 10_000
 
 
-class CompareRuns(Job):
+class CompareRuns(JobOptions):
     """Compare measured runs on one or several collections: means, cost, and what differs by more than chance."""
 
     collections: Annotated[dict[str, str], FromYaml] = Field(

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from spladelake.config.base import DEFAULT_MODEL, Job, Measures
+from spladelake.config.base import DEFAULT_MODEL, JobOptions, Measures
 
 
-class EvaluateRun(Job):
+class EvaluateRun(JobOptions):
     """Measure a run against the judgements, by sentence-transformers' and trec_eval's definitions."""
 
     run_id: str | None = Field(None, min_length=1, description="Run to measure (default: that of the vectors).")

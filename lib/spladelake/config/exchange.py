@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, Job
+from spladelake.config.base import DEFAULT_MODEL, JobOptions
 
 
-class ImportRun(Job):
+class ImportRun(JobOptions):
     """Read rankings that another system made into `runs`, to be measured and compared like any other run."""
 
     run: str = Field(
@@ -31,7 +31,7 @@ class ImportRun(Job):
     force: bool = Field(False, description="Read again even if the run is current.")
 
 
-class ExportRun(Job):
+class ExportRun(JobOptions):
     """Write a run or the judgements as files that trec_eval, ir_measures and sentence-transformers' users read."""
 
     run_id: str | None = Field(None, min_length=1, description="Run to write.")
@@ -50,7 +50,7 @@ class ExportRun(Job):
         return self
 
 
-class ExportMeasures(Job):
+class ExportMeasures(JobOptions):
     """Write the measures of a run as sentence-transformers' csv, a model card's metrics, or trec_eval's output."""
 
     run_id: str = Field(min_length=1, description="Run whose measures are written.")
@@ -68,7 +68,7 @@ VectorFormat = Literal[
 ]  # fmt: skip
 
 
-class ExportVectors(Job):
+class ExportVectors(JobOptions):
     """Write vectors as the files that other engines load; a stopped export goes on where it was."""
 
     model: str = Field(DEFAULT_MODEL, description="Model whose vectors are written.")
@@ -89,7 +89,7 @@ class ExportVectors(Job):
     force: bool = Field(False, description="Write again even if the files are current.")
 
 
-class ImportVectors(Job):
+class ImportVectors(JobOptions):
     """Read vectors that another system made, or that export_vectors wrote, into a lake."""
 
     input: str = Field(min_length=1, description="File, folder or pattern.")

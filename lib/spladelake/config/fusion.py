@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import CommaSeparated, Job, Names
+from spladelake.config.base import CommaSeparated, JobOptions, Names
 
 
-class FuseRuns(Job):
+class FuseRuns(JobOptions):
     """Fuse several runs of a lake into one: by reciprocal ranks, or by a weighted sum of normalised scores."""
 
     runs: Names = Field(description="Runs to fuse, comma separated, two or more.")

@@ -11,41 +11,10 @@ import yaml
 from pydantic import Field
 
 from spladelake.config.base import DEFAULT_MODEL, Lake, Options, RunDate, checked
-from spladelake.config.compaction import CompactVectors
-from spladelake.config.comparison import CompareRuns
-from spladelake.config.evaluation import EvaluateRun
-from spladelake.config.exchange import ExportMeasures, ExportRun, ExportVectors, ImportRun, ImportVectors
-from spladelake.config.fusion import FuseRuns
-from spladelake.config.rerank import RerankRun
-from spladelake.config.runs import IndexVectors, RetrieveRun
+from spladelake.config.jobs import JOBS
 from spladelake.config.steps import Step, labels, set_option, set_value, step_list
-from spladelake.config.texts import EncodeTexts, IngestTexts
-from spladelake.config.training import MinePairs, ScorePairs, TrainModel
-from spladelake.config.upkeep import MaintainTables, VerifyTables
 from spladelake.errors import UsageError
 from spladelake.names import suggestion
-
-STEPS: dict[str, type[Options]] = {
-    "ingest_texts": IngestTexts,
-    "encode_texts": EncodeTexts,
-    "index_vectors": IndexVectors,
-    "compact_vectors": CompactVectors,
-    "retrieve_run": RetrieveRun,
-    "rerank_run": RerankRun,
-    "fuse_runs": FuseRuns,
-    "evaluate_run": EvaluateRun,
-    "import_run": ImportRun,
-    "export_run": ExportRun,
-    "export_measures": ExportMeasures,
-    "export_vectors": ExportVectors,
-    "import_vectors": ImportVectors,
-    "compare_runs": CompareRuns,
-    "mine_pairs": MinePairs,
-    "score_pairs": ScorePairs,
-    "train_model": TrainModel,
-    "maintain_tables": MaintainTables,
-    "verify_tables": VerifyTables,
-}
 
 
 class Pipeline(Options):
@@ -61,16 +30,16 @@ class Pipeline(Options):
     def options(self, *, place: str) -> list[tuple[str, Options]]:
         """Every step's checked options, in order; raises UsageError for the first that is wrong."""
         if not self.steps:
-            raise UsageError(f"{place}: steps", "it is empty", f"wanted some of {', '.join(STEPS)}", "Name a step.")
+            raise UsageError(f"{place}: steps", "it is empty", f"wanted some of {', '.join(JOBS)}", "Name a step.")
         steps = []
         for label, (name, given) in zip(self.labels, self.steps, strict=True):
-            if name not in STEPS:
-                hint = suggestion(name, STEPS)
+            if name not in JOBS:
+                hint = suggestion(name, JOBS)
                 raise UsageError(f"{place}: steps.{name}", "there is no such step", hint, "Correct it.")
             shared = {"lake": self.lake, "model": self.model, "run_id": self.run_id, "run_date": self.run_date}
-            known = STEPS[name].model_fields
+            known = JOBS[name].options.model_fields
             values = {key: value for key, value in shared.items() if key in known and value is not None}
-            steps.append((name, checked(STEPS[name], {**values, **given}, place=f"{place}: steps.{label}")))
+            steps.append((name, checked(JOBS[name].options, {**values, **given}, place=f"{place}: steps.{label}")))
         return steps
 
     @property

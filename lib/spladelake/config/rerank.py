@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import Job
+from spladelake.config.base import JobOptions
 from spladelake.names import short_name
 
 DEFAULT_CROSS_ENCODER = "cross-encoder/ms-marco-MiniLM-L6-v2"
 
 
-class RerankRun(Job):
+class RerankRun(JobOptions):
     """Score the best documents of every query of a run with a cross-encoder, and write them as a new run."""
 
     run: str = Field(min_length=1, description="Run to re-rank.")

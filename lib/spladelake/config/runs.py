@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, FromYaml, Job, Options
+from spladelake.config.base import DEFAULT_MODEL, FromYaml, JobOptions, Options
 
 Strategy = Literal["auto", "driver", "blocks", "sql"]
 
@@ -27,7 +27,7 @@ class Ranking(Options):
     )
 
 
-class RetrieveRun(Job, Ranking):
+class RetrieveRun(JobOptions, Ranking):
     """Rank documents for every query by exact dot product: the join of query and document terms, in SQL or in blocks.
 
     All strategies give the same rows. `blocks` scores a few thousand documents at a time in native code, in Python
@@ -73,7 +73,7 @@ class RetrieveRun(Job, Ranking):
         return {self.run_id or self.dated(default_id): Ranking(**own), **self.also}
 
 
-class IndexVectors(Job):
+class IndexVectors(JobOptions):
     """Write the document vectors as blocks ready to score, so that repeated runs neither read nor invert them again.
 
     Only blocks of data files that are new since the last time are made; those of files that are gone are dropped.

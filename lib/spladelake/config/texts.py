@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, Job
+from spladelake.config.base import DEFAULT_MODEL, JobOptions
 from spladelake.config.bm25 import check_goes_with_model
 
 FileFormat = Literal["auto", "jsonl", "tsv", "csv", "parquet", "delta", "qrels"]
@@ -17,7 +17,7 @@ MAX_REJECTED_DEFAULT = 0.01
 MAX_TEXT_BYTES_DEFAULT = 10_000_000
 
 
-class IngestTexts(Job):
+class IngestTexts(JobOptions):
     """Read documents, queries and judgements into Delta tables; rows that cannot be used go to `quarantine`."""
 
     source: str | None = Field(
@@ -59,7 +59,7 @@ class IngestTexts(Job):
         return self
 
 
-class EncodeTexts(Job):
+class EncodeTexts(JobOptions):
     """Encode documents and queries into sparse vectors: one model a Python worker, one Delta table a side."""
 
     model: str = Field(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, Job, Options
+from spladelake.config.base import DEFAULT_MODEL, JobOptions, Options
 from spladelake.config.rerank import DEFAULT_CROSS_ENCODER
 
 # How a teacher is named that is a run of the lake: its scores are taken instead of a model's.
@@ -18,7 +18,7 @@ TrainingSet = Annotated[
 ]
 
 
-class MinePairs(Job):
+class MinePairs(JobOptions):
     """Mine training pairs from judgements and a run: each judged positive with hard negatives, as ids.
 
     The judged queries are first put into the parts train, dev and test, by a hash of their text; only those of train
@@ -66,7 +66,7 @@ class MinePairs(Job):
         return self
 
 
-class ScorePairs(Job):
+class ScorePairs(JobOptions):
     """Score mined pairs with one or more teachers, each distinct pair once, and write margins beside the scores.
 
     A teacher is a cross-encoder, or run:RUN_ID for the scores that a run of the lake gives. A killed job goes on
@@ -163,7 +163,7 @@ class Distillation(Options):
         return name
 
 
-class TrainModel(Job, Distillation):
+class TrainModel(JobOptions, Distillation):
     """Train a model on the pairs of a training set, with sentence-transformers' trainer under TorchDistributor.
 
     The folder it writes is in sentence-transformers' layout, with a model card. A killed job goes on from its last

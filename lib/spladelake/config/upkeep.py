@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from spladelake.config.base import Job
+from spladelake.config.base import JobOptions
 
 # Delta refuses less while its own check is on: a reader or writer may still need files of that age.
 LEAST_RETENTION_HOURS = 168
 
 
-class MaintainTables(Job):
+class MaintainTables(JobOptions):
     """Compact the small files of every table, check constraints, and delete files that no version in use needs."""
 
     retention_hours: int = Field(
@@ -24,5 +24,5 @@ class MaintainTables(Job):
     dry_run: bool = Field(False, description="Say what would be done, and change nothing.")
 
 
-class VerifyTables(Job):
+class VerifyTables(JobOptions):
     """Check counts, invariants, fingerprints and references of every table; ends with 3 and the findings."""

@@ -14,9 +14,9 @@ from rich.table import Table
 
 from spladelake.config import EncodeTexts, EvaluateRun, IngestTexts, RetrieveRun
 from spladelake.demo.collection import DEMO_QUESTIONS, Collection, stdlib_collection, write_beir
-from spladelake.display import measures_table, step_lines
+from spladelake.display.results import measures_table, step_lines
 from spladelake.encoder import resolve_checkpoint
-from spladelake.spark.jobs import JOBS
+from spladelake.spark.jobs import run_job
 from spladelake.spark.retrieve.search import search_documents, search_folder
 from spladelake.spark.session.progress import stage_line
 from spladelake.spark.session.start import spark_session
@@ -76,7 +76,7 @@ def _run_steps(session: SparkSession, lake: str, source: Path, console: Console)
     results = {}
     for name, options in steps.items():
         with step_description(session, name), stage_line(session, name):
-            results[name] = JOBS[name](session, options)
+            results[name] = run_job(session, name, options)
         for step, status, rows, seconds in step_lines(name, results[name]):
             console.print(f"  {step:24} {status:8} {rows:>16} {seconds:>8} s" if seconds else f"  {step:24} {status}")
     return results

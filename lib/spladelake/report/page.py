@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from spladelake import __version__
-from spladelake.display import bytes_text
+from spladelake.display.numbers import bytes_text
 from spladelake.errors import MachineError
 from spladelake.measures.significance import holm, t_test
 from spladelake.report.data import Cost, ReportData

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from spladelake.config import STEPS, FuseRuns, IngestTexts, Job, RerankRun, RetrieveRun, checked, load_pipeline
+from spladelake.config import JOBS, FuseRuns, IngestTexts, JobOptions, RerankRun, RetrieveRun, checked, load_pipeline
 from spladelake.errors import UsageError
 
 DAY = "2026-11-24"
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", JOBS)
 def test_every_job_takes_a_name_and_a_day_of_the_run(name: str) -> None:
-    assert issubclass(STEPS[name], Job)
-    assert {"run_id", "run_date"} <= set(STEPS[name].model_fields)
+    assert issubclass(JOBS[name].options, JobOptions)
+    assert {"run_id", "run_date"} <= set(JOBS[name].options.model_fields)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from spladelake.config import STEPS, TrainModel, checked, load_pipeline
+from spladelake.config import JOBS, TrainModel, checked, load_pipeline
 from spladelake.errors import UsageError
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
@@ -47,4 +47,4 @@ def test_what_the_debian_loop_reports_is_measured_on_queries_that_no_pair_is_mad
 )
 def test_settings_of_training_that_make_no_sense_are_refused(given: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        checked(STEPS["train_model"], {"lake": "l", "output": "o", **given}, place="train_model")
+        checked(JOBS["train_model"].options, {"lake": "l", "output": "o", **given}, place="train_model")

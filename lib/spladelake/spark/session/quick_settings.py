@@ -25,8 +25,6 @@ SETTINGS = {
 MOST_BYTES = 32 * 2**20
 # Files of all kinds up to which a lake is looked through before Spark starts: it takes some 10 ms.
 MOST_FILES = 5_000
-# Jobs that read nothing but the tables of their lake.
-LAKE_JOBS = frozenset({"verify_tables", "maintain_tables", "evaluate_run", "compare_runs", "fuse_runs", "retrieve_run"})
 
 
 def java_options(settings: Mapping[str, str]) -> str:

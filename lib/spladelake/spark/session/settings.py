@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -51,3 +52,46 @@ def commit_metadata(session: SparkSession, text: str) -> Iterator[None]:
             if not _metadata_in_use:
                 session.conf.unset(_METADATA_SETTING)
             _metadata_free.notify_all()
+
+
+_jobs_free = threading.Lock()
+_jobs_running = 0
+_settings_before: Any = None
+
+
+@contextmanager
+def settings_kept(session: SparkSession) -> Iterator[None]:
+    """Give the session back the settings that it has now when the body ends, whatever the body sets.
+
+    Of bodies that run side by side in threads, the last one to end gives back what the first one found.
+    """
+    global _jobs_running, _settings_before
+    with _jobs_free:
+        _jobs_running += 1
+        if _jobs_running == 1:
+            _settings_before = _settings(session)
+    try:
+        yield
+    finally:
+        with _jobs_free:
+            _jobs_running -= 1
+            if _jobs_running == 0:
+                _give_back(session, _settings_before)
+
+
+def _give_back(session: SparkSession, before: Any) -> None:
+    after = _settings(session)
+    # Compared in Java: going through a map of Java's from here takes a message an entry.
+    if before.equals(after):
+        return
+    wanted, found = dict(before), dict(after)
+    for key in found.keys() - wanted.keys():
+        session.conf.unset(key)
+    for key, value in wanted.items():
+        if found.get(key) != value:
+            session.conf.set(key, value)
+
+
+def _settings(session: SparkSession) -> Any:
+    """All settings of the session that were set, as a map of Java's that stays as it is."""
+    return session.conf._jconf.getAllAsJava()

@@ -16,7 +16,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from spladelake.display import console, printable
+from spladelake.display.numbers import printable
+from spladelake.display.results import console
 
 Format = Literal["table", "csv", "json"]
 

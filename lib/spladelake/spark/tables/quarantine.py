@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spladelake.config import STEPS, Options, checked
+from spladelake.config import JOBS, Options, checked
 from spladelake.errors import DataError
 from spladelake.spark.tables.frames import frame_of
 from spladelake.spark.tables.lineage import Lineage
@@ -91,11 +91,11 @@ def retries(session: SparkSession, lake: str, *, label: str | None) -> Iterator[
     made = _commits(session, Lake(lake).table("quarantine")) if inputs else {}
     for name in sorted(inputs):
         job, given = made.get(name, ("", {}))
-        if job not in STEPS:
+        if job not in JOBS:
             raise DataError(
                 name, "its commit does not say what made it", "the job is run again", "Run the job yourself, --force."
             )
-        yield job, checked(STEPS[job], given, place=f"quarantine retry: {name}")
+        yield job, checked(JOBS[job].options, given, place=f"quarantine retry: {name}")
 
 
 def _commits(session: SparkSession, ref: TableRef) -> dict[str, tuple[str, dict[str, Any]]]:

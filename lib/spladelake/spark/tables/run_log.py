@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spladelake import __version__
-from spladelake.config import Job, Options
+from spladelake.config import JobOptions, Options
 from spladelake.errors import SpladelakeError
 from spladelake.redaction import hider, without_secrets
 from spladelake.spark.session.failures import explained
@@ -57,7 +57,7 @@ def recorded(session: SparkSession, name: str, options: Options, job: Run) -> di
 
 def run_id_of(name: str, options: Options, result: dict[str, Any]) -> str | None:
     """What a run of a job is called: as its result says, as was asked, or after the day; None if it has no name."""
-    if not isinstance(options, Job):
+    if not isinstance(options, JobOptions):
         return None
     given = result.get("run_id") or getattr(options, "target", None) or options.run_id
     return str(given) if given else options.dated(name) if options.run_date else None

@@ -11,6 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from spladelake.display.numbers import measure_text, printable
+
 # Columns of a line where no terminal says how many it has: in a log or a pipe a wide table is read, a cut one is not.
 WIDTH = 160
 
@@ -38,12 +40,6 @@ def measures_table(result: dict[str, Any], *, title: str | None = None) -> Table
         convention = "sentence-transformers" if is_size else parse_measure(name).convention
         table.add_row(name, convention, measure_text(name, value))
     return table
-
-
-def measure_text(name: str, value: float) -> str:
-    """A measure's value with the decimals that sentence-transformers logs: 4, or fewer where it is a size."""
-    decimals = 1 if name.endswith("_active_dims") else 2 if name.endswith("_flops") else 4
-    return f"{value:.{decimals}f}"
 
 
 def step_lines(name: str, result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
@@ -88,7 +84,7 @@ def show_summary(results: dict[str, dict[str, Any]]) -> None:
         if "compactions" in result:
             console().print(compaction_table(result))
         if "comparison" in result:
-            from spladelake.comparison_tables import comparison_tables
+            from spladelake.display.comparison import comparison_tables
 
             out = console()
             for comparison in comparison_tables(result, width=out.width):
@@ -136,29 +132,3 @@ def quarantine_tables(result: dict[str, Any], *, show_raw: bool) -> None:
         cells = [row["source"], line, row["reason"], *([row["raw"]] if show_raw else [])]
         rows.add_row(*(Text(printable(cell)) for cell in cells))
     console().print(rows)
-
-
-def printable(text: str) -> str:
-    """The text with escapes in place of what is not printable."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def bytes_text(size: float) -> str:
-    """Bytes as a person reads them, in the decimal unit that leaves one to three digits before the point."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:,.1f} TB"
-
-
-def duration_text(seconds: float) -> str:
-    """Seconds as people say them: 12 s, 3 min, 4 h 5 min, 3 days."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes / 60 / 24:,.1f} days"

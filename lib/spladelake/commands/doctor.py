@@ -21,6 +21,16 @@ from spladelake.machine import free_memory
 WORKER_MB = 1024
 
 
+@click.command()
+@click.option("--model", default=None, help="Model to look for instead of the demo's, e.g. rasyosef/splade-mini.")
+@click.option("--lake", default=".", show_default=True, help="Folder that tables shall be written to.")
+@click.option("--debug", is_flag=True, help="Show stack traces.")
+def doctor(model: str | None, lake: str, debug: bool) -> None:
+    """Check this machine: Java, Delta jars, interpreters, model, write access, memory. Ends with 5 if one fails."""
+    if not examine(model=model, lake=lake):
+        raise SystemExit(5)
+
+
 def examine(*, model: str | None, lake: str) -> bool:
     """Print one line a check, ok or what to do; True if all are ok. Later checks run even after one fails."""
     checks: list[tuple[str, Callable[[], str]]] = [

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from spladelake.display import measure_text
+from spladelake.display.numbers import measure_text
 
 SIZES = {
     "query_active_dims": "query dims",

@@ -1,0 +1,16 @@
+"""`spladelake jars`: the Delta jars for spark-submit."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+def jars() -> None:
+    """Print the paths of the two Delta jars, with a comma between them, for `spark-submit --jars`.
+
+    The first use fetches the jars.
+    """
+    from spladelake.spark.session.jars import delta_jars
+
+    click.echo(",".join(str(jar) for jar in delta_jars()))

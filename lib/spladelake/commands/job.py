@@ -1,0 +1,35 @@
+"""The command of a job, made of its row in `spladelake.config.jobs` and its option model."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import click
+
+from spladelake.commands.options import field_option, session_options
+from spladelake.commands.run_job import report, run_step
+from spladelake.commands.settings import spark_settings
+from spladelake.config.base import JobOptions, checked
+from spladelake.config.jobs import Job
+
+
+def job_command(job: Job) -> click.Command:
+    """The command that runs a job."""
+
+    @session_options
+    def command(debug: bool, properties_file: str | None, spark_conf: tuple[str, ...], **given: Any) -> None:
+        values = {key: value for key, value in given.items() if value is not None}
+        options = checked(job.options, values, place=f"spladelake {job.name}")
+        settings = spark_settings(properties_file, spark_conf)
+        report(job.name, run_step(job.name, options, settings, alone=True))
+
+    function: Any = command
+    # The lake comes first, then the job's own options, then those that all jobs share.
+    common = JobOptions.model_fields.keys() - {"lake"}
+    shown = sorted(job.options.model_fields.items(), key=lambda item: (item[0] in common, item[0] != "lake"))
+    for field_name, field in reversed(shown):
+        function = field_option(field_name, field)(function)
+    lines = "\n".join(f"  {line}" for line in job.examples)
+    text = f"{inspect.cleandoc(job.options.__doc__ or '')}\n\nExamples:\n\n\b\n{lines}"
+    return click.command(job.name, help=text)(function)

@@ -1,0 +1,61 @@
+"""`spladelake pipeline`: run the steps of a file."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from spladelake.commands.options import session_options
+from spladelake.commands.run_job import run_step
+from spladelake.commands.settings import spark_settings
+from spladelake.config import load_pipeline
+from spladelake.errors import UsageError
+
+
+@click.group()
+def pipeline() -> None:
+    """Run the steps of a pipeline file."""
+
+
+@pipeline.command("run")
+@click.argument("file")
+@click.option("--lake", help="Where the tables go, instead of what the file says.")
+@click.option("--run-id", help="Name of this run, for every step.")
+@click.option("--run-date", help="Day that the run is for, YYYY-MM-DD, for every step.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="steps.retrieve_run.k=1000; repeatable.")
+@session_options
+def pipeline_run(
+    file: str,
+    lake: str | None,
+    run_id: str | None,
+    run_date: str | None,
+    overrides: tuple[str, ...],
+    debug: bool,
+    properties_file: str | None,
+    spark_conf: tuple[str, ...],
+) -> None:
+    """Run every step of FILE (yaml or toml) in its order, in one Spark session, and print a summary.
+
+    \b
+    Example:
+      spladelake pipeline run conf/beir.yaml --lake my-lake --set model=splade-tiny --run-date 2026-11-24
+    """
+    given = {}
+    for pair in overrides:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--set {pair}", "it has no =", "wanted KEY=VALUE", "Correct it.")
+        given[key] = value
+    given |= {name: v for name, v in (("lake", lake), ("run_id", run_id), ("run_date", run_date)) if v is not None}
+    loaded = load_pipeline(file, overrides=given)
+    steps = loaded.options(place=file)
+    settings = {**loaded.spark, **spark_settings(properties_file, spark_conf)}
+    from spladelake.display.results import show_summary
+
+    results = {}
+    for label, (name, options) in zip(loaded.labels, steps, strict=True):
+        results[label] = run_step(name, options, settings)
+        click.echo(f"{label}: {results[label]['status']}", err=True)
+    show_summary(results)
+    click.echo(json.dumps({"job": "pipeline", "file": file, "exit_code": 0, "steps": results}))

@@ -1,0 +1,31 @@
+"""Spark settings as commands take them: a properties file and KEY=VALUE pairs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from spladelake.errors import UsageError
+
+
+def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[str, str]:
+    """Spark settings from a spark-defaults style file and KEY=VALUE pairs; the pairs win."""
+    settings: dict[str, str] = {}
+    if properties_file is not None:
+        path = Path(properties_file)
+        if not path.is_file():
+            raise UsageError(
+                properties_file, "there is no such file", "--properties-file names it", "Correct the path."
+            )
+        for line in path.read_text(encoding="utf-8").splitlines():
+            # As java.util.Properties reads it: key and value apart by =, : or white space.
+            words = re.split(r"\s*[=:\s]\s*", line.strip(), maxsplit=1)
+            if words[0] and not words[0].startswith(("#", "!")):
+                settings[words[0]] = words[1].strip() if len(words) > 1 else ""
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.startswith("spark."):
+            raise UsageError(f"--conf {pair}", "it is not spark.KEY=VALUE", "wanted one Spark setting", "Correct it.")
+        settings[key] = value
+    return settings

@@ -1,0 +1,316 @@
+"""The jobs: one row each, from which the command line, the pipeline file, the help pages and the tests are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from spladelake.config.base import JobOptions
+from spladelake.config.compaction import CompactVectors
+from spladelake.config.comparison import CompareRuns
+from spladelake.config.evaluation import EvaluateRun
+from spladelake.config.exchange import ExportMeasures, ExportRun, ExportVectors, ImportRun, ImportVectors
+from spladelake.config.fusion import FuseRuns
+from spladelake.config.rerank import RerankRun
+from spladelake.config.runs import IndexVectors, RetrieveRun
+from spladelake.config.texts import EncodeTexts, IngestTexts
+from spladelake.config.training import MinePairs, ScorePairs, TrainModel
+from spladelake.config.upkeep import MaintainTables, VerifyTables
+
+# In the order in which help pages show them.
+Group = Literal["prepare data", "encode", "retrieve", "measure", "train", "exchange", "upkeep"]
+
+# In `reads` and `writes`: any table of the lake.
+EVERY_TABLE = "*"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of the system.
+
+    - options: the model of its options; the docstring of the model is the job's help.
+    - function: the place of its code, `module:function`. It takes the session and the options, and returns the result.
+    - group: the part of the help page that lists it.
+    - reads, writes: tables of the lake that it may read and write, as paths below the lake. NAME stands for a name of
+      vectors, SET for a training set. All jobs also write `run_log`.
+    - examples: command lines for the help page.
+    - lake_only: whether it reads nothing but the tables of its lake.
+    """
+
+    name: str
+    options: type[JobOptions]
+    function: str
+    group: Group
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    examples: tuple[str, ...]
+    lake_only: bool = False
+
+
+INGEST_TEXTS = Job(
+    name="ingest_texts",
+    options=IngestTexts,
+    function="spladelake.spark.ingest.job:ingest_texts",
+    group="prepare data",
+    reads=(),
+    writes=("documents", "queries", "judgements", "quarantine"),
+    examples=(
+        "spladelake ingest_texts --lake my-lake --source beir/scifact",
+        "spladelake ingest_texts --lake my-lake --documents docs.tsv --queries queries.tsv --judgements qrels.txt",
+        "spladelake ingest_texts --lake my-lake --documents p.parquet --document-id paper_id --document-text abstract",
+        "spladelake ingest_texts --lake my-lake --source ir_datasets:msmarco-passage/dev/small",
+    ),
+)
+ENCODE_TEXTS = Job(
+    name="encode_texts",
+    options=EncodeTexts,
+    function="spladelake.spark.encode.job:encode_texts",
+    group="encode",
+    reads=("documents", "queries", "vectors/NAME/documents"),
+    writes=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/vocabulary", "quarantine"),
+    examples=(
+        "spladelake encode_texts --lake my-lake",
+        "spladelake encode_texts --lake my-lake --model splade-tiny --side queries",
+        "spladelake encode_texts --lake my-lake --model bm25 --stemmer german --stopwords my-stopwords.txt",
+        "spladelake encode_texts --lake my-lake --changes feed",
+        "spark-submit jobs/encode_texts.py --lake s3a://bucket/lake --model /models/splade-mini",
+    ),
+)
+INDEX_VECTORS = Job(
+    name="index_vectors",
+    options=IndexVectors,
+    function="spladelake.spark.retrieve.index:index_vectors",
+    group="encode",
+    reads=("vectors/NAME/documents",),
+    writes=("vectors/NAME/index",),
+    examples=("spladelake index_vectors --lake my-lake --model splade-tiny",),
+)
+COMPACT_VECTORS = Job(
+    name="compact_vectors",
+    options=CompactVectors,
+    function="spladelake.spark.compact.job:compact_vectors",
+    group="encode",
+    reads=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/vocabulary", "judgements"),
+    writes=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/vocabulary", "compactions"),
+    examples=(
+        'spladelake compact_vectors --lake my-lake --target "ndcg@10 >= 0.995 of original"',
+        "spladelake compact_vectors --lake my-lake --mantissa-bits 6 --into splade-mini-6bit",
+        "spladelake compact_vectors --lake my-lake --alpha-mass 0.9 --levels 255",
+    ),
+)
+RETRIEVE_RUN = Job(
+    name="retrieve_run",
+    options=RetrieveRun,
+    function="spladelake.spark.retrieve.job:retrieve_run",
+    group="retrieve",
+    reads=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/index", "documents", "runs"),
+    writes=("runs",),
+    examples=(
+        "spladelake retrieve_run --lake my-lake --model splade-tiny --k 1000 --run-id tiny-1000",
+        "spladelake retrieve_run --lake my-lake --where \"title LIKE 'A%'\" --minimum-score 5 --run-id only-a",
+        "spladelake retrieve_run --lake my-lake --k 100 --also '{short: {k: 10, where: \"length(text) < 500\"}}'",
+    ),
+    lake_only=True,
+)
+RERANK_RUN = Job(
+    name="rerank_run",
+    options=RerankRun,
+    function="spladelake.spark.rerank.job:rerank_run",
+    group="retrieve",
+    reads=("documents", "queries", "runs"),
+    writes=("runs",),
+    examples=(
+        "spladelake rerank_run --lake my-lake --run splade-mini --depth 100",
+        "spladelake rerank_run --lake my-lake --run bm25 --cross-encoder /models/my-cross-encoder --run-id bm25-mine",
+    ),
+)
+FUSE_RUNS = Job(
+    name="fuse_runs",
+    options=FuseRuns,
+    function="spladelake.spark.rerank.fuse:fuse_runs",
+    group="retrieve",
+    reads=("runs",),
+    writes=("runs",),
+    examples=(
+        "spladelake fuse_runs --lake my-lake --runs bm25,splade-mini",
+        "spladelake fuse_runs --lake my-lake --runs bm25,splade-mini --method sum --weights 0.3,0.7 --run-id hybrid",
+    ),
+    lake_only=True,
+)
+EVALUATE_RUN = Job(
+    name="evaluate_run",
+    options=EvaluateRun,
+    function="spladelake.spark.evaluate.job:evaluate_run",
+    group="measure",
+    reads=("runs", "judgements", "documents", "vectors/NAME/documents", "vectors/NAME/queries", "training/SET/parts"),
+    writes=("measures",),
+    examples=(
+        "spladelake evaluate_run --lake my-lake --model splade-tiny",
+        "spladelake evaluate_run --lake my-lake --run-id tiny --measures ndcg_cut_10,recall_1000 --relevance-level 2",
+    ),
+    lake_only=True,
+)
+COMPARE_RUNS = Job(
+    name="compare_runs",
+    options=CompareRuns,
+    function="spladelake.spark.evaluate.compare:compare_runs",
+    group="measure",
+    reads=("measures", "runs", "run_log"),
+    writes=("comparisons", "compared_systems", "compared_pairs", "compared_queries"),
+    examples=(
+        "spladelake compare_runs --lake my-lake --measures ndcg@10,mrr@10 --baseline bm25",
+        "spladelake compare_runs --lake all --collections '{DL: dl, cranfield: c}' --run-ids bm25,splade-tiny",
+    ),
+    lake_only=True,
+)
+MINE_PAIRS = Job(
+    name="mine_pairs",
+    options=MinePairs,
+    function="spladelake.spark.train.mine:mine_pairs",
+    group="train",
+    reads=("documents", "queries", "judgements", "runs"),
+    writes=("training/SET/parts", "training/SET/pairs"),
+    examples=(
+        "spladelake mine_pairs --lake my-lake --run bm25 --negatives 4 --max-rank 50",
+        "spladelake mine_pairs --lake my-lake --run fusion --choose random --min-rank 10 --relative-margin 0.05",
+    ),
+)
+SCORE_PAIRS = Job(
+    name="score_pairs",
+    options=ScorePairs,
+    function="spladelake.spark.train.score_pairs:score_pairs",
+    group="train",
+    reads=("documents", "queries", "runs", "training/SET/pairs", "training/SET/teacher_scores"),
+    writes=("training/SET/teacher_scores", "training/SET/scored_pairs"),
+    examples=(
+        "spladelake score_pairs --lake my-lake",
+        "spladelake score_pairs --lake my-lake --teachers /models/teacher-a,/models/teacher-b --average scaled",
+        "spladelake score_pairs --lake my-lake --teachers run:fusion",
+    ),
+)
+TRAIN_MODEL = Job(
+    name="train_model",
+    options=TrainModel,
+    function="spladelake.spark.train.job:train_model",
+    group="train",
+    reads=(
+        "documents",
+        "queries",
+        "judgements",
+        "runs",
+        "training/SET/parts",
+        "training/SET/pairs",
+        "training/SET/scored_pairs",
+    ),
+    writes=(),
+    examples=(
+        "spladelake train_model --lake my-lake --model splade-tiny --output my-model",
+        "spladelake train_model --lake my-lake --output my-model --loss ranking --batch-size 32 --learning-rate 2e-5",
+        "spladelake train_model --lake my-lake --output my-model --processes 4 --precision bf16",
+    ),
+)
+IMPORT_RUN = Job(
+    name="import_run",
+    options=ImportRun,
+    function="spladelake.spark.exchange.import_run:import_run",
+    group="exchange",
+    reads=("documents", "queries"),
+    writes=("runs",),
+    examples=(
+        "spladelake import_run --lake my-lake --run bm25.trec",
+        "spladelake import_run --lake my-lake --run 'runs/dl*.bm25.trec' --run-id bm25",
+    ),
+)
+EXPORT_RUN = Job(
+    name="export_run",
+    options=ExportRun,
+    function="spladelake.spark.exchange.export_runs:export_run",
+    group="exchange",
+    reads=("runs", "judgements"),
+    writes=(),
+    examples=(
+        "spladelake export_run --lake my-lake --run-id splade-tiny --output splade-tiny.trec --judgements qrels.txt",
+    ),
+)
+EXPORT_MEASURES = Job(
+    name="export_measures",
+    options=ExportMeasures,
+    function="spladelake.spark.exchange.export_runs:export_measures",
+    group="exchange",
+    reads=("measures", "queries"),
+    writes=(),
+    examples=(
+        "spladelake export_measures --lake my-lake --run-id splade-tiny --output results.csv",
+        "spladelake export_measures --lake my-lake --run-id splade-tiny --output card.md --output-format model-card",
+    ),
+)
+EXPORT_VECTORS = Job(
+    name="export_vectors",
+    options=ExportVectors,
+    function="spladelake.spark.exchange.export_vectors:export_vectors",
+    group="exchange",
+    reads=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/vocabulary"),
+    writes=(),
+    examples=(
+        "spladelake export_vectors --lake my-lake --output seismic --output-format seismic",
+        "spladelake export_vectors --lake my-lake --output ciff --output-format ciff --levels 255",
+        "spladelake export_vectors --lake my-lake --output queries --output-format anserini --side queries",
+    ),
+)
+IMPORT_VECTORS = Job(
+    name="import_vectors",
+    options=ImportVectors,
+    function="spladelake.spark.exchange.import_vectors:import_vectors",
+    group="exchange",
+    reads=("vectors/NAME/vocabulary", "vectors/NAME/documents"),
+    writes=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/vocabulary"),
+    examples=(
+        "spladelake import_vectors --lake my-lake --input ciff --input-format ciff --vectors theirs",
+        "spladelake import_vectors --lake my-lake --input theirs/ --input-format anserini --vectors theirs --step 0.01",
+    ),
+)
+MAINTAIN_TABLES = Job(
+    name="maintain_tables",
+    options=MaintainTables,
+    function="spladelake.spark.upkeep.maintain:maintain_tables",
+    group="upkeep",
+    reads=(EVERY_TABLE,),
+    writes=(EVERY_TABLE,),
+    examples=("spladelake maintain_tables --lake my-lake --retention-hours 720",),
+    lake_only=True,
+)
+VERIFY_TABLES = Job(
+    name="verify_tables",
+    options=VerifyTables,
+    function="spladelake.spark.upkeep.verify:verify_tables",
+    group="upkeep",
+    reads=(EVERY_TABLE,),
+    writes=(),
+    examples=("spladelake verify_tables --lake my-lake",),
+    lake_only=True,
+)
+
+JOBS: dict[str, Job] = {
+    job.name: job
+    for job in (
+        INGEST_TEXTS,
+        ENCODE_TEXTS,
+        INDEX_VECTORS,
+        COMPACT_VECTORS,
+        RETRIEVE_RUN,
+        RERANK_RUN,
+        FUSE_RUNS,
+        EVALUATE_RUN,
+        COMPARE_RUNS,
+        MINE_PAIRS,
+        SCORE_PAIRS,
+        TRAIN_MODEL,
+        IMPORT_RUN,
+        EXPORT_RUN,
+        EXPORT_MEASURES,
+        EXPORT_VECTORS,
+        IMPORT_VECTORS,
+        MAINTAIN_TABLES,
+        VERIFY_TABLES,
+    )
+}

@@ -1,0 +1,1 @@
+"""Results, comparisons and numbers as a person reads them at a terminal."""
