@@ -14,15 +14,16 @@ class ImportRun(JobOptions):
 
     run: str = Field(
         min_length=1,
-        description="TREC run, sentence-transformers' predictions (jsonl), or a runs table; file, folder or pattern.",
+        description="TREC run or lines of three columns or more, with a header or not; csv; sentence-transformers' "
+        "predictions (jsonl); json of BEIR, ranx or MTEB; rows in jsonl, Parquet or Delta; file, folder or pattern.",
     )
-    run_format: Literal["auto", "trec", "predictions", "delta"] = Field(
-        "auto", description="Format; auto goes by the name."
+    run_format: Literal["auto", "trec", "csv", "predictions", "jsonl", "json", "parquet", "delta"] = Field(
+        "auto", description="Format; auto goes by the name, and of JSON by the first line."
     )
     run_id: str | None = Field(
         None,
         min_length=1,
-        description="Name of the run (default: the file's own; predictions have none); of a table, the run to take.",
+        description="Name of the run (default: the one in the file, or the file's name); of a table, the run to take.",
     )
     order: Literal["scores", "ranks"] = Field(
         "scores",

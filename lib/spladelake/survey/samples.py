@@ -142,8 +142,13 @@ def _columns(records: list[dict[str, Any]]) -> dict[str, Column]:
     found = {}
     for name in names:
         values = [record.get(name) for record in records]
-        found[name] = Column(name, _kind(values), values)
+        found[name] = column_of(name, values)
     return found
+
+
+def column_of(name: str, values: list[Any]) -> Column:
+    """A column of values that Python or JSON has."""
+    return Column(name, _kind(values), values)
 
 
 def _kind(values: list[Any]) -> str:
@@ -172,7 +177,9 @@ def _parquet_sample(source: Input) -> Sample:
     for name, kind in zip(kept.schema.names, kept.schema.types, strict=True):
         is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
         label = "string" if is_text else "integer" if pa.types.is_integer(kind) else str(kind)
-        values = kept[name].to_pylist() if label in ("string", "integer") else [None] * kept.num_rows
+        plain = pa.types.is_struct(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind)
+        read = plain or pa.types.is_floating(kind) or label in ("string", "integer")
+        values = kept[name].to_pylist() if read else [None] * kept.num_rows
         columns[name] = Column(name, label, values)
     # Deletion vectors take rows away that the files still count.
     return Sample(source, rows, source.format == "parquet", columns)

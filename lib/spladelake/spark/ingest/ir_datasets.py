@@ -13,7 +13,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
-from spladelake.spark.ingest.sources import Source
+from spladelake.spark.ingest.source import Source
 from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.shared_files import shared
 

@@ -16,7 +16,9 @@ from pyspark.sql.window import Window
 
 from spladelake.config import IngestTexts
 from spladelake.errors import DataError
-from spladelake.spark.ingest.sources import Source, beir_sources, named_sources, places, records
+from spladelake.spark.ingest.judgements import read_as
+from spladelake.spark.ingest.source import Source
+from spladelake.spark.ingest.sources import beir_sources, columns_of, named_sources, places, records
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.lineage import Lineage, is_current
@@ -78,6 +80,7 @@ def _ingest(
         return {"status": "skipped", "table": str(target)}
     describe(session, f"ingest {source.kind} from {name}")
     started = time.monotonic()
+    form = read_as(session, source, columns_of(session, source)) if source.kind == "judgements" else None
     found = records(session, source).persist(StorageLevel.DISK_ONLY)
     try:
         total = found.count()
@@ -113,6 +116,7 @@ def _ingest(
         "table": str(target),
         "rows": total - bad,
         "rejected": bad,
+        **({} if form is None else {"read_as": form}),
         "seconds": round(time.monotonic() - started, 2),
     }
 

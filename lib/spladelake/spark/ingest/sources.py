@@ -6,87 +6,22 @@ a usable record), then the columns of the table it goes to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
 
-import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import IntegralType, StringType, StructType
 
 from spladelake.config import IngestTexts
 from spladelake.errors import DataError, UsageError
-from spladelake.files import LineParser, Rejected
-from spladelake.files.formats import COMPRESSED, GUESSES, OPTIONAL_COLUMNS, format_of, line_parser, suffix_of
+from spladelake.files.formats import COMPRESSED, format_of, line_parser, split_files, suffix_of
+from spladelake.files.guesses import GUESSES, OPTIONAL_COLUMNS, grade_column, guess, told
+from spladelake.spark.ingest.column_values import can_be, column_at, field_at, grade_text, id_text, number_fault
+from spladelake.spark.ingest.json_files import json_records
+from spladelake.spark.ingest.judgements import judgements_format
+from spladelake.spark.ingest.source import LINE_FORMATS, TABLE_PREFIX, Source, table_ref
+from spladelake.spark.ingest.text_files import ParseLines, lines_of, record_schema
 from spladelake.spark.tables import storage
-from spladelake.spark.tables.refs import TableRef
-from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS, TableSchema
 from spladelake.spark.tables.sql_text import quoted
-
-TABLE_PREFIX = "table:"
-_PLACE = (
-    StructType()
-    .add("file", "string")
-    .add("block", "long")
-    .add("seq", "long")
-    .add("raw", "binary")
-    .add("reason", "string")
-)
-_PLACE_ARROW = [
-    ("file", pa.string()),
-    ("block", pa.int64()),
-    ("seq", pa.int64()),
-    ("raw", pa.binary()),
-    ("reason", pa.string()),
-]
-_ARROW_TYPES = {"string": pa.string(), "int": pa.int32(), "double": pa.float64()}
-
-# One record a line, read by the parsers of ring 1; the others are read by Spark's own sources.
-LINE_FORMATS = ("jsonl", "tsv", "qrels", "trec")
-SCHEMAS: dict[str, TableSchema] = {
-    "documents": DOCUMENTS,
-    "queries": QUERIES,
-    "judgements": JUDGEMENTS,
-    "runs": RUNS,
-}
-
-
-@dataclass(frozen=True)
-class Source:
-    """One input: which table it fills, where it is, its format and the names of its columns where given.
-
-    label: what to call it where its files are made anew at every run. version: of a Delta table, the one to read.
-    """
-
-    kind: str
-    location: str
-    format: str
-    columns: tuple[tuple[str, str], ...] = ()
-    label: str | None = None
-    version: int | None = None
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Columns that identify a record."""
-        return {"documents": ("doc_id",), "queries": ("query_id",)}.get(self.kind, ("query_id", "doc_id"))
-
-    @property
-    def schema(self) -> TableSchema:
-        return SCHEMAS[self.kind]
-
-    def fingerprint(self, session: SparkSession) -> Any:
-        """What changes when the input does: the version of a Delta table, else names, sizes and times of its files."""
-        if self.format == "delta":
-            return [self.location, self.version]
-        return [self.location, storage.input_fingerprint(session, self.location)]
-
-
-def table_ref(location: str) -> TableRef:
-    """`table:NAME` is a table of the catalog, anything else a folder."""
-    if location.startswith(TABLE_PREFIX):
-        return TableRef(name=location.removeprefix(TABLE_PREFIX))
-    return TableRef(path=location)
 
 
 def named_sources(session: SparkSession, options: IngestTexts) -> list[Source]:
@@ -110,6 +45,8 @@ def named_sources(session: SparkSession, options: IngestTexts) -> list[Source]:
             storage.require_input(session, location, option=f"--{kind}")
         if file_format == "auto":
             file_format = guess_format(session, location, kind)
+            if kind == "judgements":
+                file_format = judgements_format(session, location, file_format)
         given = tuple((name, column) for name, column in columns if column is not None)
         if given and file_format in ("tsv", "qrels"):
             raise UsageError(
@@ -163,13 +100,18 @@ def beir_sources(session: SparkSession, folder: str, split: str) -> list[Source]
                 "Correct --source, or name the files with --documents, --queries and --judgements.",
             )
         sources.append(Source(kind, f"{folder}/{names[0]}", "jsonl"))
-    splits = [name.removesuffix(".tsv") for name in storage.children(session, f"{folder}/qrels")]
+    splits = split_files(storage.children(session, f"{folder}/qrels"))
     if splits and split not in splits:
         raise DataError(
-            f"{folder}/qrels", f"it has no {split}.tsv", f"it holds the splits {', '.join(splits)}", "Correct --split."
+            f"{folder}/qrels",
+            f"it has no {split}.tsv, .jsonl, .csv or .parquet",
+            f"it holds the splits {', '.join(splits)}",
+            "Correct --split.",
         )
     if splits:
-        sources.append(Source("judgements", f"{folder}/qrels/{split}.tsv", "qrels"))
+        location = f"{folder}/qrels/{splits[split]}"
+        named = guess_format(session, location, "judgements")
+        sources.append(Source("judgements", location, judgements_format(session, location, named)))
     return sources
 
 
@@ -177,65 +119,22 @@ def records(session: SparkSession, source: Source) -> DataFrame:
     """Every record of an input, usable or not."""
     if source.format in LINE_FORMATS:
         return _line_records(session, source)
+    if source.format == "json":
+        return json_records(session, source)
     return _column_records(session, source)
-
-
-@dataclass(frozen=True)
-class ParseLines:
-    """The function given to mapInArrow: (file, block, seq, line) batches to records."""
-
-    parser: LineParser[Any]
-    schema: TableSchema
-
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        columns = [(c.name, _ARROW_TYPES[c.type]) for c in self.schema.columns]
-        arrow = pa.schema([*_PLACE_ARROW, *columns])
-        blank = (None,) * len(columns)
-        for batch in batches:
-            lines = batch.column("line").to_pylist()
-            parsed = [self.parser(line) for line in lines]
-            is_row = [row is not None for row in parsed]
-            rejected = [isinstance(row, Rejected) for row in parsed]
-            rows = [blank if row is None or bad else row for row, bad in zip(parsed, rejected, strict=True)]
-            place = [
-                batch.column("file"),
-                batch.column("block"),
-                batch.column("seq"),
-                pa.array([line if bad else None for line, bad in zip(lines, rejected, strict=True)], pa.binary()),
-                pa.array([row.reason if isinstance(row, Rejected) else None for row in parsed], pa.string()),
-            ]
-            by_column = zip(*rows, strict=True)
-            values = [pa.array(column, kind) for column, (_, kind) in zip(by_column, columns, strict=True)]
-            yield pa.RecordBatch.from_arrays([*place, *values], schema=arrow).filter(pa.array(is_row))
-
-
-def _lines(session: SparkSession, source: Source) -> DataFrame:
-    """Every line of a text input: (file, block, seq, line)."""
-    # Line feeds only: a text may hold U+0085 or a lone carriage return.
-    reader = session.read.option("lineSep", "\n").option("recursiveFileLookup", "true")
-    lines = reader.text(source.location)
-    return lines.select(
-        F.col("_metadata.file_path").alias("file"),
-        F.col("_metadata.file_block_start").alias("block"),
-        F.monotonically_increasing_id().alias("seq"),
-        F.col("value").cast("binary").alias("line"),
-    )
 
 
 def places(session: SparkSession, source: Source) -> DataFrame:
     """Where every line or record of an input stands: (file, block, seq), as `records` numbers them."""
-    frame = _lines(session, source) if source.format in LINE_FORMATS else _column_records(session, source)
+    frame = lines_of(session, source) if source.format in LINE_FORMATS else records(session, source)
     return frame.select("file", "block", "seq")
 
 
 def _line_records(session: SparkSession, source: Source) -> DataFrame:
-    parser = line_parser(source.kind, source.format, dict(source.columns), place=source.location)
+    first = storage.first_lines(session, source.location)
+    parser, _ = line_parser(source.kind, source.format, dict(source.columns), place=source.location, first=first)
     parse = ParseLines(parser, source.schema)
-    return _lines(session, source).mapInArrow(parse, _record_schema(source.schema))
-
-
-def _record_schema(schema: TableSchema) -> StructType:
-    return StructType([*_PLACE.fields, *schema.struct.fields])
+    return lines_of(session, source).mapInArrow(parse, record_schema(source.schema))
 
 
 def _delta_version(session: SparkSession, location: str) -> int:
@@ -261,6 +160,7 @@ def _column_records(session: SparkSession, source: Source) -> DataFrame:
         F.when(F.col("_corrupt_record").isNotNull(), "the record does not have the header's number of columns"),
         *(_replaced_fault(source, value) for value in values.values()),
         *(_id_fault(names[key] or key, values[key]) for key in source.keys),
+        *_number_faults(frame, names, values),
         *(_text_fault(names[c] or c, values[c]) for c in values if c not in source.keys and c != "relevance"),
         *([_relevance_fault(names["relevance"] or "", values["relevance"])] if "relevance" in values else []),
     )
@@ -287,15 +187,27 @@ def _read_columns(session: SparkSession, source: Source) -> DataFrame:
     return frame.withColumn("_corrupt_record", F.lit(None).cast("string"))
 
 
+def columns_of(session: SparkSession, source: Source) -> list[str]:
+    """Names of the columns of an input; none if its records are lines or JSON."""
+    if source.format in (*LINE_FORMATS, "json"):
+        return []
+    return [name for name in _read_columns(session, source).columns if name != "_corrupt_record"]
+
+
 def column_names(source: Source, frame: DataFrame) -> dict[str, str | None]:
     """Name in the input of each table column; None for a title that the input does not have."""
     present = [name for name in frame.columns if not name.startswith("__") and name != "_corrupt_record"]
-    named, chosen = dict(source.columns), {}
+    named, chosen = dict(source.columns), dict[str, str | None]()
+    by_name = told(source.kind, present) if source.kind == "judgements" else {}
     for column, guesses in GUESSES[source.kind].items():
-        wanted = (named[column],) if column in named else guesses
-        found = next((name for name in wanted if name in present), None)
-        if found is None and (column in named or (source.kind, column) not in OPTIONAL_COLUMNS):
+        if column == "relevance" and {"query_id", "doc_id"} <= by_name.keys():
+            chosen[column] = grade_column(by_name, present, place=source.location)
+            continue
+        found = named[column] if column in named else by_name.get(column) or guess(source.kind, column, present)
+        is_there = found is not None and field_at(frame.schema, found) is not None
+        if not is_there and (column in named or (source.kind, column) not in OPTIONAL_COLUMNS):
             option = f"--{source.kind.removesuffix('s')}-{column.removeprefix('doc_').removeprefix('query_')}"
+            wanted = (named[column],) if column in named else guesses[:6]
             raise DataError(
                 source.location,
                 f"it has no column {' or '.join(map(repr, wanted))} (it has {', '.join(present)})",
@@ -309,17 +221,25 @@ def column_names(source: Source, frame: DataFrame) -> dict[str, str | None]:
 def _value(source: Source, frame: DataFrame, column: str, name: str | None) -> Column:
     """A table column as a string, from a column of the input whose type can stand for it."""
     if name is None:
-        return F.lit(None).cast("string")
-    kind = frame.schema[name].dataType
-    ids = column.endswith("_id") or column == "relevance"
-    if not (isinstance(kind, StringType) or (ids and isinstance(kind, IntegralType))):
+        return F.lit("1" if column == "relevance" else None).cast("string")
+    field = field_at(frame.schema, name)
+    if field is None or not can_be(column, field.dataType):
+        ids = column.endswith("_id") or column == "relevance"
         raise DataError(
             source.location,
-            f"column {name!r} is {kind.simpleString()}",
+            f"column {name!r} is {'not there' if field is None else field.dataType.simpleString()}",
             f"{column} wants {'a string or a whole number' if ids else 'a string'}",
             "Cast it, or name another column.",
         )
-    return F.col(quoted(name)).cast("string")
+    text = id_text(field, column_at(frame.schema, name))
+    return grade_text(text) if column == "relevance" else text
+
+
+def _number_faults(frame: DataFrame, names: Mapping[str, str | None], values: Mapping[str, Column]) -> Iterator[Column]:
+    for column, name in names.items():
+        field = field_at(frame.schema, name) if name is not None and column.endswith("_id") else None
+        if field is not None and (fault := number_fault(field, values[column])) is not None:
+            yield fault
 
 
 def _id_fault(name: str, value: Column) -> Column:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
@@ -89,6 +90,59 @@ def require_input(session: SparkSession, path: str, *, option: str) -> None:
         raise DataError(
             path, "there is no such file or folder", f"{option} names it; {parent} holds {beside}", f"Correct {option}."
         )
+
+
+# So much of a file tells how its columns stand, and passes from Java in milliseconds.
+HEAD_BYTES = 1 << 18
+
+
+def first_lines(session: SparkSession, path: str) -> list[bytes]:
+    """Whole lines among the `first_bytes` of an input, without their line feeds."""
+    head = first_bytes(session, path)
+    lines = head.split(b"\n")
+    # The last one may be cut.
+    return lines if len(head) < HEAD_BYTES else lines[:-1]
+
+
+def first_bytes(session: SparkSession, path: str) -> bytes:
+    """The first HEAD_BYTES of the first file that a path or glob pattern names, decompressed.
+
+    Empty if nothing can be read: why not, the reader of the whole input says.
+    """
+    jvm = session._jvm
+    assert jvm is not None
+    try:
+        file = _first_file(session, path)
+        if file is None:
+            return b""
+        system, hadoop_path = file
+        codec = jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(system.getConf()).getCodec(hadoop_path)
+        stream = system.open(hadoop_path)
+        try:
+            return bytes((codec.createInputStream(stream) if codec is not None else stream).readNBytes(HEAD_BYTES))
+        finally:
+            stream.close()
+    except Py4JJavaError:
+        return b""
+
+
+def first_file(session: SparkSession, path: str) -> str | None:
+    """Path of the first visible file that a path or glob pattern names; None if there is none."""
+    file = _first_file(session, path)
+    return None if file is None else str(file[1].toString())
+
+
+def _first_file(session: SparkSession, path: str) -> tuple[Any, Any] | None:
+    """(file system, path) of the first visible file by name; folders are looked into if they hold no file."""
+    found = [(status.isDirectory(), str(status.getPath().getName()), status) for status in _matches(session, path)]
+    while found:
+        is_folder, _, status = min(found, key=lambda entry: entry[:2])
+        system = status.getPath().getFileSystem(session._jsc.hadoopConfiguration())
+        if not is_folder:
+            return system, status.getPath()
+        inside = [(s.isDirectory(), str(s.getPath().getName()), s) for s in system.listStatus(status.getPath())]
+        found = [entry for entry in inside if not entry[1].startswith(("_", "."))]
+    return None
 
 
 def input_fingerprint(session: SparkSession, path: str) -> str:
