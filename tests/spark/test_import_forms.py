@@ -149,7 +149,7 @@ JUDGEMENT_FORMS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "csv with an index": ("j.csv", lambda path: table_of("qid", "pid", "rel").to_csv(path)),
     "Parquet": ("j.parquet", lambda path: table_of("query-id", "corpus-id", "score").to_parquet(path)),
     "Parquet, decimals": ("j.parquet", lambda path: table_of("QID", "PID", "Grade", grades=float).to_parquet(path)),
-    "Parquet, booleans": ("j.parquet", lambda path: table_of("q_id", "doc_id", "relevant", grades=bool).to_parquet(path)),
+    "Parquet, booleans": ("j.parquet", lambda path: table_of("q_id", "pid", "relevant", grades=bool).to_parquet(path)),
 }  # fmt: skip
 
 
@@ -288,6 +288,6 @@ def test_every_character_of_a_files_name_means_itself(
         lines("{q} Q0 {d} {r} {s} other")(tmp_path / other)
     lines("{q} Q0 {d} {r} {s} mine")(tmp_path / name)
     assert run_job("import_run", lake=lake, run=str(tmp_path / name))["run_ids"] == ["mine"]
-    judged("{q} 0 {d} {r}\n")(tmp_path / "qrels" / name if False else tmp_path / name)
+    judged("{q} 0 {d} {r}\n")(tmp_path / name)
     run_job("ingest_texts", lake=lake, judgements=str(tmp_path / name))
     assert judgements(spark, lake) == JUDGED

@@ -13,8 +13,12 @@ from spladelake.files.layouts import laid_out_judgement_parser
 from spladelake.files.line_forms import judgements_layout
 from spladelake.files.rows import LineParser, MalformedError, line_text
 from spladelake.files.tsv import judgement_parser, tsv_document_parser, tsv_query_parser
+from spladelake.files.tsv_columns import laid_out_parser, tsv_layout
 
 COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")
+# Other endings that Spark knows.
+_SAME_COMPRESSION = {".gzip": ".gz", ".zstd": ".zst"}
+_COMPRESSED_NAMES = (*COMPRESSED, *_SAME_COMPRESSION)
 # What the Hugging Face hub appends to the name of a split that is one file.
 _SHARD = re.compile(r"-0+-of-0+1$")
 _FORMAT_OF_SUFFIX = {
@@ -31,11 +35,18 @@ _FORMAT_OF_SUFFIX = {
 }
 
 
+def compression_of(name: str) -> str | None:
+    """Ending of a file's name that says how it is compressed, as in COMPRESSED; None for a plain file."""
+    name = name.lower()
+    return next((_SAME_COMPRESSION.get(suffix, suffix) for suffix in _COMPRESSED_NAMES if name.endswith(suffix)), None)
+
+
 def suffix_of(name: str) -> str:
     """Last ending of a file's name, in small letters, that of a compression left out: `a/b.JSONL.gz` has .jsonl."""
-    for suffix in COMPRESSED:
+    name = name.lower()
+    for suffix in _COMPRESSED_NAMES:
         name = name.removesuffix(suffix)
-    return "." + name.rsplit("/", 1)[-1].rsplit(".", 1)[-1].lower()
+    return "." + name.rsplit("/", 1)[-1].rsplit(".", 1)[-1]
 
 
 def format_of(name: str) -> str | None:
@@ -58,7 +69,7 @@ def line_parser(
 
     - columns: names of the input by those of the table, as far as the user gave them.
     - place: what errors name.
-    - first: the first lines of the input, by which keys of JSON and columns of judgements are told.
+    - first: the first lines of the input, by which keys of JSON and the columns of other lines are told.
 
     What was understood is None if the form is the usual one. Raises UsageError if such a table is not made of such
     lines, and DataError if it cannot be told what is what in them.
@@ -68,6 +79,11 @@ def line_parser(
     if file_format in ("tsv", "qrels") and kind == "judgements":
         layout = judgements_layout(first, place=place)
         return (judgement_parser(), None) if layout is None else (laid_out_judgement_parser(layout), layout.read_as)
+    if file_format == "tsv" and kind in ("documents", "queries"):
+        line = next((line for line in first if line.strip()), b"")
+        header = tsv_layout(kind, columns, line, place=place)
+        if header is not None:
+            return laid_out_parser(header), None
     parsers: dict[tuple[str, str], Callable[[], LineParser[Any]]] = {
         ("tsv", "documents"): tsv_document_parser,
         ("tsv", "queries"): tsv_query_parser,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,9 @@ from spladelake.files.tsv import judgement_of
 _MTEB = "mteb_model_metadata"
 _SUBSETS = {"default", "standard", "test", "dev", "validation", "train"}
 
+
+# The beginning of lists of documents: {"q1": ["d1", … or {"q1": [7, …
+LISTS = re.compile(rb'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*\[\s*["0-9]')
 
 Pair = tuple[str, str, str | None, str | None]
 """query_id, doc_id, rank, and score or grade; rank and number as text, None if the file does not give them."""

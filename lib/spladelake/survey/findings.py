@@ -10,18 +10,15 @@ from typing import Any
 
 from spladelake.errors import DataError, UsageError
 from spladelake.files import Rejected, judgement_parser
+from spladelake.files.csv_records import checked_row, csv_layout
 from spladelake.files.formats import line_parser
 from spladelake.files.guesses import GUESSES, NO_GRADES, grade_column, guess, told
 from spladelake.files.jsonl import ABSENT, field_of
+from spladelake.files.parquet_columns import meant_columns, takes, wrong_type
 from spladelake.files.rows import MalformedError, grade_of
+from spladelake.survey.inputs import says_kind
 from spladelake.survey.samples import Column, Sample, column_of
 
-# Words of a file's name that say what is in it.
-_WORDS = {
-    "judgements": {"qrels", "qrel", "judgements", "judgments", "judgement", "judgment", "relevance", "labels"},
-    "queries": {"queries", "query", "questions", "question", "topics", "topic"},
-    "documents": {"documents", "document", "docs", "corpus", "collection", "passages", "articles", "texts"},
-}
 # Tried before the longest column; ingest_texts itself guesses fewer, so what is found here is written down.
 _TEXT_NAMES = {
     "documents": (*GUESSES["documents"]["text"], "abstract", "description", "summary"),
@@ -29,6 +26,7 @@ _TEXT_NAMES = {
 }
 _TITLE_NAMES = ("title", "headline", "heading", "subject", "name")
 _ID_LIKE = re.compile(r"(^|[_\W])(id|key|uid|uuid|doi|number|no)$|[a-z]I[dD]$", re.ASCII)
+_NUMBER = re.compile(r"[0-9]+([.][0-9]+)?")
 # Longer values are texts that happen to differ, not ids.
 _LONGEST_ID = 200
 # By which the form of lines is told.
@@ -50,7 +48,7 @@ class Finding:
 
     columns: names in the input by those in the table; empty where the format has none. rows: records of all the input.
     rejected: records of the sample that would go to quarantine, with the reason of the first; repeated: ids that stood
-    before; empty: records without text. read_as: what was understood of an unusual form.
+    before; empty: records without text.
     """
 
     kind: str
@@ -76,8 +74,9 @@ def kind_of(sample: Sample) -> str | None:
         return "judgements"
     if _names_judgements(list(sample.columns)):
         return "judgements"
-    words = set(re.split(r"[^a-z]+", Path(sample.source.location).stem.lower()))
-    return next((kind for kind, known in _WORDS.items() if words & known), None)
+    path = Path(sample.source.location)
+    # The folder says it where files are called after their split or number.
+    return says_kind(path.stem) or says_kind(path.parent.name)
 
 
 def _names_judgements(names: list[str]) -> bool:
@@ -100,37 +99,58 @@ def examine(sample: Sample, kind: str, named: Mapping[str, str]) -> Finding:
     Raises DataError or UsageError where a column that the table needs cannot be told, naming those that are there.
     """
     file_format = "qrels" if kind == "judgements" and sample.source.format == "tsv" else sample.source.format
+    if file_format == "qrels" and named:
+        fix = "Leave the column options out, or read it with a header as csv."
+        raise UsageError(sample.source.location, "qrels has no columns to name", "its columns go by their place", fix)
     if file_format in ("tsv", "qrels"):
-        if named:
-            fix = "Leave the column options out, or read it with a header as csv."
-            raise UsageError(sample.source.location, f"{file_format} has no columns to name", "id, text", fix)
-        return _of_lines(sample, kind, file_format, {})
+        return _of_lines(sample, kind, file_format, dict(named))
+    if not named:
+        _check_header(sample)
     columns = {column: _named(sample, column, name) for column, name in named.items()}
     if kind == "judgements":
         columns |= _judgement_columns(sample)
     else:
         key = "doc_id" if kind == "documents" else "query_id"
-        columns.setdefault(key, _id_column(sample, kind, key, taken=set(columns.values())))
-        columns.setdefault("text", _text_column(sample, kind, taken=set(columns.values())))
-        if kind == "documents" and (title := _title_column(sample, taken=set(columns.values()))):
+        if key not in columns:
+            columns[key] = _id_column(sample, kind, key, taken=set(columns.values()))
+        if "text" not in columns:
+            columns["text"] = _text_column(sample, kind, taken=set(columns.values()))
+        title = _title_column(sample, taken=set(columns.values())) if kind == "documents" else None
+        if title is not None:
             columns.setdefault("title", title)
     if file_format == "jsonl":
         return _of_lines(sample, kind, file_format, columns)
-    return _of_columns(sample, kind, columns)
+    return _of_columns(sample, kind, columns, named)
+
+
+def _check_header(sample: Sample) -> None:
+    """Refuse a csv file whose header reads as a record. Raises DataError with the cell that tells it."""
+    for place, cells in sample.headers:
+        number = next((cell for cell in cells if _NUMBER.fullmatch(cell.strip())), None)
+        if number is not None:
+            found = f"its first line has the number {number} among its cells"
+            raise DataError(place, found, "wanted names of columns", "Add a header, or name the columns with options.")
 
 
 def _named(sample: Sample, column: str, name: str) -> str:
     if name not in sample.columns:
-        head = sample.columns.get(name.split(".")[0])
-        values = (
-            [field_of(value, name.partition(".")[2]) for value in head.values if type(value) is dict] if head else []
-        )
-        if not values or all(value is ABSENT for value in values):
+        found = _within(sample, name)
+        if found is None:
             raise _no_column(sample, column, f"it has no column {name!r}")
-        whole = [None if value is ABSENT else value for value in values]
         # As a column of its own, so that it is looked at like the others.
-        sample.columns[name] = column_of(name, whole + [None] * (len(head.values) - len(whole) if head else 0))
+        sample.columns[name] = found
     return name
+
+
+def _within(sample: Sample, name: str) -> Column | None:
+    """The field `a.b` of the objects in the column a; None if there is none."""
+    head, _, rest = name.partition(".")
+    if head not in sample.columns or not rest:
+        return None
+    values = [field_of(value, rest) if type(value) is dict else ABSENT for value in sample.columns[head].values]
+    if all(value is ABSENT for value in values):
+        return None
+    return column_of(name, [None if value is ABSENT else value for value in values])
 
 
 def _no_column(sample: Sample, column: str, found: str) -> DataError:
@@ -173,12 +193,17 @@ def _text_column(sample: Sample, kind: str, *, taken: set[str]) -> str:
         if name in by_name:
             return by_name[name]
     if not texts:
+        usual = next((name for name in GUESSES[kind]["text"] if name in sample.columns and name not in taken), None)
+        if usual is not None:
+            raise wrong_type(sample.source.location, "text", usual, sample.columns[usual].kind)
         raise _no_column(sample, "text", "no other column holds strings")
     return max(texts, key=lambda column: column.mean_characters).name
 
 
 def _title_column(sample: Sample, *, taken: set[str]) -> str | None:
-    by_name = {column.name.lower(): column.name for column in _plain(sample, taken, ("string",))}
+    # A title that some files lack is not named: of a usual name ingest_texts finds it in those that have it.
+    fit = [column for column in _plain(sample, taken, ("string",)) if column.is_everywhere]
+    by_name = {column.name.lower(): column.name for column in fit}
     return next((by_name[name] for name in _TITLE_NAMES if name in by_name), None)
 
 
@@ -199,33 +224,49 @@ def _of_lines(sample: Sample, kind: str, file_format: str, columns: dict[str, st
     return _finding(sample, kind, columns, ids, texts, len(rejected), reason, read_as)
 
 
-def _of_columns(sample: Sample, kind: str, columns: dict[str, str]) -> Finding:
-    """The same for columns, which Spark reads: without an id a record is rejected."""
-    for column, name in columns.items():
-        if not _can_be(column, sample.columns[name].kind):
-            found = f"column {name!r} is {sample.columns[name].kind}"
-            raise _no_column(sample, column, found)
-    keys = [column for column in columns if column.endswith("_id")]
-    values = list(zip(*(sample.columns[columns[key]].values for key in keys), strict=True))
-    grades = sample.columns[columns["relevance"]].values if "relevance" in columns else [1] * len(values)
-    faults = [_fault(ids, grade) for ids, grade in zip(values, grades, strict=True)]
-    ids = [value for value, fault in zip(values, faults, strict=True) if fault is None]
-    texts = sample.columns[columns["text"]].values if "text" in columns else []
-    texts = [text for text, fault in zip(texts, faults, strict=True) if fault is None] if texts else []
-    reasons = [fault for fault in faults if fault is not None]
+def _of_columns(sample: Sample, kind: str, columns: dict[str, str], named: Mapping[str, str]) -> Finding:
+    """The same for columns: what ingest_texts refuses of them is refused here, in its words."""
+    # Usual names are left to the guess of ingest_texts, which refuses those that stand for several columns.
+    given = {c: name for c, name in columns.items() if c in named or name not in GUESSES[kind][c]}
+    if sample.source.format == "csv":
+        rows, reasons = _csv_rows(sample, kind, given)
+    else:
+        for footer in sample.footers:
+            meant_columns(kind, given, footer, others=sample.folder_columns)
+        rows, reasons = _parquet_rows(sample, kind, columns)
+    ids = [row[:2] if kind == "judgements" else row[0] for row in rows]
+    texts = [row[-1] for row in rows] if kind != "judgements" else []
     read_as = NO_GRADES if kind == "judgements" and "relevance" not in columns else None
     return _finding(sample, kind, columns, ids, texts, len(reasons), reasons[0] if reasons else "", read_as)
 
 
-def _can_be(column: str, kind: str) -> bool:
-    """Whether values of a kind can be those of a column of a table, as ingest_texts reads them."""
-    numbers = ("integer", "float", "double", "decimal")
-    if column == "relevance":
-        return kind == "string" or kind.startswith((*numbers, "bool"))
-    return kind == "string" or (column.endswith("_id") and kind.startswith(numbers))
+def _csv_rows(sample: Sample, kind: str, columns: dict[str, str]) -> tuple[list[tuple[Any, ...]], list[str]]:
+    """(rows, reasons against the other records), as ingest_texts reads the cells."""
+    layouts = {(place, cells): csv_layout(kind, columns, cells, place=place) for place, cells in sample.headers}
+    rows, reasons = [], []
+    for header, record in sample.records:
+        try:
+            rows.append(checked_row(record, layouts[header]))
+        except MalformedError as fault:
+            reasons.append(str(fault))
+    return rows, reasons
 
 
-def _fault(ids: tuple[Any, ...], grade: Any) -> str | None:
+def _parquet_rows(sample: Sample, kind: str, columns: dict[str, str]) -> tuple[list[tuple[Any, ...]], list[str]]:
+    """(rows, reasons against the other records): without an id a record is rejected."""
+    for column, name in columns.items():
+        if not takes(column, sample.columns[name].kind):
+            raise wrong_type(sample.source.location, column, name, sample.columns[name].kind)
+    wanted = [column for column in GUESSES[kind] if column in columns]
+    rows = list(zip(*(sample.columns[columns[column]].values for column in wanted), strict=True))
+    keys = [place for place, column in enumerate(wanted) if column.endswith("_id")]
+    grade = wanted.index("relevance") if "relevance" in wanted else None
+    faults = [_fault([row[key] for key in keys], 1 if grade is None else row[grade]) for row in rows]
+    usable = [row for row, fault in zip(rows, faults, strict=True) if fault is None]
+    return usable, [fault for fault in faults if fault is not None]
+
+
+def _fault(ids: list[Any], grade: Any) -> str | None:
     """Why a record cannot be used; None if it can."""
     for value in ids:
         if value is None or not str(value).strip():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -13,6 +12,7 @@ from spladelake.config import ImportRun
 from spladelake.errors import DataError, UsageError
 from spladelake.files.formats import first_keys, suffix_of
 from spladelake.files.guesses import told
+from spladelake.files.json_pairs import LISTS
 from spladelake.files.jsonl import jsonl_run_parser
 from spladelake.files.line_forms import run_layout
 from spladelake.files.rows import LineParser
@@ -20,7 +20,8 @@ from spladelake.files.run_lines import NO_RANK, RunLine, run_line_parser
 from spladelake.spark.ingest.column_values import can_be_id, id_text, number_fault
 from spladelake.spark.ingest.json_files import json_records
 from spladelake.spark.ingest.source import TABLE_PREFIX, Source, table_ref
-from spladelake.spark.ingest.text_files import ParseLines, lines_of, record_schema
+from spladelake.spark.ingest.sources import check_heads
+from spladelake.spark.ingest.text_files import lines_of, parsed_lines
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.refs import TableRef
@@ -28,8 +29,6 @@ from spladelake.spark.tables.schemas import RUNS
 from spladelake.spark.tables.sql_text import quoted
 
 _PREDICTION = "query_id string, results array<struct<corpus_id: string, score: double>>"
-# {"q1": ["d1", … or {"q1": [7, …
-_LISTS = re.compile(rb'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*\[\s*["0-9]')
 _PLACE = ("file", "block", "seq", "reason")
 _BY_RANK = "the ranks decide, as there are no scores"
 
@@ -60,12 +59,13 @@ def run_format(session: SparkSession, options: ImportRun, location: str) -> str:
         return "lines"
     if location.startswith(TABLE_PREFIX) or storage.exists(session, f"{location}/_delta_log"):
         return "delta"
-    suffix = suffix_of(storage.first_file(session, location) or location)
+    files = storage.input_files(session, location)
+    suffix = suffix_of(files[0].path if files else location)
     if suffix in (".parquet", ".parq"):
         return "parquet"
     if suffix not in (".json", ".jsonl", ".ndjson"):
         return "lines"
-    return _json_format(storage.first_lines(session, location), is_lines=suffix != ".json")
+    return _json_format(storage.first_lines(session, files), is_lines=suffix != ".json")
 
 
 def _json_format(first: list[bytes], *, is_lines: bool) -> str:
@@ -78,6 +78,10 @@ def _json_format(first: list[bytes], *, is_lines: bool) -> str:
     if {"query_id", "doc_id"} <= names.keys() and {"rank", "score"} & names.keys():
         return "jsonl"
     return "json" if (keys and "query_id" not in names) or not is_lines else "predictions"
+
+
+def _source(session: SparkSession, location: str, file_format: str) -> Source:
+    return Source("runs", location, file_format, files=storage.input_files(session, location))
 
 
 def run_rows(session: SparkSession, location: str, kind: str, options: ImportRun) -> RunRows:
@@ -114,8 +118,8 @@ def _stem(location: str) -> str | None:
 
 
 def _line_rows(session: SparkSession, location: str, kind: str, options: ImportRun) -> RunRows:
-    first = storage.first_lines(session, location)
-    source = Source("runs", location, "trec")
+    source = _source(session, location, "trec")
+    first = storage.first_lines(session, source.listed(session))
     by_rank, read_as = options.order == "ranks", None
     parser: LineParser[RunLine]
     if kind == "jsonl":
@@ -128,8 +132,8 @@ def _line_rows(session: SparkSession, location: str, kind: str, options: ImportR
             by_rank, missing = _deciding(layout.columns, by_rank)
             read_as = f"{layout.read_as}; {missing}" if missing else layout.read_as
         parser = run_line_parser(layout, by_rank=by_rank)
-    rows = lines_of(session, source).mapInArrow(ParseLines(parser, RUNS), record_schema(RUNS))
-    return RunRows(rows, by_rank, read_as, source)
+    check_heads(session, source)
+    return RunRows(parsed_lines(session, source, parser), by_rank, read_as, source)
 
 
 def _deciding(columns: object, by_rank: bool) -> tuple[bool, str | None]:
@@ -141,8 +145,10 @@ def _deciding(columns: object, by_rank: bool) -> tuple[bool, str | None]:
 def _json_rows(session: SparkSession, location: str, options: ImportRun) -> RunRows:
     """Rows of files that are one JSON value each; of lists without scores the places decide."""
     by_rank = options.order == "ranks"
-    rows = json_records(session, Source("runs", location, "json"), by_rank=by_rank)
-    listed = _LISTS.match(storage.first_bytes(session, location))
+    source = _source(session, location, "json")
+    check_heads(session, source)
+    rows, files = json_records(session, source, by_rank=by_rank), source.listed(session)
+    listed = LISTS.match(storage.first_bytes(session, files))
     return RunRows(rows, by_rank, "lists of documents, best first, without scores" if listed else None)
 
 
@@ -154,8 +160,15 @@ def _column_rows(session: SparkSession, location: str, kind: str, options: Impor
             return RunRows(_table_rows(session, ref, options.run_id), options.order == "ranks")
         frame = ref.read(session).withColumns({"__file": F.lit(str(ref)), "__block": F.lit(0)})
     else:
-        frame = session.read.parquet(location).select(
-            "*", F.col("_metadata.file_path").alias("__file"), F.col("_metadata.file_block_start").alias("__block")
+        source = _source(session, location, "parquet")
+        check_heads(session, source)
+        paths = source.paths(session)
+        frame = (
+            session.read.options(**storage.reader_options(paths))
+            .parquet(*paths)
+            .select(
+                "*", F.col("_metadata.file_path").alias("__file"), F.col("_metadata.file_block_start").alias("__block")
+            )
         )
     present = [name for name in frame.columns if not name.startswith("__")]
     names = told("runs", present)
@@ -225,14 +238,10 @@ def _fault(frame: DataFrame, names: dict[str, str], values: dict[str, Column], *
 
 def _predictions(session: SparkSession, location: str) -> DataFrame:
     """Rows of sentence-transformers' predictions: a line a query, its results in an array."""
-    reader = session.read.option("lineSep", "\n").option("recursiveFileLookup", "true")
-    lines = reader.text(location).where(F.trim("value") != "")
-    parsed = lines.select(
-        F.col("_metadata.file_path").alias("file"),
-        F.col("_metadata.file_block_start").alias("block"),
-        F.monotonically_increasing_id().alias("seq"),
-        F.from_json("value", _PREDICTION).alias("line"),
-    )
+    source = _source(session, location, "trec")
+    check_heads(session, source)
+    lines = lines_of(session, source).withColumn("value", F.col("line").cast("string")).where(F.trim("value") != "")
+    parsed = lines.select("file", "block", "seq", F.from_json("value", _PREDICTION).alias("line"))
     item = F.struct(F.lit(None).cast("string").alias("corpus_id"), F.lit(None).cast("double").alias("score"))
     # A line that holds no results keeps one row, to carry the reason.
     results = F.when(F.col("line.results").isNull(), F.array(item)).otherwise(F.col("line.results"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
@@ -54,6 +56,28 @@ def field_at(schema: StructType, name: str) -> StructField | None:
 def column_at(schema: StructType, name: str) -> Column:
     """The column that `field_at` finds."""
     return F.col(quoted(name) if name in schema.names else ".".join(map(quoted, name.split("."))))
+
+
+def schema_of(types: Mapping[str, DataType], top: Collection[str]) -> StructType:
+    """A schema of columns, and of objects for names such as `a.b`. top: columns that have dots of their own."""
+    schema, inside = StructType(), dict[str, dict[str, DataType]]()
+    for name, kind in types.items():
+        head, _, rest = name.partition(".")
+        if name in top or not rest:
+            schema = schema.add(name, kind)
+        else:
+            inside.setdefault(head, {})[rest] = kind
+    for head, fields in inside.items():
+        schema = schema.add(head, schema_of(fields, ()))
+    return schema
+
+
+def column_text(schema: StructType, column: str, name: str) -> Column:
+    """The values of the column `name` of an input as text for a column of a table."""
+    field = field_at(schema, name)
+    assert field is not None
+    text = id_text(field, column_at(schema, name))
+    return grade_text(text) if column == "relevance" else text
 
 
 def grade_text(text: Column) -> Column:

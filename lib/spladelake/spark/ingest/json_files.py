@@ -13,7 +13,8 @@ from pyspark.sql import DataFrame, SparkSession
 from spladelake.files.json_pairs import Pair, json_pairs, judgement_of_pair, run_line_of_pair
 from spladelake.files.rows import MalformedError, line_text
 from spladelake.spark.ingest.source import Source
-from spladelake.spark.ingest.text_files import ARROW_TYPES, PLACE_ARROW, record_schema
+from spladelake.spark.ingest.text_files import arrow_schema, record_schema
+from spladelake.spark.tables import storage
 from spladelake.spark.tables.schemas import TableSchema
 
 _ROWS = 50_000
@@ -29,8 +30,7 @@ class ParseJson:
     by_rank: bool
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        columns = [(c.name, ARROW_TYPES[c.type]) for c in self.schema.columns]
-        arrow = pa.schema([*PLACE_ARROW, *columns])
+        arrow = arrow_schema(self.schema)
         rows = (row for batch in batches for file in batch.to_pylist() for row in self._rows(**file))
         while taken := list(islice(rows, _ROWS)):
             arrays = [
@@ -72,6 +72,8 @@ def _text(path: str, content: bytes) -> str:
 
 def json_records(session: SparkSession, source: Source, *, by_rank: bool = False) -> DataFrame:
     """Records of the files of an input; by_rank: of a run, whether ranks decide."""
-    files = session.read.format("binaryFile").option("recursiveFileLookup", "true").load(source.location)
+    paths = source.paths(session)
+    options = storage.reader_options(file.path for file in source.listed(session))
+    files = session.read.format("binaryFile").options(**options).load(paths)
     parse = ParseJson(source.kind, source.schema, by_rank)
     return files.select("path", "content").mapInArrow(parse, record_schema(source.schema))

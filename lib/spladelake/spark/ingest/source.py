@@ -1,4 +1,4 @@
-"""One input: the table that it fills, its place and its format."""
+"""One input: the table that it fills, its files and its format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS, TableSchema
 
 TABLE_PREFIX = "table:"
-# One record a line, read by the parsers of ring 1; the others are read by Spark's own sources.
+# One record a line, read by the parsers of ring 1.
 LINE_FORMATS = ("jsonl", "tsv", "qrels", "trec")
 SCHEMAS: dict[str, TableSchema] = {
     "documents": DOCUMENTS,
@@ -24,9 +24,14 @@ SCHEMAS: dict[str, TableSchema] = {
 
 @dataclass(frozen=True)
 class Source:
-    """One input: which table it fills, where it is, its format and the names of its columns where given.
+    """One input.
 
-    label: what to call it where its files are made anew at every run. version: of a Delta table, the one to read.
+    - kind: the table that it fills. location: the file, folder, pattern or table that the user named.
+    - format: jsonl, tsv, csv, parquet, qrels, trec or delta.
+    - columns: (column of the table, name in the input) if the user named them.
+    - label: what to call it if its files are made anew at every run.
+    - version: of a Delta table, the one to read.
+    - files: those to read; None until somebody has looked. all_files: whether no file of the location is left out.
     """
 
     kind: str
@@ -35,6 +40,8 @@ class Source:
     columns: tuple[tuple[str, str], ...] = ()
     label: str | None = None
     version: int | None = None
+    files: tuple[storage.InputFile, ...] | None = None
+    all_files: bool = True
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -43,13 +50,24 @@ class Source:
 
     @property
     def schema(self) -> TableSchema:
+        """Schema of the table."""
         return SCHEMAS[self.kind]
+
+    def listed(self, session: SparkSession) -> tuple[storage.InputFile, ...]:
+        """The files to read."""
+        return storage.input_files(session, self.location) if self.files is None else self.files
+
+    def paths(self, session: SparkSession) -> list[str]:
+        """What to give a reader: the roots of the input, or its files one by one if some of the roots' are left out."""
+        if self.all_files:
+            return storage.roots(session, self.location)
+        return [file.path for file in self.listed(session)]
 
     def fingerprint(self, session: SparkSession) -> Any:
         """What changes when the input does: the version of a Delta table, else names, sizes and times of its files."""
         if self.format == "delta":
             return [self.location, self.version]
-        return [self.location, storage.input_fingerprint(session, self.location)]
+        return [self.location, storage.fingerprint_of(self.listed(session))]
 
 
 def table_ref(location: str) -> TableRef:

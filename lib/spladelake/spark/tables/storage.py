@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+import re
 import tempfile
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from urllib.parse import unquote
 from uuid import uuid4
 
-from py4j.protocol import Py4JJavaError
+import pyarrow as pa
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
+from spladelake.files.folders import visible_files
+from spladelake.files.formats import compression_of
+
+
+@dataclass(frozen=True, order=True)
+class InputFile:
+    """A file as Spark lists it. size: bytes. modified: seconds since 1970."""
+
+    path: str
+    size: int
+    modified: float
 
 
 def absolute(path: str) -> str:
@@ -29,6 +45,16 @@ def plain_path(uri: Column) -> Column:
     # url_decode reads + as a space; in a path it is a plus sign.
     decoded = F.url_decode(F.replace(uri, F.lit("+"), F.lit("%2B")))
     return F.regexp_replace(decoded, "^file:/*", "/")
+
+
+def person_path(uri: str) -> str:
+    """A file URI of Spark's as a person writes the path."""
+    return shown_path(unquote(uri))
+
+
+def shown_path(path: str) -> str:
+    """A path of Hadoop's as a person writes it."""
+    return re.sub("^file:/*", "/", path)
 
 
 def _path(session: SparkSession, path: str) -> Any:
@@ -92,65 +118,120 @@ def require_input(session: SparkSession, path: str, *, option: str) -> None:
         )
 
 
-# So much of a file tells how its columns stand, and passes from Java in milliseconds.
+def roots(session: SparkSession, location: str) -> list[str]:
+    """Files and folders that a path or glob pattern names, sorted; a name that is there means itself."""
+    return sorted(str(status.getPath().toString()) for status in _matches(session, location))
+
+
+def reader_options(paths: Iterable[str]) -> dict[str, str]:
+    """Options of a reader with which every character of a path means itself."""
+    options = {"__globPaths__": "false", "recursiveFileLookup": "true"}
+    if any(":" in path.rsplit("/", 1)[-1] for path in paths):
+        # Hadoop makes a path of a file's name to look for its checksum, which fails at a colon.
+        options |= {
+            "fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+            "fs.file.impl.disable.cache": "true",
+        }
+    return options
+
+
+def input_files(session: SparkSession, location: str) -> tuple[InputFile, ...]:
+    """Every file of an input that is not hidden, by path; no content is read."""
+    found = roots(session, location)
+    local = [path for root in found if (path := local_path(root)) is not None]
+    if len(local) == len(found):
+        return tuple(sorted(_local_file(file) for path in local for file in visible_files(path)))
+    listing = session.read.format("binaryFile").options(**reader_options(())).load(found)
+    rows = listing.select("path", "length", F.col("modificationTime").cast("double").alias("modified")).collect()
+    return tuple(sorted(InputFile(row["path"], row["length"], row["modified"]) for row in rows))
+
+
+def _local_file(path: Path) -> InputFile:
+    status = path.stat()
+    # Hadoop knows milliseconds.
+    return InputFile(f"file:{path}", status.st_size, status.st_mtime_ns // 1_000_000 / 1000)
+
+
+def fingerprint_of(files: Iterable[InputFile]) -> str:
+    """Hash over name, size and modification time of every file."""
+    entries = [astuple(file) for file in files]
+    return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
+
+
+def input_fingerprint(session: SparkSession, path: str) -> str:
+    """Hash over name, size and modification time of every file of an input; no content is read."""
+    return fingerprint_of(input_files(session, path))
+
+
+def local_path(path: str) -> Path | None:
+    """A path on this machine's own file system; None for that of another store."""
+    plain = shown_path(path)
+    return None if "://" in plain else Path(plain)
+
+
+def open_input(session: SparkSession, file: InputFile) -> BinaryIO:
+    """A file of an input, open to be read at any place, on whatever file system it is."""
+    local = local_path(file.path)
+    return local.open("rb") if local is not None else io.BufferedReader(_HadoopFile(session, file))
+
+
+# So much of a file tells how its columns stand.
 HEAD_BYTES = 1 << 18
+_CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
 
-def first_lines(session: SparkSession, path: str) -> list[bytes]:
+def first_lines(session: SparkSession, files: Iterable[InputFile]) -> list[bytes]:
     """Whole lines among the `first_bytes` of an input, without their line feeds."""
-    head = first_bytes(session, path)
+    head = first_bytes(session, files)
     lines = head.split(b"\n")
     # The last one may be cut.
     return lines if len(head) < HEAD_BYTES else lines[:-1]
 
 
-def first_bytes(session: SparkSession, path: str) -> bytes:
-    """The first HEAD_BYTES of the first file that a path or glob pattern names, decompressed.
+def first_bytes(session: SparkSession, files: Iterable[InputFile]) -> bytes:
+    """The first HEAD_BYTES of the first file that is not empty, decompressed.
 
     Empty if nothing can be read: why not, the reader of the whole input says.
     """
-    jvm = session._jvm
-    assert jvm is not None
-    try:
-        file = _first_file(session, path)
-        if file is None:
-            return b""
-        system, hadoop_path = file
-        codec = jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(system.getConf()).getCodec(hadoop_path)
-        stream = system.open(hadoop_path)
-        try:
-            return bytes((codec.createInputStream(stream) if codec is not None else stream).readNBytes(HEAD_BYTES))
-        finally:
-            stream.close()
-    except Py4JJavaError:
+    file = next((file for file in files if file.size), None)
+    if file is None:
         return b""
+    codec = _CODECS.get(compression_of(file.path) or "")
+    with open_input(session, file) as opened:
+        try:
+            return (pa.CompressedInputStream(opened, codec) if codec else opened).read(HEAD_BYTES)
+        except OSError:
+            return b""
 
 
-def first_file(session: SparkSession, path: str) -> str | None:
-    """Path of the first visible file that a path or glob pattern names; None if there is none."""
-    file = _first_file(session, path)
-    return None if file is None else str(file[1].toString())
+class _HadoopFile(io.RawIOBase):
+    """A file of a Hadoop file system, read in the driver: for footers and first bytes."""
 
+    def __init__(self, session: SparkSession, file: InputFile) -> None:
+        system, path = _opened(session, file.path)
+        self._stream, self._size, self._at = system.open(path), file.size, 0
 
-def _first_file(session: SparkSession, path: str) -> tuple[Any, Any] | None:
-    """(file system, path) of the first visible file by name; folders are looked into if they hold no file."""
-    found = [(status.isDirectory(), str(status.getPath().getName()), status) for status in _matches(session, path)]
-    while found:
-        is_folder, _, status = min(found, key=lambda entry: entry[:2])
-        system = status.getPath().getFileSystem(session._jsc.hadoopConfiguration())
-        if not is_folder:
-            return system, status.getPath()
-        inside = [(s.isDirectory(), str(s.getPath().getName()), s) for s in system.listStatus(status.getPath())]
-        found = [entry for entry in inside if not entry[1].startswith(("_", "."))]
-    return None
+    def readable(self) -> bool:
+        return True
 
+    def seekable(self) -> bool:
+        return True
 
-def input_fingerprint(session: SparkSession, path: str) -> str:
-    """Hash over name, size and modification time of every file of an input; no content is read."""
-    listing = session.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
-    rows = listing.select("path", "length", F.col("modificationTime").cast("double").alias("modified")).collect()
-    entries = sorted((row["path"], row["length"], row["modified"]) for row in rows)
-    return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        self._stream.seek(self._at)
+        piece = bytes(self._stream.readNBytes(min(len(buffer), self._size - self._at)))
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()
 
 
 def upload(session: SparkSession, local: Path, target: str) -> None:
