@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from spladelake.config.base import DEFAULT_MODEL, JobOptions
 from spladelake.config.bm25 import check_goes_with_model
 
-FileFormat = Literal["auto", "jsonl", "tsv", "csv", "parquet", "delta", "qrels"]
+FileFormat = Literal["auto", "jsonl", "json", "tsv", "csv", "parquet", "delta", "qrels"]
 Side = Literal["documents", "queries", "both"]
 
 MAX_REJECTED_DEFAULT = 0.01
@@ -28,10 +28,10 @@ class IngestTexts(JobOptions):
     documents_format: FileFormat = Field("auto", description="Format of --documents; auto goes by the name.")
     queries: str | None = Field(None, description="File, folder or Delta table of queries.")
     queries_format: FileFormat = Field("auto", description="Format of --queries.")
-    judgements: str | None = Field(None, description="Judgements: BEIR tsv, TREC qrels, csv, parquet or Delta.")
+    judgements: str | None = Field(None, description="Judgements: BEIR tsv, TREC qrels, or two ids and a grade in lines, csv, jsonl, json, parquet or Delta.")
     judgements_format: FileFormat = Field("auto", description="Format of --judgements.")
     document_id: str | None = Field(
-        None, description="Column or key of the document id (jsonl: _id; else doc_id, _id, id …)."
+        None, description="Column or key of the document id (default: doc_id, _id, id …); a.b is b in the object a."
     )
     document_title: str | None = Field(None, description="Column or key of the title.")
     document_text: str | None = Field(None, description="Column or key of the text.")

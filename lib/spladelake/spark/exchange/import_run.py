@@ -46,10 +46,10 @@ def import_run(session: SparkSession, options: ImportRun) -> dict[str, Any]:
     inputs = {"run": [location, made_from]}
     settings = {"format": kind, "order": options.order}
     started = time.monotonic()
-    rows = run_rows(session, location, kind, options)
-    found = rows.frame.persist(StorageLevel.DISK_ONLY)
+    run = run_rows(session, location, kind, options)
+    found = run.frame.persist(StorageLevel.DISK_ONLY)
     try:
-        _check(session, found, location, rows.lines)
+        _check(session, found, location, run.lines)
         sizes = {r["run_id"]: r["count"] for r in found.groupBy("run_id").count().limit(MOST_RUNS + 1).collect()}
         if len(sizes) > MOST_RUNS:
             raise DataError(
@@ -61,7 +61,7 @@ def import_run(session: SparkSession, options: ImportRun) -> dict[str, Any]:
         lineages = {run_id: Lineage("import_run", inputs, settings, scope=run_id) for run_id in sorted(sizes)}
         stale = [i for i in lineages if options.force or not is_current(session, target, lineages[i])]
         ranked = _ranked(found)
-        against = 0 if rows.by_rank or not stale else _against_scores(found)
+        against = 0 if run.by_rank or not stale else _against_scores(found)
         for run_id in stale:
             describe(session, f"import {run_id}")
             rows = ranked.where(F.col("run_id") == run_id).orderBy("query_id", "rank")
@@ -74,12 +74,12 @@ def import_run(session: SparkSession, options: ImportRun) -> dict[str, Any]:
         "status": "written" if stale else "skipped",
         "table": str(target),
         "run_ids": sorted(sizes),
-        **({} if rows.read_as is None else {"read_as": rows.read_as}),
+        **({} if run.read_as is None else {"read_as": run.read_as}),
     }
     if not stale:
         return result
-    if rows.read_as is not None:
-        log.info("%s: read as %s", location, rows.read_as)
+    if run.read_as is not None:
+        log.info("%s: read as %s", location, run.read_as)
     if against:
         log.warning(
             "%s: %d ranks contradict the scores, which decided; --order ranks goes by the ranks", location, against
