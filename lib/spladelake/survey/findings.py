@@ -26,6 +26,7 @@ _TEXT_NAMES = {
 }
 _TITLE_NAMES = ("title", "headline", "heading", "subject", "name")
 _ID_LIKE = re.compile(r"(^|[_\W])(id|key|uid|uuid|doi|number|no)$|[a-z]I[dD]$", re.ASCII)
+_SHARD = re.compile(r"(train|test|dev|val|validation|data|part|[0-9]+)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+([.][0-9]+)?")
 # Longer values are texts that happen to differ, not ids.
 _LONGEST_ID = 200
@@ -75,8 +76,8 @@ def kind_of(sample: Sample) -> str | None:
     if _names_judgements(list(sample.columns)):
         return "judgements"
     path = Path(sample.source.location)
-    # The folder says it where files are called after their split or number.
-    return says_kind(path.stem) or says_kind(path.parent.name)
+    # Files called after their split or number are of what their folder is called after.
+    return says_kind(path.stem) or (says_kind(path.parent.name) if _SHARD.match(path.name) else None)
 
 
 def _names_judgements(names: list[str]) -> bool:

@@ -43,7 +43,6 @@ def find_inputs(place: str) -> list[Input]:
         raise DataError(place, "there is no such file or folder", "wanted your texts", "Correct the path.")
     if path.is_file():
         return [named_input(place)]
-    check_hidden(place, hidden_files(path))
     inputs = _inputs_of(path)
     if not inputs:
         names = ", ".join(sorted(entry.name for entry in path.iterdir())[:5]) or "nothing"
@@ -70,6 +69,8 @@ def named_input(location: str, file_format: str = "auto", *, kind: str = "docume
 def _inputs_of(folder: Path) -> list[Input]:
     """Inputs of a folder and of all folders in it."""
     if whole := _folder_input(str(folder)):
+        if whole.format != "delta":
+            check_hidden(str(folder), hidden_files(folder))
         return [whole]
     inputs = []
     for entry in sorted(entry for entry in folder.iterdir() if not is_hidden(entry.name)):

@@ -168,13 +168,13 @@ def _quarantine(
     mine = F.col("input") == made_for
     if not bad and not (target.exists(session) and not target.read(session).where(mine).isEmpty()):
         return []
-    numbered = _numbered(session, source, rejected)
     fixed = source.label or (source.location if source.format == "delta" else None)
     name = F.lit(fixed) if fixed else storage.plain_path(F.col("file"))
-    rows = numbered.select(name.alias("source"), "line", "reason", "raw", F.lit(made_for).alias("input"))
-    rows = rows.orderBy("source", "line").coalesce(1)
     where = f"input = {sql_string(made_for)}"
     with reading(session, source):
+        numbered = _numbered(session, source, rejected)
+        rows = numbered.select(name.alias("source"), "line", "reason", "raw", F.lit(made_for).alias("input"))
+        rows = rows.orderBy("source", "line").coalesce(1)
         replace_rows(session, target, QUARANTINE, rows, lineage=lineage, where=where)
     first = target.read(session).where(mine).orderBy("source", "line").limit(3).collect()
     return [f"{Path(row['source']).name}{_at(row['line'])}: {row['reason']}" for row in first]

@@ -120,13 +120,6 @@ def explained(error: BaseException) -> SpladelakeError | None:
             "the job must be able to read its inputs and write its tables",
             "Change the permissions, or choose another folder.",
         )
-    if "CSV header does not conform" in text:
-        return DataError(
-            "a csv file of the folder",
-            "its header differs from that of the first file",
-            "wanted the same columns in the same order",
-            "Ingest the files apart, or rewrite them.",
-        )
     if any(sign in text for sign in _UNREADABLE):
         return _unreadable_file(text)
     if "JAVA_GATEWAY_EXITED" in text:
