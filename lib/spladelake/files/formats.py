@@ -92,7 +92,7 @@ def line_parser(
         raise UsageError(
             place,
             f"{kind} cannot be read as {file_format}",
-            "judgements are qrels, tsv, jsonl, json, csv, parquet or Delta; qrels holds nothing else",
+            "judgements can be qrels, tsv, jsonl, json, csv, parquet or Delta, and only judgements can be qrels",
             "Correct the format.",
         )
     return parsers[file_format, kind](), None

@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
@@ -16,6 +16,7 @@ from pyspark.sql.window import Window
 
 from spladelake.config import IngestTexts
 from spladelake.errors import DataError
+from spladelake.results import IngestResult, TableOfTexts
 from spladelake.spark.ingest.judgements import read_as
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.ingest.sources import beir_sources, named_sources, places, reading, records
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 IR_DATASETS_PREFIX = "ir_datasets:"
 
 
-def ingest_texts(session: SparkSession, options: IngestTexts) -> dict[str, Any]:
+def ingest_texts(session: SparkSession, options: IngestTexts) -> IngestResult:
     """Fill documents, queries and judgements of the lake from the inputs that the options name."""
     lake = Lake(options.lake)
     if options.source and options.source.startswith(IR_DATASETS_PREFIX):
@@ -44,7 +45,7 @@ def ingest_texts(session: SparkSession, options: IngestTexts) -> dict[str, Any]:
             sources = named_sources(session, options)
         parts = {s.kind: _ingest(session, lake, s, options, s.fingerprint(session)) for s in sources}
     written = any(part["status"] == "written" for part in parts.values())
-    return {"status": "written" if written else "skipped", **parts}
+    return cast("IngestResult", {"status": "written" if written else "skipped", **parts})
 
 
 def _ingest_dataset(session: SparkSession, lake: Lake, options: IngestTexts, dataset_id: str) -> dict[str, Any]:
@@ -112,14 +113,16 @@ def _ingest(
         log.warning(
             "%s: %d of %d records are in %s: %s", source.kind, bad, total, lake.table("quarantine"), examples[0]
         )
-    return {
+    result: TableOfTexts = {
         "status": "written",
         "table": str(target),
         "rows": total - bad,
         "rejected": bad,
-        **({} if form is None else {"read_as": form}),
         "seconds": round(time.monotonic() - started, 2),
     }
+    if form is not None:
+        result["read_as"] = form
+    return result
 
 
 def _repeated(found: DataFrame, source: Source) -> DataFrame | None:

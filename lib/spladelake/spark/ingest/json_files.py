@@ -15,7 +15,7 @@ from spladelake.files.rows import MalformedError, line_text
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.ingest.text_files import arrow_schema, record_schema
 from spladelake.spark.tables import storage
-from spladelake.spark.tables.schemas import TableSchema
+from spladelake.spark.tables.schema import TableSchema
 
 _ROWS = 50_000
 _CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}

@@ -9,7 +9,8 @@ from pyspark.sql import SparkSession
 
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.refs import TableRef
-from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS, TableSchema
+from spladelake.spark.tables.schema import TableSchema
+from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS
 
 TABLE_PREFIX = "table:"
 # One record a line, read by the parsers of ring 1.

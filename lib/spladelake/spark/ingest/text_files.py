@@ -20,7 +20,7 @@ from spladelake.files.formats import line_parser
 from spladelake.files.rows import MalformedError
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.tables import storage
-from spladelake.spark.tables.schemas import TableSchema
+from spladelake.spark.tables.schema import TableSchema
 
 _PLACE = (
     StructType()
