@@ -28,7 +28,10 @@ class Result(TypedDict, total=False):
 
 
 class TableOfTexts(Result, total=False):
-    """One table of an ingest. rejected: records that went to quarantine. read_as: how an unusual form was understood."""
+    """One table of an ingest.
+
+    rejected: records that went to quarantine. read_as: how an unusual form was understood.
+    """
 
     rejected: int
     read_as: str

@@ -53,23 +53,12 @@ def pyterrier(path: Path) -> None:
 RUN_FORMS: dict[str, tuple[str, Callable[[Path], object], list[Any]]] = {
     "ranx json": ("r.json", lambda path: ranx.Run(RUN, name="r").save(str(path)), SCORED),
     "ranx parquet": ("r.parquet", lambda path: ranx.Run(RUN, name="r").save(str(path)), SCORED),
-    "BEIR, indented": ("r.json", as_json(RUN, indent=1), SCORED),
     "MTEB": ("r.json", as_json({"mteb_model_metadata": {"name": "m"}, "default": {"test": RUN}}), SCORED),
-    "a query a line": (
-        "r.jsonl", lambda path: path.write_text("".join(json.dumps({q: d}) + "\n" for q, d in RUN.items())), SCORED,
-    ),
     "lists of documents": ("r.json", as_json({q: list(d) for q, d in RUN.items()}), RANKED),
-    "lists of pairs": ("r.json", as_json({q: list(d.items()) for q, d in RUN.items()}), SCORED),
     "rows of JSON": ("r.jsonl", lines('{{"qid": "{q}", "docid": "{d}", "score": {s}}}'), SCORED),
     "MS MARCO": ("r.tsv", lines("{q}\t{d}\t{r}"), RANKED),
-    "ColBERT": ("r.tsv", lines("{q}\t{d}\t{r}\t{s}"), SCORED),
-    "no name of the run": ("r.trec", lines("{q} Q0 {d} {r} {s}"), SCORED),
     "a name of two words": ("r.trec", lines("{q} Q0 {d} {r} {s} my run"), SCORED),
-    "ranks as decimals": ("r.trec", lines("{q} Q0 {d} {r}.0 {s} r"), SCORED),
     "no ranks": ("r.trec", lines("{q} Q0 {d} - {s} r"), SCORED),
-    "a header": ("r.txt", headed("Query-ID Doc_ID Rank Score", "{q} {d} {r} {s}"), SCORED),
-    "csv": ("r.csv", headed("score,document,query", "{s},{d},{q}"), SCORED),
-    "csv without header": ("r.csv", lines("{q},{d},{r},{s}"), SCORED),
     "PyTerrier's csv": ("r.csv", pyterrier, SCORED),
     "ranks alone in Parquet": (
         "r.parquet",
@@ -78,8 +67,8 @@ RUN_FORMS: dict[str, tuple[str, Callable[[Path], object], list[Any]]] = {
     ),
 }  # fmt: skip
 # Forms of which the job says how it understood them.
-USUAL = {"ranx json", "BEIR, indented", "MTEB", "a query a line", "lists of pairs", "rows of JSON", "ranks as decimals",
-         "no ranks"}  # fmt: skip
+UNUSUAL = {"lists of documents", "MS MARCO", "a name of two words", "PyTerrier's csv", "ranx parquet",
+           "ranks alone in Parquet"}  # fmt: skip
 
 
 @pytest.mark.parametrize("form", RUN_FORMS)
@@ -92,21 +81,16 @@ def test_every_form_of_a_run_gives_the_same_rows(
     rows = spark.read.format("delta").load(f"{lake}/runs").collect()
     assert {row["run_id"] for row in rows} == {"my run" if form == "a name of two words" else "r"}
     assert sorted((row["query_id"], row["doc_id"], row["rank"], row["score"]) for row in rows) == wanted
-    assert ("read_as" in result) == (form not in USUAL)
+    assert ("read_as" in result) == (form in UNUSUAL)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("qrels.tsv", "q1\t0\td1\t1\nq2\t0\td1\t1\n", "4 columns, and their values do not say"),
-        ("r.tsv", "q1\td1\t7\nq1\td2\t5\n", "3 columns, and their values do not say"),
         ("r.tsv", "qid\tdocno\nq1\td1\n", "its first line names qid, docno"),
-        ("r.trec", "q1 Q0 a b 1 2.5 r\nq1 Q0 a c 2 1.5 r\n", "part the columns by tabs"),
-        ("r.trec", "q1 Q0 a 5 1 2.5 r\nq1 Q0 b 7 2 1.5 r\n", "part the columns by tabs"),
         ("r.json", '{"q1": {"d1": 1.0, "d1": 2.0}}', "the key 'd1' occurs twice"),
         ("r.json", '{"q1": {"d1": "high"}}', "score is 'high'; it must be a finite number"),
-        ("r.json", '{"q1": {"d1": 1.0}', "JSON is broken in line 1"),
-        ("r.json", '{"a": {"test": {"q": {"d": 1}}}}', "of query 'a' it has an object; a number was wanted"),
         ("r.csv", "qid,docno,score\nq1,d1,\n", "score is ''; it must be a finite number"),
     ],
 )
@@ -132,22 +116,14 @@ def table_of(*columns: str, grades: Callable[[int], Any] = int) -> pd.DataFrame:
 
 
 JUDGEMENT_FORMS: dict[str, tuple[str, Callable[[Path], object]]] = {
-    "MTEB": ("j.jsonl", judged('{{"query-id": "{q}", "corpus-id": "{d}", "score": {r}}}\n')),
     "MTEB, decimals": ("j.jsonl", judged('{{"query-id": "{q}", "corpus-id": "{d}", "score": {f}}}\n')),
-    "JSON, booleans": ("j.jsonl", judged('{{"qid": "{q}", "docno": "{d}", "Relevance": {j}}}\n')),
     "ranx": (
         "j.json",
         lambda path: ranx.Qrels({"q1": {"d1": 1, "d2": 0}, "q2": {"d3": 1}}).save(str(path)),
     ),
-    "tsv, decimals": ("j.tsv", judged("{q}\t{d}\t{f}\n", "query-id\tcorpus-id\tscore\n")),
-    "tsv, booleans": ("j.tsv", judged("{q}\t{d}\t{t}\n")),
-    "three columns": ("j.txt", judged("{q} {d} {r}\n")),
     "a header of other names": ("j.tsv", judged("{d}\t{r}\t{q}\n", "passage_id\tgold\tQUERY\n")),
-    "a header of TREC's": ("j.txt", judged("{q} 0 {d} {r}\n", "TOPIC ITERATION DOCUMENT# RELEVANCY\n")),
     "csv": ("j.csv", lambda path: table_of("Topic", "DocNo", "Label", grades=float).to_csv(path, index=False)),
     "csv without header": ("j.csv", judged("{q},{d},{r}\n")),
-    "csv with an index": ("j.csv", lambda path: table_of("qid", "pid", "rel").to_csv(path)),
-    "Parquet": ("j.parquet", lambda path: table_of("query-id", "corpus-id", "score").to_parquet(path)),
     "Parquet, decimals": ("j.parquet", lambda path: table_of("QID", "PID", "Grade", grades=float).to_parquet(path)),
     "Parquet, booleans": ("j.parquet", lambda path: table_of("q_id", "pid", "relevant", grades=bool).to_parquet(path)),
 }  # fmt: skip
@@ -172,9 +148,7 @@ def test_every_form_of_judgements_gives_the_same_rows(
     ("name", "content"),
     [
         ("j.tsv", "q1\td1\nq2\td3\n"),
-        ("j.txt", "query document\nq1 d1\nq2 d3\n"),
         ("j.csv", "query_id,doc_id\nq1,d1\nq2,d3\n"),
-        ("j.jsonl", '{"qid": "q1", "pid": "d1"}\n{"qid": "q2", "pid": "d3"}\n'),
         ("j.json", '{"q1": ["d1"],\n "q2": ["d3"]}'),
     ],
 )
@@ -219,10 +193,7 @@ def documents(spark: SparkSession, lake: str) -> dict[str, str]:
 
 IDS = {
     "whole decimals": pa.array([decimal.Decimal("1.00"), decimal.Decimal("20.00")], pa.decimal128(10, 2)),
-    "decimals": pa.array([decimal.Decimal(1), decimal.Decimal(20)], pa.decimal128(10, 0)),
     "pandas' numbers": pa.array([1.0, 20.0]),
-    "integers": pa.array([1, 20]),
-    "text": pa.array(["1", "20"]),
 }
 
 
@@ -280,7 +251,7 @@ def test_ids_of_a_char_column_are_without_its_padding(
     assert documents(spark, lake) == {"a": "x", "bcdef": "y "}
 
 
-@pytest.mark.parametrize("name", ["r[1].trec", "{a,b}.trec", "r?.trec", "my run*.trec", "a, b.trec", "a\\b.trec"])
+@pytest.mark.parametrize("name", ["r[1].trec", "{a,b}.trec", "my run*.trec", "a\\b.trec"])
 def test_every_character_of_a_files_name_means_itself(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, name: str
 ) -> None:
