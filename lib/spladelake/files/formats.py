@@ -129,7 +129,7 @@ def _jsonl_parser(
 
 def _keys(kind: str, columns: Mapping[str, str], keys: Sequence[str], usual: dict[str, str]) -> dict[str, str]:
     """Key of each column of a table: the one that the user named, else the usual one, else one that a name tells."""
-    found = {}
+    found: dict[str, str] = {}
     for column, name in usual.items():
         guessed = name if name in keys else guess(kind, column, [key for key in keys if key not in found.values()])
         found[column] = columns.get(column) or guessed or name

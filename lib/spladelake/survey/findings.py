@@ -233,7 +233,7 @@ def _of_columns(sample: Sample, kind: str, columns: dict[str, str], named: Mappi
         rows, reasons = _csv_rows(sample, kind, given)
     else:
         for footer in sample.footers:
-            meant_columns(kind, given, footer, others=sample.folder_columns)
+            meant_columns(kind, given, footer, others=dict.fromkeys(sample.folder_columns))
         rows, reasons = _parquet_rows(sample, kind, columns)
     ids = [row[:2] if kind == "judgements" else row[0] for row in rows]
     texts = [row[-1] for row in rows] if kind != "judgements" else []

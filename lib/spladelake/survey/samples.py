@@ -226,7 +226,7 @@ def _parquet_sample(source: Input) -> Sample:
                     kept = pa.Table.from_batches([next(batches)])
                 except (pa.ArrowException, OSError) as error:
                     raise unreadable(str(file), error) from error
-    columns = {}
+    columns: dict[str, Column] = {}
     for footer in footers:
         for name, kind in footer.types.items():
             everywhere = all(name in other.types for other in footers)
