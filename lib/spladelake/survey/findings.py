@@ -15,9 +15,9 @@ from spladelake.files.formats import line_parser
 from spladelake.files.guesses import GUESSES, NO_GRADES, grade_column, guess, told
 from spladelake.files.jsonl import ABSENT, field_of
 from spladelake.files.parquet_columns import meant_columns, takes, wrong_type
-from spladelake.files.rows import MalformedError, grade_of
+from spladelake.files.rows import MalformedError
 from spladelake.survey.inputs import says_kind
-from spladelake.survey.samples import Column, Sample, column_of
+from spladelake.survey.samples import Column, Sample, column_of, record_fault
 
 # Tried before the longest column; ingest_texts itself guesses fewer, so what is found here is written down.
 _TEXT_NAMES = {
@@ -262,23 +262,9 @@ def _parquet_rows(sample: Sample, kind: str, columns: dict[str, str]) -> tuple[l
     rows = list(zip(*(sample.columns[columns[column]].values for column in wanted), strict=True))
     keys = [place for place, column in enumerate(wanted) if column.endswith("_id")]
     grade = wanted.index("relevance") if "relevance" in wanted else None
-    faults = [_fault([row[key] for key in keys], 1 if grade is None else row[grade]) for row in rows]
+    faults = [record_fault([row[key] for key in keys], 1 if grade is None else row[grade]) for row in rows]
     usable = [row for row, fault in zip(rows, faults, strict=True) if fault is None]
     return usable, [fault for fault in faults if fault is not None]
-
-
-def _fault(ids: list[Any], grade: Any) -> str | None:
-    """Why a record cannot be used; None if it can."""
-    for value in ids:
-        if value is None or not str(value).strip():
-            return "an id is missing or empty"
-        if not isinstance(value, str) and value != value // 1:
-            return f"an id is {value}; a number must be whole to be one"
-    try:
-        grade_of("relevance", str(grade))
-    except MalformedError as fault:
-        return str(fault)
-    return None
 
 
 def _finding(

@@ -17,6 +17,7 @@ from spladelake.files.csv_records import CsvRecord, csv_rows
 from spladelake.files.folders import path_columns
 from spladelake.files.formats import compression_of
 from spladelake.files.parquet_columns import ParquetFooter, parquet_footer, takes, type_name, unreadable
+from spladelake.files.rows import MalformedError, grade_of
 from spladelake.survey.inputs import Input
 
 SAMPLE_ROWS = 10_000
@@ -258,3 +259,17 @@ def _folder_columns(source: Input, rows: int, columns: Mapping[str, Column]) -> 
     below = first.relative_to(source.location) if first != Path(source.location) else Path(first.name)
     found = {name: value for name, value in path_columns(below.as_posix()).items() if name not in columns}
     return {name: Column(name, "string", [value] * rows) for name, value in found.items()}
+
+
+def record_fault(ids: list[Any], grade: Any) -> str | None:
+    """Why a record cannot be used; None if it can."""
+    for value in ids:
+        if value is None or not str(value).strip():
+            return "an id is missing or empty"
+        if not isinstance(value, str) and value != value // 1:
+            return f"an id is {value}; a number must be whole to be one"
+    try:
+        grade_of("relevance", str(grade))
+    except MalformedError as fault:
+        return str(fault)
+    return None

@@ -22,7 +22,7 @@ from spladelake.spark.ingest.json_files import json_records
 from spladelake.spark.ingest.source import TABLE_PREFIX, Source, table_ref
 from spladelake.spark.ingest.sources import check_heads
 from spladelake.spark.ingest.text_files import lines_of, parsed_lines
-from spladelake.spark.tables import storage
+from spladelake.spark.tables import file_heads, storage
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import RUNS
@@ -65,7 +65,7 @@ def run_format(session: SparkSession, options: ImportRun, location: str) -> str:
         return "parquet"
     if suffix not in (".json", ".jsonl", ".ndjson"):
         return "lines"
-    return _json_format(storage.first_lines(session, files), is_lines=suffix != ".json")
+    return _json_format(file_heads.first_lines(session, files), is_lines=suffix != ".json")
 
 
 def _json_format(first: list[bytes], *, is_lines: bool) -> str:
@@ -119,7 +119,7 @@ def _stem(location: str) -> str | None:
 
 def _line_rows(session: SparkSession, location: str, kind: str, options: ImportRun) -> RunRows:
     source = _source(session, location, "trec")
-    first = storage.first_lines(session, source.listed(session))
+    first = file_heads.first_lines(session, source.listed(session))
     by_rank, read_as = options.order == "ranks", None
     parser: LineParser[RunLine]
     if kind == "jsonl":
@@ -148,7 +148,7 @@ def _json_rows(session: SparkSession, location: str, options: ImportRun) -> RunR
     source = _source(session, location, "json")
     check_heads(session, source)
     rows, files = json_records(session, source, by_rank=by_rank), source.listed(session)
-    listed = LISTS.match(storage.first_bytes(session, files))
+    listed = LISTS.match(file_heads.first_bytes(session, files))
     return RunRows(rows, by_rank, "lists of documents, best first, without scores" if listed else None)
 
 

@@ -19,7 +19,7 @@ from spladelake.files.csv_records import checked_row, csv_layout, csv_rows
 from spladelake.files.formats import line_parser
 from spladelake.files.rows import MalformedError
 from spladelake.spark.ingest.source import Source
-from spladelake.spark.tables import storage
+from spladelake.spark.tables import file_heads, storage
 from spladelake.spark.tables.schema import TableSchema
 
 _PLACE = (
@@ -147,7 +147,7 @@ def lines_of(session: SparkSession, source: Source) -> DataFrame:
 
 def line_records(session: SparkSession, source: Source) -> DataFrame:
     """Records of an input of which every line is one."""
-    first = storage.first_lines(session, source.listed(session))
+    first = file_heads.first_lines(session, source.listed(session))
     parser, _ = line_parser(source.kind, source.format, dict(source.columns), place=source.location, first=first)
     return parsed_lines(session, source, parser)
 

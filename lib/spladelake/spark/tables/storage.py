@@ -15,13 +15,11 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote
 from uuid import uuid4
 
-import pyarrow as pa
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
 from spladelake.files.folders import visible_files
-from spladelake.files.formats import compression_of
 
 
 @dataclass(frozen=True, order=True)
@@ -173,35 +171,6 @@ def open_input(session: SparkSession, file: InputFile) -> BinaryIO:
     """A file of an input, open to be read at any place, on whatever file system it is."""
     local = local_path(file.path)
     return local.open("rb") if local is not None else io.BufferedReader(_HadoopFile(session, file))
-
-
-# So much of a file tells how its columns stand.
-HEAD_BYTES = 1 << 18
-_CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
-
-
-def first_lines(session: SparkSession, files: Iterable[InputFile]) -> list[bytes]:
-    """Whole lines among the `first_bytes` of an input, without their line feeds."""
-    head = first_bytes(session, files)
-    lines = head.split(b"\n")
-    # The last one may be cut.
-    return lines if len(head) < HEAD_BYTES else lines[:-1]
-
-
-def first_bytes(session: SparkSession, files: Iterable[InputFile]) -> bytes:
-    """The first HEAD_BYTES of the first file that is not empty, decompressed.
-
-    Empty if nothing can be read: why not, the reader of the whole input says.
-    """
-    file = next((file for file in files if file.size), None)
-    if file is None:
-        return b""
-    codec = _CODECS.get(compression_of(file.path) or "")
-    with open_input(session, file) as opened:
-        try:
-            return (pa.CompressedInputStream(opened, codec) if codec else opened).read(HEAD_BYTES)
-        except OSError:
-            return b""
 
 
 class _HadoopFile(io.RawIOBase):
