@@ -17,12 +17,13 @@ from spladelake.files.jsonl import jsonl_run_parser
 from spladelake.files.line_forms import run_layout
 from spladelake.files.rows import LineParser
 from spladelake.files.run_lines import NO_RANK, RunLine, run_line_parser
+from spladelake.spark.ingest import file_heads
 from spladelake.spark.ingest.column_values import can_be_id, id_text, number_fault
 from spladelake.spark.ingest.json_files import json_records
 from spladelake.spark.ingest.source import TABLE_PREFIX, Source, table_ref
 from spladelake.spark.ingest.sources import check_heads
 from spladelake.spark.ingest.text_files import lines_of, parsed_lines
-from spladelake.spark.tables import file_heads, storage
+from spladelake.spark.tables import storage
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import RUNS

@@ -11,8 +11,9 @@ from spladelake.files.guesses import NO_GRADES, told
 from spladelake.files.json_pairs import LISTS
 from spladelake.files.layouts import header_layout, usable_lines
 from spladelake.files.parquet_columns import parquet_footer
+from spladelake.spark.ingest import file_heads
 from spladelake.spark.ingest.source import LINE_FORMATS, Source, table_ref
-from spladelake.spark.tables import file_heads, storage
+from spladelake.spark.tables import storage
 
 
 def judgements_format(

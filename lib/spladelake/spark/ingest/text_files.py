@@ -18,8 +18,9 @@ from spladelake.files import LineParser, Rejected
 from spladelake.files.csv_records import checked_row, csv_layout, csv_rows
 from spladelake.files.formats import line_parser
 from spladelake.files.rows import MalformedError
+from spladelake.spark.ingest import file_heads
 from spladelake.spark.ingest.source import Source
-from spladelake.spark.tables import file_heads, storage
+from spladelake.spark.tables import storage
 from spladelake.spark.tables.schema import TableSchema
 
 _PLACE = (
