@@ -71,9 +71,7 @@ def _lineage(source: Source, options: IngestTexts, fingerprint: Any) -> Lineage:
     )
 
 
-def _ingest(
-    session: SparkSession, lake: Lake, source: Source, options: IngestTexts, fingerprint: Any
-) -> dict[str, Any]:
+def _ingest(session: SparkSession, lake: Lake, source: Source, options: IngestTexts, fingerprint: Any) -> TableOfTexts:
     target, name = lake.table(source.kind), source.label or source.location
     lineage = _lineage(source, options, fingerprint)
     if not options.force and is_current(session, target, lineage):
