@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 # Hexadecimal digits of the hash that assigns a query to a part: 8 digits are shares in steps of 2^-32.
 HASH_DIGITS = 8
 HAS_WORDS = "size(words) > 0"
+# Separators of words. Marks belong to words, as in BM25, but in scripts without spaces they separate words: otherwise
+# a whole sentence would be one word, and near duplicates would share none.
+NO_WORD = r"[^\p{L}\p{N}[\p{M}&&[^\p{IsThai}\p{IsLao}\p{IsMyanmar}\p{IsKhmer}]]]+"
 
 
 def mine_pairs(session: SparkSession, options: MinePairs) -> MineResult:
@@ -134,10 +137,10 @@ def query_parts(queries: DataFrame, judged: DataFrame, *, dev: float, test: floa
 def words_of(documents: DataFrame) -> DataFrame:
     """Return (doc_id, words): hashes of the distinct words of title and text.
 
-    A word is a run of letters and digits, in lower case.
+    A word is a run of letters, digits and marks, in lower case.
     """
     texts = texts_of(documents, SIDES["documents"])
-    found = F.split(F.lower(F.coalesce("text", F.lit(""))), r"[^\p{L}\p{N}]+")
+    found = F.split(F.lower(F.coalesce("text", F.lit(""))), NO_WORD)
     words = F.array_distinct(F.transform(F.filter(found, lambda word: word != ""), lambda word: F.xxhash64(word)))
     return texts.select(F.col("id").alias("doc_id"), words.alias("words"))
 
