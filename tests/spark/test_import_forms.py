@@ -87,7 +87,7 @@ def test_every_form_of_a_run_gives_the_same_rows(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("qrels.tsv", "q1\t0\td1\t1\nq2\t0\td1\t1\n", "4 columns, and their values do not say"),
+        ("qrels.tsv", "q1\t0\td1\t1\nq2\t0\td1\t1\n", "4 columns, and their values do not show"),
         ("r.tsv", "qid\tdocno\nq1\td1\n", "its first line names qid, docno"),
         ("r.json", '{"q1": {"d1": 1.0, "d1": 2.0}}', "the key 'd1' occurs twice"),
         ("r.json", '{"q1": {"d1": "high"}}', "score is 'high'; it must be a finite number"),

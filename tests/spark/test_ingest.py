@@ -233,7 +233,7 @@ def test_inputs_that_cannot_be_used_are_refused_by_name(
         run_job("ingest_texts", lake=lake, documents=str(tmp_path / "absent.jsonl"))
     path = str(tmp_path / "d.parquet")
     spark.createDataFrame([("a", 1.5, "x")], "doc_id string, text double, body string").write.parquet(path)
-    with pytest.raises(DataError, match=r"column 'text' is double; text wants a string"):
+    with pytest.raises(DataError, match=r"column 'text' is double; wanted a string for text"):
         run_job("ingest_texts", lake=lake, documents=path)
     with pytest.raises(DataError, match=r"no column 'abstract' \(it has doc_id, text, body\).*--document-text"):
         run_job("ingest_texts", lake=lake, documents=path, document_text="abstract")
@@ -244,7 +244,7 @@ def test_inputs_that_cannot_be_used_are_refused_by_name(
     with pytest.raises(DataError, match=r"it has no corpus\.jsonl"):
         run_job("ingest_texts", lake=lake, source=str(fruit))
     (tmp_path / "d.docx").write_text("x")
-    with pytest.raises(UsageError, match=r"format cannot be told from the name \(….docx\)"):
+    with pytest.raises(UsageError, match=r"its name \(….docx\) does not show its format"):
         run_job("ingest_texts", lake=lake, documents=str(tmp_path / "d.docx"))
     with pytest.raises(UsageError, match="ir_datasets does not know this id"):
         run_job("ingest_texts", lake=lake, source="ir_datasets:no/such/thing")

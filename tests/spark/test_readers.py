@@ -166,7 +166,7 @@ CASES = [
     Case(
         "texts in nanoseconds",
         {"d.parquet": {"id": IDS, "text": pa.array([1, 2], pa.timestamp("ns"))}},
-        says="column 'text' is timestamp[ns]; text wants a string",
+        says="column 'text' is timestamp[ns]; wanted a string for text",
     ),
     Case(
         "two texts of one name",
@@ -251,7 +251,7 @@ CASES = [
     Case(
         "a file of no format in a folder",
         {"d/a.jsonl": JSONL, "d/b.bin": b"x"},
-        says="format cannot be told",
+        says="does not show its format",
         given="d",
     ),
     Case(
@@ -288,7 +288,7 @@ CASES = [
     Case("xz", {"d.jsonl.xz": lzma.compress(JSONL)}, says="cannot be told from the name (….xz)"),
     Case("xz under another name", {"d.jsonl": lzma.compress(JSONL)}, says="it is compressed by xz"),
     Case("gzip under another name", {"d.csv": gzip.compress(CSV)}, says="it is compressed (.gz)"),
-    Case("no gzip under its name", {"d.csv.gz": CSV}, says="not compressed so"),
+    Case("no gzip under its name", {"d.csv.gz": CSV}, says="not compressed that way"),
     Case("zip", {"d.jsonl": archived("zip")}, says="it is a zip archive"),
     Case("tar", {"d.jsonl": archived("tar")}, says="it is a tar archive"),
     Case("Parquet under another name", {"d.jsonl": brotli("id")}, says="it is a Parquet file"),

@@ -1,4 +1,4 @@
-"""Which columns of an input are meant: the names of a header, and the choice among them."""
+"""The choice of an input's columns: the names in a header, and the column of the input for each column of a table."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Collection, Mapping, Sequence
 from spladelake.errors import DataError
 from spladelake.files.guesses import GUESSES, OPTIONAL_COLUMNS, grade_column, guess, told
 
-# Usual names that a message lists.
+# Most usual names that a message lists.
 _MOST_GUESSES = 6
 
 
 def option_of(kind: str, column: str) -> str:
-    """The option of ingest_texts that names a column: `--document-text`."""
+    """Return the option of ingest_texts that names a column, such as `--document-text`."""
     return f"--{'query' if kind == 'queries' else kind.removesuffix('s')}-{column.rsplit('_', 1)[-1]}"
 
 
 def header_names(cells: Sequence[str]) -> list[str]:
-    """A name of its own for every cell of a header, as pandas gives them.
+    """Return a unique name for every cell of a header, as pandas does.
 
-    An empty cell is `Unnamed: N`, N its place from 0; the second `text` is `text.1`.
+    An empty cell is `Unnamed: N`, with its position N from 0. The second `text` is `text.1`.
     """
     names: list[str] = []
     for place, cell in enumerate(cells):
@@ -34,20 +34,22 @@ def header_names(cells: Sequence[str]) -> list[str]:
 
 
 def repeated_names(cells: Sequence[str]) -> list[str]:
-    """Names that stand more than once in a header."""
+    """Return the names that a header has more than once."""
     return [name for name, times in Counter(cell.strip() for cell in cells).items() if times > 1 and name]
 
 
 def chosen_columns(
     kind: str, named: Mapping[str, str], present: Sequence[str], *, place: str, repeated: Collection[str] = ()
 ) -> dict[str, str | None]:
-    """Name in the input of each column of a table; None for a title, or grades, that the input does not have.
+    """Return the input's name of each column of a table, None for a missing optional column (title or grades).
 
-    - named: names that the user gave, by column of the table; for the others the usual names are tried.
-    - present: names of the input's columns, each once. repeated: those that its header has more than once.
-    - place: what errors name.
+    - kind: the table.
+    - named: names that the user gave, by column of the table. For the other columns the usual names are tried.
+    - present: the unique names of the input's columns.
+    - place: the input, for messages.
+    - repeated: the names that its header has more than once.
 
-    Raises DataError if a column that the table needs is not there, or if a usual name stands for several columns.
+    Raises DataError if a column that the table needs is missing, or if several columns have the usual name.
     """
     chosen: dict[str, str | None] = {}
     by_name = told(kind, present) if kind == "judgements" else {}
@@ -63,7 +65,7 @@ def chosen_columns(
             raise DataError(
                 place,
                 f"it has no column {' or '.join(map(repr, wanted))} (it has {', '.join(present)})",
-                f"every {kind} table needs {column}",
+                f"wanted a column for {column}",
                 f"Name the column with {option_of(kind, column)}." if kind != "judgements" else "Rename the column.",
             )
         if found in repeated and column not in named:

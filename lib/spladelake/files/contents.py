@@ -1,11 +1,11 @@
-"""What a file is by its first bytes, if that is not what its name says or nothing that a job can read."""
+"""A check of a file's first bytes: they must fit the file's name and a format that a job can read."""
 
 from __future__ import annotations
 
 from spladelake.errors import DataError
 from spladelake.files.formats import compression_of
 
-# So many bytes tell every kind below; the mark of a tar archive is the last of them.
+# This many bytes identify every kind of file below. The mark of a tar archive comes last, at byte 257.
 HEAD_BYTES = 600
 _FRAME_OF_LZ4 = b"\x04\x22\x4d\x18"
 _COMPRESSIONS = {
@@ -13,12 +13,12 @@ _COMPRESSIONS = {
     ".bz2": b"BZh",
     ".zst": b"\x28\xb5\x2f\xfd",
 }
-# Beginning of a file: what it is, and how to make of it what can be read.
+# First bytes of a file, its kind, and how to convert it into a readable file.
 _OTHERS = (
     (b"PK\x03\x04", "a zip archive (or a spreadsheet)", "Unpack it, or save the sheet as csv in UTF-8."),
     (b"\xfd7zXZ\x00", "compressed by xz", "Run: xz -d FILE, and compress it by gzip or zstd if you like."),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack it."),
-    (b"PAR1", "a Parquet file", "Name it .parquet."),
+    (b"PAR1", "a Parquet file", "Let its name end in .parquet."),
     (b"PARE", "an encrypted Parquet file", "Decrypt it."),
     (b"ARROW1", "an Arrow (Feather) file", "Write it as Parquet."),
     (b"ORC", "an ORC file", "Write it as Parquet."),
@@ -36,12 +36,11 @@ _UTF_16 = (
 
 
 def check_head(name: str, head: bytes, file_format: str) -> None:
-    """Refuse a file whose first bytes show that it cannot be read as its format.
+    """Raise DataError if the first bytes of a file do not fit its format. The error names the kind of the file.
 
-    - name: the file. head: its first HEAD_BYTES bytes, or all if it has fewer.
+    - name: the file.
+    - head: its first HEAD_BYTES bytes, or all bytes of a shorter file.
     - file_format: jsonl, tsv, csv, qrels, trec, predictions or parquet.
-
-    Raises DataError with what the file is and how to make of it one that can be read.
     """
     if file_format == "parquet":
         return _check_parquet(name, head)
@@ -50,12 +49,12 @@ def check_head(name: str, head: bytes, file_format: str) -> None:
         return None
     if head.startswith(_FRAME_OF_LZ4):
         found, fix = "compressed by the tool lz4", "Run: lz4 -d FILE, and compress it by gzip or zstd if you like."
-        raise _refused(name, found, "Hadoop's lz4 is another format, and the only one that Spark reads", fix)
+        raise _refused(name, found, "Spark reads only Hadoop's lz4, another format", fix)
     wanted = "wanted lines of text in UTF-8, plain or compressed by gzip, bzip2 or zstd"
     for suffix, start in _COMPRESSIONS.items():
         if compression == suffix:
             if not head.startswith(start):
-                what = "empty" if not head else "not compressed so, or damaged"
+                what = "empty" if not head else "not compressed that way, or damaged"
                 raise _refused(
                     name, f"{what}, though its name ends in {suffix}", wanted, "Copy it again, or rename it."
                 )
@@ -81,7 +80,7 @@ def _check_text(name: str, head: bytes, wanted: str) -> None:
 
 
 def _zeros(head: bytes) -> str | None:
-    """LE or BE if the first 32 bytes are text in UTF-16 without a mark: every other byte is zero."""
+    """Return LE or BE if the first 32 bytes are UTF-16 without a byte order mark: every other byte is zero."""
     piece = head[:32]
     if len(piece) < 4:
         return None

@@ -1,4 +1,4 @@
-"""Records of a csv file from its lines: quotes may enclose delimiters and line feeds, and are doubled inside."""
+"""Read the records of a csv file from its lines. Quotes can enclose delimiters and line feeds, and double inside."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from spladelake.files.columns import chosen_columns, header_names, repeated_name
 from spladelake.files.rows import MalformedError, grade_of, usable_id
 
 _DELIMITERS = (",", "\t", ";", "|")
-# The first line that spreadsheets write for each other.
+# A first line such as `sep=;`, by which spreadsheets tell each other the delimiter.
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.ASCII)
-# A text may be longer than the 128 kB that the module csv allows by itself.
+# A text can be longer than 128 kB, the default limit of the module csv.
 _LONGEST_CELL = 1 << 30
 
 
@@ -25,12 +25,12 @@ Layout = TypeVar("Layout")
 
 @dataclass(frozen=True)
 class CsvRecord:
-    """A record, or why there is none.
+    """A record, or the reason why its lines cannot be used.
 
     - line: number of its first line, from 1.
-    - raw: its lines as they stand in the file, without the last line feed.
-    - cells: one for each column of the header.
-    - reason: a clause if the record cannot be used; then cells is empty.
+    - raw: its lines as they are in the file, without the last line feed.
+    - cells: one for each column of the header; empty if there is a reason.
+    - reason: a clause if the record cannot be used.
     """
 
     line: int
@@ -41,10 +41,10 @@ class CsvRecord:
 
 @dataclass(frozen=True)
 class CsvLayout:
-    """Where the columns of a table stand in a csv file.
+    """The columns of a table in a csv file.
 
-    - places: place of each column of the table, from 0; None for a title that the file does not have.
-    - names: what the header calls them.
+    - places: position of each column of the table, from 0; None for an optional column that the file does not have.
+    - names: their names in the header.
     """
 
     places: dict[str, int | None]
@@ -52,7 +52,7 @@ class CsvLayout:
 
 
 class _Lines:
-    """Lines as text, and their bytes since `taken` was emptied."""
+    """An iterator of lines as text. `taken` collects their bytes until it is emptied."""
 
     def __init__(self, lines: Iterable[bytes]) -> None:
         self._lines = iter(lines)
@@ -68,12 +68,12 @@ class _Lines:
 
 
 def _text(line: bytes) -> str:
-    """A line as text; bytes that are not UTF-8 stay visible as lone surrogates."""
+    """Return a line as text. Bytes that are not UTF-8 stay visible as lone surrogates."""
     return line.decode("utf-8", errors="surrogateescape")
 
 
 def _first_line(lines: Iterator[bytes]) -> tuple[int, bytes] | None:
-    """(number, content) of the first line that is not blank, without a byte order mark."""
+    """Return (number, content) of the first line that is not blank, without a byte order mark."""
     for number, line in enumerate(lines, start=1):
         line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
         if line.strip():
@@ -82,9 +82,12 @@ def _first_line(lines: Iterator[bytes]) -> tuple[int, bytes] | None:
 
 
 def csv_layout(kind: str, named: Mapping[str, str], cells: Sequence[str], *, place: str) -> CsvLayout:
-    """The layout that a header tells. Raises DataError if a column is not in it, or not once.
+    """Return the layout of a header. Raises DataError if a needed column is missing or occurs several times.
 
-    kind, named: the table, and the names that the user gave to its columns.
+    - kind: the table.
+    - named: names that the user gave, by column of the table.
+    - cells: the cells of the header.
+    - place: the file, for messages.
     """
     names = header_names(cells)
     chosen = chosen_columns(kind, named, names, place=place, repeated=repeated_names(cells))
@@ -95,15 +98,15 @@ def csv_layout(kind: str, named: Mapping[str, str], cells: Sequence[str], *, pla
 def csv_rows(
     lines: Iterable[bytes], layout_of: Callable[[list[str]], Layout], *, place: str
 ) -> tuple[Layout, Iterator[CsvRecord]] | None:
-    """What `layout_of` makes of a file's header, and the records below; None if there is no line but blank ones.
+    """Return the layout of a file's header and an iterator of its records, None for a file of blank lines.
 
-    - lines: of one file, in order, without their line feeds.
-    - layout_of: from the header's cells; it raises DataError for a header that will not do.
-    - place: the file, for errors.
+    - lines: the lines of one file, in order, without line feeds.
+    - layout_of: turns the header's cells into a layout; raises DataError for an unusable header.
+    - place: the file, for messages.
 
-    The delimiter is the first of comma, tab, semicolon and bar with which the header will do. Raises DataError if it
-    does with none, and, from the iterator, for a quote over several lines that does not end as a quote does: no reader
-    can tell then what the lines after it are.
+    The delimiter is the first of comma, tab, semicolon and bar that gives a usable header. Raises DataError if none
+    does. The iterator raises DataError for a quote over several lines that is not closed properly, because the meaning
+    of the later lines is then unknown.
     """
     source = iter(lines)
     first = _first_line(source)
@@ -127,7 +130,7 @@ def _header(
     layout_of: Callable[[list[str]], Layout],
     place: str,
 ) -> tuple[Layout, int, int, str]:
-    """(layout, number of cells, number of lines that the header takes, delimiter)."""
+    """Return (layout, number of cells, number of lines of the header, delimiter)."""
     refusals: list[Exception] = []
     for delimiter in delimiters:
         try:
@@ -137,13 +140,13 @@ def _header(
             refusals.append(refusal)
     if isinstance(refusals[0], DataError):
         raise refusals[0]
-    # A name in quotes that goes over several lines: read on with the first delimiter.
+    # A quoted name can go over several lines. Read on with the first delimiter.
     feed = _Lines(chain([line], source))
     try:
         cells = next(csv.reader(feed, delimiter=delimiters[0], strict=True))
     except csv.Error as error:
         if "new-line character" in str(error):
-            found, fix = "its lines end in carriage returns alone", "Convert it: tr '\\r' '\\n' < FILE > NEW"
+            found, fix = "its lines end in carriage returns alone", "Convert the file: tr '\\r' '\\n' < FILE > NEW"
             raise DataError(place, found, "wanted line feeds", fix) from None
         raise _broken_quote(place, 1, str(error)) from None
     return layout_of(cells), len(cells), len(feed.taken), delimiters[0]
@@ -171,17 +174,17 @@ def _records(source: Iterator[bytes], number: int, delimiter: str, width: int, p
 
 
 def _record(number: int, raw: bytes, cells: list[str], width: int) -> CsvRecord:
-    # A delimiter at the end of every line but the header's adds empty cells only.
+    # Lines may end in a delimiter even if the header does not. This adds only empty cells.
     if len(cells) < width or any(cells[width:]):
-        found = f"the record has {len(cells)} cells, not the header's number of columns, {width}"
+        found = f"the record has {len(cells)} cells, but the header has {width}"
         return CsvRecord(number, raw, reason=found)
     return CsvRecord(number, raw, tuple(cells[:width]))
 
 
 def _reason(error: str) -> str:
     if "new-line character" in error:
-        return "a carriage return stands in the line outside of quotes; lines must end in a line feed"
-    return "a quote does not end as one; a cell in quotes ends at its last one, and quotes inside it are doubled"
+        return "the line has a carriage return outside of quotes; lines must end in a line feed"
+    return "its quotes are broken; quotes must enclose a whole cell and be doubled inside it"
 
 
 def _broken_quote(place: str, number: int, error: str) -> DataError:
@@ -189,13 +192,13 @@ def _broken_quote(place: str, number: int, error: str) -> DataError:
     return DataError(
         f"{place} line {number}",
         f"a quote is opened in this record and {where}, lines later",
-        "wanted quotes around a whole cell, and doubled inside it",
-        'Close or double the quote: a cell 5" is written "5""".',
+        "wanted quotes around a whole cell, doubled inside it",
+        'Close or double the quote: write the cell 5" as "5""".',
     )
 
 
 def checked_row(record: CsvRecord, layout: CsvLayout) -> tuple[str | int | None, ...]:
-    """Cells of a record by the columns of its table; None for an empty text or title.
+    """Return the values of a record in the order of the table's columns, None for an empty text or title.
 
     Raises MalformedError with the reason if the record cannot be used.
     """
@@ -209,7 +212,7 @@ def checked_row(record: CsvRecord, layout: CsvLayout) -> tuple[str | int | None,
 
 def _value(column: str, name: str, value: str | None) -> str | int | None:
     if value is None:
-        # Pairs without grades are relevant.
+        # A pair without a grade is relevant.
         return 1 if column == "relevance" else None
     try:
         value.encode()

@@ -1,4 +1,4 @@
-"""Which files of a folder are read, and as which format: of each one that is not read, somebody is told."""
+"""The choice of the files to read in a folder, and of their format. A data file is never left out without a message."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from spladelake.errors import DataError, UsageError
 from spladelake.files.formats import format_of, suffix_of
 
-# What lies beside data and is none.
+# Names of files that accompany data and hold none.
 _BESIDE = re.compile(
     r"(readme|licen[cs]e|notice|changelog|citation|md5sums?|sha256sums?|checksums?|manifest|thumbs)\b.*|.*\.(md|crc|md5|sha256)",
     re.IGNORECASE,
@@ -20,25 +20,26 @@ _MOST_NAMED = 5
 
 
 def is_hidden(name: str) -> bool:
-    """Whether Spark passes a file or folder of this name over; `_key=value` is a folder of a partition."""
+    """Whether Spark skips a file or folder of this name. `_key=value` is the folder of a partition."""
     return name.startswith(".") or (name.startswith("_") and "=" not in name)
 
 
 def check_hidden(place: str, names: Iterable[str]) -> None:
-    """Refuse hidden files that hold data by their names: Spark would leave them out without a word.
+    """Raise DataError for a hidden file with a data format in its name, such as `_part-1.jsonl`: Spark would skip it.
 
-    names: relative to the folder `place`, or absolute. Raises DataError for a file such as `_part-1.jsonl`.
+    - place: the folder.
+    - names: files, relative to the folder or absolute.
     """
     for name in sorted(names):
         last = name.rsplit("/", 1)[-1]
-        # macOS puts a ._NAME beside every file that it packs.
+        # macOS adds a ._NAME to every file that it packs.
         if is_hidden(last) and not last.startswith("._") and format_of(last) is not None:
             found = f"the name of {last!r} begins with {last[0]!r}"
-            raise DataError(place, found, "Spark leaves such files out", "Rename the file, or remove it.")
+            raise DataError(place, found, "Spark skips such files", "Rename or remove the file.")
 
 
 def hidden_files(folder: Path) -> list[str]:
-    """Paths below a local folder of files whose own name is hidden, in folders that are not."""
+    """Return the paths of hidden files below a local folder, without those in hidden folders."""
     found = []
     for root, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not is_hidden(name)]
@@ -47,7 +48,7 @@ def hidden_files(folder: Path) -> list[str]:
 
 
 def visible_files(path: Path) -> list[Path]:
-    """A local file, or those of a folder and of the folders in it, as Spark lists them: without hidden ones."""
+    """Return a local file, or the files below a local folder, as Spark lists them: without hidden ones."""
     if not path.is_dir():
         return [] if is_hidden(path.name) else [path]
     found: list[Path] = []
@@ -58,12 +59,14 @@ def visible_files(path: Path) -> list[Path]:
 
 
 def data_files(place: str, names: Sequence[str], file_format: str, *, kind: str) -> tuple[list[str], str]:
-    """Names of the files that are read as one input, and their format.
+    """Return the names of the files to read as one input, and their format.
 
-    - place: the folder, file or pattern that the user named. names: its files that are not hidden.
-    - file_format: what the user said, or `auto`. kind: documents, queries or judgements.
+    - place: the folder, file or pattern that the user named.
+    - names: its files that are not hidden.
+    - file_format: the format that the user named, or `auto`.
+    - kind: documents, queries or judgements.
 
-    Raises DataError if the files are of several formats, and UsageError if their names tell none.
+    Raises DataError if the files have several formats, and UsageError if their names show none.
     """
     option = f"--{kind}-format"
     kept = [name for name in names if not _BESIDE.fullmatch(name.rsplit("/", 1)[-1])] if len(names) > 1 else list(names)
@@ -76,18 +79,20 @@ def data_files(place: str, names: Sequence[str], file_format: str, *, kind: str)
         first = formats[None][0]
         raise UsageError(
             place,
-            f"the format cannot be told from the name (…{suffix_of(first)})"
+            f"its name (…{suffix_of(first)}) does not show its format"
             if len(kept) == 1
-            else f"the format cannot be told from the name of {_shown([first])}",
+            else f"the name of {_shown([first])} does not show its format",
             "wanted jsonl, tsv, csv, parquet or a Delta table",
-            f"Say it with {option}." if len(formats) == 1 else "Move the file away, or name the files that are meant.",
+            f"Name the format with {option}."
+            if len(formats) == 1
+            else "Move the file away, or name the files to read.",
         )
     if len(formats) > 1:
         found = "; ".join(f"{form}: {_shown(several)}" for form, several in formats.items())
-        fix = f"Name those that are meant, such as {place}/*.{next(iter(formats))}, or move the others away."
+        fix = f"Name the files to read, such as {place}/*.{next(iter(formats))}, or move the others away."
         raise DataError(place, f"it holds files of several formats ({found})", "wanted one format", fix)
     if not formats:
-        raise DataError(place, "it holds no file of data", "wanted an input", "Correct the path.")
+        raise DataError(place, "it holds no data file", "wanted one or more", "Correct the path.")
     return kept, str(next(iter(formats)))
 
 
@@ -102,6 +107,6 @@ def _shown(names: list[str]) -> str:
 
 
 def path_columns(path: str) -> dict[str, str | None]:
-    """Columns that the folders of a file give: `lang=en/part-0.parquet` has lang. Values are as Hive writes them."""
+    """Return the partition columns in a path, as Hive writes them: `lang=en/part-0.parquet` has lang."""
     pairs = (part.split("=", 1) for part in path.split("/")[:-1] if "=" in part.lstrip("="))
     return {unquote(key): None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value) for key, value in pairs}

@@ -1,4 +1,4 @@
-"""What an input is by its name, and the parser of its lines."""
+"""The format of an input by its name, and the parser of its lines."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from spladelake.files.tsv import judgement_parser, tsv_document_parser, tsv_quer
 from spladelake.files.tsv_columns import laid_out_parser, tsv_layout
 
 COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")
-# Other endings that Spark knows.
+# Other endings that Spark knows for the same compressions.
 _SAME_COMPRESSION = {".gzip": ".gz", ".zstd": ".zst"}
 _COMPRESSED_NAMES = (*COMPRESSED, *_SAME_COMPRESSION)
-# What the Hugging Face hub appends to the name of a split that is one file.
+# The Hugging Face hub appends this to the name of a split in one file.
 _SHARD = re.compile(r"-0+-of-0+1$")
 _FORMAT_OF_SUFFIX = {
     ".jsonl": "jsonl",
@@ -36,13 +36,13 @@ _FORMAT_OF_SUFFIX = {
 
 
 def compression_of(name: str) -> str | None:
-    """Ending of a file's name that says how it is compressed, as in COMPRESSED; None for a plain file."""
+    """Return the compression of a file by its name, one of COMPRESSED; None for a plain file."""
     name = name.lower()
     return next((_SAME_COMPRESSION.get(suffix, suffix) for suffix in _COMPRESSED_NAMES if name.endswith(suffix)), None)
 
 
 def suffix_of(name: str) -> str:
-    """Last ending of a file's name, in small letters, that of a compression left out: `a/b.JSONL.gz` has .jsonl."""
+    """Return the ending of a file's name before that of its compression, in lower case: `a/b.JSONL.gz` has .jsonl."""
     name = name.lower()
     for suffix in _COMPRESSED_NAMES:
         name = name.removesuffix(suffix)
@@ -50,14 +50,14 @@ def suffix_of(name: str) -> str:
 
 
 def format_of(name: str) -> str | None:
-    """Format of a file by its name: jsonl, csv, parquet, tsv or qrels; None where the name does not say it."""
+    """Return the format of a file by its name: jsonl, csv, parquet, tsv or qrels; None if the name shows none."""
     return _FORMAT_OF_SUFFIX.get(suffix_of(name))
 
 
 def split_files(names: Iterable[str]) -> dict[str, str]:
-    """Files of judgements by the name of their split: test.tsv, test.jsonl, test-00000-of-00001.parquet."""
+    """Return files of judgements by split. test.tsv, test.jsonl and test-00000-of-00001.parquet belong to `test`."""
     known = [name for name in names if format_of(name) is not None]
-    # Of several files of one split BEIR's own form counts.
+    # Among several files of one split, BEIR's own form (tsv) is taken.
     ordered = sorted(known, key=lambda name: (suffix_of(name) != ".tsv", name), reverse=True)
     return {_SHARD.sub("", name.rsplit("/", 1)[-1].split(".")[0]): name for name in ordered}
 
@@ -65,14 +65,15 @@ def split_files(names: Iterable[str]) -> dict[str, str]:
 def line_parser(
     kind: str, file_format: str, columns: Mapping[str, str], *, place: str, first: Sequence[bytes] = ()
 ) -> tuple[LineParser[Any], str | None]:
-    """The parser of one line of an input of documents, queries or judgements, and what was understood of its form.
+    """Return the parser of an input's lines, and a description of the form that it found (None for a usual form).
 
-    - columns: names of the input by those of the table, as far as the user gave them.
-    - place: what errors name.
-    - first: the first lines of the input, by which keys of JSON and the columns of other lines are told.
+    - kind: documents, queries or judgements.
+    - file_format: the format of the input.
+    - columns: names of the input's columns that the user gave, by column of the table.
+    - place: the input, for messages.
+    - first: the first lines of the input, which show the keys of JSON objects or the columns of other lines.
 
-    What was understood is None if the form is the usual one. Raises UsageError if such a table is not made of such
-    lines, and DataError if it cannot be told what is what in them.
+    Raises UsageError if the table cannot be read from such lines, and DataError if their columns are unclear.
     """
     if file_format == "jsonl":
         return _jsonl_parser(kind, columns, first, place)
@@ -92,7 +93,7 @@ def line_parser(
         raise UsageError(
             place,
             f"{kind} cannot be read as {file_format}",
-            "judgements can be qrels, tsv, jsonl, json, csv, parquet or Delta, and only judgements can be qrels",
+            "judgements can be qrels, tsv, jsonl, json, csv, parquet or Delta; only judgements can be qrels",
             "Correct the format.",
         )
     return parsers[file_format, kind](), None
@@ -115,7 +116,7 @@ def _jsonl_parser(
         raise DataError(
             place,
             f"its objects have the keys {', '.join(keys)}",
-            "wanted the id of a query and of a document, such as query-id and corpus-id, and a score",
+            "wanted keys for a query id, a document id and a score, such as query-id, corpus-id and score",
             "Rename the keys.",
         )
     relevance = grade_column(names, keys, place=place)
@@ -128,7 +129,7 @@ def _jsonl_parser(
 
 
 def _keys(kind: str, columns: Mapping[str, str], keys: Sequence[str], usual: dict[str, str]) -> dict[str, str]:
-    """Key of each column of a table: the one that the user named, else the usual one, else one that a name tells."""
+    """Return the key of each column of a table: the user's, else the usual one, else a guess, else the usual name."""
     found: dict[str, str] = {}
     for column, name in usual.items():
         guessed = name if name in keys else guess(kind, column, [key for key in keys if key not in found.values()])
@@ -137,7 +138,7 @@ def _keys(kind: str, columns: Mapping[str, str], keys: Sequence[str], usual: dic
 
 
 def first_keys(first: Sequence[bytes]) -> list[str]:
-    """Keys of the JSON objects among some lines, in the order in which they are met."""
+    """Return the keys of the JSON objects among some lines, in the order of their first occurrence."""
     keys: dict[str, None] = {}
     for line in first:
         try:

@@ -1,4 +1,4 @@
-"""Which columns of an input are meant if nobody names them."""
+"""Guesses of an input's columns by their names, for columns that the user does not name."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _DOC_IDS = (
     "doc_id", "corpus-id", "docno", "docid", "did", "document_id", "pid", "passage_id", "doc", "document", "passage",
 )  # fmt: skip
 
-# Names tried, in this order, first as they stand, then whatever their case and the signs between their words.
+# Usual names of each column, in the order of trial: first exactly, then without regard to case and punctuation.
 GUESSES: dict[str, dict[str, tuple[str, ...]]] = {
     "documents": {
-        # PyTerrier's docid is a number of its index, docno the document's own id.
+        # PyTerrier's docid is a number in its index; docno is the document's own id.
         "doc_id": ("doc_id", "_id", "id", "docno", "docid", "pid", "corpus_id", "document_id", "passage_id"),
         "title": ("title",),
         "text": ("text", "body", "contents", "content", "page_content", "passage", "document"),
@@ -43,12 +43,16 @@ GUESSES: dict[str, dict[str, tuple[str, ...]]] = {
 OPTIONAL_COLUMNS = {
     ("documents", "title"), ("judgements", "relevance"), ("runs", "rank"), ("runs", "score"), ("runs", "run_id"),
 }  # fmt: skip
-# What a line of judgements or of a run may hold beside.
+# Other columns that a line of judgements or of a run may have.
 _IGNORED = {"iteration", "iter", "q0", "0", ""}
 
 
 def guess(kind: str, column: str, present: Sequence[str]) -> str | None:
-    """The column of an input that stands for one of a table, by its name; None if no name tells."""
+    """Return the input's name of a table's column, None if no name of the input is usual for it.
+
+    - kind, column: the table and its column.
+    - present: names of the input's columns.
+    """
     guesses = GUESSES[kind][column]
     for name in guesses:
         if name in present:
@@ -58,10 +62,9 @@ def guess(kind: str, column: str, present: Sequence[str]) -> str | None:
 
 
 def told(kind: str, names: Sequence[str]) -> dict[str, str]:
-    """Columns of judgements or of a run by those of the table, as far as their names tell.
+    """Return the input's names of columns of judgements or of a run, by column of the table, as far as they are usual.
 
-    Of three columns of judgements of which two are told, the third is the one that is missing; of two without grades,
-    the other is too.
+    If all but one column of judgements have a usual name, the last one is the missing column.
     """
     found: dict[str, str] = {}
     for column in GUESSES[kind]:
@@ -80,10 +83,13 @@ NO_GRADES = "pairs of query and document without grades, each of grade 1"
 
 
 def grade_column(found: Mapping[str, str], present: Sequence[str], *, place: str) -> str | None:
-    """The column of the grades; None if there are two columns, a query's id and a document's, so that each pair counts.
+    """Return the column of the grades. None if there are only the two ids, so that each pair has grade 1.
 
-    found: columns of the input by those of the table. present: all that it has. Raises DataError if one of the others
-    may be the grade.
+    - found: names of the input's columns, by column of the table.
+    - present: names of all columns of the input.
+    - place: the input, for messages.
+
+    Raises DataError if another column may hold the grades.
     """
     if "relevance" in found:
         return found["relevance"]
@@ -93,17 +99,17 @@ def grade_column(found: Mapping[str, str], present: Sequence[str], *, place: str
             place,
             f"none of its columns is called {', '.join(GUESSES['judgements']['relevance'][:4])} (it has "
             f"{', '.join(present)})",
-            "judgements have a grade, or no other column than the two ids",
-            "Rename the column of the grades, or leave the others out.",
+            "wanted a column of grades, or no column besides the two ids",
+            "Rename the column of the grades, or remove the other columns.",
         )
     return None
 
 
 def is_ignored(name: str) -> bool:
-    """Whether a column of judgements is one that nothing is made of: TREC's second, or a table's unnamed index."""
+    """Whether the readers ignore a column of judgements: the second column of TREC, or a table's unnamed index."""
     return name.lower() in _IGNORED or name.startswith("Unnamed:")
 
 
 def _plain(name: str) -> str:
-    # A name of signs alone, or of another script, is as good as any other.
+    # A name of punctuation alone stays as it is.
     return re.sub(r"[\W_]+", "", name.strip()).lower() or name

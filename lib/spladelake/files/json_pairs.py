@@ -1,4 +1,4 @@
-"""Judgements and runs that are one JSON value: mappings as BEIR, ranx and MTEB write them, or a list of records."""
+"""Read judgements and runs from one JSON value: the mappings of BEIR, ranx and MTEB, or a list of records."""
 
 from __future__ import annotations
 
@@ -13,29 +13,32 @@ from spladelake.files.rows import JudgementRow, MalformedError, shown, usable_id
 from spladelake.files.run_lines import RunLine, run_row
 from spladelake.files.tsv import judgement_of
 
-# A run of MTEB has the model's description beside its results, which stand under names of subset and split.
+# A run of MTEB holds this description of the model, and its results under the names of subset and split.
 _MTEB = "mteb_model_metadata"
 _SUBSETS = {"default", "standard", "test", "dev", "validation", "train"}
 
 
-# The beginning of lists of documents: {"q1": ["d1", … or {"q1": [7, …
+# The beginning of a mapping with lists of documents: {"q1": ["d1", … or {"q1": [7, …
 LISTS = re.compile(rb'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*\[\s*["0-9]')
 
 Pair = tuple[str, str, str | None, str | None]
-"""query_id, doc_id, rank, and score or grade; rank and number as text, None if the file does not give them."""
+"""query_id, doc_id, rank, and score or grade. Rank and number are text, None if the file does not give them."""
 
 
 def json_pairs(text: str, kind: str) -> Iterator[Pair]:
-    """Pairs of a file of judgements or of a run, in the file's order.
+    """Yield the pairs of a file of judgements or of a run, in the file's order.
 
-    The text is one of these, or has one of them in each line:
+    - text: one of the forms below, or one of them in each line.
+    - kind: judgements or runs.
 
-    - {query_id: {doc_id: number}}, alone or, as MTEB has it, under names of subset and split;
+    The forms are:
+
+    - {query_id: {doc_id: number}}, alone or under the names of subset and split, as MTEB writes it;
     - {query_id: [doc_id, …]}, {query_id: [[doc_id, number], …]};
-    - [{"qid": …, "docid": …, "score": …}, …], of any names that can be told;
+    - [{"qid": …, "docid": …, "score": …}, …], with any usual names;
     - [{"query_id": …, "results": [{"corpus_id": …, "score": …}, …]}, …].
 
-    Raises MalformedError, naming the query, for what is none of them.
+    Raises MalformedError, which names the query, for any other form.
     """
     for value in _values(text):
         if isinstance(value, list):
@@ -45,17 +48,20 @@ def json_pairs(text: str, kind: str) -> Iterator[Pair]:
         elif isinstance(value, dict):
             yield from _of_mapping(_unwrapped(value), kind)
         else:
-            raise MalformedError(f"it is {described(value)}; an object of queries was wanted")
+            raise MalformedError(f"it is {described(value)}; wanted an object of queries")
 
 
 def judgement_of_pair(pair: Pair) -> JudgementRow:
-    """A judgement; a pair without a number is of grade 1."""
+    """Return the judgement of a pair. A pair without a number has grade 1."""
     query_id, doc_id, _, number = pair
     return judgement_of(query_id, doc_id, "1" if number is None else number)
 
 
 def run_line_of_pair(pair: Pair, *, by_rank: bool) -> RunLine:
-    """A line of a run; of a list without scores the places decide: the score is the negative place."""
+    """Return the run line of a pair. In a list without scores, the score is the negative position.
+
+    - by_rank: whether ranks decide the order, so that scores may be missing.
+    """
     query_id, doc_id, rank, number = pair
     if by_rank or number is not None or rank is None:
         return run_row(None, query_id, doc_id, rank, number, by_rank=by_rank)
@@ -64,7 +70,7 @@ def run_line_of_pair(pair: Pair, *, by_rank: bool) -> RunLine:
 
 
 def _values(text: str) -> Iterator[Any]:
-    """The JSON value that a text is, or those of its lines."""
+    """Yield the JSON value of a text, or the values of its lines."""
     try:
         value = json.loads(text, object_pairs_hook=object_of)
     except json.JSONDecodeError as error:
@@ -83,13 +89,13 @@ def _values(text: str) -> Iterator[Any]:
 
 
 def _is_record(value: dict[str, Any], kind: str) -> bool:
-    """Whether an object is one row: the id of its query is no object or list."""
+    """Whether an object is one row: it has both ids, and the query's id is no object or list."""
     names = told(kind, list(value))
     return {"query_id", "doc_id"} <= names.keys() and not isinstance(value[names["query_id"]], dict | list)
 
 
 def _unwrapped(value: dict[str, Any]) -> dict[str, Any]:
-    """What lies under the names of subset and split; raises MalformedError if there are several."""
+    """Return the value under the names of subset and split. Raises MalformedError if there are several."""
     inner = {name: found for name, found in value.items() if name != _MTEB}
     if not (len(inner) < len(value) or _SUBSETS & inner.keys()) or not all(map(_holds_mappings, inner.values())):
         return inner
@@ -100,7 +106,7 @@ def _unwrapped(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _holds_mappings(value: Any) -> bool:
-    """Whether an object holds objects, as that of a subset or split does."""
+    """Whether an object holds only objects, as the object of a subset or split does."""
     return isinstance(value, dict) and bool(value) and all(isinstance(inner, dict) for inner in value.values())
 
 
@@ -115,12 +121,12 @@ def _of_mapping(value: dict[str, Any], kind: str) -> Iterator[Pair]:
                 doc_id, number = _listed(item, kind, query_id)
                 yield query_id, doc_id, str(place), number
         else:
-            wanted = "an object of documents and numbers, or a list of documents, was wanted"
-            raise MalformedError(f"of query {shown(query_id)} it has {described(found)}; {wanted}")
+            wanted = "wanted an object of documents and numbers, or a list of documents"
+            raise MalformedError(f"query {shown(query_id)} has {described(found)}; {wanted}")
 
 
 def _listed(item: Any, kind: str, query_id: str) -> tuple[str, str | None]:
-    """(doc_id, number) of an item of a query's list."""
+    """Return (doc_id, number) of an item of a query's list."""
     if isinstance(item, dict):
         names = told(kind, ["query_id", *item])
         number = item.get(names.get("relevance" if kind == "judgements" else "score", ""))
@@ -133,15 +139,15 @@ def _listed(item: Any, kind: str, query_id: str) -> tuple[str, str | None]:
 def _of_records(records: list[Any], kind: str) -> Iterator[Pair]:
     for record in records:
         if not isinstance(record, dict):
-            raise MalformedError(f"its list holds {described(record)}; objects were wanted")
+            raise MalformedError(f"its list holds {described(record)}; wanted objects")
         names = told(kind, list(record))
         if "query_id" not in names:
-            raise MalformedError("an object of its list has no id of a query")
+            raise MalformedError("an object of its list has no query id")
         query_id = _id("query_id", record[names["query_id"]])
         if isinstance(record.get("results"), list):
             yield from _of_mapping({query_id: record["results"]}, kind)
         elif "doc_id" not in names:
-            raise MalformedError(f"an object of query {shown(query_id)} has no id of a document")
+            raise MalformedError(f"an object of query {shown(query_id)} has no document id")
         else:
             number = record.get(names.get("relevance" if kind == "judgements" else "score", ""))
             rank = _number(record.get(names.get("rank", "")), query_id)
@@ -149,9 +155,9 @@ def _of_records(records: list[Any], kind: str) -> Iterator[Pair]:
 
 
 def _number(value: Any, query_id: str) -> str | None:
-    """A number or boolean as JSON writes it; a string as it is."""
+    """Return a number or boolean as JSON writes it, a string as it is."""
     if isinstance(value, dict | list):
-        raise MalformedError(f"of query {shown(query_id)} it has {described(value)}; a number was wanted")
+        raise MalformedError(f"query {shown(query_id)} has {described(value)}; wanted a number")
     return value if value is None or type(value) is str else json.dumps(value)
 
 
@@ -159,5 +165,5 @@ def _id(name: str, value: Any) -> str:
     if type(value) is int:
         return str(value)
     if type(value) is not str:
-        raise MalformedError(f"{name} is {described(value)}; a string was wanted")
+        raise MalformedError(f"{name} is {described(value)}; wanted a string")
     return usable_id(name, writable(name, value))

@@ -1,4 +1,4 @@
-"""Documents and queries from JSON lines, such as corpus.jsonl and queries.jsonl of a BEIR folder."""
+"""Parsers of JSON lines, such as corpus.jsonl and queries.jsonl of a BEIR folder."""
 
 from __future__ import annotations
 
@@ -24,16 +24,19 @@ from spladelake.files.run_lines import RunLine, run_row
 def jsonl_document_parser(
     *, id_field: str = "_id", title_field: str | None = "title", text_field: str = "text"
 ) -> LineParser[DocumentRow]:
-    """Parser of one JSON object a line into (doc_id, title, text).
+    """Return a parser of one JSON object a line into (doc_id, title, text).
 
-    The id is a string with a visible character and without NUL. Title and text are strings kept as they are, or None
-    where null; the title, unlike the text, may also be missing. `title_field` None: titles are not read.
+    The id is a string with a visible character and without NUL. Title and text are strings, which stay as they are, or
+    null. The title can also be missing; the text cannot.
+
+    - id_field, text_field: keys of id and text.
+    - title_field: key of the title, None to read no titles.
     """
     return ParserOf(partial(_document_of, id_field=id_field, title_field=title_field, text_field=text_field))
 
 
 def jsonl_query_parser(*, id_field: str = "_id", text_field: str = "text") -> LineParser[QueryRow]:
-    """Parser of one JSON object a line into (query_id, text), by the rules of `jsonl_document_parser`."""
+    """Return a parser of one JSON object a line into (query_id, text), by the rules of `jsonl_document_parser`."""
     return ParserOf(partial(_query_of, id_field=id_field, text_field=text_field))
 
 
@@ -59,16 +62,23 @@ def _query_of(line: str, *, id_field: str, text_field: str) -> QueryRow | None:
 def jsonl_judgement_parser(
     *, query_field: str = "query-id", doc_field: str = "corpus-id", relevance_field: str | None = "score"
 ) -> LineParser[JudgementRow]:
-    """Parser of one JSON object a line into (query_id, doc_id, relevance), the form of MTEB's qrels.
+    """Return a parser of one JSON object a line into (query_id, doc_id, relevance), the form of MTEB's qrels.
 
-    Ids may be whole numbers, and grades 1.0, "1" or true. `relevance_field` None: each pair is of grade 1.
+    Ids can be whole numbers. Grades can be 1.0, "1" or true.
+
+    - query_field, doc_field: keys of the ids.
+    - relevance_field: key of the grade, None to give each pair grade 1.
     """
     fields = {"query_id": query_field, "doc_id": doc_field, "relevance": relevance_field}
     return ParserOf(partial(_judgement_of, names=fields))
 
 
 def jsonl_run_parser(names: Mapping[str, str], *, by_rank: bool) -> LineParser[RunLine]:
-    """Parser of one JSON object a line into a line of a run. names: keys by the columns of `runs`, as far as told."""
+    """Return a parser of one JSON object a line into a line of a run.
+
+    - names: known keys, by column of `runs`.
+    - by_rank: whether ranks decide the order, so that scores may be missing.
+    """
     return ParserOf(partial(_run_of, names=dict(names), by_rank=by_rank))
 
 
@@ -98,21 +108,26 @@ def _run_of(line: str, *, names: dict[str, str], by_rank: bool) -> RunLine | Non
 
 
 def cell_of(fields: dict[str, Any], name: str, *, owner: str) -> str:
-    """A value as a table of text would have it: strings as they are, numbers and booleans as JSON writes them."""
+    """Return a value as text: a string as it is, a number or boolean as JSON writes it.
+
+    - owner: the kind of row that needs the value, for messages.
+
+    Raises MalformedError if the value is missing, null, an object or a list.
+    """
     value = field_of(fields, name)
     if value is ABSENT or value is None:
         raise MalformedError(f'"{name}" is {"missing" if value is ABSENT else "null"}; every {owner} needs one')
     if isinstance(value, dict | list):
-        raise MalformedError(f'"{name}" is {described(value)}; a string or a number was wanted')
+        raise MalformedError(f'"{name}" is {described(value)}; wanted a string or a number')
     return writable(name, value) if type(value) is str else json.dumps(value)
 
 
 class RepeatedKeyError(Exception):
-    """An object has a key twice; its argument is the key."""
+    """Raised if an object has a key twice. Its argument is the key."""
 
 
 def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys are unique; `json` alone would keep the last of a repeated key in silence."""
+    """Return the object of its pairs. Raises RepeatedKeyError for a repeated key; `json` alone would drop a value."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
         keys = [key for key, _ in pairs]
@@ -124,7 +139,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=object_of)
 
 
 def _fields_of(line: str) -> dict[str, Any] | None:
-    """The object a line holds; None for a line of white space."""
+    """Return the object of a line, None for a line of white space."""
     if not line or line.isspace():
         return None
     value = parsed(line)
@@ -134,11 +149,11 @@ def _fields_of(line: str) -> dict[str, Any] | None:
 
 
 def parsed(line: str) -> Any:
-    """The JSON value of a line. Raises MalformedError for one that is broken, or has a key twice."""
+    """Return the JSON value of a line. Raises MalformedError if the JSON is broken or an object has a key twice."""
     try:
         return _DECODER.decode(line)
     except json.JSONDecodeError as error:
-        # What stands there is not quoted: it may be text of the document, and reasons are logged.
+        # The reason does not quote the line: it may hold text of the document, and reasons are logged.
         end = "" if error.pos < len(line) else ": found the end of the line"
         wrong = error.msg.removesuffix(" at").removesuffix(" starting")
         raise MalformedError(f"JSON is broken at column {error.pos + 1} ({wrong}){end}") from None
@@ -154,7 +169,7 @@ ABSENT = object()
 
 
 def field_of(fields: dict[str, Any], name: str) -> Any:
-    """The value under a key, or under `a.b` that of b in the object a; ABSENT if there is none."""
+    """Return the value of a key, ABSENT if there is none. `a.b` can be the key b in the object a."""
     if name in fields:
         return fields[name]
     value: Any = fields if "." in name else None
@@ -166,7 +181,7 @@ def field_of(fields: dict[str, Any], name: str) -> Any:
 
 
 def _id_of(fields: dict[str, Any], name: str, *, owner: str, escaped: bool) -> str:
-    """The id; `owner` says what needs one, `escaped` whether the line holds \\u escapes."""
+    """Return the id. `owner` is the kind of row that needs it; `escaped` says whether the line holds \\u escapes."""
     value = field_of(fields, name)
     if value is ABSENT:
         raise MalformedError(f'"{name}" is missing; every {owner} needs one')
@@ -178,7 +193,7 @@ def _id_of(fields: dict[str, Any], name: str, *, owner: str, escaped: bool) -> s
 
 
 def _text_of(fields: dict[str, Any], name: str, *, owner: str, escaped: bool) -> str | None:
-    # A missing text is more likely a wrong field name than an empty document, so absence must be spelt: null.
+    # A missing text is more likely a wrong field name than an empty document, so an empty one must be null.
     if field_of(fields, name) is ABSENT:
         raise MalformedError(f'"{name}" is missing; write null for a {owner} without text')
     return _string_of(fields, name, escaped=escaped)
@@ -194,7 +209,7 @@ def _string_of(fields: dict[str, Any], name: str, *, escaped: bool) -> str | Non
 
 
 def writable(name: str, value: str) -> str:
-    """The value itself; an escape such as \\ud800 without its other half makes text that UTF-8 cannot hold."""
+    """Return the value. Raises MalformedError for half of a surrogate pair, such as \\ud800: UTF-8 cannot hold it."""
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -204,7 +219,7 @@ def writable(name: str, value: str) -> str:
 
 
 def described(value: object) -> str:
-    """JSON type of a value, with the value where it is short: `a number (17)`."""
+    """Return the JSON type of a value, for a number or boolean with the value: `a number (17)`."""
     if isinstance(value, bool):
         return f"a boolean ({json.dumps(value)})"
     if isinstance(value, int | float):

@@ -1,7 +1,7 @@
-"""How the columns of judgements and of runs stand in a file of lines: told by a header, or by the first lines.
+"""The layout of columns in a file of judgements or of a run, read from a header or from the first lines.
 
-TREC's and BEIR's own forms need no layout: their parsers take them line by line. A layout is for what else people have,
-where one line alone does not say what its columns are.
+TREC's and BEIR's own forms need no layout: their parsers read each line by itself. A layout is for other forms, whose
+columns a single line does not show.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ SEPARATORS = ("\t", ",", ";", "|", " ")
 
 @dataclass(frozen=True)
 class Layout:
-    """How the columns of a file stand.
+    """The layout of a file.
 
-    - columns: what each is in the table; None for one that is not read.
-    - separator: what parts them; a space stands for white space of any length.
-    - header: the names in the file, if it has any: such a line is no row.
-    - tag: name of the run, if it has several words at the end of each line.
-    - read_as: what was understood, for the result of the job.
+    - columns: the table's column for each column of the file, None for a column that is not read.
+    - separator: the separator of columns; a space stands for white space of any length.
+    - read_as: the description of the layout, for the result of the job.
+    - header: the names in the file, if it has any; lines equal to the header are no rows.
+    - tag: the words of the run's name, if each line ends in several.
     """
 
     columns: tuple[str | None, ...]
@@ -38,7 +38,7 @@ class Layout:
     tag: tuple[str, ...] = ()
 
     def values(self, line: str) -> dict[str, str] | None:
-        """Values of a line by the table's columns; None for a blank line or a header.
+        """Return the values of a line, by column of the table; None for a blank line or a header.
 
         Raises MalformedError for a line with another number of columns.
         """
@@ -49,14 +49,14 @@ class Layout:
         if self.tag:
             found, tag = found[:wanted], tuple(found[wanted:])
             if tag != self.tag:
-                raise MalformedError(f"it does not end in {' '.join(self.tag)}, as the lines before; one run is wanted")
+                raise MalformedError(f"it does not end in {' '.join(self.tag)}, as earlier lines do; wanted one run")
         if len(found) != wanted:
-            raise MalformedError(f"{counted(found)}; {wanted} are wanted, as in the first lines")
+            raise MalformedError(f"{counted(found)}; wanted {wanted}, as in the first lines")
         return {name: value for name, value in zip(self.columns, found, strict=True) if name is not None}
 
 
 def laid_out_judgement_parser(layout: Layout) -> LineParser[JudgementRow]:
-    """Parser of one line of judgements under a layout; without grades each pair is of grade 1."""
+    """Return a parser of one line of judgements under a layout. Without grades each pair has grade 1."""
     return ParserOf(partial(_judgement_of, layout=layout))
 
 
@@ -66,7 +66,7 @@ def _judgement_of(line: str, *, layout: Layout) -> JudgementRow | None:
 
 
 def usable_lines(first: Sequence[bytes]) -> list[str]:
-    """The lines that are text and not blank."""
+    """Return the lines that are text and not blank."""
     lines = []
     for line in first:
         try:
@@ -79,7 +79,7 @@ def usable_lines(first: Sequence[bytes]) -> list[str]:
 
 
 def parted(line: str, separator: str) -> list[str]:
-    """Columns of a line. Raises MalformedError for a quote that does not end as one."""
+    """Return the columns of a line. Raises MalformedError for a broken quote."""
     if separator == " ":
         return columns_of(line)
     if separator == "\t":
@@ -87,11 +87,11 @@ def parted(line: str, separator: str) -> list[str]:
     try:
         return [value.strip(" ") for value in next(csv.reader([line], delimiter=separator, strict=True), [])]
     except csv.Error as error:
-        raise MalformedError(f"its quotes do not part columns ({error})") from None
+        raise MalformedError(f"its quotes do not enclose columns ({error})") from None
 
 
 def split_lines(lines: Sequence[str], separator: str) -> list[list[str]]:
-    """Columns of lines; none of a line whose quotes are broken."""
+    """Return the columns of each line, an empty list for a line with broken quotes."""
     rows = []
     for line in lines:
         try:
@@ -102,12 +102,12 @@ def split_lines(lines: Sequence[str], separator: str) -> list[list[str]]:
 
 
 def parted_by(separator: str) -> str:
-    """What parts columns, as the end of a clause; nothing for white space."""
-    return "" if separator == " " else f", parted by {'tabs' if separator == chr(9) else repr(separator)}"
+    """Return the end of a clause that names the separator, empty for white space."""
+    return "" if separator == " " else f", separated by {'tabs' if separator == chr(9) else repr(separator)}"
 
 
 def header_layout(line: str, kind: str, place: str) -> Layout | None:
-    """A layout by the names of the first line; None if it is no header."""
+    """Return the layout of a header line, None if the line is no header. Raises DataError if its names are unclear."""
     partly = None
     for separator in SEPARATORS:
         (names,) = split_lines([line], separator)
@@ -117,15 +117,15 @@ def header_layout(line: str, kind: str, place: str) -> Layout | None:
             continue
         if _is_enough(kind, found, names):
             return _named_layout(kind, found, names, separator)
-        # One name that is told may be an id; two are a header.
+        # A line with one usual name may be a row whose id is that word. Two usual names make a header.
         partly = partly or (names if len(found) > 1 else None)
     if partly is not None:
         wanted = f"query_id, doc_id and {'relevance' if kind == 'judgements' else 'score'}"
         raise DataError(
             place,
             f"its first line names {', '.join(partly)}",
-            f"wanted names that tell three columns, such as {wanted}",
-            "Rename them in the file.",
+            f"wanted usual names for three columns, such as {wanted}",
+            "Rename the columns in the file.",
         )
     return None
 

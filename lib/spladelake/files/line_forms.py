@@ -1,4 +1,4 @@
-"""The layout of judgements and of runs by their first lines: by names, else by what the values can be."""
+"""Find the layout of judgements and of runs in their first lines: by the names of a header, else by the values."""
 
 from __future__ import annotations
 
@@ -22,16 +22,19 @@ from spladelake.files.tsv import BEIR_HEADER
 
 Lines = list[list[str]]
 Fits = Callable[[Lines], bool]
-# Share of the first lines that must have a form; those that have another are rejected one by one.
+# Share of the first lines that must have the same form. Lines of another form are rejected one by one.
 _ENOUGH = 0.9
 _Q0 = {"q0", "Q0"}
-_FIX = "Put a line of names above, such as query_id doc_id rank score."
+_FIX = "Add a first line of names, such as query_id doc_id rank score."
 
 
 def judgements_layout(first: Sequence[bytes], *, place: str) -> Layout | None:
-    """The layout of judgements by their first lines; None for TREC's form and BEIR's, line by line.
+    """Return the layout of judgements by their first lines, None for TREC's and BEIR's own forms.
 
-    Raises DataError for a header of which the names do not tell what is what.
+    - first: the first lines of the file.
+    - place: the file, for messages.
+
+    Raises DataError if the file has a header with unclear names.
     """
     lines = usable_lines(first)
     if not lines or parted(lines[0], "\t") == BEIR_HEADER:
@@ -51,9 +54,12 @@ def judgements_layout(first: Sequence[bytes], *, place: str) -> Layout | None:
 
 
 def run_layout(first: Sequence[bytes], *, place: str) -> Layout | None:
-    """The layout of a run by its first lines; None for TREC's six columns.
+    """Return the layout of a run by its first lines, None for TREC's six columns.
 
-    Raises DataError if it cannot be told which columns hold what.
+    - first: the first lines of the file.
+    - place: the file, for messages.
+
+    Raises DataError if neither names nor values show the meaning of the columns.
     """
     lines = usable_lines(first)
     if not lines:
@@ -78,9 +84,9 @@ def run_layout(first: Sequence[bytes], *, place: str) -> Layout | None:
         return None
     raise DataError(
         place,
-        f"its lines have {' or '.join(map(str, sizes))} columns, and their values do not say what is what",
+        f"its lines have {' or '.join(map(str, sizes))} columns, and their values do not show which is which",
         "wanted TREC's six: query_id, Q0, doc_id, rank, score and run_id",
-        _FIX if max(sizes) < 7 else "If an id holds spaces, part the columns by tabs.",
+        _FIX if max(sizes) < 7 else "If an id holds spaces, separate the columns by tabs.",
     )
 
 
@@ -94,7 +100,7 @@ def _listed(columns: Sequence[str | None]) -> str:
 
 
 def _are_ranks(at: int) -> Fits:
-    """Whether a column ascends from 0 or 1 within each query; of queries with one line each nobody can tell."""
+    """Return a test that a column ascends from 0 or 1 within each query. Some query must have several lines."""
 
     def fits(rows: Lines) -> bool:
         ranks = [(row[0], number_of(row[at])) for row in rows]
@@ -108,7 +114,7 @@ def _are_ranks(at: int) -> Fits:
 
 
 def _are_scores(at: int) -> Fits:
-    """Whether a column holds numbers, some of them with a fraction: whole ones may be grades."""
+    """Return a test that a column holds numbers, some with a fraction: whole numbers alone may be grades."""
 
     def fits(rows: Lines) -> bool:
         scores = [number_of(row[at]) for row in rows]
@@ -122,7 +128,7 @@ def _are_numbers(at: int) -> Fits:
 
 
 def _are_grades(at: int) -> Fits:
-    """Whether a column holds grades in all lines that are long enough."""
+    """Return a test that the last column holds grades, in lines with that number of columns."""
 
     def fits(rows: Lines) -> bool:
         grades = [row[at] for row in rows if len(row) == at + 1]
@@ -143,7 +149,7 @@ def _all(*conditions: Fits) -> Fits:
     return lambda rows: all(condition(rows) for condition in conditions)
 
 
-# What the columns of a line may be, and how to tell by their values; the first that fits.
+# Possible columns of a line with a test of their values. The first that fits is taken.
 _FORMS: tuple[tuple[tuple[str | None, ...], Fits], ...] = (
     (TREC_COLUMNS, _all(_are_numbers(3), _are_numbers(4))),
     (TREC_COLUMNS[:5], _all(_are_q0, _are_ranks(3), _are_numbers(4))),
@@ -159,11 +165,11 @@ _FORMS: tuple[tuple[tuple[str | None, ...], Fits], ...] = (
 
 
 def _long_tag(rows: Lines) -> tuple[str, ...] | None:
-    """The words after the fifth column if every line ends in the same ones, and rank and score stand before them."""
+    """Return the words after the fifth column, if every line has the same ones and rank and score before them."""
     tags = {tuple(row[5:]) for row in rows if len(row) > 6}
     if len(tags) != 1 or not all(len(row) > 6 for row in rows):
         return None
     (tag,) = tags
-    # An id with a space would push a number into the name.
+    # A space in an id would shift a number into the run's name.
     before = all(number_of(row[3]) is not None and number_of(row[4]) is not None for row in rows)
     return tag if before and all(number_of(word) is None for word in tag[:1]) else None

@@ -1,4 +1,4 @@
-"""Columns of a Parquet file by its footer, and which of them can be an id or a text."""
+"""The columns in the footer of a Parquet file, and the choice of those that can be an id or a text."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ import pyarrow.parquet as pq
 from spladelake.errors import DataError
 from spladelake.files.columns import chosen_columns
 
-# What neither Spark nor the Parquet library in it reads.
 _NUMBERS = ("integer", "decimal", "double", "float")
+# Compressions that Spark does not read.
 _UNREAD_CODECS = {"BROTLI", "LZO"}
 
 
 @dataclass(frozen=True)
 class ParquetFooter:
-    """What a file's footer says.
+    """The content of a file's footer.
 
-    - name: the file, for errors. rows: their number.
-    - types: Arrow type of every column by name. repeated: names that several columns have.
-    - fields: type of every field within a column of objects, by its path, such as `meta.text`.
-    - codecs: how each column of plain values is compressed, by name, such as SNAPPY.
+    - name: the file, for messages.
+    - rows: number of rows.
+    - types: Arrow type of every column, by name.
+    - repeated: names that several columns have.
+    - codecs: compression of each column of plain values, by name, such as SNAPPY.
+    - fields: Arrow type of every field of a struct column, by path, such as `meta.text`.
     """
 
     name: str
@@ -37,12 +39,16 @@ class ParquetFooter:
     fields: dict[str, pa.DataType]
 
     def type_of(self, name: str) -> pa.DataType | None:
-        """Type of a column, or of a field within one; None if there is none."""
+        """Return the type of a column or of a field of a struct column, None if there is none."""
         return self.types.get(name, self.fields.get(name))
 
 
 def parquet_footer(file: Any, *, name: str) -> ParquetFooter:
-    """The footer of an open binary file; name: what errors call it. Raises DataError for a damaged file."""
+    """Read the footer of an open binary file. Raises DataError for a damaged file.
+
+    - file: the open file.
+    - name: its name, for messages.
+    """
     try:
         opened = pq.ParquetFile(file)
         schema, metadata = opened.schema_arrow, opened.metadata
@@ -70,13 +76,13 @@ def _fields(inside: Iterable[pa.Field], path: str) -> Iterator[tuple[str, pa.Dat
 
 
 def unreadable(name: str, error: Exception) -> DataError:
-    """The error for a file that is no whole Parquet file."""
+    """Return the error for a file that is not a complete Parquet file."""
     reason = (str(error).splitlines() or [""])[0]
     return DataError(name, f"it cannot be read ({reason})", "wanted a whole Parquet file", "Copy it again.")
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type of the values as the file holds them: dictionaries and extensions are Arrow's own."""
+    """Return the type of the values in the file, without Arrow's dictionary and extension types."""
     while True:
         if isinstance(kind, pa.DictionaryType):
             kind = kind.value_type
@@ -87,14 +93,14 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 
 def type_name(kind: pa.DataType) -> str:
-    """What people call a type: string, integer, or Arrow's own name. `null` is the type of a column without values."""
+    """Return the plain name of a type: string, integer, or Arrow's name. `null` is the type of a column of nulls."""
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return "string"
     return "integer" if pa.types.is_integer(kind) else str(kind)
 
 
 def takes(column: str, type_name: str) -> bool:
-    """Whether a column of a table can be made of values of a type. A column without any value fits everywhere."""
+    """Whether values of a type can fill a column of a table. A column of nulls fits everywhere."""
     if type_name in ("string", "null"):
         return True
     if column == "relevance":
@@ -105,12 +111,14 @@ def takes(column: str, type_name: str) -> bool:
 def meant_columns(
     kind: str, named: Mapping[str, str], footer: ParquetFooter, *, others: Collection[str] = ()
 ) -> dict[str, str | None]:
-    """Name in a file of each column of a table; None for a title that it does not have.
+    """Return a file's name of each column of a table, None for an optional column that it does not have.
 
-    - kind, named: the table, and the names that the user gave.
-    - others: columns that the file's folders give, strings all.
+    - kind: the table.
+    - named: names that the user gave, by column of the table.
+    - footer: the footer of the file.
+    - others: string columns from the file's partition folders.
 
-    Raises DataError if a column that is meant is not there, or cannot be read, with its name.
+    Raises DataError, which names the column, if a column is missing or cannot be read.
     """
     within = [name for name in named.values() if name in footer.fields]
     present = list(dict.fromkeys([*footer.types, *others, *within]))
@@ -122,31 +130,31 @@ def meant_columns(
 
 
 def check_column(footer: ParquetFooter, column: str, name: str) -> None:
-    """Refuse a column of a file for a column of a table. Raises DataError with its name."""
+    """Raise DataError if the column `name` of a file cannot fill the column `column` of a table."""
     found = type_name(footer.type_of(name))
     if not takes(column, found):
         raise wrong_type(footer.name, column, name, found)
     if name in footer.repeated:
         fix = "Write the file with another name for one of them."
-        raise DataError(footer.name, f"it has several columns {name!r}", f"wanted one for {column}", fix)
+        raise DataError(footer.name, f"it has several columns {name!r}", f"wanted one column for {column}", fix)
     if footer.codecs.get(name) in _UNREAD_CODECS:
         codec = footer.codecs[name].lower()
         fix = "Write the file again with snappy or zstd."
-        raise DataError(footer.name, f"column {name!r} is compressed by {codec}", "Spark does not read that", fix)
+        raise DataError(footer.name, f"column {name!r} is compressed by {codec}", f"Spark does not read {codec}", fix)
 
 
 def wrong_type(place: str, column: str, name: str, found: str) -> DataError:
-    """The error for a column whose values can be no id or no text."""
+    """Return the error for a column whose type cannot be an id, a grade or a text."""
     ids = column.endswith("_id") or column == "relevance"
     return DataError(
         place,
         f"column {name!r} is {found}",
-        f"{column} wants {'a string or a whole number' if ids else 'a string'}",
-        "Cast it, or name another column.",
+        f"wanted {'a string or a whole number' if ids else 'a string'} for {column}",
+        "Cast the column, or name another one.",
     )
 
 
 def footer_of(path: Path) -> ParquetFooter:
-    """The footer of a local file. Raises DataError for a damaged one."""
+    """Read the footer of a local file. Raises DataError for a damaged file."""
     with path.open("rb") as file:
         return parquet_footer(file, name=str(path))

@@ -1,4 +1,7 @@
-"""Lines of a run in TREC's form, or as a layout says, for import_run: what does not decide may be missing."""
+"""Parsers of run lines for import_run, in TREC's form or under a layout.
+
+Ranks or scores decide the order. The other value may be missing.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ from spladelake.files.tsv import columns_of, counted
 
 RunLine = tuple[str | None, str, str, int | None, float | None]  # run_id, query_id, doc_id, rank, score
 
-# What stands for a rank that nobody worked out; trec_eval reads none.
+# Values that mark a missing rank. trec_eval does not read ranks.
 NO_RANK = {"", "-", "na", "n/a", "nan", "none", "null"}
 
 
 @dataclass(frozen=True)
 class _Trec:
-    """TREC's own form, line by line: parted by tabs if just these make six columns, else by white space."""
+    """TREC's own form. Tabs separate a line's columns if they make exactly six; otherwise white space does."""
 
     def values(self, line: str) -> dict[str, str] | None:
         found = columns_of(line)
@@ -26,12 +29,16 @@ class _Trec:
         if not found:
             return None
         if len(found) != 6:
-            raise MalformedError(f"{counted(found)}; six are wanted, query_id, Q0, doc_id, rank, score and run_id")
+            raise MalformedError(f"{counted(found)}; wanted six, query_id, Q0, doc_id, rank, score and run_id")
         return {name: value for name, value in zip(TREC_COLUMNS, found, strict=True) if name is not None}
 
 
 def run_line_parser(layout: Layout | None, *, by_rank: bool) -> LineParser[RunLine]:
-    """Parser of one line of a run. layout: None for TREC's form. by_rank: ranks decide, so scores may be missing."""
+    """Return a parser of one line of a run.
+
+    - layout: the layout of the file, None for TREC's form.
+    - by_rank: whether ranks decide the order, so that scores may be missing.
+    """
     return ParserOf(partial(_row_of, layout=layout or _Trec(), by_rank=by_rank))
 
 
@@ -50,15 +57,15 @@ def _row_of(line: str, *, layout: Layout | _Trec, by_rank: bool) -> RunLine | No
 def run_row(
     run_id: str | None, query_id: str, doc_id: str, rank: str | None, score: str | None, *, by_rank: bool
 ) -> RunLine:
-    """A row of values as they stand in a file. Raises MalformedError for one that is missing or unusable.
+    """Return the row of values from a file. Raises MalformedError for a missing or unusable value.
 
-    Where ranks decide, a score need not be one; where scores decide, the mark of a missing rank is none.
+    - by_rank: whether ranks decide the order. Then the score is not read. Otherwise the rank may be missing.
     """
     run_id = None if run_id is None else usable_id("run_id", run_id)
     query_id, doc_id = usable_id("query_id", query_id), usable_id("doc_id", doc_id)
     if by_rank:
         if rank is None:
-            raise MalformedError("it has no rank; the ranks were to decide")
+            raise MalformedError("it has no rank; wanted one, because ranks decide the order")
         return run_id, query_id, doc_id, whole_of("rank", rank), None
     place = None if rank is None or rank.lower() in NO_RANK else whole_of("rank", rank)
     return run_id, query_id, doc_id, place, score_of(score or "")

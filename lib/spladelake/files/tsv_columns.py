@@ -1,4 +1,4 @@
-"""Tab separated documents and queries whose first line names the columns."""
+"""Parsers of tab-separated documents and queries whose first line names the columns."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ _LONGEST_HEADER = 400
 
 @dataclass(frozen=True)
 class TsvLayout:
-    """The header of tab separated lines.
+    """The header of tab-separated lines.
 
-    - kind, place: the table, and what errors name.
-    - header: the line, as text.
+    - kind: the table.
+    - place: the input, for messages.
+    - header: the header line.
     - cells: its number of columns.
-    - places: of each column of the table, from 0; None for a title that there is not.
+    - places: position of each column of the table, from 0; None for a missing title.
     """
 
     kind: str
@@ -35,19 +36,24 @@ class TsvLayout:
 
 
 def tsv_layout(kind: str, named: Mapping[str, str], first: bytes, *, place: str) -> TsvLayout | None:
-    """The layout that the first line of a file tells; None if it is a record already.
+    """Return the layout of a file's header, None if the first line is a record.
+
+    A line is a header if one of its cells is a usual name of the id and the others look like names.
 
     - kind: documents or queries.
-    - named: names that the user gave; then the first line must have them.
+    - named: names that the user gave, by column of the table; the first line must have them.
+    - first: the first line.
+    - place: the input, for messages.
 
-    A line is a header if one of its cells is a usual name of the id, and the others read as names. Raises DataError if
-    a header has not the columns that are needed.
+    Raises DataError if a header lacks a needed column.
     """
     try:
         line = line_text(first)
     except MalformedError:
         if named:
-            raise DataError(place, "its first line is not UTF-8", "wanted names of columns", "Convert it.") from None
+            raise DataError(
+                place, "its first line is not UTF-8", "wanted names of columns", "Convert the file to UTF-8."
+            ) from None
         return None
     cells = [_bare(cell) for cell in line.split("\t")]
     if not named and not _may_be_header(kind, cells):
@@ -56,14 +62,14 @@ def tsv_layout(kind: str, named: Mapping[str, str], first: bytes, *, place: str)
     guessed = dict(named)
     key = next(iter(GUESSES[kind]))
     if "text" not in guessed and len(names) == 2 and not set(names) & set(GUESSES[kind]["text"]):
-        # Of two columns the one that is not the id is the text.
+        # If there are two columns, the one besides the id is the text.
         others = [name for name in names if name != named.get(key) and name not in GUESSES[kind][key]]
         guessed |= {"text": others[0]} if len(others) == 1 else {}
     try:
         chosen = chosen_columns(kind, guessed, names, place=place, repeated=repeated_names(cells))
     except DataError as refusal:
-        fix = "Let the first line name the columns, parted by tabs, or leave the column options out: then each line is "
-        fix += "an id, a tab and a text."
+        fix = "Let the first line name the columns, separated by tabs, or leave the column options out: each line then "
+        fix += "needs an id, a tab and a text."
         raise DataError(place, f"in its first line {refusal.found}", refusal.wanted, fix) from None
     places = tuple(None if name is None else names.index(name) for name in chosen.values())
     return TsvLayout(kind, place, line, len(cells), places)
@@ -85,7 +91,7 @@ def _may_be_header(kind: str, cells: list[str]) -> bool:
 
 
 def is_usual_header(kind: str, line: str) -> bool:
-    """Whether a line consists of usual names of columns, an id's and a text's among them."""
+    """Whether a line has usual names for an id and a text among its cells."""
     if len(line) > _LONGEST_HEADER:
         return False
     cells = {_bare(cell).lower() for cell in line.split("\t")}
@@ -94,9 +100,9 @@ def is_usual_header(kind: str, line: str) -> bool:
 
 
 def laid_out_parser(layout: TsvLayout) -> LineParser[Any]:
-    """Parser of the lines under a header, which is no row, in whichever file it stands.
+    """Return a parser of the lines below a header. The header may occur in several files; it is no row.
 
-    The parser raises DataError at another header, such as that of another file.
+    The parser raises DataError for a different header, such as the header of another file.
     """
     return ParserOf(partial(_row_of, layout=layout))
 
@@ -105,13 +111,13 @@ def _row_of(line: str, *, layout: TsvLayout) -> tuple[str | None, ...] | None:
     if line == layout.header or not line.strip(" "):
         return None
     if is_usual_header(layout.kind, line):
-        # Another file of the input: what follows would be read by the wrong places.
+        # Another file of the input begins here. Its lines would be read with the wrong positions.
         found = f"it has two headers, {layout.header!r} and {line!r}"
-        raise DataError(layout.place, found, "wanted the same columns in every file", "Ingest the files apart.")
+        raise DataError(layout.place, found, "wanted the same columns in every file", "Ingest the files separately.")
     cells = line.split("\t")
-    # A tab at the end of every line but the header's adds empty cells only.
+    # Lines may end in a tab even if the header does not. This adds only empty cells.
     if len(cells) < layout.cells or any(cells[layout.cells :]):
-        raise MalformedError(f"the line has {len(cells)} columns, its header {layout.cells}")
+        raise MalformedError(f"the line has {len(cells)} columns, but the header has {layout.cells}")
     names = list(GUESSES[layout.kind])
     values = [None if place is None else cells[place] for place in layout.places]
     return (usable_id(names[0], values[0] or ""), *values[1:])
