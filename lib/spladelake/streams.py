@@ -1,4 +1,4 @@
-"""stderr under spark-submit, whose JVM reads both streams of this process from one pipe and prints them as stdout."""
+"""stderr under spark-submit. Its JVM reads both streams of this process from one pipe and prints them to stdout."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from contextlib import contextmanager
 from typing import Any
 
 CHUNK = 65_536
-# A process that was left behind may hold stderr open; the job does not wait for it.
+# Longest wait for the end of stderr. A process that outlives the job may hold the stream open.
 SECONDS_TO_END = 5.0
 
 
 @contextmanager
 def stderr_apart() -> Iterator[None]:
-    """While the body runs, what this process and its children write to stderr comes out of the JVM's stderr.
+    """Send the stderr of this process and its children to the JVM's stderr while the body runs.
 
-    Only where spark-submit started this process and both streams are one; so that stdout has the result and no more.
+    Do so only if spark-submit started this process and its two streams are one. Then stdout holds nothing but the
+    result.
     """
     stream = _java_stderr() if "PYSPARK_GATEWAY_PORT" in os.environ and _are_one(1, 2) else None
     if stream is None:
@@ -39,7 +40,7 @@ def stderr_apart() -> Iterator[None]:
 
 
 def _are_one(*descriptors: int) -> bool:
-    """Whether the descriptors are open on the same pipe or file."""
+    """Return whether the descriptors are open on the same pipe or file."""
     try:
         return len({(found.st_dev, found.st_ino) for found in map(os.fstat, descriptors)}) == 1
     except OSError:
@@ -47,7 +48,7 @@ def _are_one(*descriptors: int) -> bool:
 
 
 def _java_stderr() -> Any:
-    """System.err of the JVM that spark-submit is; None where it cannot be reached."""
+    """Return System.err of spark-submit's JVM; None if it cannot be reached."""
     from pyspark import SparkContext
 
     try:
@@ -59,7 +60,11 @@ def _java_stderr() -> Any:
 
 
 def _forward(read: int, stream: Any, otherwise: int) -> None:
-    """Copy a pipe to a Java stream until its end; to a descriptor where the JVM has gone."""
+    """Copy a pipe to a Java stream until the pipe ends. If the JVM has ended, write to a descriptor instead.
+
+    - read: descriptor of the pipe.
+    - otherwise: descriptor to write to without the JVM.
+    """
     while data := os.read(read, CHUNK):
         try:
             stream.write(data, 0, len(data))

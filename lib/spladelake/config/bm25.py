@@ -1,4 +1,4 @@
-"""The options of encode_texts that BM25 alone has, and those that a neural model alone has."""
+"""Options of encode_texts that only BM25 has, and options that only a neural model has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODEL_ONLY = (
 
 
 def check_goes_with_model(options: BaseModel, model: str) -> None:
-    """Raise ValueError if an option was given that the model does not have."""
+    """Raise ValueError if the user gave an option that the model does not have."""
     unfit, wanted = (MODEL_ONLY, "a neural model") if model == "bm25" else (BM25_ONLY, "--model bm25")
     for name in unfit:
         if getattr(options, name, None) != type(options).model_fields[name].default:
