@@ -17,6 +17,7 @@ from spladelake.spark.tables.properties import LAYOUT_VERSION
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import TableSchema
 from spladelake.spark.tables.suggestions import similar_path
+from spladelake.spark.tables.upgrade import keep_up_to_date
 
 
 def require(session: SparkSession, ref: TableRef, schema: TableSchema, *, made_by: str) -> DataFrame:
@@ -65,8 +66,6 @@ def ensure_table(
 
     Raises DataError if the existing table has other columns or comes from a later release.
     """
-    from spladelake.spark.tables.upgrade import keep_up_to_date  # it builds on this module
-
     if ref.exists(session):
         keep_up_to_date(session, ref, schema)
         _check_columns(ref, ref.read(session), schema)
@@ -77,7 +76,7 @@ def ensure_table(
 
 def _create(session: SparkSession, ref: TableRef, schema: TableSchema, properties: Mapping[str, str]) -> None:
     builder = DeltaTable.createIfNotExists(session).comment(schema.comment)
-    # Name a table of a path too: from a location alone Delta builds a name without quoting back-ticks in the path.
+    # Pass a name for a table of a path too: from a location alone Delta builds one without quoting its back-ticks.
     builder = builder.tableName(ref.identifier)
     if ref.path is not None:
         builder = builder.location(ref.path)

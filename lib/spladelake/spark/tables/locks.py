@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from spladelake.errors import ConflictError
+from spladelake.spark.session.failures import full_text
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +49,6 @@ class TargetChangedError(Exception):
 
 def is_retried(error: BaseException) -> bool:
     """Return whether a retry may succeed after this error."""
-    from spladelake.spark.session.failures import full_text
-
     if isinstance(error, TargetChangedError):
         return True
     text = full_text(error)

@@ -85,11 +85,11 @@ class Lake:
         return self._ref("vectors", model, side)
 
     def staged(self, model: str, side: str) -> TableRef:
-        """Return the vectors that an unfinished encode has made so far. The finished encode removes this table."""
+        """Return the table of vectors that an unfinished encode has made so far. The finished encode removes it."""
         return self._ref("vectors", model, f"{side}_staged")
 
     def changed(self, model: str, side: str) -> TableRef:
-        """Return the ids of texts that a stream saw change and whose vectors are still the old ones."""
+        """Return the table of ids whose texts a stream saw change and whose vectors are still the old ones."""
         return self._ref("vectors", model, f"{side}_changed")
 
     def training(self, training_set: str, name: str) -> TableRef:

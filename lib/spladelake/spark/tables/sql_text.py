@@ -4,10 +4,10 @@ from __future__ import annotations
 
 
 def sql_string(text: str) -> str:
-    """Return the SQL string literal of a text with any characters."""
+    """Return the SQL string literal of a text, whatever characters the text holds."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def quoted(name: str) -> str:
-    """Return the SQL identifier of a name with any characters."""
+    """Return the SQL identifier of a name, whatever characters the name holds."""
     return "`" + name.replace("`", "``") + "`"

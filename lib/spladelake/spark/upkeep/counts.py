@@ -41,7 +41,7 @@ def rows_of(session: SparkSession, ref: TableRef) -> DataFrame:
     return session.read.schema(rows.schema).parquet(*(str(found.folder / name) for name in found.sizes))
 
 
-def collected(session: SparkSession, counts: Sequence[DataFrame]) -> list[Found]:
+def counted(session: SparkSession, counts: Sequence[DataFrame]) -> list[Found]:
     """Return the only row of each frame, all from one Spark job. Null values have no entry."""
     rows = [
         frame.select(F.lit(number).alias("number"), F.to_json(F.struct("*")).alias("row"))
@@ -62,16 +62,16 @@ def table_counts(
     - keys: columns that are unique together. REPEATED counts the values that occur more than once.
     - more: further SQL conditions by name. They count the rows that meet them.
     """
-    counted = {
+    conditions = {
         name: f"NOT coalesce({sql}, false)" for name, sql in ({} if schema is None else schema.constraints).items()
     }
-    counted |= more or {}
-    sums = [F.count("*").alias(ROWS), *(F.expr(f"count_if({sql})").alias(name) for name, sql in counted.items())]
+    conditions |= more or {}
+    sums = [F.count("*").alias(ROWS), *(F.expr(f"count_if({sql})").alias(name) for name, sql in conditions.items())]
     if not keys:
         return rows.agg(*sums)
     by_key = rows.groupBy(*keys).agg(*sums)
     repeated = F.count_if(F.col(ROWS) > 1).alias(REPEATED)
-    return by_key.agg(repeated, *(F.coalesce(F.sum(F.col(name)), F.lit(0)).alias(name) for name in (ROWS, *counted)))
+    return by_key.agg(repeated, *(F.coalesce(F.sum(F.col(name)), F.lit(0)).alias(name) for name in (ROWS, *conditions)))
 
 
 def constraint_sentences(

@@ -35,7 +35,7 @@ from spladelake.spark.tables.schemas import (
 )
 from spladelake.spark.tables.split_files import files_of
 from spladelake.spark.tables.sql_text import quoted
-from spladelake.spark.upkeep.counts import collected, constraint_sentences, rows_of, table_counts
+from spladelake.spark.upkeep.counts import constraint_sentences, counted, rows_of, table_counts
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainR
     schemas = [SCHEMAS.get(table.schema_name) for table in tables]
     checked = [table_counts(rows_of(session, t.ref), schema) for t, schema in zip(tables, schemas, strict=True)]
     findings, reports = [], {}
-    for table, schema, found in zip(tables, schemas, collected(session, checked), strict=True):
+    for table, schema, found in zip(tables, schemas, counted(session, checked), strict=True):
         findings += constraint_sentences(table.ref, schema, found, table.properties)
         report = reports[str(table.ref)] = _maintain(session, table, schema, options)
         log.info("%s: %s", table.ref, ", ".join(f"{key} {value}" for key, value in report.items()))
@@ -111,7 +111,11 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainR
             "every row must meet its table's constraints",
             "Run the job that made the table again with --force.",
         )
-    return {"status": "dry run" if options.dry_run else "done", "tables": reports, "seconds": _since(started)}
+    return {
+        "status": "dry run" if options.dry_run else "done",
+        "tables": reports,
+        "seconds": round(time.monotonic() - started, 2),
+    }
 
 
 def _maintain(
@@ -196,7 +200,3 @@ def _order(schema: TableSchema | None, properties: Mapping[str, str]) -> str:
     """Return the clause that clusters a table; empty for vectors that compact_vectors has already sorted."""
     columns = () if schema is None or "spladelake.compaction" in properties else CLUSTERED.get(schema.name, ())
     return f" ZORDER BY ({', '.join(columns)})" if columns else ""
-
-
-def _since(started: float) -> float:
-    return round(time.monotonic() - started, 2)
