@@ -64,9 +64,9 @@ class _Tables:
 
 
 def compact_vectors(session: SparkSession, options: CompactVectors) -> CompactResult:
-    """Write compacted vectors beside the original ones, with the given settings or the smallest ones that will do.
+    """Write compacted vectors beside the original ones.
 
-    A target decides which settings will do.
+    The options give either the settings or a target. For a target the job searches the smallest settings that meet it.
     """
     tables = _tables(session, options)
     judgements = _judgements(session, tables.lake, required=options.target is not None)

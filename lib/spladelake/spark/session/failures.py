@@ -123,7 +123,7 @@ def explained(error: BaseException) -> SpladelakeError | None:
     if "CSV header does not conform" in text:
         return DataError(
             "a csv file of the folder",
-            "its header differs from that of the first file",
+            "its header differs from the header of the first file",
             "wanted the same columns in the same order in every file",
             "Ingest the files separately, or rewrite them.",
         )

@@ -111,7 +111,7 @@ def _local_session(app_name: str, java: str, settings: Mapping[str, str], *, qui
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     # The host name of a laptop may not resolve. Local executors need no other address.
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    _spare_processes()
+    _speed_up_start()
     log4j = files("spladelake.spark").joinpath("log4j2.properties")
     defaults = {
         **DELTA_SETTINGS,
@@ -138,7 +138,7 @@ def _local_session(app_name: str, java: str, settings: Mapping[str, str], *, qui
     return builder.getOrCreate()
 
 
-def _spare_processes() -> None:
+def _speed_up_start() -> None:
     """Make Spark's start script faster: it need not start Python to find SPARK_HOME, and its launcher JVM is quick."""
     os.environ.setdefault("SPARK_HOME", _find_spark_home())
     # Options of the launcher JVM, which only builds a command line.

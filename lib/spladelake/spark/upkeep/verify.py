@@ -57,7 +57,7 @@ class Tables:
         return rows_of(self.session, ref) if any(ref == table.ref for table in self.found) else None
 
     def of(self, schema: str) -> Iterator[LakeTable]:
-        """Return every table of a schema."""
+        """Return every table that has a schema of this name."""
         return (table for table in self.found if table.schema_name == schema)
 
 
