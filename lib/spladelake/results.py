@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal, TypedDict
 
 # written: the job made its tables or files. skipped: they were current. forecast: the job encoded only a sample. done:
-# the job checked or maintained tables. dry run: the job changed nothing, as the options asked.
-Status = Literal["written", "skipped", "forecast", "done", "dry run"]
+# the job checked or maintained tables. dry run: the job changed nothing, as the options asked. worse: the trained model
+# measures below its start model on dev.
+Status = Literal["written", "skipped", "forecast", "done", "dry run", "worse"]
 
 
 class Result(TypedDict, total=False):
@@ -206,7 +207,9 @@ class ScoreResult(Result, total=False):
 class TrainResult(Result, total=False):
     """The trained model. Times are in seconds.
 
-    - dev_measures: measures of the best checkpoint on the part dev.
+    - status: worse if the model measures below its start model on the part dev, by --best.
+    - dev_measures: measures of the best checkpoint on dev.
+    - dev_measures_of_start: measures of the start model on dev.
     """
 
     output: str
@@ -219,7 +222,9 @@ class TrainResult(Result, total=False):
     steps: int
     resumed_from: int | None
     best_step: int | None
+    collapsed_at_step: int | None
     dev_measures: dict[str, float]
+    dev_measures_of_start: dict[str, float]
     seconds_to_first_step: float | None
     training_seconds: float
 

@@ -27,7 +27,12 @@ CLUSTER = (
     "--conf", "spark.sql.shuffle.partitions=2", "--conf", "spark.master=local-cluster[2,1,1024]",
     "--conf", "spark.executor.memory=600m", "--conf", "spark.executor.memoryOverhead=384m",
 )  # fmt: skip
-STEPS = ("--batch-size", "4", "--max-steps", "6", "--evaluate-steps", "2", "--max-length", "32", "--log-steps", "1")
+# So few steps may end below the start model on dev.
+STEPS = (
+    "--batch-size", "4", "--max-steps", "6", "--evaluate-steps", "2", "--max-length", "32", "--log-steps", "1",
+    "--accept-worse",
+)  # fmt: skip
+WRITTEN = ("written", "worse")
 
 
 def call(
@@ -80,7 +85,8 @@ def test_a_trained_folder_gives_the_vectors_of_sentence_transformers_in_encode_t
     train = ("train_model", "--lake", str(lake), "--model", "splade-tiny", "--output", "new", *STEPS)
     code, result, err = call(*train, "--processes", str(processes), cwd=tmp_path)
     assert code == 0, err
-    assert (result["status"], result["steps"], result["resumed_from"]) == ("written", 6, 0)
+    assert result["status"] in WRITTEN
+    assert (result["steps"], result["resumed_from"]) == (6, 0)
     assert result["seconds_to_first_step"] > 0
     assert not (tmp_path / "new.work").exists()
     assert call(*train, "--processes", str(processes), cwd=tmp_path)[1]["status"] == "skipped"
@@ -111,7 +117,8 @@ def test_executors_train_the_model_that_processes_beside_the_driver_train(lake: 
         train = ("train_model", "--lake", str(lake), "--model", "splade-tiny", "--output", where, *STEPS)
         code, result, err = call(*train, "--where", where, "--processes", "2", cwd=tmp_path, settings=settings)
         assert code == 0, err
-        assert (result["status"], result["steps"]) == ("written", 6)
+        assert result["status"] in WRITTEN
+        assert result["steps"] == 6
         assert not (tmp_path / f"{where}.work").exists()
     start, wanted = weights_of(resolve_checkpoint("splade-tiny").folder), weights_of(tmp_path / "driver")
     # Adam moves a weight by about the learning rate, 4e-5, in its first step.

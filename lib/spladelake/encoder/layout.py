@@ -157,6 +157,13 @@ def _routes(folder: Path) -> tuple[_Route, _Route]:
     return _router(folder, chain[0][1])
 
 
+def is_router(folder: Path) -> bool:
+    """Whether the modules of a folder that `read_layout` can read are behind a Router."""
+    path = folder / "modules.json"
+    modules = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return [_class(entry["type"]) for entry in modules] == ["Router"]
+
+
 def _router(folder: Path, sub_folder: str) -> tuple[_Route, _Route]:
     """The two routes of a Router module; its config is router_config.json, config.json in older checkpoints."""
     path = folder / sub_folder / "router_config.json"
@@ -285,12 +292,9 @@ def length_limit(folder: Path, config: dict[str, Any], wrapper: dict[str, Any]) 
 
     The order is sentence-transformers'; it does not subtract the offset of RoBERTa-like positions, and then fails.
     """
-    positions = config.get("max_position_embeddings") or -1
-    if positions > 0 and config["model_type"] in OFFSET_POSITIONS:
-        positions -= int(config.get("pad_token_id") or 0) + 1
     path = folder / "tokenizer_config.json"
     tokenizer = read_json(path) if path.is_file() else {}
-    limits = [wrapper.get("max_seq_length") or tokenizer.get("model_max_length"), positions if positions > 0 else None]
+    limits = [wrapper.get("max_seq_length") or tokenizer.get("model_max_length"), position_limit(config)]
     # Tokenizers without a limit are saved with the number 10**30.
     known = [int(limit) for limit in limits if limit is not None and limit < 10**6]
     if not known:
@@ -301,6 +305,14 @@ def length_limit(folder: Path, config: dict[str, Any], wrapper: dict[str, Any]) 
             'Put "model_max_length" into tokenizer_config.json.',
         )
     return min(known)
+
+
+def position_limit(config: dict[str, Any]) -> int | None:
+    """Tokens of a text that the model has positions for, None if its config gives no limit."""
+    positions = config.get("max_position_embeddings") or -1
+    if positions > 0 and config["model_type"] in OFFSET_POSITIONS:
+        positions -= int(config.get("pad_token_id") or 0) + 1
+    return int(positions) if positions > 0 else None
 
 
 def _one_of(place: Path, config: dict[str, Any], key: str, allowed: tuple[str, ...]) -> str:
