@@ -29,10 +29,7 @@ class Result(TypedDict, total=False):
 
 
 class TableOfTexts(Result, total=False):
-    """One table of an ingest.
-
-    - rejected: number of records that went to quarantine.
-    """
+    """One table of an ingest. `rejected` counts the records that went to quarantine."""
 
     rejected: int
 
@@ -75,21 +72,14 @@ class EncodeResult(Result, total=False):
 
 
 class IndexResult(Result, total=False):
-    """The index of document vectors.
-
-    - blocks: number of all blocks.
-    - blocks_made: number of new blocks.
-    """
+    """The index of document vectors. `blocks` counts all blocks, `blocks_made` the new ones."""
 
     blocks: int
     blocks_made: int
 
 
 class CompactResult(Result, total=False):
-    """The compacted vectors.
-
-    - compactions: a row for each trial and measure.
-    """
+    """The compacted vectors. `compactions` has a row for each trial and measure."""
 
     vectors: str
     postings: int
@@ -100,10 +90,7 @@ class CompactResult(Result, total=False):
 
 
 class RetrieveResult(Result, total=False):
-    """The retrieved runs.
-
-    - runs: rows and queries of each run, if there are several.
-    """
+    """The retrieved runs. `runs` has the rows and queries of each run, if there are several."""
 
     k: int
     queries: int
@@ -134,10 +121,7 @@ class RerankResult(Result, total=False):
 
 
 class FuseResult(Result, total=False):
-    """The fused run.
-
-    - runs: names of the runs that were fused.
-    """
+    """The fused run. `runs` has the names of the runs that were fused."""
 
     runs: list[str]
     queries: int
@@ -230,10 +214,7 @@ class TrainResult(Result, total=False):
 
 
 class ImportRunResult(Result, total=False):
-    """The imported runs.
-
-    - run_ids: names of all runs in the input.
-    """
+    """The imported runs. `run_ids` has their names."""
 
     run_ids: list[str]
     ranks_against_scores: int
@@ -270,30 +251,20 @@ class ExportVectorsResult(Result, total=False):
 
 
 class ImportVectorsResult(Result, total=False):
-    """The imported vectors.
-
-    - step: weight of one unit of the input.
-    """
+    """The imported vectors. `step` is the weight of one unit of the input."""
 
     dimensions: int
     step: float
 
 
 class MaintainResult(Result, total=False):
-    """The maintenance of a lake.
-
-    - tables: counts of each table.
-    """
+    """The maintenance of a lake, with counts of each table."""
 
     tables: dict[str, dict[str, Any]]
 
 
 class VerifyResult(Result, total=False):
-    """The verification of a lake.
-
-    - findings: one sentence each.
-    - tables: number of rows of each table.
-    """
+    """The verification of a lake. Each finding is a sentence. `tables` has the number of rows of each table."""
 
     findings: list[str]
     tables: dict[str, int]
