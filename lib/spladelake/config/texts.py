@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from spladelake.config.base import DEFAULT_MODEL, JobOptions
-from spladelake.config.bm25 import check_goes_with_model
+from spladelake.config.model_kinds import check_goes_with_model
 
 FileFormat = Literal["auto", "jsonl", "tsv", "csv", "parquet", "delta", "qrels"]
 Side = Literal["documents", "queries", "both"]

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.compaction import Compaction, Statistics
 from spladelake.config.compaction import CompactVectors, Target
+from spladelake.config.model_kinds import properties_of_rows
 from spladelake.errors import DataError, UsageError
 from spladelake.names import short_name
 from spladelake.results import CompactResult
@@ -203,14 +204,16 @@ def _write(
     # Rounded vectors take three bytes per posting. Files of other vectors become twice as large.
     files = max(1, math.ceil(chosen.postings * 3 / FILE_BYTES))
     ordered = rows.repartitionByRange(files, "cluster", "id").sortWithinPartitions("cluster", "id")
-    properties = _copied(session, source)
+    properties = properties_of_rows(table_properties(session, source))
     vocabulary = tables.source("vocabulary").read(session).coalesce(1)
     replace_rows(session, tables.target("vocabulary"), VOCABULARY, vocabulary, lineage=lineage)
     asked = tables.source("queries")
     queries = asked.read(session).coalesce(1).sortWithinPartitions("id")
     replace_rows(session, tables.target("queries"), VECTORS, queries, lineage=lineage)
     unchanged = {COMPACTED_FROM: str(asked), COMPACTION: "none: queries are as they were"}
-    set_properties(session, tables.target("queries"), {**_copied(session, asked), **unchanged})
+    set_properties(
+        session, tables.target("queries"), {**properties_of_rows(table_properties(session, asked)), **unchanged}
+    )
     if options.files == SPLIT:
         form = SPLIT_FILES
         # Set the property before the first split file is written. A session that reads by rows can read the other files
@@ -232,13 +235,6 @@ def _write(
         raise DataError(
             str(target), f"it holds {written:,} vectors", f"wanted {wanted:,}", "Run the job again with --force."
         )
-
-
-def _copied(session: SparkSession, ref: TableRef) -> dict[str, str]:
-    """Return those properties of the original vectors that hold for the compacted ones too."""
-    names = ("model", "model_id", "max_length", "vocabulary_size", "source", "source_version", "average_length", "bm25")
-    found = table_properties(session, ref)
-    return {name: found[f"spladelake.{name}"] for name in names if f"spladelake.{name}" in found}
 
 
 def _report(
