@@ -1,7 +1,9 @@
-"""The free memory of this machine."""
+"""Memory and user folders of this machine."""
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,18 @@ _GROUPS = {
     "": ("", "memory.max", "memory.current", "inactive_file"),
     "memory": ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
+
+
+def user_folder(variable: str, default: str) -> Path:
+    """Return the folder that an environment variable names, else a folder below the user's home.
+
+    - variable: name of the environment variable.
+    - default: path below the home. If the user has no home, as in some containers, it is below the temporary folder.
+    """
+    path = os.path.expanduser(os.environ.get(variable) or f"~/{default}")
+    if not path.startswith("~"):
+        return Path(path)
+    return Path(tempfile.gettempdir()) / f"spladelake-{os.getuid()}" / default
 
 
 def free_memory(root: Path = Path("/")) -> int | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from spladelake.encoder.shapes import check_shapes, number
+from spladelake.encoder.shapes import check_shapes
 from spladelake.encoder.weights import check_head, folder_headers, read_json, weight_files
 from spladelake.errors import UsageError
 

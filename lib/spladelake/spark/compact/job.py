@@ -18,7 +18,13 @@ from spladelake.names import short_name
 from spladelake.results import CompactResult
 from spladelake.spark.compact.trials import Judged, Trial, Trials, statistics_of
 from spladelake.spark.retrieve.request import collected_queries
-from spladelake.spark.retrieve.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
+from spladelake.spark.retrieve.vector_checks import (
+    check_every_row,
+    check_rows,
+    check_same_model,
+    surveyed,
+    vocabulary_size,
+)
 from spladelake.spark.tables.comparison_schemas import COMPACTIONS
 from spladelake.spark.tables.create import ensure_table, require
 from spladelake.spark.tables.delta_log import size_in_bytes
@@ -131,6 +137,8 @@ def _tables(session: SparkSession, options: CompactVectors) -> _Tables:
     check_same_model((documents, survey), (queries, surveyed(queries.read(session))))
     size = vocabulary_size(session, documents, queries)
     check_rows(session, documents, rows, survey, size=size)
+    # The job copies the queries unchanged, so every row is checked here.
+    check_every_row(queries, queries.read(session), size=size)
     return _Tables(lake, name, into, version, size)
 
 
