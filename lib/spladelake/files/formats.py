@@ -1,4 +1,4 @@
-"""What an input is by its name, which of its columns are meant where nobody names them, and the parser of its lines."""
+"""What an input is by its name, and the parser of its lines."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from spladelake.files.jsonl import jsonl_document_parser, jsonl_query_parser
 from spladelake.files.rows import LineParser
 from spladelake.files.trec import trec_run_row
 from spladelake.files.tsv import judgement_parser, tsv_document_parser, tsv_query_parser
+from spladelake.files.tsv_columns import laid_out_parser, tsv_layout
 
 COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")
+# Other endings that Spark knows.
+_SAME_COMPRESSION = {".gzip": ".gz", ".zstd": ".zst"}
+_COMPRESSED_NAMES = (*COMPRESSED, *_SAME_COMPRESSION)
 _FORMAT_OF_SUFFIX = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -24,28 +28,19 @@ _FORMAT_OF_SUFFIX = {
     ".trec": "qrels",
 }
 
-# Names tried, in this order, where the user names no column.
-GUESSES: dict[str, dict[str, tuple[str, ...]]] = {
-    "documents": {
-        "doc_id": ("doc_id", "_id", "id", "docid", "pid"),
-        "title": ("title",),
-        "text": ("text", "body", "contents", "passage"),
-    },
-    "queries": {"query_id": ("query_id", "_id", "id", "qid", "query-id"), "text": ("text", "query", "title")},
-    "judgements": {
-        "query_id": ("query_id", "query-id", "qid"),
-        "doc_id": ("doc_id", "corpus-id", "docid", "pid"),
-        "relevance": ("relevance", "score", "label", "rel"),
-    },
-}
-OPTIONAL_COLUMNS = {("documents", "title")}
+
+def compression_of(name: str) -> str | None:
+    """Ending of a file's name that says how it is compressed, as in COMPRESSED; None for a plain file."""
+    name = name.lower()
+    return next((_SAME_COMPRESSION.get(suffix, suffix) for suffix in _COMPRESSED_NAMES if name.endswith(suffix)), None)
 
 
 def suffix_of(name: str) -> str:
     """Last ending of a file's name, in small letters, that of a compression left out: `a/b.JSONL.gz` has .jsonl."""
-    for suffix in COMPRESSED:
+    name = name.lower()
+    for suffix in _COMPRESSED_NAMES:
         name = name.removesuffix(suffix)
-    return "." + name.rsplit("/", 1)[-1].rsplit(".", 1)[-1].lower()
+    return "." + name.rsplit("/", 1)[-1].rsplit(".", 1)[-1]
 
 
 def format_of(name: str) -> str | None:
@@ -53,12 +48,21 @@ def format_of(name: str) -> str | None:
     return _FORMAT_OF_SUFFIX.get(suffix_of(name))
 
 
-def line_parser(kind: str, file_format: str, columns: Mapping[str, str], *, place: str) -> LineParser[Any]:
+def line_parser(
+    kind: str, file_format: str, columns: Mapping[str, str], *, place: str, first: bytes = b""
+) -> LineParser[Any]:
     """The parser of one line of an input of documents, queries, judgements or runs.
 
-    columns: names of the input by those of the table, where they are not the format's own. place: what errors name.
-    Raises UsageError where such a table is not made of such lines.
+    - columns: names of the input by those of the table, if they are not the format's own.
+    - place: what errors name.
+    - first: the first line of the input, which in tab separated lines may name the columns.
+
+    Raises UsageError if such a table is not made of such lines, and DataError if a header lacks a column.
     """
+    if file_format == "tsv" and kind in ("documents", "queries"):
+        layout = tsv_layout(kind, columns, first, place=place)
+        if layout is not None:
+            return laid_out_parser(layout)
     if file_format == "jsonl" and kind == "documents":
         return jsonl_document_parser(
             id_field=columns.get("doc_id", "_id"),

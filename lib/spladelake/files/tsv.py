@@ -17,6 +17,7 @@ from spladelake.files.rows import (
 
 # str.split() would also part an id at a no-break space or U+0085.
 _COLUMN = re.compile(r"[^ \t\r\n\f\v]+")
+_URL = re.compile(r"https?://", re.IGNORECASE)
 _BEIR_HEADER = ["query-id", "corpus-id", "score"]
 
 
@@ -44,6 +45,9 @@ def _id_and_text(line: str, id_name: str) -> tuple[str, str] | None:
 
 
 def _document_of(line: str) -> DocumentRow | None:
+    columns = line.split("\t")
+    if len(columns) == 4 and _URL.match(columns[1]):  # MS MARCO's documents: docid, url, title, body
+        return usable_id("doc_id", columns[0]), columns[2], columns[3]
     row = _id_and_text(line, "doc_id")
     return None if row is None else (row[0], None, row[1])
 
@@ -86,7 +90,10 @@ def _either_judgement_of(line: str) -> JudgementRow | None:
 
 
 def tsv_document_parser() -> LineParser[DocumentRow]:
-    """Parser of `doc_id<TAB>text` into (doc_id, None, text), the form of MS MARCO's collection.tsv."""
+    """Parser of `doc_id<TAB>text` into (doc_id, None, text), the form of MS MARCO's collection.tsv.
+
+    It takes `doc_id<TAB>url<TAB>title<TAB>text` too, the form of MS MARCO's msmarco-docs.tsv.
+    """
     return ParserOf(_document_of)
 
 

@@ -17,7 +17,8 @@ from spladelake.files.formats import suffix_of
 from spladelake.results import ImportRunResult
 from spladelake.spark.evaluate.run_checks import answers
 from spladelake.spark.ingest.job import with_lines
-from spladelake.spark.ingest.sources import TABLE_PREFIX, Source, places, records, table_ref
+from spladelake.spark.ingest.source import TABLE_PREFIX, Source, table_ref
+from spladelake.spark.ingest.sources import places, records
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.create import require

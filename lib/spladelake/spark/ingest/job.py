@@ -17,7 +17,8 @@ from pyspark.sql.window import Window
 from spladelake.config import IngestTexts
 from spladelake.errors import DataError
 from spladelake.results import IngestResult
-from spladelake.spark.ingest.sources import Source, beir_sources, named_sources, places, records
+from spladelake.spark.ingest.source import Source
+from spladelake.spark.ingest.sources import beir_sources, named_sources, places, reading, records
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.lineage import Lineage, is_current
@@ -79,9 +80,10 @@ def _ingest(
         return {"status": "skipped", "table": str(target)}
     describe(session, f"ingest {source.kind} from {name}")
     started = time.monotonic()
-    found = records(session, source).persist(StorageLevel.DISK_ONLY)
-    try:
+    with reading(session, source):
+        found = records(session, source).persist(StorageLevel.DISK_ONLY)
         total = found.count()
+    try:
         if total == 0:
             raise DataError(
                 name,
@@ -164,18 +166,25 @@ def _quarantine(
     mine = F.col("input") == made_for
     if not bad and not (target.exists(session) and not target.read(session).where(mine).isEmpty()):
         return []
-    if source.format == "delta":
-        numbered = rejected.withColumn("line", F.lit(None).cast("bigint"))
-    else:
-        numbered = with_lines(rejected, places(session, source), header_lines=1 if source.format == "csv" else 0)
     fixed = source.label or (source.location if source.format == "delta" else None)
     name = F.lit(fixed) if fixed else storage.plain_path(F.col("file"))
-    rows = numbered.select(name.alias("source"), "line", "reason", "raw", F.lit(made_for).alias("input"))
-    rows = rows.orderBy("source", "line").coalesce(1)
     where = f"input = {sql_string(made_for)}"
-    replace_rows(session, target, QUARANTINE, rows, lineage=lineage, where=where)
+    with reading(session, source):
+        numbered = _numbered(session, source, rejected)
+        rows = numbered.select(name.alias("source"), "line", "reason", "raw", F.lit(made_for).alias("input"))
+        rows = rows.orderBy("source", "line").coalesce(1)
+        replace_rows(session, target, QUARANTINE, rows, lineage=lineage, where=where)
     first = target.read(session).where(mine).orderBy("source", "line").limit(3).collect()
     return [f"{Path(row['source']).name}{_at(row['line'])}: {row['reason']}" for row in first]
+
+
+def _numbered(session: SparkSession, source: Source, rejected: DataFrame) -> DataFrame:
+    """The rejects with `line`: number of a record in its file from 1, of Parquet its row; null for a Delta table."""
+    if source.format == "delta":
+        return rejected.withColumn("line", F.lit(None).cast("bigint"))
+    if source.format == "csv":
+        return rejected.withColumn("line", F.col("seq"))
+    return with_lines(rejected, places(session, source), header_lines=0)
 
 
 def _made_for(source: Source) -> str:
