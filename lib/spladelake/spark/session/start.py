@@ -167,7 +167,7 @@ def _use_own_spark() -> None:
 
 
 def _warehouse() -> str:
-    """Return the folder for tables of Spark's catalog: below the working folder or, if that fails, the temporary one."""
+    """Return the folder for tables of Spark's catalog: below the working folder or else the temporary one."""
     try:
         folder = Path.cwd()
         if os.access(folder, os.W_OK):
