@@ -29,9 +29,14 @@ class Result(TypedDict, total=False):
 
 
 class TableOfTexts(Result, total=False):
-    """One table of an ingest. `rejected` counts the records that went to quarantine."""
+    """One table of an ingest.
+
+    - rejected: number of records that went to quarantine.
+    - read_as: how the job understood an unusual form of the input.
+    """
 
     rejected: int
+    read_as: str
 
 
 class IngestResult(Result, total=False):
@@ -214,9 +219,14 @@ class TrainResult(Result, total=False):
 
 
 class ImportRunResult(Result, total=False):
-    """The imported runs. `run_ids` has their names."""
+    """The imported runs.
+
+    - run_ids: names of all runs in the input.
+    - read_as: how the job understood an unusual form of the input.
+    """
 
     run_ids: list[str]
+    read_as: str
     ranks_against_scores: int
 
 

@@ -6,22 +6,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from spladelake.errors import DataError
+from spladelake.files.guesses import GUESSES, OPTIONAL_COLUMNS, grade_column, guess, told
 
-# Names tried, in this order, if the user names no column.
-GUESSES: dict[str, dict[str, tuple[str, ...]]] = {
-    "documents": {
-        "doc_id": ("doc_id", "_id", "id", "docid", "pid"),
-        "title": ("title",),
-        "text": ("text", "body", "contents", "passage"),
-    },
-    "queries": {"query_id": ("query_id", "_id", "id", "qid", "query-id"), "text": ("text", "query", "title")},
-    "judgements": {
-        "query_id": ("query_id", "query-id", "qid"),
-        "doc_id": ("doc_id", "corpus-id", "docid", "pid"),
-        "relevance": ("relevance", "score", "label", "rel"),
-    },
-}
-OPTIONAL_COLUMNS = {("documents", "title")}
+# Usual names that a message lists.
+_MOST_GUESSES = 6
 
 
 def option_of(kind: str, column: str) -> str:
@@ -53,7 +41,7 @@ def repeated_names(cells: Sequence[str]) -> list[str]:
 def chosen_columns(
     kind: str, named: Mapping[str, str], present: Sequence[str], *, place: str, repeated: Collection[str] = ()
 ) -> dict[str, str | None]:
-    """Name in the input of each column of a table; None for a title that the input does not have.
+    """Name in the input of each column of a table; None for a title, or grades, that the input does not have.
 
     - named: names that the user gave, by column of the table; for the others the usual names are tried.
     - present: names of the input's columns, each once. repeated: those that its header has more than once.
@@ -62,9 +50,15 @@ def chosen_columns(
     Raises DataError if a column that the table needs is not there, or if a usual name stands for several columns.
     """
     chosen: dict[str, str | None] = {}
+    by_name = told(kind, present) if kind == "judgements" else {}
     for column, guesses in GUESSES[kind].items():
-        wanted = (named[column],) if column in named else guesses
-        found = next((name for name in wanted if name in present), None)
+        wanted = (named[column],) if column in named else guesses[:_MOST_GUESSES]
+        if column in named:
+            found = named[column] if named[column] in present else None
+        elif column == "relevance" and len(chosen) == 2:
+            found = grade_column(by_name, present, place=place)
+        else:
+            found = by_name.get(column) or guess(kind, column, present)
         if found is None and (column in named or (kind, column) not in OPTIONAL_COLUMNS):
             raise DataError(
                 place,

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from spladelake.errors import DataError
 from spladelake.files.columns import chosen_columns, header_names, repeated_names
-from spladelake.files.rows import MalformedError, int32_of, usable_id
+from spladelake.files.rows import MalformedError, grade_of, usable_id
 
 _DELIMITERS = (",", "\t", ";", "|")
 # The first line that spreadsheets write for each other.
@@ -209,12 +209,13 @@ def checked_row(record: CsvRecord, layout: CsvLayout) -> tuple[str | int | None,
 
 def _value(column: str, name: str, value: str | None) -> str | int | None:
     if value is None:
-        return None
+        # Pairs without grades are relevant.
+        return 1 if column == "relevance" else None
     try:
         value.encode()
     except UnicodeEncodeError as error:
         byte = ord(value[error.start]) - 0xDC00
         raise MalformedError(f'"{name}" holds the byte 0x{byte:02x}, which is not UTF-8; files must be UTF-8') from None
     if column == "relevance":
-        return int32_of(name, value)
+        return grade_of(name, value)
     return usable_id(name, value) if column.endswith("_id") else value or None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from spladelake.errors import DataError
 from spladelake.files.columns import chosen_columns
 
 # What neither Spark nor the Parquet library in it reads.
+_NUMBERS = ("integer", "decimal", "double", "float")
 _UNREAD_CODECS = {"BROTLI", "LZO"}
 
 
@@ -24,6 +25,7 @@ class ParquetFooter:
 
     - name: the file, for errors. rows: their number.
     - types: Arrow type of every column by name. repeated: names that several columns have.
+    - fields: type of every field within a column of objects, by its path, such as `meta.text`.
     - codecs: how each column of plain values is compressed, by name, such as SNAPPY.
     """
 
@@ -32,6 +34,11 @@ class ParquetFooter:
     types: dict[str, pa.DataType]
     repeated: frozenset[str]
     codecs: dict[str, str]
+    fields: dict[str, pa.DataType]
+
+    def type_of(self, name: str) -> pa.DataType | None:
+        """Type of a column, or of a field within one; None if there is none."""
+        return self.types.get(name, self.fields.get(name))
 
 
 def parquet_footer(file: Any, *, name: str) -> ParquetFooter:
@@ -50,7 +57,16 @@ def parquet_footer(file: Any, *, name: str) -> ParquetFooter:
         {field.name: _plain(field.type) for field in schema},
         frozenset(column for column, count in times.items() if count > 1),
         {chunk.path_in_schema: chunk.compression for chunk in chunks},
+        dict(_fields(schema, "")),
     )
+
+
+def _fields(inside: Iterable[pa.Field], path: str) -> Iterator[tuple[str, pa.DataType]]:
+    for field in inside:
+        if path:
+            yield path + field.name, _plain(field.type)
+        if pa.types.is_struct(field.type):
+            yield from _fields(field.type, f"{path}{field.name}.")
 
 
 def unreadable(name: str, error: Exception) -> DataError:
@@ -79,9 +95,11 @@ def type_name(kind: pa.DataType) -> str:
 
 def takes(column: str, type_name: str) -> bool:
     """Whether a column of a table can be made of values of a type. A column without any value fits everywhere."""
-    return type_name in ("string", "null") or (
-        type_name == "integer" and (column.endswith("_id") or column == "relevance")
-    )
+    if type_name in ("string", "null"):
+        return True
+    if column == "relevance":
+        return type_name.startswith((*_NUMBERS, "bool"))
+    return column.endswith("_id") and type_name.startswith(_NUMBERS)
 
 
 def meant_columns(
@@ -94,17 +112,18 @@ def meant_columns(
 
     Raises DataError if a column that is meant is not there, or cannot be read, with its name.
     """
-    present = list(dict.fromkeys([*footer.types, *others]))
+    within = [name for name in named.values() if name in footer.fields]
+    present = list(dict.fromkeys([*footer.types, *others, *within]))
     chosen = chosen_columns(kind, named, present, place=footer.name)
     for column, name in chosen.items():
-        if name is not None and name in footer.types:
+        if name is not None and footer.type_of(name) is not None:
             check_column(footer, column, name)
     return chosen
 
 
 def check_column(footer: ParquetFooter, column: str, name: str) -> None:
     """Refuse a column of a file for a column of a table. Raises DataError with its name."""
-    found = type_name(footer.types[name])
+    found = type_name(footer.type_of(name))
     if not takes(column, found):
         raise wrong_type(footer.name, column, name, found)
     if name in footer.repeated:

@@ -11,14 +11,14 @@ from spladelake.files.rows import (
     MalformedError,
     ParserOf,
     QueryRow,
-    int32_of,
+    grade_of,
     usable_id,
 )
 
 # str.split() would also part an id at a no-break space or U+0085.
 _COLUMN = re.compile(r"[^ \t\r\n\f\v]+")
 _URL = re.compile(r"https?://", re.IGNORECASE)
-_BEIR_HEADER = ["query-id", "corpus-id", "score"]
+BEIR_HEADER = ["query-id", "corpus-id", "score"]
 
 
 def columns_of(line: str) -> list[str]:
@@ -56,17 +56,18 @@ def _query_of(line: str) -> QueryRow | None:
     return _id_and_text(line, "query_id")
 
 
-def _judgement_of(query_id: str, doc_id: str, relevance: str) -> JudgementRow:
-    return usable_id("query_id", query_id), usable_id("doc_id", doc_id), int32_of("relevance", relevance)
+def judgement_of(query_id: str, doc_id: str, relevance: str) -> JudgementRow:
+    """A judgement of its columns. Raises MalformedError for an id or a grade that is none."""
+    return usable_id("query_id", query_id), usable_id("doc_id", doc_id), grade_of("relevance", relevance)
 
 
 def _beir_judgement_of(line: str) -> JudgementRow | None:
     columns = line.split("\t")
-    if _is_blank(line) or columns == _BEIR_HEADER:
+    if _is_blank(line) or columns == BEIR_HEADER:
         return None
     if len(columns) != 3:
         raise MalformedError(f"{counted(columns)}; three tab separated are wanted, query-id, corpus-id and score")
-    return _judgement_of(*columns)
+    return judgement_of(*columns)
 
 
 def _trec_judgement_of(line: str) -> JudgementRow | None:
@@ -76,7 +77,7 @@ def _trec_judgement_of(line: str) -> JudgementRow | None:
     if len(columns) != 4:
         raise MalformedError(f"{counted(columns)}; four are wanted, query_id, iteration, doc_id and relevance")
     query_id, _, doc_id, relevance = columns
-    return _judgement_of(query_id, doc_id, relevance)
+    return judgement_of(query_id, doc_id, relevance)
 
 
 def _either_judgement_of(line: str) -> JudgementRow | None:

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 from spladelake.errors import DataError
-from spladelake.files.columns import GUESSES, chosen_columns, header_names, repeated_names
+from spladelake.files.columns import chosen_columns, header_names, repeated_names
+from spladelake.files.guesses import GUESSES
 from spladelake.files.rows import LineParser, MalformedError, ParserOf, line_text, usable_id
 
 _NAME = re.compile(r"[A-Za-z_][\w .:/-]{0,39}")

@@ -10,18 +10,19 @@ from typing import Any
 
 from spladelake.errors import DataError, UsageError
 from spladelake.files import Rejected, judgement_parser
-from spladelake.files.columns import GUESSES
 from spladelake.files.csv_records import checked_row, csv_layout
 from spladelake.files.formats import line_parser
+from spladelake.files.guesses import GUESSES, NO_GRADES, grade_column, guess, told
+from spladelake.files.jsonl import ABSENT, field_of
 from spladelake.files.parquet_columns import meant_columns, takes, wrong_type
 from spladelake.files.rows import MalformedError
 from spladelake.survey.inputs import says_kind
-from spladelake.survey.samples import Column, Sample
+from spladelake.survey.samples import Column, Sample, column_of, record_fault
 
 # Tried before the longest column; ingest_texts itself guesses fewer, so what is found here is written down.
 _TEXT_NAMES = {
-    "documents": (*GUESSES["documents"]["text"], "abstract", "content", "description", "document", "summary"),
-    "queries": ("text", "query", "question", "topic", "title"),
+    "documents": (*GUESSES["documents"]["text"], "abstract", "description", "summary"),
+    "queries": (*GUESSES["queries"]["text"][:-1], "topic", "title"),
 }
 _TITLE_NAMES = ("title", "headline", "heading", "subject", "name")
 _ID_LIKE = re.compile(r"(^|[_\W])(id|key|uid|uuid|doi|number|no)$|[a-z]I[dD]$", re.ASCII)
@@ -29,6 +30,8 @@ _SHARD = re.compile(r"(train|test|dev|val|validation|data|part|[0-9]+)\b", re.IG
 _NUMBER = re.compile(r"[0-9]+([.][0-9]+)?")
 # Longer values are texts that happen to differ, not ids.
 _LONGEST_ID = 200
+# By which the form of lines is told.
+_FIRST_LINES = 1_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Finding:
     repeated: int
     empty: int
     sampled: int
+    read_as: str | None = None
 
     @property
     def location(self) -> str:
@@ -69,12 +73,17 @@ def kind_of(sample: Sample) -> str | None:
     """Which table an input is for, by its form, then its columns, then its name; None where nothing says it."""
     if sample.source.format == "qrels" or _reads_as_judgements(sample):
         return "judgements"
-    names = {name.lower() for name in sample.columns}
-    if all(names & set(guesses) for guesses in GUESSES["judgements"].values()):
+    if _names_judgements(list(sample.columns)):
         return "judgements"
     path = Path(sample.source.location)
     # Files called after their split or number are of what their folder is called after.
     return says_kind(path.stem) or (says_kind(path.parent.name) if _SHARD.match(path.name) else None)
+
+
+def _names_judgements(names: list[str]) -> bool:
+    """Whether columns are called as those of judgements are; `query` and `topic` may be texts of something else."""
+    found = {column: guess("judgements", column, names) for column in GUESSES["judgements"]}
+    return all(found.values()) and (len(names) <= 4 or found["query_id"] not in ("query", "topic"))
 
 
 def _reads_as_judgements(sample: Sample) -> bool:
@@ -100,7 +109,7 @@ def examine(sample: Sample, kind: str, named: Mapping[str, str]) -> Finding:
         _check_header(sample)
     columns = {column: _named(sample, column, name) for column, name in named.items()}
     if kind == "judgements":
-        columns |= {c: _first(sample, kind, c, names) for c, names in GUESSES[kind].items()}
+        columns |= _judgement_columns(sample)
     else:
         key = "doc_id" if kind == "documents" else "query_id"
         if key not in columns:
@@ -126,8 +135,23 @@ def _check_header(sample: Sample) -> None:
 
 def _named(sample: Sample, column: str, name: str) -> str:
     if name not in sample.columns:
-        raise _no_column(sample, column, f"it has no column {name!r}")
+        found = _within(sample, name)
+        if found is None:
+            raise _no_column(sample, column, f"it has no column {name!r}")
+        # As a column of its own, so that it is looked at like the others.
+        sample.columns[name] = found
     return name
+
+
+def _within(sample: Sample, name: str) -> Column | None:
+    """The field `a.b` of the objects in the column a; None if there is none."""
+    head, _, rest = name.partition(".")
+    if head not in sample.columns or not rest:
+        return None
+    values = [field_of(value, rest) if type(value) is dict else ABSENT for value in sample.columns[head].values]
+    if all(value is ABSENT for value in values):
+        return None
+    return column_of(name, [None if value is ABSENT else value for value in values])
 
 
 def _no_column(sample: Sample, column: str, found: str) -> DataError:
@@ -137,18 +161,21 @@ def _no_column(sample: Sample, column: str, found: str) -> DataError:
     return DataError(sample.source.location, found, wanted, fix)
 
 
-def _first(sample: Sample, kind: str, column: str, names: tuple[str, ...]) -> str:
-    for name in names:
-        if name in sample.columns:
-            return name
-    raise _no_column(sample, column, f"no column of these {kind} is called {' or '.join(map(repr, names))}")
+def _judgement_columns(sample: Sample) -> dict[str, str]:
+    """Columns of judgements; without grades there are the two ids only."""
+    found = told("judgements", list(sample.columns))
+    for column in ("query_id", "doc_id"):
+        if column not in found:
+            called = " or ".join(map(repr, GUESSES["judgements"][column][:4]))
+            raise _no_column(sample, column, f"no column of these judgements is called {called}")
+    relevance = grade_column(found, list(sample.columns), place=sample.source.location)
+    return found if relevance is None else {**found, "relevance": relevance}
 
 
 def _id_column(sample: Sample, kind: str, key: str, *, taken: set[str]) -> str:
     """A column with a usual name, else one that is called an id and is unique, else the first unique one."""
-    for name in GUESSES[kind][key]:
-        if name in sample.columns:
-            return name
+    if (name := guess(kind, key, [name for name in sample.columns if name not in taken])) is not None:
+        return name
     fit = [c for c in _plain(sample, taken, ("string", "integer")) if c.is_unique and _is_short(c)]
     fit.sort(key=lambda column: not _ID_LIKE.search(column.name))
     if not fit:
@@ -187,15 +214,15 @@ def _plain(sample: Sample, taken: set[str], kinds: tuple[str, ...]) -> list[Colu
 
 def _of_lines(sample: Sample, kind: str, file_format: str, columns: dict[str, str]) -> Finding:
     """What the parsers of ingest_texts make of the sample's lines."""
-    first = next((line for line in sample.lines if len(line) > 1), b"")
-    parse = line_parser(kind, file_format, columns, place=sample.source.location, first=first)
+    place = sample.source.location
+    parse, read_as = line_parser(kind, file_format, columns, place=place, first=sample.lines[:_FIRST_LINES])
     rows = [row for line in sample.lines if (row := parse(line)) is not None]
     rejected = [row for row in rows if isinstance(row, Rejected)]
     used = [row for row in rows if not isinstance(row, Rejected)]
     ids = [row[:2] if kind == "judgements" else row[0] for row in used]
     texts = [row[-1] for row in used] if kind != "judgements" else []
     reason = rejected[0].reason if rejected else ""
-    return _finding(sample, kind, columns, ids, texts, len(rejected), reason)
+    return _finding(sample, kind, columns, ids, texts, len(rejected), reason, read_as)
 
 
 def _of_columns(sample: Sample, kind: str, columns: dict[str, str], named: Mapping[str, str]) -> Finding:
@@ -206,11 +233,12 @@ def _of_columns(sample: Sample, kind: str, columns: dict[str, str], named: Mappi
         rows, reasons = _csv_rows(sample, kind, given)
     else:
         for footer in sample.footers:
-            meant_columns(kind, given, footer, others=sample.folder_columns)
+            meant_columns(kind, given, footer, others=dict.fromkeys(sample.folder_columns))
         rows, reasons = _parquet_rows(sample, kind, columns)
     ids = [row[:2] if kind == "judgements" else row[0] for row in rows]
     texts = [row[-1] for row in rows] if kind != "judgements" else []
-    return _finding(sample, kind, columns, ids, texts, len(reasons), reasons[0] if reasons else "")
+    read_as = NO_GRADES if kind == "judgements" and "relevance" not in columns else None
+    return _finding(sample, kind, columns, ids, texts, len(reasons), reasons[0] if reasons else "", read_as)
 
 
 def _csv_rows(sample: Sample, kind: str, columns: dict[str, str]) -> tuple[list[tuple[Any, ...]], list[str]]:
@@ -233,13 +261,16 @@ def _parquet_rows(sample: Sample, kind: str, columns: dict[str, str]) -> tuple[l
     wanted = [column for column in GUESSES[kind] if column in columns]
     rows = list(zip(*(sample.columns[columns[column]].values for column in wanted), strict=True))
     keys = [place for place, column in enumerate(wanted) if column.endswith("_id")]
-    usable = [row for row in rows if all(row[key] is not None and str(row[key]).strip() for key in keys)]
-    return usable, ["an id is missing or empty"] * (len(rows) - len(usable))
+    grade = wanted.index("relevance") if "relevance" in wanted else None
+    faults = [record_fault([row[key] for key in keys], 1 if grade is None else row[grade]) for row in rows]
+    usable = [row for row, fault in zip(rows, faults, strict=True) if fault is None]
+    return usable, [fault for fault in faults if fault is not None]
 
 
 def _finding(
-    sample: Sample, kind: str, columns: dict[str, str], ids: list[Any], texts: list[Any], rejected: int, reason: str
-) -> Finding:
+    sample: Sample, kind: str, columns: dict[str, str], ids: list[Any], texts: list[Any], rejected: int, reason: str,
+    read_as: str | None,
+) -> Finding:  # fmt: skip
     lengths = sorted(len(text) for text in texts if text and not text.isspace())
     at = (len(lengths) - 1) / 100 if lengths else 0
     sampled = len(ids) + rejected
@@ -255,4 +286,5 @@ def _finding(
         repeated=len(ids) - len(set(ids)),
         empty=len(texts) - len(lengths),
         sampled=sampled,
+        read_as=read_as,
     )

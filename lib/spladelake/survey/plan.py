@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spladelake.errors import DataError
+from spladelake.files.formats import split_files
 from spladelake.survey.findings import Finding, examine, kind_of
 from spladelake.survey.inputs import find_inputs, named_input
 from spladelake.survey.samples import Sample, read_sample
@@ -94,4 +95,8 @@ def _beir(folder: Path, found: dict[str, Finding]) -> tuple[str | None, str | No
     if judgements is None:
         return str(folder), None
     path = Path(judgements.location)
-    return (str(folder), path.stem) if path.parent == folder / "qrels" and path.suffix == ".tsv" else (None, None)
+    if path.parent != folder / "qrels":
+        return None, None
+    splits = split_files(sorted(file.name for file in path.parent.iterdir()))
+    split = next((split for split, name in splits.items() if name == path.name), None)
+    return (None, None) if split is None else (str(folder), split)

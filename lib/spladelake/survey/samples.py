@@ -16,7 +16,8 @@ from spladelake.files.contents import HEAD_BYTES, check_head
 from spladelake.files.csv_records import CsvRecord, csv_rows
 from spladelake.files.folders import path_columns
 from spladelake.files.formats import compression_of
-from spladelake.files.parquet_columns import ParquetFooter, parquet_footer, type_name, unreadable
+from spladelake.files.parquet_columns import ParquetFooter, parquet_footer, takes, type_name, unreadable
+from spladelake.files.rows import MalformedError, grade_of
 from spladelake.survey.inputs import Input
 
 SAMPLE_ROWS = 10_000
@@ -162,8 +163,13 @@ def _columns(records: list[dict[str, Any]]) -> dict[str, Column]:
     found = {}
     for name in names:
         values = [record.get(name) for record in records]
-        found[name] = Column(name, _kind(values), values)
+        found[name] = column_of(name, values)
     return found
+
+
+def column_of(name: str, values: list[Any]) -> Column:
+    """A column of values that Python or JSON has."""
+    return Column(name, _kind(values), values)
 
 
 def _kind(values: list[Any]) -> str:
@@ -214,7 +220,7 @@ def _parquet_sample(source: Input) -> Sample:
             footer = parquet_footer(opened, name=str(file))
             footers.append(footer)
             if kept is None and footer.rows:
-                wanted = [name for name, kind in footer.types.items() if type_name(kind) in ("string", "integer")]
+                wanted = [name for name, kind in footer.types.items() if _is_read(kind)]
                 wanted = [name for name in wanted if name not in footer.repeated]
                 try:
                     batches = pq.ParquetFile(opened).iter_batches(batch_size=SAMPLE_ROWS, columns=wanted)
@@ -233,6 +239,13 @@ def _parquet_sample(source: Input) -> Sample:
     return Sample(source, rows, is_exact, columns | folders, footers=checked, folder_columns=tuple(folders))
 
 
+def _is_read(kind: Any) -> bool:
+    """Whether a column can hold ids, texts or grades, or objects with such fields."""
+    import pyarrow as pa
+
+    return takes("text", type_name(kind)) or takes("relevance", type_name(kind)) or pa.types.is_struct(kind)
+
+
 def _values(kept: Any, name: str) -> list[Any]:
     """Values of a column of a table; nothing but null if the table has not got it."""
     if kept is None:
@@ -246,3 +259,17 @@ def _folder_columns(source: Input, rows: int, columns: Mapping[str, Column]) -> 
     below = first.relative_to(source.location) if first != Path(source.location) else Path(first.name)
     found = {name: value for name, value in path_columns(below.as_posix()).items() if name not in columns}
     return {name: Column(name, "string", [value] * rows) for name, value in found.items()}
+
+
+def record_fault(ids: list[Any], grade: Any) -> str | None:
+    """Why a record cannot be used; None if it can."""
+    for value in ids:
+        if value is None or not str(value).strip():
+            return "an id is missing or empty"
+        if not isinstance(value, str) and value != value // 1:
+            return f"an id is {value}; a number must be whole to be one"
+    try:
+        grade_of("relevance", str(grade))
+    except MalformedError as fault:
+        return str(fault)
+    return None

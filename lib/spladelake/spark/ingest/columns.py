@@ -10,20 +10,23 @@ from functools import reduce
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, IntegralType, StringType, StructField, StructType
+from pyspark.sql.types import DataType, StructType
 
 from spladelake.files.columns import chosen_columns
 from spladelake.files.folders import path_columns
 from spladelake.files.parquet_columns import ParquetFooter, meant_columns, parquet_footer, type_name, wrong_type
+from spladelake.spark.ingest.column_values import can_be, column_text, field_at, number_fault, schema_of
 from spladelake.spark.ingest.source import Source, table_ref
 from spladelake.spark.tables import storage
-from spladelake.spark.tables.sql_text import quoted
 
 _CASE_SENSITIVE = "spark.sql.caseSensitive"
 # Footers read at once: each waits for its store, not for this machine.
 _READERS = 16
 # Spark's type for Arrow's; that of a string, and of a column without values, is string.
-_INTEGERS = {
+_TYPES = {
+    pa.bool_(): "boolean",
+    pa.float32(): "float",
+    pa.float64(): "double",
     pa.int8(): "tinyint",
     pa.int16(): "smallint",
     pa.int32(): "int",
@@ -55,12 +58,15 @@ def parquet_records(session: SparkSession, source: Source) -> DataFrame:
 
     Raises DataError if a file has not a column that is meant, or has it in a type that can be no id or text.
     """
-    shards: dict[Chosen, list[str]] = {}
+    shards: dict[tuple[Chosen, frozenset[str]], list[str]] = {}
     below = sorted(storage.roots(session, source.location), key=len, reverse=True)
     for file, footer in zip(source.listed(session), _footers(session, source), strict=True):
         folders = _folders(file.path, below)
-        shards.setdefault(_chosen(source, footer, folders), []).append(file.path)
-    frames = [_shard_records(session, source, chosen, paths, below) for chosen, paths in shards.items()]
+        chosen = _chosen(source, footer, folders)
+        # A column may have a dot in its own name.
+        top = frozenset(name for _, name, _ in chosen if name in footer.types)
+        shards.setdefault((chosen, top), []).append(file.path)
+    frames = [_shard_records(session, source, chosen, top, paths, below) for (chosen, top), paths in shards.items()]
     return reduce(DataFrame.unionByName, frames)
 
 
@@ -85,30 +91,36 @@ def _chosen(source: Source, footer: ParquetFooter, folders: str) -> Chosen:
 
 
 def _spark_type(footer: ParquetFooter, name: str | None) -> str | None:
-    if name is None or name not in footer.types:
+    kind = None if name is None else footer.type_of(name)
+    if kind is None:
         return None
+    if pa.types.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
     # Nothing is read of a column without any value: its type in the file says nothing.
-    return "void" if type_name(footer.types[name]) == "null" else _INTEGERS.get(footer.types[name], "string")
+    return "void" if type_name(kind) == "null" else _TYPES.get(kind, "string")
 
 
 def _shard_records(
-    session: SparkSession, source: Source, chosen: Chosen, paths: list[str], below: list[str]
+    session: SparkSession, source: Source, chosen: Chosen, top: frozenset[str], paths: list[str], below: list[str]
 ) -> DataFrame:
     read = {name: kind for _, name, kind in chosen if name is not None and kind not in (None, "void")}
-    schema = StructType([StructField(name, DataType.fromDDL(kind or "string")) for name, kind in read.items()])
+    schema = schema_of({name: DataType.fromDDL(kind or "string") for name, kind in read.items()}, top)
     frame = session.read.schema(schema).options(**storage.reader_options(paths)).parquet(*paths)
     # By this name even if the file has a column called _metadata.
     place = frame.metadataColumn("_metadata")
-    values = {column: _shard_value(frame, name, kind, place, below) for column, name, kind in chosen}
+    values = {column: _shard_value(frame, column, name, kind, place, below) for column, name, kind in chosen}
     return _checked(source, frame, place, values, {column: name for column, name, _ in chosen})
 
 
-def _shard_value(frame: DataFrame, name: str | None, kind: str | None, place: Column, below: list[str]) -> Column:
+def _shard_value(
+    frame: DataFrame, column: str, name: str | None, kind: str | None, place: Column, below: list[str]
+) -> Column:
     if name is None or kind == "void":
-        return F.lit(None).cast("string")
+        # Pairs without grades are relevant.
+        return F.lit("1" if name is None and column == "relevance" else None).cast("string")
     if kind is None:
         return _folder_value(name, place, below)
-    return F.col(quoted(name)).cast("string")
+    return column_text(frame.schema, column, name)
 
 
 def _folder_value(name: str, place: Column, below: list[str]) -> Column:
@@ -124,7 +136,9 @@ def _folder_value(name: str, place: Column, below: list[str]) -> Column:
 def delta_records(session: SparkSession, source: Source) -> DataFrame:
     """Records of a Delta table."""
     frame = table_ref(source.location).read(session, version=source.version)
-    names = chosen_columns(source.kind, dict(source.columns), frame.columns, place=source.location)
+    within = [name for _, name in source.columns if field_at(frame.schema, name) is not None]
+    present = list(dict.fromkeys([*frame.columns, *within]))
+    names = chosen_columns(source.kind, dict(source.columns), present, place=source.location)
     values = {column: _value(source, frame, column, name) for column, name in names.items()}
     return _checked(source, frame, frame.metadataColumn("_metadata"), values, names)
 
@@ -135,6 +149,7 @@ def _checked(
     """Records with their place, and with the reason against those that cannot be used."""
     reason = F.coalesce(
         *(_id_fault(names[key] or key, values[key]) for key in source.keys),
+        *_number_faults(frame.schema, names, values),
         *(_text_fault(names[c] or c, values[c]) for c in values if c not in source.keys and c != "relevance"),
         *([_relevance_fault(names["relevance"] or "", values["relevance"])] if "relevance" in values else []),
     )
@@ -153,12 +168,18 @@ def _checked(
 def _value(source: Source, frame: DataFrame, column: str, name: str | None) -> Column:
     """A table column as a string, from a column of the input whose type can stand for it."""
     if name is None:
-        return F.lit(None).cast("string")
-    kind = frame.schema[name].dataType
-    ids = column.endswith("_id") or column == "relevance"
-    if not (isinstance(kind, StringType) or (ids and isinstance(kind, IntegralType))):
-        raise wrong_type(source.location, column, name, kind.simpleString())
-    return F.col(quoted(name)).cast("string")
+        return F.lit("1" if column == "relevance" else None).cast("string")
+    field = field_at(frame.schema, name)
+    if field is None or not can_be(column, field.dataType):
+        raise wrong_type(source.location, column, name, "not there" if field is None else field.dataType.simpleString())
+    return column_text(frame.schema, column, name)
+
+
+def _number_faults(schema: StructType, names: dict[str, str | None], values: dict[str, Column]) -> Iterator[Column]:
+    for column, name in names.items():
+        field = field_at(schema, name) if name is not None and column.endswith("_id") else None
+        if field is not None and (fault := number_fault(field, values[column])) is not None:
+            yield fault
 
 
 def _id_fault(name: str, value: Column) -> Column:

@@ -16,7 +16,8 @@ from pyspark.sql.window import Window
 
 from spladelake.config import IngestTexts
 from spladelake.errors import DataError
-from spladelake.results import IngestResult
+from spladelake.results import IngestResult, TableOfTexts
+from spladelake.spark.ingest.judgements import read_as
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.ingest.sources import beir_sources, named_sources, places, reading, records
 from spladelake.spark.session.step_descriptions import describe
@@ -70,9 +71,7 @@ def _lineage(source: Source, options: IngestTexts, fingerprint: Any) -> Lineage:
     )
 
 
-def _ingest(
-    session: SparkSession, lake: Lake, source: Source, options: IngestTexts, fingerprint: Any
-) -> dict[str, Any]:
+def _ingest(session: SparkSession, lake: Lake, source: Source, options: IngestTexts, fingerprint: Any) -> TableOfTexts:
     target, name = lake.table(source.kind), source.label or source.location
     lineage = _lineage(source, options, fingerprint)
     if not options.force and is_current(session, target, lineage):
@@ -80,6 +79,7 @@ def _ingest(
         return {"status": "skipped", "table": str(target)}
     describe(session, f"ingest {source.kind} from {name}")
     started = time.monotonic()
+    form = read_as(session, source)
     with reading(session, source):
         found = records(session, source).persist(StorageLevel.DISK_ONLY)
         total = found.count()
@@ -111,13 +111,16 @@ def _ingest(
         log.warning(
             "%s: %d of %d records are in %s: %s", source.kind, bad, total, lake.table("quarantine"), examples[0]
         )
-    return {
+    result: TableOfTexts = {
         "status": "written",
         "table": str(target),
         "rows": total - bad,
         "rejected": bad,
         "seconds": round(time.monotonic() - started, 2),
     }
+    if form is not None:
+        result["read_as"] = form
+    return result
 
 
 def _repeated(found: DataFrame, source: Source) -> DataFrame | None:
@@ -182,8 +185,8 @@ def _numbered(session: SparkSession, source: Source, rejected: DataFrame) -> Dat
     """The rejects with `line`: number of a record in its file from 1, of Parquet its row; null for a Delta table."""
     if source.format == "delta":
         return rejected.withColumn("line", F.lit(None).cast("bigint"))
-    if source.format == "csv":
-        return rejected.withColumn("line", F.col("seq"))
+    if source.format in ("csv", "json"):
+        return rejected.withColumn("line", F.col("seq") if source.format == "csv" else F.lit(None).cast("bigint"))
     return with_lines(rejected, places(session, source), header_lines=0)
 
 

@@ -16,8 +16,10 @@ from spladelake.config import IngestTexts
 from spladelake.errors import DataError, UsageError
 from spladelake.files.contents import HEAD_BYTES, check_head
 from spladelake.files.folders import check_hidden, data_files, hidden_files, is_hidden
-from spladelake.files.formats import COMPRESSED
+from spladelake.files.formats import COMPRESSED, split_files
 from spladelake.spark.ingest.columns import delta_records, exact_names, parquet_records
+from spladelake.spark.ingest.json_files import json_records
+from spladelake.spark.ingest.judgements import judgements_format
 from spladelake.spark.ingest.source import LINE_FORMATS, TABLE_PREFIX, Source, table_ref
 from spladelake.spark.ingest.text_files import csv_frame, line_records, lines_of
 from spladelake.spark.tables import storage
@@ -61,7 +63,8 @@ def _source(
         return Source(kind, location, "delta", given, version=_delta_version(session, location))
     _check_hidden(session, location)
     files = {storage.shown_path(file.path): file for file in storage.input_files(session, location)}
-    names, file_format = data_files(location, list(files), file_format, kind=kind)
+    said = file_format
+    names, file_format = data_files(location, list(files), said, kind=kind)
     if given and file_format == "qrels":
         raise UsageError(
             location,
@@ -72,6 +75,8 @@ def _source(
     if left := sorted(files.keys() - set(names)):
         log.info("%s: not read: %s", location, ", ".join(left[:8]))
     read = tuple(files[name] for name in names)
+    if kind == "judgements" and said == "auto":
+        file_format = judgements_format(session, read, file_format, place=location)
     return Source(kind, location, file_format, given, files=read, all_files=not left)
 
 
@@ -95,13 +100,16 @@ def beir_sources(session: SparkSession, folder: str, split: str) -> list[Source]
                 "Correct --source, or name the files with --documents, --queries and --judgements.",
             )
         sources.append(Source(kind, f"{folder}/{names[0]}", "jsonl"))
-    splits = [name.removesuffix(".tsv") for name in storage.children(session, f"{folder}/qrels")]
+    splits = split_files(storage.children(session, f"{folder}/qrels"))
     if splits and split not in splits:
         raise DataError(
-            f"{folder}/qrels", f"it has no {split}.tsv", f"it holds the splits {', '.join(splits)}", "Correct --split."
+            f"{folder}/qrels",
+            f"it has no {split}.tsv, .jsonl, .csv or .parquet",
+            f"it holds the splits {', '.join(splits)}",
+            "Correct --split.",
         )
     if splits:
-        sources.append(Source("judgements", f"{folder}/qrels/{split}.tsv", "qrels"))
+        sources.append(_source(session, "judgements", f"{folder}/qrels/{splits[split]}", "auto", ()))
     return sources
 
 
@@ -120,9 +128,11 @@ def records(session: SparkSession, source: Source) -> DataFrame:
     if source.format == "delta":
         return delta_records(session, source)
     _check_hidden(session, source.location)
-    _check_heads(session, source)
+    check_heads(session, source)
     if source.format in LINE_FORMATS:
         return line_records(session, source)
+    if source.format == "json":
+        return json_records(session, source)
     return csv_frame(session, source) if source.format == "csv" else parquet_records(session, source)
 
 
@@ -137,7 +147,7 @@ def places(session: SparkSession, source: Source) -> DataFrame:
     return frame.select("file", "block", "seq")
 
 
-def _check_heads(session: SparkSession, source: Source) -> None:
+def check_heads(session: SparkSession, source: Source) -> None:
     """Refuse files that are not what their names say."""
 
     def check(file: storage.InputFile) -> None:

@@ -18,6 +18,7 @@ from spladelake.files import LineParser, Rejected
 from spladelake.files.csv_records import checked_row, csv_layout, csv_rows
 from spladelake.files.formats import line_parser
 from spladelake.files.rows import MalformedError
+from spladelake.spark.ingest import file_heads
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.schema import TableSchema
@@ -147,19 +148,14 @@ def lines_of(session: SparkSession, source: Source) -> DataFrame:
 
 def line_records(session: SparkSession, source: Source) -> DataFrame:
     """Records of an input of which every line is one."""
-    first = _first_line(session, source) if source.format == "tsv" else b""
-    parser = line_parser(source.kind, source.format, dict(source.columns), place=source.location, first=first)
+    first = file_heads.first_lines(session, source.listed(session))
+    parser, _ = line_parser(source.kind, source.format, dict(source.columns), place=source.location, first=first)
+    return parsed_lines(session, source, parser)
+
+
+def parsed_lines(session: SparkSession, source: Source, parser: LineParser[Any]) -> DataFrame:
+    """Records that a parser makes of the lines of an input."""
     return lines_of(session, source).mapInArrow(ParseLines(parser, source.schema), record_schema(source.schema))
-
-
-def _first_line(session: SparkSession, source: Source) -> bytes:
-    """The first line with content of the first file that has one."""
-    first = next((file.path for file in source.listed(session) if file.size), None)
-    if first is None:
-        return b""
-    reader, _ = _reader(session, source)
-    row = reader.text([first]).select(F.col("value").cast("binary").alias("line")).where(F.length("line") > 1).first()
-    return bytes(row["line"]) if row is not None else b""
 
 
 def csv_frame(session: SparkSession, source: Source) -> DataFrame:
