@@ -304,7 +304,7 @@ CASES = [
         "csv in latin-1, with too many cells, and a cell over lines",
         {"a:{b}.csv": b'\xef\xbb\xbf,id,text\r\n0,1,red apples\r\n1,2,"a, ""b""\r\nc"\r\n2,3,caf\xe9\r\n3,4,x,y'},
         [("1", None, "red apples"), ("2", None, 'a, "b"\r\nc')],
-        ("not UTF-8", "number of columns"),
+        ("not UTF-8", "the header has"),
     ),
     Case("an open quote", {"d.csv": b'id,text\n1,5" screen\n2,"open\n3,x\n'}, says="d.csv line 3: a quote is opened"),
     Case("a name twice", {"d.csv": b"id,text,text\n1,x,red apples\n"}, says="Say which one with --document-text"),

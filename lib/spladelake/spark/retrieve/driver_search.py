@@ -1,7 +1,7 @@
-"""A question answered in the driver: ranking and explanation of a small collection by the kernels of the workers.
+"""Answer a question in the driver: rank a small collection with the kernels of the workers and explain the scores.
 
-The rows are those that workers find, to the last bit: the same kernel scores, in integers that do not depend on any
-cutting, and a contribution is the same product of two doubles.
+The rows equal the workers' rows to the last bit. The same kernel sums integers, which do not depend on how documents
+are divided, and a contribution is the same product of two doubles.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from spladelake.spark.retrieve.worker import VECTOR_COLUMNS
 from spladelake.spark.session.totals import DriverTotals
 from spladelake.vectors import SparseVectors
 
-# Up to these a driver holds all vectors of a collection and ranks them in less time than workers take to start.
+# Up to these sizes the driver reads and ranks all vectors of a collection in less time than workers take to start.
 MOST_DOCUMENTS = 50_000
 MOST_BYTES = 64 * 2**20
-# Of the ranking of one question: far more than it takes.
+# Memory limit for ranking one question, far more than it needs.
 TASK_BYTES = 64 * 2**20
-# Bytes of the table of texts, of which the titles are read.
+# Largest table of texts from which the driver reads titles.
 MOST_TEXT_BYTES = 256 * 2**20
 
 _MODEL = pa.schema([("model_id", pa.string())])
@@ -42,10 +42,15 @@ Best = list[tuple[str, float]]
 
 @dataclass(frozen=True)
 class SmallCollection:
-    """What a question is asked of. vectors: (id, indices, values). model_id: None where there is no vector.
+    """A collection in the driver's memory.
 
-    vocabulary_model_id, properties: what the tables of the vocabulary and of the vectors say of themselves.
-    tokens, titles: (term_id, token) of the vocabulary and (doc_id, title) of the documents.
+    - place: the table of document vectors, for messages.
+    - vectors: (id, indices, values).
+    - model_id: the model of the vectors, None if there are no vectors.
+    - vocabulary_model_id: the model in the properties of the vocabulary's table.
+    - properties: the properties of the vectors' table.
+    - tokens: (term_id, token) of the vocabulary.
+    - titles: (doc_id, title) of the documents.
     """
 
     place: str
@@ -62,7 +67,7 @@ class SmallCollection:
         return int(self.properties["spladelake.vocabulary_size"])
 
     def answer(self, query: SparseVectors, *, k: int, terms: int) -> list[dict[str, Any]]:
-        """The k best documents for the vector of a question, as `search_documents` returns them."""
+        """Return the k best documents for the vector of a question, as `search_documents` does."""
         best = ranked_here(query, self.vectors, k=k, vocabulary_size=self.vocabulary_size, place=self.place)
         return explained(
             query, best, self.vectors, terms=terms,
@@ -71,7 +76,12 @@ class SmallCollection:
 
 
 def ranked_here(query: SparseVectors, vectors: pa.Table, *, k: int, vocabulary_size: int, place: str) -> Best:
-    """(doc_id, score) of the k best documents, best first. vectors: (id, indices, values)."""
+    """Return (doc_id, score) of the k best documents, best first.
+
+    - query: the vector of the question.
+    - vectors: (id, indices, values) of the documents.
+    - place: their table, for messages.
+    """
     check_vectors(query, vocabulary_size=vocabulary_size, place="the question", ids=["question"])
     found = ranked_in_driver(
         QueryBatch(["question"], query, vocabulary_size),
@@ -93,9 +103,14 @@ def explained(
     tokens: Callable[[set[int]], Mapping[int, str]],
     titles: Callable[[list[str]], Mapping[str, str | None]],
 ) -> list[dict[str, Any]]:
-    """The best documents with rank, title and what made each score: the largest share first, at most `terms` of them.
+    """Return the best documents with rank, title and the terms that contribute most to the score, largest first.
 
-    vectors: (id, indices, values) of these documents at least. tokens, titles: names of terms and titles of documents.
+    - query: the vector of the question.
+    - best: (doc_id, score), best first.
+    - vectors: (id, indices, values) of at least these documents.
+    - terms: most terms of a document.
+    - tokens: returns token by term id.
+    - titles: returns title by doc_id.
     """
     if not best:
         return []
@@ -112,7 +127,7 @@ def explained(
 
 
 def _shares(query: SparseVectors, indices: NDArray[np.int32], values: NDArray[np.float32]) -> dict[int, float]:
-    """What each common term adds to the score: the product of its weights in question and document."""
+    """Return the contribution of each shared term: the product of its weights in question and document."""
     asked, weights = query.row(0)
     common, in_query, in_document = np.intersect1d(asked, indices, assume_unique=True, return_indices=True)
     products = weights[in_query].astype(np.float64) * values[in_document].astype(np.float64)
@@ -120,15 +135,18 @@ def _shares(query: SparseVectors, indices: NDArray[np.int32], values: NDArray[np
 
 
 def _named(shares: Mapping[int, float], tokens: Mapping[int, str], *, most: int) -> dict[str, float] | None:
-    """The largest shares by token, as SQL sorts them; None where the vocabulary names none of the terms."""
+    """Return the largest contributions by token in SQL's order, None if the vocabulary names none of the terms."""
     known = sorted(((share, tokens[term]) for term, share in shares.items() if term in tokens), reverse=True)
     return {token: share for share, token in known[:most]} if known else None
 
 
 def small_collection(lake: str, name: str) -> SmallCollection | None:
-    """The collection of a local folder, read without Spark.
+    """Read a small collection in a local folder without Spark.
 
-    None where it is not small, or anything about it is unusual: then Spark reads it, or says what is wrong with it.
+    Returns None if the collection is not small or in any way unusual. Then Spark reads it or reports its fault.
+
+    - lake: the lake.
+    - name: name of the vectors.
     """
     if ":" in lake.partition("/")[0]:
         return None
@@ -160,7 +178,7 @@ def _is_small(vectors: FolderTable, texts: FolderTable) -> bool:
 
 
 def pairs(table: pa.Table, keys: Iterable[Any]) -> dict[Any, Any]:
-    """Second column by first, of the rows whose first column is one of the keys."""
+    """Return the second column by the first, for the rows whose first column is one of the keys."""
     key = table.column(0)
     chosen = table.filter(pc.is_in(key, pa.array(list(keys), key.type)))
     return dict(zip(*(column.to_pylist() for column in chosen.columns), strict=True))

@@ -1,7 +1,7 @@
-"""Ad-hoc search: a question in free text, encoded in the driver and ranked against the vectors of a lake.
+"""Ad-hoc search: encode a question in the driver and rank the documents of a lake by their vectors.
 
-Of a small collection in a local folder nothing needs Spark. Of other small ones Spark reads the vectors, and the driver
-ranks them; large ones are ranked by workers. The answer is the same, to the last bit.
+A small collection in a local folder needs no Spark. For other small collections Spark reads the vectors and the driver
+ranks them. Workers rank large collections. The answers are the same, to the last bit.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
 
 
 def encoded_beside(text: str, model: str) -> Callable[[], Question] | None:
-    """Begin to encode a question in a thread, while Spark starts; returns what waits for it.
+    """Start to encode a question in a thread, while Spark starts. Return a function that waits for the result.
 
-    None if the model needs the collection for it.
+    Returns None if the model needs the collection to encode a question.
     """
     vectoriser = vectoriser_of(model)
     if Capability.TEXT_ALONE not in vectoriser.kind.capabilities:
@@ -52,7 +52,7 @@ def encoded_beside(text: str, model: str) -> Callable[[], Question] | None:
 def search_folder(
     text: str, *, lake: str, model: str, vectors: str | None = None, k: int = 10, terms: int = 5
 ) -> list[dict[str, Any]] | None:
-    """What `search_documents` answers, without Spark; None where Spark must read the lake, or say what it lacks."""
+    """Return the answer of `search_documents` without Spark, None if only Spark can read the lake or report a fault."""
     name = short_name(vectors or model)
     collection = small_collection(lake, name)
     if collection is None:
@@ -63,7 +63,7 @@ def search_folder(
 
 
 def _learnt(collection: SmallCollection, lake: str, name: str) -> Learnt:
-    """What the tables of a small collection hold of its model. A vocabulary that names no model counts as theirs."""
+    """Return the model data in the tables of a small collection. A vocabulary without a model_id is taken as theirs."""
     properties, ids = collection.properties, collection.tokens.select(["token", "term_id"])
     model_id = collection.vocabulary_model_id or properties.get("spladelake.model_id")
     return Learnt(Lake(lake), name, properties, model_id, lambda words: driver_search.pairs(ids, words))
@@ -81,10 +81,16 @@ def search_documents(
     terms: int = 5,
     encoded: Callable[[], Question] | None = None,
 ) -> list[dict[str, Any]]:
-    """The k best documents of a question: rank, doc_id, title, score and matched terms, largest share first.
+    """Return the k best documents for a question: rank, doc_id, title, score and terms, largest contribution first.
 
-    encoded: the question as a vector, where it was encoded before. Raises DataError where the lake has no vectors of
-    the model, or vectors that were encoded otherwise.
+    - text: the question.
+    - lake, model: the lake and the model of its vectors.
+    - vectors: name of the vectors, None for the model's name.
+    - where: SQL condition on the table `documents`.
+    - terms: most terms of a document.
+    - encoded: returns the question as a vector, if it is encoded already.
+
+    Raises DataError if the lake has no vectors of the model, or vectors from other settings.
     """
     root, name = Lake(lake), short_name(vectors or model)
     documents, texts = root.vectors(name, "documents"), root.table("documents")
@@ -114,7 +120,7 @@ def search_documents(
 
 def _question(session: SparkSession, lake: Lake, name: str, text: str, model: str) -> Question:
     def learnt() -> Learnt:
-        from spladelake.spark.encode.bm25_question import learnt_tables  # most questions need nothing of BM25
+        from spladelake.spark.encode.bm25_question import learnt_tables  # Most questions do not need BM25.
 
         return learnt_tables(session, lake, name)
 
@@ -122,7 +128,7 @@ def _question(session: SparkSession, lake: Lake, name: str, text: str, model: st
 
 
 def _corpus(session: SparkSession, documents: TableRef, index: TableRef | None, chosen: DataFrame) -> Corpus:
-    """What workers rank: the index of all documents where there is a current one, else the vectors."""
+    """Return the corpus for the workers: the index if it is current, else the vectors."""
     if index is not None:
         found = current_index(session, index, documents, version=documents.version(session))
         if found.rows is not None:
@@ -148,7 +154,7 @@ def _collected(vectors: DataFrame) -> pa.Table:
 
 
 def _pairs(rows: DataFrame, key: str, value: str, keys: Iterable[Any]) -> dict[Any, Any]:
-    """Value by key, of the rows that have one of the keys."""
+    """Return value by key for the rows that have one of the keys."""
     chosen = rows.where(F.col(key).isin(list(keys))).select(key, value)
     return {row[key]: row[value] for row in chosen.collect()}
 
@@ -157,7 +163,7 @@ def _check_model(found: str | None, wanted: Question, place: str, model: str) ->
     if found is not None and found != wanted.model_id:
         raise DataError(
             place,
-            f"its vectors are of the model_id {found[:12]}",
-            f"{model} with its own settings is {wanted.model_id[:12]}",
-            "Name the model and vectors that belong together, or encode again without other settings.",
+            f"its vectors have the model_id {found[:12]}",
+            f"{model} with its own settings has {wanted.model_id[:12]}",
+            "Name a model and vectors that belong together, or encode again without other settings.",
         )

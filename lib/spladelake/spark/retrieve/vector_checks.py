@@ -1,4 +1,4 @@
-"""Refusal of vectors that cannot be joined, before any of them is: the table and a row are named."""
+"""Checks of tables of vectors before a job joins them. An error names the table and a row."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from spladelake.spark.tables.schema import same_condition
 from spladelake.spark.tables.schemas import VECTORS
 from spladelake.spark.tables.sql_text import sql_string
 
-# What a row breaks, said as what was found; the conditions are the table's own constraints.
+# (found, wanted) of a row that breaks a constraint of the table, by the name of the constraint.
 _FOUND = {
     "id_present": ("the id is null", "wanted an id"),
     "arrays_present": ("indices or values is null", "wanted term ids and weights"),
     "same_length": ("indices and values differ in length", "wanted a weight for each term"),
     "weights_positive": ("a weight is null, not finite or not above 0", "wanted finite weights above 0"),
     "terms_valid": ("a term id is null or below 0", "wanted term ids from 0"),
-    "terms_ascend": ("the term ids do not ascend, or one stands twice", "wanted ascending term ids, each once"),
+    "terms_ascend": ("the term ids do not ascend, or one occurs twice", "wanted ascending term ids, each once"),
     "model_present": ("the model_id is null", "wanted the model of the vector"),
 }
 _FIX = "Find the row and encode it again; the encoder never writes such a vector."
@@ -32,7 +32,12 @@ _ARRAYS_PRESENT = "indices IS NOT NULL AND `values` IS NOT NULL"
 
 @dataclass(frozen=True)
 class Survey:
-    """What one reading of a table of vectors says: rows, an example id of each model_id, and the highest term id."""
+    """A summary of a table of vectors.
+
+    - rows: number of rows.
+    - examples: an example id of each model_id.
+    - highest: the highest term id, None without any.
+    """
 
     rows: int
     examples: dict[str | None, str | None]
@@ -40,7 +45,7 @@ class Survey:
 
 
 def surveyed(rows: DataFrame) -> Survey:
-    """Survey a table of vectors in Spark."""
+    """Summarise a table of vectors in Spark."""
     last = F.expr("get(indices, size(indices) - 1)")
     by_model = rows.groupBy("model_id").agg(
         F.min("id").alias("id"), F.count("*").alias("rows"), F.max(last).alias("highest")
@@ -54,7 +59,7 @@ def surveyed(rows: DataFrame) -> Survey:
 
 
 def surveyed_table(table: pa.Table) -> Survey:
-    """Survey (id, indices, model_id) rows that are here already."""
+    """Summarise a local table of (id, indices, model_id)."""
     by_model = table.select(["model_id", "id"]).group_by("model_id").aggregate([("id", "min")]).to_pylist()
     by_model.sort(key=lambda row: str(row["model_id"]))
     highest = pc.max(pc.list_flatten(table.column("indices"))).as_py()
@@ -62,7 +67,7 @@ def surveyed_table(table: pa.Table) -> Survey:
 
 
 def check_same_model(*tables: tuple[TableRef, Survey]) -> None:
-    """Refuse vectors of different models, whose dimensions or weights do not mean the same; names the first table."""
+    """Raise DataError if vectors come from different models: their dimensions or weights mean different things."""
     examples = {str(ref): survey.examples for ref, survey in tables}
     models = {model_id for of_table in examples.values() for model_id in of_table}
     if len(models) > 1:
@@ -74,12 +79,12 @@ def check_same_model(*tables: tuple[TableRef, Survey]) -> None:
             str(tables[0][0]),
             f"the vectors are of {len(models)} models ({said})",
             "wanted one model_id",
-            "Encode all of them again with the same model and settings.",
+            "Encode all vectors again with the same model and settings.",
         )
 
 
 def vocabulary_size(session: SparkSession, documents: TableRef, queries: TableRef) -> int:
-    """Dimensions of the vectors on both sides, which must be the same."""
+    """Return the dimensions of the vectors. Raises DataError if documents and queries differ, or if it is unknown."""
     sizes = {}
     for ref in (documents, queries):
         found = table_properties(session, ref).get("spladelake.vocabulary_size")
@@ -94,7 +99,7 @@ def vocabulary_size(session: SparkSession, documents: TableRef, queries: TableRe
     if len(set(sizes.values())) > 1:
         raise DataError(
             str(documents),
-            f"its vectors have {sizes[str(documents)]:,} dimensions, those of {queries} {sizes[str(queries)]:,}",
+            f"its vectors have {sizes[str(documents)]:,} dimensions, the vectors of {queries} {sizes[str(queries)]:,}",
             "wanted one vocabulary",
             "Encode both sides with the same model.",
         )
@@ -102,19 +107,22 @@ def vocabulary_size(session: SparkSession, documents: TableRef, queries: TableRe
 
 
 def largest_weight(rows: DataFrame) -> float:
-    """The largest weight of all vectors; 0 where there is none."""
+    """Return the largest weight of all vectors, 0 without vectors."""
     row = rows.agg(F.coalesce(F.max(F.array_max("values")), F.lit(0.0)).alias("largest")).first()
     assert row is not None
     return float(row["largest"])
 
 
 def check_rows(session: SparkSession, ref: TableRef, rows: DataFrame, survey: Survey, *, size: int) -> None:
-    """Refuse a table of vectors of which a row breaks an invariant, naming the row; for readers that check again.
+    """Raise DataError, which names a row, if a table of vectors breaks an invariant. For readers that check rows later.
 
-    Delta enforces the table's own constraints at every write: if the table has them all, term ids ascend, and only
-    the highest is looked at, since no constraint knows the size of the vocabulary. An engine that ignores constraints
-    may still have written other rows. `vectors_of` finds them in the worker; a reader without it calls
-    `check_every_row` instead.
+    Delta enforces the constraints of a table at every write. If the table has all of them, only the highest term id is
+    compared with the vocabulary, whose size no constraint knows. An engine that ignores constraints may still have
+    written bad rows. `vectors_of` finds them in the worker; a reader without it must call `check_every_row`.
+
+    - ref, rows: the table and its rows.
+    - survey: the summary of the rows.
+    - size: size of the vocabulary.
     """
     properties = table_properties(session, ref)
     enforced = all(
@@ -126,9 +134,10 @@ def check_rows(session: SparkSession, ref: TableRef, rows: DataFrame, survey: Su
 
 
 def check_every_row(ref: TableRef, rows: DataFrame, *, size: int) -> None:
-    """Refuse a table of vectors of which a row breaks an invariant, naming the row, whoever wrote it.
+    """Raise DataError, which names a row, if a row breaks an invariant. Reads indices and values of all rows.
 
-    Reads indices and values of all rows. size: of the vocabulary.
+    - ref, rows: the table and its rows.
+    - size: size of the vocabulary.
     """
     broken = F.coalesce(
         *(F.when(~F.coalesce(F.expr(sql), F.lit(False)), F.lit(name)) for name, sql in _conditions(size).items())
@@ -141,7 +150,7 @@ def check_every_row(ref: TableRef, rows: DataFrame, *, size: int) -> None:
 
 
 def checked_indices(ref: TableRef, *, size: int) -> str:
-    """A SQL expression on the columns of a table of vectors: `indices`, or the same refusal raised as an error."""
+    """Return SQL over a table of vectors that gives `indices` or raises the error of `check_every_row`."""
     of_row = r"coalesce(concat('\'', id, '\''), 'None')"
     place = f"{sql_string(f'spladelake.errors.DataError: {ref}, id ')}, {of_row}, ': '"
     cases = []
@@ -154,7 +163,7 @@ def checked_indices(ref: TableRef, *, size: int) -> str:
 
 
 def _conditions(size: int) -> dict[str, str]:
-    """What every vector keeps, by name, in the order in which it is said what a row breaks."""
+    """Return the invariants of a vector as SQL conditions by name, in the order of their report."""
     constraints = VECTORS.constraints
     first = {"id_present": constraints["id_present"], "arrays_present": _ARRAYS_PRESENT}
     return {**first, **constraints, "terms_known": f"size(indices) = 0 OR array_max(indices) < {size}"}
