@@ -1,4 +1,4 @@
-"""Read the records of a csv file from its lines. Quotes can enclose delimiters and line feeds, and double inside."""
+"""Read the records of a csv file from its lines. Quotes enclose delimiters and line feeds; quotes inside double."""
 
 from __future__ import annotations
 

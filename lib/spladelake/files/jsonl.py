@@ -161,7 +161,7 @@ def parsed(line: str) -> Any:
         raise MalformedError(f"the key {shown(error.args[0])} occurs twice; keys must be unique") from None
     except RecursionError:
         raise MalformedError("JSON is nested too deeply to read") from None
-    except ValueError:  # int() refuses more than 4,300 digits
+    except ValueError:  # int() refuses more than 4,300 digits.
         raise MalformedError("JSON holds an integer of thousands of digits") from None
 
 

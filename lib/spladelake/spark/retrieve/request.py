@@ -41,7 +41,7 @@ class Inputs:
     - documents, queries: the tables of vectors.
     - versions: version by name; "texts" is the table `documents`, if a condition needs it.
     - document_rows, query_rows: the vectors.
-    - survey: the survey of the document vectors.
+    - survey: the summary of the document vectors.
     - asked: all queries.
     - vocabulary_size: dimensions of the vectors.
     - documents_here: (id, indices, values, model_id) of all documents if the driver ranks them, else None.

@@ -63,7 +63,7 @@ def search_folder(
 
 
 def _learnt(collection: SmallCollection, lake: str, name: str) -> Learnt:
-    """Return the model data in the tables of a small collection. A vocabulary without a model_id is taken as theirs."""
+    """Return the model data in the tables of a small collection. A vocabulary without a model_id counts as theirs."""
     properties, ids = collection.properties, collection.tokens.select(["token", "term_id"])
     model_id = collection.vocabulary_model_id or properties.get("spladelake.model_id")
     return Learnt(Lake(lake), name, properties, model_id, lambda words: driver_search.pairs(ids, words))
