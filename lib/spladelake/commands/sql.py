@@ -1,4 +1,4 @@
-"""`spladelake sql`: the tables of a lake in SQL, at a prompt or for a script."""
+"""`spladelake sql`: query the tables of a lake, at a prompt or from a script."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ LEAVING = ("exit", "quit")
 
 @click.command("sql")
 @click.option("--lake", required=True, metavar="TEXT", help="Folder of the collection's tables, or schema:NAME.")
-@click.option("--model", default=None, metavar="TEXT", help="Model of the vectors, which also encodes questions.")
+@click.option("--model", default=None, metavar="TEXT", help="Model of the vectors, which also encodes queries.")
 @click.option("--vectors", default=None, metavar="TEXT", help="Name of the vectors' folder (default: the model's).")
-@click.option("-e", "--execute", multiple=True, metavar="SQL", help="A statement to run instead of asking; repeatable.")
+@click.option("-e", "--execute", multiple=True, metavar="SQL", help="Statement to run, without a prompt; repeatable.")
 @click.option(
     "--output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True,
-    help="How rows are written on stdout; json is one object a line.",
+    help="Format of the rows on stdout; json is one object per line.",
 )  # fmt: skip
 @click.option("--definitions", is_flag=True, help="Print views and functions as a .sql file for spark-sql or Thrift.")
 def sql(
     lake: str, model: str | None, vectors: str | None, execute: tuple[str, ...], output: str, definitions: bool,
     **session_options: Any,
 ) -> None:  # fmt: skip
-    """Ask the tables of a lake in SQL. Without -e it reads statements from a prompt, or from a file on stdin.
+    """Query the tables of a lake in SQL.
+
+    Without -e the command reads statements at a prompt, or from a file on stdin.
 
     \b
     Examples:
@@ -77,7 +79,7 @@ def _run(session: Any, statement: str, installed: Any, output: Any) -> None:
 
 
 def _ask(session: Any, installed: Any, output: str) -> None:
-    """A prompt with a history; a wrong statement is told, and the next one asked for."""
+    """Read statements at a prompt with a history; an error is printed, and the prompt continues."""
     from spladelake.spark.sql.output import statements
 
     click.echo(f"defined: {', '.join(installed.names)}", err=True)
@@ -93,9 +95,9 @@ def _ask(session: Any, installed: Any, output: str) -> None:
 
 
 def _answer(session: Any, statement: str, installed: Any, output: str) -> None:
-    """Run a statement; what goes wrong is told and ends nothing.
+    """Run a statement; print an error instead of raising it.
 
-    It runs in a thread of its own: one that waits for Spark cannot tell it to stop.
+    The statement runs in its own thread, so that this thread can cancel it on Ctrl-C.
     """
     from spladelake.commands.options import styled
 
@@ -114,7 +116,7 @@ def _answer(session: Any, statement: str, installed: Any, output: str) -> None:
 
 
 def _typed() -> Iterator[list[str]]:
-    """The lines of each statement that is typed; Ctrl-C drops those typed so far."""
+    """Yield the lines of each typed statement; Ctrl-C drops the lines typed so far."""
     lines: list[str] = []
     while True:
         try:
@@ -133,7 +135,7 @@ def _typed() -> Iterator[list[str]]:
 
 @contextmanager
 def _history() -> Iterator[None]:
-    """What is typed can be had again, in the next session too; without a place to keep it, in this one."""
+    """Keep a history of typed lines in a file for later sessions; without a writable file, for this session only."""
     import readline
 
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
