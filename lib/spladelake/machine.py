@@ -1,7 +1,9 @@
-"""What this machine has to give."""
+"""What this machine has to give: memory, and folders of its user."""
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,17 @@ _GROUPS = {
     "": ("", "memory.max", "memory.current", "inactive_file"),
     "memory": ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
+
+
+def user_folder(variable: str, default: str) -> Path:
+    """A folder that an environment variable names, or that has a name below the user's home.
+
+    A user without a home, as a container's may be, has it below the folder for temporary files.
+    """
+    path = os.path.expanduser(os.environ.get(variable) or f"~/{default}")
+    if not path.startswith("~"):
+        return Path(path)
+    return Path(tempfile.gettempdir()) / f"spladelake-{os.getuid()}" / default
 
 
 def free_memory(root: Path = Path("/")) -> int | None:

@@ -10,6 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SparseEncoder
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
 
 import spladelake.encoder.model as loading
 from spladelake.encoder import SpladeEncoder
@@ -171,3 +173,18 @@ def test_a_build_of_torch_without_fused_layers_gives_the_same_vectors(tmp_path, 
         encoder = SpladeEncoder.load(str(folder), device="cpu")
         assert encoder.method.startswith("unpadded")
         assert_same_vectors(encoder.encode_documents(TEXTS), theirs(folder), FLOAT32)
+
+
+def test_no_single_word_has_to_be_in_the_vocabulary(tmp_path, assert_same_vectors):
+    folder = bert(tmp_path / "model")
+    tokenizer = Tokenizer(models.WordLevel({"[PAD]": 0, "[CLS]": 1, "[SEP]": 2, "rivers": 3}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=48, pad_token="[PAD]")
+    wrapped.save_pretrained(folder)
+    wanted = SparseEncoder(str(folder), device="cpu").encode_document(["rivers"], convert_to_sparse_tensor=False)
+    found = SpladeEncoder.load(str(folder), device="cpu").encode(["rivers"])
+    assert found.tokens.tolist() == [3]
+    assert_same_vectors(found.vectors, wanted.numpy(), FLOAT32)

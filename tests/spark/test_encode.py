@@ -25,6 +25,7 @@ from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS
+from support.checkpoints import edit
 from support.collections import ENCODED_TABLES, FRUIT, collection, json_lines, write_fruit, write_lines
 
 # The same float32 sums in another order; what is seen stays below 1e-5.
@@ -275,6 +276,20 @@ def test_a_worker_refuses_weights_that_changed_after_the_driver_looked(spark: Sp
     assert isinstance(error, SpladelakeError)
     assert error.exit_code == 2
     assert str(error).startswith(str(weights))
+
+
+def test_a_worker_tells_what_transformers_refuses_as_one_message(spark: SparkSession, moved_model: Path) -> None:
+    edit(moved_model / "config.json", model_type="bert-of-tomorrow")
+    spec = WorkerSpec(resolve_checkpoint(str(moved_model)), token_budget=None)
+    totals = spark.sparkContext.accumulator({}, Totals())
+    texts = hashed(spark.createDataFrame([("a", "x")], "id string, text string"))
+    with pytest.raises(Exception, match="bert-of-tomorrow") as raised:
+        encoded(texts, EncodeBatches(spec, "document", totals)).collect()
+    error = explained(raised.value)
+    assert isinstance(error, SpladelakeError)
+    assert error.exit_code == 2
+    assert str(error).startswith(str(moved_model / "config.json"))
+    assert str(error).endswith("install a transformers that knows it.")
 
 
 def test_a_model_without_a_head_is_refused_before_any_table_is_read(run_job: Any, lake: str, tmp_path: Path) -> None:

@@ -7,12 +7,11 @@ Needs neither torch nor pyspark.
 """
 
 from spladelake.bm25.encoder import Bm25Encoder
-from spladelake.bm25.settings import BM25_MODEL, Bm25Settings, read_stop_words
+from spladelake.bm25.settings import Bm25Settings, read_stop_words
 from spladelake.bm25.weights import document_weights, inverse_document_frequency
 from spladelake.bm25.words import WordCounter
 
 __all__ = [
-    "BM25_MODEL",
     "Bm25Encoder",
     "Bm25Settings",
     "WordCounter",

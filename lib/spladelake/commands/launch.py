@@ -8,14 +8,17 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
 from spladelake.commands.job import job_command
 from spladelake.commands.options import styled
+from spladelake.commands.system_errors import explained_by_system
 from spladelake.config.job import Job
 from spladelake.errors import SpladelakeError
-from spladelake.streams import stderr_apart
+from spladelake.signals import ends_with_a_message
+from spladelake.streams import ReaderGone, outlive_readers, stderr_apart
 
 
 def launch(job: Job) -> None:
@@ -29,7 +32,7 @@ def run_command(command: click.Command, arguments: Sequence[str], *, prog_name: 
     - prog_name: name of the command on help pages.
     - name: name of the job in the line for a scheduler; by default the first argument.
     """
-    with stderr_apart():
+    with stderr_apart(), outlive_readers(), ends_with_a_message():
         dashed = [_dashed(word) for word in arguments]
         code = _ended(command, dashed, prog_name=prog_name, name=name or next(iter(dashed), ""))
         if code == 0:
@@ -64,7 +67,9 @@ def _ended(command: click.Command, arguments: list[str], *, prog_name: str, name
     debug = "--debug" in arguments
     _configure_logging(debug=debug)
     try:
-        return int(command.main(arguments, prog_name=prog_name, standalone_mode=False) or 0)
+        code = int(command.main(arguments, prog_name=prog_name, standalone_mode=False) or 0)
+        sys.stdout.flush()
+        return code
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except SystemExit as stop:
@@ -73,9 +78,13 @@ def _ended(command: click.Command, arguments: list[str], *, prog_name: str, name
         error.show()
         _say_failed(name, error.exit_code, error.format_message())
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except ReaderGone:
+        click.echo("the program that reads stdout has ended: the rest of the output is dropped", err=True)
+        return 0
+    except (KeyboardInterrupt, click.Abort) as stop:
         click.echo("interrupted; every table holds either its old rows or its new rows", err=True)
-        return 130
+        # click turns an interrupt into an Abort, which keeps its cause.
+        return getattr(stop.__cause__ or stop, "exit_code", 130)
     except Exception as error:
         return _fail(error, name, debug=debug)
 
@@ -96,7 +105,8 @@ def _fail(error: Exception, name: str, *, debug: bool) -> int:
 
 def _say_failed(name: str, code: int, message: str) -> None:
     """Print the line of JSON on stdout that a scheduler reads."""
-    click.echo(json.dumps({"job": name, "exit_code": code, "error": message}))
+    with suppress(OSError, ReaderGone):
+        click.echo(json.dumps({"job": name, "exit_code": code, "error": message}))
 
 
 def _cause(error: Exception) -> str:
@@ -109,9 +119,9 @@ def _cause(error: Exception) -> str:
 
 
 def _explained(error: Exception) -> SpladelakeError | None:
-    """Return the SpladelakeError inside an error that came through Spark; None if there is none."""
-    if "pyspark" not in sys.modules:
-        return None
+    """Return the SpladelakeError for an error of the system or an error that came through Spark; None if unknown."""
+    if (known := explained_by_system(error)) is not None or "pyspark" not in sys.modules:
+        return known
     from spladelake.spark.session.failures import explained
 
     return explained(error)

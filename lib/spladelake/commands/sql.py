@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from spladelake.commands.settings import spark_settings
-from spladelake.errors import SpladelakeError
+from spladelake.errors import SpladelakeError, UsageError
+from spladelake.machine import user_folder
 
 PROMPT, FURTHER = "spladelake> ", "          > "
 LEAVING = ("exit", "quit")
@@ -28,14 +28,18 @@ LEAVING = ("exit", "quit")
     "--output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True,
     help="Format of the rows on stdout; json is one object per line.",
 )  # fmt: skip
+@click.option("--write", is_flag=True, help="Also run statements that change tables, files or the catalog.")
 @click.option("--definitions", is_flag=True, help="Print views and functions as a .sql file for spark-sql or Thrift.")
 def sql(
-    lake: str, model: str | None, vectors: str | None, execute: tuple[str, ...], output: str, definitions: bool,
-    **session_options: Any,
+    lake: str, model: str | None, vectors: str | None, execute: tuple[str, ...], output: str, write: bool,
+    definitions: bool, **session_options: Any,
 ) -> None:  # fmt: skip
     """Query the tables of a lake in SQL.
 
     Without -e the command reads statements at a prompt, or from a file on stdin.
+
+    Without --write a statement may read, and change its own session: temporary views, functions and variables,
+    settings, cached tables. Any other statement is refused before it runs.
 
     \b
     Examples:
@@ -53,37 +57,55 @@ def sql(
     if definitions:
         click.echo(script(session, **names), nl=False)
         return
-    installed = install(session, **names)
+    asked = _Asked(session, install(session, **names), output, write)
     if execute:
         for statement in execute:
-            _run(session, statement.rstrip().removesuffix(";"), installed, output)
+            asked.run(statement.rstrip().removesuffix(";"))
     elif sys.stdin.isatty():
-        _ask(session, installed, output)
+        _ask(asked)
     else:
         from spladelake.spark.sql.output import statements
 
         for statement in statements(iter(sys.stdin)):
-            _run(session, statement, installed, output)
+            asked.run(statement)
 
 
-def _run(session: Any, statement: str, installed: Any, output: Any) -> None:
-    from pyspark.errors import PySparkException
+@dataclass(frozen=True)
+class _Asked:
+    """A session with the definitions of a lake.
 
-    from spladelake.spark.sql.failures import statement_error
-    from spladelake.spark.sql.output import write_rows
+    - output: format of the rows.
+    - write: whether statements may change tables, files or the catalog.
+    """
 
-    try:
-        write_rows(session.sql(statement), sys.stdout, output_format=output)
-    except PySparkException as error:
-        raise statement_error(error, missing=installed.missing, defined=installed.names) from error
+    session: Any
+    installed: Any
+    output: Any
+    write: bool
+
+    def run(self, statement: str) -> None:
+        """Run a statement and write its rows. Raises SpladelakeError if the statement is wrong or not allowed."""
+        from pyspark.errors import PySparkException
+
+        from spladelake.spark.session.read_only import refusal
+        from spladelake.spark.sql.failures import statement_error
+        from spladelake.spark.sql.output import write_rows
+
+        try:
+            if not self.write and (reason := refusal(self.session, statement)) is not None:
+                fix = "Run it with `spladelake sql --write` if the change is meant."
+                raise UsageError("the statement", reason, "without --write only reading is allowed", fix)
+            write_rows(self.session.sql(statement), sys.stdout, output_format=self.output)
+        except PySparkException as error:
+            raise statement_error(error, missing=self.installed.missing, defined=self.installed.names) from error
 
 
-def _ask(session: Any, installed: Any, output: str) -> None:
+def _ask(asked: _Asked) -> None:
     """Read statements at a prompt with a history; an error is printed, and the prompt continues."""
     from spladelake.spark.sql.output import statements
 
-    click.echo(f"defined: {', '.join(installed.names)}", err=True)
-    for name, why in installed.missing.items():
+    click.echo(f"defined: {', '.join(asked.installed.names)}", err=True)
+    for name, why in asked.installed.missing.items():
         click.echo(f"not defined: {name}, {why}", err=True)
     click.echo("A statement ends with ; at the end of a line. Ctrl-C stops it, Ctrl-D ends the session.", err=True)
     with _history():
@@ -91,10 +113,10 @@ def _ask(session: Any, installed: Any, output: str) -> None:
             for statement in statements(iter(lines)):
                 if statement.strip().lower() in LEAVING:
                     return
-                _answer(session, statement, installed, output)
+                _answer(asked, statement)
 
 
-def _answer(session: Any, statement: str, installed: Any, output: str) -> None:
+def _answer(asked: _Asked, statement: str) -> None:
     """Run a statement; print an error instead of raising it.
 
     The statement runs in its own thread, so that this thread can cancel it on Ctrl-C.
@@ -102,11 +124,11 @@ def _answer(session: Any, statement: str, installed: Any, output: str) -> None:
     from spladelake.commands.options import styled
 
     with ThreadPoolExecutor(max_workers=1) as thread:
-        running = thread.submit(_run, session, statement, installed, output)
+        running = thread.submit(asked.run, statement)
         try:
             running.result()
         except KeyboardInterrupt:
-            session.sparkContext.cancelAllJobs()
+            asked.session.sparkContext.cancelAllJobs()
             click.echo("stopping the statement", err=True)
             wait([running])
         except Exception as error:
@@ -138,8 +160,7 @@ def _history() -> Iterator[None]:
     """Keep a history of typed lines in a file for later sessions; without a writable file, for this session only."""
     import readline
 
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    file = state / "spladelake" / "sql_history"
+    file = user_folder("XDG_STATE_HOME", ".local/state") / "spladelake" / "sql_history"
     readline.set_history_length(2_000)
     with suppress(OSError):
         readline.read_history_file(file)

@@ -17,6 +17,9 @@ from spladelake.encoder.parts import LayerParts, Linear, ModelParts, Norm
 from spladelake.encoder.tokens import TokenIds
 
 ROW_MULTIPLE = 32
+# Architectures that read the padding beside a text whatever the mask says: convolutions, pooling, Fourier transforms
+# and approximations of attention. Not every text shows it, so those that are known are not left to a probe.
+READS_PADDING = frozenset(("canine", "convbert", "fnet", "funnel", "mobilebert", "nystromformer", "reformer", "yoso"))
 
 
 class Body(Protocol):
@@ -129,7 +132,8 @@ class PaddedBody:
     @torch.inference_mode()
     def hidden(self, ids: Sequence[TokenIds]) -> Tensor:
         """See `Body.hidden`."""
-        tokens = np.full((len(ids), max(map(len, ids))), self._model.config.pad_token_id or 0, dtype=np.int64)
+        padding = getattr(self._model.config, "pad_token_id", None) or 0
+        tokens = np.full((len(ids), max(map(len, ids))), padding, dtype=np.int64)
         real = np.zeros(tokens.shape, dtype=np.int64)
         for row, of_text in enumerate(ids):
             tokens[row, : len(of_text)], real[row, : len(of_text)] = of_text, 1
@@ -139,6 +143,27 @@ class PaddedBody:
         kept = torch.from_numpy(np.flatnonzero(real)).to(self._device)
         hidden: Tensor = out.flatten(0, 1).index_select(0, kept)
         return hidden
+
+
+class SameLengthBody:
+    """As `PaddedBody`, of models whose results change with padding: texts of one length go through it together.
+
+    See `READS_PADDING`.
+    """
+
+    pads = False
+
+    def __init__(self, model: Any, device: torch.device, autocast: torch.dtype | None) -> None:
+        """See `PaddedBody`."""
+        self._padded = PaddedBody(model, device, autocast)
+
+    def hidden(self, ids: Sequence[TokenIds]) -> Tensor:
+        """See `Body.hidden`."""
+        parts, start = [], 0
+        for texts, _ in equal_runs([len(of_text) for of_text in ids]):
+            parts.append(self._padded.hidden(ids[start : start + texts]))
+            start += texts
+        return torch.cat(parts)
 
 
 def round_rows(rows: int) -> int:

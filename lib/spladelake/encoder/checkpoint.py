@@ -15,6 +15,7 @@ from typing import Protocol
 
 from spladelake.encoder.hub import fetch
 from spladelake.encoder.layout import Layout, read_layout
+from spladelake.encoder.refusals import check_tokenizer_file, told_as_refusal
 from spladelake.encoder.settings import EncoderSettings
 from spladelake.encoder.static import load_static
 from spladelake.encoder.weights import SINGLE_FILE
@@ -75,7 +76,10 @@ def resolve_checkpoint(
     folder = model_folder(model, revision)
     if model == TINY_ALIAS:
         sha256 = sha256 or TINY_SHA256
-    layout = read_layout(folder)
+    with told_as_refusal(folder, "description"):
+        layout = read_layout(folder)
+    for route in {layout.transformer, layout.static_query or layout.transformer}:
+        check_tokenizer_file(folder / route)
     if layout.static_query is not None:
         load_static(folder / layout.static_query, layout.vocabulary_size)
     digests = tuple((file, file_digest(folder / file)) for file in layout.files)

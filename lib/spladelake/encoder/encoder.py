@@ -17,6 +17,7 @@ from spladelake.encoder.checkpoint import Checkpoint, effective_settings, resolv
 from spladelake.encoder.devices import Precision, choose_autocast, choose_device
 from spladelake.encoder.layout import read_layout
 from spladelake.encoder.model import load_model
+from spladelake.encoder.refusals import told_as_refusal
 from spladelake.encoder.results import EncodedBatch, EncodeStats
 from spladelake.encoder.routes import CPU_TOKENS, Kind, Route, make_routes
 from spladelake.encoder.settings import EncoderSettings
@@ -84,11 +85,12 @@ class SpladeEncoder:
         autocast = choose_autocast(where, precision)
         budget = token_budget or (CPU_TOKENS if where.type == "cpu" else ACCELERATOR_TOKENS)
         # In a worker, so that what is measured while loading is measured as it will run.
-        loaded = workers.submit(
-            load_model, folder / layout.transformer, layout, where, autocast=autocast, token_budget=budget
-        ).result()
         in_force = effective_settings(layout, checkpoint.settings, place=checkpoint.name)
-        routes = make_routes(folder, layout, in_force, loaded, workers)
+        with told_as_refusal(folder, "model"):
+            loaded = workers.submit(
+                load_model, folder / layout.transformer, layout, where, autocast=autocast, token_budget=budget
+            ).result()
+            routes = make_routes(folder, layout, in_force, loaded, workers)
         return cls(checkpoint, in_force, routes, method=loaded.method, precision=str(autocast or torch.float32)[6:])
 
     def encode_documents(self, texts: Sequence[str | None]) -> SparseVectors:

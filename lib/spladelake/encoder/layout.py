@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from spladelake.encoder.weights import check_head, read_json, tensor_names, weight_files
+from spladelake.encoder.shapes import check_shapes
+from spladelake.encoder.weights import check_head, folder_headers, read_json, weight_files
 from spladelake.errors import UsageError
 
 Pooling = Literal["max", "sum"]
@@ -42,6 +43,8 @@ TOKENIZER_FILES = (
     "merges.txt",
     "spiece.model",
     "sentencepiece.bpe.model",
+    "sentencepiece.model",
+    "spm.model",
     "tokenizer.model",
 )
 VOCABULARIES = (
@@ -50,6 +53,8 @@ VOCABULARIES = (
     "vocab.json",
     "spiece.model",
     "sentencepiece.bpe.model",
+    "sentencepiece.model",
+    "spm.model",
     "tokenizer.model",
 )
 
@@ -121,7 +126,7 @@ def read_layout(folder: Path) -> Layout:
         static_query=static_query,
         pooling=_one_of(folder / pooling, pooling_config, "pooling_strategy", ("max", "sum")),  # type: ignore[arg-type]
         activation=_one_of(folder / pooling, pooling_config, "activation_function", ("relu", "log1p_relu")),  # type: ignore[arg-type]
-        architecture=next(name for name in config["architectures"] if name.endswith("ForMaskedLM")),
+        architecture=next(name for name in named_architectures(config) if name.endswith("ForMaskedLM")),
         model_type=str(config["model_type"]),
         vocabulary_size=int(config["vocab_size"]),
         max_length=limit,
@@ -206,6 +211,7 @@ def transformer_config(folder: Path) -> dict[str, Any]:
         raise UsageError(str(folder), "it has no config.json", "a transformers model is wanted", "Check the path.")
     config = read_json(path)
     _refuse_code(path, config)
+    _refuse_quantised(path, config)
     if (folder / "adapter_config.json").is_file():
         raise UsageError(
             str(folder),
@@ -214,6 +220,12 @@ def transformer_config(folder: Path) -> dict[str, Any]:
             "Merge the adapter into its base model and save that.",
         )
     return config
+
+
+def named_architectures(config: dict[str, Any]) -> list[str]:
+    """Classes that a config.json names; a single name need not stand in a list."""
+    named = config.get("architectures") or []
+    return [str(name) for name in (named if isinstance(named, list) else [named])]
 
 
 def _refuse_code(path: Path, config: dict[str, Any]) -> None:
@@ -227,10 +239,24 @@ def _refuse_code(path: Path, config: dict[str, Any]) -> None:
         )
 
 
+def _refuse_quantised(path: Path, config: dict[str, Any]) -> None:
+    """Raise UsageError when the weights are those of a quantised model."""
+    key = next((key for key in ("quantization_config", "compression_config") if config.get(key)), None)
+    if key is not None:
+        value = config[key]
+        method = value.get("quant_method") if isinstance(value, dict) else value
+        raise UsageError(
+            str(path),
+            f"its weights are quantised ({key}, quant_method {method!r})",
+            "weights in float32, float16 or bfloat16 are read",
+            "Use the checkpoint that it was quantised from, or save it dequantised.",
+        )
+
+
 def _model_config(folder: Path) -> dict[str, Any]:
     """config.json of the masked language model, after checks of its weights and tokenizer."""
     config = transformer_config(folder)
-    architectures = config.get("architectures") or []
+    architectures = named_architectures(config)
     path = folder / "config.json"
     if not any(str(name).endswith("ForMaskedLM") for name in architectures):
         raise UsageError(
@@ -240,7 +266,7 @@ def _model_config(folder: Path) -> dict[str, Any]:
             "Use a SPLADE checkpoint, not a dense embedding model.",
         )
     for key, kind in (("model_type", str), ("vocab_size", int)):
-        if not isinstance(config.get(key), kind):
+        if type(config.get(key)) is not kind:
             raise UsageError(str(path), f'"{key}" is {config.get(key)!r}', "every model has one", "Copy it again.")
     _check_weights(folder, config)
     check_tokenizer(folder)
@@ -248,12 +274,10 @@ def _model_config(folder: Path) -> dict[str, Any]:
 
 
 def _check_weights(folder: Path, config: dict[str, Any]) -> None:
-    """Raise UsageError unless the weights are whole and hold the MLM head."""
-    names: set[str] = set()
-    for file in weight_files(folder):
-        if file.endswith(".safetensors"):
-            names |= tensor_names(folder / file)
-    check_head(folder, config["model_type"], names, tied=bool(config.get("tie_word_embeddings", True)))
+    """Raise UsageError unless the weights are whole, of the config's shapes, and hold the MLM head."""
+    headers = folder_headers(folder)
+    check_head(folder, config["model_type"], headers, tied=bool(config.get("tie_word_embeddings", True)))
+    check_shapes(folder, config, headers)
 
 
 def check_tokenizer(folder: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spladelake.encoder.body import Body, PaddedBody, UnpaddedBody
+from spladelake.encoder.body import READS_PADDING, Body, PaddedBody, SameLengthBody, UnpaddedBody
 from spladelake.encoder.devices import release_memory
 from spladelake.encoder.head import Decoder, Head, LogitsHead
 from spladelake.encoder.layout import Layout
 from spladelake.encoder.parts import decoder_part, model_parts, unknown_tensors
+from spladelake.encoder.refusals import told_as_refusal
+from spladelake.encoder.shapes import FIX
 from spladelake.encoder.tensors import CheckpointTensors, check_finite
 from spladelake.encoder.tuning import fastest_head
-from spladelake.encoder.weights import read_json
+from spladelake.encoder.weights import folder_headers, read_json
 from spladelake.errors import UsageError
 
 logger = logging.getLogger(__name__)
@@ -30,8 +34,12 @@ LOGITS_BUDGET = 512
 # Largest difference of a logit between a rearranged model and transformers' own, relative to the largest logit. Two
 # float32 computations in different orders stay below 1e-5; a wrong rearrangement does not.
 AGREEMENT = 1e-4
-# Tokens of the texts that a rearranged model is tried on: different lengths, two of them equal.
-PROBE_LENGTHS = (11, 6, 6, 3)
+# Tokens of the texts that a rearranged model is tried on: different lengths, two of them equal, and one longer than the
+# 64 tokens that some architectures read at once.
+PROBE_LENGTHS = (67, 11, 6, 6, 3)
+# A model that transformers builds may have more numbers than its files hold, as tied tensors are saved once; beyond
+# this many times as many, and so many more, its config belongs to another model.
+MOST_MADE_UP, MADE_UP = 2, 10_000_000
 
 
 @dataclass(frozen=True)
@@ -63,9 +71,13 @@ def load_model(
             layout.architecture,
         )
         pool = LogitsHead(layout.pooling, layout.activation)
-        return LoadedModel(body, pool, min(token_budget, LOGITS_BUDGET), "padded batches, all logits held")
+        return LoadedModel(body, pool, min(token_budget, LOGITS_BUDGET), f"{_batches(body)}, all logits held")
     head, how = fastest_head(decoder, layout.pooling, layout.activation, token_budget=token_budget)
-    return LoadedModel(body, head, token_budget, f"{'padded' if body.pads else 'unpadded'} batches, {how}")
+    return LoadedModel(body, head, token_budget, f"{_batches(body)}, {how}")
+
+
+def _batches(body: Body) -> str:
+    return "padded batches" if body.pads else "unpadded batches"
 
 
 def _read_directly(folder: Path) -> tuple[Body, Decoder] | None:
@@ -88,7 +100,8 @@ def _read_by_transformers(
 ) -> tuple[Body, Decoder | None]:
     """Body and decoder as transformers builds them; without a decoder, the body gives logits itself."""
     model = build_model(folder, "AutoModelForMaskedLM")
-    probe = _Probe(model, layout)
+    with told_as_refusal(folder, "model"):
+        probe = _Probe(model, layout)
     name, linear = _output_layer(model)
     if linear is not None:
         # With the identity in its place, the model's "logits" are what the decoder reads. The weight is copied, as
@@ -100,7 +113,8 @@ def _read_by_transformers(
             weight = decoder.weight.to(device, autocast or torch.float32)
             return body, Decoder(weight, decoder.bias.to(weight))
         model.set_submodule(name, linear)
-    return PaddedBody(model.to(device), device, autocast), None
+    kind = PaddedBody if probe.same_when_padded(model) else SameLengthBody
+    return kind(model.to(device), device, autocast), None
 
 
 def _rearranged(
@@ -116,9 +130,14 @@ def _rearranged(
         if probe.agrees(unpadded, decoder):
             return unpadded
         logger.warning("the unpadded form of %s differs from transformers' own and is not used", type(model).__name__)
-    if not probe.agrees(PaddedBody(model, torch.device("cpu"), None), decoder):
-        return None
-    return PaddedBody(model.to(device), device, autocast)
+    for kind in (SameLengthBody,) if _reads_padding(model) else (PaddedBody, SameLengthBody):
+        if probe.agrees(kind(model, torch.device("cpu"), None), decoder):
+            return kind(model.to(device), device, autocast)
+    return None
+
+
+def _reads_padding(model: Any) -> bool:
+    return getattr(model.config, "model_type", "") in READS_PADDING
 
 
 class _Probe:
@@ -145,25 +164,40 @@ class _Probe:
             return False
         if hidden.shape[1] != decoder.weight.shape[1]:
             return False
-        difference = (hidden @ decoder.weight.t() + decoder.bias - self.logits).abs().max()
+        return self._near(hidden @ decoder.weight.t() + decoder.bias)
+
+    def same_when_padded(self, model: Any) -> bool:
+        """Whether the model gives the same logits to texts of different lengths together as to each alone."""
+        return not _reads_padding(model) and self._near(PaddedBody(model, torch.device("cpu"), None).hidden(self.ids))
+
+    def _near(self, logits: Tensor) -> bool:
+        difference = (logits - self.logits).abs().max()
         return bool(difference <= AGREEMENT * self.logits.abs().max().clamp_min(1))
 
 
 def build_model(folder: Path, kind: str) -> Any:
-    """The model as transformers' class `kind` builds it. Raises UsageError when it would make up a tensor."""
-    import transformers
+    """The model as transformers' class `kind` builds it, with the attention that transformers chooses for it.
 
-    with _no_progress_bar():
-        model, report = getattr(transformers, kind).from_pretrained(
-            folder,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-            attn_implementation="sdpa",
-            output_loading_info=True,
+    Raises UsageError when the folder's files do not fill the model, or when transformers cannot build it.
+    """
+    with told_as_refusal(folder, "model"), _no_progress_bar():
+        try:
+            model, report = _built(folder, kind)
+        except (ImportError, ValueError) as error:
+            # A config may name an attention that this machine or this architecture does not have.
+            if not re.search("attention|attn", str(error)):
+                raise
+            logger.debug("%s is built with plain attention: %s", folder, error)
+            model, report = _built(folder, kind, attn_implementation="eager")
+    mismatched = [f"{key} {list(found)} for {list(wanted)}" for key, found, wanted in report["mismatched_keys"]]
+    if mismatched:
+        raise UsageError(
+            str(folder),
+            f"its weights have other shapes than config.json wants: {'; '.join(sorted(mismatched)[:5])}",
+            "every tensor must have the model's shape",
+            FIX,
         )
-    made_up = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+    made_up = sorted(report["missing_keys"])
     if made_up:
         raise UsageError(
             str(folder),
@@ -174,6 +208,60 @@ def build_model(folder: Path, kind: str) -> Any:
     for name, tensor in model.named_parameters():
         check_finite(folder, name, tensor)
     return model.eval().requires_grad_(False)
+
+
+def _built(folder: Path, kind: str, **options: str) -> tuple[Any, dict[str, Any]]:
+    """A model and transformers' report of the tensors that it found. options: of `from_pretrained`."""
+    import transformers
+
+    safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    config, factory = transformers.AutoConfig.from_pretrained(folder, **safe), getattr(transformers, kind)
+    _without_cache(config)
+    _check_held(folder, factory, deepcopy(config), options)
+    model, report = factory.from_pretrained(
+        folder,
+        config=config,
+        use_safetensors=True,
+        dtype=torch.float32,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are refused with their names
+        **safe,
+        **options,
+    )
+    return model, report
+
+
+def _without_cache(config: Any) -> None:
+    """Let no layer keep its keys and values for tokens to come; sentence-transformers switches that off too."""
+    if hasattr(config, "use_cache"):
+        config.use_cache = False
+    for name in getattr(config, "sub_configs", None) or ():
+        if (inner := getattr(config, name, None)) is not None:
+            _without_cache(inner)
+
+
+def _check_held(folder: Path, factory: Any, config: Any, options: dict[str, str]) -> None:
+    """Raise UsageError when the config asks for far more numbers than the files hold, before memory is taken."""
+    with torch.device("meta"):
+        skeleton = factory.from_config(config, **options)
+    headers = folder_headers(folder)
+    wanted, held = (
+        sum(tensor.numel() for tensor in skeleton.parameters()),
+        sum(header.size for header in headers.values()),
+    )
+    if wanted > MOST_MADE_UP * held + MADE_UP:
+        other = {
+            name: tensor
+            for name, tensor in skeleton.named_parameters()
+            if name not in headers or headers[name].shape != tuple(tensor.shape)
+        }
+        largest = sorted(other, key=lambda name: -other[name].numel())[:3]
+        raise UsageError(
+            str(folder / "config.json"),
+            f"a model of {wanted:,} numbers is described, and the weights hold {held:,}",
+            f"they have no {', '.join(f'{name} {list(other[name].shape)}' for name in largest)}",
+            FIX,
+        )
 
 
 @contextmanager

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from spladelake.encoder.families import DEVIATIONS, DISTILBERT_EPS, FAMILIES, UNUSED, Family
 from spladelake.encoder.linear import ACTIVATIONS
 
 
@@ -70,89 +71,6 @@ class ModelParts:
     transform: Linear
     transform_activation: str
     transform_norm: Norm
-
-
-@dataclass(frozen=True)
-class Family:
-    """Names of a family's tensors and of its config's numbers."""
-
-    embeddings: str
-    layer: str
-    query: str
-    key: str
-    value: str
-    attended: str
-    attended_norm: str
-    up: str
-    down: str
-    down_norm: str
-    transform: str
-    transform_norm: str
-    decoder: str
-    decoder_bias: str
-    layers: str = "num_hidden_layers"
-    heads: str = "num_attention_heads"
-    activation: str = "hidden_act"
-    # The activation before the decoder, where it does not follow the config: RoBERTa's is always GELU.
-    transform_activation: str | None = None
-    token_types: bool = True
-    counts_from_padding: bool = False
-
-
-BERT = Family(
-    embeddings="bert.embeddings.",
-    layer="bert.encoder.layer.{}.",
-    query="attention.self.query",
-    key="attention.self.key",
-    value="attention.self.value",
-    attended="attention.output.dense",
-    attended_norm="attention.output.LayerNorm",
-    up="intermediate.dense",
-    down="output.dense",
-    down_norm="output.LayerNorm",
-    transform="cls.predictions.transform.dense",
-    transform_norm="cls.predictions.transform.LayerNorm",
-    decoder="cls.predictions.decoder",
-    decoder_bias="cls.predictions.bias",
-)
-ROBERTA = replace(
-    BERT,
-    embeddings="roberta.embeddings.",
-    layer="roberta.encoder.layer.{}.",
-    transform="lm_head.dense",
-    transform_norm="lm_head.layer_norm",
-    decoder="lm_head.decoder",
-    decoder_bias="lm_head.bias",
-    transform_activation="gelu",
-    counts_from_padding=True,
-)
-DISTILBERT = Family(
-    embeddings="distilbert.embeddings.",
-    layer="distilbert.transformer.layer.{}.",
-    query="attention.q_lin",
-    key="attention.k_lin",
-    value="attention.v_lin",
-    attended="attention.out_lin",
-    attended_norm="sa_layer_norm",
-    up="ffn.lin1",
-    down="ffn.lin2",
-    down_norm="output_layer_norm",
-    transform="vocab_transform",
-    transform_norm="vocab_layer_norm",
-    decoder="vocab_projector",
-    decoder_bias="vocab_projector.bias",
-    layers="n_layers",
-    heads="n_heads",
-    activation="activation",
-    token_types=False,
-)
-DISTILBERT_EPS = 1e-12  # not in its config
-FAMILIES = {"bert": BERT, "roberta": ROBERTA, "xlm-roberta": ROBERTA, "camembert": ROBERTA, "distilbert": DISTILBERT}
-
-# What a checkpoint may hold besides: no part of it enters the logits.
-UNUSED = re.compile(r".*\.position_ids|(bert|roberta)\.pooler\..*|cls\.seq_relationship\..*")
-# Settings under which these networks compute something else.
-DEVIATIONS = {"is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute"}
 
 
 def model_parts(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ModelParts | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from spladelake.encoder.weights import tensor_names, weight_files
+from spladelake.encoder.weights import modern_name, tensor_names, weight_files
 from spladelake.errors import UsageError
 
 
@@ -37,11 +36,6 @@ class CheckpointTensors(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self._places)
-
-
-def modern_name(name: str) -> str:
-    """Name of a tensor today: the norms of BERT's first checkpoints have gamma and beta, which transformers renames."""
-    return re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name))
 
 
 def check_finite(place: Path, name: str, tensor: Tensor) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spladelake.encoder.refusals import told_as_refusal
 from spladelake.encoder.weights import read_json
 from spladelake.errors import UsageError
 
@@ -109,7 +110,7 @@ class TextTokenizer:
 
 def load_tokenizer(folder: Path, *, special: bool, split_special_tokens: bool, lower_case: bool) -> TextTokenizer:
     """The tokenizer of a model folder. Raises UsageError when it has no implementation in the tokenizers library."""
-    loaded = _read(folder)
+    loaded = read_tokenizer(folder)
     backend = getattr(loaded, "backend_tokenizer", None)
     if backend is None:
         raise UsageError(
@@ -121,17 +122,19 @@ def load_tokenizer(folder: Path, *, special: bool, split_special_tokens: bool, l
     if lower_case:
         _lower_case_first(backend)
     backend.encode_special_tokens = split_special_tokens
-    return TextTokenizer(backend, special=special, keep_end=loaded.truncation_side == "left")
+    with told_as_refusal(folder, "tokenizer"):
+        return TextTokenizer(backend, special=special, keep_end=loaded.truncation_side == "left")
 
 
 def vocabulary_tokens(folder: Path, size: int) -> tuple[str, ...]:
     """See `TextTokenizer.tokens`, of the tokenizer in a folder: for whoever needs neither the model nor torch."""
     path, config = folder / "tokenizer.json", folder / "tokenizer_config.json"
     if not path.is_file():
-        return _by_id(_read(folder).get_vocab(), size)
+        return _by_id(read_tokenizer(folder).get_vocab(), size)
     from tokenizers import Tokenizer
 
-    vocabulary: dict[str, int] = Tokenizer.from_file(str(path)).get_vocab(with_added_tokens=True)
+    with told_as_refusal(path, "content"):
+        vocabulary: dict[str, int] = Tokenizer.from_file(str(path)).get_vocab(with_added_tokens=True)
     added = read_json(config).get("added_tokens_decoder", {}) if config.is_file() else {}
     return _by_id(vocabulary | {token["content"]: int(term_id) for term_id, token in added.items()}, size)
 
@@ -141,17 +144,37 @@ def _by_id(vocabulary: dict[str, int], size: int) -> tuple[str, ...]:
     return tuple(tokens.get(term_id, f"[{term_id}]") for term_id in range(size))
 
 
-def _read(folder: Path) -> Any:
-    from transformers import AutoTokenizer
+def read_tokenizer(folder: Path) -> Any:
+    """A folder's tokenizer as transformers reads it.
 
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    Raises UsageError when its files are damaged or of another kind, MachineError when it needs an absent package.
+    """
+    with told_as_refusal(folder, "tokenizer"):
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if not tokenizer.get_vocab():
+        raise UsageError(
+            str(folder), "its tokenizer has no vocabulary", "a tokenizer of the model is wanted", "Copy it again."
+        )
+    return tokenizer
 
 
 def _surroundings(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """Special tokens that the tokenizer's own template puts before and after a text."""
-    encoding = tokenizer.encode("a", add_special_tokens=True)
+    """Special tokens that the tokenizer's own template puts before and after a text.
+
+    The template is tried on a vocabulary of one word, as no word is in every tokenizer's.
+    """
+    from tokenizers import Tokenizer, models
+
+    probe = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))  # noqa: S106 - no password
+    if tokenizer.post_processor is not None:
+        probe.post_processor = tokenizer.post_processor
+    encoding = probe.encode("a", add_special_tokens=True)
     inner = [position for position, special in enumerate(encoding.special_tokens_mask) if not special]
-    return encoding.ids[: inner[0]], encoding.ids[inner[-1] + 1 :]
+    if len(inner) != 1:
+        raise ValueError(f"its template puts a text {len(inner)} times into one sequence")
+    return encoding.ids[: inner[0]], encoding.ids[inner[0] + 1 :]
 
 
 def _lower_case_first(tokenizer: Any) -> None:

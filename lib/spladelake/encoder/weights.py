@@ -10,6 +10,8 @@ import json
 import re
 import struct
 from collections.abc import Iterable
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,13 @@ SHARD_INDEX = "model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
 # A header larger than this is refused by the safetensors library too.
 LARGEST_HEADER_BYTES = 100_000_000
+# Bits of an element of the types that weights are stored in.
+BITS = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 8),
+    **dict.fromkeys(("I16", "U16", "F16", "BF16"), 16),
+    **dict.fromkeys(("I32", "U32", "F32"), 32),
+    **dict.fromkeys(("I64", "U64", "F64", "C64"), 64),
+}
 
 # Tensors without which a family's MLM head would be filled with random numbers, as patterns over tensor names; of the
 # decoder, tied to the word embeddings in most checkpoints, `DECODERS` says what may stand for it.
@@ -52,16 +61,7 @@ def weight_files(folder: Path) -> list[str]:
     if (folder / SINGLE_FILE).is_file():
         return [SINGLE_FILE]
     if (folder / SHARD_INDEX).is_file():
-        shards = sorted(set(read_json(folder / SHARD_INDEX).get("weight_map", {}).values()))
-        missing = [shard for shard in shards if not (folder / shard).is_file()]
-        if shards and not missing and all("/" not in shard for shard in shards):
-            return [SHARD_INDEX, *shards]
-        raise UsageError(
-            str(folder / SHARD_INDEX),
-            f"it names {', '.join(missing) or 'no usable file'}, which the folder does not hold",
-            "every shard is needed",
-            "Copy the checkpoint again.",
-        )
+        return [SHARD_INDEX, *_shards(folder)]
     pickles = sorted(file.name for file in folder.iterdir() if file.suffix in PICKLES)
     if pickles:
         raise UsageError(
@@ -78,10 +78,59 @@ def weight_files(folder: Path) -> list[str]:
     )
 
 
-def tensor_names(path: Path) -> set[str]:
-    """Names of the tensors in a safetensors file, after checking that the file is whole.
+def _shards(folder: Path) -> list[str]:
+    """Files that the index names. Raises UsageError unless all are there and hold the tensors that it says."""
+    path = folder / SHARD_INDEX
+    places = read_json(path).get("weight_map")
+    if not isinstance(places, dict) or not places or not all(isinstance(shard, str) for shard in places.values()):
+        raise UsageError(
+            str(path), "it has no weight_map of tensors to files", "every shard is needed", "Copy the checkpoint again."
+        )
+    shards = sorted(set(places.values()))
+    missing = [shard for shard in shards if Path(shard).name != shard or not (folder / shard).is_file()]
+    if missing:
+        raise UsageError(
+            str(path),
+            f"it names {', '.join(missing[:5])}, which the folder does not hold",
+            f"every one of {len(shards)} shards is needed",
+            "Copy the checkpoint again.",
+        )
+    held = {shard: tensor_names(folder / shard) for shard in shards if shard.endswith(".safetensors")}
+    absent = [name for name, shard in places.items() if name not in held.get(shard, ())]
+    if absent:
+        raise UsageError(
+            str(folder / places[absent[0]]),
+            f"it does not hold {absent[0]}",
+            f"{SHARD_INDEX} says that it does",
+            "Copy the checkpoint again.",
+        )
+    return shards
 
-    Raises UsageError when the header cannot be read or the file is shorter or longer than its header says.
+
+@dataclass(frozen=True)
+class TensorHeader:
+    """What a file says of a tensor. dtype: as safetensors names it. file: name of the file."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    file: str
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+
+def tensor_names(path: Path) -> set[str]:
+    """Names of the tensors in a safetensors file; see `tensor_headers`."""
+    return set(tensor_headers(path))
+
+
+def tensor_headers(path: Path) -> dict[str, TensorHeader]:
+    """The tensors of a safetensors file by name, after checking that the file is whole.
+
+    Raises UsageError when the header cannot be read, when the file is shorter or longer than its header says, or when
+    a tensor's shape and place contradict each other.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -91,14 +140,43 @@ def tensor_names(path: Path) -> set[str]:
             raise _damaged(path, "its first eight bytes do not give the length of a header")
         text = file.read(length)
     try:
-        header: dict[str, Any] = json.loads(text)
-        tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise _damaged(path, f"its header cannot be read ({error})") from error
+        entries = {name: entry for name, entry in json.loads(text).items() if name != "__metadata__"}
+        headers = {name: _header(entry, path.name) for name, entry in entries.items()}
+        end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+        odd = [name for name, entry in entries.items() if not _consistent(headers[name], *entry["data_offsets"])]
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+        raise _damaged(path, f"its header cannot be read ({type(error).__name__}: {error})") from error
     if size != 8 + length + end:
         raise _damaged(path, f"it has {size:,} bytes where its header announces {8 + length + end:,}")
-    return set(tensors)
+    if odd:
+        header = headers[odd[0]]
+        raise _damaged(path, f"{odd[0]} has the shape {header.shape} of {header.dtype}, but not so many bytes")
+    return headers
+
+
+def folder_headers(folder: Path) -> dict[str, TensorHeader]:
+    """The tensors of all weight files of a model folder, by today's names; errors as in `tensor_headers`."""
+    files = [name for name in weight_files(folder) if name.endswith(".safetensors")]
+    headers = {name: header for file in files for name, header in tensor_headers(folder / file).items()}
+    return {modern_name(name): header for name, header in headers.items()}
+
+
+def modern_name(name: str) -> str:
+    """Name of a tensor today: the norms of BERT's first checkpoints have gamma and beta, which transformers renames."""
+    return re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name))
+
+
+def _header(entry: dict[str, Any], file: str) -> TensorHeader:
+    shape = tuple(entry["shape"])
+    if any(type(length) is not int or length < 0 for length in shape):
+        raise ValueError(f"the shape {shape}")
+    return TensorHeader(shape, str(entry["dtype"]), file)
+
+
+def _consistent(header: TensorHeader, start: int, end: int) -> bool:
+    """Whether a tensor's bytes are as many as its shape and type need; types that are not known here pass."""
+    bits = BITS.get(header.dtype)
+    return 0 <= start <= end and (bits is None or header.size * bits == (end - start) * 8)
 
 
 def check_head(place: Path, model_type: str, names: Iterable[str], *, tied: bool) -> None:
@@ -129,7 +207,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises UsageError when it is something else."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise UsageError(
             str(path), f"it cannot be read ({error})", "JSON is wanted", "Copy the checkpoint again."
         ) from error

@@ -17,10 +17,13 @@ from spladelake.encoder.layout import (
     TRANSFORMER_CONFIGS,
     check_tokenizer,
     length_limit,
+    named_architectures,
     transformer_config,
     wrapper_config,
 )
-from spladelake.encoder.weights import read_json, tensor_names, weight_files
+from spladelake.encoder.refusals import check_tokenizer_file, told_as_refusal
+from spladelake.encoder.shapes import check_shapes
+from spladelake.encoder.weights import folder_headers, read_json, weight_files
 from spladelake.errors import UsageError
 
 # What is put on the one logit; sentence-transformers saves it as the class's dotted name.
@@ -54,12 +57,12 @@ def resolve_cross_encoder(model: str, *, max_length: int | None = None) -> Cross
     Raises UsageError when it is not found, not whole, needs code or pickles, or is no model of one score.
     """
     folder = model_folder(model)
-    config = _config(folder)
-    files = [name for name in weight_files(folder) if name.endswith(".safetensors")]
-    for name in files:
-        tensor_names(folder / name)
-    check_tokenizer(folder)
-    limit = length_limit(folder, config, wrapper_config(folder))
+    with told_as_refusal(folder, "description"):
+        config = _config(folder)
+        check_shapes(folder, config, folder_headers(folder))
+        check_tokenizer(folder)
+        check_tokenizer_file(folder)
+        limit = length_limit(folder, config, wrapper_config(folder))
     if max_length is not None and max_length > limit:
         raise UsageError("max_length", f"it is {max_length}", f"{model} takes {limit} tokens", f"Use {limit} or less.")
     names = ("config.json", "modules.json", "config_sentence_transformers.json", *TOKENIZER_FILES, *TRANSFORMER_CONFIGS)
@@ -74,8 +77,8 @@ def resolve_cross_encoder(model: str, *, max_length: int | None = None) -> Cross
 def _config(folder: Path) -> dict[str, Any]:
     """config.json, refused unless it describes a classifier of one label that needs no code of its own."""
     config = transformer_config(folder)
-    architectures = config.get("architectures") or []
-    labels = config.get("num_labels") or len(config.get("id2label") or {}) or 2
+    architectures = named_architectures(config)
+    labels = config.get("num_labels") or len(config.get("id2label") or ()) or 2
     if not any(str(name).endswith("ForSequenceClassification") for name in architectures) or labels != 1:
         raise UsageError(
             str(folder / "config.json"),
@@ -85,8 +88,13 @@ def _config(folder: Path) -> dict[str, Any]:
         )
     modules = folder / "modules.json"
     if modules.is_file():
-        listed = json.loads(modules.read_text(encoding="utf-8"))
-        kinds = [(str(entry.get("type")).rsplit(".", 1)[-1], entry.get("path")) for entry in listed]
+        try:
+            listed = json.loads(modules.read_text(encoding="utf-8"))
+            kinds = [(str(entry["type"]).rsplit(".", 1)[-1], entry["path"]) for entry in listed]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise UsageError(
+                str(modules), f"it cannot be read ({error!r})", "a list of modules is wanted", "Copy it again."
+            ) from error
         if kinds != [("Transformer", "")]:
             found = ", ".join(f"{kind} in {path!r}" for kind, path in kinds)
             raise UsageError(str(modules), f"it lists {found}", "one Transformer is supported", "Use another model.")

@@ -14,11 +14,14 @@ import torch
 from numpy.typing import NDArray
 
 from spladelake.encoder.batching import TokenBudget, batch_size
+from spladelake.encoder.body import READS_PADDING
 from spladelake.encoder.checkpoint import verify_files
 from spladelake.encoder.devices import choose_device, is_out_of_memory, release_memory
-from spladelake.encoder.model import build_model
+from spladelake.encoder.model import AGREEMENT, build_model
+from spladelake.encoder.refusals import told_as_refusal
 from spladelake.encoder.texts import clean_texts
 from spladelake.encoder.threads import ModelThreads, use_threads
+from spladelake.encoder.tokens import read_tokenizer
 from spladelake.errors import DataError, MachineError, UsageError
 from spladelake.reranker.checkpoint import CrossCheckpoint, resolve_cross_encoder
 
@@ -27,6 +30,8 @@ Pair = tuple[str | None, str | None]
 CPU_TOKENS, ACCELERATOR_TOKENS = 2_048, 16_384
 # Pairs tokenised at once and sorted by length.
 WINDOW_PAIRS = 1_024
+# Pairs of different lengths, the longest first, that a loaded model is tried on.
+PROBE = (("where does sand come from", "Rivers carry it to the sea. " * 8), ("an old mill", "by the canal"), ("a", "b"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +55,8 @@ class CrossEncoder:
         self._model, self._tokenizer, self._threads = model, tokenizer, threads
         self._budget = TokenBudget(token_budget)
         self._activation = getattr(torch.nn, checkpoint.activation)()
+        with told_as_refusal(Path(checkpoint.folder), "model"):
+            self._pads = self._same_when_padded()
 
     @classmethod
     def load(
@@ -72,10 +79,8 @@ class CrossEncoder:
         verify_files(checkpoint)
         where = choose_device(device)
         workers = use_threads(threads, where)
-        from transformers import AutoTokenizer
-
         folder = Path(checkpoint.folder)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = read_tokenizer(folder)
         loaded = build_model(folder, "AutoModelForSequenceClassification").to(where)
         budget = token_budget or (CPU_TOKENS if where.type == "cpu" else ACCELERATOR_TOKENS)
         return cls(checkpoint, loaded, tokenizer, threads=workers, token_budget=budget)
@@ -118,7 +123,10 @@ class CrossEncoder:
         order = np.argsort(-lengths, kind="stable")
         batches, start = [], 0
         while start < len(order):
-            count = batch_size(lengths[order[start:]], self._budget.tokens, pads=True)
+            ahead = lengths[order[start:]]
+            if not self._pads:
+                ahead = ahead[ahead == ahead[0]]
+            count = batch_size(ahead, self._budget.tokens, pads=True)
             batches.append(order[start : start + count])
             start += count
         return batches
@@ -142,10 +150,23 @@ class CrossEncoder:
         self._budget.halve(size)
         return np.concatenate([self._compute(read, half) for half in np.array_split(chosen, 2)])
 
-    @torch.inference_mode()
     def _forward(self, read: dict[str, list[list[int]]], chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = self._activation(self._logits(read, chosen)).cpu().numpy()
+        return found
+
+    @torch.inference_mode()
+    def _logits(self, read: dict[str, list[list[int]]], chosen: NDArray[np.int64]) -> torch.Tensor:
         features = {name: [rows[i] for i in chosen] for name, rows in read.items()}
         batch = self._tokenizer.pad(features, return_tensors="pt").to(self._model.device)
-        logits = self._model(**batch).logits.float().squeeze(-1)
-        found: NDArray[np.float32] = self._activation(logits).cpu().numpy()
-        return found
+        logits: torch.Tensor = self._model(**batch).logits.float().squeeze(-1)
+        return logits
+
+    def _same_when_padded(self) -> bool:
+        """Whether a pair has the same logit alone as beside a longer one; if not, pairs of one length go together."""
+        if getattr(self._model.config, "model_type", "") in READS_PADDING:
+            return False
+        read = self._tokenise(PROBE)
+        order = np.arange(len(PROBE))
+        together = self._logits(read, order)
+        alone = torch.cat([self._logits(read, order[i : i + 1]) for i in order])
+        return bool((together - alone).abs().max() <= AGREEMENT * alone.abs().max().clamp_min(1))

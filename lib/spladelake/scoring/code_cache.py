@@ -20,6 +20,8 @@ from typing import Any
 from numba import config
 from numba.core.caching import Cache, CompileResultCacheImpl, _CacheLocator
 
+from spladelake.machine import user_folder
+
 
 def keep_on_disk(dispatcher: Any, function: Callable[..., Any]) -> None:
     """Make a numba function load its compiled code from the folder and store it there."""
@@ -39,7 +41,7 @@ def cache_folder() -> Path | None:
         return None
     owner = os.getuid() if hasattr(os, "getuid") else 0
     own_temporary = Path(tempfile.gettempdir()) / f"spladelake-{owner}"
-    user_wide = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "spladelake"
+    user_wide = user_folder("XDG_CACHE_HOME", ".cache") / "spladelake"
     asked_for = getattr(config, "CACHE_DIR", "")
     for base in [Path(asked_for)] if asked_for else [user_wide, own_temporary]:
         folder = base / f"scoring-{sources}"

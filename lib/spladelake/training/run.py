@@ -21,6 +21,7 @@ from transformers.utils.logging import disable_progress_bar
 from spladelake.encoder import SpladeEncoder
 from spladelake.encoder.hub import ID as HUB_ID
 from spladelake.encoder.layout import Layout
+from spladelake.encoder.refusals import told_as_refusal
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
 from spladelake.training.card import append_comparison, start_measures
 from spladelake.training.checkpoints import MarkComplete, last_complete, step_of
@@ -185,13 +186,14 @@ def _loaded(work: Work, layout: Layout) -> SparseEncoder:
         train_datasets=[{"name": work.source}], local_files_only=True, generate_widget_examples=False
     )
     device = None if on_gpu(work) else "cpu"
-    model = SparseEncoder(
-        work.start,
-        device=device,
-        model_card_data=card,
-        local_files_only=True,
-        model_kwargs={"dtype": torch.float32},
-    )
+    with told_as_refusal(Path(work.start), "model"):
+        model = SparseEncoder(
+            work.start,
+            device=device,
+            model_card_data=card,
+            local_files_only=True,
+            model_kwargs={"dtype": torch.float32},
+        )
     # Never more than there are positions for, which the start model's own number may be.
     model.max_seq_length = work.settings.max_length or layout.max_length
     # sentence-transformers names the folder it loaded; others know a model of the hub by its id.

@@ -48,6 +48,12 @@ def spoil(folder: Path, target: Path, file: str, **changes: object) -> Path:
         ("config.json", {"id2label": {"0": "a", "1": "b"}}, "with 2 labels"),
         ("config.json", {"architectures": ["BertForMaskedLM"]}, "BertForMaskedLM"),
         ("config.json", {"sentence_transformers": {"activation_fn": "os.system"}}, "its activation is os.system"),
+        ("config.json", {"hidden_size": 64}, "hidden_size 64"),
+        ("config.json", {"num_hidden_layers": 10**9}, r"num_hidden_layers is 1,000,000,000"),
+        ("config.json", {"num_hidden_layers": 1}, r"num_hidden_layers is 1; the weights hold the layers 0 to 1"),
+        ("config.json", {"vocab_size": 10**9}, r"vocab_size is 1,000,000,000"),
+        ("config.json", {"quantization_config": {"quant_method": "awq"}}, "quant_method 'awq'"),
+        ("tokenizer.json", {"pre_tokenizer": {"type": "OfTomorrow"}}, r"tokenizer\.json: its content cannot be read"),
     ],
 )
 def test_what_is_no_safe_cross_encoder_is_refused(

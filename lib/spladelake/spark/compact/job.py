@@ -12,12 +12,19 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.compaction import Compaction, Statistics
 from spladelake.config.compaction import CompactVectors, Target
+from spladelake.config.model_kinds import properties_of_rows
 from spladelake.errors import DataError, UsageError
 from spladelake.names import short_name
 from spladelake.results import CompactResult
 from spladelake.spark.compact.trials import Judged, Trial, Trials, statistics_of
 from spladelake.spark.retrieve.request import collected_queries
-from spladelake.spark.retrieve.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
+from spladelake.spark.retrieve.vector_checks import (
+    check_every_row,
+    check_rows,
+    check_same_model,
+    surveyed,
+    vocabulary_size,
+)
 from spladelake.spark.tables.comparison_schemas import COMPACTIONS
 from spladelake.spark.tables.create import ensure_table, require
 from spladelake.spark.tables.delta_log import size_in_bytes
@@ -121,6 +128,8 @@ def _tables(session: SparkSession, options: CompactVectors) -> _Tables:
     check_same_model((documents, survey), (queries, surveyed(queries.read(session))))
     size = vocabulary_size(session, documents, queries)
     check_rows(session, documents, rows, survey, size=size)
+    # Queries are copied as they are.
+    check_every_row(queries, queries.read(session), size=size)
     return _Tables(lake, name, into, version, size)
 
 
@@ -191,14 +200,16 @@ def _write(
     # Three bytes a posting are what rounded vectors take; of others the files get twice as large.
     files = max(1, math.ceil(chosen.postings * 3 / FILE_BYTES))
     ordered = rows.repartitionByRange(files, "cluster", "id").sortWithinPartitions("cluster", "id")
-    properties = _copied(session, source)
+    properties = properties_of_rows(table_properties(session, source))
     vocabulary = tables.source("vocabulary").read(session).coalesce(1)
     replace_rows(session, tables.target("vocabulary"), VOCABULARY, vocabulary, lineage=lineage)
     asked = tables.source("queries")
     queries = asked.read(session).coalesce(1).sortWithinPartitions("id")
     replace_rows(session, tables.target("queries"), VECTORS, queries, lineage=lineage)
     unchanged = {COMPACTED_FROM: str(asked), COMPACTION: "none: queries are as they were"}
-    set_properties(session, tables.target("queries"), {**_copied(session, asked), **unchanged})
+    set_properties(
+        session, tables.target("queries"), {**properties_of_rows(table_properties(session, asked)), **unchanged}
+    )
     if options.files == SPLIT:
         form = SPLIT_FILES
         # Before the first such file: what reads by rows reads other files too.
@@ -219,13 +230,6 @@ def _write(
         raise DataError(
             str(target), f"it holds {written:,} vectors", f"wanted {wanted:,}", "Run the job again with --force."
         )
-
-
-def _copied(session: SparkSession, ref: TableRef) -> dict[str, str]:
-    """What the properties of the original say of its rows, which still holds."""
-    names = ("model", "model_id", "max_length", "vocabulary_size", "source", "source_version", "average_length", "bm25")
-    found = table_properties(session, ref)
-    return {name: found[f"spladelake.{name}"] for name in names if f"spladelake.{name}" in found}
 
 
 def _report(

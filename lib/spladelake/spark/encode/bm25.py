@@ -11,14 +11,13 @@ import logging
 import time
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from spladelake.bm25.fingerprint import vocabulary_sums
 from spladelake.bm25.settings import (
-    BM25_MODEL,
     DEFAULT_B,
     DEFAULT_K1,
     DEFAULT_STEMMER,
@@ -27,18 +26,20 @@ from spladelake.bm25.settings import (
     read_stop_words,
 )
 from spladelake.config import EncodeTexts
+from spladelake.config.model_kinds import BM25_MODEL
 from spladelake.errors import DataError
 from spladelake.names import short_name
+from spladelake.results import EncodeResult
 from spladelake.spark.encode.bm25_packs import (
     Tally,
-    counted_here,
     counted_texts,
     learnt_vocabulary,
     tallied,
     weighed,
 )
+from spladelake.spark.encode.bm25_question import learnt_model, learnt_tables
 from spladelake.spark.encode.bm25_worker import IDS, TEXTS, TOKENS, CountWords, Statistics, Vocabulary, WeighWords
-from spladelake.spark.encode.texts import SIDES, Side, hashed
+from spladelake.spark.encode.texts import SIDES, Side
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.lineage import Lineage, is_current
@@ -62,7 +63,7 @@ class _Tables:
         return self.lake.vectors(self.name, side)
 
 
-def encode_bm25(session: SparkSession, options: EncodeTexts) -> dict[str, Any]:
+def encode_bm25(session: SparkSession, options: EncodeTexts) -> EncodeResult:
     """Weigh the lake's documents, count the words of its queries, or both; what is current is left alone."""
     settings = Bm25Settings(
         k1=DEFAULT_K1 if options.k1 is None else options.k1,
@@ -75,12 +76,12 @@ def encode_bm25(session: SparkSession, options: EncodeTexts) -> dict[str, Any]:
     result: dict[str, Any] = {"model": BM25_MODEL}
     if options.side != "queries":
         result["documents"] = _encode_documents(session, tables, settings, force=options.force)
-    model_id = _learnt_model(session, tables, settings)
+    model_id = learnt_model(learnt_tables(session, lake, tables.name), settings)
     if options.side != "documents":
         result["queries"] = _encode_queries(session, tables, settings, model_id=model_id, force=options.force)
     sides = [part for part in result.values() if isinstance(part, dict)]
     skipped = all(part["status"] == "skipped" for part in sides)
-    return {**result, "model_id": model_id, "status": "skipped" if skipped else "written"}
+    return cast("EncodeResult", {**result, "model_id": model_id, "status": "skipped" if skipped else "written"})
 
 
 def _encode_documents(session: SparkSession, tables: _Tables, settings: Bm25Settings, *, force: bool) -> dict[str, Any]:
@@ -166,19 +167,6 @@ def _encode_queries(
     }
 
 
-def counted_queries(session: SparkSession, lake: Lake, name: str, texts: DataFrame) -> DataFrame:
-    """`vectors` rows of a few (id, text) rows as queries, by what was learnt from the lake's documents.
-
-    Raises DataError unless the documents were encoded with the default settings.
-    """
-    settings = Bm25Settings(stop_words=read_stop_words(DEFAULT_STOP_WORDS))
-    tables = _Tables(lake, name)
-    model_id = _learnt_model(session, tables, settings)
-    counted = counted_here(hashed(texts).toArrow(), CountWords(settings, "occurrences"))
-    vocabulary = learnt_vocabulary(session, tables["vocabulary"], tallied(counted).words)
-    return weighed(session, counted, WeighWords(settings, vocabulary, None, model_id))
-
-
 def _lineage(side: Side, source: TableRef, version: int, made_with: str) -> Lineage:
     """made_with: settings for documents; for queries what was learnt from the documents, which moves term ids."""
     return Lineage(
@@ -186,21 +174,6 @@ def _lineage(side: Side, source: TableRef, version: int, made_with: str) -> Line
         {side.name: [str(source), version]},
         {"model": BM25_MODEL, "made_with": made_with, "text_columns": list(side.text_columns)},
     )
-
-
-def _learnt_model(session: SparkSession, tables: _Tables, settings: Bm25Settings) -> str:
-    """model_id of the document vectors that are there; raises DataError without them or under other settings."""
-    fix = f"Run encode_texts --lake {tables.lake.root} --model bm25 with these settings for both sides."
-    documents = tables["documents"]
-    if not documents.exists(session):
-        raise DataError(str(documents), "there are no vectors", "a query's words are looked up in the documents'", fix)
-    found = table_properties(session, documents)
-    if found.get("spladelake.bm25") != settings.fingerprint:
-        raise DataError(str(documents), "they were made with other settings", "wanted the same on both sides", fix)
-    model_id = found["spladelake.model_id"]
-    if table_properties(session, tables["vocabulary"]).get("spladelake.model_id") != model_id:
-        raise DataError(str(tables["vocabulary"]), "it is not that of the vectors", "wanted the words' term ids", fix)
-    return model_id
 
 
 def _learnt(tally: Tally, settings: Bm25Settings, *, place: TableRef) -> tuple[Statistics, str]:

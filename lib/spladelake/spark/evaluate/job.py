@@ -25,7 +25,8 @@ from spladelake.spark.evaluate import driver as driver_evaluation
 from spladelake.spark.evaluate.query_measures import query_measures
 from spladelake.spark.evaluate.ranks import judged_hits, judged_ranks
 from spladelake.spark.evaluate.run_checks import answers, check_judgements, check_run, counted_rows
-from spladelake.spark.evaluate.sparsity import NAMES, sparsity, vocabulary_size
+from spladelake.spark.evaluate.sparsity import NAMES, sparsity
+from spladelake.spark.retrieve.vector_checks import check_every_row, vocabulary_size
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.driver_rows import collected
@@ -154,6 +155,7 @@ def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> dict
 
 def _measured_in_driver(session: SparkSession, plan: Plan) -> tuple[pa.Table, dict[str, float]] | None:
     """Return the values and means of a run with small tables; None if a table is large or irregular."""
+    from spladelake.spark.retrieve.worker import check_table
 
     def small(name: str, columns: list[str], **equals: str) -> pa.Table | None:
         return collected(
@@ -164,19 +166,23 @@ def _measured_in_driver(session: SparkSession, plan: Plan) -> tuple[pa.Table, di
     run = small("runs", ["query_id", "doc_id", "rank", "score"], run_id=plan.run_id)
     judgements = small("judgements", ["query_id", "doc_id", "relevance"])
     documents = small("collection", ["doc_id"]) if "collection" in plan.tables else pa.table({"doc_id": []})
-    vectors = {side: small(side, ["id", "indices"]) for side in NAMES if side in plan.tables}
+    vectors = {side: small(side, ["id", "indices", "values"]) for side in NAMES if side in plan.tables}
     if run is None or judgements is None or documents is None or None in vectors.values():
         return None
     options = plan.options
     if options.part is not None:
         chosen = pa.array([row["query_id"] for row in _part(session, plan, *options.part.split("/")).collect()])
         run, judgements = (table.filter(pc.is_in(table.column("query_id"), chosen)) for table in (run, judgements))
+    checked = {side: table for side, table in vectors.items() if table is not None}
+    sizes = {side: vocabulary_size(session, plan.tables[side], plan.tables[side]) for side in checked}
+    for side, table in checked.items():
+        check_table(table, place=str(plan.tables[side]), vocabulary_size=sizes[side])
     inputs = driver_evaluation.Inputs(
         run,
         judgements,
         documents if "collection" in plan.tables else None,
-        {side: table for side, table in vectors.items() if table is not None},
-        {side: vocabulary_size(session, plan.tables[side]) for side in vectors},
+        checked,
+        sizes,
     )
     settings = driver_evaluation.Settings(
         plan.names, options.relevance_level, options.answered_only, options.trec_scores
@@ -279,5 +285,7 @@ def _sparsity(session: SparkSession, plan: Plan, judgements: DataFrame) -> dict[
     # As in sentence-transformers, the sizes also leave out queries without a relevant document.
     relevant = judgements.where(F.col("relevance") >= plan.options.relevance_level).select("query_id").distinct()
     vectors = {side: plan.read(session, side) for side in sides}
-    sizes = {side: vocabulary_size(session, plan.tables[side]) for side in sides}
+    sizes = {side: vocabulary_size(session, plan.tables[side], plan.tables[side]) for side in sides}
+    for side in sides:
+        check_every_row(plan.tables[side], vectors[side], size=sizes[side])
     return {row["measure"]: row["value"] for row in sparsity(vectors, sizes, relevant).collect()}

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from spladelake.errors import DataError, UsageError
 from spladelake.report.data import Cost, DifferingQuery, Hit, Listing, ReportData, System, VectorStatistics
 from spladelake.spark.retrieve.join import matched_terms
+from spladelake.spark.retrieve.vector_checks import check_every_row, vocabulary_size
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.delta_log import size_in_bytes
 from spladelake.spark.tables.lineage import newest_lineage
@@ -132,7 +133,11 @@ def _vectors(session: SparkSession, runs: TableRef, run_id: str) -> _Vectors | N
         return None
     found = _Vectors(*(TableRef.parse(made_from[side][0]) for side in ("documents", "queries")))
     whole = all(ref.exists(session) for ref in (found.documents, found.queries, found.vocabulary))
-    return found if whole else None
+    if not whole:
+        return None
+    for ref in (found.documents, found.queries):
+        check_every_row(ref, ref.read(session), size=vocabulary_size(session, ref, ref))
+    return found
 
 
 def _frequencies(vectors: DataFrame) -> DataFrame:

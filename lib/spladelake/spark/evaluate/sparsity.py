@@ -4,28 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-
-from spladelake.errors import DataError
-from spladelake.spark.tables.properties import table_properties
-from spladelake.spark.tables.refs import TableRef
 
 # Side of the lake, and sentence-transformers' name of it.
 NAMES = {"queries": "query", "documents": "corpus"}
-
-
-def vocabulary_size(session: SparkSession, ref: TableRef) -> int:
-    """Return the number of dimensions of the vectors of a table. Raises DataError if the table does not state it."""
-    size = table_properties(session, ref).get("spladelake.vocabulary_size")
-    if size is None:
-        raise DataError(
-            str(ref),
-            "its table properties lack the number of dimensions",
-            "wanted spladelake.vocabulary_size",
-            "Run encode_texts again: it repairs the table properties.",
-        )
-    return int(size)
 
 
 def sparsity(vectors: Mapping[str, DataFrame], sizes: Mapping[str, int], counted: DataFrame) -> DataFrame:

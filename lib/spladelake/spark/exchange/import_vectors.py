@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 from spladelake.config.exchange import ImportVectors
+from spladelake.config.model_kinds import IMPORTED_PREFIX
 from spladelake.errors import DataError
 from spladelake.exchange import DocRecord, PostingsList, read_ciff
 from spladelake.names import short_name
@@ -208,7 +209,7 @@ def _vocabulary(
     ordered = terms.select("term", F.row_number().over(Window.orderBy("term")).alias("number")).orderBy("number")
     tokens = [row["term"] for row in ordered.collect()]
     digest = hashlib.sha256("\n".join(tokens).encode()).hexdigest()
-    return tokens, {"model": f"imported from {path.rsplit('/', 1)[-1]}", "model_id": f"imported-{digest[:40]}"}
+    return tokens, {"model": f"imported from {path.rsplit('/', 1)[-1]}", "model_id": f"{IMPORTED_PREFIX}{digest[:40]}"}
 
 
 def _manifest(session: SparkSession, path: str) -> dict[str, Any]:

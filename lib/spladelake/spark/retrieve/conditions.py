@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.errors import UsageError
+from spladelake.spark.session.read_only import refusal_of_rows
 
 
 def selected(vectors: DataFrame, texts: DataFrame | None, conditions: list[str | None]) -> DataFrame:
@@ -35,7 +36,7 @@ def _boolean(texts: DataFrame, condition: str):  # type: ignore[no-untyped-def]
     """The condition as a column, after Spark has understood it."""
     try:
         expression = F.expr(condition)
-        texts.where(expression)
+        refused = refusal_of_rows(texts.where(expression))
     except (AnalysisException, ParseException) as error:
         reason = " ".join(str(error).split("SQLSTATE")[0].split())[:300]
         raise UsageError(
@@ -44,4 +45,6 @@ def _boolean(texts: DataFrame, condition: str):  # type: ignore[no-untyped-def]
             f"wanted a condition on {', '.join(texts.columns)}",
             "Correct it; strings stand in single quotes.",
         ) from None
+    if refused is not None:
+        raise UsageError(f"--where {condition!r}", refused, "wanted a condition that only reads", "Correct it.")
     return expression

@@ -35,6 +35,7 @@ from spladelake.spark.retrieve.sample import pays, sample_of
 from spladelake.spark.retrieve.since_version import Changes, changes_since, merged_with_previous
 from spladelake.spark.retrieve.task_sizes import even_tasks
 from spladelake.spark.retrieve.vector_checks import (
+    check_every_row,
     check_rows,
 )
 from spladelake.spark.session.progress import progress
@@ -108,7 +109,9 @@ class _Retrieval:
         self.index = self._current_index()
         in_driver = self.strategy == "driver"
         self.totals = DriverTotals() if in_driver else session.sparkContext.accumulator({}, Totals())
-        if self.index.rows is None:
+        if self.strategy == "sql":
+            check_every_row(inputs.documents, inputs.document_rows, size=inputs.vocabulary_size)
+        elif self.index.rows is None:
             # The index was made of rows that were checked.
             check_rows(session, inputs.documents, inputs.document_rows, inputs.survey, size=inputs.vocabulary_size)
 

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spladelake.bm25 import BM25_MODEL
+from spladelake.config.model_kinds import Capability
 from spladelake.errors import DataError
 from spladelake.names import short_name
 from spladelake.scoring import compile_kernels
+from spladelake.spark.encode.question import Learnt, Question
+from spladelake.spark.encode.vectorisers import vectoriser_of
 from spladelake.spark.retrieve import driver_search
 from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
 from spladelake.spark.retrieve.candidates import Kept
@@ -28,48 +27,24 @@ from spladelake.spark.retrieve.conditions import selected
 from spladelake.spark.retrieve.driver_search import Best, SmallCollection, explained, ranked_here, small_collection
 from spladelake.spark.retrieve.index import current_index
 from spladelake.spark.retrieve.vector_checks import vocabulary_size
-from spladelake.spark.retrieve.worker import VECTOR_COLUMNS, vectors_of
+from spladelake.spark.retrieve.worker import VECTOR_COLUMNS
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables import delta_log
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
-from spladelake.vectors import SparseVectors
-
-if TYPE_CHECKING:
-    from spladelake.encoder import Checkpoint, SpladeEncoder
 
 
-@dataclass(frozen=True)
-class Question:
-    """A question as a vector, and the model that made it."""
+def encoded_beside(text: str, model: str) -> Callable[[], Question] | None:
+    """Begin to encode a question in a thread, while Spark starts; returns what waits for it.
 
-    vector: SparseVectors
-    model_id: str
-
-
-def encoded_question(text: str, model: str) -> Question:
-    """A question as a worker encodes it: alone, by one thread, so that its weights are the same."""
-    from spladelake.encoder import resolve_checkpoint
-
-    checkpoint = resolve_checkpoint(model)
-    return Question(_encoder(checkpoint).encode_queries([text]), checkpoint.model_id)
-
-
-@lru_cache(maxsize=1)
-def _encoder(checkpoint: Checkpoint) -> SpladeEncoder:
-    from spladelake.encoder import SpladeEncoder
-    from spladelake.spark.encode.models import task_device
-
-    return SpladeEncoder.load(checkpoint, threads=1, device=task_device(None))
-
-
-def encoded_beside(text: str, model: str) -> Callable[[], Question]:
-    """Begin to encode a question in a thread, while Spark starts; returns what waits for it."""
-    if model == BM25_MODEL:
-        return lambda: encoded_question(text, model)
+    None if the model needs the collection for it.
+    """
+    vectoriser = vectoriser_of(model)
+    if Capability.TEXT_ALONE not in vectoriser.kind.capabilities:
+        return None
     pool = ThreadPoolExecutor(1)
-    future: Future[Question] = pool.submit(encoded_question, text, model)
+    future: Future[Question] = pool.submit(vectoriser.question, text)
     pool.shutdown(wait=False)
     return future.result
 
@@ -78,32 +53,20 @@ def search_folder(
     text: str, *, lake: str, model: str, vectors: str | None = None, k: int = 10, terms: int = 5
 ) -> list[dict[str, Any]] | None:
     """What `search_documents` answers, without Spark; None where Spark must read the lake, or say what it lacks."""
-    collection = small_collection(lake, short_name(vectors or model))
+    name = short_name(vectors or model)
+    collection = small_collection(lake, name)
     if collection is None:
         return None
-    if model == BM25_MODEL:
-        question = _counted(text, collection)
-        return None if question is None else collection.answer(question.vector, k=k, terms=terms)
-    question = encoded_question(text, model)
+    question = vectoriser_of(model).question(text, lambda: _learnt(collection, lake, name))
     _check_model(collection.model_id, question, collection.place, model)
     return collection.answer(question.vector, k=k, terms=terms)
 
 
-def _counted(text: str, collection: SmallCollection) -> Question | None:
-    """The words of a question with their counts; None where the tables were made with other settings."""
-    from spladelake.bm25.encoder import Bm25Encoder
-    from spladelake.bm25.settings import DEFAULT_STOP_WORDS, Bm25Settings, read_stop_words
-
-    settings = Bm25Settings(stop_words=read_stop_words(DEFAULT_STOP_WORDS))
-    model_id = collection.properties.get("spladelake.model_id")
-    if collection.properties.get("spladelake.bm25") != settings.fingerprint:
-        return None
-    if model_id is None or {collection.model_id, collection.vocabulary_model_id} - {None, model_id}:
-        return None
-    term_ids, tokens = (collection.tokens[name].to_pylist() for name in ("term_id", "token"))
-    vocabulary = dict(zip(tokens, term_ids, strict=True))
-    encoder = Bm25Encoder(settings, vocabulary, np.zeros(0, dtype=np.int64), documents=0, average_length=0.0)
-    return Question(encoder.encode_queries([text]), model_id)
+def _learnt(collection: SmallCollection, lake: str, name: str) -> Learnt:
+    """What the tables of a small collection hold of its model. A vocabulary that names no model counts as theirs."""
+    properties, ids = collection.properties, collection.tokens.select(["token", "term_id"])
+    model_id = collection.vocabulary_model_id or properties.get("spladelake.model_id")
+    return Learnt(Lake(lake), name, properties, model_id, lambda words: driver_search.pairs(ids, words))
 
 
 def search_documents(
@@ -128,10 +91,7 @@ def search_documents(
     require(session, documents, VECTORS, made_by=f"spladelake encode_texts --lake {root.root} --model {model}")
     require(session, texts, DOCUMENTS, made_by=f"spladelake ingest_texts --lake {root.root} …")
     rows = documents.read(session, version=documents.version(session))
-    if model == BM25_MODEL:
-        question = _counted_by_spark(session, root, name, text)
-    else:
-        question = encoded() if encoded is not None else encoded_question(text, model)
+    question = encoded() if encoded is not None else _question(session, root, name, text, model)
     first = rows.select("model_id").first()
     _check_model(None if first is None else first["model_id"], question, str(documents), model)
     size = vocabulary_size(session, documents, documents)
@@ -152,14 +112,13 @@ def search_documents(
     )  # fmt: skip
 
 
-def _counted_by_spark(session: SparkSession, root: Lake, name: str, text: str) -> Question:
-    from spladelake.spark.encode.bm25 import counted_queries
+def _question(session: SparkSession, lake: Lake, name: str, text: str, model: str) -> Question:
+    def learnt() -> Learnt:
+        from spladelake.spark.encode.bm25_question import learnt_tables  # most questions need nothing of BM25
 
-    rows = session.createDataFrame([("question", text)], "id string, text string")
-    table = counted_queries(session, root, name, rows).select(*VECTOR_COLUMNS.names, "model_id").toArrow()
-    (batch,) = table.combine_chunks().to_batches()
-    vector, _ = vectors_of(batch, place="the question", vocabulary_size=2**31 - 1)
-    return Question(vector, batch.column("model_id")[0].as_py())
+        return learnt_tables(session, lake, name)
+
+    return vectoriser_of(model).question(text, learnt)
 
 
 def _corpus(session: SparkSession, documents: TableRef, index: TableRef | None, chosen: DataFrame) -> Corpus:

@@ -14,10 +14,12 @@ from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import same_condition
 from spladelake.spark.tables.schemas import VECTORS
+from spladelake.spark.tables.sql_text import sql_string
 
 # What a row breaks, said as what was found; the conditions are the table's own constraints.
 _FOUND = {
     "id_present": ("the id is null", "wanted an id"),
+    "arrays_present": ("indices or values is null", "wanted term ids and weights"),
     "same_length": ("indices and values differ in length", "wanted a weight for each term"),
     "weights_positive": ("a weight is null, not finite or not above 0", "wanted finite weights above 0"),
     "terms_valid": ("a term id is null or below 0", "wanted term ids from 0"),
@@ -25,6 +27,7 @@ _FOUND = {
     "model_present": ("the model_id is null", "wanted the model of the vector"),
 }
 _FIX = "Find the row and encode it again; the encoder never writes such a vector."
+_ARRAYS_PRESENT = "indices IS NOT NULL AND `values` IS NOT NULL"
 
 
 @dataclass(frozen=True)
@@ -106,10 +109,12 @@ def largest_weight(rows: DataFrame) -> float:
 
 
 def check_rows(session: SparkSession, ref: TableRef, rows: DataFrame, survey: Survey, *, size: int) -> None:
-    """Refuse a table of vectors of which a row breaks an invariant, naming the row.
+    """Refuse a table of vectors of which a row breaks an invariant, naming the row; for readers that check again.
 
     Delta enforces the table's own constraints at every write: if the table has them all, term ids ascend, and only
-    the highest is looked at, since no constraint knows the size of the vocabulary.
+    the highest is looked at, since no constraint knows the size of the vocabulary. An engine that ignores constraints
+    may still have written other rows. `vectors_of` finds them in the worker; a reader without it calls
+    `check_every_row` instead.
     """
     properties = table_properties(session, ref)
     enforced = all(
@@ -117,12 +122,39 @@ def check_rows(session: SparkSession, ref: TableRef, rows: DataFrame, survey: Su
     )
     if enforced and (survey.highest is None or survey.highest < size):
         return
-    conditions = {**VECTORS.constraints, "terms_known": f"size(indices) = 0 OR array_max(indices) < {size}"}
+    check_every_row(ref, rows, size=size)
+
+
+def check_every_row(ref: TableRef, rows: DataFrame, *, size: int) -> None:
+    """Refuse a table of vectors of which a row breaks an invariant, naming the row, whoever wrote it.
+
+    Reads indices and values of all rows. size: of the vocabulary.
+    """
     broken = F.coalesce(
-        *(F.when(~F.coalesce(F.expr(sql), F.lit(False)), F.lit(name)) for name, sql in conditions.items())
+        *(F.when(~F.coalesce(F.expr(sql), F.lit(False)), F.lit(name)) for name, sql in _conditions(size).items())
     )
     row = rows.select("id", "indices", broken.alias("broken")).where("broken IS NOT NULL").first()
     if row is not None:
         known = f"the vocabulary ends at {size - 1}"
         found, wanted = _FOUND.get(row["broken"], (f"it has term {max(row['indices'] or [0])}", known))
         raise DataError(f"{ref}, id {row['id']!r}", found, wanted, _FIX)
+
+
+def checked_indices(ref: TableRef, *, size: int) -> str:
+    """A SQL expression on the columns of a table of vectors: `indices`, or the same refusal raised as an error."""
+    of_row = r"coalesce(concat('\'', id, '\''), 'None')"
+    place = f"{sql_string(f'spladelake.errors.DataError: {ref}, id ')}, {of_row}, ': '"
+    cases = []
+    for name, condition in _conditions(size).items():
+        found, wanted = _FOUND.get(name, ("it has term ", f"the vocabulary ends at {size - 1}"))
+        said = [sql_string(found), *([] if name in _FOUND else ["CAST(array_max(indices) AS STRING)"])]
+        text = ", ".join([place, *said, sql_string(f"; {wanted}. {_FIX}")])
+        cases.append(f"WHEN NOT coalesce({condition}, false) THEN raise_error(concat({text}))")
+    return f"CASE {' '.join(cases)} ELSE indices END"
+
+
+def _conditions(size: int) -> dict[str, str]:
+    """What every vector keeps, by name, in the order in which it is said what a row breaks."""
+    constraints = VECTORS.constraints
+    first = {"id_present": constraints["id_present"], "arrays_present": _ARRAYS_PRESENT}
+    return {**first, **constraints, "terms_known": f"size(indices) = 0 OR array_max(indices) < {size}"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,16 +170,7 @@ def vectors_of(batch: pa.RecordBatch, *, place: str, vocabulary_size: int) -> tu
     """
     ids, indices, values = (batch.column(name) for name in ("id", "indices", "values"))
     names = _Ids(ids)
-    for name, column in (("indices", indices), ("values", values)):
-        flat_nulls = column.flatten().null_count
-        if column.null_count or flat_nulls:
-            row = column.is_null().index(True).as_py() if column.null_count else -1
-            raise DataError(
-                f"{place}{f', id {names[row]!r}' if row >= 0 else ''}",
-                f"{name} is null" if row >= 0 else f"{name} holds a null",
-                "wanted term ids and weights",
-                "Find the row and encode it again; the encoder never writes such a vector.",
-            )
+    _refuse_nulls(names, {"id": ids, "indices": indices, "values": values}, place)
     indptr, value_indptr = _offsets(indices), _offsets(values)
     vectors = SparseVectors(
         indptr,
@@ -188,6 +179,26 @@ def vectors_of(batch: pa.RecordBatch, *, place: str, vocabulary_size: int) -> tu
     )
     check_vectors(vectors, vocabulary_size=vocabulary_size, place=place, ids=names, value_indptr=value_indptr)
     return vectors, doc_ids_of(ids)
+
+
+def check_table(table: pa.Table, *, place: str, vocabulary_size: int) -> None:
+    """Raise DataError naming the first bad row of a table with VECTOR_COLUMNS."""
+    for batch in table.select(VECTOR_COLUMNS.names).cast(VECTOR_COLUMNS).combine_chunks().to_batches():
+        vectors_of(batch, place=place, vocabulary_size=vocabulary_size)
+
+
+def _refuse_nulls(names: Sequence[str], columns: Mapping[str, pa.Array], place: str) -> None:
+    """Raise DataError for a null in place of an id, an array, or an element of an array."""
+    for name, column in columns.items():
+        if not column.null_count and (name == "id" or not column.flatten().null_count):
+            continue
+        if column.null_count:
+            found, row = f"{name} is null", column.is_null().index(True).as_py()
+        else:
+            element = column.flatten().is_null().index(True).as_py()
+            found, row = f"{name} holds a null", int(np.searchsorted(_offsets(column), element, side="right")) - 1
+        fix = "Find the row and encode it again; the encoder never writes such a vector."
+        raise DataError(f"{place}, id {names[row]!r}", found, "wanted an id, term ids and weights", fix)
 
 
 class _Ids(Sequence[str]):

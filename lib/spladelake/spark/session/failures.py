@@ -21,6 +21,8 @@ _CONFLICTS = (
 )
 
 
+_NO_ACCESS = ("Permission denied", "Read-only file system", "Mkdirs failed", "AccessControlException")
+
 _UNREADABLE = (
     "EOFException",
     "not in gzip format",
@@ -34,6 +36,8 @@ _UNREADABLE = (
 )
 
 
+# What Spark adds to the text of an error that a SQL expression raised.
+_SQLSTATE = re.compile(r"\s*SQLSTATE: \w{5}\b.*")
 # Spark's sentence on a file that it cannot read, and what it adds; and a file that Delta or Spark named.
 _READING = re.compile(r"\[FAILED_READ_FILE\.\w+\] Encountered error while reading file (.+?)\.\s+(.*)")
 _DATA_FILE = re.compile(r"/part-\d{5}-[0-9a-f]{8}-[0-9a-f-]{27}\S*$")
@@ -91,7 +95,7 @@ def explained(error: BaseException) -> SpladelakeError | None:
     text = full_text(error)
     if match := re.search(r"spladelake\.errors\.(\w+): (.+)", text):
         kind = getattr(errors, match[1], SpladelakeError)
-        return WorkerError(match[2].strip(), kind.exit_code)
+        return WorkerError(_SQLSTATE.sub("", match[2]).strip(), kind.exit_code)
     if any(name in text for name in _CONFLICTS):
         return ConflictError(
             "the target table",
@@ -106,29 +110,30 @@ def explained(error: BaseException) -> SpladelakeError | None:
             "every row must meet the table's constraints",
             "Check the input rows, and the program that wrote them.",
         )
-    if "No space left on device" in text:
+    if any(sign in text for sign in ("No space left on device", "Disk quota exceeded", "File too large")):
         return errors.MachineError(
             "the disk",
             "it is full",
             "the job writes tables and temporary files",
             "Free space, or put spark.local.dir and --lake on a larger disk.",
         )
-    if "Permission denied" in text or "AccessControlException" in text or "Mkdirs failed" in text:
+    if any(sign in text for sign in _NO_ACCESS):
         return errors.MachineError(
             "the file system",
-            _line_with(text, "Permission denied", "Mkdirs failed", "Access"),
+            _line_with(text, *_NO_ACCESS),
             "the job must be able to read its inputs and write its tables",
             "Change the permissions, or choose another folder.",
         )
-    if "CSV header does not conform" in text:
-        return DataError(
-            "a csv file of the folder",
-            "its header differs from that of the first file",
-            "wanted the same columns in the same order in every file",
-            "Ingest the files separately, or rewrite them.",
-        )
     if any(sign in text for sign in _UNREADABLE):
         return _unreadable_file(text)
+    if "Answer from Java side is empty" in text or "Error while sending or receiving" in text:
+        return errors.MachineError(
+            "Java",
+            "it ended while the job ran",
+            "wanted it to live as long as the job",
+            "Look at the lines above; without any, the system ended it, most often for lack of memory: set "
+            "spark.driver.memory lower.",
+        )
     if "JAVA_GATEWAY_EXITED" in text:
         return errors.MachineError(
             "Java",

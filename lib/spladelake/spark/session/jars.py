@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from spladelake.errors import MachineError
+from spladelake.machine import user_folder
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +30,7 @@ DOWNLOAD_MB = 10
 
 def cache_folder() -> Path:
     """The folder of this package in the user's cache: XDG_CACHE_HOME, or ~/.cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "spladelake"
+    return user_folder("XDG_CACHE_HOME", ".cache") / "spladelake"
 
 
 def jars_folder() -> Path:

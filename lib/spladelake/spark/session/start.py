@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
+import pyspark
 from pyspark import SparkConf, SparkContext
 from pyspark.find_spark_home import _find_spark_home
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from spladelake.errors import MachineError
+from spladelake.signals import take_interrupts
 from spladelake.spark.session import quick_settings as quick_sessions
 from spladelake.spark.session.class_archive import java_options
 from spladelake.spark.session.jars import delta_jars
+
+log = logging.getLogger(__name__)
 
 JAVA_MINIMUM = 17
 
@@ -119,7 +126,7 @@ def _local_session(app_name: str, java: str, settings: Mapping[str, str], *, qui
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         **small_machine_settings(),
-        "spark.sql.warehouse.dir": str(Path("spark-warehouse").absolute()),
+        "spark.sql.warehouse.dir": _warehouse(),
     }
     if quick:
         defaults |= quick_sessions.SETTINGS
@@ -136,9 +143,35 @@ def _local_session(app_name: str, java: str, settings: Mapping[str, str], *, qui
 
 def _spare_processes() -> None:
     """Tell Spark's start script what it would start an interpreter and a slow JVM for."""
-    os.environ.setdefault("SPARK_HOME", _find_spark_home())
+    _use_own_spark()
     # Of the JVM that only puts a command line together.
     os.environ.setdefault("SPARK_LAUNCHER_OPTS", "-XX:TieredStopAtLevel=1")
+
+
+def _use_own_spark() -> None:
+    """Set SPARK_HOME to the Spark that this pyspark carries, unless it names one of the same version."""
+    own, given = Path(pyspark.__file__).parent, os.environ.get("SPARK_HOME")
+    if not (own / "bin" / "spark-submit").exists():
+        # This pyspark is a folder of the Spark that SPARK_HOME names.
+        os.environ.setdefault("SPARK_HOME", _find_spark_home())
+        return
+    if given and any(Path(given, "jars").glob(f"spark-core_*-{pyspark.__version__}.jar")):
+        return
+    if given:
+        log.warning("SPARK_HOME=%s is not used: the installed pyspark %s has its own Spark", given, pyspark.__version__)
+    os.environ["SPARK_HOME"] = str(own)
+
+
+def _warehouse() -> str:
+    """Where Spark keeps tables of its catalog: below the working folder, or if nothing can be written there,
+    below the folder for temporary files."""
+    try:
+        folder = Path.cwd()
+        if os.access(folder, os.W_OK):
+            return str(folder / "spark-warehouse")
+    except OSError:  # the working folder is gone
+        os.chdir(tempfile.gettempdir())
+    return str(Path(tempfile.gettempdir()) / f"spark-warehouse-{os.getpid()}")
 
 
 def local_driver_memory_mb() -> int:
@@ -150,6 +183,11 @@ def local_driver_memory_mb() -> int:
 def _with_required(session: SparkSession) -> SparkSession:
     for key, value in REQUIRED_SETTINGS.items():
         session.conf.set(key, value)
+    take_interrupts()
+    if not log.isEnabledFor(logging.DEBUG):
+        # pyspark logs an error of a statement with two stack traces, on one line, and then raises it.
+        for context in ("SQL", "DataFrame"):
+            PySparkLogger.getLogger(f"{context}QueryContextLogger").setLevel(logging.CRITICAL + 1)
     return session
 
 

@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.config.runs import MOST_K
 from spladelake.spark.retrieve.join import TOP_K_SQL
+from spladelake.spark.retrieve.vector_checks import checked_indices, vocabulary_size
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.sql_text import quoted, sql_string
 
@@ -71,7 +72,9 @@ def definitions(
         "measure_columns": ", ".join(f"max(value) FILTER (WHERE measure = {sql_string(name)})" for name in measures),
         "model_id": sql_string(model_id),
         "top_k_search": _top_k("search", documents="encoded_alike", exclude_self=False),
-        "top_k_others": _top_k("similar", documents="document_vectors", exclude_self=True),
+        "top_k_others": _top_k("similar", documents="stored", exclude_self=True),
+        "document_indices": _checked(session, collection.tables["document_vectors"], present),
+        "query_indices": _checked(session, collection.tables["query_vectors"], present),
     }
     source = files("spladelake.spark.sql").joinpath("explore.sql").read_text(encoding="utf-8")
     found = []
@@ -89,6 +92,13 @@ def measures_of(session: SparkSession, measures: TableRef) -> list[str]:
     """Names of the measures of which there is a mean."""
     rows = measures.read(session).where("query_id IS NULL").select("measure").distinct().collect()
     return sorted(row["measure"] for row in rows)
+
+
+def _checked(session: SparkSession, ref: TableRef, present: Mapping[str, TableRef]) -> str:
+    """The term ids of a row of vectors, or an error for a row that no job would read."""
+    if ref not in present.values():
+        return "indices"
+    return checked_indices(ref, size=vocabulary_size(session, ref, ref))
 
 
 def _top_k(function: str, *, documents: str, exclude_self: bool) -> str:

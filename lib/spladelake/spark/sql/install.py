@@ -10,8 +10,8 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 from pyspark.sql.pandas.functions import arrow_udf
 
-from spladelake.bm25 import BM25_MODEL
 from spladelake.config import DEFAULT_MODEL
+from spladelake.config.model_kinds import Capability, kind_of_model
 from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.errors import DataError, SpladelakeError
 from spladelake.names import short_name
@@ -113,8 +113,9 @@ def _encoding(
 ) -> Checkpoint | None:
     """The model that the functions of Python run; where it cannot serve, `missing` says why instead."""
     try:
-        if model == BM25_MODEL:
-            why = "it encodes by a SPLADE model; for BM25 use the command `spladelake search --model bm25`"
+        kind = kind_of_model(model)
+        if Capability.SQL_FUNCTIONS not in kind.capabilities:
+            why = f"it encodes by a SPLADE model; for {kind.name} use the command `spladelake search --model {model}`"
         elif "document_vectors" not in present:
             why = missing["document_vectors"]
         else:

@@ -141,7 +141,7 @@ def exit_code_of(error: BaseException | None) -> int:
     if error is None:
         return 0
     if isinstance(error, KeyboardInterrupt):
-        return 130
+        return getattr(error, "exit_code", 130)
     known = error if isinstance(error, SpladelakeError) else explained(error)
     return known.exit_code if known is not None else 1
 

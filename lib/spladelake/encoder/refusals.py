@@ -1,0 +1,142 @@
+"""Errors of the libraries that read a checkpoint, told as one message with place, cause and fix."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from spladelake.errors import MachineError, SpladelakeError, UsageError
+
+# Packages that transformers needs for some tokenizers and models, by the name that is imported.
+PACKAGES = {
+    "sentencepiece": "sentencepiece",
+    "tiktoken": "tiktoken",
+    "protobuf": "google.protobuf",
+    "fugashi": "fugashi",
+    "ipadic": "ipadic",
+    "unidic": "unidic",
+    "unidic_lite": "unidic_lite",
+    "sudachipy": "sudachipy",
+    "rhoknp": "rhoknp",
+    "jieba": "jieba",
+    "rjieba": "rjieba",
+    "sacremoses": "sacremoses",
+    "mistral-common": "mistral_common",
+    "detectron2": "detectron2",
+    "timm": "timm",
+    "einops": "einops",
+    "accelerate": "accelerate",
+}
+# One line of Spark's report of a worker's failure has to hold the message.
+LONGEST = 240
+
+
+@contextmanager
+def told_as_refusal(place: Path, part: str) -> Iterator[None]:
+    """Raise what goes wrong in the body as a UsageError or a MachineError that names the place.
+
+    place: folder or file that is read. part: what the body reads of it, such as "tokenizer", for people.
+    """
+    try:
+        yield
+    except SpladelakeError:
+        raise
+    except Exception as error:
+        raise refusal(place, part, error) from error
+    except BaseException as error:
+        # Rust code of tokenizers and safetensors raises this where it panics; it is no Exception.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise refusal(place, part, error) from error
+
+
+def refusal(place: Path, part: str, error: BaseException) -> SpladelakeError:
+    """The error of another library, while it read a part of a checkpoint, as one of ours."""
+    text = str(error)
+    if isinstance(error, MemoryError) or "not enough memory" in text or "out of memory" in text.lower():
+        return MachineError(
+            str(place),
+            f"its {part} does not fit into memory ({first_line(error)})",
+            "all of it has to be loaded",
+            "Use a machine or device with more memory, or a smaller model.",
+        )
+    if (package := _absent_package(place, error)) is not None:
+        return MachineError(
+            str(place),
+            f"its {part} needs the package {package}, which is not installed",
+            "every machine that loads the model needs it",
+            f"Run pip install {package}, or save the model with a tokenizer.json once where it is installed.",
+        )
+    if found := re.search(r"model type `([^`]+)`", text):
+        return UsageError(
+            str(place / "config.json" if place.is_dir() else place),
+            f'"model_type" is {found[1]!r}, which transformers {_version("transformers")} does not know',
+            "an architecture of the installed transformers is wanted",
+            "Correct it, or install a transformers that knows it.",
+        )
+    if "Unrecognized model" in text or "Unrecognized configuration class" in text:
+        return UsageError(
+            str(place),
+            f"transformers {_version('transformers')} has no such model for it ({first_line(error)})",
+            "an architecture of the installed transformers is wanted",
+            "Use another checkpoint, or install a transformers that knows it.",
+        )
+    return UsageError(
+        str(place),
+        f"its {part} cannot be read ({first_line(error)})",
+        "files that the installed transformers "
+        f"{_version('transformers')} and tokenizers {_version('tokenizers')} read are wanted",
+        "Copy the checkpoint again; if it is whole, it was saved by a newer version: install that one.",
+    )
+
+
+def check_tokenizer_file(folder: Path) -> None:
+    """Raise UsageError unless the tokenizer.json of a folder, if it has one, is of a kind that can be read here."""
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        return
+    from tokenizers import Tokenizer
+
+    with told_as_refusal(path, "content"):
+        Tokenizer.from_file(str(path))
+
+
+def first_line(error: BaseException) -> str:
+    """The kind of an error and the first line of what it says, short enough for a message."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
+
+
+def _absent_package(place: Path, error: BaseException) -> str | None:
+    """The package that an error asks for, None unless one is named and not installed."""
+    text = str(error)
+    if "instantiate the backend tokenizer" in text and not list(place.glob("*.model")):
+        return None  # it names sentencepiece whatever the files are
+    named = [name for name in PACKAGES if re.search(rf"\b{re.escape(name)}\b", text, re.IGNORECASE)]
+    absent = [name for name in named if not _installed(PACKAGES[name])]
+    if absent:
+        return absent[0]
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return error.name.partition(".")[0]
+    if isinstance(error, ImportError) and (found := re.search(r"pip install (?:-U )?'?([\w.-]+)", text)):
+        return found[1]
+    return None
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,204 @@
+"""The numbers of config.json against the shapes of the tensors, before anything is built from either.
+
+Only the headers of the weight files are read, so the check takes milliseconds, and a config that asks for more than any
+machine holds is refused without trying. Families that are known here are checked tensor by tensor; of others, the
+numbers that every architecture has are. The loader compares the rest when transformers builds the model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from spladelake.encoder.families import FAMILIES, Family, tensor_sizes
+from spladelake.encoder.weights import TensorHeader
+from spladelake.errors import UsageError
+
+Headers = Mapping[str, TensorHeader]
+
+FIX = "Use the config.json and the weights of one and the same model: copy both again from their source."
+# Keys that say how many modules there are, how long a side of a tensor is, and how many positions there are.
+COUNTS = re.compile(
+    r"(num|n)_(\w+_)?(layers?|blocks?|groups?|heads?|experts?|networks?|labels)|(en|de)coder_(layers|attention_heads)"
+    r"|block_sizes|block_repeats|inner_group_num"
+)
+SIZES = re.compile(r"\w+_(size|dim)|dim|d_(model|ff|kv|inner|head|embed)|n_(embd|inner|words|langs)|\w*ffn_dim")
+POSITIONS = re.compile(r"max_(\w+_)?positions?(_embeddings)?|n_positions|n_ctx|max_sequence_length")
+# Of these, each has tensors of its own, except where layers share them.
+STACKED = re.compile(r".*(layers?|blocks?|groups?|networks?|sizes|repeats|group_num)")
+# What no model has: the largest have some hundred layers, 16,384 experts (Doge) and 10,485,760 positions (Llama 4).
+MOST_SHARED, MOST_PARTS, MOST_POSITIONS = 512, 100_000, 2**24
+# A side of a tensor that small fits any machine, and the file need not hold the tensor.
+SMALL_SIDE = 1_000_000
+LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers", "encoder_layers")
+WIDTHS = ("hidden_size", "d_model", "dim", "n_embd", "emb_dim")
+VOCABULARIES, PLACE_KEYS = ("vocab_size", "n_words"), ("max_position_embeddings", "n_positions")
+WORDS = re.compile(r"(.*\.)?(word_embeddings?|embed_tokens|tok_embeddings|wte|shared)\.weight")
+PLACES = re.compile(r"(.*\.)?(embeddings\.position_embeddings|wpe)\.weight")
+# Architectures whose layers share tensors, or whose stacks are counted by other keys.
+SHARED_LAYERS = ("albert", "funnel", "perceiver", "zamba", "zamba2", "reformer")
+
+
+def check_shapes(folder: Path, config: Mapping[str, Any], headers: Headers) -> None:
+    """Raise UsageError unless the numbers of config.json are those of the tensors.
+
+    config: as in config.json of the folder. headers: all tensors of its weights, by today's names.
+    """
+    path = folder / "config.json"
+    _check_bounds(path, config, headers)
+    family = FAMILIES.get(str(config.get("model_type")))
+    if family is not None and any(name.startswith(family.embeddings) for name in headers):
+        _check_family(path, config, headers, family)
+    else:
+        _check_layers(path, config, headers)
+        _check_words(path, config, headers)
+
+
+def number(path: Path, config: Mapping[str, Any], key: str, *, least: int = 0) -> int | None:
+    """A whole number of a JSON file, None if it has none. Raises UsageError when the value is anything else."""
+    value = config.get(key)
+    if value is None or (type(value) is int and value >= least):
+        return value
+    raise UsageError(
+        str(path), f"{key} is {_short(value)}", f"a whole number of {least} or more is wanted", "Copy it again."
+    )
+
+
+def _check_bounds(path: Path, config: Mapping[str, Any], headers: Headers) -> None:
+    """Refuse numbers that no machine holds."""
+    largest = max((header.size for header in headers.values()), default=0)
+    for key, value in _numbers(config):
+        most, held = _most(key.rsplit(".", 1)[-1], largest, len(headers))
+        if value > most:
+            raise UsageError(
+                str(path), f"{key} is {value:,}", f"at most {most:,} is possible, as the weights have {held}", FIX
+            )
+
+
+def _most(key: str, largest: int, tensors: int) -> tuple[float, str]:
+    """The largest number that a key of a config may have, and what of the weights says so."""
+    if STACKED.fullmatch(key) and COUNTS.fullmatch(key):
+        return max(MOST_SHARED, tensors), f"{tensors:,} tensors"
+    if COUNTS.fullmatch(key):
+        return MOST_PARTS, f"{tensors:,} tensors"
+    if POSITIONS.fullmatch(key):
+        return MOST_POSITIONS, f"{largest:,} numbers in their largest tensor"
+    if SIZES.fullmatch(key):
+        return max(SMALL_SIDE, largest), f"{largest:,} numbers in their largest tensor"
+    return float("inf"), ""
+
+
+def _numbers(config: Mapping[str, Any], place: str = "", depth: int = 0) -> Iterator[tuple[str, float]]:
+    """Numbers of a config, of those inside it and of their lists, each with its dotted key."""
+    for key, value in config.items():
+        if isinstance(value, Mapping) and depth < 8:
+            yield from _numbers(value, f"{place}{key}.", depth + 1)
+        else:
+            for one in value if isinstance(value, list) else [value]:
+                if isinstance(one, int | float):
+                    yield f"{place}{key}", one
+
+
+def _check_family(path: Path, config: Mapping[str, Any], headers: Headers, family: Family) -> None:
+    layers, heads = number(path, config, family.layers), number(path, config, family.heads, least=1)
+    _check_count(path, family.layers, layers, _members(headers, family.layer), family.layer.format("N").rstrip("."))
+    width = number(path, config, family.width, least=1)
+    if width is not None and heads is not None and width % heads:
+        raise UsageError(
+            str(path), f"{family.width} is {width} and {family.heads} {heads}", "the heads share the width evenly", FIX
+        )
+    for name, keys in tensor_sizes(family, layers or 0).items():
+        wanted = [number(path, config, key) for key in keys]
+        if name not in headers or None in wanted:
+            continue
+        _check_type(path.parent, name, headers[name])
+        if headers[name].shape != tuple(wanted):
+            said = " and ".join(f"{key} {value:,}" for key, value in zip(keys, wanted, strict=True))
+            raise _contradiction(path, said, name, headers[name], tuple(wanted))
+
+
+def _check_type(folder: Path, name: str, header: TensorHeader) -> None:
+    if not re.match(r"B?F\d", header.dtype):
+        raise UsageError(
+            str(folder / header.file),
+            f"{name} is of type {header.dtype}",
+            "weights are floating-point numbers; those of a quantised model cannot be read",
+            "Use the checkpoint that it was quantised from.",
+        )
+
+
+def _check_layers(path: Path, config: Mapping[str, Any], headers: Headers) -> None:
+    """The number of layers of an architecture whose names are not known."""
+    key = next((key for key in LAYERS if key in config), None)
+    if key is None or config.get("model_type") in SHARED_LAYERS:
+        return
+    stacks: dict[str, set[int]] = defaultdict(set)
+    for name in headers:
+        if found := re.match(r"((?:.*?\.)?(?:layers?|h|block|blocks))\.(\d+)\.", name):
+            stacks[found[1]].add(int(found[2]))
+    wanted = number(path, config, key)
+    if not stacks or wanted is None:
+        return
+    stack = max(stacks, key=lambda name: len(stacks[name]))
+    if wanted > len(stacks[stack]) or (len(stacks) == 1 and not config.get("is_encoder_decoder")):
+        _check_count(path, key, wanted, stacks[stack], f"{stack}.N")
+
+
+def _check_count(path: Path, key: str, wanted: int | None, found: set[int], stack: str) -> None:
+    if wanted is not None and found != set(range(wanted)):
+        held = f"{min(found)} to {max(found)}" if found else "none"
+        raise UsageError(
+            str(path), f"{key} is {wanted:,}", f"the weights hold the layers {held} ({stack}), {len(found)} in all", FIX
+        )
+
+
+def _members(headers: Headers, layer: str) -> set[int]:
+    """Numbers of the layers that a file holds. layer: name of one, braces in place of the number."""
+    pattern = re.compile(re.escape(layer).replace(r"\{\}", r"(\d+)"))
+    return {int(found[1]) for name in headers if (found := pattern.match(name))}
+
+
+def _check_words(path: Path, config: Mapping[str, Any], headers: Headers) -> None:
+    """Vocabulary, width and positions of an architecture whose names are not known."""
+    terms = next((key for key in VOCABULARIES if key in config), None)
+    for name, header in headers.items():
+        if len(header.shape) != 2:
+            continue
+        if WORDS.fullmatch(name) and terms is not None:
+            rows = number(path, config, terms)
+            widths = {key: config[key] for key in config if key in WIDTHS or SIZES.fullmatch(key)}
+            if rows is not None and header.shape[0] != rows:
+                raise _contradiction(path, f"{terms} {rows:,}", name, header, (rows, header.shape[1]))
+            if widths and header.shape[1] not in widths.values():
+                named = next((key for key in WIDTHS if key in config), min(widths))
+                wanted = (header.shape[0], config[named])
+                raise _contradiction(path, f"{named} {config[named]}", name, header, wanted)
+        if PLACES.fullmatch(name) and (key := next((key for key in PLACE_KEYS if key in config), None)) is not None:
+            rows = number(path, config, key)
+            # YOSO and Nyströmformer have two positions more than they say; the loader knows who does.
+            if rows is not None and header.shape[0] not in (rows, rows + 2):
+                raise _contradiction(path, f"{key} {rows:,}", name, header, (rows, header.shape[1]))
+    width = next((key for key in WIDTHS if key in config), None)
+    if width is not None and (value := number(path, config, width)) is not None:
+        sides = {side for header in headers.values() for side in header.shape}
+        if sides and value not in sides:
+            raise UsageError(str(path), f"{width} is {value:,}", "no tensor of the weights has that length", FIX)
+
+
+def _contradiction(
+    path: Path, said: str, name: str, header: TensorHeader, wanted: tuple[int | None, ...]
+) -> UsageError:
+    return UsageError(
+        str(path),
+        f"it says {said}, but {name} in {header.file} has the shape {list(header.shape)}",
+        f"{list(wanted)} is wanted by config.json",
+        FIX,
+    )
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) < 80 else f"{text[:80]}…"
