@@ -93,7 +93,7 @@ class _Asked:
 
         try:
             if not self.write and (reason := refusal(self.session, statement)) is not None:
-                fix = "Run it with `spladelake sql --write` if the change is meant."
+                fix = "Run it with `spladelake sql --write` if you want the change."
                 raise UsageError("the statement", reason, "without --write only reading is allowed", fix)
             write_rows(self.session.sql(statement), sys.stdout, output_format=self.output)
         except PySparkException as error:
