@@ -48,7 +48,7 @@ def pipeline_run(
     for pair in overrides:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise UsageError(f"--set {pair}", "it has no =", "wanted KEY=VALUE", "Correct it.")
+            raise UsageError(f"--set {pair}", "it has no =", "wanted KEY=VALUE", "Write the option as KEY=VALUE.")
         given[key] = value
     given |= {name: v for name, v in (("lake", lake), ("run_id", run_id), ("run_date", run_date)) if v is not None}
     loaded = load_pipeline(file, overrides=given)

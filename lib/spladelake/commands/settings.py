@@ -30,7 +30,10 @@ def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[st
         key, equals, value = pair.partition("=")
         if not equals or not key.startswith("spark."):
             raise UsageError(
-                f"--conf {pair}", "it is not spark.KEY=VALUE", "wanted one Spark setting", "Correct the option."
+                f"--conf {pair}",
+                "it is not spark.KEY=VALUE",
+                "wanted one Spark setting",
+                "Write the option as spark.KEY=VALUE.",
             )
         settings[key] = value
     return settings

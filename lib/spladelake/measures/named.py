@@ -123,7 +123,7 @@ def parse_measure(name: str) -> Measure:
         raise _unknown(name)
     if depth is not None and depth[0].startswith("0"):
         wanted = "the number of ranks is an integer of at least 1, without leading zeros"
-        raise UsageError("measure", f'"{name}" looks at {depth[0]} ranks', wanted, "Write for example ndcg@10.")
+        raise UsageError("measure", f'"{name}" looks at {depth[0]} ranks', wanted, "Write a name such as ndcg@10.")
     return Measure(name, _FORMULAS[template].convention, int(depth[0]) if depth else None, _FORMULAS[template])
 
 

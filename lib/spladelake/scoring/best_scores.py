@@ -36,7 +36,7 @@ def take_in(best: Any, starts: Any, units: Any) -> None:
     """Merge new scores into the best scores, all descending.
 
     - best: (queries, k), overwritten.
-    - units: the new scores; those of query q are `units[starts[q]:starts[q + 1]]`.
+    - units: the new scores; query q has `units[starts[q]:starts[q + 1]]`.
     """
     k = best.shape[1]
     merged = np.empty(k, np.int64)

@@ -1,4 +1,4 @@
-"""What the runs of a comparison cost: active dimensions, products, bytes and seconds."""
+"""Costs of the runs of a comparison: active dimensions, products, bytes and seconds."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def check_judgements(judgements: DataFrame, *, place: str, level: int) -> None:
         raise DataError(
             place,
             f"no query has a document of relevance {level} or more",
-            "wanted at least one",
+            "wanted at least one relevant document",
             "Lower --relevance-level, or check the judgements.",
         )
     if most["times"] > 1 and (twice := _first_repeated(judgements)):
@@ -155,6 +155,9 @@ def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> dic
         if found[run_id]["broken"] is not None:
             query_id, why = found[run_id]["broken"]
             raise DataError(
-                str(table), f"run {run_id!r} {why} (query {query_id!r})", "wanted a ranking", "Write the run again."
+                str(table),
+                f"run {run_id!r} {why} (query {query_id!r})",
+                "wanted distinct documents and ranks, and scores",
+                "Write the run again.",
             )
     return {run_id: found[run_id]["state"] for run_id in wanted}
