@@ -33,7 +33,7 @@ def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[st
                 f"--conf {pair}",
                 "it is not spark.KEY=VALUE",
                 "wanted one Spark setting",
-                "Write the option as spark.KEY=VALUE.",
+                "Write spark.KEY=VALUE.",
             )
         settings[key] = value
     return settings

@@ -157,7 +157,7 @@ def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> dic
             raise DataError(
                 str(table),
                 f"run {run_id!r} {why} (query {query_id!r})",
-                "wanted distinct documents and ranks, and scores",
+                "wanted a valid ranking",
                 "Write the run again.",
             )
     return {run_id: found[run_id]["state"] for run_id in wanted}
