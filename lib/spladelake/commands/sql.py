@@ -38,8 +38,8 @@ def sql(
 
     Without -e the command reads statements at a prompt, or from a file on stdin.
 
-    Without --write a statement may read, and change its own session: temporary views, functions and variables,
-    settings, cached tables. Any other statement is refused before it runs.
+    Without --write, a statement may only read or change its own session: temporary views, functions and variables,
+    settings, cached tables. Every other statement is refused before it runs.
 
     \b
     Examples:
