@@ -44,9 +44,9 @@ def toy(what):
 sys.exit(run_command(toy, sys.argv[1:], prog_name="toy"))
 """
 LAST = {
-    signal.SIGINT: "interrupted; tables hold either their old rows or their new ones",
-    signal.SIGTERM: "interrupted; tables hold either their old rows or their new ones",
-    signal.SIGHUP: "interrupted; tables hold either their old rows or their new ones",
+    signal.SIGINT: "interrupted; every table holds either its old rows or its new rows",
+    signal.SIGTERM: "interrupted; every table holds either its old rows or its new rows",
+    signal.SIGHUP: "interrupted; every table holds either its old rows or its new rows",
 }
 
 
@@ -93,7 +93,7 @@ def test_output_ends_with_its_reader_and_that_is_no_error(tmp_path: Path) -> Non
         running.stdout.close()
         err = running.stderr.read()
     assert running.returncode == 0
-    assert lines(err) == ["begun", "the reader of stdout ended first: the rest of the output is left out"]
+    assert lines(err) == ["begun", "the program that reads stdout has ended: the rest of the output is dropped"]
 
 
 def test_a_reader_of_messages_that_ends_does_not_end_the_work(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`spladelake sql`: the tables of a lake in SQL, at a prompt or for a script."""
+"""`spladelake sql`: query the tables of a lake, at a prompt or from a script."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ LEAVING = ("exit", "quit")
 
 @click.command("sql")
 @click.option("--lake", required=True, metavar="TEXT", help="Folder of the collection's tables, or schema:NAME.")
-@click.option("--model", default=None, metavar="TEXT", help="Model of the vectors, which also encodes questions.")
+@click.option("--model", default=None, metavar="TEXT", help="Model of the vectors, which also encodes queries.")
 @click.option("--vectors", default=None, metavar="TEXT", help="Name of the vectors' folder (default: the model's).")
-@click.option("-e", "--execute", multiple=True, metavar="SQL", help="A statement to run instead of asking; repeatable.")
+@click.option("-e", "--execute", multiple=True, metavar="SQL", help="Statement to run, without a prompt; repeatable.")
 @click.option(
     "--output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True,
-    help="How rows are written on stdout; json is one object a line.",
+    help="Format of the rows on stdout; json is one object per line.",
 )  # fmt: skip
 @click.option("--write", is_flag=True, help="Also run statements that change tables, files or the catalog.")
 @click.option("--definitions", is_flag=True, help="Print views and functions as a .sql file for spark-sql or Thrift.")
@@ -34,10 +34,12 @@ def sql(
     lake: str, model: str | None, vectors: str | None, execute: tuple[str, ...], output: str, write: bool,
     definitions: bool, **session_options: Any,
 ) -> None:  # fmt: skip
-    """Ask the tables of a lake in SQL. Without -e it reads statements from a prompt, or from a file on stdin.
+    """Query the tables of a lake in SQL.
 
-    Without --write a statement may read, and change its own session: temporary views, functions and variables,
-    settings, cached tables. Any other statement is refused before it runs.
+    Without -e the command reads statements at a prompt, or from a file on stdin.
+
+    Without --write, a statement may only read or change its own session: temporary views, functions and variables,
+    settings, cached tables. Every other statement is refused before it runs.
 
     \b
     Examples:
@@ -70,7 +72,11 @@ def sql(
 
 @dataclass(frozen=True)
 class _Asked:
-    """A session with the definitions of a lake. output: how rows are written. write: whether statements may change."""
+    """A session with the definitions of a lake.
+
+    - output: format of the rows.
+    - write: whether statements may change tables, files or the catalog.
+    """
 
     session: Any
     installed: Any
@@ -78,7 +84,7 @@ class _Asked:
     write: bool
 
     def run(self, statement: str) -> None:
-        """Run a statement and write its rows; raises an error of ours for one that is wrong or not allowed."""
+        """Run a statement and write its rows. Raises SpladelakeError if the statement is wrong or not allowed."""
         from pyspark.errors import PySparkException
 
         from spladelake.spark.session.read_only import refusal
@@ -87,7 +93,7 @@ class _Asked:
 
         try:
             if not self.write and (reason := refusal(self.session, statement)) is not None:
-                fix = "Run it with `spladelake sql --write` if the change is meant."
+                fix = "Run it with `spladelake sql --write` if you want the change."
                 raise UsageError("the statement", reason, "without --write only reading is allowed", fix)
             write_rows(self.session.sql(statement), sys.stdout, output_format=self.output)
         except PySparkException as error:
@@ -95,7 +101,7 @@ class _Asked:
 
 
 def _ask(asked: _Asked) -> None:
-    """A prompt with a history; a wrong statement is told, and the next one asked for."""
+    """Read statements at a prompt with a history; an error is printed, and the prompt continues."""
     from spladelake.spark.sql.output import statements
 
     click.echo(f"defined: {', '.join(asked.installed.names)}", err=True)
@@ -111,9 +117,9 @@ def _ask(asked: _Asked) -> None:
 
 
 def _answer(asked: _Asked, statement: str) -> None:
-    """Run a statement; what goes wrong is told and ends nothing.
+    """Run a statement; print an error instead of raising it.
 
-    It runs in a thread of its own: one that waits for Spark cannot tell it to stop.
+    The statement runs in its own thread, so that this thread can cancel it on Ctrl-C.
     """
     from spladelake.commands.options import styled
 
@@ -132,7 +138,7 @@ def _answer(asked: _Asked, statement: str) -> None:
 
 
 def _typed() -> Iterator[list[str]]:
-    """The lines of each statement that is typed; Ctrl-C drops those typed so far."""
+    """Yield the lines of each typed statement; Ctrl-C drops the lines typed so far."""
     lines: list[str] = []
     while True:
         try:
@@ -151,7 +157,7 @@ def _typed() -> Iterator[list[str]]:
 
 @contextmanager
 def _history() -> Iterator[None]:
-    """What is typed can be had again, in the next session too; without a place to keep it, in this one."""
+    """Keep a history of typed lines in a file for later sessions; without a writable file, for this session only."""
     import readline
 
     file = user_folder("XDG_STATE_HOME", ".local/state") / "spladelake" / "sql_history"

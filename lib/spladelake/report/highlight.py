@@ -1,4 +1,4 @@
-"""Which words of a text the matching terms stand for."""
+"""Highlighting of the words of a text that matched a query's terms."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from spladelake.bm25.words import composed, word_pattern
 
-# A term this long marks the words that begin with it: stems, and pieces of longer words.
+# A term with at least this many characters also marks longer words that begin with it, as a stem does.
 PREFIX_LENGTH = 4
-# Characters of a text that are shown, and that may stand before its first match.
+# Most characters shown of a text, and most characters shown before its first match.
 SHOWN, BEFORE = 420, 80
 
 
 def marked(text: str, terms: Sequence[str]) -> list[tuple[str, bool]]:
-    """The text in pieces, each with whether it is a word of the terms, cut to a passage around the first of them."""
+    """Cut the text to a passage around its first match; return it in pieces: (piece, whether it matches a term)."""
     wanted = {term.lower() for term in terms if not term.startswith("##")}
     pieces: list[tuple[str, bool]] = []
     passage, cut_start, cut_end = _passage(text, wanted)
@@ -28,7 +28,7 @@ def marked(text: str, terms: Sequence[str]) -> list[tuple[str, bool]]:
 
 
 def in_text(term: str, text: str) -> bool:
-    """Whether some word of the text is the term's, so that it is no expansion."""
+    """Return whether a word of the text matches the term; if none does, the model added the term by expansion."""
     return any(_stands_for(word, {term.lower()}) for word in word_pattern(shortest=1).findall(text))
 
 
@@ -38,7 +38,7 @@ def _stands_for(word: str, wanted: set[str]) -> bool:
 
 
 def _passage(text: str, wanted: set[str]) -> tuple[str, bool, bool]:
-    """The part of a text that is shown, and whether something is missing before and after it."""
+    """Return the shown part of a text, and whether text is cut off before it and after it."""
     if len(text) <= SHOWN:
         return text, False, False
     words = word_pattern(shortest=1).finditer(text)

@@ -1,7 +1,7 @@
-"""Exact top k by dot product of sparse vectors, on one machine: numpy and numba alone.
+"""Exact top k by dot product of sparse vectors, on one machine, with numpy and numba only.
 
-Documents become blocks of postings (`blocks_of`, kept in a table by `to_bytes`), queries become flat arrays
-(`query_passes`), and `TopK` ranks: see `top_k` for the whole of it in five lines.
+`blocks_of` turns documents into blocks of postings, and `to_bytes` turns a block into bytes for a table.
+`query_passes` turns queries into flat arrays. `TopK` ranks the documents; `top_k` has an example of five lines.
 """
 
 from spladelake.scoring.best_scores import BestScores

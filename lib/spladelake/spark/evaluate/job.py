@@ -1,4 +1,4 @@
-"""The evaluation job: measures of a run, per query and on average, computed in Spark by the definitions of ring 1."""
+"""The evaluation job: compute the measures of a run, per query and on average, by the definitions of `measures`."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 
-# The published card's measures, then graded nDCG: the one measure that uses the grades.
+# The measures of a model card, then graded nDCG, the only measure that uses the grades.
 DEFAULT_MEASURES = (*CARD_MEASURES, "ndcg_cut_10")
 _WHOLE = pa.schema([("measure", pa.string()), ("query_id", pa.string()), ("value", pa.float64())])
-# Values of measures in one file: half a million take a second to write and a few MB.
+# Values in one file of the table `measures`: half a million take one second to write and a few MB.
 ROWS_PER_FILE = 500_000
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One evaluation: which run, from which tables at which versions, by which options."""
+    """One evaluation: the run, the input tables with their versions, and the options."""
 
     run_id: str
     tables: dict[str, TableRef]
@@ -58,12 +58,12 @@ class Plan:
     options: EvaluateRun
 
     def read(self, session: SparkSession, name: str) -> DataFrame:
-        """The rows of an input table at the version that is measured."""
+        """Return the rows of an input table at the planned version."""
         return self.tables[name].read(session, version=self.versions[name])
 
 
 def evaluate_run(session: SparkSession, options: EvaluateRun) -> EvaluateResult:
-    """Measure one run of the lake; per-query values and means go to `measures`."""
+    """Measure one run of the lake, and write per-query values and means to the table `measures`."""
     lake, target = Lake(options.lake), Lake(options.lake).table("measures")
     plan = _plan(session, lake, options)
     started = time.monotonic()
@@ -90,7 +90,7 @@ def evaluate_run(session: SparkSession, options: EvaluateRun) -> EvaluateResult:
 
 
 def _written_means(session: SparkSession, target: TableRef, run_id: str) -> dict[str, float]:
-    """Means and counts of a run, as the table has them."""
+    """Return the stored means and counts of a run by name."""
     rows = target.read(session).where((F.col("run_id") == run_id) & F.col("query_id").isNull())
     return {row["measure"]: row["value"] for row in rows.collect()}
 
@@ -109,7 +109,7 @@ def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Plan:
     if lake.table("documents").exists(session):
         tables["collection"] = lake.table("documents")
     versions = {name: ref.version(session) for name, ref in tables.items()}
-    # Another run in the table makes a new version of it, but nothing new to measure here.
+    # Writing another run changes the version of the table `runs`, but not this run: its own fingerprint counts.
     inputs = {**versions, "runs": made.get("fingerprint", versions["runs"])}
     inputs = {name: [str(ref), inputs[name]] for name, ref in tables.items()}
     settings = {
@@ -127,14 +127,14 @@ def _order(names: tuple[str, ...], means: dict[str, float]) -> list[str]:
 
 
 def _vectors_of_run(session: SparkSession, made: dict[str, Any]) -> dict[str, TableRef]:
-    """The vectors that a run was made from, by side; none where the run did not come from retrieve_run."""
+    """Return the vector tables of a run by side; empty if retrieve_run did not make the run."""
     made_from = made.get("inputs", {})
     refs = {side: TableRef.parse(made_from[side][0]) for side in NAMES if side in made_from}
     return {side: ref for side, ref in refs.items() if ref.exists(session)}
 
 
 def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> dict[str, float]:
-    """Measure the run and write what was found; returns means and counts by name."""
+    """Measure the run, write its values and means, and return the means and counts by name."""
     where = f"run_id = {sql_string(plan.run_id)}"
     with ExitStack() as kept:
         found = _measured_in_driver(session, plan)
@@ -154,7 +154,7 @@ def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> dict
 
 
 def _measured_in_driver(session: SparkSession, plan: Plan) -> tuple[pa.Table, dict[str, float]] | None:
-    """Values and means of a run whose tables are small; None if they are not, or something about them is wrong."""
+    """Return the values and means of a run with small tables; None if a table is large or irregular."""
     from spladelake.spark.retrieve.worker import check_table
 
     def small(name: str, columns: list[str], **equals: str) -> pa.Table | None:
@@ -191,7 +191,7 @@ def _measured_in_driver(session: SparkSession, plan: Plan) -> tuple[pa.Table, di
 
 
 def _frames(session: SparkSession, plan: Plan) -> tuple[DataFrame, DataFrame]:
-    """The run and the judgements, both of the chosen queries only if a part was named."""
+    """Return the run and the judgements, limited to the queries of the chosen part if there is one."""
     run = plan.read(session, "runs").where(F.col("run_id") == plan.run_id)
     judgements = plan.read(session, "judgements").select("query_id", "doc_id", "relevance")
     if plan.options.part is None:
@@ -201,7 +201,7 @@ def _frames(session: SparkSession, plan: Plan) -> tuple[DataFrame, DataFrame]:
 
 
 def _measured(session: SparkSession, plan: Plan, kept: ExitStack) -> tuple[DataFrame, dict[str, float]]:
-    """The same of a run of any size. The values can be read until the stack is left."""
+    """Return the values and means of a run of any size. The values are readable until `kept` closes."""
     place = str(plan.tables["runs"])
     whole = plan.read(session, "runs").where(F.col("run_id") == plan.run_id)
     rows = counted_rows(whole, place=place, run_id=plan.run_id)
@@ -218,7 +218,7 @@ def _measured(session: SparkSession, plan: Plan, kept: ExitStack) -> tuple[DataF
     values = _kept(kept, values)
     averages = values.groupBy("measure").agg(F.avg("value").alias("value"), F.count("*").alias("queries")).collect()
     counted = _counts(session, plan, answered, ranks, judgements)
-    # A convention leaves out some judged queries or none, so its largest number is that of all.
+    # sentence-transformers leaves out some judged queries, trec_eval none: the largest count is the number of queries.
     counted["queries"] = max((row["queries"] for row in averages), default=0)
     means = {row["measure"]: row["value"] for row in averages}
     means |= {name: float(counted[name]) for name in COUNTS if name in counted}
@@ -226,7 +226,7 @@ def _measured(session: SparkSession, plan: Plan, kept: ExitStack) -> tuple[DataF
 
 
 def _part(session: SparkSession, plan: Plan, training_set: str, part: str) -> DataFrame:
-    """The queries of a part of a training set; raises DataError when there are none."""
+    """Return the queries of a part of a training set. Raises DataError if there are none."""
     chosen = plan.read(session, "parts").where(F.col("part") == part)
     if chosen.isEmpty():
         raise DataError(
@@ -239,7 +239,7 @@ def _part(session: SparkSession, plan: Plan, training_set: str, part: str) -> Da
 
 
 def _kept(stack: ExitStack, frame: DataFrame) -> DataFrame:
-    """The frame, computed once and kept on disk until the stack is left."""
+    """Persist the frame on disk until the stack closes."""
     frame = frame.persist(StorageLevel.DISK_ONLY)
     stack.callback(frame.unpersist)
     return frame
@@ -248,7 +248,7 @@ def _kept(stack: ExitStack, frame: DataFrame) -> DataFrame:
 def _counts(
     session: SparkSession, plan: Plan, answered: DataFrame, ranks: DataFrame, judgements: DataFrame
 ) -> dict[str, int]:
-    """The numbers of COUNTS but `queries`; raises DataError when no query of the run is judged."""
+    """Return the counts of COUNTS except `queries`. Raises DataError if no query of the run is judged."""
     judged = judgements.select("query_id").distinct().withColumn("judged", F.lit(True))
     found = answered.join(judged, "query_id", "full_outer").agg(
         F.count_if(F.col("results").isNull()).alias("queries_without_results"),
@@ -278,11 +278,11 @@ def _counts(
 
 
 def _sparsity(session: SparkSession, plan: Plan, judgements: DataFrame) -> dict[str, float]:
-    """Sizes of the vectors that the run was made from, by name; nothing if they are not known."""
+    """Return the sizes of the run's vectors by name; empty if its vectors are unknown."""
     sides = [side for side in NAMES if side in plan.tables]
     if not sides:
         return {}
-    # sentence-transformers leaves out the queries without a relevant document here too.
+    # As in sentence-transformers, the sizes also leave out queries without a relevant document.
     relevant = judgements.where(F.col("relevance") >= plan.options.relevance_level).select("query_id").distinct()
     vectors = {side: plan.read(session, side) for side in sides}
     sizes = {side: vocabulary_size(session, plan.tables[side], plan.tables[side]) for side in sides}

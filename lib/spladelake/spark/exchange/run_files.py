@@ -1,4 +1,4 @@
-"""Rows of a run in whatever file it comes: lines, JSON, predictions, columns of Parquet or Delta."""
+"""Read the rows of a run from lines, JSON, predictions, Parquet or Delta."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _BY_RANK = "the ranks decide, as there are no scores"
 
 @dataclass(frozen=True)
 class RunRows:
-    """What a file of runs holds.
+    """The rows of an input of runs.
 
-    - frame: (file, block, seq, reason, run_id, query_id, doc_id, rank, score), one row a row of the input, usable or
-      not; without scores the score is the negative rank.
-    - by_rank: whether ranks decide.
-    - read_as: what was understood of the form; None if it is a usual one.
-    - lines: the input if every row is a line of it, so that its number can be told.
+    - frame: (file, block, seq, reason, run_id, query_id, doc_id, rank, score), one row for each row of the input; an
+      unusable row has a reason. If ranks decide, the score is the negative rank.
+    - by_rank: whether ranks decide the order instead of scores.
+    - read_as: how an unusual format was interpreted, as a text for the user; None for a usual format.
+    - lines: the input, if each row is one of its lines, so that errors can name the line.
     """
 
     frame: DataFrame
@@ -52,7 +52,7 @@ class RunRows:
 
 
 def run_format(session: SparkSession, options: ImportRun, location: str) -> str:
-    """Format of a run: lines, jsonl, json, predictions, parquet or delta."""
+    """Return the format of an input of runs: lines, jsonl, json, predictions, parquet or delta."""
     given = options.run_format
     if given not in ("auto", "trec", "csv"):
         return given
@@ -70,7 +70,7 @@ def run_format(session: SparkSession, options: ImportRun, location: str) -> str:
 
 
 def _json_format(first: list[bytes], *, is_lines: bool) -> str:
-    """Which kind of JSON: predictions or rows, one a line, or one value."""
+    """Return the format of a JSON input: predictions or jsonl (one record per line), or json (one value)."""
     filled = [line for line in first if line.strip()]
     keys = first_keys(filled[:1])
     names = told("runs", keys)
@@ -86,7 +86,12 @@ def _source(session: SparkSession, location: str, file_format: str) -> Source:
 
 
 def run_rows(session: SparkSession, location: str, kind: str, options: ImportRun) -> RunRows:
-    """Rows of an input. Raises DataError if it cannot be told what is what in it."""
+    """Return the rows of an input. Raises DataError if its columns or keys cannot be recognised.
+
+    - location: path or table of the input.
+    - kind: the format, from `run_format`.
+    - options: the options of import_run.
+    """
     if kind == "predictions":
         found = RunRows(_predictions(session, location), options.order == "ranks")
     elif kind in ("lines", "jsonl"):
@@ -99,7 +104,7 @@ def run_rows(session: SparkSession, location: str, kind: str, options: ImportRun
 
 
 def _named(found: RunRows, location: str, options: ImportRun, *, is_table: bool) -> RunRows:
-    """Rows with the name of their run: the one that was asked for, the file's own, or that of the file."""
+    """Add the name of the run: from --run-id, else from the rows, else from the file name."""
     frame = found.frame
     if options.run_id is not None and not is_table:
         frame = frame.withColumn("run_id", F.lit(options.run_id))
@@ -113,7 +118,7 @@ def _named(found: RunRows, location: str, options: ImportRun, *, is_table: bool)
 
 
 def _stem(location: str) -> str | None:
-    """A run's name by that of its file; None for a pattern."""
+    """Return the name of a run from the name of its file; None for a pattern."""
     name = PurePosixPath(location).name.split(".")[0]
     return None if not name or "*" in name else name
 
@@ -138,13 +143,13 @@ def _line_rows(session: SparkSession, location: str, kind: str, options: ImportR
 
 
 def _deciding(columns: object, by_rank: bool) -> tuple[bool, str | None]:
-    """Whether ranks decide, and what is to be said of it."""
+    """Return whether ranks decide, and a text for the user if they decide only because there are no scores."""
     assert isinstance(columns, dict | tuple)
     return (by_rank, None) if "score" in columns else (True, None if by_rank else _BY_RANK)
 
 
 def _json_rows(session: SparkSession, location: str, options: ImportRun) -> RunRows:
-    """Rows of files that are one JSON value each; of lists without scores the places decide."""
+    """Return the rows of files with one JSON value each; in lists without scores, the order decides."""
     by_rank = options.order == "ranks"
     source = _source(session, location, "json")
     check_heads(session, source)
@@ -154,7 +159,7 @@ def _json_rows(session: SparkSession, location: str, options: ImportRun) -> RunR
 
 
 def _column_rows(session: SparkSession, location: str, kind: str, options: ImportRun) -> RunRows:
-    """Rows of Parquet or Delta: of a `runs` table, or of columns whose names tell what they are."""
+    """Return the rows of a `runs` table, or of Parquet or Delta columns that are recognised by their names."""
     if kind == "delta":
         ref = table_ref(location)
         if _is_runs(session, ref):
@@ -200,7 +205,7 @@ def _is_runs(session: SparkSession, ref: TableRef) -> bool:
 
 
 def _table_rows(session: SparkSession, ref: TableRef, run_id: str | None) -> DataFrame:
-    """Rows of a `runs` table, such as that of another lake, or of one of its runs."""
+    """Return the rows of a `runs` table, or of one of its runs."""
     rows = require(session, ref, RUNS, made_by="spladelake retrieve_run …")
     if run_id is not None:
         rows = rows.where(F.col("run_id") == run_id)
@@ -212,14 +217,14 @@ def _table_rows(session: SparkSession, ref: TableRef, run_id: str | None) -> Dat
 
 
 def _value(frame: DataFrame, location: str, column: str, name: str) -> Column:
-    """A column of the input as text."""
+    """Return a column of the input as text. Raises DataError if its type is not a string or a number."""
     field = frame.schema[name]
     if not can_be_id(field.dataType):
         found = f"column {name!r} is {field.dataType.simpleString()}"
-        raise DataError(location, found, f"{column} wants a string or a number", "Cast it, or rename it.")
+        raise DataError(location, found, f"{column} must be a string or a number", "Cast the column, or rename it.")
     if column == "score":
         return F.col(quoted(name)).cast("string")
-    # The mark of a rank that nobody worked out is none.
+    # A placeholder for an unknown rank counts as no rank.
     return F.when(~F.lower(id_text(field)).isin(*NO_RANK), id_text(field)) if column == "rank" else id_text(field)
 
 
@@ -238,13 +243,13 @@ def _fault(frame: DataFrame, names: dict[str, str], values: dict[str, Column], *
 
 
 def _predictions(session: SparkSession, location: str) -> DataFrame:
-    """Rows of sentence-transformers' predictions: a line a query, its results in an array."""
+    """Return the rows of sentence-transformers' predictions: one line per query, with an array of results."""
     source = _source(session, location, "trec")
     check_heads(session, source)
     lines = lines_of(session, source).withColumn("value", F.col("line").cast("string")).where(F.trim("value") != "")
     parsed = lines.select("file", "block", "seq", F.from_json("value", _PREDICTION).alias("line"))
     item = F.struct(F.lit(None).cast("string").alias("corpus_id"), F.lit(None).cast("double").alias("score"))
-    # A line that holds no results keeps one row, to carry the reason.
+    # A line without results keeps one row, which carries the reason.
     results = F.when(F.col("line.results").isNull(), F.array(item)).otherwise(F.col("line.results"))
     rows = parsed.select("file", "block", "seq", "line.query_id", F.posexplode(results).alias("place", "item"))
     reason = (
