@@ -28,9 +28,13 @@ class Result(TypedDict, total=False):
 
 
 class TableOfTexts(Result, total=False):
-    """One table of an ingest. rejected: records that went to quarantine."""
+    """One table of an ingest.
+
+    rejected: records that went to quarantine. read_as: how an unusual form was understood.
+    """
 
     rejected: int
+    read_as: str
 
 
 class IngestResult(Result, total=False):
@@ -190,9 +194,10 @@ class TrainResult(Result, total=False):
 
 
 class ImportRunResult(Result, total=False):
-    """run_ids: all runs of the input."""
+    """run_ids: all runs of the input. read_as: how an unusual form was understood."""
 
     run_ids: list[str]
+    read_as: str
     ranks_against_scores: int
 
 

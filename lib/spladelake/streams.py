@@ -63,9 +63,9 @@ def outlive_readers() -> Iterator[None]:
     """
     before = sys.stdout, sys.stderr
     if sys.stdout is not None and sys.stdout is sys.__stdout__:
-        sys.stdout = cast(TextIO, _Outliving(sys.stdout, 1))
+        sys.stdout = cast(TextIO, _Outliving(cast(TextIO, sys.stdout), 1))
     if sys.stderr is not None and sys.stderr is sys.__stderr__:
-        sys.stderr = cast(TextIO, _Outliving(sys.stderr, 2))
+        sys.stderr = cast(TextIO, _Outliving(cast(TextIO, sys.stderr), 2))
     try:
         yield
     finally:

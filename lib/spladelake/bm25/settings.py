@@ -14,7 +14,8 @@ DEFAULT_K1, DEFAULT_B = 0.9, 0.4
 DEFAULT_STEMMER, DEFAULT_STOP_WORDS = "english", "english"
 NONE = "none"
 # Version of how texts become words: raise it when the same settings begin to give other words.
-WORDS_RECIPE = 1
+# 2: combining marks belong to words, which are composed (NFC).
+WORDS_RECIPE = 2
 
 # Lucene's English stop words (EnglishAnalyzer.ENGLISH_STOP_WORDS_SET).
 _ENGLISH = """

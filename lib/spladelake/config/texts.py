@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from spladelake.config.base import DEFAULT_MODEL, JobOptions
 from spladelake.config.model_kinds import check_goes_with_model
 
-FileFormat = Literal["auto", "jsonl", "tsv", "csv", "parquet", "delta", "qrels"]
+FileFormat = Literal["auto", "jsonl", "json", "tsv", "csv", "parquet", "delta", "qrels"]
 Side = Literal["documents", "queries", "both"]
 
 MAX_REJECTED_DEFAULT = 0.01
@@ -31,10 +31,13 @@ class IngestTexts(JobOptions):
     documents_format: FileFormat = Field("auto", description="Format of --documents. auto: tell it by the file name.")
     queries: str | None = Field(None, description="File, folder or Delta table of queries.")
     queries_format: FileFormat = Field("auto", description="Format of --queries.")
-    judgements: str | None = Field(None, description="Judgements: BEIR tsv, TREC qrels, csv, parquet or Delta.")
+    judgements: str | None = Field(
+        None,
+        description="Judgements: BEIR tsv, TREC qrels, or two ids and a grade in csv, jsonl, json, parquet, Delta.",
+    )
     judgements_format: FileFormat = Field("auto", description="Format of --judgements.")
     document_id: str | None = Field(
-        None, description="Column or key of the document id (default: _id in jsonl; doc_id, _id, id … elsewhere)."
+        None, description="Column or key of the document id (default: doc_id, _id, id …); a.b is b in the object a."
     )
     document_title: str | None = Field(None, description="Column or key of the title.")
     document_text: str | None = Field(None, description="Column or key of the text.")

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from spladelake.files.rows import DocumentRow, LineParser, MalformedError, ParserOf, QueryRow, shown, usable_id
+from spladelake.files.rows import (
+    DocumentRow,
+    JudgementRow,
+    LineParser,
+    MalformedError,
+    ParserOf,
+    QueryRow,
+    grade_of,
+    shown,
+    usable_id,
+)
+from spladelake.files.run_lines import RunLine, run_row
 
 
 def jsonl_document_parser(
@@ -44,73 +56,144 @@ def _query_of(line: str, *, id_field: str, text_field: str) -> QueryRow | None:
     return query_id, _text_of(fields, text_field, owner="query", escaped=escaped)
 
 
-class _RepeatedKeyError(Exception):
+def jsonl_judgement_parser(
+    *, query_field: str = "query-id", doc_field: str = "corpus-id", relevance_field: str | None = "score"
+) -> LineParser[JudgementRow]:
+    """Parser of one JSON object a line into (query_id, doc_id, relevance), the form of MTEB's qrels.
+
+    Ids may be whole numbers, and grades 1.0, "1" or true. `relevance_field` None: each pair is of grade 1.
+    """
+    fields = {"query_id": query_field, "doc_id": doc_field, "relevance": relevance_field}
+    return ParserOf(partial(_judgement_of, names=fields))
+
+
+def jsonl_run_parser(names: Mapping[str, str], *, by_rank: bool) -> LineParser[RunLine]:
+    """Parser of one JSON object a line into a line of a run. names: keys by the columns of `runs`, as far as told."""
+    return ParserOf(partial(_run_of, names=dict(names), by_rank=by_rank))
+
+
+def _judgement_of(line: str, *, names: dict[str, str | None]) -> JudgementRow | None:
+    fields = _fields_of(line)
+    if fields is None:
+        return None
+    query_id, doc_id = (cell_of(fields, names[key] or key, owner="judgement") for key in ("query_id", "doc_id"))
+    relevance = names["relevance"]
+    grade = "1" if relevance is None else cell_of(fields, relevance, owner="judgement")
+    return usable_id("query_id", query_id), usable_id("doc_id", doc_id), grade_of(relevance or "", grade)
+
+
+def _run_of(line: str, *, names: dict[str, str], by_rank: bool) -> RunLine | None:
+    fields = _fields_of(line)
+    if fields is None:
+        return None
+    least = {"query_id", "doc_id", "rank" if by_rank else "score"}
+    cells = {
+        column: cell_of(fields, name, owner="row of a run")
+        for column, name in names.items()
+        if column in least or field_of(fields, name) not in (None, ABSENT)
+    }
+    return run_row(
+        cells.get("run_id"), cells["query_id"], cells["doc_id"], cells.get("rank"), cells.get("score"), by_rank=by_rank
+    )
+
+
+def cell_of(fields: dict[str, Any], name: str, *, owner: str) -> str:
+    """A value as a table of text would have it: strings as they are, numbers and booleans as JSON writes them."""
+    value = field_of(fields, name)
+    if value is ABSENT or value is None:
+        raise MalformedError(f'"{name}" is {"missing" if value is ABSENT else "null"}; every {owner} needs one')
+    if isinstance(value, dict | list):
+        raise MalformedError(f'"{name}" is {described(value)}; a string or a number was wanted')
+    return writable(name, value) if type(value) is str else json.dumps(value)
+
+
+class RepeatedKeyError(Exception):
     """An object has a key twice; its argument is the key."""
 
 
-def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object whose keys are unique; `json` alone would keep the last of a repeated key in silence."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
         keys = [key for key, _ in pairs]
-        raise _RepeatedKeyError(next(key for i, key in enumerate(keys) if key in keys[:i]))
+        raise RepeatedKeyError(next(key for i, key in enumerate(keys) if key in keys[:i]))
     return fields
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object_of)
+_DECODER = json.JSONDecoder(object_pairs_hook=object_of)
 
 
 def _fields_of(line: str) -> dict[str, Any] | None:
     """The object a line holds; None for a line of white space."""
     if not line or line.isspace():
         return None
+    value = parsed(line)
+    if type(value) is not dict:
+        raise MalformedError(f"the line is {described(value)}; it must be a JSON object")
+    return value
+
+
+def parsed(line: str) -> Any:
+    """The JSON value of a line. Raises MalformedError for one that is broken, or has a key twice."""
     try:
-        value = _DECODER.decode(line)
+        return _DECODER.decode(line)
     except json.JSONDecodeError as error:
         # What stands there is not quoted: it may be text of the document, and reasons are logged.
         end = "" if error.pos < len(line) else ": found the end of the line"
         wrong = error.msg.removesuffix(" at").removesuffix(" starting")
         raise MalformedError(f"JSON is broken at column {error.pos + 1} ({wrong}){end}") from None
-    except _RepeatedKeyError as error:
+    except RepeatedKeyError as error:
         raise MalformedError(f"the key {shown(error.args[0])} occurs twice; keys must be unique") from None
     except RecursionError:
         raise MalformedError("JSON is nested too deeply to read") from None
     except ValueError:  # int() refuses more than 4,300 digits
         raise MalformedError("JSON holds an integer of thousands of digits") from None
-    if type(value) is not dict:
-        raise MalformedError(f"the line is {_described(value)}; it must be a JSON object")
+
+
+ABSENT = object()
+
+
+def field_of(fields: dict[str, Any], name: str) -> Any:
+    """The value under a key, or under `a.b` that of b in the object a; ABSENT if there is none."""
+    if name in fields:
+        return fields[name]
+    value: Any = fields if "." in name else None
+    for key in name.split("."):
+        if type(value) is not dict or key not in value:
+            return ABSENT
+        value = value[key]
     return value
 
 
 def _id_of(fields: dict[str, Any], name: str, *, owner: str, escaped: bool) -> str:
     """The id; `owner` says what needs one, `escaped` whether the line holds \\u escapes."""
-    if name not in fields:
+    value = field_of(fields, name)
+    if value is ABSENT:
         raise MalformedError(f'"{name}" is missing; every {owner} needs one')
-    value = fields[name]
     if value is None:
         raise MalformedError(f'"{name}" is null; every {owner} needs one')
     if type(value) is not str:
-        raise MalformedError(f'"{name}" is {_described(value)}; ids must be strings')
-    return usable_id(name, _writable(name, value) if escaped else value)
+        raise MalformedError(f'"{name}" is {described(value)}; ids must be strings')
+    return usable_id(name, writable(name, value) if escaped else value)
 
 
 def _text_of(fields: dict[str, Any], name: str, *, owner: str, escaped: bool) -> str | None:
     # A missing text is more likely a wrong field name than an empty document, so absence must be spelt: null.
-    if name not in fields:
+    if field_of(fields, name) is ABSENT:
         raise MalformedError(f'"{name}" is missing; write null for a {owner} without text')
     return _string_of(fields, name, escaped=escaped)
 
 
 def _string_of(fields: dict[str, Any], name: str, *, escaped: bool) -> str | None:
-    value = fields.get(name)
-    if value is None:
+    value = field_of(fields, name)
+    if value is None or value is ABSENT:
         return None
     if type(value) is not str:
-        raise MalformedError(f'"{name}" is {_described(value)}; it must be a string or null')
-    return _writable(name, value) if escaped else value
+        raise MalformedError(f'"{name}" is {described(value)}; it must be a string or null')
+    return writable(name, value) if escaped else value
 
 
-def _writable(name: str, value: str) -> str:
+def writable(name: str, value: str) -> str:
     """The value itself; an escape such as \\ud800 without its other half makes text that UTF-8 cannot hold."""
     try:
         value.encode()
@@ -120,7 +203,7 @@ def _writable(name: str, value: str) -> str:
     return value
 
 
-def _described(value: object) -> str:
+def described(value: object) -> str:
     """JSON type of a value, with the value where it is short: `a number (17)`."""
     if isinstance(value, bool):
         return f"a boolean ({json.dumps(value)})"

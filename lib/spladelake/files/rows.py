@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,6 +84,38 @@ def int32_of(name: str, column: str) -> int:
     if not -(2**31) <= number < 2**31:
         raise MalformedError(f"{name} is {shown(column)}; it must fit 32 bits")
     return number
+
+
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+
+
+def number_of(text: str) -> float | None:
+    """A finite number written in ASCII; None for anything else: neither 1_0 nor NaN are numbers in files."""
+    number = float(text) if _NUMBER.fullmatch(text) else math.inf
+    return number if math.isfinite(number) else None
+
+
+def score_of(text: str) -> float:
+    """A score: any finite number."""
+    score = number_of(text)
+    if score is None:
+        raise MalformedError(f"score is {shown(text)}; it must be a finite number")
+    return score
+
+
+_WHOLE = re.compile(r"(-?[0-9]{1,20})\.0*")
+_TRUTH = {"true": "1", "false": "0"}
+
+
+def whole_of(name: str, text: str) -> int:
+    """A 32-bit integer that other tools may have written as 1.0; fractions are rejected."""
+    decimal = _WHOLE.fullmatch(text.strip(" "))
+    return int32_of(name, decimal[1] if decimal else text)
+
+
+def grade_of(name: str, text: str) -> int:
+    """A grade as a 32-bit integer: true is 1 and false is 0."""
+    return whole_of(name, _TRUTH.get(text.strip(" ").lower(), text))
 
 
 def shown(value: str) -> str:

@@ -21,6 +21,7 @@ from spladelake.files.rows import (
     Row,
     RunRow,
     int32_of,
+    score_of,
     shown,
     usable_id,
 )
@@ -35,17 +36,7 @@ def _run_row_of(line: str) -> RunRow | None:
         raise MalformedError(f"{counted(columns)}; six are wanted, query_id, Q0, doc_id, rank, score and run_id")
     query_id, _, doc_id, rank, score, run_id = columns
     query_id, doc_id, run_id = usable_id("query_id", query_id), usable_id("doc_id", doc_id), usable_id("run_id", run_id)
-    return run_id, query_id, doc_id, int32_of("rank", rank), _score_of(score)
-
-
-def _score_of(column: str) -> float:
-    try:
-        score = float(column) if "_" not in column else math.nan  # Python's own digit grouping
-    except ValueError:
-        score = math.nan
-    if not math.isfinite(score):
-        raise MalformedError(f"score is {shown(column)}; it must be a finite number")
-    return score
+    return run_id, query_id, doc_id, int32_of("rank", rank), score_of(score)
 
 
 trec_run_row: LineParser[RunRow] = ParserOf(_run_row_of)

@@ -11,13 +11,14 @@ from spladelake.files.rows import (
     MalformedError,
     ParserOf,
     QueryRow,
-    int32_of,
+    grade_of,
     usable_id,
 )
 
 # str.split() would also part an id at a no-break space or U+0085.
 _COLUMN = re.compile(r"[^ \t\r\n\f\v]+")
-_BEIR_HEADER = ["query-id", "corpus-id", "score"]
+_URL = re.compile(r"https?://", re.IGNORECASE)
+BEIR_HEADER = ["query-id", "corpus-id", "score"]
 
 
 def columns_of(line: str) -> list[str]:
@@ -44,6 +45,9 @@ def _id_and_text(line: str, id_name: str) -> tuple[str, str] | None:
 
 
 def _document_of(line: str) -> DocumentRow | None:
+    columns = line.split("\t")
+    if len(columns) == 4 and _URL.match(columns[1]):  # MS MARCO's documents: docid, url, title, body
+        return usable_id("doc_id", columns[0]), columns[2], columns[3]
     row = _id_and_text(line, "doc_id")
     return None if row is None else (row[0], None, row[1])
 
@@ -52,17 +56,18 @@ def _query_of(line: str) -> QueryRow | None:
     return _id_and_text(line, "query_id")
 
 
-def _judgement_of(query_id: str, doc_id: str, relevance: str) -> JudgementRow:
-    return usable_id("query_id", query_id), usable_id("doc_id", doc_id), int32_of("relevance", relevance)
+def judgement_of(query_id: str, doc_id: str, relevance: str) -> JudgementRow:
+    """A judgement of its columns. Raises MalformedError for an id or a grade that is none."""
+    return usable_id("query_id", query_id), usable_id("doc_id", doc_id), grade_of("relevance", relevance)
 
 
 def _beir_judgement_of(line: str) -> JudgementRow | None:
     columns = line.split("\t")
-    if _is_blank(line) or columns == _BEIR_HEADER:
+    if _is_blank(line) or columns == BEIR_HEADER:
         return None
     if len(columns) != 3:
         raise MalformedError(f"{counted(columns)}; three tab separated are wanted, query-id, corpus-id and score")
-    return _judgement_of(*columns)
+    return judgement_of(*columns)
 
 
 def _trec_judgement_of(line: str) -> JudgementRow | None:
@@ -72,7 +77,7 @@ def _trec_judgement_of(line: str) -> JudgementRow | None:
     if len(columns) != 4:
         raise MalformedError(f"{counted(columns)}; four are wanted, query_id, iteration, doc_id and relevance")
     query_id, _, doc_id, relevance = columns
-    return _judgement_of(query_id, doc_id, relevance)
+    return judgement_of(query_id, doc_id, relevance)
 
 
 def _either_judgement_of(line: str) -> JudgementRow | None:
@@ -86,7 +91,10 @@ def _either_judgement_of(line: str) -> JudgementRow | None:
 
 
 def tsv_document_parser() -> LineParser[DocumentRow]:
-    """Parser of `doc_id<TAB>text` into (doc_id, None, text), the form of MS MARCO's collection.tsv."""
+    """Parser of `doc_id<TAB>text` into (doc_id, None, text), the form of MS MARCO's collection.tsv.
+
+    It takes `doc_id<TAB>url<TAB>title<TAB>text` too, the form of MS MARCO's msmarco-docs.tsv.
+    """
     return ParserOf(_document_of)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-WORD = re.compile(r"\w+")
+from spladelake.bm25.words import composed, word_pattern
+
 # A term this long marks the words that begin with it: stems, and pieces of longer words.
 PREFIX_LENGTH = 4
 # Characters of a text that are shown, and that may stand before its first match.
@@ -18,7 +18,7 @@ def marked(text: str, terms: Sequence[str]) -> list[tuple[str, bool]]:
     pieces: list[tuple[str, bool]] = []
     passage, cut_start, cut_end = _passage(text, wanted)
     place = 0
-    for match in WORD.finditer(passage):
+    for match in word_pattern(shortest=1).finditer(passage):
         if _stands_for(match[0], wanted):
             pieces += [(passage[place : match.start()], False), (match[0], True)]
             place = match.end()
@@ -29,11 +29,11 @@ def marked(text: str, terms: Sequence[str]) -> list[tuple[str, bool]]:
 
 def in_text(term: str, text: str) -> bool:
     """Whether some word of the text is the term's, so that it is no expansion."""
-    return any(_stands_for(word, {term.lower()}) for word in WORD.findall(text))
+    return any(_stands_for(word, {term.lower()}) for word in word_pattern(shortest=1).findall(text))
 
 
 def _stands_for(word: str, wanted: set[str]) -> bool:
-    word = word.lower()
+    word = composed(word.lower())
     return word in wanted or any(word[:end] in wanted for end in range(PREFIX_LENGTH, len(word)))
 
 
@@ -41,7 +41,8 @@ def _passage(text: str, wanted: set[str]) -> tuple[str, bool, bool]:
     """The part of a text that is shown, and whether something is missing before and after it."""
     if len(text) <= SHOWN:
         return text, False, False
-    first = next((match.start() for match in WORD.finditer(text) if _stands_for(match[0], wanted)), 0)
+    words = word_pattern(shortest=1).finditer(text)
+    first = next((match.start() for match in words if _stands_for(match[0], wanted)), 0)
     start = max(0, min(first - BEFORE, len(text) - SHOWN))
     if start:
         start = text.find(" ", start, start + 30) + 1 or start

@@ -56,6 +56,8 @@ def described(finding: Finding) -> list[str]:
     lines = [first]
     if sample.columns:
         lines.append(f"  columns {', '.join(f'{_shown(c.name)} ({c.kind})' for c in sample.columns.values())}")
+    if finding.read_as is not None:
+        lines.append(f"  read as {_shown(finding.read_as)}")
     where = f"first {finding.sampled:,} records" if finding.sampled < finding.rows else "records"
     if finding.lengths:
         size = finding.lengths

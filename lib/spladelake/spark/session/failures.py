@@ -124,13 +124,6 @@ def explained(error: BaseException) -> SpladelakeError | None:
             "the job must be able to read its inputs and write its tables",
             "Change the permissions, or choose another folder.",
         )
-    if "CSV header does not conform" in text:
-        return DataError(
-            "a csv file of the folder",
-            "its header differs from that of the first file",
-            "wanted the same columns in the same order in every file",
-            "Ingest the files separately, or rewrite them.",
-        )
     if any(sign in text for sign in _UNREADABLE):
         return _unreadable_file(text)
     if "Answer from Java side is empty" in text or "Error while sending or receiving" in text:

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+import re
 import tempfile
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from urllib.parse import unquote
 from uuid import uuid4
 
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
+from spladelake.files.folders import visible_files
+
+
+@dataclass(frozen=True, order=True)
+class InputFile:
+    """A file as Spark lists it. size: bytes. modified: seconds since 1970."""
+
+    path: str
+    size: int
+    modified: float
 
 
 def absolute(path: str) -> str:
@@ -28,6 +43,16 @@ def plain_path(uri: Column) -> Column:
     # url_decode reads + as a space; in a path it is a plus sign.
     decoded = F.url_decode(F.replace(uri, F.lit("+"), F.lit("%2B")))
     return F.regexp_replace(decoded, "^file:/*", "/")
+
+
+def person_path(uri: str) -> str:
+    """A file URI of Spark's as a person writes the path."""
+    return shown_path(unquote(uri))
+
+
+def shown_path(path: str) -> str:
+    """A path of Hadoop's as a person writes it."""
+    return re.sub("^file:/*", "/", path)
 
 
 def _path(session: SparkSession, path: str) -> Any:
@@ -91,12 +116,91 @@ def require_input(session: SparkSession, path: str, *, option: str) -> None:
         )
 
 
+def roots(session: SparkSession, location: str) -> list[str]:
+    """Files and folders that a path or glob pattern names, sorted; a name that is there means itself."""
+    return sorted(str(status.getPath().toString()) for status in _matches(session, location))
+
+
+def reader_options(paths: Iterable[str]) -> dict[str, str]:
+    """Options of a reader with which every character of a path means itself."""
+    options = {"__globPaths__": "false", "recursiveFileLookup": "true"}
+    if any(":" in path.rsplit("/", 1)[-1] for path in paths):
+        # Hadoop makes a path of a file's name to look for its checksum, which fails at a colon.
+        options |= {
+            "fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+            "fs.file.impl.disable.cache": "true",
+        }
+    return options
+
+
+def input_files(session: SparkSession, location: str) -> tuple[InputFile, ...]:
+    """Every file of an input that is not hidden, by path; no content is read."""
+    found = roots(session, location)
+    local = [path for root in found if (path := local_path(root)) is not None]
+    if len(local) == len(found):
+        return tuple(sorted(_local_file(file) for path in local for file in visible_files(path)))
+    listing = session.read.format("binaryFile").options(**reader_options(())).load(found)
+    rows = listing.select("path", "length", F.col("modificationTime").cast("double").alias("modified")).collect()
+    return tuple(sorted(InputFile(row["path"], row["length"], row["modified"]) for row in rows))
+
+
+def _local_file(path: Path) -> InputFile:
+    status = path.stat()
+    # Hadoop knows milliseconds.
+    return InputFile(f"file:{path}", status.st_size, status.st_mtime_ns // 1_000_000 / 1000)
+
+
+def fingerprint_of(files: Iterable[InputFile]) -> str:
+    """Hash over name, size and modification time of every file."""
+    entries = [astuple(file) for file in files]
+    return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
+
+
 def input_fingerprint(session: SparkSession, path: str) -> str:
     """Hash over name, size and modification time of every file of an input; no content is read."""
-    listing = session.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
-    rows = listing.select("path", "length", F.col("modificationTime").cast("double").alias("modified")).collect()
-    entries = sorted((row["path"], row["length"], row["modified"]) for row in rows)
-    return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
+    return fingerprint_of(input_files(session, path))
+
+
+def local_path(path: str) -> Path | None:
+    """A path on this machine's own file system; None for that of another store."""
+    plain = shown_path(path)
+    return None if "://" in plain else Path(plain)
+
+
+def open_input(session: SparkSession, file: InputFile) -> BinaryIO:
+    """A file of an input, open to be read at any place, on whatever file system it is."""
+    local = local_path(file.path)
+    return local.open("rb") if local is not None else io.BufferedReader(_HadoopFile(session, file))
+
+
+class _HadoopFile(io.RawIOBase):
+    """A file of a Hadoop file system, read in the driver: for footers and first bytes."""
+
+    def __init__(self, session: SparkSession, file: InputFile) -> None:
+        system, path = _opened(session, file.path)
+        self._stream, self._size, self._at = system.open(path), file.size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        self._stream.seek(self._at)
+        piece = bytes(self._stream.readNBytes(min(len(buffer), self._size - self._at)))
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()
 
 
 def upload(session: SparkSession, local: Path, target: str) -> None:

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 # Resolution of the shares of the parts: hashes are cut to so many hexadecimal digits.
 HASH_DIGITS = 8
 HAS_WORDS = "size(words) > 0"
+# Marks belong to words, as in BM25's; those of scripts without spaces part them, as whole sentences are never near.
+NO_WORD = r"[^\p{L}\p{N}[\p{M}&&[^\p{IsThai}\p{IsLao}\p{IsMyanmar}\p{IsKhmer}]]]+"
 
 
 def mine_pairs(session: SparkSession, options: MinePairs) -> MineResult:
@@ -123,9 +125,9 @@ def query_parts(queries: DataFrame, judged: DataFrame, *, dev: float, test: floa
 
 
 def words_of(documents: DataFrame) -> DataFrame:
-    """(doc_id, words): hashes of the different words of title and text, runs of letters and digits in lower case."""
+    """(doc_id, words): hashes of the different words of title and text, runs of letters, digits and marks."""
     texts = texts_of(documents, SIDES["documents"])
-    found = F.split(F.lower(F.coalesce("text", F.lit(""))), r"[^\p{L}\p{N}]+")
+    found = F.split(F.lower(F.coalesce("text", F.lit(""))), NO_WORD)
     words = F.array_distinct(F.transform(F.filter(found, lambda word: word != ""), lambda word: F.xxhash64(word)))
     return texts.select(F.col("id").alias("doc_id"), words.alias("words"))
 
