@@ -205,7 +205,7 @@ def test_vectors_of_two_models_are_refused_with_a_row_of_each(spark: SparkSessio
 def test_vectors_of_two_vocabularies_are_refused(spark: SparkSession, run_job: Any, lake: str) -> None:
     write_vectors(spark, f"{lake}/vectors/m/documents", {"d": {1: 1.0}}, vocabulary_size=10)
     write_vectors(spark, f"{lake}/vectors/m/queries", {"q": {1: 1.0}}, vocabulary_size=20)
-    with pytest.raises(DataError, match=r"documents: its vectors have 10 dimensions, those of .*queries 20"):
+    with pytest.raises(DataError, match=r"documents: its vectors have 10 dimensions, the vectors of .*queries 20"):
         run_job("retrieve_run", lake=lake, model="m")
 
 

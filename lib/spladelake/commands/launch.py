@@ -1,4 +1,4 @@
-"""How a command runs as a process: its arguments, its errors, its exit code, its last line for a scheduler."""
+"""Run a command as a process: its arguments, errors and exit code, and its last line for a scheduler."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def launch(job: Job) -> None:
 
 
 def run_command(command: click.Command, arguments: Sequence[str], *, prog_name: str, name: str = "") -> int:
-    """Run a command and return its exit code. A user's mistake is one message, never a stack trace.
+    """Run a command and return its exit code. A user's mistake prints one message, never a stack trace.
 
     - prog_name: the command as help pages show it.
-    - name: the job that a scheduler is told about; by default the first argument.
+    - name: name of the job in the line for a scheduler; by default the first argument.
     """
     with stderr_apart(), outlive_readers(), ends_with_a_message():
         dashed = [_dashed(word) for word in arguments]
@@ -41,7 +41,7 @@ def run_command(command: click.Command, arguments: Sequence[str], *, prog_name: 
 
 
 def _make_later_starts_quick() -> None:
-    """After a command that started a session without an archive of its classes: make one in the background, once."""
+    """Start to make the class archive in the background if this command started a session without one."""
     session = sys.modules.get("spladelake.spark.session.start")
     if session is None or not session.started_without_archive:
         return
@@ -49,14 +49,14 @@ def _make_later_starts_quick() -> None:
 
     if (folder := begin_in_background(session.started_without_archive.pop())) is not None:
         click.echo(
-            f"later starts will take about half the time: an archive of Spark's classes (200 MB, in {folder}) is being "
-            f"made in the background, once, for some minutes; {VARIABLE}=off prevents it",
+            f"later starts will take about half the time: a background process makes an archive of Spark's classes "
+            f"(200 MB, in {folder}), once, in some minutes; {VARIABLE}=off prevents it",
             err=True,
         )
 
 
 def _dashed(word: str) -> str:
-    """An option as it is spelled, with dashes, also if it was given with underscores as a pipeline file has them."""
+    """Return an option with dashes, even if the user typed underscores, as in a pipeline file."""
     if not word.startswith("--"):
         return word
     name, equals, value = word.partition("=")
@@ -83,7 +83,7 @@ def _ended(command: click.Command, arguments: list[str], *, prog_name: str, name
         return 0
     except (KeyboardInterrupt, click.Abort) as stop:
         click.echo("interrupted; tables hold either their old rows or their new ones", err=True)
-        # click tells an interrupt as an Abort, which keeps its cause.
+        # click raises Abort for an interrupt and keeps the interrupt as its cause.
         return getattr(stop.__cause__ or stop, "exit_code", 130)
     except Exception as error:
         return _fail(error, name, debug=debug)
@@ -104,13 +104,13 @@ def _fail(error: Exception, name: str, *, debug: bool) -> int:
 
 
 def _say_failed(name: str, code: int, message: str) -> None:
-    """The line on stdout that a scheduler reads."""
+    """Print the line on stdout that a scheduler reads."""
     with suppress(OSError, ReaderGone):
         click.echo(json.dumps({"job": name, "exit_code": code, "error": message}))
 
 
 def _cause(error: Exception) -> str:
-    """What an unexpected error says: of one that came from Java, its deepest cause."""
+    """Return the first line of an unexpected error; for an error from Java, of its deepest cause."""
     java = getattr(error, "java_exception", None)
     while java is not None and java.getCause() is not None:
         java = java.getCause()
@@ -119,7 +119,7 @@ def _cause(error: Exception) -> str:
 
 
 def _explained(error: Exception) -> SpladelakeError | None:
-    """An error of the system, or one that came through Spark, as one of ours, if it is."""
+    """Return an error of the system or of Spark as a SpladelakeError; None if the error is not a known one."""
     if (known := explained_by_system(error)) is not None or "pyspark" not in sys.modules:
         return known
     from spladelake.spark.session.failures import explained
@@ -128,10 +128,10 @@ def _explained(error: Exception) -> SpladelakeError | None:
 
 
 def _configure_logging(*, debug: bool) -> None:
-    # On a terminal a message takes the place of the progress that stands in its line.
+    # On a terminal a message overwrites the line of the progress bar.
     line = "\r\x1b[K%(message)s" if sys.stderr.isatty() else "%(message)s"
     logging.basicConfig(format=line, level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("spladelake").setLevel(logging.DEBUG if debug else logging.INFO)
     if not sys.stderr.isatty():
-        # Libraries draw bars of their own; in a scheduler's log they are noise.
+        # Libraries draw their own progress bars, which are noise in a scheduler's log.
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

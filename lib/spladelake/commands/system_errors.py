@@ -1,4 +1,4 @@
-"""Errors of the operating system that no code here expects, told as what this machine lacks."""
+"""Explain errors of the operating system that no other code handles."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _SAID = {
     errno.EROFS: ("its file system is read-only", _CLOSED),
     errno.EACCES: ("permission denied", _CLOSED),
     errno.EPERM: ("permission denied", _CLOSED),
-    errno.EIO: ("its disk fails (input/output error)", "Look at the disk, or choose another one."),
+    errno.EIO: ("its disk fails (input/output error)", "Check the disk, or choose another one."),
     errno.EMFILE: ("too many files are open", "Raise the limit (ulimit -n)."),
 }
 
 
 def explained_by_system(error: BaseException) -> MachineError | None:
-    """The error with a place and a fix if it is one of the system; None if it is another one."""
+    """Return an error of the operating system with a place and a fix; None for any other error."""
     if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error):
         fix = "Set TMPDIR to a folder that can be written to."
-        return MachineError("TMPDIR", "no folder for temporary files can be written to", "wanted one", fix)
+        return MachineError("TMPDIR", "no folder for temporary files can be written to", "wanted a writable one", fix)
     if not isinstance(error, OSError) or error.errno not in _SAID:
         return None
     found, fix = _SAID[error.errno]

@@ -1,4 +1,4 @@
-"""Whether a statement or a condition only reads, by the plan that Spark makes of it and not by its words."""
+"""Decide whether a statement or a condition only reads, from Spark's plan of it and not from its words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# What a query may be parsed into. A statement with any other node is refused, also one that a later Spark knows.
+# Nodes of a parsed query. A statement with a node outside these lists is refused, even if a later Spark knows the node.
 _QUERIES = _words(
     """
     Aggregate AsOfJoin Distinct Except Expand Filter Generate GlobalLimit Intersect Join LateralJoin LocalLimit
@@ -33,7 +33,8 @@ _SHOWN = _words(
     ShowProceduresCommand ShowTablePartition ShowTableProperties ShowTables ShowTablesExtended ShowViews
     """
 )
-# What changes the session alone, and ends with it; of views and functions only the temporary ones, see `_lasts`.
+# Statements whose changes stay in the session and end with it. `_lasts` refuses views and functions that are not
+# temporary.
 _OF_THE_SESSION = _words(
     """
     CacheTable CacheTableAsSelect ClearCacheCommand CreateSQLFunctionCommand CreateTempViewUsing CreateVariable
@@ -41,7 +42,7 @@ _OF_THE_SESSION = _words(
     ResetCommand SetCatalogAndNamespace SetCatalogCommand SetCommand SetPathCommand SetVariable UncacheTable
     """
 )
-# What a statement names: a table, a view, a column, a function, a place in a catalog.
+# Names in a statement: of tables, views, columns, functions and namespaces.
 _NAMES = _words(
     """
     CurrentNamespace UnresolvedFieldName UnresolvedFunctionName UnresolvedIdentifier UnresolvedNamespace
@@ -49,7 +50,7 @@ _NAMES = _words(
     """
 )
 _ALLOWED = _QUERIES | _SHOWN | _OF_THE_SESSION | _NAMES
-# Formats of files. The others connect to a place that their options name, and may be told what to run there.
+# Formats of files. Other formats connect to a system that their options name, and the options may tell it to run code.
 _FILE_FORMATS = frozenset({"avro", "binaryfile", "csv", "delta", "json", "orc", "parquet", "text", "xml"})
 _SAID = {
     "CompoundBody": "it is a script of several statements (BEGIN … END)",
@@ -61,9 +62,9 @@ _COMMAND = "org.apache.spark.sql.catalyst.plans.logical.Command"
 
 
 def refusal(session: SparkSession, statement: str) -> str | None:
-    """Say what a statement of SQL would do besides reading; None if it only reads or changes the session alone.
+    """Return why a SQL statement is refused; None if it only reads, or changes only the session.
 
-    Nothing of the statement runs. Raises PySparkException for a statement that Spark does not understand.
+    The statement does not run. Raises PySparkException if Spark cannot parse or resolve the statement.
     """
     state = session._jsparkSession.sessionState()
     parsed = state.sqlParser().parsePlan(statement)
@@ -79,12 +80,12 @@ def refusal(session: SparkSession, statement: str) -> str | None:
 
 
 def refusal_of_rows(rows: DataFrame) -> str | None:
-    """Say what reading these rows would do besides; None if it only reads."""
+    """Return why a read of these rows is refused; None if it only reads."""
     return _refused_inside(rows.sparkSession, rows._jdf.queryExecution().analyzed())
 
 
 def _refused(node: Any) -> str | None:
-    """What a node of a parsed statement would do."""
+    """Return why a node of a parsed statement is refused, or None."""
     name = _name(node)
     if name not in _ALLOWED:
         return _SAID.get(name, f"it may change more than this session ({name})")
@@ -96,7 +97,7 @@ def _refused(node: Any) -> str | None:
 
 
 def _lasts(node: Any, name: str) -> bool:
-    """Whether other sessions see what a command makes or drops."""
+    """Whether other sessions see the view or function that a command makes or drops."""
     if name in ("CreateSQLFunctionCommand", "DropFunctionCommand"):
         return not node.isTemp()
     if name == "CreateViewCommand":
@@ -105,20 +106,20 @@ def _lasts(node: Any, name: str) -> bool:
 
 
 def _refused_inside(session: SparkSession, plan: Any) -> str | None:
-    """What an analysed plan would do: the views and functions that it uses stand in it with all they do."""
+    """Return why an analysed plan is refused, or None. The plan contains the plans of its views and functions."""
     gateway = session.sparkContext._gateway
     for depth, node in enumerate(_nodes(plan)):
         name = _name(node)
         if name in _SAID or (depth and is_instance_of(gateway, node, _COMMAND)):
             return _SAID.get(name, f"it may change more than this session ({name})")
-        # A call of Java is never deterministic, so few expressions have to be looked at.
+        # A call of Java is never deterministic, so only nodes that are not deterministic can hold one.
         if not node.deterministic() and any(_name(e) == "CallMethodViaReflection" for e in _expressions(node)):
             return "it calls code of Java (reflect)"
     return None
 
 
 def _nodes(plan: Any) -> Iterator[Any]:
-    """A plan and all plans below and inside it: subqueries, common tables, the statement that is to be explained."""
+    """Yield a plan and all plans below and inside it: subqueries, common table expressions, statements of EXPLAIN."""
     yield plan
     name = _name(plan)
     inside = [*_each(plan.children()), *_each(plan.subqueries())]
@@ -133,7 +134,7 @@ def _nodes(plan: Any) -> Iterator[Any]:
 
 
 def _expressions(node: Any) -> Iterator[Any]:
-    """All expressions of a node; plans inside them are nodes of their own."""
+    """Yield all expressions of a node. `_nodes` yields the plans inside them."""
     waiting = list(_each(node.expressions()))
     while waiting:
         expression = waiting.pop()
@@ -142,12 +143,12 @@ def _expressions(node: Any) -> Iterator[Any]:
 
 
 def _each(sequence: Any) -> Iterator[Any]:
-    """The elements of a sequence of Scala."""
+    """Yield the elements of a Scala sequence."""
     iterator = sequence.iterator()
     while iterator.hasNext():
         yield iterator.next()
 
 
 def _name(node: Any) -> str:
-    """The class of a node, without its package."""
+    """Return the class name of a node, without its package."""
     return str(node.getClass().getSimpleName()).rstrip("$")
