@@ -1,4 +1,4 @@
-"""The streams of this process: readers that end before it, and stderr apart from stdout under spark-submit."""
+"""The streams of this process: readers that end early, and separate stdout and stderr under spark-submit."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
 CHUNK = 65_536
-# A process that was left behind may hold stderr open; the job does not wait for it.
+# Longest wait for the end of stderr. A process that outlives the job may hold the stream open.
 SECONDS_TO_END = 5.0
 
 
 class ReaderGone(BaseException):
-    """Nobody reads stdout any more, as after `| head -1`: there is no use in further output."""
+    """The reader of stdout has ended, as `head -1` does after a line. More output is useless."""
 
 
 class _Outliving:
-    """stdout or stderr, from which nothing is written any more after it has failed once.
+    """A stdout or stderr that drops all output after its first failure.
 
-    On stdout the failure is raised. Messages that nobody reads on stderr never end the work.
+    stdout raises the failure at every write. stderr never does, so unread messages do not end the work.
     """
 
     def __init__(self, stream: TextIO, number: int) -> None:
@@ -32,12 +32,12 @@ class _Outliving:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write a text; see the class for failures."""
+        """Write a text. The class tells how failures are handled."""
         self._try(lambda: self._stream.write(text))
         return len(text)
 
     def flush(self) -> None:
-        """Write what is held back; see the class for failures."""
+        """Write the buffered text. The class tells how failures are handled."""
         self._try(self._stream.flush)
 
     def _try(self, write: Callable[[], Any]) -> None:
@@ -46,20 +46,21 @@ class _Outliving:
                 write()
         except OSError as error:
             self._failure = ReaderGone() if isinstance(error, BrokenPipeError) else error
-            # What the stream still holds must go somewhere when the process ends.
+            # The process flushes the buffer at its end, which must not fail again.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._number)
             os.close(nowhere)
-        # Each time anew: libraries that try streams out may have kept the first one to themselves.
+        # Raise it every time: a library that tests the stream may have swallowed the first one.
         if self._failure is not None and self._number == 1:
             raise self._failure
 
 
 @contextmanager
 def outlive_readers() -> Iterator[None]:
-    """While the body runs, a reader of stderr may end, and one of stdout that ends is told by ReaderGone.
+    """Let the readers of stdout and stderr end while the body runs.
 
-    stderr of this process is then lost, and no error; Python would end with 120 or a stack trace for either.
+    A write to stdout then raises ReaderGone, and output to stderr is lost without an error. Otherwise Python would end
+    with exit code 120 or a stack trace.
     """
     before = sys.stdout, sys.stderr
     if sys.stdout is not None and sys.stdout is sys.__stdout__:
@@ -77,9 +78,10 @@ def outlive_readers() -> Iterator[None]:
 
 @contextmanager
 def stderr_apart() -> Iterator[None]:
-    """While the body runs, what this process and its children write to stderr comes out of the JVM's stderr.
+    """Send the stderr of this process and its children to the JVM's stderr while the body runs.
 
-    Only where spark-submit started this process and both streams are one; so that stdout has the result and no more.
+    Do so only if spark-submit started this process and its two streams are one. Then stdout holds nothing but the
+    result.
     """
     stream = _java_stderr() if "PYSPARK_GATEWAY_PORT" in os.environ and _are_one(1, 2) else None
     if stream is None:
@@ -100,7 +102,7 @@ def stderr_apart() -> Iterator[None]:
 
 
 def _are_one(*descriptors: int) -> bool:
-    """Whether the descriptors are open on the same pipe or file."""
+    """Return whether the descriptors are open on the same pipe or file."""
     try:
         return len({(found.st_dev, found.st_ino) for found in map(os.fstat, descriptors)}) == 1
     except OSError:
@@ -108,7 +110,7 @@ def _are_one(*descriptors: int) -> bool:
 
 
 def _java_stderr() -> Any:
-    """System.err of the JVM that spark-submit is; None where it cannot be reached."""
+    """Return System.err of spark-submit's JVM; None if it cannot be reached."""
     from pyspark import SparkContext
 
     try:
@@ -120,7 +122,11 @@ def _java_stderr() -> Any:
 
 
 def _forward(read: int, stream: Any, otherwise: int) -> None:
-    """Copy a pipe to a Java stream until its end; to a descriptor where the JVM has gone."""
+    """Copy a pipe to a Java stream until the pipe ends. If the JVM has ended, write to a descriptor instead.
+
+    - read: descriptor of the pipe.
+    - otherwise: descriptor to write to without the JVM.
+    """
     while data := os.read(read, CHUNK):
         try:
             stream.write(data, 0, len(data))

@@ -1,4 +1,4 @@
-"""Options of the forecast on paper."""
+"""Options of the forecast that runs no job."""
 
 from __future__ import annotations
 

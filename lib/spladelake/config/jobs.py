@@ -1,4 +1,4 @@
-"""The jobs, one row each: the command line, the pipeline file, the help pages and the tests are made from the rows."""
+"""The jobs, one row each. The command line, the pipeline file, the help pages and the tests come from these rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of models that vectors come from: what each can do, and which options and properties are its own."""
+"""The kinds of models that vectors come from, each with its capabilities, options and table properties."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pydantic import BaseModel
 
 
 class Capability(Flag):
-    """What a kind of model can do. Code asks for a capability, never for the name of a model."""
+    """A capability of a kind of model. Code asks for a capability, never for the name of a model."""
 
     TEXT_ALONE = auto()
     """The model and the text alone decide a vector.
 
     An update encodes the changed texts only, an interrupted run resumes after its last chunk, and a question can be
-    encoded before anything of the collection is read. Without it weights depend on the whole collection: if one
-    document changes, all are encoded again, and a question needs what was learnt from the documents.
+    encoded before anything of the collection is read. Without this capability weights depend on the whole collection:
+    if one document changes, all are encoded again, and a question needs statistics of the documents.
     """
 
     SQL_FUNCTIONS = auto()
@@ -26,10 +26,10 @@ class Capability(Flag):
 
 @dataclass(frozen=True)
 class ModelKind:
-    """One kind of models.
+    """One kind of model.
 
-    - name: as code and tests call it.
-    - chosen_by: how a user chooses such a model, for messages.
+    - name: the name in code and tests.
+    - chosen_by: the user's way to choose such a model, for messages.
     - capabilities: see `Capability`.
     - options: options of encode_texts that only this kind takes.
     - properties: table properties that only its vectors have, without the prefix `spladelake.`.
@@ -42,7 +42,7 @@ class ModelKind:
     properties: tuple[str, ...] = ()
 
 
-# SPLADE checkpoints, also those that give each token of a query a fixed weight (static queries).
+# SPLADE checkpoints, static ones included, which give each token of a query a fixed weight.
 NEURAL = ModelKind(
     name="neural",
     chosen_by="a neural model",
@@ -65,7 +65,7 @@ BM25 = ModelKind(
     options=("k1", "b", "stemmer", "stopwords"),
     properties=("average_length", "bm25"),
 )
-# Vectors that import_vectors read, with a vocabulary of their own: no model is at hand that could encode a text.
+# Vectors that import_vectors read, with a vocabulary of their own. There is no model that could encode a text.
 IMPORTED_PREFIX = "imported-"
 IMPORTED = ModelKind(name="imported", chosen_by="import_vectors", capabilities=Capability(0))
 
@@ -74,28 +74,28 @@ _PROPERTIES_OF_ALL = ("model", "model_id", "vocabulary_size", "source", "source_
 
 
 def kind_of_model(model: str) -> ModelKind:
-    """The kind of the model that `--model` names."""
+    """Return the kind of the model that `--model` names."""
     return BM25 if model == BM25_MODEL else NEURAL
 
 
 def kind_of_vectors(properties: Mapping[str, str]) -> ModelKind:
-    """The kind of model that the vectors of a table come from, by the properties of the table."""
+    """Return the kind of model that a table's vectors come from, by the table's properties."""
     if properties.get("spladelake.model_id", "").startswith(IMPORTED_PREFIX):
         return IMPORTED
     return kind_of_model(properties.get("spladelake.model", ""))
 
 
 def properties_of_rows(properties: Mapping[str, str]) -> dict[str, str]:
-    """Of a vectors table's properties those that describe its rows, without their prefix.
+    """Return the properties of a table of vectors that describe its rows, without their prefix.
 
-    A table with rows made from these takes them over.
+    A table that is made from these rows takes over the properties.
     """
     names = (*_PROPERTIES_OF_ALL, *kind_of_vectors(properties).properties)
     return {name: properties[f"spladelake.{name}"] for name in names if f"spladelake.{name}" in properties}
 
 
 def check_goes_with_model(options: BaseModel, model: str) -> None:
-    """Raise ValueError if an option was given that belongs to another kind of model."""
+    """Raise ValueError if the user gave an option that belongs to another kind of model."""
     own = kind_of_model(model)
     for kind in KINDS:
         for name in kind.options if kind is not own else ():

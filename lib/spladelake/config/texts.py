@@ -13,7 +13,7 @@ FileFormat = Literal["auto", "jsonl", "json", "tsv", "csv", "parquet", "delta", 
 Side = Literal["documents", "queries", "both"]
 
 MAX_REJECTED_DEFAULT = 0.01
-# Ten million bytes of plain text are a shelf of books, and more than any model reads.
+# Ten million bytes of plain text are a shelf of books, which is more than any model reads.
 MAX_TEXT_BYTES_DEFAULT = 10_000_000
 
 

@@ -1,4 +1,4 @@
-"""Decide whether a statement or a condition only reads, from Spark's plan of it and not from its words."""
+"""Check that a SQL statement or condition only reads, from the plan that Spark builds and not from its words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Nodes of a parsed query. A statement with a node outside these lists is refused, even if a later Spark knows the node.
+# Nodes of a parsed query. Any other node makes a statement refused, nodes of later Spark versions included.
 _QUERIES = _words(
     """
     Aggregate AsOfJoin Distinct Except Expand Filter Generate GlobalLimit Intersect Join LateralJoin LocalLimit
@@ -33,8 +33,7 @@ _SHOWN = _words(
     ShowProceduresCommand ShowTablePartition ShowTableProperties ShowTables ShowTablesExtended ShowViews
     """
 )
-# Statements whose changes stay in the session and end with it. `_lasts` refuses views and functions that are not
-# temporary.
+# Commands that change only the session and end with it. `_lasts` excludes views and functions that outlive it.
 _OF_THE_SESSION = _words(
     """
     CacheTable CacheTableAsSelect ClearCacheCommand CreateSQLFunctionCommand CreateTempViewUsing CreateVariable
@@ -42,7 +41,7 @@ _OF_THE_SESSION = _words(
     ResetCommand SetCatalogAndNamespace SetCatalogCommand SetCommand SetPathCommand SetVariable UncacheTable
     """
 )
-# Names in a statement: of tables, views, columns, functions and namespaces.
+# Names in a statement: of a table, a view, a column, a function, a place in a catalog.
 _NAMES = _words(
     """
     CurrentNamespace UnresolvedFieldName UnresolvedFunctionName UnresolvedIdentifier UnresolvedNamespace
@@ -50,7 +49,7 @@ _NAMES = _words(
     """
 )
 _ALLOWED = _QUERIES | _SHOWN | _OF_THE_SESSION | _NAMES
-# Formats of files. Other formats connect to a system that their options name, and the options may tell it to run code.
+# File formats. Other formats connect to a server that their options name, and can run commands there.
 _FILE_FORMATS = frozenset({"avro", "binaryfile", "csv", "delta", "json", "orc", "parquet", "text", "xml"})
 _SAID = {
     "CompoundBody": "it is a script of several statements (BEGIN … END)",
@@ -64,7 +63,7 @@ _COMMAND = "org.apache.spark.sql.catalyst.plans.logical.Command"
 def refusal(session: SparkSession, statement: str) -> str | None:
     """Return why a SQL statement is refused; None if it only reads, or changes only the session.
 
-    The statement does not run. Raises PySparkException if Spark cannot parse or resolve the statement.
+    Nothing of the statement runs. Raises PySparkException if Spark cannot parse or analyse the statement.
     """
     state = session._jsparkSession.sessionState()
     parsed = state.sqlParser().parsePlan(statement)
@@ -80,7 +79,7 @@ def refusal(session: SparkSession, statement: str) -> str | None:
 
 
 def refusal_of_rows(rows: DataFrame) -> str | None:
-    """Return why a read of these rows is refused; None if it only reads."""
+    """Return why reading these rows is refused; None if it does nothing but read."""
     return _refused_inside(rows.sparkSession, rows._jdf.queryExecution().analyzed())
 
 
@@ -97,7 +96,7 @@ def _refused(node: Any) -> str | None:
 
 
 def _lasts(node: Any, name: str) -> bool:
-    """Whether other sessions see the view or function that a command makes or drops."""
+    """Return whether a command makes or drops something that other sessions see."""
     if name in ("CreateSQLFunctionCommand", "DropFunctionCommand"):
         return not node.isTemp()
     if name == "CreateViewCommand":
@@ -106,20 +105,20 @@ def _lasts(node: Any, name: str) -> bool:
 
 
 def _refused_inside(session: SparkSession, plan: Any) -> str | None:
-    """Return why an analysed plan is refused, or None. The plan contains the plans of its views and functions."""
+    """Return why an analysed plan is refused, or None. Its views and functions are expanded and checked too."""
     gateway = session.sparkContext._gateway
     for depth, node in enumerate(_nodes(plan)):
         name = _name(node)
         if name in _SAID or (depth and is_instance_of(gateway, node, _COMMAND)):
             return _SAID.get(name, f"it may change more than this session ({name})")
-        # A call of Java is never deterministic, so only nodes that are not deterministic can hold one.
+        # A call into Java is never deterministic, so only such nodes need a look at their expressions.
         if not node.deterministic() and any(_name(e) == "CallMethodViaReflection" for e in _expressions(node)):
             return "it calls code of Java (reflect)"
     return None
 
 
 def _nodes(plan: Any) -> Iterator[Any]:
-    """Yield a plan and all plans below and inside it: subqueries, common table expressions, statements of EXPLAIN."""
+    """Yield a plan and all plans below and inside it: subqueries, common table expressions, explained statements."""
     yield plan
     name = _name(plan)
     inside = [*_each(plan.children()), *_each(plan.subqueries())]
@@ -134,7 +133,7 @@ def _nodes(plan: Any) -> Iterator[Any]:
 
 
 def _expressions(node: Any) -> Iterator[Any]:
-    """Yield all expressions of a node. `_nodes` yields the plans inside them."""
+    """Yield all expressions of a node. Plans inside them are nodes of their own."""
     waiting = list(_each(node.expressions()))
     while waiting:
         expression = waiting.pop()

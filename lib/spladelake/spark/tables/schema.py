@@ -1,4 +1,4 @@
-"""How a table is described: its columns, constraints and comments."""
+"""The description of a table: its columns, constraints and comments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pyspark.sql.types import DataType, StructField, StructType
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its Spark SQL type in DDL form and what it means."""
+    """A column: its name, its Spark SQL type in DDL form, and its meaning."""
 
     name: str
     type: str
@@ -18,10 +18,11 @@ class Column:
 
 @dataclass(frozen=True)
 class TableSchema:
-    """A table of the project. `constraints` are SQL conditions that every row keeps, by name.
+    """A table of the project.
 
-    change_feed: whether Delta records which rows each commit changed, so that what reads it can follow. files: settings
-    of the session under which its data files are written.
+    - constraints: SQL conditions that every row meets, by name.
+    - change_feed: whether Delta records the changed rows of each commit, so that readers can follow them.
+    - files: settings of the session under which its data files are written.
     """
 
     name: str
@@ -33,7 +34,7 @@ class TableSchema:
 
     @property
     def struct(self) -> StructType:
-        """The columns as Spark's schema type."""
+        """The columns as a Spark schema."""
         return StructType([StructField(c.name, DataType.fromDDL(c.type), nullable=True) for c in self.columns])
 
     @property
@@ -42,5 +43,5 @@ class TableSchema:
 
 
 def same_condition(found: str | None, wanted: str) -> bool:
-    """Whether a constraint of a table is that of a schema: ADD CONSTRAINT keeps it with other spaces."""
+    """Return whether a table's constraint equals the schema's. Spaces do not count: ADD CONSTRAINT may change them."""
     return found is not None and "".join(found.split()) == "".join(wanted.split())
