@@ -1,4 +1,4 @@
-"""BM25 in the encode job: workers count and weigh words in packs of texts, and write the tables of a neural model.
+"""BM25 in the encode job: words are counted and weighed in packs of texts; the tables are as for a neural model.
 
 The weights of each document depend on all documents, so a changed corpus is weighed again as a whole.
 """

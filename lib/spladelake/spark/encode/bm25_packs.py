@@ -1,7 +1,7 @@
 """Packs of counted words between the two passes of BM25: an Arrow table in the driver, or a DataFrame on disk.
 
-The driver counts a few texts itself; workers count more. Both make the same rows (bm25_worker.PACKS) with the same
-functions. Spark shuffles the word totals of packs, never the words of a text.
+The driver counts small tables itself; workers count larger ones. Both make the same rows (bm25_worker.PACKS) with the
+same functions. Spark shuffles the word totals of packs, never the words of a text.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from spladelake.spark.tables.delta_log import size_in_bytes
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VECTORS
 
-# The driver counts up to so many texts in less time than a Python worker takes to start. If the table has more bytes,
-# the driver does not read it to find out.
+# The driver counts up to so many texts in less time than a Python worker takes to start. A table of more bytes goes to
+# workers at once: nothing counts its texts first.
 DRIVER_TEXTS, DRIVER_BYTES = 2_000, 4 * 2**20
 # Bytes of table files per counting task: some seconds of work.
 TASK_BYTES = 8 * 2**20

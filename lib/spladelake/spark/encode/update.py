@@ -87,7 +87,7 @@ def _changes(job: SideJob, version: int, seen: int | None) -> Difference:
     model_id, place = job.checkpoint.model_id, str(job.source)
     texts = texts_of(job.source.read(job.session, version=version), job.side)
     vectors = None if seen is None or job.options.force else job.target.read(job.session, version=seen)
-    if vectors is not None and (ids := _candidates(job, version)) is not None:
+    if vectors is not None and (ids := _possibly_changed(job, version)) is not None:
         near, have = (rows.join(ids, "id", "left_semi") for rows in (texts, vectors))
         found = difference(near, have, model_id=model_id, place=place)
         if found.unwanted is not None:
@@ -95,7 +95,7 @@ def _changes(job: SideJob, version: int, seen: int | None) -> Difference:
     return difference(texts, vectors, model_id=model_id, place=place)
 
 
-def _candidates(job: SideJob, version: int) -> DataFrame | None:
+def _possibly_changed(job: SideJob, version: int) -> DataFrame | None:
     """Return (id) of all texts that may have changed since the vectors were made; None if all must be compared."""
     options, session = job.options, job.session
     if options.changes == "snapshot":

@@ -111,9 +111,10 @@ def explained(
         return []
     ids = [doc_id for doc_id, _ in best]
     rows = pc.index_in(pa.array(ids, pa.string()), vectors["id"].combine_chunks()).to_pylist()
-    shares = [_shares(query, *(vectors[name][row].values.to_numpy() for name in ("indices", "values"))) for row in rows]
-    token_of, title_of = tokens({term for of_hit in shares for term in of_hit}), titles(ids)
-    named = [_named(of_hit, token_of, most=terms) for of_hit in shares]
+    weights = ([vectors[name][row].values.to_numpy() for name in ("indices", "values")] for row in rows)
+    contributions = [_contributions(query, indices, values) for indices, values in weights]
+    token_of, title_of = tokens({term for of_hit in contributions for term in of_hit}), titles(ids)
+    named = [_named(of_hit, token_of, most=terms) for of_hit in contributions]
     return [
         {"rank": rank, "doc_id": doc_id, "title": title_of.get(doc_id), "score": score, "terms": shown}
         for rank, ((doc_id, score), shown) in enumerate(zip(best, named, strict=True), start=1)
@@ -121,7 +122,7 @@ def explained(
     ]
 
 
-def _shares(query: SparseVectors, indices: NDArray[np.int32], values: NDArray[np.float32]) -> dict[int, float]:
+def _contributions(query: SparseVectors, indices: NDArray[np.int32], values: NDArray[np.float32]) -> dict[int, float]:
     """Return the contribution of each common term to the score: the product of its weights in question and document."""
     asked, weights = query.row(0)
     common, in_query, in_document = np.intersect1d(asked, indices, assume_unique=True, return_indices=True)
@@ -129,16 +130,16 @@ def _shares(query: SparseVectors, indices: NDArray[np.int32], values: NDArray[np
     return dict(zip(common.tolist(), products.tolist(), strict=True))
 
 
-def _named(shares: Mapping[int, float], tokens: Mapping[int, str], *, most: int) -> dict[str, float] | None:
+def _named(contributions: Mapping[int, float], tokens: Mapping[int, str], *, most: int) -> dict[str, float] | None:
     """Return the largest contributions by token, sorted as in SQL; None if the vocabulary names none of the terms."""
-    known = sorted(((share, tokens[term]) for term, share in shares.items() if term in tokens), reverse=True)
-    return {token: share for share, token in known[:most]} if known else None
+    known = sorted(((part, tokens[term]) for term, part in contributions.items() if term in tokens), reverse=True)
+    return {token: part for part, token in known[:most]} if known else None
 
 
 def small_collection(lake: str, name: str) -> SmallCollection | None:
     """Read the collection of a local folder without Spark.
 
-    Returns None if the collection is not small or unusual in any way. Spark then reads it, or reports the fault.
+    Returns None if the collection is large, or unusual in any way. Spark then reads it, or reports the fault.
     """
     if ":" in lake.partition("/")[0]:
         return None

@@ -87,7 +87,9 @@ def search_documents(
     terms: int = 5,
     encoded: Callable[[], Question] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the k best documents of a question: rank, doc_id, title, score and matched terms, largest share first.
+    """Return the k best documents of a question: rank, doc_id, title, score and matched terms.
+
+    The term with the largest contribution to the score comes first.
 
     - where: SQL condition on the `documents` table; None for all documents.
     - terms: most matched terms of a document.

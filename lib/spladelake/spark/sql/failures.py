@@ -49,7 +49,7 @@ def statement_error(
 
 
 class StatementError(UsageError):
-    """An error raised by a function of explore.sql. Its message has place, found, wanted and fix already."""
+    """An error raised by a function of explore.sql. Its message is complete, with place and fix."""
 
     def __init__(self, message: str) -> None:
         super().__init__("the statement", message, "", "")
