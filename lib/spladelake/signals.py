@@ -1,4 +1,4 @@
-"""Signals that end a process: told in one line and by the exit code that shells expect, 128 + the signal's number."""
+"""Signals that end a process: the command prints one line and exits with 128 + the signal number, as shells expect."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from typing import NoReturn
 
 # SIGTERM: a scheduler or container ends the job. SIGHUP: its terminal was closed.
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-# Whether a command runs, so that signals are to be taken.
+# Holds an entry while a command runs: only then does this module handle Ctrl-C.
 _running: list[bool] = []
 
 
 class Terminated(KeyboardInterrupt):
-    """The process is to end, by Ctrl-C or by a signal like it. exit_code: what it then ends with."""
+    """Ctrl-C or a similar signal, after which the process must end.
+
+    - exit_code: exit code of the process.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -27,9 +30,9 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def ends_with_a_message() -> Iterator[None]:
-    """While the body runs, SIGTERM and SIGHUP are raised in it as Terminated; a second one ends the process at once.
+    """While the body runs, raise Terminated in it for SIGTERM and SIGHUP. A second signal ends the process at once.
 
-    A signal that the process was told to ignore, as by nohup, stays ignored.
+    A signal that the process ignores, for example because of nohup, stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -49,9 +52,9 @@ def ends_with_a_message() -> Iterator[None]:
 
 
 def take_interrupts() -> None:
-    """While a command runs, let Ctrl-C end it at once also if it waits for Spark; to be called with a new session.
+    """While a command runs, let Ctrl-C end it at once, even if it waits for Spark. Call this for each new session.
 
-    pyspark's own handler asks over the connection on which the process waits, and so only after the wait is over.
+    pyspark's own handler uses the connection on which the process waits, so it acts only after the wait.
     """
     if _running and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, _end)
@@ -62,11 +65,11 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
     context = getattr(getattr(sys.modules.get("pyspark"), "SparkContext", None), "_active_spark_context", None)
     if context is not None:
-        # If Java was ended too, py4j would log stack traces of it.
+        # If the signal ended Java too, py4j would log stack traces.
         logging.getLogger().setLevel(logging.CRITICAL + 1)
         with suppress(Exception):
-            # An answer may still come on this thread's connection: whatever is asked from now on needs another.
+            # An answer may still arrive on this thread's connection, so later requests need another connection.
             context._gateway._gateway_client.thread_connection.connection = None
-            # For what is still to be written there must be free slots.
+            # Rows that are still to be written need free slots.
             context.cancelAllJobs()
     raise Terminated(number)

@@ -1,4 +1,4 @@
-"""BM25 as an encoder of the same sparse vectors: weights of a document's words, counts of a query's.
+"""BM25 as an encoder of sparse vectors: weights for the words of a document, counts for the words of a query.
 
     bm25 = Bm25Encoder.learn(["a text", "another"])
     bm25.encode_documents(["a text"])

@@ -1,6 +1,6 @@
-"""BM25 in the encode job: words are counted and weighed in packs of texts, and the same tables are written.
+"""BM25 in the encode job: words are counted and weighed in packs of texts; the tables are as for a neural model.
 
-Every document's weights depend on all documents, so a changed corpus is weighted again as a whole.
+The weights of each document depend on all documents, so a changed corpus is weighed again as a whole.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Tables:
-    """Where the vectors of one name are."""
+    """The tables of one set of vectors, by side."""
 
     lake: Lake
     name: str
@@ -64,7 +64,7 @@ class _Tables:
 
 
 def encode_bm25(session: SparkSession, options: EncodeTexts) -> EncodeResult:
-    """Weigh the lake's documents, count the words of its queries, or both; what is current is left alone."""
+    """Encode the lake's documents, queries or both with BM25; skip a side whose vectors are current."""
     settings = Bm25Settings(
         k1=DEFAULT_K1 if options.k1 is None else options.k1,
         b=DEFAULT_B if options.b is None else options.b,
@@ -110,7 +110,7 @@ def _encode_documents(session: SparkSession, tables: _Tables, settings: Bm25Sett
             "source_version": str(version),
             "bm25": settings.fingerprint,
         }
-        # The vocabulary first: with a new one and old vectors the two disagree, and the next run does both again.
+        # The vocabulary first: if the run stops here, it disagrees with the old vectors, and the next run writes both.
         words = partial(token_rows, session, tally.words)
         write_vocabulary(session, tables["vocabulary"], words, {"model": BM25_MODEL, "model_id": model_id})
         describe(session, "weigh the words of the documents")
@@ -168,7 +168,11 @@ def _encode_queries(
 
 
 def _lineage(side: Side, source: TableRef, version: int, made_with: str) -> Lineage:
-    """made_with: settings for documents; for queries what was learnt from the documents, which moves term ids."""
+    """Return the lineage of one side's vectors.
+
+    - made_with: for documents the fingerprint of the settings; for queries the documents' model_id, because other
+      documents change the term ids.
+    """
     return Lineage(
         "encode_texts",
         {side.name: [str(source), version]},
@@ -177,12 +181,13 @@ def _lineage(side: Side, source: TableRef, version: int, made_with: str) -> Line
 
 
 def _learnt(tally: Tally, settings: Bm25Settings, *, place: TableRef) -> tuple[Statistics, str]:
-    """Statistics of the documents, and the fingerprint of them and the settings: the vectors' model_id."""
+    """Return the documents' statistics, and the model_id: a fingerprint of the statistics and the settings."""
     _check_ids(tally, place=place)
     rows, tokens, size = tally.facts[TEXTS], tally.facts[TOKENS], len(tally.words)
     if not size:
-        raise DataError(str(place), "no document has a word", "BM25 learns from words", "Check texts and stop words.")
-    # Two sums over hashes stand for the list of words and frequencies.
+        wanted = "wanted at least one word that is not a stop word"
+        raise DataError(str(place), "no document has a word", wanted, "Check the texts and the stop words.")
+    # Two sums over hashes stand for the list of words and document frequencies.
     sums = vocabulary_sums(tally.words, tally.amounts)
     recipe = [settings.fingerprint, rows, tokens, size, *map(str, sums)]
     model_id = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
@@ -190,12 +195,12 @@ def _learnt(tally: Tally, settings: Bm25Settings, *, place: TableRef) -> tuple[S
 
 
 def _check_ids(tally: Tally, *, place: TableRef) -> None:
-    """Raise DataError unless every id stands once."""
+    """Raise DataError if an id occurs twice."""
     rows, ids = tally.facts[TEXTS], tally.facts[IDS]
     if ids != rows:
         raise DataError(
             str(place),
             f"it has {rows:,} rows but {ids:,} different ids",
-            "every id must stand once: repeated texts would count twice",
+            "wanted each id once: BM25 would count repeated texts twice",
             "Remove the repeated rows.",
         )

@@ -1,4 +1,4 @@
-"""BM25 of a question: its words with their counts, under the ids that the documents' words have."""
+"""A question under BM25: counts of its words, under the term ids of the documents' vocabulary."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from spladelake.spark.tables.refs import Lake
 
 
 def counted_question(text: str, learnt: Learnt) -> Question:
-    """A question as a vector. Raises DataError unless the documents were encoded with the default settings."""
+    """Encode a question. Raises DataError unless the documents were encoded with the default settings."""
     settings = Bm25Settings()
     model_id = learnt_model(learnt, settings)
     (cleaned,), _ = clean_texts([text])
@@ -31,24 +31,26 @@ def counted_question(text: str, learnt: Learnt) -> Question:
 
 
 def learnt_model(learnt: Learnt, settings: Bm25Settings) -> str:
-    """model_id of the document vectors that are there.
+    """Return the model_id of the document vectors.
 
-    Raises DataError without them, if they were made with other settings, or if the vocabulary is not theirs.
+    Raises DataError if there are none, if other settings made them, or if the vocabulary belongs to other vectors.
     """
     documents, vocabulary = (learnt.lake.vectors(learnt.name, part) for part in ("documents", "vocabulary"))
     fix = f"Run encode_texts --lake {learnt.lake.root} --model {BM25_MODEL} with these settings for both sides."
     if learnt.properties is None:
-        raise DataError(str(documents), "there are no vectors", "a query's words are looked up in the documents'", fix)
+        wanted = "wanted document vectors, whose vocabulary has the term ids of a query's words"
+        raise DataError(str(documents), "there are no vectors", wanted, fix)
     if learnt.properties.get("spladelake.bm25") != settings.fingerprint:
-        raise DataError(str(documents), "they were made with other settings", "wanted the same on both sides", fix)
+        wanted = "wanted the same settings for documents and queries"
+        raise DataError(str(documents), "the vectors were made with other settings", wanted, fix)
     model_id = learnt.properties.get("spladelake.model_id")
     if model_id is None or learnt.vocabulary_model_id != model_id:
-        raise DataError(str(vocabulary), "it is not that of the vectors", "wanted the words' term ids", fix)
+        raise DataError(str(vocabulary), "it belongs to other vectors", f"wanted the vocabulary of {documents}", fix)
     return model_id
 
 
 def learnt_tables(session: SparkSession, lake: Lake, name: str) -> Learnt:
-    """What the tables of some vectors hold, read by Spark; of the vocabulary only words that are asked for."""
+    """Read with Spark what BM25 learnt; `term_ids` reads only the vocabulary rows that it is asked for."""
     documents, vocabulary = (lake.vectors(name, part) for part in ("documents", "vocabulary"))
 
     def term_ids(words: Sequence[str]) -> Mapping[str, int]:

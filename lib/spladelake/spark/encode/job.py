@@ -1,4 +1,4 @@
-"""The encode job: texts of a table to sparse vectors in a table, by the vectoriser of the model."""
+"""The encode job: the model's vectoriser turns the texts of a table into sparse vectors in a table."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from spladelake.spark.encode.vectorisers import vectoriser_of
 
 
 def encode_texts(session: SparkSession, options: EncodeTexts) -> EncodeResult:
-    """Encode the lake's documents, queries or both; unchanged texts under an unchanged model are left alone."""
+    """Encode the lake's documents, queries or both. Texts keep their vectors if text and model are unchanged."""
     return vectoriser_of(options.model).encode_texts(session, options)

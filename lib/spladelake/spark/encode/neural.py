@@ -1,4 +1,4 @@
-"""A neural model in the encode job: texts to vectors through one model in every Python worker."""
+"""A neural model in the encode job: each Python worker loads the model once and encodes texts with it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from spladelake.spark.tables.vocabulary import token_rows, write_vocabulary
 
 
 def encode_neural(session: SparkSession, options: EncodeTexts) -> EncodeResult:
-    """Encode the lake's documents, queries or both; unchanged texts under an unchanged model are left alone."""
+    """Encode the lake's documents, queries or both. Texts keep their vectors if text and model are unchanged."""
     settings = EncoderSettings(
         max_length=options.max_length,
         max_active_dims=options.max_active_dims,
@@ -60,7 +60,7 @@ def _encode_side(job: SideJob) -> dict[str, Any]:
 
 
 def _check_same_name(job: SideJob) -> None:
-    """Refuse to mix new vectors with compacted ones, or to replace those of another model with the same short name."""
+    """Raise UsageError if the table holds compacted vectors, or vectors of another model with the same short name."""
     if not job.target.exists(job.session):
         return
     properties = table_properties(job.session, job.target)
@@ -68,7 +68,7 @@ def _check_same_name(job: SideJob) -> None:
         raise UsageError(
             str(job.target),
             "it holds compacted vectors",
-            "new ones beside them would not be as small, nor would their loss be known",
+            "wanted a table that holds only vectors from encode_texts",
             "Encode under the original name, then run compact_vectors again.",
         )
     if job.options.vectors is not None:
@@ -78,13 +78,13 @@ def _check_same_name(job: SideJob) -> None:
         raise UsageError(
             str(job.target),
             f"it holds vectors of {found}",
-            f"{job.checkpoint.name} has the same short name",
+            f"wanted vectors of {job.checkpoint.name}, which has the same short name",
             "Give the new vectors a name of their own with --vectors.",
         )
 
 
 def _write_vocabulary(job: SideJob) -> None:
-    """Write the vocabulary beside the vectors, once a model."""
+    """Write the model's vocabulary beside the vectors, unless it is there already."""
     checkpoint, target = job.checkpoint, job.lake.vectors(job.name, "vocabulary")
 
     def rows() -> DataFrame:

@@ -1,4 +1,4 @@
-"""A question in free text: the vector that a vectoriser makes of it, and what it may need of the collection."""
+"""A free-text question: its vector, and the collection's data that a vectoriser may need to encode it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Learnt:
-    """What a model learnt from the documents of a lake, as the tables of its vectors hold it.
+    """The data that a model learnt from a lake's documents, read from the tables of its vectors.
 
-    - lake, name: where the vectors are.
-    - properties: of the document vectors' table; None if there is no such table.
-    - vocabulary_model_id: model that the vocabulary's table names.
-    - term_ids: gives the term id of each word that the vocabulary has.
+    - lake, name: lake and name of the vectors.
+    - properties: properties of the document vectors' table; None if there is no such table.
+    - vocabulary_model_id: model_id in the properties of the vocabulary's table.
+    - term_ids: function that returns the term id of each given word that the vocabulary has.
     """
 
     lake: Lake

@@ -1,6 +1,6 @@
-"""Vectorisers: what `--model` names, as something that encodes a lake's texts and a question.
+"""Vectorisers: the models that `--model` names. Each one encodes the texts of a lake, or a question.
 
-One class for each kind of model of `config.model_kinds`. Imported vectors have none: nothing here made them.
+Each kind of model in `config.model_kinds` has one class. Imported vectors have none: another program made them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from spladelake.config.model_kinds import BM25, NEURAL, ModelKind, kind_of_model
 from spladelake.spark.encode.question import Learnt, Question
 
-# Deferred below: a search in a small folder needs neither the encode job nor, for BM25, the encoder.
+# Imported inside functions: a search in a small folder needs neither the encode job nor, for BM25, the encoder.
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -23,30 +23,30 @@ if TYPE_CHECKING:
 
 
 class Vectoriser(Protocol):
-    """What turns texts into sparse vectors."""
+    """A model that turns texts into sparse vectors."""
 
     @property
     def kind(self) -> ModelKind:
-        """What it can do."""
+        """The kind of the model, with its capabilities."""
         ...
 
     def encode_texts(self, session: SparkSession, options: EncodeTexts) -> EncodeResult:
-        """Encode the sides of a lake that the options name, with the vocabulary; what is current is left alone."""
+        """Encode the sides of a lake that the options name, and write the vocabulary. Current vectors stay."""
         ...
 
     def question(self, text: str, learnt: Callable[[], Learnt] | None = None) -> Question:
-        """A question as a vector.
+        """Encode a question.
 
-        - learnt: reads what was learnt from the collection's documents. Needed without Capability.TEXT_ALONE.
+        - learnt: reads the data learnt from the collection's documents. Models without Capability.TEXT_ALONE need it.
 
-        Raises UsageError if the model cannot be used, DataError if the collection has nothing that it learnt.
+        Raises UsageError if the model cannot be used, DataError if it learnt nothing from the collection.
         """
         ...
 
 
 @dataclass(frozen=True)
 class NeuralVectoriser:
-    """A checkpoint of a SPLADE model, its queries static or not."""
+    """A checkpoint of a SPLADE model, with or without static query weights."""
 
     model: str
     kind: ClassVar[ModelKind] = NEURAL
@@ -58,7 +58,7 @@ class NeuralVectoriser:
         return encode_neural(session, options)
 
     def question(self, text: str, learnt: Callable[[], Learnt] | None = None) -> Question:
-        """A question as a worker encodes it: alone, by one thread, so that its weights are the same."""
+        """Encode a question alone and with one thread, so that its weights equal those that a worker computes."""
         from spladelake.encoder import resolve_checkpoint
 
         checkpoint = resolve_checkpoint(self.model)
@@ -87,7 +87,7 @@ class Bm25Vectoriser:
         return encode_bm25(session, options)
 
     def question(self, text: str, learnt: Callable[[], Learnt] | None = None) -> Question:
-        """The words of a question with their counts, under the ids of the documents' words."""
+        """Count the words of a question, under the term ids of the documents' vocabulary."""
         from spladelake.spark.encode.bm25_question import counted_question
 
         assert learnt is not None, "BM25 looks a question's words up in the collection"
@@ -98,5 +98,5 @@ _OF_KIND: dict[ModelKind, Callable[[str], Vectoriser]] = {NEURAL: NeuralVectoris
 
 
 def vectoriser_of(model: str) -> Vectoriser:
-    """The vectoriser that `--model` names. No file of the model is read before it encodes."""
+    """Return the vectoriser that `--model` names. It reads no file of the model before it encodes."""
     return _OF_KIND[kind_of_model(model)](model)

@@ -1,4 +1,4 @@
-"""The selection of documents by a SQL condition (--where)."""
+"""Restrict a retrieval to the documents that meet a condition."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from spladelake.spark.session.read_only import refusal_of_rows
 
 
 def selected(vectors: DataFrame, texts: DataFrame | None, conditions: list[str | None]) -> DataFrame:
-    """Return (id, indices, values, groups). Bit i of `groups` is set if the document meets conditions[i].
+    """Return (id, indices, values, groups). Bit i of groups says whether the document meets conditions[i].
 
-    - vectors: rows with id, indices and values.
-    - texts: the `documents` table; needed unless all conditions are None.
-    - conditions: SQL conditions on the columns of `texts`. Every document meets None.
+    - texts: the `documents` table; None only if no condition is given.
+    - conditions: SQL conditions on `texts`; every document meets None.
 
-    Raises UsageError if a condition is not valid on these columns or does more than read.
+    Raises UsageError if Spark cannot resolve a condition on these columns, or if it does more than read.
     """
     columns = vectors.select("id", "indices", "values")
     always = sum(1 << i for i, condition in enumerate(conditions) if condition is None)
@@ -37,7 +36,7 @@ def selected(vectors: DataFrame, texts: DataFrame | None, conditions: list[str |
 
 
 def _boolean(texts: DataFrame, condition: str):  # type: ignore[no-untyped-def]
-    """Return a condition as a column. Spark parses and resolves it first, so a mistake ends with a clear message."""
+    """Return a condition as a column, after Spark has resolved it."""
     try:
         expression = F.expr(condition)
         refused = refusal_of_rows(texts.where(expression))
@@ -47,10 +46,8 @@ def _boolean(texts: DataFrame, condition: str):  # type: ignore[no-untyped-def]
             f"--where {condition!r}",
             reason,
             f"wanted a condition on {', '.join(texts.columns)}",
-            "Correct the condition; strings need single quotes.",
+            "Correct it; put strings in single quotes.",
         ) from None
     if refused is not None:
-        raise UsageError(
-            f"--where {condition!r}", refused, "wanted a condition that only reads", "Correct the condition."
-        )
+        raise UsageError(f"--where {condition!r}", refused, "wanted a condition that only reads", "Correct it.")
     return expression

@@ -1,7 +1,7 @@
-"""Ad-hoc search: encode a question in the driver and rank the documents of a lake by their vectors.
+"""Ad-hoc search: the driver encodes a free-text question, and ranks the documents of a lake for it.
 
 A small collection in a local folder needs no Spark. For other small collections Spark reads the vectors and the driver
-ranks them. Workers rank large collections. The answers are the same, to the last bit.
+ranks them. Workers rank large collections. All three give the same answer, to the last bit.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
 
 
 def encoded_beside(text: str, model: str) -> Callable[[], Question] | None:
-    """Start to encode a question in a thread, while Spark starts. Return a function that waits for the result.
+    """Start to encode a question in a thread, while Spark starts; return a function that waits for the result.
 
     Returns None if the model needs the collection to encode a question.
     """
@@ -52,7 +52,10 @@ def encoded_beside(text: str, model: str) -> Callable[[], Question] | None:
 def search_folder(
     text: str, *, lake: str, model: str, vectors: str | None = None, k: int = 10, terms: int = 5
 ) -> list[dict[str, Any]] | None:
-    """Return the answer of `search_documents` without Spark, None if only Spark can read the lake or report a fault."""
+    """Answer as `search_documents`, but without Spark.
+
+    Returns None if Spark must read the lake, or report what the lake lacks.
+    """
     name = short_name(vectors or model)
     collection = small_collection(lake, name)
     if collection is None:
@@ -63,7 +66,10 @@ def search_folder(
 
 
 def _learnt(collection: SmallCollection, lake: str, name: str) -> Learnt:
-    """Return the model data in the tables of a small collection. A vocabulary without a model_id counts as theirs."""
+    """Return the data that a model learnt from a small collection.
+
+    A vocabulary without a model_id is taken as the vocabulary of the vectors.
+    """
     properties, ids = collection.properties, collection.tokens.select(["token", "term_id"])
     model_id = collection.vocabulary_model_id or properties.get("spladelake.model_id")
     return Learnt(Lake(lake), name, properties, model_id, lambda words: driver_search.pairs(ids, words))
@@ -81,16 +87,16 @@ def search_documents(
     terms: int = 5,
     encoded: Callable[[], Question] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the k best documents for a question: rank, doc_id, title, score and terms, largest contribution first.
+    """Return the k best documents of a question: rank, doc_id, title, score and matched terms.
 
-    - text: the question.
-    - lake, model: the lake and the model of its vectors.
-    - vectors: name of the vectors, None for the model's name.
-    - where: SQL condition on the table `documents`.
-    - terms: most terms of a document.
-    - encoded: returns the question as a vector, if it is encoded already.
+    The term with the largest contribution to the score comes first.
 
-    Raises DataError if the lake has no vectors of the model, or vectors from other settings.
+    - where: SQL condition on the `documents` table; None for all documents.
+    - terms: most matched terms of a document.
+    - encoded: returns the question's vector if it was encoded before.
+
+    Raises DataError if the lake has no vectors of the model, or vectors encoded with other settings; UsageError for an
+    invalid condition.
     """
     root, name = Lake(lake), short_name(vectors or model)
     documents, texts = root.vectors(name, "documents"), root.table("documents")
@@ -120,7 +126,7 @@ def search_documents(
 
 def _question(session: SparkSession, lake: Lake, name: str, text: str, model: str) -> Question:
     def learnt() -> Learnt:
-        from spladelake.spark.encode.bm25_question import learnt_tables  # Most questions do not need BM25.
+        from spladelake.spark.encode.bm25_question import learnt_tables  # only BM25 needs it
 
         return learnt_tables(session, lake, name)
 
@@ -128,7 +134,7 @@ def _question(session: SparkSession, lake: Lake, name: str, text: str, model: st
 
 
 def _corpus(session: SparkSession, documents: TableRef, index: TableRef | None, chosen: DataFrame) -> Corpus:
-    """Return the corpus for the workers: the index if it is current, else the vectors."""
+    """Return the rows that workers rank: a current index of all documents if there is one, else the vectors."""
     if index is not None:
         found = current_index(session, index, documents, version=documents.version(session))
         if found.rows is not None:
@@ -154,7 +160,7 @@ def _collected(vectors: DataFrame) -> pa.Table:
 
 
 def _pairs(rows: DataFrame, key: str, value: str, keys: Iterable[Any]) -> dict[Any, Any]:
-    """Return value by key for the rows that have one of the keys."""
+    """Return the value by key, of the rows with one of the keys."""
     chosen = rows.where(F.col(key).isin(list(keys))).select(key, value)
     return {row[key]: row[value] for row in chosen.collect()}
 
@@ -164,6 +170,6 @@ def _check_model(found: str | None, wanted: Question, place: str, model: str) ->
         raise DataError(
             place,
             f"its vectors have the model_id {found[:12]}",
-            f"{model} with its own settings has {wanted.model_id[:12]}",
-            "Name a model and vectors that belong together, or encode again without other settings.",
+            f"wanted {wanted.model_id[:12]}, the model_id of {model} with its own settings",
+            "Name a model and vectors that belong together, or encode again with the model's own settings.",
         )

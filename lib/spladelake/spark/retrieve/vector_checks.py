@@ -1,4 +1,4 @@
-"""Checks of tables of vectors before a job joins them. An error names the table and a row."""
+"""Refuse vectors that break an invariant before any join. The error names the table and a row."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from spladelake.spark.tables.schema import same_condition
 from spladelake.spark.tables.schemas import VECTORS
 from spladelake.spark.tables.sql_text import sql_string
 
-# (found, wanted) of a row that breaks a constraint of the table, by the name of the constraint.
+# Found and wanted, by the name of the constraint that a row breaks. The conditions are the table's own constraints.
 _FOUND = {
     "id_present": ("the id is null", "wanted an id"),
     "arrays_present": ("indices or values is null", "wanted term ids and weights"),
     "same_length": ("indices and values differ in length", "wanted a weight for each term"),
     "weights_positive": ("a weight is null, not finite or not above 0", "wanted finite weights above 0"),
     "terms_valid": ("a term id is null or below 0", "wanted term ids from 0"),
-    "terms_ascend": ("the term ids do not ascend, or one occurs twice", "wanted ascending term ids, each once"),
+    "terms_ascend": ("the term ids do not ascend, or one stands twice", "wanted ascending term ids, each once"),
     "model_present": ("the model_id is null", "wanted the model of the vector"),
 }
 _FIX = "Find the row and encode it again; the encoder never writes such a vector."
@@ -32,11 +32,11 @@ _ARRAYS_PRESENT = "indices IS NOT NULL AND `values` IS NOT NULL"
 
 @dataclass(frozen=True)
 class Survey:
-    """A summary of a table of vectors.
+    """Facts from one scan of a table of vectors.
 
     - rows: number of rows.
     - examples: an example id of each model_id.
-    - highest: the highest term id, None without any.
+    - highest: highest term id; None if there is no term.
     """
 
     rows: int
@@ -45,7 +45,7 @@ class Survey:
 
 
 def surveyed(rows: DataFrame) -> Survey:
-    """Summarise a table of vectors in Spark."""
+    """Survey a table of vectors in Spark."""
     last = F.expr("get(indices, size(indices) - 1)")
     by_model = rows.groupBy("model_id").agg(
         F.min("id").alias("id"), F.count("*").alias("rows"), F.max(last).alias("highest")
@@ -59,7 +59,7 @@ def surveyed(rows: DataFrame) -> Survey:
 
 
 def surveyed_table(table: pa.Table) -> Survey:
-    """Summarise a local table of (id, indices, model_id)."""
+    """Survey (id, indices, model_id) rows in the driver."""
     by_model = table.select(["model_id", "id"]).group_by("model_id").aggregate([("id", "min")]).to_pylist()
     by_model.sort(key=lambda row: str(row["model_id"]))
     highest = pc.max(pc.list_flatten(table.column("indices"))).as_py()
@@ -67,7 +67,7 @@ def surveyed_table(table: pa.Table) -> Survey:
 
 
 def check_same_model(*tables: tuple[TableRef, Survey]) -> None:
-    """Raise DataError if vectors come from different models: their dimensions or weights mean different things."""
+    """Raise DataError if the vectors are of different models, whose dimensions or weights differ in meaning."""
     examples = {str(ref): survey.examples for ref, survey in tables}
     models = {model_id for of_table in examples.values() for model_id in of_table}
     if len(models) > 1:
@@ -79,12 +79,12 @@ def check_same_model(*tables: tuple[TableRef, Survey]) -> None:
             str(tables[0][0]),
             f"the vectors are of {len(models)} models ({said})",
             "wanted one model_id",
-            "Encode all vectors again with the same model and settings.",
+            "Encode all of them again with the same model and settings.",
         )
 
 
 def vocabulary_size(session: SparkSession, documents: TableRef, queries: TableRef) -> int:
-    """Return the dimensions of the vectors. Raises DataError if documents and queries differ, or if it is unknown."""
+    """Return the number of dimensions of both sides' vectors. Raises DataError if a table lacks it or they differ."""
     sizes = {}
     for ref in (documents, queries):
         found = table_properties(session, ref).get("spladelake.vocabulary_size")
@@ -107,21 +107,20 @@ def vocabulary_size(session: SparkSession, documents: TableRef, queries: TableRe
 
 
 def largest_weight(rows: DataFrame) -> float:
-    """Return the largest weight of all vectors, 0 without vectors."""
+    """Return the largest weight of all vectors; 0 if there is none."""
     row = rows.agg(F.coalesce(F.max(F.array_max("values")), F.lit(0.0)).alias("largest")).first()
     assert row is not None
     return float(row["largest"])
 
 
 def check_rows(session: SparkSession, ref: TableRef, rows: DataFrame, survey: Survey, *, size: int) -> None:
-    """Raise DataError, which names a row, if a table of vectors breaks an invariant. For readers that check rows later.
+    """Raise DataError, which names the row, if a vector breaks an invariant; for readers that check rows again.
 
-    Delta enforces the constraints of a table at every write. If the table has all of them, only the highest term id is
-    compared with the vocabulary, whose size no constraint knows. An engine that ignores constraints may still have
-    written bad rows. `vectors_of` finds them in the worker; a reader without it must call `check_every_row`.
+    Delta enforces the table's own constraints at every write. If the table has all of them, term ids ascend, and this
+    check reads only the highest: no constraint knows the size of the vocabulary. An engine that ignores constraints
+    may still have written bad rows. `vectors_of` finds them in the worker; a reader without it calls
+    `check_every_row` instead.
 
-    - ref, rows: the table and its rows.
-    - survey: the summary of the rows.
     - size: size of the vocabulary.
     """
     properties = table_properties(session, ref)
@@ -134,9 +133,10 @@ def check_rows(session: SparkSession, ref: TableRef, rows: DataFrame, survey: Su
 
 
 def check_every_row(ref: TableRef, rows: DataFrame, *, size: int) -> None:
-    """Raise DataError, which names a row, if a row breaks an invariant. Reads indices and values of all rows.
+    """Raise DataError, which names the row, if a vector breaks an invariant, whichever engine wrote it.
 
-    - ref, rows: the table and its rows.
+    Reads indices and values of all rows.
+
     - size: size of the vocabulary.
     """
     broken = F.coalesce(
@@ -150,7 +150,7 @@ def check_every_row(ref: TableRef, rows: DataFrame, *, size: int) -> None:
 
 
 def checked_indices(ref: TableRef, *, size: int) -> str:
-    """Return SQL over a table of vectors that gives `indices` or raises the error of `check_every_row`."""
+    """Return a SQL expression on a table of vectors: `indices`, or the error of `check_every_row` for a bad row."""
     of_row = r"coalesce(concat('\'', id, '\''), 'None')"
     place = f"{sql_string(f'spladelake.errors.DataError: {ref}, id ')}, {of_row}, ': '"
     cases = []
@@ -163,7 +163,7 @@ def checked_indices(ref: TableRef, *, size: int) -> str:
 
 
 def _conditions(size: int) -> dict[str, str]:
-    """Return the invariants of a vector as SQL conditions by name, in the order of their report."""
+    """Return the invariants of a vector by name, in the order in which they are checked."""
     constraints = VECTORS.constraints
     first = {"id_present": constraints["id_present"], "arrays_present": _ARRAYS_PRESENT}
     return {**first, **constraints, "terms_known": f"size(indices) = 0 OR array_max(indices) < {size}"}

@@ -22,14 +22,17 @@ _NEEDS = re.compile(r"^-- needs:(.*)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Collection:
-    """The tables of a lake that SQL looks at. vectors: name of the vectors' folder."""
+    """The tables of a lake that SQL reads.
+
+    - vectors: name of the vectors' folder.
+    """
 
     lake: Lake
     vectors: str
 
     @property
     def tables(self) -> dict[str, TableRef]:
-        """Every table by the name that explore.sql has for it."""
+        """Every table by its name in explore.sql."""
         own = {name: self.lake.table(name) for name in ("documents", "queries", "judgements", "runs", "measures")}
         return {
             **own,
@@ -39,7 +42,7 @@ class Collection:
         }
 
     def made_by(self, table: str, model: str) -> str:
-        """The command that makes a table."""
+        """Return the command that makes a table."""
         lake = self.lake.root
         if table in ("document_vectors", "query_vectors", "vocabulary"):
             return f"spladelake encode_texts --lake {lake} --model {model}"
@@ -50,7 +53,7 @@ class Collection:
 
 @dataclass(frozen=True)
 class Definition:
-    """One statement of explore.sql: what it defines, and the tables and earlier definitions it stands on."""
+    """One statement of explore.sql: its name and kind, and the tables and earlier definitions that it needs."""
 
     name: str
     kind: str
@@ -61,9 +64,10 @@ class Definition:
 def definitions(
     session: SparkSession, collection: Collection, present: Mapping[str, TableRef], *, model_id: str
 ) -> list[Definition]:
-    """The statements in their order.
+    """Return the statements in order.
 
-    present: those of the collection's tables that are there. model_id: of the model that encodes questions.
+    - present: the tables of the collection that exist.
+    - model_id: of the model that encodes questions.
     """
     measures = measures_of(session, present["measures"]) if "measures" in present else []
     values = {
@@ -89,20 +93,20 @@ def definitions(
 
 
 def measures_of(session: SparkSession, measures: TableRef) -> list[str]:
-    """Names of the measures of which there is a mean."""
+    """Return the sorted names of the measures that have a mean."""
     rows = measures.read(session).where("query_id IS NULL").select("measure").distinct().collect()
     return sorted(row["measure"] for row in rows)
 
 
 def _checked(session: SparkSession, ref: TableRef, present: Mapping[str, TableRef]) -> str:
-    """The term ids of a row of vectors, or an error for a row that no job would read."""
+    """Return SQL for the term ids of a vector. It raises an error if the vector breaks an invariant."""
     if ref not in present.values():
         return "indices"
     return checked_indices(ref, size=vocabulary_size(session, ref, ref))
 
 
 def _top_k(function: str, *, documents: str, exclude_self: bool) -> str:
-    """The ranking that says what a run is, of the documents for `asked`; the function's k is checked on the way."""
+    """Return SQL that ranks documents for `asked` by the definition of a run, and checks the function's k."""
     given = f"{function}.k"
     k = (
         f"(CASE WHEN {given} BETWEEN 1 AND {MOST_K} THEN {given} ELSE raise_error(concat('{function}: k is ', "

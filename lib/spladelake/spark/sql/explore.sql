@@ -1,7 +1,8 @@
--- What `spladelake sql` and `spladelake.spark.sql.install` define. Each statement ends with a semicolon at the end of a
--- line and names the tables and earlier definitions it stands on; it is left out where one of them is not there.
--- Functions raise an error for what they cannot answer: a null or an empty result never stands for one. What reads
--- vectors raises one for a vector that breaks an invariant; document_vectors and query_vectors show it as it is.
+-- `spladelake sql` and `spladelake.spark.sql.install` define these views and functions. Each statement ends with a
+-- semicolon at the end of a line. Its "needs" line names the tables and earlier definitions it needs; the statement is
+-- left out if one of them is missing. Functions raise an error if they have no answer: they never return null or no rows
+-- instead. Views and functions that read vectors raise an error if a vector breaks an invariant; only document_vectors
+-- and query_vectors show it.
 
 -- needs: documents
 CREATE OR REPLACE TEMPORARY VIEW documents COMMENT 'Texts to search, one row each.'
