@@ -125,7 +125,7 @@ def parsed(case: Case, folder: Path) -> tuple[list[Row], list[str]]:
             except MalformedError as fault:
                 reasons.append(str(fault))
         return rows, reasons
-    parse = line_parser("documents", "tsv", named, place=place, first=lines[0])
+    parse, _ = line_parser("documents", "tsv", named, place=place, first=lines)
     kept = [row for line in lines if (row := parse(line)) is not None]
     reasons = [row.reason for row in kept if isinstance(row, Rejected)]
     return [row for row in kept if not isinstance(row, Rejected)], reasons
