@@ -57,7 +57,7 @@ class CollectionSummary:
 
 
 @dataclass(frozen=True)
-class Collection:
+class DemoCollection:
     """The rows of a test collection, in an order that depends only on the source files."""
 
     documents: tuple[DocumentRow, ...]
@@ -66,7 +66,7 @@ class Collection:
     summary: CollectionSummary
 
 
-def stdlib_collection(root: Path | None = None) -> Collection:
+def stdlib_collection(root: Path | None = None) -> DemoCollection:
     """Return the collection of the docstrings under `root`, by default the standard library of the running Python.
 
     - doc_id: qualified name such as csv.Sniffer.sniff; the second definition of a name ends in #2.
@@ -94,7 +94,7 @@ def stdlib_collection(root: Path | None = None) -> Collection:
     return _collected(kept, fates)
 
 
-def write_beir(collection: Collection, folder: Path) -> None:
+def write_beir(collection: DemoCollection, folder: Path) -> None:
     """Write a collection as a BEIR folder (corpus.jsonl, queries.jsonl, qrels/test.tsv); `folder` may exist."""
     (folder / "qrels").mkdir(parents=True, exist_ok=True)
     documents = ({"_id": doc_id, "title": title, "text": text} for doc_id, title, text in collection.documents)
@@ -167,7 +167,7 @@ def _compared(text: str) -> str:
     return " ".join(text.casefold().split()).rstrip(".!?")
 
 
-def _collected(kept: list[tuple[str, str, str]], fates: Counter[str]) -> Collection:
+def _collected(kept: list[tuple[str, str, str]], fates: Counter[str]) -> DemoCollection:
     """Return the collection of (name, first sentence, body) triples; equal bodies and equal sentences are merged."""
     documents: dict[str, DocumentRow] = {}
     queries: dict[str, QueryRow] = {}
@@ -186,4 +186,4 @@ def _collected(kept: list[tuple[str, str, str]], fates: Counter[str]) -> Collect
         repeated_bodies=len(kept) - len(documents),
         shared_queries=len(kept) - len(queries),
     )
-    return Collection(tuple(documents.values()), tuple(queries.values()), tuple(judgements), summary)
+    return DemoCollection(tuple(documents.values()), tuple(queries.values()), tuple(judgements), summary)

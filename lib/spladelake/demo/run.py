@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spladelake.config import EncodeTexts, EvaluateRun, IngestTexts, RetrieveRun
-from spladelake.demo.collection import DEMO_QUESTIONS, Collection, stdlib_collection, write_beir
+from spladelake.demo.collection import DEMO_QUESTIONS, DemoCollection, stdlib_collection, write_beir
 from spladelake.display.results import measures_table, step_lines
 from spladelake.encoder import resolve_checkpoint
 from spladelake.spark.jobs import run_job
@@ -61,7 +61,7 @@ def run_demo(*, lake: str | None, documents: int | None, settings: dict[str, str
         return results
 
 
-def smaller(collection: Collection, documents: int | None) -> Collection:
+def smaller(collection: DemoCollection, documents: int | None) -> DemoCollection:
     """Return the first `documents` documents with their queries and judgements; None keeps all."""
     if documents is None:
         return collection
@@ -70,7 +70,7 @@ def smaller(collection: Collection, documents: int | None) -> Collection:
     judgements = tuple(row for row in collection.judgements if row[1] in ids)
     asked = {row[0] for row in judgements}
     queries = tuple(row for row in collection.queries if row[0] in asked)
-    return Collection(kept, queries, judgements, collection.summary)
+    return DemoCollection(kept, queries, judgements, collection.summary)
 
 
 def _run_steps(session: SparkSession, lake: str, source: Path, console: Console) -> dict[str, dict[str, Any]]:

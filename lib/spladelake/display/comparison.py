@@ -23,7 +23,7 @@ BORDERS = 3  # characters that a column adds to its text: a line, and a space on
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A heading and a cell for each run. wraps: whether the words of the heading may take several lines."""
 
     head: str
@@ -51,7 +51,7 @@ def _collection_tables(result: dict[str, Any], collection: str, width: int) -> l
     systems = [row for row in result["systems"] if row["collection"] == collection]
     run_ids = list(dict.fromkeys(row["run_id"] for row in systems))
     letters = {run_id: _letters(place) for place, run_id in enumerate(run_ids)}
-    names = [Column("", list(letters.values())), Column("run", run_ids)]
+    names = [TableColumn("", list(letters.values())), TableColumn("run", run_ids)]
     columns = [*_measure_columns(result, collection, letters), *_cost_columns(result, collection, run_ids)]
     queries = "/".join(dict.fromkeys(f"{row['queries']:,}" for row in systems))
     parts = _parts(columns, width - 1 - sum(column.width for column in names))
@@ -64,7 +64,7 @@ def _collection_tables(result: dict[str, Any], collection: str, width: int) -> l
     return tables
 
 
-def _table(title: str, names: list[Column], numbers: list[Column], width: int) -> Table:
+def _table(title: str, names: list[TableColumn], numbers: list[TableColumn], width: int) -> Table:
     columns = [*names, *numbers]
     # If not even one column fits beside the names of the runs, the names wrap.
     fits = sum(column.width for column in columns) < width
@@ -80,9 +80,9 @@ def _table(title: str, names: list[Column], numbers: list[Column], width: int) -
     return table
 
 
-def _parts(columns: list[Column], width: int) -> list[list[Column]]:
+def _parts(columns: list[TableColumn], width: int) -> list[list[TableColumn]]:
     """Split the columns into groups of at most `width` characters, with at least one column each."""
-    parts: list[list[Column]] = [[]]
+    parts: list[list[TableColumn]] = [[]]
     for column in columns:
         if parts[-1] and sum(other.width for other in (*parts[-1], column)) > width:
             parts.append([])
@@ -90,7 +90,7 @@ def _parts(columns: list[Column], width: int) -> list[list[Column]]:
     return parts
 
 
-def _measure_columns(result: dict[str, Any], collection: str, letters: dict[str, str]) -> list[Column]:
+def _measure_columns(result: dict[str, Any], collection: str, letters: dict[str, str]) -> list[TableColumn]:
     """Return columns of means, published values if any, and wins, ties and losses by the first measure."""
     systems = [row for row in result["systems"] if row["collection"] == collection]
     pairs = [row for row in result["pairs"] if row["collection"] == collection]
@@ -104,22 +104,22 @@ def _measure_columns(result: dict[str, Any], collection: str, letters: dict[str,
         for run_id in letters:
             better = apart.join(sorted(letters[i] for i in _beaten(pairs, run_id, measure, result["significance"])))
             means.append(f"{measure_text(measure, cells[run_id, measure]['value'])} {better}".strip())
-        columns.append(Column(measure, means))
+        columns.append(TableColumn(measure, means))
         if published:
             known = [cells[run_id, measure]["published"] for run_id in letters]
             columns.append(
-                Column("published", ["" if value is None else measure_text(measure, value) for value in known])
+                TableColumn("published", ["" if value is None else measure_text(measure, value) for value in known])
             )
     if result["baseline"]:
         wins = [_wins(pairs, run_id, measures[0]) for run_id in letters]
-        columns.append(Column(f"+/=/- {result['baseline']}", wins, wraps=False))
+        columns.append(TableColumn(f"+/=/- {result['baseline']}", wins, wraps=False))
     return columns
 
 
-def _cost_columns(result: dict[str, Any], collection: str, run_ids: list[str]) -> list[Column]:
+def _cost_columns(result: dict[str, Any], collection: str, run_ids: list[str]) -> list[TableColumn]:
     costs = {row["run_id"]: row for row in result["costs"] if row["collection"] == collection}
     shown = [key for key in SIZES if any(cost[key] is not None for cost in costs.values())]
-    return [Column(SIZES[key], [_size(key, costs[run_id][key]) for run_id in run_ids]) for key in shown]
+    return [TableColumn(SIZES[key], [_size(key, costs[run_id][key]) for run_id in run_ids]) for key in shown]
 
 
 def _letters(place: int) -> str:

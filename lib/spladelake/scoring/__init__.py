@@ -13,7 +13,7 @@ from spladelake.scoring.expected import Expected, expected_bounds
 from spladelake.scoring.products import count_products, term_counts
 from spladelake.scoring.queries import Queries, query_passes
 from spladelake.scoring.ranked import Ranked
-from spladelake.scoring.top_k import TopK, Work, merge
+from spladelake.scoring.top_k import ScoringWork, TopK, merge
 from spladelake.scoring.units import REST_UNITS, SCORE_UNITS
 
 __all__ = [
@@ -27,8 +27,8 @@ __all__ = [
     "Expected",
     "Queries",
     "Ranked",
+    "ScoringWork",
     "TopK",
-    "Work",
     "blocks_of",
     "check_vectors",
     "compile_kernels",

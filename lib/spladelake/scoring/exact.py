@@ -8,7 +8,7 @@ import numpy as np
 
 from spladelake.scoring.columns import Columns, Terms, place_in
 from spladelake.scoring.compiled import part
-from spladelake.scoring.filtering import Plan
+from spladelake.scoring.filtering import FilterPlan
 from spladelake.scoring.units import CARRY_TERMS, REST_BITS, REST_MASK, RESTS_PER_UNIT, SCORE_UNITS
 
 # Costs in nanoseconds, measured like the costs in `columns`; they choose between `score_chosen` and `score_all`.
@@ -69,7 +69,8 @@ def empty_hits(documents: int) -> Hits:
 
 @part
 def score_chosen(
-    units: Any, rests: Any, documents: Any, plan: Plan, with_columns: int, size: int, found: Terms, columns: Columns,
+    units: Any, rests: Any, documents: Any, plan: FilterPlan, with_columns: int, size: int, found: Terms,
+    columns: Columns,
     ordinals: Any, weights: Any, hits: Hits,
 ) -> None:  # fmt: skip
     """Compute the scores of the chosen documents, term by term.
@@ -179,7 +180,7 @@ def empty_totals(documents: int) -> Totals:
 
 @part
 def score_all(
-    totals: Totals, units: Any, rests: Any, documents: Any, threshold: int, plan: Plan, size: int, found: Terms,
+    totals: Totals, units: Any, rests: Any, documents: Any, threshold: int, plan: FilterPlan, size: int, found: Terms,
     ordinals: Any, weights: Any,
 ) -> int:  # fmt: skip
     """Compute the scores of all documents that share a term and reach the threshold, and return their number.

@@ -33,7 +33,7 @@ WORDS = 32
 _TOP_BITS = np.uint64(0x8000800080008000)
 
 
-class Plan(NamedTuple):
+class FilterPlan(NamedTuple):
     """The terms of one query that a block has; terms with columns come first.
 
     The arrays have the length of the longest query and are reused.
@@ -49,13 +49,13 @@ class Plan(NamedTuple):
 
 
 @part
-def empty_plan(most: int) -> Plan:
+def empty_plan(most: int) -> FilterPlan:
     """Return an empty plan for queries of at most that many terms."""
-    return Plan(np.empty(most, np.int32), np.empty(most, np.float32), np.empty(most, np.uint16))
+    return FilterPlan(np.empty(most, np.int32), np.empty(most, np.float32), np.empty(most, np.uint16))
 
 
 @part
-def list_terms(plan: Plan, slots: Any, weights: Any, found: Terms) -> tuple[int, int, int, float, float]:
+def list_terms(plan: FilterPlan, slots: Any, weights: Any, found: Terms) -> tuple[int, int, int, float, float]:
     """List a query's terms, terms with columns first.
 
     Returns the number of terms with columns, the number of terms, their postings, the sum of their largest products (a
@@ -97,7 +97,7 @@ def cut_of(threshold: int, terms: int, unit: float) -> Any:
 
 @part
 def add_steps(
-    steps: Any, plan: Plan, with_columns: int, size: int, unit: float, found: Terms, columns: Columns,
+    steps: Any, plan: FilterPlan, with_columns: int, size: int, unit: float, found: Terms, columns: Columns,
     ordinals: Any, weights: Any,
 ) -> None:  # fmt: skip
     """Compute the bounds of every document's score. steps: uint16 (width), overwritten."""

@@ -74,7 +74,7 @@ class Shortlists:
 
 
 @dataclass(frozen=True)
-class Work:
+class ScoringWork:
     """Counts of the work done.
 
     Pairs of a query and a block that were neither filtered nor scored in full were skipped: none of their documents
@@ -174,9 +174,9 @@ class TopK:
         return self._best.ranked(self._queries.first)
 
     @property
-    def work(self) -> Work:
+    def work(self) -> ScoringWork:
         """The work done so far."""
-        return Work(self._documents, *map(int, self._counters))
+        return ScoringWork(self._documents, *map(int, self._counters))
 
 
 def merge(parts: Sequence[Ranked], *, k: int) -> Ranked:

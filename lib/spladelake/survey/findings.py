@@ -17,7 +17,7 @@ from spladelake.files.jsonl import ABSENT, field_of
 from spladelake.files.parquet_columns import meant_columns, takes, wrong_type
 from spladelake.files.rows import MalformedError
 from spladelake.survey.inputs import says_kind
-from spladelake.survey.samples import Column, Sample, column_of, record_fault
+from spladelake.survey.samples import Sample, SampledColumn, column_of, record_fault
 
 # Tried before the longest column; ingest_texts itself guesses fewer, so what is found here is written down.
 _TEXT_NAMES = {
@@ -143,7 +143,7 @@ def _named(sample: Sample, column: str, name: str) -> str:
     return name
 
 
-def _within(sample: Sample, name: str) -> Column | None:
+def _within(sample: Sample, name: str) -> SampledColumn | None:
     """The field `a.b` of the objects in the column a; None if there is none."""
     head, _, rest = name.partition(".")
     if head not in sample.columns or not rest:
@@ -183,7 +183,7 @@ def _id_column(sample: Sample, kind: str, key: str, *, taken: set[str]) -> str:
     return fit[0].name
 
 
-def _is_short(column: Column) -> bool:
+def _is_short(column: SampledColumn) -> bool:
     return max(len(str(value)) for value in column.values) <= _LONGEST_ID
 
 
@@ -208,7 +208,7 @@ def _title_column(sample: Sample, *, taken: set[str]) -> str | None:
     return next((by_name[name] for name in _TITLE_NAMES if name in by_name), None)
 
 
-def _plain(sample: Sample, taken: set[str], kinds: tuple[str, ...]) -> list[Column]:
+def _plain(sample: Sample, taken: set[str], kinds: tuple[str, ...]) -> list[SampledColumn]:
     return [column for column in sample.columns.values() if column.name not in taken and column.kind in kinds]
 
 

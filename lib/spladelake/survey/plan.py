@@ -25,7 +25,7 @@ OPTION_OF = {place: option for option, place in _COLUMN_OPTIONS.items()}
 
 
 @dataclass(frozen=True)
-class Plan:
+class IngestPlan:
     """Findings by table. unused: inputs that nothing is made of. beir: the folder's qrels split, where it is BEIR's."""
 
     findings: dict[str, Finding]
@@ -34,7 +34,7 @@ class Plan:
     split: str | None = None
 
 
-def plan(place: str, given: Mapping[str, str]) -> Plan:
+def plan(place: str, given: Mapping[str, str]) -> IngestPlan:
     """Look at the inputs of `place`, or at those that options of ingest_texts name instead.
 
     given: options of ingest_texts by name. Raises DataError or UsageError where the documents cannot be told.
@@ -46,7 +46,7 @@ def plan(place: str, given: Mapping[str, str]) -> Plan:
     samples, unused = _chosen(place, given)
     found = {kind: examine(samples[kind], kind, columns[kind]) for kind in KINDS if kind in samples}
     folder, split = _beir(Path(place), found) if not any(kind in given for kind in KINDS) else (None, None)
-    return Plan(found, unused, folder, split)
+    return IngestPlan(found, unused, folder, split)
 
 
 def _chosen(place: str, given: Mapping[str, str]) -> tuple[dict[str, Sample], list[str]]:

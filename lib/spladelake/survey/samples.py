@@ -29,7 +29,7 @@ _CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
 
 @dataclass(frozen=True)
-class Column:
+class SampledColumn:
     """Values of one column in the sample.
 
     kind: string, integer, or what else its values are. is_everywhere: whether every file of the input has it.
@@ -68,7 +68,7 @@ class Sample:
     source: Input
     rows: int
     is_exact: bool
-    columns: dict[str, Column] = field(default_factory=dict)
+    columns: dict[str, SampledColumn] = field(default_factory=dict)
     lines: tuple[bytes, ...] = ()
     headers: tuple[Header, ...] = ()
     records: tuple[tuple[Header, CsvRecord], ...] = ()
@@ -158,7 +158,7 @@ def _objects(lines: list[bytes], location: str) -> list[dict[str, Any]]:
     return objects
 
 
-def _columns(records: list[dict[str, Any]]) -> dict[str, Column]:
+def _columns(records: list[dict[str, Any]]) -> dict[str, SampledColumn]:
     names = dict.fromkeys(name for record in records for name in record)
     found = {}
     for name in names:
@@ -167,9 +167,9 @@ def _columns(records: list[dict[str, Any]]) -> dict[str, Column]:
     return found
 
 
-def column_of(name: str, values: list[Any]) -> Column:
+def column_of(name: str, values: list[Any]) -> SampledColumn:
     """A column of values that Python or JSON has."""
-    return Column(name, _kind(values), values)
+    return SampledColumn(name, _kind(values), values)
 
 
 def _kind(values: list[Any]) -> str:
@@ -227,11 +227,11 @@ def _parquet_sample(source: Input) -> Sample:
                     kept = pa.Table.from_batches([next(batches)])
                 except (pa.ArrowException, OSError) as error:
                     raise unreadable(str(file), error) from error
-    columns: dict[str, Column] = {}
+    columns: dict[str, SampledColumn] = {}
     for footer in footers:
         for name, kind in footer.types.items():
             everywhere = all(name in other.types for other in footers)
-            columns.setdefault(name, Column(name, type_name(kind), _values(kept, name), everywhere))
+            columns.setdefault(name, SampledColumn(name, type_name(kind), _values(kept, name), everywhere))
     # Deletion vectors take rows away that the files still count, and a table's older files may lack a column.
     rows, is_exact = sum(footer.rows for footer in footers), source.format == "parquet"
     folders = _folder_columns(source, kept.num_rows if kept else 0, columns) if is_exact else {}
@@ -253,12 +253,12 @@ def _values(kept: Any, name: str) -> list[Any]:
     return kept[name].to_pylist() if name in kept.column_names else [None] * kept.num_rows
 
 
-def _folder_columns(source: Input, rows: int, columns: Mapping[str, Column]) -> dict[str, Column]:
+def _folder_columns(source: Input, rows: int, columns: Mapping[str, SampledColumn]) -> dict[str, SampledColumn]:
     """Columns that the names of folders give, with the value of the first file."""
     first = source.files[0]
     below = first.relative_to(source.location) if first != Path(source.location) else Path(first.name)
     found = {name: value for name, value in path_columns(below.as_posix()).items() if name not in columns}
-    return {name: Column(name, "string", [value] * rows) for name, value in found.items()}
+    return {name: SampledColumn(name, "string", [value] * rows) for name, value in found.items()}
 
 
 def record_fault(ids: list[Any], grade: Any) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from spladelake.files.results import SIZES, card_metrics
 from spladelake.measures import CARD_MEASURES
-from spladelake.training.work import HELD_OUT, Work
+from spladelake.training.work import HELD_OUT, TrainingWork
 
 
 def start_measures(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -26,7 +26,7 @@ def measures_of(entry: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def append_comparison(file: Path, work: Work, before: Mapping[str, float], after: Mapping[str, float]) -> None:
+def append_comparison(file: Path, work: TrainingWork, before: Mapping[str, float], after: Mapping[str, float]) -> None:
     """Append a section to a model card: the model's sources, and its measures beside the start model's.
 
     - file: the model card.

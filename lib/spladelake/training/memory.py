@@ -12,7 +12,7 @@ from sentence_transformers import SparseEncoder
 from spladelake.errors import MachineError
 from spladelake.machine import free_memory
 from spladelake.training.data import TrainingData
-from spladelake.training.work import Work
+from spladelake.training.work import TrainingWork
 
 FLOAT_BYTES = 4
 # Arrays that a step holds: texts x vocabulary always, tokens x vocabulary only if sentence-transformers computes the
@@ -26,7 +26,13 @@ WIDTH_BYTES, ATTENTION_BYTES = 34, 5
 
 
 def check_fit(
-    model: SparseEncoder, data: TrainingData, work: Work, negatives: int, *, fused: bool, available: int | None = None
+    model: SparseEncoder,
+    data: TrainingData,
+    work: TrainingWork,
+    negatives: int,
+    *,
+    fused: bool,
+    available: int | None = None,
 ) -> None:
     """Raise MachineError if a batch of the longest texts needs more memory than is free.
 

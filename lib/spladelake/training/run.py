@@ -33,7 +33,7 @@ from spladelake.training.losses import LABELS, regularizer_schedule, splade_loss
 from spladelake.training.memory import check_fit
 from spladelake.training.start import check_start
 from spladelake.training.verdict import collapsed_at, emptied, verdict
-from spladelake.training.work import HELD_OUT, Outcome, Work, total_steps
+from spladelake.training.work import HELD_OUT, Outcome, TrainingWork, total_steps
 
 # The trainer keeps this many checkpoints: if a kill interrupts the write of the newest, the one before it is left.
 KEPT_CHECKPOINTS = 2
@@ -64,7 +64,7 @@ class Distiller(SparseEncoderTrainer):
         return loss
 
 
-def train(work: Work) -> Outcome:
+def train(work: TrainingWork) -> Outcome:
     """Train from the newest checkpoint or from the start, and write the model into the work folder.
 
     A SpladelakeError is returned in the outcome, because a raised one would not reach the driver complete.
@@ -93,7 +93,7 @@ def _alone() -> Iterator[None]:
         os.environ.update(hidden)
 
 
-def _train(work: Work, began: float) -> Outcome:
+def _train(work: TrainingWork, began: float) -> Outcome:
     trainer, written = trainer_of(work)
     checkpoint = last_complete(work.checkpoints, clean=trainer.is_world_process_zero())
     if checkpoint is not None:
@@ -114,7 +114,7 @@ def _train(work: Work, began: float) -> Outcome:
     return replace(outcome, seconds=round(time.time() - began, 2))
 
 
-def trainer_of(work: Work) -> tuple[Distiller, TrainingLog]:
+def trainer_of(work: TrainingWork) -> tuple[Distiller, TrainingLog]:
     """Return the trainer, ready to start, and the callback that writes its log.
 
     Raises DataError, UsageError or MachineError if the data, the settings or the memory do not allow the training.
@@ -145,7 +145,7 @@ def trainer_of(work: Work) -> tuple[Distiller, TrainingLog]:
     return trainer, written
 
 
-def _finish(trainer: Distiller, work: Work, outcome: Outcome) -> Outcome:
+def _finish(trainer: Distiller, work: TrainingWork, outcome: Outcome) -> Outcome:
     """Write the model and its card. Return the outcome with the measures of the card and the verdict."""
     measures: dict[str, float] = {}
     evaluator = trainer.evaluator
@@ -166,7 +166,7 @@ def _finish(trainer: Distiller, work: Work, outcome: Outcome) -> Outcome:
     return replace(outcome, status=status, measures=measures, error=None if error is None else _as_told(error))
 
 
-def start_model(work: Work) -> SparseEncoder:
+def start_model(work: TrainingWork) -> SparseEncoder:
     """Load the start model with sentence-transformers: a SparseEncoder or a plain masked language model.
 
     The weights are loaded as float32, because training steps are too small for 16-bit weights. --precision sets only
@@ -181,7 +181,7 @@ def start_model(work: Work) -> SparseEncoder:
     return model
 
 
-def _loaded(work: Work, layout: Layout) -> SparseEncoder:
+def _loaded(work: TrainingWork, layout: Layout) -> SparseEncoder:
     card = SparseEncoderModelCardData(
         train_datasets=[{"name": work.source}], local_files_only=True, generate_widget_examples=False
     )
@@ -201,7 +201,7 @@ def _loaded(work: Work, layout: Layout) -> SparseEncoder:
     return model
 
 
-def on_gpu(work: Work) -> bool:
+def on_gpu(work: TrainingWork) -> bool:
     """Whether this process trains on a GPU. Raises MachineError if --gpu yes is given and there is none."""
     there = torch.cuda.is_available()
     if work.gpu == "yes" and not there:
@@ -209,7 +209,7 @@ def on_gpu(work: Work) -> bool:
     return there and work.gpu != "no"
 
 
-def training_arguments(work: Work, *, has_dev: bool) -> SparseEncoderTrainingArguments:
+def training_arguments(work: TrainingWork, *, has_dev: bool) -> SparseEncoderTrainingArguments:
     """Return the settings as arguments of sentence-transformers' trainer.
 
     - work: the training.

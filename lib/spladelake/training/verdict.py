@@ -10,7 +10,7 @@ from spladelake.encoder.routes import Kind
 from spladelake.errors import DataError
 from spladelake.training.card import measures_of
 from spladelake.training.data import TrainingData
-from spladelake.training.work import Work
+from spladelake.training.work import TrainingWork
 
 Status = Literal["trained", "worse", "collapsed"]
 # Number of training queries, and of training documents, that the check encodes with the trained model.
@@ -55,7 +55,7 @@ def collapsed_at(history: Sequence[Mapping[str, Any]], *, after: int | None) -> 
 
 
 def verdict(
-    work: Work, empty: str | None, before: Mapping[str, float], after: Mapping[str, float], *, step: int
+    work: TrainingWork, empty: str | None, before: Mapping[str, float], after: Mapping[str, float], *, step: int
 ) -> tuple[Status, DataError | None]:
     """Return the status of the written model, and the error that ends the training if the model is not good enough.
 

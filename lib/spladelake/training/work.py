@@ -15,7 +15,7 @@ HELD_OUT = "held-out"
 
 
 @dataclass(frozen=True)
-class Work:
+class TrainingWork:
     """A training.
 
     - folder: the work folder, which holds the data, checkpoints, log and, at the end, the model.

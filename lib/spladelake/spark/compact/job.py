@@ -49,7 +49,7 @@ FILE_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True)
-class _Tables:
+class _CompactTables:
     """The places where the job reads and writes vectors.
 
     - name, into: names of the original and of the compacted vectors.
@@ -91,7 +91,7 @@ def compact_vectors(session: SparkSession, options: CompactVectors) -> CompactRe
 
 
 def _compact(
-    session: SparkSession, tables: _Tables, judgements: DataFrame | None, lineage: Lineage, reported: Lineage,
+    session: SparkSession, tables: _CompactTables, judgements: DataFrame | None, lineage: Lineage, reported: Lineage,
     options: CompactVectors,
 ) -> dict[str, Any]:  # fmt: skip
     """Write the compacted vectors and the report; returns the report."""
@@ -119,7 +119,7 @@ def _compact(
         trials.close()
 
 
-def _tables(session: SparkSession, options: CompactVectors) -> _Tables:
+def _tables(session: SparkSession, options: CompactVectors) -> _CompactTables:
     lake, name = Lake(options.lake), short_name(options.vectors or options.model)
     into = short_name(options.into) if options.into else f"{name}-compact"
     if lake.vectors(into, "documents") == lake.vectors(name, "documents"):
@@ -139,7 +139,7 @@ def _tables(session: SparkSession, options: CompactVectors) -> _Tables:
     check_rows(session, documents, rows, survey, size=size)
     # The job copies the queries unchanged, so every row is checked here.
     check_every_row(queries, queries.read(session), size=size)
-    return _Tables(lake, name, into, version, size)
+    return _CompactTables(lake, name, into, version, size)
 
 
 def _judgements(session: SparkSession, lake: Lake, *, required: bool) -> DataFrame | None:
@@ -160,7 +160,7 @@ def _judgements(session: SparkSession, lake: Lake, *, required: bool) -> DataFra
     return rows
 
 
-def _lineage(session: SparkSession, tables: _Tables, options: CompactVectors, *, judged: bool) -> Lineage:
+def _lineage(session: SparkSession, tables: _CompactTables, options: CompactVectors, *, judged: bool) -> Lineage:
     source, queries = tables.source("documents"), tables.source("queries")
     inputs = {"documents": [str(source), tables.version], "queries": [str(queries), queries.version(session)]}
     if judged:
@@ -202,7 +202,12 @@ def _search(trials: Trials, statistics: Statistics, target: Target) -> list[Tria
 
 
 def _write(
-    session: SparkSession, tables: _Tables, rows: DataFrame, chosen: Trial, lineage: Lineage, options: CompactVectors
+    session: SparkSession,
+    tables: _CompactTables,
+    rows: DataFrame,
+    chosen: Trial,
+    lineage: Lineage,
+    options: CompactVectors,
 ) -> None:
     """Write the compacted documents in files of a good size for scans, beside the unchanged queries and vocabulary.
 
@@ -247,7 +252,7 @@ def _write(
 
 def _report(
     session: SparkSession,
-    tables: _Tables,
+    tables: _CompactTables,
     trials: Trials,
     tried: list[Trial],
     lineage: Lineage,

@@ -53,7 +53,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Tables:
+class _Bm25Tables:
     """The tables of one set of vectors, by side."""
 
     lake: Lake
@@ -72,7 +72,7 @@ def encode_bm25(session: SparkSession, options: EncodeTexts) -> EncodeResult:
         stop_words=read_stop_words(options.stopwords or DEFAULT_STOP_WORDS),
     )
     lake = Lake(options.lake)
-    tables = _Tables(lake, short_name(options.vectors or options.model))
+    tables = _Bm25Tables(lake, short_name(options.vectors or options.model))
     result: dict[str, Any] = {"model": BM25_MODEL}
     if options.side != "queries":
         result["documents"] = _encode_documents(session, tables, settings, force=options.force)
@@ -84,7 +84,9 @@ def encode_bm25(session: SparkSession, options: EncodeTexts) -> EncodeResult:
     return cast("EncodeResult", {**result, "model_id": model_id, "status": "skipped" if skipped else "written"})
 
 
-def _encode_documents(session: SparkSession, tables: _Tables, settings: Bm25Settings, *, force: bool) -> dict[str, Any]:
+def _encode_documents(
+    session: SparkSession, tables: _Bm25Tables, settings: Bm25Settings, *, force: bool
+) -> dict[str, Any]:
     source, target = tables.lake.table("documents"), tables["documents"]
     require(session, source, DOCUMENTS, made_by=f"spladelake ingest_texts --lake {tables.lake.root} …")
     version = source.version(session)
@@ -128,7 +130,7 @@ def _encode_documents(session: SparkSession, tables: _Tables, settings: Bm25Sett
 
 
 def _encode_queries(
-    session: SparkSession, tables: _Tables, settings: Bm25Settings, *, model_id: str, force: bool
+    session: SparkSession, tables: _Bm25Tables, settings: Bm25Settings, *, model_id: str, force: bool
 ) -> dict[str, Any]:
     source, target = tables.lake.table("queries"), tables["queries"]
     require(session, source, QUERIES, made_by=f"spladelake ingest_texts --lake {tables.lake.root} …")

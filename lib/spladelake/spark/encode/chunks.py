@@ -89,7 +89,7 @@ def first_rate(checkpoint: Checkpoint | CrossCheckpoint, *, tokens: float) -> fl
 
 
 @dataclass(frozen=True)
-class Work:
+class EncodeWork:
     """Texts to encode into a staging table.
 
     - texts: (id, text, text_sha256, repaired, reason), each id once.
@@ -123,7 +123,7 @@ class Staged:
     totals: Mapping[str, float]
 
 
-def stage(session: SparkSession, staged: TableRef, work: Work) -> Staged:
+def stage(session: SparkSession, staged: TableRef, work: EncodeWork) -> Staged:
     """Encode the texts. Few vectors are collected in the driver; others go to a staging table, chunk after chunk."""
     slots = session.sparkContext.defaultParallelism
     few = work.rows <= min(ROWS_IN_MEMORY, work.chunk.next(done=0, seconds=0, slots=slots))
@@ -133,7 +133,7 @@ def stage(session: SparkSession, staged: TableRef, work: Work) -> Staged:
     return Staged(staged.read(session), True, totals)
 
 
-def _in_memory(session: SparkSession, work: Work, slots: int) -> Staged:
+def _in_memory(session: SparkSession, work: EncodeWork, slots: int) -> Staged:
     """Encode less than one chunk. A run that was killed begins it again, like any chunk."""
     totals = session.sparkContext.accumulator({}, Totals())
     table = _encode_at_once(session, work, totals, slots)
@@ -143,7 +143,9 @@ def _in_memory(session: SparkSession, work: Work, slots: int) -> Staged:
     return Staged(session.createDataFrame(table, STAGED.struct), False, {**totals.value, "rejected": rejected})
 
 
-def _encode_at_once(session: SparkSession, work: Work, totals: Accumulator[dict[str, float]], slots: int) -> pa.Table:
+def _encode_at_once(
+    session: SparkSession, work: EncodeWork, totals: Accumulator[dict[str, float]], slots: int
+) -> pa.Table:
     """Encode all texts in one Spark job; return `staged` rows."""
     describe(session, f"encode {work.side.name} with {work.spec.checkpoint.name}")
     log.info("%s: encoding %s %s", work.target, f"{work.rows:,}", work.side.name)
@@ -158,7 +160,7 @@ def _encode_at_once(session: SparkSession, work: Work, totals: Accumulator[dict[
     return table
 
 
-def _in_table(session: SparkSession, staged: TableRef, work: Work) -> dict[str, float]:
+def _in_table(session: SparkSession, staged: TableRef, work: EncodeWork) -> dict[str, float]:
     """Fill the staging table with one row for each text; return the totals of this run.
 
     Rows that an earlier run staged for the same texts and model stay; all other rows are deleted.
@@ -176,7 +178,7 @@ def _in_table(session: SparkSession, staged: TableRef, work: Work) -> dict[str, 
     return {**totals.value, "resumed": kept, "rejected": found["rejected"]}
 
 
-def _keep_usable(session: SparkSession, staged: TableRef, work: Work) -> int:
+def _keep_usable(session: SparkSession, staged: TableRef, work: EncodeWork) -> int:
     """Keep only the staged rows of the wanted texts, each once; return their number."""
     made_for = {"staged_for": f"{work.purpose}: {work.target}", "model_id": work.spec.checkpoint.model_id}
     if staged.exists(session):
@@ -216,7 +218,7 @@ class Remaining:
 
 
 def _encode_chunks(
-    session: SparkSession, staged: TableRef, work: Work, totals: Accumulator[dict[str, float]], kept: int
+    session: SparkSession, staged: TableRef, work: EncodeWork, totals: Accumulator[dict[str, float]], kept: int
 ) -> None:
     """Encode and commit the texts that are not staged yet, chunk after chunk."""
     session.conf.set(_BATCH, str(ROWS_PER_BATCH))
@@ -251,7 +253,7 @@ def _rate(totals: dict[str, float]) -> float:
     return totals.get("texts", 0) / totals["seconds"] if totals.get("seconds") else 0.0
 
 
-def _unstaged(session: SparkSession, staged: TableRef, work: Work, kept: int) -> tuple[DataFrame, Remaining]:
+def _unstaged(session: SparkSession, staged: TableRef, work: EncodeWork, kept: int) -> tuple[DataFrame, Remaining]:
     """Return the texts that are not staged, with their bucket, and how many remain."""
     texts = work.texts.withColumn("bucket", bucket())
     if not kept:
@@ -265,7 +267,7 @@ def _unstaged(session: SparkSession, staged: TableRef, work: Work, kept: int) ->
 def _commit_chunk(
     session: SparkSession,
     staged: TableRef,
-    work: Work,
+    work: EncodeWork,
     texts: DataFrame,
     totals: Accumulator[dict[str, float]],
     version: int,

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.encode.change_feed import changed_ids, checkpoint_of, collect_changes
-from spladelake.spark.encode.chunks import BYTES_PER_TOKEN, ChunkSize, Staged, Work, first_rate, stage
+from spladelake.spark.encode.chunks import BYTES_PER_TOKEN, ChunkSize, EncodeWork, Staged, first_rate, stage
 from spladelake.spark.encode.diff import Difference, difference
 from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.encode.publish import publish
@@ -67,10 +67,10 @@ def update_vectors(job: SideJob, *, ready: Callable[[], object]) -> dict[str, An
     return {"status": "written", "table": str(target), **encode_report(totals, time.monotonic() - started), **counts}
 
 
-def _work(job: SideJob, changes: Difference) -> Work:
+def _work(job: SideJob, changes: Difference) -> EncodeWork:
     options = job.options
     rate = first_rate(job.checkpoint, tokens=2 + changes.mean_bytes / BYTES_PER_TOKEN)
-    return Work(
+    return EncodeWork(
         limited(changes.changed, options.max_text_bytes),
         changes.count,
         job.target,

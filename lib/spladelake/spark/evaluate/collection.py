@@ -15,7 +15,7 @@ from spladelake.spark.tables.refs import Lake, TableRef
 
 
 @dataclass(frozen=True)
-class Collection:
+class ComparedCollection:
     """One collection of a comparison: its lake, the version of its measures, and the runs to compare."""
 
     name: str

@@ -19,7 +19,7 @@ from pyspark.sql.types import StructType
 from spladelake.config import CompareRuns
 from spladelake.errors import DataError
 from spladelake.results import CompareResult
-from spladelake.spark.evaluate.collection import Collection
+from spladelake.spark.evaluate.collection import ComparedCollection
 from spladelake.spark.evaluate.costs import costs_of
 from spladelake.spark.evaluate.paired_tests import (
     compared_pairs,
@@ -87,7 +87,7 @@ def compare_runs(session: SparkSession, options: CompareRuns) -> CompareResult:
     return cast("CompareResult", result)
 
 
-def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRuns) -> Collection:
+def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRuns) -> ComparedCollection:
     measures = lake.table("measures")
     require(session, measures, MEASURES, made_by=f"spladelake evaluate_run --lake {lake.root} …")
     version = measures.version(session)
@@ -121,7 +121,7 @@ def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRu
             "Measure another run with evaluate_run.",
         )
     _check_footing(session, measures, run_ids)
-    return Collection(name, lake, measures, version, run_ids, means, here)
+    return ComparedCollection(name, lake, measures, version, run_ids, means, here)
 
 
 def _check_footing(session: SparkSession, measures: TableRef, run_ids: tuple[str, ...]) -> None:
@@ -146,7 +146,7 @@ def _check_footing(session: SparkSession, measures: TableRef, run_ids: tuple[str
             )
 
 
-def _pairs(collections: list[Collection], baseline: str | None) -> list[tuple[str, str, str]]:
+def _pairs(collections: list[ComparedCollection], baseline: str | None) -> list[tuple[str, str, str]]:
     pairs = []
     for collection in collections:
         if baseline is not None:
@@ -157,7 +157,7 @@ def _pairs(collections: list[Collection], baseline: str | None) -> list[tuple[st
 
 
 def _write(
-    session: SparkSession, lake: Lake, collections: list[Collection], options: CompareRuns, lineage: Lineage
+    session: SparkSession, lake: Lake, collections: list[ComparedCollection], options: CompareRuns, lineage: Lineage
 ) -> dict[str, list[dict[str, Any]]]:
     """Compare the runs, write the four tables, and return the rows of the tables in `_SHOWN` by table name."""
     with ExitStack() as kept:
@@ -180,7 +180,7 @@ def _write(
 
 
 def _compared(
-    session: SparkSession, kept: ExitStack, collections: list[Collection], options: CompareRuns
+    session: SparkSession, kept: ExitStack, collections: list[ComparedCollection], options: CompareRuns
 ) -> tuple[dict[tuple[str, str], int], list[dict[str, Any]], DataFrame]:
     """Return the number of queries by collection and measure, the rows of tested pairs, and the per-query differences.
 
@@ -203,7 +203,7 @@ def _compared(
     return queries, compared_pairs(found, **drawing), found
 
 
-def _queries(shared: list[dict[str, Any]], collections: list[Collection]) -> dict[tuple[str, str], int]:
+def _queries(shared: list[dict[str, Any]], collections: list[ComparedCollection]) -> dict[tuple[str, str], int]:
     """Return the number of queries by collection and measure from the rows of `shared_queries`.
 
     Raises DataError if the runs of a collection were measured on different queries.
@@ -223,7 +223,7 @@ def _queries(shared: list[dict[str, Any]], collections: list[Collection]) -> dic
 
 
 def _systems(
-    collections: list[Collection],
+    collections: list[ComparedCollection],
     queries: dict[tuple[str, str], int],
     options: CompareRuns,
 ) -> list[dict[str, Any]]:

@@ -9,14 +9,14 @@ from typing import Any
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
-from spladelake.spark.evaluate.collection import Collection
+from spladelake.spark.evaluate.collection import ComparedCollection
 from spladelake.spark.tables.delta_log import size_in_bytes
 from spladelake.spark.tables.driver_rows import collected
 from spladelake.spark.tables.lineage import newest_lineage
 from spladelake.spark.tables.refs import Lake, TableRef
 
 
-def costs_of(session: SparkSession, collection: Collection) -> list[dict[str, Any]]:
+def costs_of(session: SparkSession, collection: ComparedCollection) -> list[dict[str, Any]]:
     """Return a row for each run: the sizes that evaluate_run measured, table bytes and encoding seconds."""
     found, runs, costs = collection.means, collection.lake.table("runs"), []
     for run_id in collection.run_ids:

@@ -23,7 +23,7 @@ MOST_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True)
-class Inputs:
+class MeasuredTables:
     """The inputs of an evaluation, in memory.
 
     - run: (query_id, doc_id, rank, score).
@@ -50,7 +50,7 @@ class Settings:
     trec_scores: TrecScores
 
 
-def measured(inputs: Inputs, settings: Settings) -> tuple[pa.Table, dict[str, float]] | None:
+def measured(inputs: MeasuredTables, settings: Settings) -> tuple[pa.Table, dict[str, float]] | None:
     """Return (query_id, measure, value) rows, and the means, counts and sizes by name; None for irregular inputs."""
     run, judgements = inputs.run, inputs.judgements
     if not _regular(run, judgements, level=settings.level):
@@ -89,7 +89,7 @@ def _pairs(table: pa.Table) -> int:
     return int(table.select(["query_id", "doc_id"]).group_by(["query_id", "doc_id"]).aggregate([]).num_rows)
 
 
-def _counts(inputs: Inputs, judgements: pa.Table, ranks: pa.Table) -> dict[str, int]:
+def _counts(inputs: MeasuredTables, judgements: pa.Table, ranks: pa.Table) -> dict[str, int]:
     """Return the counts of measures.notes.COUNTS except `queries`, and the number of judged queries of the run."""
     answered, judged = (pc.unique(t.column("query_id").combine_chunks()) for t in (inputs.run, judgements))
     both = int(pc.sum(pc.is_in(answered, judged)).as_py() or 0)
@@ -133,7 +133,7 @@ def _groups(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     return encoded.dictionary, np.r_[0, np.cumsum(sizes)]
 
 
-def _sizes(inputs: Inputs, judgements: pa.Table, *, level: int) -> Iterator[tuple[str, float]]:
+def _sizes(inputs: MeasuredTables, judgements: pa.Table, *, level: int) -> Iterator[tuple[str, float]]:
     """Yield active dimensions, sparsity ratio and avg_flops by name, as `evaluate.sparsity` defines them."""
     relevant = judgements.filter(pc.greater_equal(judgements.column("relevance"), level)).column("query_id")
     shares = {}

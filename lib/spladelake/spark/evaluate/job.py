@@ -47,7 +47,7 @@ ROWS_PER_FILE = 500_000
 
 
 @dataclass(frozen=True)
-class Plan:
+class Evaluation:
     """One evaluation: the run, the input tables with their versions, and the options."""
 
     run_id: str
@@ -95,7 +95,7 @@ def _written_means(session: SparkSession, target: TableRef, run_id: str) -> dict
     return {row["measure"]: row["value"] for row in rows.collect()}
 
 
-def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Plan:
+def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Evaluation:
     run_id = options.run_id or options.dated(short_name(options.vectors or options.model))
     names = options.measures or DEFAULT_MEASURES
     runs, judgements = lake.table("runs"), lake.table("judgements")
@@ -119,7 +119,7 @@ def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Plan:
         "trec_scores": options.trec_scores,
         **({} if options.part is None else {"part": options.part}),
     }
-    return Plan(run_id, tables, versions, Lineage("evaluate_run", inputs, settings, scope=run_id), names, options)
+    return Evaluation(run_id, tables, versions, Lineage("evaluate_run", inputs, settings, scope=run_id), names, options)
 
 
 def _order(names: tuple[str, ...], means: dict[str, float]) -> list[str]:
@@ -133,7 +133,7 @@ def _vectors_of_run(session: SparkSession, made: dict[str, Any]) -> dict[str, Ta
     return {side: ref for side, ref in refs.items() if ref.exists(session)}
 
 
-def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> dict[str, float]:
+def _write_measures(session: SparkSession, target: TableRef, plan: Evaluation) -> dict[str, float]:
     """Measure the run, write its values and means, and return the means and counts by name."""
     where = f"run_id = {sql_string(plan.run_id)}"
     with ExitStack() as kept:
@@ -153,7 +153,7 @@ def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> dict
     return means
 
 
-def _measured_in_driver(session: SparkSession, plan: Plan) -> tuple[pa.Table, dict[str, float]] | None:
+def _measured_in_driver(session: SparkSession, plan: Evaluation) -> tuple[pa.Table, dict[str, float]] | None:
     """Return the values and means of a run with small tables; None if a table is large or irregular."""
     from spladelake.spark.retrieve.worker import check_table
 
@@ -177,7 +177,7 @@ def _measured_in_driver(session: SparkSession, plan: Plan) -> tuple[pa.Table, di
     sizes = {side: vocabulary_size(session, plan.tables[side], plan.tables[side]) for side in checked}
     for side, table in checked.items():
         check_table(table, place=str(plan.tables[side]), vocabulary_size=sizes[side])
-    inputs = driver_evaluation.Inputs(
+    inputs = driver_evaluation.MeasuredTables(
         run,
         judgements,
         documents if "collection" in plan.tables else None,
@@ -190,7 +190,7 @@ def _measured_in_driver(session: SparkSession, plan: Plan) -> tuple[pa.Table, di
     return driver_evaluation.measured(inputs, settings)
 
 
-def _frames(session: SparkSession, plan: Plan) -> tuple[DataFrame, DataFrame]:
+def _frames(session: SparkSession, plan: Evaluation) -> tuple[DataFrame, DataFrame]:
     """Return the run and the judgements, limited to the queries of the chosen part if there is one."""
     run = plan.read(session, "runs").where(F.col("run_id") == plan.run_id)
     judgements = plan.read(session, "judgements").select("query_id", "doc_id", "relevance")
@@ -200,7 +200,7 @@ def _frames(session: SparkSession, plan: Plan) -> tuple[DataFrame, DataFrame]:
     return run.join(chosen, "query_id", "left_semi"), judgements.join(chosen, "query_id", "left_semi")
 
 
-def _measured(session: SparkSession, plan: Plan, kept: ExitStack) -> tuple[DataFrame, dict[str, float]]:
+def _measured(session: SparkSession, plan: Evaluation, kept: ExitStack) -> tuple[DataFrame, dict[str, float]]:
     """Return the values and means of a run of any size. The values are readable until `kept` closes."""
     place = str(plan.tables["runs"])
     whole = plan.read(session, "runs").where(F.col("run_id") == plan.run_id)
@@ -225,7 +225,7 @@ def _measured(session: SparkSession, plan: Plan, kept: ExitStack) -> tuple[DataF
     return values, {**means, **_sparsity(session, plan, judgements)}
 
 
-def _part(session: SparkSession, plan: Plan, training_set: str, part: str) -> DataFrame:
+def _part(session: SparkSession, plan: Evaluation, training_set: str, part: str) -> DataFrame:
     """Return the queries of a part of a training set. Raises DataError if there are none."""
     chosen = plan.read(session, "parts").where(F.col("part") == part)
     if chosen.isEmpty():
@@ -246,7 +246,7 @@ def _kept(stack: ExitStack, frame: DataFrame) -> DataFrame:
 
 
 def _counts(
-    session: SparkSession, plan: Plan, answered: DataFrame, ranks: DataFrame, judgements: DataFrame
+    session: SparkSession, plan: Evaluation, answered: DataFrame, ranks: DataFrame, judgements: DataFrame
 ) -> dict[str, int]:
     """Return the counts of COUNTS except `queries`. Raises DataError if no query of the run is judged."""
     judged = judgements.select("query_id").distinct().withColumn("judged", F.lit(True))
@@ -277,7 +277,7 @@ def _counts(
     return counts
 
 
-def _sparsity(session: SparkSession, plan: Plan, judgements: DataFrame) -> dict[str, float]:
+def _sparsity(session: SparkSession, plan: Evaluation, judgements: DataFrame) -> dict[str, float]:
     """Return the sizes of the run's vectors by name; empty if its vectors are unknown."""
     sides = [side for side in NAMES if side in plan.tables]
     if not sides:

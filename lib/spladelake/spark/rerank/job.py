@@ -17,7 +17,7 @@ from spladelake.results import RerankResult
 from spladelake.spark.encode.texts import ROWS_PER_BATCH, task_count
 from spladelake.spark.evaluate.run_checks import check_runs
 from spladelake.spark.rerank.pairs import check_texts, run_pairs, scored_pairs
-from spladelake.spark.rerank.worker import RerankerSpec, ScorePairs
+from spladelake.spark.rerank.worker import RerankerSpec, ScorePairBatches
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.lineage import Lineage
@@ -88,7 +88,7 @@ def _write(
         totals = session.sparkContext.accumulator({}, Totals())
         session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ROWS_PER_BATCH))
         # The ranking below reads the scores twice. Persisted scores keep the model from running a second time.
-        scored = scored_pairs(pairs, ScorePairs(spec, totals), tasks=tasks).persist(StorageLevel.DISK_ONLY)
+        scored = scored_pairs(pairs, ScorePairBatches(spec, totals), tasks=tasks).persist(StorageLevel.DISK_ONLY)
         with progress(f"re-rank {options.run}", total=count, done=lambda: totals.value.get("pairs", 0)):
             scored.count()
         ranked = reranked(run, scored, depth=options.depth, keep=options.rest == "keep")

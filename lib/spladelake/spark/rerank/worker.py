@@ -38,7 +38,7 @@ rerankers: ModelCache[CrossEncoder] = ModelCache(capacity=1)
 
 
 @dataclass(frozen=True)
-class ScorePairs:
+class ScorePairBatches:
     """The function for mapInArrow: turns (query_id, doc_id, query, document, pair) into (query_id, doc_id, score).
 
     `pair` is a hash of both texts. Rows of equal `pair` must follow each other; the model scores them once.

@@ -159,7 +159,7 @@ def _index(
     check_rows(session, documents, rows, survey, size=size)
     found = newest_lineage(session, target)
     kept = set() if force or found is None else _indexed_files(session, target, documents, found)
-    totals = _write(session, rows, target, lineage, _Plan(files, kept, documents, size))
+    totals = _write(session, rows, target, lineage, _IndexPlan(files, kept, documents, size))
     set_properties(session, target, {"vocabulary_size": str(size), "source": str(documents)})
     blocks = target.read(session).agg(F.count("*").alias("blocks"), F.sum("documents").alias("rows")).first()
     assert blocks is not None
@@ -175,7 +175,7 @@ def _indexed_files(session: SparkSession, target: TableRef, documents: TableRef,
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _IndexPlan:
     """The inputs of a write.
 
     - files: the data files of the vectors.
@@ -190,7 +190,9 @@ class _Plan:
     vocabulary_size: int
 
 
-def _write(session: SparkSession, rows: DataFrame, target: TableRef, lineage: Lineage, plan: _Plan) -> dict[str, float]:
+def _write(
+    session: SparkSession, rows: DataFrame, target: TableRef, lineage: Lineage, plan: _IndexPlan
+) -> dict[str, float]:
     compile_kernels()
     set_batch_size(session)
     totals = session.sparkContext.accumulator({}, Totals())

@@ -30,7 +30,7 @@ from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.conditions import selected
 from spladelake.spark.retrieve.index import FoundIndex, current_index
 from spladelake.spark.retrieve.join import count_products, top_k
-from spladelake.spark.retrieve.request import Inputs, inputs_of, run_lineage
+from spladelake.spark.retrieve.request import RetrievalInputs, inputs_of, run_lineage
 from spladelake.spark.retrieve.sample import pays, sample_of
 from spladelake.spark.retrieve.since_version import Changes, changes_since, merged_with_previous
 from spladelake.spark.retrieve.task_sizes import even_tasks
@@ -101,7 +101,7 @@ class _Retrieval:
     """One retrieval: the inputs, the runs to make, and the chosen strategy."""
 
     def __init__(
-        self, session: SparkSession, inputs: Inputs, options: RetrieveRun, rankings: Mapping[str, Ranking]
+        self, session: SparkSession, inputs: RetrievalInputs, options: RetrieveRun, rankings: Mapping[str, Ranking]
     ) -> None:
         self.session, self.inputs, self.options, self.rankings = session, inputs, options, rankings
         self.document_count = inputs.survey.rows

@@ -35,7 +35,7 @@ DRIVER_BYTES, DRIVER_ROWS = 16 * 2**20, 1_000_000
 
 
 @dataclass(frozen=True)
-class Inputs:
+class RetrievalInputs:
     """The tables of a retrieval, each at one version.
 
     - documents, queries: the tables of vectors.
@@ -60,7 +60,7 @@ class Inputs:
     documents_here: pa.Table | None
 
 
-def inputs_of(session: SparkSession, lake: Lake, model: str, options: RetrieveRun) -> Inputs:
+def inputs_of(session: SparkSession, lake: Lake, model: str, options: RetrieveRun) -> RetrievalInputs:
     """Check the tables of a retrieval and return them, each at its newest version.
 
     Raises DataError if a table is missing or holds bad vectors, or if queries and documents have different models.
@@ -87,7 +87,9 @@ def inputs_of(session: SparkSession, lake: Lake, model: str, options: RetrieveRu
     size = vocabulary_size(session, documents, queries)
     check_rows(session, queries, query_rows, asked, size=size)
     batch = query_batch(table, str(queries), size)
-    return Inputs(lake, model, documents, queries, versions, document_rows, query_rows, survey, batch, size, here)
+    return RetrievalInputs(
+        lake, model, documents, queries, versions, document_rows, query_rows, survey, batch, size, here
+    )
 
 
 def _documents_here(
@@ -102,7 +104,9 @@ def _documents_here(
     return collected(session, ref, columns, version=version, most_bytes=DRIVER_BYTES)
 
 
-def run_lineage(inputs: Inputs, run_id: str, ranking: Ranking, *, documents_version: int | None = None) -> Lineage:
+def run_lineage(
+    inputs: RetrievalInputs, run_id: str, ranking: Ranking, *, documents_version: int | None = None
+) -> Lineage:
     """Return the lineage of a run. The strategy is no part of it, because it does not change a row.
 
     - documents_version: version of the document vectors, None for the version in `inputs`.

@@ -20,7 +20,7 @@ from spladelake.spark.tables.lineage import newest_lineage
 from spladelake.spark.tables.schemas import RUNS
 
 if TYPE_CHECKING:
-    from spladelake.spark.retrieve.request import Inputs
+    from spladelake.spark.retrieve.request import RetrievalInputs
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,9 @@ class Changes:
     k: list[int]
 
 
-def changes_since(session: SparkSession, inputs: Inputs, rankings: Mapping[str, Ranking], *, version: int) -> Changes:
+def changes_since(
+    session: SparkSession, inputs: RetrievalInputs, rankings: Mapping[str, Ranking], *, version: int
+) -> Changes:
     """Compare the document vectors with an earlier version of their table.
 
     - inputs: the tables of the retrieval.
@@ -81,7 +83,9 @@ def changes_since(session: SparkSession, inputs: Inputs, rankings: Mapping[str, 
     return Changes(added, inputs.document_rows, previous, lost, [ranking.k for ranking in rankings.values()])
 
 
-def _check_previous(session: SparkSession, inputs: Inputs, rankings: Mapping[str, Ranking], version: int) -> None:
+def _check_previous(
+    session: SparkSession, inputs: RetrievalInputs, rankings: Mapping[str, Ranking], version: int
+) -> None:
     """Raise DataError unless every run was made from this version of the vectors, these queries and these settings."""
     from spladelake.spark.retrieve.request import run_lineage
 

@@ -21,7 +21,7 @@ _NEEDS = re.compile(r"^-- needs:(.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Collection:
+class LakeTables:
     """The tables of a lake that SQL reads.
 
     - vectors: name of the vectors' folder.
@@ -62,7 +62,7 @@ class Definition:
 
 
 def definitions(
-    session: SparkSession, collection: Collection, present: Mapping[str, TableRef], *, model_id: str
+    session: SparkSession, collection: LakeTables, present: Mapping[str, TableRef], *, model_id: str
 ) -> list[Definition]:
     """Return the statements in order.
 

@@ -17,7 +17,7 @@ from spladelake.errors import DataError, SpladelakeError
 from spladelake.names import short_name
 from spladelake.spark.encode.encoder_cache import WorkerSpec, cached_encoder
 from spladelake.spark.session.settings import session_settings
-from spladelake.spark.sql.definitions import Collection, Definition, definitions
+from spladelake.spark.sql.definitions import Definition, LakeTables, definitions
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.split_files import ROW_READER, make_readable
@@ -45,7 +45,7 @@ def install(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vec
 
     Raises DataError if the lake has none of the tables.
     """
-    collection = Collection(Lake(lake), short_name(vectors or model))
+    collection = LakeTables(Lake(lake), short_name(vectors or model))
     present = _present(session, collection)
     if not present:
         raise DataError(lake, "it holds no table of spladelake", "wanted documents, vectors or runs", "Correct --lake.")
@@ -72,7 +72,7 @@ def install(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vec
 
 def script(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vectors: str | None = None) -> str:
     """Return the definitions as a script for spark-sql or a Thrift server, without functions that need Python."""
-    collection = Collection(Lake(lake), short_name(vectors or model))
+    collection = LakeTables(Lake(lake), short_name(vectors or model))
     present = _present(session, collection)
     kept = [definition for definition, lacking in _resolved(session, collection, present, []) if lacking is None]
     head = f"-- Views and functions over {lake}, for spark-sql -i or a Thrift session with Delta Lake.\n\n"
@@ -82,7 +82,7 @@ def script(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vect
     return head + "\n\n".join(f"{definition.statement};" for definition in kept) + "\n"
 
 
-def _present(session: SparkSession, collection: Collection) -> dict[str, TableRef]:
+def _present(session: SparkSession, collection: LakeTables) -> dict[str, TableRef]:
     """Return the tables that exist, and set the session so that it can read them."""
     present = {name: ref for name, ref in collection.tables.items() if ref.exists(session)}
     for ref in present.values():
@@ -92,7 +92,7 @@ def _present(session: SparkSession, collection: Collection) -> dict[str, TableRe
 
 def _resolved(
     session: SparkSession,
-    collection: Collection,
+    collection: LakeTables,
     present: dict[str, TableRef],
     functions: list[str],
     *,

@@ -44,7 +44,7 @@ from spladelake.spark.train.model_folder import (
     shared_start,
     work_folder,
 )
-from spladelake.training import Outcome, Work, total_steps, train
+from spladelake.training import Outcome, TrainingWork, total_steps, train
 from spladelake.training.processes import Sent, environment_of_processes
 from spladelake.training.start import check_start
 
@@ -88,7 +88,7 @@ def _train(
     folder = work_folder(output, lineage, start=Path(start.folder), force=options.force)
     settings = Distillation(**{name: getattr(options, name) for name in Distillation.model_fields})
     start_folder = shared_start(start, folder) if options.where == "executors" else start.folder
-    work = Work(
+    work = TrainingWork(
         folder, settings, start=start_folder, name=options.model, source=f"{sources.place}",
         processes=options.processes, gpu=options.gpu,
     )  # fmt: skip
@@ -206,7 +206,7 @@ def _check_parts(pairs: DataFrame, parts: DataFrame, *, place: TableRef) -> None
         )
 
 
-def _data(session: SparkSession, sources: Sources, work: Work, options: TrainModel) -> dict[str, int]:
+def _data(session: SparkSession, sources: Sources, work: TrainingWork, options: TrainModel) -> dict[str, int]:
     """Write the training data completely or not at all, and return the counts."""
     counts_file = work.data / COUNTS
     if not counts_file.is_file():
@@ -221,7 +221,7 @@ def _data(session: SparkSession, sources: Sources, work: Work, options: TrainMod
     return found
 
 
-def _run(session: SparkSession, work: Work, options: TrainModel) -> Outcome:
+def _run(session: SparkSession, work: TrainingWork, options: TrainModel) -> Outcome:
     """Train in processes of TorchDistributor. Raises UsageError if Spark has too few slots or GPUs."""
     from pyspark.ml.torch.distributor import TorchDistributor
 

@@ -185,7 +185,7 @@ def _score_chunks(scoring: Scoring, teacher: Teacher, missing: DataFrame) -> Non
     rate = first_rate(teacher.checkpoint, tokens=teacher.checkpoint.max_length)
     chunk, total = ChunkSize(options.chunk_minutes, rate, options.chunk_rows), left.rows
     before, began = int(scoring.totals.value.get("pairs", 0)), time.monotonic()
-    function = rerank_worker.ScorePairs(
+    function = rerank_worker.ScorePairBatches(
         rerank_worker.RerankerSpec(teacher.checkpoint, options.token_budget), scoring.totals
     )
     slots = session.sparkContext.defaultParallelism
@@ -206,7 +206,7 @@ def _score_chunks(scoring: Scoring, teacher: Teacher, missing: DataFrame) -> Non
 
 
 def _score_chunk(
-    scoring: Scoring, teacher: Teacher, pairs: DataFrame, function: rerank_worker.ScorePairs, *, tasks: int
+    scoring: Scoring, teacher: Teacher, pairs: DataFrame, function: rerank_worker.ScorePairBatches, *, tasks: int
 ) -> None:
     """Score the pairs in `tasks` tasks and commit their scores."""
     scored = scored_pairs(pairs.drop("bucket"), function, tasks=tasks)
