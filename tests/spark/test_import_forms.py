@@ -66,12 +66,16 @@ RUN_FORMS: dict[str, tuple[str, Callable[[Path], object], list[Any]]] = {
         RANKED,
     ),
 }  # fmt: skip
+# One of each reader by default; the others are read by the same code.
+USUAL = {"ranx json", "MS MARCO", "no ranks", "ranks alone in Parquet"}
 # Forms of which the job says how it understood them.
 UNUSUAL = {"lists of documents", "MS MARCO", "a name of two words", "PyTerrier's csv", "ranx parquet",
            "ranks alone in Parquet"}  # fmt: skip
 
 
-@pytest.mark.parametrize("form", RUN_FORMS)
+@pytest.mark.parametrize(
+    "form", [form if form in USUAL else pytest.param(form, marks=pytest.mark.slow) for form in RUN_FORMS]
+)
 def test_every_form_of_a_run_gives_the_same_rows(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, form: str
 ) -> None:

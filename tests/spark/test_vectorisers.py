@@ -55,6 +55,7 @@ class NeuralTests(VectoriserTests):
         return encoded_by_sentence_transformers(resolve_checkpoint(model).folder, documents, queries)
 
 
+@pytest.mark.slow  # by default test_encode, test_incremental and test_retrieve prove the same of SPLADE
 class TestSplade(NeuralTests):
     @pytest.fixture(scope="class")
     @classmethod
@@ -62,6 +63,7 @@ class TestSplade(NeuralTests):
         return "splade-tiny"
 
 
+@pytest.mark.slow
 class TestStaticQueries(NeuralTests):
     """Documents by a small random model, queries by a weight for each token."""
 
