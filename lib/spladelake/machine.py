@@ -64,3 +64,8 @@ def _lines(file: Path) -> list[str]:
         return file.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
+
+
+def cache_folder() -> Path:
+    """Return this package's folder in the user's cache, below XDG_CACHE_HOME or ~/.cache."""
+    return user_folder("XDG_CACHE_HOME", ".cache") / "spladelake"

@@ -11,6 +11,10 @@ from typing import Any, Literal
 import click
 from pydantic.fields import FieldInfo
 
+lake_option = click.option(
+    "--lake", required=True, metavar="TEXT", help="Folder of the lake, or schema:NAME for a schema of the catalog."
+)
+
 
 def session_options(function: Any) -> Any:
     """Add the options that every command with a Spark session has."""

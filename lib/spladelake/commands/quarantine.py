@@ -6,6 +6,7 @@ import json
 
 import click
 
+from spladelake.commands.options import lake_option
 from spladelake.commands.run_job import report, run_step
 
 
@@ -15,7 +16,7 @@ def quarantine() -> None:
 
 
 @quarantine.command()
-@click.option("--lake", required=True, help="Folder of the collection's tables, or schema:NAME for a catalog.")
+@lake_option
 @click.option("--input", "label", default=None, help="Only rows of this input, by its name in the summary.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Rows to show.")
 @click.option("--raw", is_flag=True, help="Show the start of each raw row, which may be private text.")
@@ -37,7 +38,7 @@ def show(lake: str, label: str | None, limit: int, raw: bool, debug: bool) -> No
 
 
 @quarantine.command()
-@click.option("--lake", required=True, help="Folder of the collection's tables, or schema:NAME for a catalog.")
+@lake_option
 @click.option("--input", "label", default=None, help="Only this input, by its name in `quarantine show`.")
 @click.option("--debug", is_flag=True, help="Show stack traces.")
 def retry(lake: str, label: str | None, debug: bool) -> None:

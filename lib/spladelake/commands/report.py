@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from spladelake.commands.options import session_options
+from spladelake.commands.options import lake_option, session_options
 from spladelake.commands.settings import spark_settings
 from spladelake.errors import MachineError
 
 
 @click.command("report")
-@click.option("--lake", required=True, help="Folder of the collection's tables, or schema:NAME for a catalog.")
+@lake_option
 @click.option("--runs", default="", help="Measured runs, comma separated, the baseline first (default: all).")
 @click.option("--measure", default=None, help="Measure of the plots (default: ndcg_cut_10 if all runs have it).")
 @click.option("--queries", default=5, show_default=True, type=click.IntRange(min=0), help="Number of examples.")

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from spladelake.commands.options import lake_option
 from spladelake.commands.settings import spark_settings
 from spladelake.config.runs import MOST_K
 
 
 @click.command()
 @click.argument("text")
-@click.option("--lake", required=True, metavar="TEXT", help="Folder of the collection's tables, or schema:NAME.")
+@lake_option
 @click.option("--model", default=None, metavar="TEXT", help="Model of the vectors, which also encodes TEXT.")
 @click.option("--vectors", default=None, metavar="TEXT", help="Name of the vectors' folder (default: the model's).")
 @click.option("-k", "--k", type=click.IntRange(1, MOST_K), default=10, show_default=True, help="Documents to show.")

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from spladelake.commands.options import lake_option
 from spladelake.commands.settings import spark_settings
 from spladelake.errors import SpladelakeError, UsageError
 from spladelake.machine import user_folder
@@ -20,7 +21,7 @@ LEAVING = ("exit", "quit")
 
 
 @click.command("sql")
-@click.option("--lake", required=True, metavar="TEXT", help="Folder of the collection's tables, or schema:NAME.")
+@lake_option
 @click.option("--model", default=None, metavar="TEXT", help="Model of the vectors, which also encodes queries.")
 @click.option("--vectors", default=None, metavar="TEXT", help="Name of the vectors' folder (default: the model's).")
 @click.option("-e", "--execute", multiple=True, metavar="SQL", help="Statement to run, without a prompt; repeatable.")

@@ -20,17 +20,17 @@ from typing import Any
 from numba import config
 from numba.core.caching import Cache, CompileResultCacheImpl, _CacheLocator
 
-from spladelake.machine import user_folder
+from spladelake.machine import cache_folder
 
 
 def keep_on_disk(dispatcher: Any, function: Callable[..., Any]) -> None:
     """Make a numba function load its compiled code from the folder and store it there."""
-    if cache_folder() is not None:
+    if kernel_folder() is not None:
         dispatcher._cache = _CodeCache(function)
 
 
 @cache
-def cache_folder() -> Path | None:
+def kernel_folder() -> Path | None:
     """Create the folder and return it; None if no folder is writable and safe, and each process compiles for itself.
 
     The folder is below NUMBA_CACHE_DIR if set, else in the user's cache folder, else in a temporary folder that belongs
@@ -41,7 +41,7 @@ def cache_folder() -> Path | None:
         return None
     owner = os.getuid() if hasattr(os, "getuid") else 0
     own_temporary = Path(tempfile.gettempdir()) / f"spladelake-{owner}"
-    user_wide = user_folder("XDG_CACHE_HOME", ".cache") / "spladelake"
+    user_wide = cache_folder()
     asked_for = getattr(config, "CACHE_DIR", "")
     for base in [Path(asked_for)] if asked_for else [user_wide, own_temporary]:
         folder = base / f"scoring-{sources}"
@@ -80,7 +80,7 @@ class _Locator(_CacheLocator):
         return cls(py_func)
 
     def get_cache_path(self) -> str:
-        return str(cache_folder())
+        return str(kernel_folder())
 
     def get_source_stamp(self) -> str | None:
         return _fingerprint_of_sources()

@@ -89,5 +89,5 @@ def compile_kernels() -> Compilation:
     """
     began = time.perf_counter()
     loaded = [function.prepare() for function in _functions]
-    folder = code_cache.cache_folder() if code_cache is not None else None
+    folder = code_cache.kernel_folder() if code_cache is not None else None
     return Compilation(time.perf_counter() - began, loaded.count(False), folder)

@@ -18,6 +18,7 @@ from spladelake.spark.encode.encoder_cache import WorkerSpec, encoders
 from spladelake.spark.encode.isolated import IsolatedEncoder
 from spladelake.spark.encode.models import task_share
 from spladelake.spark.encode.tolerant import AnyEncoder, TolerantEncoder
+from spladelake.spark.tables.schemas import VECTORS
 
 if TYPE_CHECKING:
     from spladelake.encoder import EncodedBatch
@@ -25,18 +26,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 # The schema of every batch. Spark matches its columns by position.
-VECTOR_BATCH = pa.schema(
-    [
-        ("id", pa.string()),
-        ("indices", pa.list_(pa.int32())),
-        ("values", pa.list_(pa.float32())),
-        ("tokens", pa.int32()),
-        ("truncated", pa.bool_()),
-        ("text_sha256", pa.string()),
-        ("status", pa.string()),
-        ("model_id", pa.string()),
-    ]
-)
+VECTOR_BATCH = VECTORS.arrow
 
 # Start of the status of a text that cannot be encoded; the reason follows.
 REJECTED = "rejected: "

@@ -38,13 +38,12 @@ _PLACE_ARROW = [
     ("raw", pa.binary()),
     ("reason", pa.string()),
 ]
-_ARROW_TYPES = {"string": pa.string(), "int": pa.int32(), "double": pa.float64()}
 _CSV_ROWS = 5_000
 
 
 def arrow_schema(schema: TableSchema) -> pa.Schema:
     """Arrow's schema of the records of an input for a table."""
-    return pa.schema([*_PLACE_ARROW, *((c.name, _ARROW_TYPES[c.type]) for c in schema.columns)])
+    return pa.schema([*_PLACE_ARROW, *schema.arrow])
 
 
 def record_schema(schema: TableSchema) -> StructType:
@@ -60,7 +59,7 @@ class ParseLines:
     schema: TableSchema
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        columns = [(c.name, _ARROW_TYPES[c.type]) for c in self.schema.columns]
+        columns = [(field.name, field.type) for field in self.schema.arrow]
         arrow = arrow_schema(self.schema)
         blank = (None,) * len(columns)
         for batch in batches:

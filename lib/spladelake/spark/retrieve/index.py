@@ -36,19 +36,6 @@ from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 
-_BLOCKS = pa.schema(
-    [
-        ("source_file", pa.string()),
-        ("documents", pa.int32()),
-        ("id_starts", pa.binary()),
-        ("ids", pa.binary()),
-        ("terms", pa.binary()),
-        ("ordinals", pa.binary()),
-        ("weights", pa.binary()),
-        ("model_id", pa.string()),
-    ]
-)
-
 # A row is about 9 MB of numbers that do not repeat. Parquet closes pages and row groups by size, so the writer checks
 # the size after each row and writes no dictionaries.
 WRITER_OPTIONS = {
@@ -93,8 +80,9 @@ class BuildBlocks:
             terms, ordinals, weights, batch.column("model_id")[0].as_py(),
         ]  # fmt: skip
         self.totals.add({"documents": len(vectors), "blocks": 1})
-        columns = [pa.array([value], field.type) for value, field in zip(values, _BLOCKS, strict=True)]
-        return pa.RecordBatch.from_arrays(columns, schema=_BLOCKS)
+        schema = INDEX.arrow
+        columns = [pa.array([value], field.type) for value, field in zip(values, schema, strict=True)]
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _lineage(documents: TableRef, files: list[str]) -> Lineage:

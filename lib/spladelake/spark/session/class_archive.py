@@ -23,8 +23,7 @@ from pathlib import Path
 import pyspark
 
 from spladelake.errors import MachineError
-from spladelake.machine import free_memory
-from spladelake.spark.session.jars import cache_folder
+from spladelake.machine import cache_folder, free_memory
 
 # By default Java prints warnings to stdout, for instance about classes that it leaves out. stdout is for a command's
 # result.

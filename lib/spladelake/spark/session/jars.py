@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from spladelake.errors import MachineError
-from spladelake.machine import user_folder
+from spladelake.machine import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +26,6 @@ DELTA_JARS = {
     "delta-storage": "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
 }
 DOWNLOAD_MB = 10
-
-
-def cache_folder() -> Path:
-    """Return this package's folder in the user's cache, below XDG_CACHE_HOME or ~/.cache."""
-    return user_folder("XDG_CACHE_HOME", ".cache") / "spladelake"
 
 
 def jars_folder() -> Path:

@@ -4,7 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pyarrow as pa
 from pyspark.sql.types import DataType, StructField, StructType
+
+# Arrow's types of the columns, by their DDL.
+ARROW_TYPES: dict[str, pa.DataType] = {
+    "string": pa.string(),
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "double": pa.float64(),
+    "float": pa.float32(),
+    "boolean": pa.bool_(),
+    "binary": pa.binary(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", "UTC"),
+    "array<int>": pa.list_(pa.int32()),
+    "array<float>": pa.list_(pa.float32()),
+    "array<double>": pa.list_(pa.float64()),
+    "array<string>": pa.list_(pa.string()),
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +54,11 @@ class TableSchema:
     def struct(self) -> StructType:
         """The columns as a Spark schema."""
         return StructType([StructField(c.name, DataType.fromDDL(c.type), nullable=True) for c in self.columns])
+
+    @property
+    def arrow(self) -> pa.Schema:
+        """The columns as Arrow's schema, for workers and the driver alike."""
+        return pa.schema([(c.name, ARROW_TYPES[c.type]) for c in self.columns])
 
     @property
     def column_names(self) -> list[str]:
