@@ -118,9 +118,13 @@ READERS: dict[str, Callable[..., Any]] = {
 }
 # In the tests that always run, each check of its own meets a bad row: workers', the driver's, SQL's and the exports'.
 USUAL = {
-    ("retrieve in the driver", "not a number"), ("retrieve in SQL", "not a number"),
-    ("search without Spark", "not a number"), ("export as npz", "arrays of two lengths"), ("SQL: search", "arrays of two lengths"), ("verify", "not a number"),
-}  # fmt: skip
+    ("retrieve in the driver", "not a number"),
+    ("retrieve in SQL", "not a number"),
+    ("search without Spark", "not a number"),
+    ("export as npz", "arrays of two lengths"),
+    ("SQL: search", "arrays of two lengths"),
+    ("verify", "not a number"),
+}
 
 
 @pytest.mark.parametrize(
