@@ -92,11 +92,11 @@ def test_an_error_has_colour_on_a_terminal_only(no_color: str, colours: bool) ->
         (["encode_texts", "--lake", "x", "--modle", "y"], ["No such option", "--model"]),
         (["encode_txt", "--lake", "x"], ["No such command", "encode_texts"]),
         (["retrieve-run"], ["No such command", "retrieve_run"]),
-        (["retrieve_run", "--lake", "x", "--k", "0"], ["retrieve_run: k", "found '0'", "greater than or equal to 1"]),
-        (["retrieve_run", "--lake", "x", "--k", "ten"], ["found 'ten'", "integer"]),
+        (["retrieve_run", "--lake", "x", "--k", "0"], ["retrieve_run: k", "found '0'", "wanted 1 or more"]),
+        (["retrieve_run", "--lake", "x", "--k", "ten"], ["found 'ten'", "wanted a whole number"]),
         (["encode_texts", "--lake", "x", "--side", "left"], ["'left'", "documents", "queries", "both"]),
         (["ingest_texts", "--lake", "x"], ["nothing to read", "--source"]),
-        (["ingest_texts", "--lake", "x", "--source", "a", "--documents", "b"], ["--source already names all three"]),
+        (["ingest_texts", "--lake", "x", "--source", "a", "--documents", "b"], ["--source already covers"]),
         (["encode_texts", "--lake", "x", "--conf", "memory=4g"], ["--conf memory=4g", "spark.KEY=VALUE"]),
         (["encode_texts", "--lake", "x", "--properties-file", "absent.conf"], ["absent.conf", "no such file"]),
         (["pipeline", "run", "absent.yaml"], ["absent.yaml", "no such file"]),
@@ -110,9 +110,9 @@ def test_wrong_usage_ends_with_2(spladelake: Command, arguments: list[str], piec
 @pytest.mark.parametrize(
     ("text", "pieces"),
     [
-        ("lake: x\nsteps: {}\n", ["steps", "it is empty"]),
+        ("lake: x\nsteps: {}\n", ["steps", "the list of steps is empty"]),
         ("lake: x\nstep: {}\n", ["step", "no such option", "did you mean 'steps'?"]),
-        ("steps: {encode_texts: }\n", ["lake", "it is missing"]),
+        ("steps: {encode_texts: }\n", ["lake", "this required option is missing"]),
         ("lake: x\nsteps: {encode_text: }\n", ["steps.encode_text", "did you mean 'encode_texts'?"]),
         ("lake: x\nsteps: {encode_texts: {max_lenght: 8}}\n", ["max_lenght", "did you mean 'max_length'?"]),
         ("lake: x\nsteps: {encode_texts: {max_length: long}}\n", ["max_length", "found 'long'"]),
@@ -120,7 +120,7 @@ def test_wrong_usage_ends_with_2(spladelake: Command, arguments: list[str], piec
         ("lake: [x\n", ["does not parse"]),
         ("lake: x\nsteps: {encode_texts: , encode_texts: }\n", ["'encode_texts' is given twice"]),
         ("lake: x\nsteps: {evaluate_run: {measures: [ndgc@10]}}\n", ["measures", "ndgc@10"]),
-        ("just words\n", ["it holds a str"]),
+        ("just words\n", ["the file is one text"]),
     ],
 )
 def test_a_wrong_pipeline_file_ends_with_2_and_names_the_key(

@@ -44,9 +44,9 @@ def toy(what):
 sys.exit(run_command(toy, sys.argv[1:], prog_name="toy"))
 """
 LAST = {
-    signal.SIGINT: "interrupted; every table holds either its old rows or its new rows",
-    signal.SIGTERM: "interrupted; every table holds either its old rows or its new rows",
-    signal.SIGHUP: "interrupted; every table holds either its old rows or its new rows",
+    signal.SIGINT: "interrupted; every table has either its old rows or its new rows",
+    signal.SIGTERM: "interrupted; every table has either its old rows or its new rows",
+    signal.SIGHUP: "interrupted; every table has either its old rows or its new rows",
 }
 
 
@@ -93,7 +93,7 @@ def test_output_ends_with_its_reader_and_that_is_no_error(tmp_path: Path) -> Non
         running.stdout.close()
         err = running.stderr.read()
     assert running.returncode == 0
-    assert lines(err) == ["begun", "the program that reads stdout has ended: the rest of the output is dropped"]
+    assert lines(err) == ["begun", "the program that reads stdout has ended: spladelake dropped the rest of the output"]
 
 
 def test_a_reader_of_messages_that_ends_does_not_end_the_work(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_full_disk_below_stdout_ends_with_5(tmp_path: Path) -> None:
         _, err = running.communicate(timeout=60)
     assert running.returncode == 5
     assert lines(err)[1:] == [
-        "error: the output: no space is left on its disk; wanted to read or write there. "
+        "error: the output: no space is left on its disk; wanted to read or write this path. "
         "Free some space, or choose a folder on a larger disk."
     ]
 
@@ -124,7 +124,7 @@ def test_a_limit_of_the_file_size_ends_with_5(tmp_path: Path) -> None:
         _, err = running.communicate(timeout=60)
     assert running.returncode == 5
     assert len(lines(err)) == 2
-    assert "may not grow larger" in err
+    assert "has reached the size limit" in err
 
 
 # Of each job the least that it can be asked; most of them find nothing to do their work on.

@@ -152,7 +152,7 @@ def test_a_loss_that_is_no_number_ends_training_with_the_step_and_the_last_good_
     step = int(outcome.error["place"].removeprefix("step "))
     assert 1 < step <= 3, "the last pair of an epoch of three steps"
     assert f"the checkpoint of step {step - 1} is kept" in outcome.error["found"]
-    assert outcome.error["fix"].endswith("--model takes the checkpoint as a start, with another --output.")
+    assert outcome.error["fix"].endswith("give its folder as --model, with another --output.")
     assert not work.model.exists()
     kept = SparseEncoder(str(work.checkpoints / f"checkpoint-{step - 1}"), device="cpu", local_files_only=True)
     assert np.isfinite(kept.encode_document(DOCUMENTS, convert_to_sparse_tensor=False).numpy()).all()
@@ -162,7 +162,7 @@ def test_a_loss_that_is_no_number_ends_training_with_the_step_and_the_last_good_
     ("labels", "settings", "error", "says"),
     [
         ([[1.0, float("nan")], *[[1.0, 2.0]] * 5], {}, DataError, "a label is nan"),
-        ([[1.0, 2.0, 3.0], *[[1.0, 2.0]] * 5], {}, DataError, "too many or too few labels"),
+        ([[1.0, 2.0, 3.0], *[[1.0, 2.0]] * 5], {}, DataError, "row 0: the pair has 3 labels; wanted 2 labels"),
         ([[1.5, 1.5]] * 6, {}, DataError, "all 12 labels are 1.5"),
         (None, {"batch_size": 8}, UsageError, "there are 6 pairs to train on"),
         (None, {"precision": "fp16"}, UsageError, "a CPU computes in float32"),

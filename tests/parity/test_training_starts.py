@@ -166,8 +166,8 @@ def with_own_length(length: int) -> Callable[[Path], Path]:
         (without_head, None, "masked-language-model head"),
         (lambda folder: bert(folder / "start"), 49, "positions for 48 tokens"),
         (lambda folder: roberta(folder / "start"), 49, "positions for 48 tokens"),
-        (with_own_length(0), None, "its own limit is 0 tokens"),
-        (with_own_length(1), None, "its own limit is 1 tokens"),
+        (with_own_length(0), None, "it reads only 0 tokens of each text by default"),
+        (with_own_length(1), None, "it reads only 1 tokens of each text by default"),
     ],
 )
 def test_a_start_model_that_cannot_be_trained_is_refused_by_its_files_alone_and_by_the_training(

@@ -133,11 +133,11 @@ def test_settings_that_do_not_go_together_are_refused(
 ) -> None:
     lake = judged[0]
     for options, said in (
-        ({"target": "ndcg@10 = 1"}, "measure >= share of original"),
+        ({"target": "ndcg@10 = 1"}, "MEASURE >= SHARE of original"),
         ({"target": "ndgc@10 >= 1 of original"}, "ndgc@10"),
-        ({"target": "ndcg@10 >= 1.5 of original"}, "share of 1.5"),
-        ({"mantissa_bits": 3, "levels": 9}, "two ways of rounding"),
-        ({"target": "ndcg@10 >= 1 of original", "levels": 9}, "leave out those"),
+        ({"target": "ndcg@10 >= 1.5 of original"}, "a share above 0 and at most 1, not 1.5"),
+        ({"mantissa_bits": 3, "levels": 9}, "both round the weights"),
+        ({"target": "ndcg@10 >= 1 of original", "levels": 9}, "leave out the options that set them"),
         ({"into": "m"}, "the name of the vectors that are read"),
         ({"alpha_mass": 0}, "alpha_mass"),
         ({"target": "all >= 0.9 of original"}, "one measure"),

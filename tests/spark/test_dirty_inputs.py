@@ -67,8 +67,8 @@ CLASSES = [
     Dirty("no text", record(_id="no text"), QUARANTINED, '"text" is missing'),
     Dirty("number as text", record(_id="number", text=3.5), QUARANTINED, "number"),
     Dirty("array as text", record(_id="array", text=["x"]), QUARANTINED, "array"),
-    Dirty("id again, same text", record(_id="plain", text="a text"), QUARANTINED, "stands in the input before"),
-    Dirty("id again, other text", record(_id="plain", text="other"), QUARANTINED, "stands in the input before"),
+    Dirty("id again, same text", record(_id="plain", text="a text"), QUARANTINED, "occurs earlier in the input"),
+    Dirty("id again, other text", record(_id="plain", text="other"), QUARANTINED, "occurs earlier in the input"),
 ]
 
 

@@ -161,10 +161,13 @@ def test_an_id_that_would_break_a_line_is_refused_and_leaves_no_file(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("q1 Q0 a 1 2.0 r\nq1 Q0 b 2 r\n", "1 of 2 rows cannot be used; run.trec line 2: the line has 5 columns"),
+        (
+            "q1 Q0 a 1 2.0 r\nq1 Q0 b 2 r\n",
+            "1 of 2 rows cannot be used, such as run.trec line 2: the line has 5 columns",
+        ),
         ("q1 Q0 a 1 nan r\n", "line 1: score is 'nan'"),
         ("q1 Q0 a 1 2.0 r\n\nq1 Q0 a 2 1.0 r\n", "line 3: document a is listed 2 times for query q1"),
-        ("\n", "it holds no row"),
+        ("\n", "it has no rows"),
     ],
 )
 def test_a_run_file_with_a_bad_line_is_refused_naming_it(

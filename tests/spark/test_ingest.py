@@ -58,7 +58,7 @@ BAD_LINES = {
     6: ('{"_id": 17, "text": "x"}', "number"),
     8: ('{"_id": "surrogate", "text": "\\ud800"}', "surrogate"),
     9: ('{"_id": "listed", "text": ["x"]}', "array"),
-    11: ('{"_id": "d1", "text": "the id of line 1 again"}', "stands in the input before"),
+    11: ('{"_id": "d1", "text": "the id of line 1 again"}', "occurs earlier in the input"),
 }
 
 
@@ -106,7 +106,9 @@ def test_too_many_malformed_lines_fail_after_writing_quarantine_and_leave_the_ta
     source = write_lines(tmp_path / "corpus.jsonl", [{"_id": "a", "text": "fine"}])
     run_job("ingest_texts", lake=lake, documents=str(source))
     write_lines(source, [{"_id": "a", "text": "new"}, {"text": "no id"}])
-    with pytest.raises(DataError, match=r'1 of 2 records are malformed; corpus\.jsonl line 2: "_id" is missing'):
+    with pytest.raises(
+        DataError, match=r'1 of 2 records are malformed, such as corpus\.jsonl line 2: "_id" is missing'
+    ):
         run_job("ingest_texts", lake=lake, documents=str(source))
     assert texts(spark, lake) == {"a": "fine"}
     assert [row["line"] for row in table(spark, lake, "quarantine")] == [2]
@@ -238,7 +240,7 @@ def test_inputs_that_cannot_be_used_are_refused_by_name(
     with pytest.raises(DataError, match=r"no column 'abstract' \(it has doc_id, text, body\).*--document-text"):
         run_job("ingest_texts", lake=lake, documents=path, document_text="abstract")
     fruit = write_fruit(tmp_path / "fruit")
-    with pytest.raises(DataError, match=r"it has no dev\.tsv; it holds the splits test"):
+    with pytest.raises(DataError, match=r"it has no dev\.tsv, .*wanted one of its splits: test"):
         run_job("ingest_texts", lake=lake, source=str(fruit), split="dev")
     (fruit / "corpus.jsonl").unlink()
     with pytest.raises(DataError, match=r"it has no corpus\.jsonl"):
@@ -309,7 +311,7 @@ def test_an_empty_input_leaves_the_table_as_it_was(
     source = write_lines(tmp_path / "corpus.jsonl", [{"_id": "a", "text": "x"}])
     run_job("ingest_texts", lake=lake, documents=str(source))
     source.write_text("\n", encoding="utf-8")
-    with pytest.raises(DataError, match="it holds no record"):
+    with pytest.raises(DataError, match="it has no records"):
         run_job("ingest_texts", lake=lake, documents=str(source))
     assert texts(spark, lake) == {"a": "x"}
 
@@ -357,7 +359,7 @@ def test_parquet_shards_of_other_columns_and_types_lose_nothing(
 
 def test_columns_cannot_be_named_where_a_format_has_none(run_job: Any, lake: str, tmp_path: Path) -> None:
     source = write_lines(tmp_path / "d.qrels", ["1 0 2 1"])
-    with pytest.raises(UsageError, match="columns are named, but qrels has none"):
+    with pytest.raises(UsageError, match="the format qrels has no column names"):
         run_job("ingest_texts", lake=lake, documents=str(source), document_id="pid")
 
 

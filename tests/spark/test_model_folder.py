@@ -49,7 +49,7 @@ def test_a_training_from_a_checkpoint_of_its_own_work_folder_is_refused_and_the_
 ) -> None:
     output = tmp_path / "model"
     checkpoint = write(tmp_path / "model.work" / "checkpoints" / "checkpoint-2" / "weights").parent
-    with pytest.raises(UsageError, match="Name another --output"):
+    with pytest.raises(UsageError, match="Choose another --output"):
         work_folder(output, lineage(), start=checkpoint, force=force)
     assert (checkpoint / "weights").exists()
     assert work_folder(tmp_path / "other", lineage(), start=checkpoint, force=force) == tmp_path / "other.work"

@@ -166,7 +166,7 @@ CASES = [
     Case(
         "texts in nanoseconds",
         {"d.parquet": {"id": IDS, "text": pa.array([1, 2], pa.timestamp("ns"))}},
-        says="column 'text' is timestamp[ns]; wanted a string for text",
+        says="column 'text' has the type timestamp[ns]; wanted a string for text",
     ),
     Case(
         "two texts of one name",
@@ -285,7 +285,7 @@ CASES = [
         given="d",
     ),
     Case("the tool lz4", {"d.jsonl.lz4": lz4(JSONL)}, says="it is compressed by the tool lz4"),
-    Case("xz", {"d.jsonl.xz": lzma.compress(JSONL)}, says="cannot be told from the name (….xz)"),
+    Case("xz", {"d.jsonl.xz": lzma.compress(JSONL)}, says="its name (….xz) does not show its format"),
     Case("xz under another name", {"d.jsonl": lzma.compress(JSONL)}, says="it is compressed by xz"),
     Case("gzip under another name", {"d.csv": gzip.compress(CSV)}, says="it is compressed (.gz)"),
     Case("no gzip under its name", {"d.csv.gz": CSV}, says="not compressed that way"),
@@ -307,7 +307,7 @@ CASES = [
         ("not UTF-8", "the header has"),
     ),
     Case("an open quote", {"d.csv": b'id,text\n1,5" screen\n2,"open\n3,x\n'}, says="d.csv line 3: a quote is opened"),
-    Case("a name twice", {"d.csv": b"id,text,text\n1,x,red apples\n"}, says="Say which one with --document-text"),
+    Case("a name twice", {"d.csv": b"id,text,text\n1,x,red apples\n"}, says="Name one column with --document-text"),
     Case("no header", {"d.csv": b"1,red apples\n2,green pears\n"}, says="d.csv: it"),
     Case("a tsv with a header", {"d.tsv": b"\xef\xbb\xbfpid\tpassage\r\n" + TSV.replace(b"\n", b"\r\n")}, PLAIN),
     Case(
@@ -405,4 +405,4 @@ def test_what_ingest_texts_refuses_init_refuses_before(spark: SparkSession, tmp_
         with pytest.raises(SpladelakeError) as raised:
             look()
         assert str(case.says) in str(raised.value)
-        assert raised.value.exit_code == (2 if "cannot be told" in str(case.says) else 3)
+        assert raised.value.exit_code == (2 if "does not show its format" in str(case.says) else 3)

@@ -139,7 +139,7 @@ def test_mined_negatives_are_those_that_brute_force_finds_by_windows_margin_and_
     ("given", "says"),
     [
         ({"margin": 1000.0}, "no document of run 'run' qualifies"),
-        ({"relevance_level": 3}, "none of them in the part train"),
+        ({"relevance_level": 3}, "none of these queries is in the part train"),
         ({"run": "absent"}, "it has no run 'absent'"),
     ],
 )

@@ -40,7 +40,7 @@ class Bm25Encoder:
         counted = _counted(texts, settings)
         if not len(counted.words):
             wanted = "wanted at least one word that is not a stop word"
-            raise DataError("the texts", "none of them has a word", wanted, "Check the texts and the stop words.")
+            raise DataError("the texts", "none of the texts has a word", wanted, "Check the texts and the stop words.")
         frequency = np.bincount(counted.terms).astype(np.int64)
         vocabulary = {word: i for i, word in enumerate(counted.words.to_pylist())}
         return cls(settings, vocabulary, frequency, len(texts), int(counted.lengths.sum()) / len(texts))

@@ -44,12 +44,17 @@ class Bm25Settings:
 
     def __post_init__(self) -> None:
         if not self.k1 >= 0 or self.k1 == float("inf"):
-            raise UsageError("k1", f"it is {self.k1}", "wanted a finite number, 0 or more", "Use 0.9.")
+            raise UsageError(
+                "k1", f"the value is {self.k1}", "wanted a finite number of 0 or more", "Use, for example, 0.9."
+            )
         if not 0 <= self.b <= 1:
-            raise UsageError("b", f"it is {self.b}", "wanted a number from 0 to 1", "Use 0.4.")
+            raise UsageError("b", f"the value is {self.b}", "wanted a number from 0 to 1", "Use, for example, 0.4.")
         if self.stemmer != NONE and self.stemmer not in stemmers():
             raise UsageError(
-                "stemmer", f"it is {self.stemmer!r}", f"wanted one of none, {', '.join(stemmers())}", "Choose one."
+                "stemmer",
+                f"there is no stemmer {self.stemmer!r}",
+                f"wanted one of none, {', '.join(stemmers())}",
+                "Choose a stemmer of the list.",
             )
 
     @property
@@ -67,8 +72,8 @@ def stemmers() -> list[str]:
         raise MachineError(
             "the package PyStemmer",
             "it is not installed",
-            "wanted it to stem words for BM25",
-            "Run pip install PyStemmer.",
+            "BM25 needs the package to stem words",
+            "Install the package: pip install PyStemmer.",
         ) from None
     return sorted(Stemmer.algorithms())
 
@@ -85,13 +90,19 @@ def read_stop_words(choice: str) -> tuple[str, ...]:
     path = Path(choice).expanduser()
     if not path.is_file():
         raise UsageError(
-            f"stopwords {choice}", "there is no such list or file", "wanted english, none or a file", "Correct it."
+            f"stopwords {choice}",
+            "there is no such list or file",
+            "wanted english, none or a file",
+            "Correct the name.",
         )
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise DataError(
-            str(path), f"it is not UTF-8 ({error})", "wanted one word a line", "Convert it to UTF-8."
+            str(path),
+            f"the file is not UTF-8 ({error})",
+            "wanted one word a line in UTF-8",
+            "Convert the file to UTF-8.",
         ) from None
     words = (line.split("#")[0].strip().lower() for line in lines)
     return tuple(sorted({word for word in words if word}))

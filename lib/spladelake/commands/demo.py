@@ -21,7 +21,7 @@ def demo(
 ) -> None:
     """Ingest, encode, retrieve and evaluate a small collection with a real model.
 
-    The collection is the documentation of Python's standard library. Texts and model need no network.
+    The collection is the documentation of Python's standard library. The texts and the model need no network.
     """
     from spladelake.demo.run import run_demo
 

@@ -22,8 +22,8 @@ WORKER_MB = 1024
 
 
 @click.command()
-@click.option("--model", default=None, help="Model to check instead of the demo's, e.g. rasyosef/splade-mini.")
-@click.option("--lake", default=".", show_default=True, help="Folder in which to check write access.")
+@click.option("--model", default=None, help="Model to check (default: splade-tiny), such as rasyosef/splade-mini.")
+@click.option("--lake", default=".", show_default=True, help="Lake folder to check for write access.")
 @click.option("--debug", is_flag=True, help="Show stack traces.")
 def doctor(model: str | None, lake: str, debug: bool) -> None:
     """Check this machine: Java, Delta jars, interpreters, model, write access and memory.
@@ -93,7 +93,7 @@ def _memory() -> str:
         raise MachineError(
             "memory",
             finding,
-            f"wanted {needed:,} MB",
+            f"wanted {needed:,} MB of free memory",
             "Close other programs, or use fewer slots: --conf spark.master='local[1]' --conf spark.driver.memory=1g.",
         )
     return finding
@@ -110,9 +110,9 @@ def _write_access(lake: str) -> str:
     except OSError as error:
         raise MachineError(
             str(folder),
-            f"it cannot be written to ({error.strerror})",
-            "the lake needs a writable folder",
-            "Choose another folder with --lake, or change its permissions.",
+            f"the folder is not writable ({error.strerror})",
+            "wanted a writable folder for the lake",
+            "Choose another folder with --lake, or change the permissions of this folder.",
         ) from error
 
 
@@ -139,8 +139,8 @@ def _session() -> str:
     if found["missing"]:
         raise MachineError(
             f"worker interpreter {found['python']}",
-            f"it cannot import {found['missing']}",
-            f"wanted {sys.executable}",
+            f"the interpreter cannot import {found['missing']}",
+            f"wanted the interpreter of the driver, {sys.executable}",
             "Set PYSPARK_PYTHON to the interpreter that has spladelake installed.",
         )
     return f"Spark {session.version} wrote and read Delta; driver {sys.executable}, worker {found['python']}"

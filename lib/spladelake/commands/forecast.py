@@ -63,7 +63,7 @@ def _show(asked: Forecast, made: list[Any], beyond: list[str]) -> None:
         shuffle, storage = bytes_text(e.shuffle_bytes), bytes_text(e.storage_bytes)
         table.add_row(e.step, duration_text(e.seconds), error, memory, shuffle, storage)
     console().print(table)
-    console().print("error: forecast time / measured time - 1, for a measured size that the forecast did not use.")
+    console().print("error: forecast time / measured time - 1, at a measured size that the forecast did not use.")
     console().print(
         "memory per task: the worker process; for retrieve_run, also an equal share of the JVM and the driver."
     )

@@ -32,7 +32,7 @@ def _ingest_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.command("init")
 @click.argument("corpus")
 @_ingest_options
-@click.option("--lake", default=None, metavar="TEXT", help="Folder for the tables (default: CORPUS-lake).")
+@click.option("--lake", default=None, metavar="TEXT", help="Folder of the lake (default: CORPUS-lake).")
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, metavar="TEXT", help="Model of the vectors.")
 @click.option("--output", default=None, metavar="FILE", help="Pipeline file to write (default: CORPUS.yaml).")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
@@ -40,11 +40,11 @@ def _ingest_options(function: Callable[..., None]) -> Callable[..., None]:
 def init(
     corpus: str, lake: str | None, model: str, output: str | None, force: bool, debug: bool, **given: str | None
 ) -> None:
-    """Inspect the files of CORPUS and write a commented pipeline file for them.
+    """Inspect your files and write a commented pipeline file for them.
 
     CORPUS is a folder or a file. The command finds documents, queries and judgements, their columns, the number of
-    records and the length of the texts. If a guess is wrong, name the column or file with an option. If options name
-    all files, CORPUS is only a name.
+    records and the length of the texts. If it chooses a wrong file or column, name the right one with an option. If
+    options name all files, CORPUS is only the name of the pipeline file.
 
     \b
     Examples:
@@ -62,9 +62,9 @@ def init(
     if target.exists() and not force:
         raise UsageError(
             str(target),
-            "it already exists",
+            "the file exists",
             "wanted a new file",
-            "Give another --output, or add --force.",
+            "Choose another --output, or add --force to overwrite the file.",
         )
     made = plan(corpus, options)
     formats = {k.removesuffix("_format"): v for k, v in options.items() if k.endswith("_format") and v != "auto"}
@@ -86,7 +86,7 @@ def _write(target: Path, text: str) -> None:
     try:
         target.write_text(text, encoding="utf-8")
     except OSError as error:
-        found = f"it cannot be written ({error.strerror})"
+        found = f"the file cannot be written ({error.strerror})"
         raise MachineError(str(target), found, "wanted a writable file", "Choose another --output.") from None
     try:
         load_pipeline(str(target)).options(place=str(target))

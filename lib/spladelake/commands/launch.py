@@ -79,10 +79,10 @@ def _ended(command: click.Command, arguments: list[str], *, prog_name: str, name
         _say_failed(name, error.exit_code, error.format_message())
         return error.exit_code
     except ReaderGone:
-        click.echo("the program that reads stdout has ended: the rest of the output is dropped", err=True)
+        click.echo("the program that reads stdout has ended: spladelake dropped the rest of the output", err=True)
         return 0
     except (KeyboardInterrupt, click.Abort) as stop:
-        click.echo("interrupted; every table holds either its old rows or its new rows", err=True)
+        click.echo("interrupted; every table has either its old rows or its new rows", err=True)
         # click turns an interrupt into an Abort, which keeps its cause.
         return getattr(stop.__cause__ or stop, "exit_code", 130)
     except Exception as error:

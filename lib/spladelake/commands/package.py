@@ -20,9 +20,9 @@ SUBMIT = (
 def package(output: str, debug: bool) -> None:
     """Write the zip of spladelake for `spark-submit --py-files`.
 
-    The command prints a spark-submit line that uses the zip. The same code gives the same bytes. The zip has no
-    dependencies: the nodes need an interpreter that has them, from an image or from `--archives` (see "On a cluster" in
-    the README).
+    The command prints a spark-submit line that uses the zip. The same code gives the same bytes. The zip does not
+    contain the dependencies: the nodes need an interpreter with these packages, from an image or from `--archives` (see
+    "On a cluster" in the README).
 
     \b
     Example:

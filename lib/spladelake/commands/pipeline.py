@@ -20,8 +20,8 @@ def pipeline() -> None:
 
 @pipeline.command("run")
 @click.argument("file")
-@click.option("--lake", help="Folder of the tables, instead of the file's lake.")
-@click.option("--run-id", help="Name of the run, for every step.")
+@click.option("--lake", help="Folder of the lake, instead of lake in the file.")
+@click.option("--run-id", help="The option --run-id of every step.")
 @click.option("--run-date", help="Logical date (YYYY-MM-DD), for every step.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a value of the file; repeatable.")
 @session_options
@@ -35,9 +35,9 @@ def pipeline_run(
     properties_file: str | None,
     spark_conf: tuple[str, ...],
 ) -> None:
-    """Run every step of FILE in one Spark session.
+    """Run every step of a pipeline file in one Spark session.
 
-    FILE is yaml or toml. Its steps run in order, and a summary follows. In --set, KEY is the path of a value in the
+    FILE is YAML or TOML. The steps run in order, and a summary follows. In --set, KEY is the path of a value in the
     file, such as model or steps.retrieve_run.k.
 
     \b
@@ -48,7 +48,9 @@ def pipeline_run(
     for pair in overrides:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise UsageError(f"--set {pair}", "it has no =", "wanted KEY=VALUE", "Write the option as KEY=VALUE.")
+            raise UsageError(
+                f"--set {pair}", "there is no =", "wanted KEY=VALUE", "Write the option as --set KEY=VALUE."
+            )
         given[key] = value
     given |= {name: v for name, v in (("lake", lake), ("run_id", run_id), ("run_date", run_date)) if v is not None}
     loaded = load_pipeline(file, overrides=given)

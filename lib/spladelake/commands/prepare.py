@@ -10,12 +10,12 @@ import click
 @click.command("prepare")
 @click.option("--debug", is_flag=True, help="Show stack traces.")
 def prepare(debug: bool) -> None:
-    """Download the Delta jars and make an archive of Spark's classes.
+    """Download the Delta jars, and archive Spark's classes so that sessions start faster.
 
-    The jars take 10 MB, the archive 200 MB. With the archive, local sessions start in about half the time. Without this
-    command, the first command that starts a session makes the archive in the background when it ends;
-    SPLADELAKE_PREPARE=off prevents that. Run this command in the build of a container image too. Its files are in
-    $XDG_CACHE_HOME/spladelake or ~/.cache/spladelake, and can be removed at any time.
+    The jars take 10 MB, the archive 200 MB. With the archive, local sessions start in about half the time. If you do
+    not run this command, the first command with a session makes the archive in the background when it ends;
+    SPLADELAKE_PREPARE=off prevents that. Also run this command when you build a container image. It writes to
+    $XDG_CACHE_HOME/spladelake or ~/.cache/spladelake. You can remove these files at any time.
 
     \b
     Example:
@@ -30,10 +30,8 @@ def prepare(debug: bool) -> None:
     made = make_archive(java)
     assert made is not None, "make_archive waits for other processes"
     size = made.path.stat().st_size
-    click.echo(
-        f"{made.path}: {size / 1e6:.0f} MB, {'already there' if made.was_there else f'made in {made.seconds:.0f} s'}",
-        err=True,
-    )
+    how = "the archive exists already" if made.was_there else f"made in {made.seconds:.0f} s"
+    click.echo(f"{made.path}: {size / 1e6:.0f} MB, {how}", err=True)
     status = "skipped" if made.was_there else "written"
     click.echo(
         json.dumps(

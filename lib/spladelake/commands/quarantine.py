@@ -17,8 +17,10 @@ def quarantine() -> None:
 
 @quarantine.command()
 @lake_option
-@click.option("--input", "label", default=None, help="Only rows of this input, by its name in the summary.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Rows to show.")
+@click.option(
+    "--input", "label", default=None, help="Show only rows of this input. The summary has the names of inputs."
+)
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Number of rows to show.")
 @click.option("--raw", is_flag=True, help="Show the start of each raw row, which may be private text.")
 @click.option("--debug", is_flag=True, help="Show stack traces.")
 def show(lake: str, label: str | None, limit: int, raw: bool, debug: bool) -> None:
@@ -39,12 +41,14 @@ def show(lake: str, label: str | None, limit: int, raw: bool, debug: bool) -> No
 
 @quarantine.command()
 @lake_option
-@click.option("--input", "label", default=None, help="Only this input, by its name in `quarantine show`.")
+@click.option(
+    "--input", "label", default=None, help="Retry only this input. `quarantine show` has the names of inputs."
+)
 @click.option("--debug", is_flag=True, help="Show stack traces.")
 def retry(lake: str, label: str | None, debug: bool) -> None:
     """Run the job of each input again with the same options.
 
-    Rows that can now be used leave the quarantine.
+    Rows that the job can now use leave the quarantine.
     """
     from spladelake.spark.session.start import spark_session
     from spladelake.spark.tables.quarantine import retries

@@ -16,8 +16,8 @@ from spladelake.errors import MachineError
 @lake_option
 @click.option("--runs", default="", help="Measured runs, comma separated, the baseline first (default: all).")
 @click.option("--measure", default=None, help="Measure of the plots (default: ndcg_cut_10 if all runs have it).")
-@click.option("--queries", default=5, show_default=True, type=click.IntRange(min=0), help="Number of examples.")
-@click.option("--out", required=True, type=click.Path(dir_okay=False), help="HTML file to write, e.g. report.html.")
+@click.option("--queries", default=5, show_default=True, type=click.IntRange(min=0), help="Number of example queries.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False), help="HTML file to write, such as report.html.")
 @session_options
 def report_command(
     lake: str,
@@ -51,7 +51,7 @@ def report_command(
         Path(out).write_text(page, encoding="utf-8")
     except OSError as error:
         raise MachineError(
-            out, f"it cannot be written ({error.strerror})", "wanted a writable file", "Choose another --out."
+            out, f"the file cannot be written ({error.strerror})", "wanted a writable file", "Choose another --out."
         ) from None
     click.echo(f"{out}: {len(data.systems)} systems, {len(page):,} characters", err=True)
     click.echo(json.dumps({"job": "report", "exit_code": 0, "out": out, "systems": len(data.systems)}))

@@ -15,11 +15,19 @@ from spladelake.config.runs import MOST_K
 @click.command()
 @click.argument("text")
 @lake_option
-@click.option("--model", default=None, metavar="TEXT", help="Model of the vectors, which also encodes TEXT.")
-@click.option("--vectors", default=None, metavar="TEXT", help="Name of the vectors' folder (default: the model's).")
-@click.option("-k", "--k", type=click.IntRange(1, MOST_K), default=10, show_default=True, help="Documents to show.")
-@click.option("--where", default=None, metavar="TEXT", help="SQL condition on columns of `documents`.")
-@click.option("--terms", type=click.IntRange(0), default=5, show_default=True, help="Matched terms to show.")
+@click.option("--model", default=None, metavar="TEXT", help="Model of the vectors. It also encodes TEXT.")
+@click.option("--vectors", default=None, metavar="TEXT", help="Name of the vectors (default: the model's short name).")
+@click.option(
+    "-k", "--k", type=click.IntRange(1, MOST_K), default=10, show_default=True, help="Number of documents to show."
+)
+@click.option("--where", default=None, metavar="TEXT", help="SQL condition on columns of the table documents.")
+@click.option(
+    "--terms",
+    type=click.IntRange(0),
+    default=5,
+    show_default=True,
+    help="Number of matched terms to show for each document.",
+)
 def search(
     text: str,
     lake: str,
@@ -30,7 +38,9 @@ def search(
     terms: int,
     **session_options: Any,
 ) -> None:
-    """Encode TEXT and print the best documents with their scores and matched terms.
+    """Encode one query and print the best documents.
+
+    TEXT is the query. The output has the score and the matched terms of each document.
 
     \b
     Example:

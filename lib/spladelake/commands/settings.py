@@ -19,7 +19,7 @@ def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[st
         path = Path(properties_file)
         if not path.is_file():
             raise UsageError(
-                properties_file, "there is no such file", "--properties-file needs a file", "Correct the path."
+                properties_file, "there is no such file", "wanted a file of Spark settings", "Correct the path."
             )
         for line in path.read_text(encoding="utf-8").splitlines():
             # As in java.util.Properties, the separator is =, : or white space.
@@ -31,9 +31,9 @@ def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[st
         if not equals or not key.startswith("spark."):
             raise UsageError(
                 f"--conf {pair}",
-                "it is not spark.KEY=VALUE",
-                "wanted one Spark setting",
-                "Write spark.KEY=VALUE.",
+                "the setting has another form",
+                "wanted spark.KEY=VALUE",
+                "Write the option as --conf spark.KEY=VALUE.",
             )
         settings[key] = value
     return settings

@@ -22,15 +22,20 @@ LEAVING = ("exit", "quit")
 
 @click.command("sql")
 @lake_option
-@click.option("--model", default=None, metavar="TEXT", help="Model of the vectors, which also encodes queries.")
-@click.option("--vectors", default=None, metavar="TEXT", help="Name of the vectors' folder (default: the model's).")
+@click.option(
+    "--model", default=None, metavar="TEXT", help="Model of the vectors. It also encodes the text of queries."
+)
+@click.option("--vectors", default=None, metavar="TEXT", help="Name of the vectors (default: the model's short name).")
 @click.option("-e", "--execute", multiple=True, metavar="SQL", help="Statement to run, without a prompt; repeatable.")
 @click.option(
     "--output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True,
     help="Format of the rows on stdout; json is one object per line.",
 )  # fmt: skip
 @click.option("--write", is_flag=True, help="Also run statements that change tables, files or the catalog.")
-@click.option("--definitions", is_flag=True, help="Print views and functions as a .sql file for spark-sql or Thrift.")
+@click.option(
+    "--definitions", is_flag=True,
+    help="Print the SQL that creates the views and functions, for spark-sql or the Thrift server.",
+)  # fmt: skip
 def sql(
     lake: str, model: str | None, vectors: str | None, execute: tuple[str, ...], output: str, write: bool,
     definitions: bool, **session_options: Any,
@@ -39,8 +44,8 @@ def sql(
 
     Without -e the command reads statements at a prompt, or from a file on stdin.
 
-    Without --write, a statement may only read or change its own session: temporary views, functions and variables,
-    settings, cached tables. Every other statement is refused before it runs.
+    Without --write, statements may read anything, but change only their own session: temporary views, functions and
+    variables, settings, cached tables. The command refuses every other statement before it runs.
 
     \b
     Examples:
@@ -94,8 +99,8 @@ class _Asked:
 
         try:
             if not self.write and (reason := refusal(self.session, statement)) is not None:
-                fix = "Run it with `spladelake sql --write` if you want the change."
-                raise UsageError("the statement", reason, "without --write only reading is allowed", fix)
+                fix = "If you want the change, run the statement with `spladelake sql --write`."
+                raise UsageError("the statement", reason, "without --write, statements may only read", fix)
             write_rows(self.session.sql(statement), sys.stdout, output_format=self.output)
         except PySparkException as error:
             raise statement_error(error, missing=self.installed.missing, defined=self.installed.names) from error
@@ -108,7 +113,9 @@ def _ask(asked: _Asked) -> None:
     click.echo(f"defined: {', '.join(asked.installed.names)}", err=True)
     for name, why in asked.installed.missing.items():
         click.echo(f"not defined: {name}, {why}", err=True)
-    click.echo("A statement ends with ; at the end of a line. Ctrl-C stops it, Ctrl-D ends the session.", err=True)
+    click.echo(
+        "End each statement with ; at the end of a line. Ctrl-C stops a statement, Ctrl-D ends the session.", err=True
+    )
     with _history():
         for lines in _typed():
             for statement in statements(iter(lines)):

@@ -11,7 +11,7 @@ _CLOSED = "Change the permissions, or choose another folder."
 _SAID = {
     errno.ENOSPC: ("no space is left on its disk", _FULL),
     errno.EDQUOT: ("the disk quota is used up", _FULL),
-    errno.EFBIG: ("a file there may not grow larger", "Raise the limit (ulimit -f), or choose another file system."),
+    errno.EFBIG: ("a file has reached the size limit", "Raise the limit (ulimit -f), or choose another file system."),
     errno.EROFS: ("its file system is read-only", _CLOSED),
     errno.EACCES: ("permission denied", _CLOSED),
     errno.EPERM: ("permission denied", _CLOSED),
@@ -23,10 +23,10 @@ _SAID = {
 def explained_by_system(error: BaseException) -> MachineError | None:
     """Return a MachineError with a place and a fix for an error of the operating system; None for any other error."""
     if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error):
-        fix = "Set TMPDIR to a folder that can be written to."
+        fix = "Set TMPDIR to a writable folder."
         return MachineError("TMPDIR", "no folder for temporary files is writable", "wanted a writable folder", fix)
     if not isinstance(error, OSError) or error.errno not in _SAID:
         return None
     found, fix = _SAID[error.errno]
     place = next((str(name) for name in (error.filename, error.filename2) if name), "the output")
-    return MachineError(place, found, "wanted to read or write there", fix)
+    return MachineError(place, found, "wanted to read or write this path", fix)

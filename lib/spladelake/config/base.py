@@ -41,20 +41,18 @@ RunDate = Annotated[date | None, BeforeValidator(_read_date)]
 
 
 class JobOptions(Options):
-    """The options of every job: its lake, and the name and day that a scheduler gives to a run of the job.
+    """The options of every job: its lake, and the name and day that a scheduler gives to an execution of the job.
 
-    A name that you give is taken as it is. A name that the job chooses itself gets the day appended.
+    The job uses a name from the user unchanged. It appends the day to a default name.
     """
 
     lake: Lake
     run_id: str | None = Field(
         None,
         min_length=1,
-        description="Name of this run of the job in the run log (default: made of the job and the day).",
+        description="Name of this execution of the job in the run log (default: job and day).",
     )
-    run_date: RunDate = Field(
-        None, description="Logical date (YYYY-MM-DD). It is appended to the run names that you do not set yourself."
-    )
+    run_date: RunDate = Field(None, description="Logical date (YYYY-MM-DD). Default run names end in it.")
 
     def dated(self, name: str) -> str:
         """Return a name that the job chose itself, with the logical date appended if there is one."""
@@ -98,7 +96,7 @@ Model = TypeVar("Model", bound=BaseModel)
 def checked(model: type[Model], values: dict[str, Any], *, place: str) -> Model:
     """Return an option model from plain values.
 
-    Raises UsageError with the key, the value found and the value wanted.
+    Raises UsageError, which names the key, the given value and the values that the option takes.
     """
     try:
         return model.model_validate(values)
@@ -108,10 +106,12 @@ def checked(model: type[Model], values: dict[str, Any], *, place: str) -> Model:
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             known = suggestion(key.rsplit(".", 1)[-1], model.model_fields)
-            raise UsageError(f"{place}: {key}", "there is no such option", known, "Correct it.") from None
+            raise UsageError(f"{place}: {key}", "there is no such option", known, "Correct the name.") from None
         if first["type"] == "missing":
-            raise UsageError(f"{place}: {key}", "it is missing", "the job needs it", f"Give {key}.") from None
+            raise UsageError(
+                f"{place}: {key}", "this required option is missing", "wanted a value", f"Give a value for {key}."
+            ) from None
         if not key:
             reason = str(first["ctx"]["error"])
-            raise UsageError(place, reason, "wanted options that go together", "See --help.") from None
+            raise UsageError(place, reason, "wanted options that go together", "Change the options.") from None
         raise option_error(f"{place}: {key}", first) from None

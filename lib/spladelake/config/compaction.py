@@ -39,18 +39,18 @@ class Target:
             raise OptionError('MEASURE >= SHARE of original, such as "ndcg@10 >= 0.995 of original"')
         share = float(match["share"]) / (100 if match["percent"] else 1)
         if not 0 < share <= 1:
-            raise OptionError(f"a share above 0 and not above 1, not {share:g}")
+            raise OptionError(f"a share above 0 and at most 1, not {share:g}")
         measures = expanded([match["measure"]])
         if len(measures) > 1:
-            raise OptionError(f"one measure, and {match['measure']!r} stands for {len(measures)}")
+            raise OptionError(f"one measure, but {match['measure']!r} is a set of {len(measures)} measures")
         return cls(measures[0], share)
 
 
 class CompactVectors(JobOptions):
-    """Write the vectors of a model again in less space, and report the effect on the measures.
+    """Rewrite a model's vectors as smaller files, and report the effect on the measures.
 
-    The compacted vectors get a name of their own. Without settings or target the job loses nothing: it puts documents
-    with common terms side by side and compresses them.
+    The compacted vectors get a name of their own. Without settings or a target the job changes no weight: it only
+    reorders documents, so that those sharing terms lie together, and compresses them.
     """
 
     model: str = Field(DEFAULT_MODEL, description="Model of the vectors.")
@@ -61,10 +61,11 @@ class CompactVectors(JobOptions):
     target: str | None = Field(
         None,
         min_length=1,
-        description='Find the settings with the smallest files that keep, for example, "ndcg@10 >= 0.995 of original".',
+        description='Find the settings that give the smallest files and keep a measure, for example "ndcg@10 >= 0.995 '
+        'of original".',
     )
     mantissa_bits: int | None = Field(
-        None, ge=1, le=22, description="Round weights to this many bits after the leading one."
+        None, ge=1, le=22, description="Round weights to this many mantissa bits, not counting the leading 1."
     )
     levels: int | None = Field(None, ge=2, le=65_535, description="Round weights to this many equal steps.")
     minimum_weight: float = Field(0.0, ge=0, allow_inf_nan=False, description="Leave out terms below this weight.")
@@ -76,13 +77,12 @@ class CompactVectors(JobOptions):
         1.0,
         gt=0,
         le=1,
-        description="Keep the heaviest terms of each document that make up this share of its sum of weights.",
+        description="Keep the fewest heaviest terms of each document that sum to this share of its weights.",
     )
     files: Literal["plain", "split"] = Field(
         "plain",
-        description="Form of the files. plain: every engine reads it. split: smaller, but Spark reads it only in "
-        "sessions of "
-        "spladelake, or with spark.sql.parquet.enableNestedColumnVectorizedReader=false.",
+        description="Form of the files. plain: every engine reads them. split: they are smaller, but Spark reads them "
+        "only in sessions of spladelake, or with spark.sql.parquet.enableNestedColumnVectorizedReader=false.",
     )
     measures: Measures = Field(
         ("ndcg@10", "mrr@10", "recall@100"), description="Measures of the report, comma separated."
@@ -91,7 +91,7 @@ class CompactVectors(JobOptions):
         100,
         ge=1,
         le=MOST_K,
-        description="Lowest number of documents to rank for each query of the report. A deeper measure ranks more.",
+        description="Documents to rank for each query of the report. A measure with a larger cutoff ranks more.",
     )
     permutations: int = Field(10_000, ge=100, description="Permutations that the randomisation test draws.")
     force: bool = Field(False, description="Compact again even if the compacted vectors are current.")
@@ -109,11 +109,13 @@ class CompactVectors(JobOptions):
     @model_validator(mode="after")
     def _goes_together(self) -> CompactVectors:
         if self.mantissa_bits is not None and self.levels is not None:
-            raise ValueError("--mantissa-bits and --levels are two ways of rounding: give one of them")
+            raise ValueError("--mantissa-bits and --levels both round the weights: give only one of the two options")
         if self.target is not None and not self.compaction.is_lossless:
-            raise ValueError("--target finds the settings itself: leave out settings of your own")
+            raise ValueError("--target chooses the settings: leave out the options that set them")
         if self.depth > MOST_K:
-            raise ValueError(f"a measure needs {self.depth:,} ranks, and a run has at most {MOST_K:,}")
+            raise ValueError(
+                f"a measure needs {self.depth:,} ranks, but a run has at most {MOST_K:,}: lower its cutoff"
+            )
         return self
 
     @property

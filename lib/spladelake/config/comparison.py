@@ -20,12 +20,12 @@ class CompareRuns(JobOptions):
 
     collections: Annotated[dict[str, str], FromYaml] = Field(
         default_factory=dict,
-        description="Lakes of the collections by name, as yaml: '{DL: dl, cranfield: c}' (default: --lake).",
+        description="YAML map of collection names to lakes: '{DL: dl, cranfield: c}' (default: --lake alone).",
     )
     run_ids: Names = Field((), description="Runs, comma separated (default: all measured runs).")
     measures: Measures = Field(("ndcg_cut_10",), min_length=1, description="Measures, comma separated.")
     baseline: str | None = Field(
-        None, min_length=1, description="Compare each other run with this one (default: compare all pairs)."
+        None, min_length=1, description="Compare every other run with this run (default: compare all pairs of runs)."
     )
     name: str = Field("all", min_length=1, description="Name of the comparison in the tables.")
     permutations: int = Field(
@@ -33,21 +33,21 @@ class CompareRuns(JobOptions):
     )
     seed: int = Field(0, ge=0, description="Seed of the permutations.")
     significance: float = Field(
-        0.05, gt=0, lt=1, description="A difference is marked if its corrected p is below this."
+        0.05, gt=0, lt=1, description="Mark a difference as significant if its corrected p is below this value."
     )
     published: Annotated[dict[str, dict[str, dict[str, float]]], FromYaml] = Field(
         default_factory=dict,
-        description="Published values to show beside the measured ones, as yaml: {COLLECTION: {RUN: {MEASURE: x}}}.",
+        description="Published values to show beside the measured values, as YAML: {COLLECTION: {RUN: {MEASURE: x}}}.",
     )
     force: bool = Field(False, description="Compare again even if the comparison is current.")
 
     @model_validator(mode="after")
     def _is_consistent(self) -> CompareRuns:
         if len(set(self.run_ids)) < len(self.run_ids):
-            raise ValueError("--run-ids names a run twice")
+            raise ValueError("--run-ids contains a run twice")
         if self.run_ids and self.baseline is not None and self.baseline not in self.run_ids:
-            raise ValueError(f"the baseline {self.baseline!r} is not among --run-ids")
+            raise ValueError(f"--run-ids does not contain the baseline {self.baseline!r}")
         unknown = sorted(set(self.published) - set(self.collections)) if self.collections else []
         if unknown:
-            raise ValueError(f"published names the collection {unknown[0]!r}, which is not compared")
+            raise ValueError(f"--published has values of the collection {unknown[0]!r}, which is not in --collections")
         return self

@@ -11,7 +11,7 @@ from spladelake.config.refusals import PART_PATTERN
 
 
 class EvaluateRun(JobOptions):
-    """Measure a run against the judgements.
+    """Measure a run against the relevance judgements.
 
     The measures follow the definitions of sentence-transformers and of trec_eval.
     """
@@ -21,12 +21,15 @@ class EvaluateRun(JobOptions):
     )
     model: str = Field(
         DEFAULT_MODEL,
-        description="Model of the run. It gives the default run and the vectors whose active dimensions are counted.",
+        description="Model of the run. Its short name is the default of --run-id and of --vectors.",
     )
-    vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")
+    vectors: str | None = Field(
+        None, min_length=1, description="Name of the vectors (default: the model's short name)."
+    )
     measures: Measures = Field(
         (),
-        description="Measures, comma separated. card, trec_eval and all are sets (default: card and ndcg_cut_10).",
+        description="Measures, comma separated. card, trec_eval and all name sets of measures (default: card and "
+        "ndcg_cut_10).",
     )
     part: str | None = Field(
         None,
@@ -38,8 +41,8 @@ class EvaluateRun(JobOptions):
     )
     trec_scores: Literal["float32", "float64"] = Field(
         "float32",
-        description="Precision in which trec_eval's measures compare scores: float32 in trec_eval 9 and pytrec_eval, "
-        "float64 in 10.",
+        description="Precision in which the measures of trec_eval compare scores. float32: as trec_eval 9 and "
+        "pytrec_eval. float64: as trec_eval 10.",
     )
     relevance_level: int = Field(1, ge=1, description="Lowest grade that counts as relevant in binary measures.")
     force: bool = Field(False, description="Evaluate again even if the measures are current.")

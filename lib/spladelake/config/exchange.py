@@ -14,27 +14,29 @@ class ImportRun(JobOptions):
 
     run: str = Field(
         min_length=1,
-        description="TREC run or lines of three columns or more, with a header or not; csv; sentence-transformers' "
-        "predictions (jsonl); json of BEIR, ranx or MTEB; rows in jsonl, Parquet or Delta; file, folder or pattern.",
+        description="File, folder or pattern of the run: TREC or other lines of three or more columns, with or "
+        "without a "
+        "header; csv; sentence-transformers' predictions (jsonl); json of BEIR, ranx or MTEB; jsonl, Parquet or Delta.",
     )
     run_format: Literal["auto", "trec", "csv", "predictions", "jsonl", "json", "parquet", "delta"] = Field(
-        "auto", description="Format; auto goes by the name, and of JSON by the first line."
+        "auto", description="Format. auto: by the file's name, and for JSON also by its first line."
     )
     run_id: str | None = Field(
         None,
         min_length=1,
-        description="Name of the run (default: the one in the file, or the file's name); of a table, the run to take.",
+        description="Name of the run (default: its name in the file, else the file's name). For a table: the run to "
+        "import.",
     )
     order: Literal["scores", "ranks"] = Field(
         "scores",
-        description="Order the documents by their scores, as trec_eval does, or by their ranks, which then become the "
-        "scores.",
+        description="scores: order the documents by their scores, as trec_eval does. ranks: order them by their ranks, "
+        "which then replace the scores.",
     )
     force: bool = Field(False, description="Read again even if the run is current.")
 
 
 class ExportRun(JobOptions):
-    """Write a run or the judgements as files for trec_eval, ir_measures or sentence-transformers."""
+    """Write a run or the judgements for trec_eval, ir_measures or sentence-transformers."""
 
     run_id: str | None = Field(None, min_length=1, description="Run to write.")
     output: str | None = Field(None, min_length=1, description="File of the run.")
@@ -46,22 +48,26 @@ class ExportRun(JobOptions):
     @model_validator(mode="after")
     def _names_a_file(self) -> ExportRun:
         if self.output is None and self.judgements is None:
-            raise ValueError("nothing to write: give --output, --judgements or both")
+            raise ValueError("there is nothing to write: give --output, --judgements or both")
         if (self.output is None) != (self.run_id is None):
-            raise ValueError("--run-id and --output need each other: the run, and its file")
+            raise ValueError("--run-id (the run) and --output (its file) need each other: give both")
         return self
 
 
 class ExportMeasures(JobOptions):
-    """Write the measures of a run for sentence-transformers (csv), a model card (yaml) or users of trec_eval."""
+    """Write a run's measures as csv, as yaml for a model card, or in the format of trec_eval.
+
+    The csv has the form of sentence-transformers' evaluator.
+    """
 
     run_id: str = Field(min_length=1, description="Run of the measures.")
     output: str = Field(min_length=1, description="File to write.")
     output_format: Literal["csv", "model-card", "trec_eval"] = Field(
         "csv",
-        description="csv of sentence-transformers' evaluator, yaml block of a model card, or output of trec_eval -q.",
+        description="csv: as sentence-transformers' evaluator. model-card: yaml block for a model card. trec_eval: as "
+        "the output of trec_eval -q.",
     )
-    model_name: str | None = Field(None, min_length=1, description="Name of the model in the card (default: the run).")
+    model_name: str | None = Field(None, min_length=1, description="Name of the model in the card (default: --run-id).")
     dataset: str = Field("unknown", min_length=1, description="Name of the collection in the model card.")
 
 
@@ -80,7 +86,9 @@ class ExportVectors(JobOptions):
     vectors: str | None = Field(
         None, min_length=1, description="Name of the vectors (default: the model's short name)."
     )
-    side: Literal["documents", "queries"] = Field("documents", description="The side whose vectors are written.")
+    side: Literal["documents", "queries"] = Field(
+        "documents", description="Write the vectors of documents or of queries."
+    )
     output: str = Field(min_length=1, description="Folder to write to.")
     output_format: VectorFormat = Field(
         description="anserini (JsonVectorCollection, Pyserini too), ciff (BMP, PISA), seismic, opensearch and "
@@ -90,7 +98,7 @@ class ExportVectors(JobOptions):
         255,
         ge=1,
         le=1_000_000,
-        description="anserini and ciff hold whole numbers: the number of steps up to the largest weight.",
+        description="anserini, ciff: weights become whole numbers. The largest weight becomes this number.",
     )
     gzip: bool = Field(False, description="Compress text files with gzip.")
     force: bool = Field(False, description="Write again even if the files are current.")
@@ -101,20 +109,24 @@ class ImportVectors(JobOptions):
 
     input: str = Field(min_length=1, description="File, folder or pattern of the vectors.")
     input_format: Literal["anserini", "ciff", "seismic"] = Field(
-        description="anserini: lines of JSON with numbers of any kind. ciff: the format of BMP and PISA. seismic."
+        description="anserini: JSON lines, also with fractions as weights. ciff: the index format of BMP and PISA. "
+        "seismic: the JSON lines of Seismic."
     )
-    side: Literal["documents", "queries"] = Field("documents", description="The side of the vectors.")
+    side: Literal["documents", "queries"] = Field(
+        "documents", description="Import the vectors as those of documents or of queries."
+    )
     vectors: str = Field(min_length=1, description="Name of the vectors in the lake.")
     like: str | None = Field(
         None,
         min_length=1,
-        description="Vectors of this lake with the same vocabulary and model (default: a vocabulary of the terms that "
-        "are read).",
+        description="Name of vectors in the lake whose vocabulary and model the imported vectors share (default: the "
+        "terms of the files become a new vocabulary).",
     )
     step: float | None = Field(
         None,
         gt=0,
         allow_inf_nan=False,
-        description="Weight of one unit (default: the step that export_vectors noted beside the files, else 1).",
+        description="Multiply the numbers in the files by this step to get the weights (default: the step that "
+        "export_vectors wrote beside the files, else 1).",
     )
     force: bool = Field(False, description="Read again even if the vectors are current.")

@@ -11,28 +11,30 @@ from spladelake.config.runs import MOST_K
 class Forecast(Options):
     """Forecast time, memory, shuffle and storage of encoding and retrieval at a given size.
 
-    Nothing is run: the figures come from the records of this project's benchmarks. Each time has an error: the error of
-    the same forecast for a size that was measured but not used. `encode_texts --dry-run` measures on your texts and
-    machines.
+    The command runs no job: it computes from records of this project's benchmarks. Beside each time it prints the
+    error that the forecast made at a measured size left out of the computation. `encode_texts --dry-run` measures on
+    your own texts and machines.
     """
 
     docs: int = Field(ge=1, description="Documents to encode and to search.")
     queries: int = Field(6_980, ge=1, description="Queries to rank documents for.")
     k: int = Field(1_000, ge=1, le=MOST_K, description="Documents kept for each query.")
     model: str = Field(
-        DEFAULT_MODEL, min_length=1, description="Model. The forecast takes the record of a model of this name or size."
+        DEFAULT_MODEL,
+        min_length=1,
+        description="Model. The forecast uses the benchmark of the model most like it by name.",
     )
     tokens: float | None = Field(
         None,
         gt=0,
         allow_inf_nan=False,
-        description="Average tokens of a document (default: the average of the record).",
+        description="Average tokens of a document (default: the average in the benchmark).",
     )
     docs_per_second: float | None = Field(
         None,
         gt=0,
         allow_inf_nan=False,
-        description="Documents that one core or GPU encodes in a second (default: the rate of the record).",
+        description="Documents that one core or GPU encodes in a second (default: the rate in the benchmark).",
     )
     executors: int = Field(1, ge=1, description="Number of executors.")
     cores: int = Field(2, ge=1, description="Tasks that run at once in each executor.")

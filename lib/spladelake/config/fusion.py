@@ -10,7 +10,7 @@ from spladelake.config.base import CommaSeparated, JobOptions, Names
 
 
 class FuseRuns(JobOptions):
-    """Fuse several runs of a lake into a new run, by reciprocal ranks or by a weighted sum of normalised scores."""
+    """Fuse several runs into a new run, by reciprocal ranks or by a weighted sum of scores."""
 
     runs: Names = Field(description="Two or more runs to fuse, comma separated.")
     method: Literal["rrf", "sum"] = Field(
@@ -20,15 +20,14 @@ class FuseRuns(JobOptions):
     normalisation: Literal["min-max", "z-score", "none"] = Field(
         "min-max",
         description="sum: how the scores of each run and query are normalised. A document that a run does not list "
-        "gets 0 from "
-        "that run; with z-score, it gets the run's lowest normalised score for the query.",
+        "gets 0 from that run; with z-score, it gets the run's lowest normalised score for the query.",
     )
     weights: Annotated[tuple[float, ...], CommaSeparated] = Field(
         (), description="Weight of each run, comma separated (default: 1 each)."
     )
     k: int = Field(100, ge=1, description="Documents kept for each query.")
     run_id: str | None = Field(
-        None, min_length=1, description="Name of the new run (default: made of the method and the runs)."
+        None, min_length=1, description="Name of the new run (default: the method and the names of the runs)."
     )
     force: bool = Field(False, description="Fuse again even if the run is current.")
 
@@ -36,7 +35,7 @@ class FuseRuns(JobOptions):
     def _fits_together(self) -> FuseRuns:
         if len(self.runs) < 2 or len(set(self.runs)) < len(self.runs):
             raise ValueError(
-                f"--runs names {', '.join(self.runs) or 'no run'}, and fusion needs two or more different runs"
+                f"--runs is {', '.join(self.runs) or 'empty'}, but fusion needs two or more different runs"
             )
         if self.weights and len(self.weights) != len(self.runs):
             raise ValueError(f"--weights has {len(self.weights)} weights for {len(self.runs)} runs")

@@ -12,13 +12,16 @@ from pydantic import Field
 
 from spladelake.config.base import DEFAULT_MODEL, JobOptions, Lake, Options, RunDate, checked
 from spladelake.config.jobs import JOBS
-from spladelake.config.steps import Step, labels, set_option, set_value, step_list
+from spladelake.config.steps import EXAMPLES, Step, labels, set_option, set_value, step_list
 from spladelake.errors import UsageError
 from spladelake.names import suggestion
 
+# A file's value in words of YAML, if it is no map.
+_KINDS = {list: "a list", str: "one text", int: "one number", float: "one number", bool: "one true or false"}
+
 
 class Pipeline(Options):
-    """A pipeline file: the steps to run in order, each with its options; `lake` and `model` are given once."""
+    """A pipeline file: the steps to run in order, each with its options. `lake` and `model` hold for all steps."""
 
     lake: Lake
     model: str = DEFAULT_MODEL
@@ -28,14 +31,19 @@ class Pipeline(Options):
     steps: list[Step]
 
     def options(self, *, place: str) -> list[tuple[str, JobOptions]]:
-        """Return the checked options of every step, in order. Raises UsageError for the first wrong one."""
+        """Return the checked options of every step, in order. Raises UsageError for the first wrong option."""
         if not self.steps:
-            raise UsageError(f"{place}: steps", "it is empty", f"wanted some of {', '.join(JOBS)}", "Name a step.")
+            raise UsageError(
+                f"{place}: steps",
+                "the list of steps is empty",
+                f"wanted one or more of {', '.join(JOBS)}",
+                "Add a step.",
+            )
         steps = []
         for label, (name, given) in zip(self.labels, self.steps, strict=True):
             if name not in JOBS:
                 hint = suggestion(name, JOBS)
-                raise UsageError(f"{place}: steps.{name}", "there is no such step", hint, "Correct it.")
+                raise UsageError(f"{place}: steps.{name}", "there is no such step", hint, "Correct the name.")
             shared = {"lake": self.lake, "model": self.model, "run_id": self.run_id, "run_date": self.run_date}
             known = JOBS[name].options.model_fields
             values = {key: value for key, value in shared.items() if key in known and value is not None}
@@ -49,25 +57,26 @@ class Pipeline(Options):
 
 
 def load_pipeline(path: str, *, overrides: dict[str, str] | None = None) -> Pipeline:
-    """Read a pipeline file (yaml or toml). `${NAME}` and `${NAME:-default}` are taken from the environment.
+    """Read a pipeline file (YAML or TOML). The environment gives the values of `${NAME}` and `${NAME:-default}`.
 
-    - overrides: values written as yaml, by dotted keys such as `steps.retrieve_run.k`. Without a number a key sets the
-      option of every step of that name; `steps.encode_texts[2].model` sets it for the second one only.
+    - overrides: values written as YAML, by dotted keys such as `steps.retrieve_run.k`. Without a number a key sets the
+      option of every step of that name; `steps.encode_texts[2].model` sets it for the second of these steps only.
 
     Raises UsageError if the file is missing, does not parse, or has an unknown key.
     """
     file = Path(path)
     if not file.is_file():
-        raise UsageError(path, "there is no such file", "wanted a pipeline file", "See conf/ for examples.")
+        raise UsageError(path, "there is no such file", "wanted a pipeline file", EXAMPLES)
     try:
         values = _parse(file)
     except (yaml.YAMLError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise UsageError(path, f"it does not parse ({reason})", "wanted yaml or toml", "Correct the file.") from error
-    if not isinstance(values, dict):
         raise UsageError(
-            path, f"it holds a {type(values).__name__}", "wanted keys and values", "See conf/ for examples."
-        )
+            path, f"the file does not parse ({reason})", "wanted YAML or TOML", "Correct the file."
+        ) from error
+    if not isinstance(values, dict):
+        found = "the file is empty" if values is None else f"the file is {_KINDS.get(type(values), 'a single value')}"
+        raise UsageError(path, found, "wanted keys with values, such as lake and steps", EXAMPLES)
     values = _expand(values, path)
     if "steps" in values:
         values["steps"] = step_list(values["steps"] or [], place=path)
@@ -75,7 +84,10 @@ def load_pipeline(path: str, *, overrides: dict[str, str] | None = None) -> Pipe
         try:
             value = text if dotted in ("lake", "run_id") else yaml.safe_load(text)
         except yaml.YAMLError:
-            raise UsageError(f"--set {dotted}={text}", "the value is not yaml", "wanted a value", "Quote it.") from None
+            fix = "Put YAML quotes around the value, inside the quotes of the shell: --set 'KEY=\"VALUE\"'."
+            raise UsageError(
+                f"--set {dotted}={text}", "the value is not valid YAML", "wanted one YAML value", fix
+            ) from None
         first, *rest = dotted.split(".")
         if first == "steps" and len(rest) > 1 and "steps" in values:
             set_option(values["steps"], rest[0], rest[1:], value)
@@ -117,7 +129,8 @@ def _expand(value: Any, place: str) -> Any:
         if name in os.environ:
             return os.environ[name]
         if default is None:
-            raise UsageError(place, f"${{{name}}} is not set", "the file refers to it", f"Set it: export {name}=…")
+            found, fix = f"the environment variable ${{{name}}} is not set", f"Set the variable: export {name}=…"
+            raise UsageError(place, found, "wanted a value, because the file uses the variable", fix)
         return default
 
     return re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", replace, value)

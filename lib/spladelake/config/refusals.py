@@ -35,7 +35,7 @@ _WANTED = {
     "string_too_short": "text that is not empty",
     "string_type": "text",
     "string_unicode": "text in UTF-8",
-    "too_short": "at least {min_length} of them",
+    "too_short": "at least {min_length} values",
     "tuple_type": "a list",
 }
 # The values that an option with a pattern accepts, by its pattern.
@@ -52,7 +52,7 @@ _OTHER = "a value as the help page describes it"
 class OptionError(ValueError):
     """A refusal by one of our own checks: the value that the option needs, and the fix."""
 
-    def __init__(self, wanted: str, fix: str = "Correct it.") -> None:
+    def __init__(self, wanted: str, fix: str = "Correct the value.") -> None:
         super().__init__(wanted)
         self.wanted, self.fix = wanted, fix
 
@@ -69,6 +69,6 @@ def option_error(place: str, error: Mapping[str, Any]) -> UsageError:
     if isinstance(cause, OptionError):
         return UsageError(place, found, f"wanted {cause.wanted}", cause.fix)
     if isinstance(cause, ValueError):
-        return UsageError(place, found, str(cause), "Correct it.")
+        return UsageError(place, found, str(cause), "Correct the value.")
     wanted = _FORMS.get(context.get("pattern", "")) or _WANTED.get(error["type"], _OTHER).format(**context)
-    return UsageError(place, found, f"wanted {wanted}", "Correct it.")
+    return UsageError(place, found, f"wanted {wanted}", "Correct the value.")

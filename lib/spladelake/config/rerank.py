@@ -13,27 +13,32 @@ DEFAULT_CROSS_ENCODER = "cross-encoder/ms-marco-MiniLM-L6-v2"
 
 
 class RerankRun(JobOptions):
-    """Score the best documents of a run with a cross-encoder, and write the new order as a new run."""
+    """Re-rank the best documents of a run with a cross-encoder, into a new run."""
 
     run: str = Field(min_length=1, description="Run to re-rank.")
     cross_encoder: str = Field(
         DEFAULT_CROSS_ENCODER,
-        description="Hugging Face id (id@revision for a revision), local folder, or package:NAME/folder.",
+        description="Hugging Face id, optionally id@revision; a local folder; or package:NAME/folder for a folder in "
+        "an installed Python package.",
     )
     depth: int = Field(100, ge=1, description="Documents of each query that the cross-encoder scores.")
     rest: Literal["keep", "drop"] = Field(
         "keep",
-        description="Documents below the depth. keep: in their old order, after the scored ones. drop: leave them out.",
+        description="Documents below --depth. keep: list them after the scored documents, in their old order. drop: "
+        "leave them out.",
     )
     run_id: str | None = Field(
-        None, min_length=1, description="Name of the new run (default: made of the run and the model)."
+        None, min_length=1, description="Name of the new run (default: the name of the run and the model's short name)."
     )
     max_length: int | None = Field(
-        None, ge=8, description="Tokens that the model reads of a pair (default: the model's own limit)."
+        None,
+        ge=8,
+        description="Most tokens read of each pair, special tokens included; the rest is cut off (default: the model's "
+        "own limit).",
     )
-    token_budget: int | None = Field(None, ge=16, description="Tokens of one forward pass, padding included.")
+    token_budget: int | None = Field(None, ge=16, description="Most tokens in one forward pass, padding included.")
     rows_per_task: int | None = Field(
-        None, ge=1, description="Pairs of one Spark task (default: chosen from the pairs and the task slots)."
+        None, ge=1, description="Pairs in one Spark task (default: chosen from the numbers of pairs and of task slots)."
     )
     force: bool = Field(False, description="Re-rank again even if the run is current.")
 

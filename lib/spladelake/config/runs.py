@@ -21,7 +21,8 @@ class Ranking(Options):
     where: str | None = Field(
         None,
         min_length=1,
-        description="SQL condition on columns of `documents`. Only documents that meet it are ranked.",
+        description="SQL condition on columns of the table documents. Only documents that meet the condition are "
+        "ranked.",
     )
     minimum_score: float = Field(0.0, ge=0, allow_inf_nan=False, description="Leave out documents with a lower score.")
     exclude_self: bool = Field(
@@ -34,25 +35,30 @@ class RetrieveRun(JobOptions, Ranking):
 
     All strategies give the same rows. `blocks` scores a few thousand documents at a time in compiled code, in Python
     workers. `driver` does the same in the driver's own process. `sql` is the plain join, to check the others. `auto`
-    takes `driver` if the vectors are at most 16 MB of files and the rankings at most a million rows, else `blocks`.
+    takes `driver` if the vector files total at most 16 MB and the rankings at most a million rows, else `blocks`.
     """
 
     model: str = Field(DEFAULT_MODEL, description="Model of the vectors, as you gave it to encode_texts.")
-    vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")
+    vectors: str | None = Field(
+        None, min_length=1, description="Name of the vectors (default: the model's short name)."
+    )
     run_id: str | None = Field(None, min_length=1, description="Name of the run (default: the name of the vectors).")
     also: Annotated[dict[str, Ranking], FromYaml] = Field(
         default_factory=dict,
-        description="More runs in the same pass over the documents: '{short: {k: 10, where: \"length(text) < 500\"}}'.",
+        description="YAML map of further runs from the same pass, NAME: {options}, for example '{short: {k: 10, where: "
+        '"length(text) < 500"}}\'. The options are k, where, minimum_score and exclude_self.',
     )
     strategy: Strategy = Field("auto", description="How the scores are computed.")
     index: Literal["auto", "off"] = Field(
-        "auto", description="auto: read the blocks that index_vectors wrote, if they are current. off: never read them."
+        "auto",
+        description="auto: read the blocks that index_vectors wrote, if they are current. off: do not read these "
+        "blocks.",
     )
     since_version: int | None = Field(
         None,
         ge=0,
-        description="Score only the documents that changed since this version of the vectors, from which the run was "
-        "made.",
+        description="Update an existing run: score only the documents that changed since this version, the version of "
+        "the vectors from which that run was made.",
     )
     task_memory_mb: int = Field(
         512,
@@ -70,8 +76,8 @@ class RetrieveRun(JobOptions, Ranking):
             raise ValueError(f"--since-version works in blocks: leave out --strategy {self.strategy}")
         if self.since_version is not None and any(r.where for r in (self, *self.also.values())):
             raise ValueError(
-                "--since-version compares vectors only, and --where reads texts, which may have changed too: leave "
-                "out one"
+                "--since-version compares only vectors, but --where reads texts, which may have changed too: leave "
+                "out one of the two options"
             )
         return self
 
@@ -89,5 +95,7 @@ class IndexVectors(JobOptions):
     """
 
     model: str = Field(DEFAULT_MODEL, description="Model whose document vectors are indexed.")
-    vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")
+    vectors: str | None = Field(
+        None, min_length=1, description="Name of the vectors (default: the model's short name)."
+    )
     force: bool = Field(False, description="Make every block again.")

@@ -9,6 +9,9 @@ from spladelake.errors import UsageError
 
 Step = tuple[str, dict[str, Any]]
 
+# The fix for a file in a wrong form.
+EXAMPLES = "See the examples in conf/ of the source repository, or write a file with spladelake init."
+
 _ADDRESS = re.compile(r"(?P<name>\w+)(?:\[(?P<number>[1-9][0-9]*)\])?")
 
 
@@ -21,7 +24,7 @@ def step_list(given: Any, *, place: str) -> list[Step]:
     """
     entries = [{name: options} for name, options in given.items()] if isinstance(given, dict) else given
     if not isinstance(entries, list):
-        raise _malformed(place, f"it is {given!r}")
+        raise _malformed(place, f"the value is {given!r}")
     steps = []
     for number, entry in enumerate(entries, start=1):
         step = {entry: None} if isinstance(entry, str) else entry
@@ -36,7 +39,7 @@ def step_list(given: Any, *, place: str) -> list[Step]:
 
 def _malformed(place: str, found: str) -> UsageError:
     wanted = "wanted a mapping {name: {options}}, or a list of such mappings with one name each"
-    return UsageError(f"{place}: steps", found, wanted, "See conf/ for examples.")
+    return UsageError(f"{place}: steps", found, wanted, EXAMPLES)
 
 
 def labels(names: list[str]) -> list[str]:
@@ -47,7 +50,7 @@ def labels(names: list[str]) -> list[str]:
 def set_option(steps: list[Step], address: str, keys: list[str], value: Any) -> None:
     """Set an option of some steps.
 
-    - address: `name` stands for every step of that name, `name[2]` for the second of them.
+    - address: `name` stands for every step of that name, `name[2]` for the second of these steps.
     - keys: the option, and the keys below it.
 
     Raises UsageError if there is no such step or no place for the value.
@@ -58,20 +61,19 @@ def set_option(steps: list[Step], address: str, keys: list[str], value: Any) -> 
         at = int(match["number"]) - 1
         named = named[at : at + 1]
     if not named:
-        known = f"the steps are {', '.join(labels([name for name, _ in steps]))}"
-        raise UsageError(f"--set steps.{address}", "there is no such step", known, "Correct the option.")
+        known = f"wanted one of the file's steps: {', '.join(labels([name for name, _ in steps])) or 'there is none'}"
+        raise UsageError(f"--set steps.{address}", "there is no such step", known, "Correct the name of the step.")
     for options in named:
         set_value(options, keys, value, place=f"--set steps.{address}")
 
 
 def set_value(values: dict[str, Any], keys: list[str], value: Any, *, place: str) -> None:
-    """Set a value below nested keys, and create the mappings between. Raises UsageError if a key holds a value."""
+    """Set a value below nested keys, and create the mappings between. Raises UsageError if a key has a single value."""
     for key in keys[:-1]:
         if values.get(key) is None:
             values[key] = {}
         values = values[key]
         if not isinstance(values, dict):
-            raise UsageError(
-                place, f"{key} has a value of its own", "--set names a key below it", "Correct the option."
-            )
+            found = f"{key} is a single value and has no keys below it"
+            raise UsageError(place, found, "wanted a key with keys below it", "Correct the key in --set.")
     values[keys[-1]] = value

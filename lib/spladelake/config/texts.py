@@ -28,16 +28,18 @@ class IngestTexts(JobOptions):
     )
     split: str = Field("test", description="Read the judgements of a BEIR folder from qrels/SPLIT.tsv.")
     documents: str | None = Field(None, description="File, folder or Delta table of documents.")
-    documents_format: FileFormat = Field("auto", description="Format of --documents. auto: tell it by the file name.")
+    documents_format: FileFormat = Field("auto", description="Format of --documents. auto: by the file name.")
     queries: str | None = Field(None, description="File, folder or Delta table of queries.")
     queries_format: FileFormat = Field("auto", description="Format of --queries.")
     judgements: str | None = Field(
         None,
-        description="Judgements: BEIR tsv, TREC qrels, or two ids and a grade in csv, jsonl, json, parquet, Delta.",
+        description="File, folder or Delta table of judgements: BEIR tsv, TREC qrels, or two ids and a grade in csv, "
+        "jsonl, json, Parquet or Delta.",
     )
     judgements_format: FileFormat = Field("auto", description="Format of --judgements.")
     document_id: str | None = Field(
-        None, description="Column or key of the document id (default: doc_id, _id, id …); a.b is b in the object a."
+        None,
+        description="Column or key of the document id (default: doc_id, _id, id …). a.b is the key b in the object a.",
     )
     document_title: str | None = Field(None, description="Column or key of the title.")
     document_text: str | None = Field(None, description="Column or key of the text.")
@@ -47,40 +49,49 @@ class IngestTexts(JobOptions):
         MAX_REJECTED_DEFAULT,
         ge=0,
         le=1,
-        description="Highest share of malformed rows. Above it the job writes the quarantine and fails with exit code "
-        "3.",
+        description="Largest share of rows that may go to quarantine (0.01 is 1 %). If more do, the job still writes "
+        "the quarantine, but fails with exit code 3.",
     )
     force: bool = Field(False, description="Ingest again even if the tables are current.")
 
     @model_validator(mode="after")
     def _names_a_source(self) -> IngestTexts:
         if not any((self.source, self.documents, self.queries, self.judgements)):
-            raise ValueError("nothing to read: give --source, or --documents, --queries or --judgements")
+            raise ValueError("there is nothing to read: give --source, or --documents, --queries or --judgements")
         if self.source and any((self.documents, self.queries, self.judgements)):
-            raise ValueError("--source already names documents, queries and judgements: leave out their own options")
+            raise ValueError(
+                "--source already covers documents, queries and judgements: leave out --documents, --queries and "
+                "--judgements"
+            )
         for kind, columns in (("documents", ("id", "title", "text")), ("queries", ("id", "text"))):
             named = [f"{kind.replace('queries', 'query').removesuffix('s')}_{column}" for column in columns]
             given = [name for name in named if getattr(self, name) is not None]
             if given and getattr(self, kind) is None:
-                raise ValueError(f"{given[0]} names a column of --{kind}, but --{kind} is missing")
+                raise ValueError(f"{given[0]} is a column of --{kind}, but --{kind} is missing")
         return self
 
 
 class EncodeTexts(JobOptions):
     """Encode documents and queries into sparse vectors.
 
-    Each Python worker loads the model once. Documents and queries get a Delta table of vectors each.
+    Each Python worker loads the model once. It writes one Delta table of vectors for the documents and one for the
+    queries.
     """
 
     model: str = Field(
         DEFAULT_MODEL,
-        description="Hugging Face id (id@revision for a revision), local folder, package:NAME/folder, splade-tiny, or "
-        "bm25.",
+        description="Hugging Face id, optionally id@revision; a local folder; package:NAME/folder for a folder in an "
+        "installed Python package; splade-tiny; or bm25.",
     )
-    model_sha256: str | None = Field(None, description="Refuse the model if its weights file has another sha256.")
-    side: Side = Field("both", description="The table to encode.")
+    model_sha256: str | None = Field(
+        None, description="Expected sha256 of the model's weights file. Another sum stops the job."
+    )
+    side: Side = Field("both", description="Table to encode, or both.")
     max_length: int | None = Field(
-        None, ge=3, description="Tokens that the model reads of each text (default: the model's own limit)."
+        None,
+        ge=3,
+        description="Most tokens read of each text, special tokens included; the rest is cut off (default: the model's "
+        "own limit).",
     )
     max_active_dims: int | None = Field(
         None, ge=1, description="Keep only this many terms of each vector, the heaviest."
@@ -93,28 +104,30 @@ class EncodeTexts(JobOptions):
         None, min_length=1, description="Name of the vectors (default: the model's short name)."
     )
     rows_per_task: int | None = Field(
-        None, ge=1, description="Texts of one Spark task (default: chosen from the corpus and the task slots)."
+        None, ge=1, description="Texts in one Spark task (default: chosen from the numbers of texts and of task slots)."
     )
-    token_budget: int | None = Field(None, ge=16, description="Tokens of one forward pass, padding included.")
+    token_budget: int | None = Field(None, ge=16, description="Most tokens in one forward pass, padding included.")
     changes: Literal["snapshot", "feed", "stream"] = Field(
         "snapshot",
         description="How the job finds changed texts. snapshot: compare all texts with the vectors. feed: read the "
-        "table's "
-        "change feed. stream: read the change feed and remember the place (for schedulers).",
+        "table's change feed. stream: like feed, but the position is kept in a streaming checkpoint, for scheduled "
+        "jobs.",
     )
     since_version: int | None = Field(
         None,
         ge=0,
-        description="With --changes feed: read the changes after this version (default: the version that was encoded "
-        "last).",
+        description="With --changes feed: read the changes after this version of the table (default: the version of "
+        "the last encoding).",
     )
     checkpoint: str | None = Field(
-        None, min_length=1, description="With --changes stream: folder of its checkpoint (default: beside the vectors)."
+        None,
+        min_length=1,
+        description="With --changes stream: folder of the streaming checkpoint (default: beside the vectors).",
     )
     chunk_minutes: float = Field(
-        5.0, gt=0, description="Minutes of work in one commit. A killed run loses at most this much."
+        5.0, gt=0, description="Commit about every so many minutes. A killed run loses at most this much work."
     )
-    chunk_rows: int | None = Field(None, ge=1, description="Texts of one commit, instead of --chunk-minutes.")
+    chunk_rows: int | None = Field(None, ge=1, description="Commit after so many texts, instead of by --chunk-minutes.")
     max_text_bytes: int = Field(
         MAX_TEXT_BYTES_DEFAULT, ge=1, description="A larger text goes to quarantine instead of the model."
     )
@@ -122,8 +135,8 @@ class EncodeTexts(JobOptions):
         MAX_REJECTED_DEFAULT,
         ge=0,
         le=1,
-        description="Highest share of texts in quarantine. Above it the job writes the quarantine and fails with exit "
-        "code 3.",
+        description="Largest share of texts that may go to quarantine (0.01 is 1 %). If more do, the job still writes "
+        "the quarantine, but fails with exit code 3.",
     )
     retry_rejected: bool = Field(False, description="Try the texts in quarantine again, even if nothing has changed.")
     force: bool = Field(False, description="Encode all texts again even if the vectors are current.")

@@ -27,40 +27,46 @@ TrainingSet = Annotated[
 class MinePairs(JobOptions):
     """Mine training pairs from judgements and a run: each positive with its hard negatives.
 
-    The job first divides the judged queries into the parts train, dev and test, by a hash of their text. Only queries
-    of train become pairs. dev selects the best checkpoint, and test is for the reported figures (evaluate_run --part).
+    The job first divides the judged queries into the parts train, dev and test, by a hash of their text. Only the
+    queries of train become pairs. train_model selects the best checkpoint on dev. test is for the measures that you
+    report (evaluate_run --part).
     """
 
     run: str = Field(
-        min_length=1, description="Run that gives the negatives, for example of BM25, of SPLADE or a fusion."
+        min_length=1, description="Run whose documents become negatives, for example a run of BM25, SPLADE or a fusion."
     )
     training_set: TrainingSet = "default"
-    negatives: int = Field(2, ge=1, le=100, description="Highest number of negatives of each positive.")
+    negatives: int = Field(2, ge=1, le=100, description="Most negatives of each positive.")
     choose: Literal["top", "random"] = Field(
         "top",
-        description="top: take the highest ranked of the documents that qualify. random: draw among them by --seed.",
+        description="How negatives are chosen from the documents that qualify. top: the highest ranked. random: drawn "
+        "by --seed.",
     )
     min_rank: int = Field(1, ge=1, description="Best rank that a negative may have.")
     max_rank: int = Field(100, ge=1, description="Worst rank that a negative may have.")
     min_score: float | None = Field(None, allow_inf_nan=False, description="Lowest score that a negative may have.")
     max_score: float | None = Field(None, allow_inf_nan=False, description="Highest score that a negative may have.")
     margin: float | None = Field(
-        None, allow_inf_nan=False, description="A negative scores at least this much less than the positive."
+        None,
+        allow_inf_nan=False,
+        description="Take a negative only if it scores at least this much less than the positive.",
     )
     relative_margin: float | None = Field(
-        None, ge=0, lt=1, description="A negative scores at most (1 - this) times the score of the positive."
+        None,
+        ge=0,
+        lt=1,
+        description="Take a negative only if it scores at most (1 - this value) times the score of the positive.",
     )
     near_duplicate: float = Field(
         0.9,
         gt=0,
         le=1,
-        description="Leave out documents whose words overlap with a positive, or with an earlier negative, to this "
-        "degree "
-        "(Jaccard index of the sets of words).",
+        description="Leave out documents that share their words with a positive or an earlier negative to this degree "
+        "or more (Jaccard index of the sets of words).",
     )
     relevance_level: int = Field(1, ge=1, description="Lowest grade that makes a document a positive.")
     positives: int | None = Field(
-        None, ge=1, description="Positives of each query, the highest grades first (default: all)."
+        None, ge=1, description="Most positives of each query, the highest grades first (default: all)."
     )
     dev_share: float = Field(0.1, ge=0, lt=1, description="Share of the judged queries that goes to dev.")
     test_share: float = Field(0.1, ge=0, lt=1, description="Share of the judged queries that goes to test.")
@@ -81,34 +87,36 @@ class MinePairs(JobOptions):
 class ScorePairs(JobOptions):
     """Score mined pairs with one or more teachers, and write margins beside the scores.
 
-    A teacher is a cross-encoder, or run:RUN_ID for the scores of a run. Each distinct pair is scored once. A killed job
-    resumes after its last commit.
+    A teacher is a cross-encoder, or run:RUN_ID for the scores of a run. The job scores each distinct pair once. A
+    killed job resumes after its last commit.
     """
 
     training_set: TrainingSet = "default"
     teachers: tuple[str, ...] = Field(
         (DEFAULT_CROSS_ENCODER,),
         min_length=1,
-        description="Cross-encoders (Hugging Face id, local folder, package:NAME/folder) or run:RUN_ID, comma "
-        "separated.",
+        description="Teachers, comma separated: cross-encoders (Hugging Face id, local folder or package:NAME/folder) "
+        "or run:RUN_ID for the scores of a run.",
     )
     average: Literal["mean", "scaled"] = Field(
         "mean",
         description="How the scores of several teachers are averaged. scaled: first give the scores of each teacher "
-        "the mean and "
-        "the deviation of the first teacher.",
+        "the mean and the standard deviation of the first teacher.",
     )
     max_length: int | None = Field(
-        None, ge=8, description="Tokens that the model reads of a pair (default: the model's own limit)."
+        None,
+        ge=8,
+        description="Most tokens read of each pair, special tokens included; the rest is cut off (default: the model's "
+        "own limit).",
     )
-    token_budget: int | None = Field(None, ge=16, description="Tokens of one forward pass, padding included.")
+    token_budget: int | None = Field(None, ge=16, description="Most tokens in one forward pass, padding included.")
     rows_per_task: int | None = Field(
-        None, ge=1, description="Pairs of one Spark task (default: chosen from the pairs and the task slots)."
+        None, ge=1, description="Pairs in one Spark task (default: chosen from the numbers of pairs and of task slots)."
     )
     chunk_minutes: float = Field(
-        5.0, gt=0, description="Minutes of work in one commit. A killed run loses at most this much."
+        5.0, gt=0, description="Commit about every so many minutes. A killed run loses at most this much work."
     )
-    chunk_rows: int | None = Field(None, ge=1, description="Pairs of one commit, instead of --chunk-minutes.")
+    chunk_rows: int | None = Field(None, ge=1, description="Commit after so many pairs, instead of by --chunk-minutes.")
     force: bool = Field(False, description="Write the scored pairs again even if they are current.")
 
     @field_validator("teachers", mode="before")
@@ -119,9 +127,9 @@ class ScorePairs(JobOptions):
     @model_validator(mode="after")
     def _are_different(self) -> ScorePairs:
         if len(set(self.teachers)) < len(self.teachers):
-            raise ValueError("--teachers names a teacher twice")
+            raise ValueError("--teachers contains a teacher twice")
         if RUN_TEACHER in self.teachers:
-            raise ValueError("run: names no run: write run:RUN_ID")
+            raise ValueError("the teacher run: has no run id: write run:RUN_ID")
         return self
 
 
@@ -131,8 +139,7 @@ class Distillation(Options):
     loss: Literal["margin-mse", "kl-divergence", "ranking"] = Field(
         "margin-mse",
         description="margin-mse: learn the teachers' margins. kl-divergence: learn the distribution of their scores. "
-        "ranking: "
-        "without a teacher, rank the positive above its negatives and the other documents of the batch.",
+        "ranking: without a teacher, rank the positive above its negatives and the other documents of the batch.",
     )
     query_regularizer: float = Field(
         0.2, ge=0, allow_inf_nan=False, description="Weight of the FLOPS regulariser of queries."
@@ -153,15 +160,18 @@ class Distillation(Options):
         2.0, gt=0, allow_inf_nan=False, description="kl-divergence: temperature of both distributions."
     )
     margin_floor: float | None = Field(
-        None, allow_inf_nan=False, description="margin-mse: raise smaller margins of the teachers to this value."
+        None, allow_inf_nan=False, description="margin-mse: raise teacher margins below this value to it."
     )
     negatives: int | None = Field(
         None,
         ge=1,
-        description="Negatives of each pair, from the start of its list (default: as many as the longest list has).",
+        description="Use the first so many negatives of each pair, and leave out pairs with fewer (default: the "
+        "number of the longest list).",
     )
-    batch_size: int = Field(64, ge=1, description="Pairs of one step, summed over all processes and forward passes.")
-    accumulate: int = Field(1, ge=1, description="Forward passes of one step. More passes need less memory.")
+    batch_size: int = Field(
+        64, ge=1, description="Pairs in one optimizer step, over all processes and all passes of --accumulate."
+    )
+    accumulate: int = Field(1, ge=1, description="Forward passes in one optimizer step. More passes need less memory.")
     epochs: float = Field(4.0, gt=0, allow_inf_nan=False, description="Passes over the pairs.")
     max_steps: int | None = Field(None, ge=1, description="Number of steps, instead of --epochs.")
     learning_rate: float = Field(4e-5, gt=0, allow_inf_nan=False, description="Highest learning rate.")
@@ -177,16 +187,21 @@ class Distillation(Options):
     max_length: int | None = Field(
         None,
         ge=SHORTEST_TEXT,
-        description="Tokens read of a text, also by the trained model (default: the limit of the start model).",
+        description="Most tokens read of each text, special tokens included, also by the trained model (default: the "
+        "limit of the start model).",
     )
     evaluate_steps: int | None = Field(
-        None, ge=1, description="Steps between checkpoints, each with an evaluation (default: an epoch)."
+        None,
+        ge=1,
+        description="Steps between two checkpoints; each checkpoint is evaluated on dev (default: an epoch).",
     )
-    best: str = Field("ndcg@10", min_length=1, description="Measure on dev that selects the best checkpoint.")
+    best: str = Field(
+        "ndcg@10", min_length=1, description="Measure, computed on the dev queries, that selects the best checkpoint."
+    )
     accept_worse: bool = Field(
-        False, description="Write the model even if it measures below the start model on dev, by --best."
+        False, description="Write the model even if it scores lower than the start model on the dev queries, by --best."
     )
-    log_steps: int = Field(10, ge=1, description="Steps between lines of the log.")
+    log_steps: int = Field(10, ge=1, description="Steps between two lines of the log.")
     seed: int = Field(42, ge=0, description="Seed of the order of the pairs, of dropout and of new weights.")
 
     @field_validator("best")
@@ -204,30 +219,33 @@ class TrainModel(JobOptions, Distillation):
 
     The job runs the trainer of sentence-transformers under TorchDistributor. It writes a folder in the layout of
     sentence-transformers, with a model card. A killed job resumes from its last checkpoint. The job ends with exit
-    code 3 if the loss is not a number, if most vectors of the trained model are empty, or if the model measures below
-    its start model on dev. It then writes no model, and the checkpoints stay.
+    code 3 if the loss is not a number, if most vectors of the trained model are empty, or if the trained model scores
+    lower than the start model on the dev queries. It then writes no model, and the checkpoints stay.
     """
 
     training_set: TrainingSet = "default"
     model: str = Field(
         DEFAULT_MODEL, description="Start model: a SPLADE model, or a masked-language model with its head."
     )
-    output: str = Field(min_length=1, description="Folder of the trained model. Work in progress is in FOLDER.work.")
+    output: str = Field(
+        min_length=1,
+        description="Folder of the trained model. The job keeps its work in progress beside it, in FOLDER.work.",
+    )
     processes: int = Field(1, ge=1, description="Processes that train together, one for each GPU.")
     where: Literal["driver", "executors"] = Field(
         "driver",
-        description="Run the processes beside the driver, or as Spark tasks. The machines of a cluster must share "
-        "--output.",
+        description="Run the processes on the driver's machine, or as Spark tasks. On a cluster, --output must be on "
+        "storage that all machines share.",
     )
-    gpu: Literal["auto", "yes", "no"] = Field("auto", description="Train on GPUs. auto: if Spark has GPUs to give.")
-    dev_queries: int = Field(2_000, ge=1, description="Highest number of dev queries that measure a checkpoint.")
+    gpu: Literal["auto", "yes", "no"] = Field("auto", description="Train on GPUs. auto: if Spark offers GPUs.")
+    dev_queries: int = Field(2_000, ge=1, description="Most dev queries used to measure a checkpoint.")
     dev_documents: int = Field(
         50_000,
         ge=1,
-        description="Documents that the dev queries search: judged ones, the best of the mined run, and others drawn "
-        "by hash.",
+        description="Size of the collection that dev queries search: the judged documents, the top documents of the "
+        "mined run, and others drawn by a hash.",
     )
-    force: bool = Field(False, description="Train from the start, even if checkpoints or the model are there.")
+    force: bool = Field(False, description="Train from the start, even if checkpoints or a trained model exist.")
 
     @model_validator(mode="after")
     def _divides(self) -> TrainModel:

@@ -11,25 +11,23 @@ LEAST_RETENTION_HOURS = 168
 
 
 class MaintainTables(JobOptions):
-    """Maintain every table of a lake.
+    """Compact the files of every table and remove old ones.
 
-    The job compacts small files, checks the constraints, and deletes the files of old versions.
+    The job also checks the constraints of every table.
     """
 
     retention_hours: int = Field(
         720,
         ge=LEAST_RETENTION_HOURS,
-        description="Delete files of replaced versions that are older than this. Older versions can then no longer be "
-        "read.",
+        description="Delete the files of replaced versions that are older than so many hours. Versions that need these "
+        "files can then no longer be read.",
     )
-    cluster: bool = Field(
-        False, description="Rewrite every table with rows of near ids side by side, for faster look-ups by id."
-    )
+    cluster: bool = Field(False, description="Rewrite every table sorted by id, for faster look-ups by id.")
     dry_run: bool = Field(False, description="Print the changes without making them.")
 
 
 class VerifyTables(JobOptions):
-    """Check that the tables of a lake agree with themselves and with each other.
+    """Check each table of a lake for broken rows, and the tables against each other.
 
-    The checks are counts, constraints, keys, fingerprints and references. Findings end the job with exit code 3.
+    The job checks counts, constraints, keys, fingerprints and references. Any finding ends the job with exit code 3.
     """

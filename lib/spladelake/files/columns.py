@@ -73,9 +73,9 @@ def chosen_columns(
                 place,
                 f"its header has {found!r} more than once",
                 f"wanted one column for {column}",
-                f"Say which one with {option_of(kind, column)}: {found!r} is the first, '{found}.1' the second."
+                f"Name one column with {option_of(kind, column)}: {found!r} is the first, '{found}.1' the second."
                 if kind != "judgements"
-                else "Rename one of them.",
+                else "Rename one of the columns.",
             )
         chosen[column] = found
     return chosen

@@ -15,17 +15,17 @@ _COMPRESSIONS = {
 }
 # First bytes of a file, its kind, and how to convert it into a readable file.
 _OTHERS = (
-    (b"PK\x03\x04", "a zip archive (or a spreadsheet)", "Unpack it, or save the sheet as csv in UTF-8."),
-    (b"\xfd7zXZ\x00", "compressed by xz", "Run: xz -d FILE, and compress it by gzip or zstd if you like."),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack it."),
-    (b"PAR1", "a Parquet file", "Let its name end in .parquet."),
-    (b"PARE", "an encrypted Parquet file", "Decrypt it."),
-    (b"ARROW1", "an Arrow (Feather) file", "Write it as Parquet."),
-    (b"ORC", "an ORC file", "Write it as Parquet."),
-    (b"Obj\x01", "an Avro file", "Write it as Parquet."),
-    (b"SQLite format 3\x00", "an SQLite database", "Export the table as csv."),
-    (b"%PDF-", "a PDF", "Extract its text first."),
-    (b"\x89HDF\r\n", "an HDF5 file", "Write it as Parquet."),
+    (b"PK\x03\x04", "a zip archive (or a spreadsheet)", "Unpack the archive, or save the sheet as csv in UTF-8."),
+    (b"\xfd7zXZ\x00", "compressed by xz", "Run: xz -d FILE. To save space, compress the result with gzip or zstd."),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack the archive."),
+    (b"PAR1", "a Parquet file", "Rename the file so that its name ends in .parquet."),
+    (b"PARE", "an encrypted Parquet file", "Decrypt the file."),
+    (b"ARROW1", "an Arrow (Feather) file", "Convert the file to Parquet."),
+    (b"ORC", "an ORC file", "Convert the file to Parquet."),
+    (b"Obj\x01", "an Avro file", "Convert the file to Parquet."),
+    (b"SQLite format 3\x00", "an SQLite database", "Export a table of the database as csv."),
+    (b"%PDF-", "a PDF", "Extract the text of the PDF."),
+    (b"\x89HDF\r\n", "an HDF5 file", "Convert the file to Parquet."),
 )
 _UTF_16 = (
     (b"\xff\xfe\x00\x00", "UTF-32"),
@@ -48,19 +48,27 @@ def check_head(name: str, head: bytes, file_format: str) -> None:
     if not head and compression is None:
         return None
     if head.startswith(_FRAME_OF_LZ4):
-        found, fix = "compressed by the tool lz4", "Run: lz4 -d FILE, and compress it by gzip or zstd if you like."
-        raise _refused(name, found, "Spark reads only Hadoop's lz4, another format", fix)
+        found, fix = (
+            "compressed by the tool lz4",
+            "Run: lz4 -d FILE. To save space, compress the result with gzip or zstd.",
+        )
+        raise _refused(name, found, "Spark reads only the lz4 format of Hadoop", fix)
     wanted = "wanted lines of text in UTF-8, plain or compressed by gzip, bzip2 or zstd"
     for suffix, start in _COMPRESSIONS.items():
         if compression == suffix:
             if not head.startswith(start):
                 what = "empty" if not head else "not compressed that way, or damaged"
                 raise _refused(
-                    name, f"{what}, though its name ends in {suffix}", wanted, "Copy it again, or rename it."
+                    name,
+                    f"{what}, though its name ends in {suffix}",
+                    wanted,
+                    "Copy the file again from its source, or rename the file.",
                 )
             return None
         if head.startswith(start) and compression is None:
-            raise _refused(name, f"compressed ({suffix})", wanted, f"Let its name end in {suffix}.")
+            raise _refused(
+                name, f"compressed ({suffix})", wanted, f"Rename the file so that its name ends in {suffix}."
+            )
     if compression is None:
         _check_text(name, head, wanted)
     return None
@@ -71,7 +79,7 @@ def _check_text(name: str, head: bytes, wanted: str) -> None:
         if head.startswith(start):
             raise _refused(name, found, wanted, fix)
     if head[257:262] == b"ustar":
-        raise _refused(name, "a tar archive", wanted, "Unpack it.")
+        raise _refused(name, "a tar archive", wanted, "Unpack the archive.")
     encoding = next((encoding for start, encoding in _UTF_16 if head.startswith(start)), None)
     if encoding is None and (half := _zeros(head)):
         encoding = f"UTF-16{half}"
@@ -93,7 +101,7 @@ def _check_parquet(name: str, head: bytes) -> None:
     if not head.startswith(b"PAR1"):
         what = next((found for start, found, _ in _OTHERS if head.startswith(start)), None)
         found = what or ("empty" if not head else "not a Parquet file, or damaged")
-        raise _refused(name, found, "wanted a Parquet file", "Copy it again, or remove it.")
+        raise _refused(name, found, "wanted a Parquet file", "Copy the file again from its source, or remove the file.")
 
 
 def _refused(name: str, found: str, wanted: str, fix: str) -> DataError:

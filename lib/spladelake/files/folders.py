@@ -85,14 +85,14 @@ def data_files(place: str, names: Sequence[str], file_format: str, *, kind: str)
             "wanted jsonl, tsv, csv, parquet or a Delta table",
             f"Name the format with {option}."
             if len(formats) == 1
-            else "Move the file away, or name the files to read.",
+            else "Move this file to another folder, or name the files to read.",
         )
     if len(formats) > 1:
         found = "; ".join(f"{form}: {_shown(several)}" for form, several in formats.items())
-        fix = f"Name the files to read, such as {place}/*.{next(iter(formats))}, or move the others away."
-        raise DataError(place, f"it holds files of several formats ({found})", "wanted one format", fix)
+        fix = f"Name the files to read, such as {place}/*.{next(iter(formats))}, or move the others to another folder."
+        raise DataError(place, f"it has files of several formats ({found})", "wanted one format", fix)
     if not formats:
-        raise DataError(place, "it holds no data file", "wanted one or more", "Correct the path.")
+        raise DataError(place, "the folder has no data file", "wanted one or more", "Correct the path.")
     return kept, str(next(iter(formats)))
 
 

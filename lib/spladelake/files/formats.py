@@ -93,8 +93,10 @@ def line_parser(
         raise UsageError(
             place,
             f"{kind} cannot be read as {file_format}",
-            "judgements can be qrels, tsv, jsonl, json, csv, parquet or Delta; only judgements can be qrels",
-            "Correct the format.",
+            "wanted qrels, tsv, jsonl, json, csv, parquet or delta for judgements"
+            if kind == "judgements"
+            else "wanted tsv, jsonl, csv, parquet or delta, because only judgements can be qrels or json",
+            f"Correct the format of the {kind}.",
         )
     return parsers[file_format, kind](), None
 

@@ -84,8 +84,8 @@ def run_layout(first: Sequence[bytes], *, place: str) -> Layout | None:
         return None
     raise DataError(
         place,
-        f"its lines have {' or '.join(map(str, sizes))} columns, and their values do not show which is which",
-        "wanted TREC's six: query_id, Q0, doc_id, rank, score and run_id",
+        f"its lines have {' or '.join(map(str, sizes))} columns, and their values do not show the meaning of each",
+        "wanted the six columns of TREC: query_id, Q0, doc_id, rank, score and run_id",
         _FIX if max(sizes) < 7 else "If an id holds spaces, separate the columns by tabs.",
     )
 

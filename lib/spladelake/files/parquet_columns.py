@@ -78,7 +78,8 @@ def _fields(inside: Iterable[pa.Field], path: str) -> Iterator[tuple[str, pa.Dat
 def unreadable(name: str, error: Exception) -> DataError:
     """Return the error for a file that is not a complete Parquet file."""
     reason = (str(error).splitlines() or [""])[0]
-    return DataError(name, f"it cannot be read ({reason})", "wanted a whole Parquet file", "Copy it again.")
+    fix = "Copy the file again from its source."
+    return DataError(name, f"the file cannot be read ({reason})", "wanted a whole Parquet file", fix)
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -135,7 +136,7 @@ def check_column(footer: ParquetFooter, column: str, name: str) -> None:
     if not takes(column, found):
         raise wrong_type(footer.name, column, name, found)
     if name in footer.repeated:
-        fix = "Write the file with another name for one of them."
+        fix = "Rename one of the columns in the file."
         raise DataError(footer.name, f"it has several columns {name!r}", f"wanted one column for {column}", fix)
     if footer.codecs.get(name) in _UNREAD_CODECS:
         codec = footer.codecs[name].lower()
@@ -148,9 +149,9 @@ def wrong_type(place: str, column: str, name: str, found: str) -> DataError:
     ids = column.endswith("_id") or column == "relevance"
     return DataError(
         place,
-        f"column {name!r} is {found}",
+        f"column {name!r} has the type {found}",
         f"wanted {'a string or a whole number' if ids else 'a string'} for {column}",
-        "Cast the column, or name another one.",
+        "Cast the column, or name another column.",
     )
 
 

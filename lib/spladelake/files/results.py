@@ -47,7 +47,9 @@ def evaluator_csv(means: Mapping[str, float], *, place: str) -> str:
     missing = [name for name in names if name not in means]
     if missing:
         fix = "Evaluate the run with --measures card."
-        raise DataError(place, f"the run has no {missing[0]}", f"the csv needs {len(names)} measures", fix)
+        raise DataError(
+            place, f"the run has no {missing[0]}", f"the csv needs all {len(names)} measures of the set card", fix
+        )
     sizes = [name for name in SIZES if name in means]
     header = [f"dot-{_SPELLED[name.split('@')[0]]}@{name.split('@')[1]}" for name in names]
     cells = [str(float(means[name])) for name in [*names, *sizes]]

@@ -98,7 +98,7 @@ def write_lines(path: Path, rows: Iterable[Row], line_of: Callable[[Row, str], s
                 file.write(line_of(row, f"{path} line {count}"))
         os.replace(partial, path)
     except OSError as error:
-        found = f"cannot be written ({error.strerror})"
+        found = f"the file cannot be written ({error.strerror})"
         raise DataError(str(path), found, "wanted a file in an existing folder", "Correct the path.") from error
     finally:
         partial.unlink(missing_ok=True)
@@ -110,7 +110,12 @@ def column_of(name: str, value: str, *, place: str) -> str:
     # Readers in Python split columns at every Unicode space, trec_eval at ASCII spaces. An id may hold neither.
     if value.split() != [value]:
         wanted = "wanted an id with characters and without white space"
-        raise DataError(place, f"{name} is {shown(value)}", wanted, "Give the run or its documents other ids.")
+        raise DataError(
+            place,
+            f"{name} is {shown(value)}",
+            wanted,
+            f"Change the {name}: TREC files separate columns by white space.",
+        )
     return value
 
 
@@ -122,7 +127,7 @@ def _run_line(row: RunRow, place: str) -> str:
     if not math.isfinite(score):
         wanted = "wanted a finite number"
         raise DataError(
-            place, f"score is {score}", wanted, "Find the vector with this weight and encode its text again."
+            place, f"the score is {score}", wanted, "Find the vector with this weight, and encode its text again."
         )
     # repr is the shortest form that reads back as the same double, so rounding creates no ties.
     return f"{columns[0]} Q0 {columns[1]} {rank} {float(score)!r} {columns[2]}\n"
@@ -138,7 +143,7 @@ def _rows_of(path: Path, parse: LineParser[Row]) -> Iterator[Row]:
     try:
         file = path.open("rb")
     except OSError as error:
-        found = f"cannot be opened ({error.strerror})"
+        found = f"the file cannot be opened ({error.strerror})"
         raise DataError(str(path), found, "wanted a readable file", "Check the path.") from error
     with file:
         # Binary lines end only at "\n". Text mode would fail at bytes that are not UTF-8 without naming the line.

@@ -68,8 +68,8 @@ def tsv_layout(kind: str, named: Mapping[str, str], first: bytes, *, place: str)
     try:
         chosen = chosen_columns(kind, guessed, names, place=place, repeated=repeated_names(cells))
     except DataError as refusal:
-        fix = "Let the first line name the columns, separated by tabs, or leave the column options out: each line then "
-        fix += "needs an id, a tab and a text."
+        fix = "Write the names of the columns into the first line, separated by tabs. Or leave out the column options: "
+        fix += "each line then needs an id, a tab and a text."
         raise DataError(place, f"in its first line {refusal.found}", refusal.wanted, fix) from None
     places = tuple(None if name is None else names.index(name) for name in chosen.values())
     return TsvLayout(kind, place, line, len(cells), places)

@@ -74,7 +74,7 @@ def expanded(names: Iterable[str]) -> tuple[str, ...]:
 class Measure:
     """A measure of one ranking, called as `measure(relevance, judged, level=1)`.
 
-    `parse_measure` makes one from its name. depth: how many ranks it looks at; None for all.
+    `parse_measure` makes a measure from its name. depth: the number of ranks that count, None for all.
     """
 
     name: str
@@ -122,8 +122,8 @@ def parse_measure(name: str) -> Measure:
     if template not in _FORMULAS or template.endswith(("@k", "_k")) == (depth is None):
         raise _unknown(name)
     if depth is not None and depth[0].startswith("0"):
-        wanted = "the number of ranks is an integer of at least 1, without leading zeros"
-        raise UsageError("measure", f'"{name}" looks at {depth[0]} ranks', wanted, "Write a name such as ndcg@10.")
+        wanted = "wanted a cutoff of 1 or more, without leading zeros"
+        raise UsageError("measure", f'"{name}" has the cutoff {depth[0]}', wanted, "Write a name such as ndcg@10.")
     return Measure(name, _FORMULAS[template].convention, int(depth[0]) if depth else None, _FORMULAS[template])
 
 
@@ -133,8 +133,8 @@ def _unknown(name: str) -> UsageError:
     names = [re.sub(r"(?<=[@_])k\Z", k, template) for template in _FORMULAS]
     lowered = {known.lower(): known for known in names}
     close = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=3)]
-    fix = f"Write {' or '.join(close)}." if close else "Choose one of them, with a number of ranks for k."
-    return UsageError("measure", f'"{name}" is unknown', f"the measures are {', '.join(_FORMULAS)}", fix)
+    fix = f"Write {' or '.join(close)}." if close else "Choose a measure, with a cutoff for k."
+    return UsageError("measure", f'there is no measure "{name}"', f"wanted one of {', '.join(_FORMULAS)}", fix)
 
 
 def counts(judged: Relevances, convention: Convention, level: int = 1) -> bool:
@@ -152,6 +152,7 @@ def counts(judged: Relevances, convention: Convention, level: int = 1) -> bool:
 
 def _relevant_counts(judged: Relevances, level: int) -> Counts:
     if level < 1:
-        wanted = "it must be at least 1, since 0 also stands for unjudged documents"
-        raise UsageError("relevance level", f"it is {level}", wanted, "Give the smallest grade that is relevant.")
+        wanted = "wanted a level of 1 or more, because unjudged documents have the grade 0"
+        fix = "Give the smallest grade that counts as relevant."
+        raise UsageError("relevance level", f"the level is {level}", wanted, fix)
     return np.asarray(np.count_nonzero(judged >= level, axis=-1), dtype=np.int64)

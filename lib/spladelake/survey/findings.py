@@ -101,8 +101,9 @@ def examine(sample: Sample, kind: str, named: Mapping[str, str]) -> Finding:
     """
     file_format = "qrels" if kind == "judgements" and sample.source.format == "tsv" else sample.source.format
     if file_format == "qrels" and named:
-        fix = "Leave the column options out, or read it with a header as csv."
-        raise UsageError(sample.source.location, "qrels has no columns to name", "its columns go by their place", fix)
+        found = "column options are given, but the format qrels has no column names"
+        fix = "Leave out the column options, or use a csv file with a header."
+        raise UsageError(sample.source.location, found, "the columns of qrels are found by position", fix)
     if file_format in ("tsv", "qrels"):
         return _of_lines(sample, kind, file_format, dict(named))
     if not named:
@@ -130,7 +131,8 @@ def _check_header(sample: Sample) -> None:
         number = next((cell for cell in cells if _NUMBER.fullmatch(cell.strip())), None)
         if number is not None:
             found = f"its first line has the number {number} among its cells"
-            raise DataError(place, found, "wanted names of columns", "Add a header, or name the columns with options.")
+            fix = "Add a header line, or name the columns with options (see --help)."
+            raise DataError(place, found, "wanted column names in the first line", fix)
 
 
 def _named(sample: Sample, column: str, name: str) -> str:
@@ -156,8 +158,8 @@ def _within(sample: Sample, name: str) -> SampledColumn | None:
 
 def _no_column(sample: Sample, column: str, found: str) -> DataError:
     there = ", ".join(f"{c.name} ({c.kind})" for c in sample.columns.values())
-    wanted = f"wanted one for {column}; it has {there}"
-    fix = "Name the column with an option (see --help), or add one."
+    wanted = f"wanted a column for {column}; the columns are {there}"
+    fix = "Name a column with an option (see --help), or add a column."
     return DataError(sample.source.location, found, wanted, fix)
 
 
@@ -167,7 +169,7 @@ def _judgement_columns(sample: Sample) -> dict[str, str]:
     for column in ("query_id", "doc_id"):
         if column not in found:
             called = " or ".join(map(repr, GUESSES["judgements"][column][:4]))
-            raise _no_column(sample, column, f"no column of these judgements is called {called}")
+            raise _no_column(sample, column, f"no column of the judgements is called {called}")
     relevance = grade_column(found, list(sample.columns), place=sample.source.location)
     return found if relevance is None else {**found, "relevance": relevance}
 
@@ -179,7 +181,7 @@ def _id_column(sample: Sample, kind: str, key: str, *, taken: set[str]) -> str:
     fit = [c for c in _plain(sample, taken, ("string", "integer")) if c.is_unique and _is_short(c)]
     fit.sort(key=lambda column: not _ID_LIKE.search(column.name))
     if not fit:
-        raise _no_column(sample, key, "no column has a short value of its own in every record")
+        raise _no_column(sample, key, "no column has a short and unique value in every record")
     return fit[0].name
 
 

@@ -40,14 +40,19 @@ def find_inputs(place: str) -> list[Input]:
     """Inputs of a file, or of a folder and the folders in it, by name. Raises DataError where there are none."""
     path = Path(place)
     if not path.exists():
-        raise DataError(place, "there is no such file or folder", "wanted your texts", "Correct the path.")
+        raise DataError(
+            place, "there is no such file or folder", "wanted a file or folder of texts", "Correct the path."
+        )
     if path.is_file():
         return [named_input(place)]
     inputs = _inputs_of(path)
     if not inputs:
         names = ", ".join(sorted(entry.name for entry in path.iterdir())[:5]) or "nothing"
         raise DataError(
-            place, f"it holds {names}", "wanted jsonl, csv, tsv, parquet or a Delta table", "Convert the texts to one."
+            place,
+            f"the folder has no data file (it contains {names})",
+            "wanted jsonl, csv, tsv, parquet or a Delta table",
+            "Convert the texts to one of these formats.",
         )
     return inputs
 
@@ -56,13 +61,13 @@ def named_input(location: str, file_format: str = "auto", *, kind: str = "docume
     """The input at a path that the user named. Raises DataError or UsageError where it cannot be looked at."""
     path = Path(location)
     if not path.exists():
-        raise DataError(location, "there is no such file or folder", "wanted an input", "Correct the path.")
+        raise DataError(location, "there is no such file or folder", "wanted a file or folder", "Correct the path.")
     if file_format in ("auto", "delta") and (path / "_delta_log").is_dir():
         return Input(location, _delta_files(path), "delta")
     check_hidden(location, hidden_files(path) if path.is_dir() else [location])
     names, found = data_files(location, [str(file) for file in visible_files(path)], file_format, kind=kind)
     if not names:
-        raise DataError(location, "it holds no file", "wanted an input", "Correct the path.")
+        raise DataError(location, "the folder has no file", "wanted one or more", "Correct the path.")
     return Input(location, tuple(Path(name) for name in names), found)
 
 

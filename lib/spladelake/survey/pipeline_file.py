@@ -19,19 +19,22 @@ _MOST_NAMES = 5
 def pipeline_text(plan: IngestPlan, *, name: str, lake: str, model: str, formats: dict[str, str]) -> str:
     """The file that `spladelake pipeline run` takes; name: what its first line calls it. formats: those given."""
     found = plan.findings
-    lines = [f"# Made by `spladelake init` for {_shown(name)}, from what is in the files:", "#"]
+    lines = [f"# Written by `spladelake init` for {_shown(name)}, from these files:", "#"]
     for finding in found.values():
         lines += [f"#   {line}" for line in described(finding)]
     lines += [f"#   {line}" for line in unused(plan)]
-    lines += ["#", "# Every option of a step is on its page: spladelake ingest_texts --help. Unknown ones are refused."]
+    lines += [
+        "#",
+        "# The help of each step lists its options: spladelake ingest_texts --help. Unknown options are errors.",
+    ]
     lines += _option("lake", lake, "folder of the tables; schema:NAME for a catalog", indent=0)
-    lines += _option("model", model, "a hub id, a folder, splade-tiny (no network), or bm25", indent=0)
+    lines += _option("model", model, "a Hugging Face id, a folder, splade-tiny (no network), or bm25", indent=0)
     lines += ["steps:", "  ingest_texts:", *_ingest(plan, formats)]
     lines += [
-        *_note("max_rejected", MAX_REJECTED_DEFAULT, "share of records that may be unusable"),
+        *_note("max_rejected", MAX_REJECTED_DEFAULT, "largest share of records that may go to quarantine"),
         "  encode_texts:",
         *([] if "queries" in found else _option("side", "documents", "there are no queries")),
-        *_note("max_length", 256, "tokens read of each text (default: the model's own)"),
+        *_note("max_length", 256, "most tokens read of each text (default: the model's own limit)"),
     ]
     if "queries" in found:
         lines += ["  retrieve_run:", *_option("k", 1000, "documents listed for each query")]
@@ -62,10 +65,10 @@ def described(finding: Finding) -> list[str]:
     if finding.lengths:
         size = finding.lengths
         lines.append(
-            f"  characters of a text: {size.median:,} in the middle, 95 % up to {size.p95:,}, at most {size.longest:,}"
+            f"  characters per text: median {size.median:,}, 95 % quantile {size.p95:,}, longest {size.longest:,}"
         )
     if finding.empty:
-        lines.append(f"  of the {where} {finding.empty:,} have no text: they keep their row, with an empty vector")
+        lines.append(f"  {finding.empty:,} of the {where} have no text: they keep their row and get an empty vector")
     return lines + [f"  {fault}" for fault in faults(finding)]
 
 
@@ -77,10 +80,10 @@ def faults(finding: Finding) -> list[str]:
     where = f"first {finding.sampled:,}" if finding.sampled < finding.rows else f"{finding.sampled:,}"
     reasons = [f"{finding.rejected:,} cannot be used ({finding.reason})"] if finding.rejected else []
     reasons += [f"{finding.repeated:,} repeat an id"] if finding.repeated else []
-    found = f"of the {where} records {' and '.join(reasons)}"
+    found = f"of the {where} records, {' and '.join(reasons)}"
     if bad > MAX_REJECTED_DEFAULT * finding.sampled:
-        return [f"CORRECT THIS FIRST: {found}; ingest_texts stops above {MAX_REJECTED_DEFAULT:.0%}"]
-    return [f"{found}: they will go to quarantine"]
+        return [f"CORRECT THIS FIRST: {found}; ingest_texts fails above {MAX_REJECTED_DEFAULT:.0%}"]
+    return [f"{found}: these records will go to quarantine"]
 
 
 def _ingest(plan: IngestPlan, formats: dict[str, str]) -> list[str]:
@@ -104,8 +107,9 @@ def _option(name: str, value: Any, comment: str, *, indent: int = 4) -> list[str
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000).strip()
     line = f"{' ' * indent}{name}: {text.removesuffix('...').strip()}"
     if "${" in line:
-        fix = "Rename it, or write the file by hand after conf/own-corpus.yaml."
-        raise UsageError(str(value), "it holds ${", "a pipeline file puts variables there", fix)
+        found = 'the name contains the characters "${"'
+        fix = "Rename the file or column, or write a pipeline file by hand like conf/own-corpus.yaml."
+        raise UsageError(str(value), found, "a pipeline file reads them as the start of a variable", fix)
     return [f"{line:<{_COMMENT_AT}}  # {comment}" if comment else line]
 
 

@@ -65,7 +65,7 @@ def _chosen(place: str, given: Mapping[str, str]) -> tuple[dict[str, Sample], li
         if not unknown:
             there = ", ".join(sample.source.location for sample in samples)
             fix = "Name the documents with --documents."
-            raise DataError(place, f"none of {there} looks like documents", "wanted texts to search in", fix)
+            raise DataError(place, f"no file looks like documents ({there})", "wanted a file of documents", fix)
         by_kind["documents"], by_kind[None] = unknown[:1], unknown[1:]
     chosen = {kind: by_kind[kind][0] for kind in KINDS if kind in by_kind}
     used = {sample.source.location for sample in chosen.values()}

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,8 @@ def read_sample(source: Input) -> Sample:
         columns = _columns(_objects(lines, source.location)) if source.format == "jsonl" else {}
         sample = Sample(source, rows, is_exact, columns, tuple(lines))
     if not sample.rows:
-        raise DataError(source.location, "it holds no record", "wanted at least one", "Look at what wrote the file.")
+        fix = "Check the program that wrote the input."
+        raise DataError(source.location, "it has no records", "wanted at least one", fix)
     return sample
 
 
@@ -122,16 +124,17 @@ def _opened(file: Path, location: str) -> Iterator[tuple[Any, io.BufferedReader]
 
     compression = compression_of(file.name)
     if compression in (".snappy", ".deflate", ".lz4"):
-        found = f"{file.name} is compressed as only Spark reads it"
-        raise DataError(location, found, "wanted plain, gz, bz2 or zst", "Compress it anew.")
+        found = f"{file.name} is compressed in a way that only Spark reads"
+        fix = "Compress the file with gzip, bzip2 or zstd instead."
+        raise DataError(location, found, "wanted a plain file, .gz, .bz2 or .zst", fix)
     codec = _CODECS.get(compression or "")
     try:
         with file.open("rb") as raw:
             yield raw, io.BufferedReader(pa.CompressedInputStream(raw, codec), 1 << 20) if codec else raw
     except (OSError, EOFError) as error:
         reason = (str(error).splitlines() or [""])[0]
-        fix = "Copy it again from its source, or correct the format."
-        raise DataError(str(file), f"it cannot be read ({reason})", "wanted a whole file", fix) from error
+        fix = "Copy the file again from its source, or correct the format."
+        raise DataError(str(file), f"the file cannot be read ({reason})", "wanted a whole file", fix) from error
 
 
 def _line_records(_: Path, stream: io.BufferedReader) -> Iterator[bytes]:
@@ -151,9 +154,9 @@ def _objects(lines: list[bytes], location: str) -> list[dict[str, Any]]:
     if lines and not objects:
         raise DataError(
             location,
-            "no line of it is a JSON object",
-            "wanted JSON lines: one object a line",
-            "Of one array in a file make lines with: jq -c '.[]' FILE > FILE.jsonl",
+            "no line is a JSON object",
+            "wanted JSON lines: one object in each line",
+            "If the file is one array, convert it to lines: jq -c '.[]' FILE > FILE.jsonl",
         )
     return objects
 
@@ -185,7 +188,7 @@ def _csv_sample(source: Input) -> Sample:
 
     def read(file: Path, stream: io.BufferedReader) -> Iterator[tuple[Header, CsvRecord]]:
         lines = (line.removesuffix(b"\n") for line in stream)
-        found = csv_rows(lines, _several_cells, place=str(file))
+        found = csv_rows(lines, partial(_several_cells, str(file)), place=str(file))
         if found is not None:
             cells, records = found
             header = str(file), cells
@@ -202,10 +205,12 @@ def _csv_sample(source: Input) -> Sample:
     return Sample(source, rows, is_exact, columns, headers=tuple(headers), records=tuple(records))
 
 
-def _several_cells(cells: list[str]) -> tuple[str, ...]:
-    # With the right delimiter a header has several cells; with none it has one.
+def _several_cells(place: str, cells: list[str]) -> tuple[str, ...]:
+    """Return the cells of a header. Raises DataError for one cell: the delimiter is another, or there is no header."""
     if len(cells) < 2:
-        raise DataError("its header", f"it has one cell ({cells[0]})", "wanted an id and a text", "Add a header.")
+        found = f"its first line has one cell ({cells[0]})"
+        wanted = "wanted a header with an id column and a text column"
+        raise DataError(place, found, wanted, "Add the header, or check the separator.")
     return tuple(cells)
 
 
@@ -267,7 +272,7 @@ def record_fault(ids: list[Any], grade: Any) -> str | None:
         if value is None or not str(value).strip():
             return "an id is missing or empty"
         if not isinstance(value, str) and value != value // 1:
-            return f"an id is {value}; a number must be whole to be one"
+            return f"an id is {value}; ids must be text or whole numbers"
     try:
         grade_of("relevance", str(grade))
     except MalformedError as fault:

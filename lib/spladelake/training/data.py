@@ -27,7 +27,7 @@ from spladelake.errors import DataError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-FIX = "Write the training data again: remove the work folder, and run train_model."
+FIX = "Remove the work folder, and run train_model again: it writes new training data."
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class TrainingData:
         """Return the Parquet files of a part, sorted by name. Raises DataError if there are none."""
         found = sorted(str(path) for path in (self.folder / name).glob("*.parquet"))
         if not found:
-            raise DataError(str(self.folder / name), "it holds no Parquet file", "training reads one or more", FIX)
+            raise DataError(str(self.folder / name), "the folder has no Parquet file", "wanted one or more", FIX)
         return found
 
     def count(self, name: str) -> int:
@@ -70,18 +70,16 @@ class TrainingData:
         table = pq.read_table(self.files("pairs"))
         sizes = pc.unique(pc.list_value_length(table["documents"]).combine_chunks()).to_pylist()
         if len(sizes) != 1 or sizes[0] < 2:
-            raise DataError(
-                place,
-                f"its pairs have {sizes} documents",
-                "wanted a positive and equally many negatives in each",
-                FIX,
-            )
+            several = f"the number of documents differs between pairs: {', '.join(sorted(map(str, sizes)))}"
+            found = several if len(sizes) > 1 else "the pairs have no negatives" if sizes else "there are no pairs"
+            raise DataError(place, found, "wanted one positive and the same number of negatives in every pair", FIX)
         for column, name in (("query", "queries"), ("documents", "documents")):
             numbers = table[column].combine_chunks()
             numbers = numbers.flatten() if column == "documents" else numbers
             least, most = pc.min_max(numbers).as_py().values()
             if least < 0 or most >= self.count(name):
-                raise DataError(place, f"it names row {most} of {name}", f"there are {self.count(name)} of them", FIX)
+                found = f"a pair points to row {least if least < 0 else most} of {name}"
+                raise DataError(place, found, f"{name} has {self.count(name)} rows, counted from 0", FIX)
         if labels is not None:
             check_labels(table["label"].combine_chunks(), sizes[0] - 1 + labels, place=place)
         return int(sizes[0]) - 1
@@ -127,7 +125,7 @@ class TrainingData:
         rows = self._mapped(name)
         numbers = rows.data.column("row").to_numpy()
         if not np.array_equal(numbers, np.arange(len(numbers))):
-            raise DataError(str(self.folder / name), "its rows are not in order", "wanted text number i in row i", FIX)
+            raise DataError(str(self.folder / name), "the rows are not in order", "wanted text number i in row i", FIX)
         return rows.select_columns("text")
 
 
@@ -135,13 +133,18 @@ def check_labels(labels: pa.ListArray, wanted: int, *, place: str) -> None:
     """Raise DataError unless every pair has `wanted` labels, all labels are finite, and they are not all equal."""
     lengths = pc.list_value_length(labels)
     if labels.null_count or pc.any(pc.not_equal(lengths, wanted)).as_py():
-        raise DataError(place, "a pair has too many or too few labels", f"wanted {wanted}", FIX)
+        counts = [length or 0 for length in lengths.to_pylist()]
+        row, count = next((row, count) for row, count in enumerate(counts) if count != wanted)
+        raise DataError(f"{place} row {row}", f"the pair has {count} labels", f"wanted {wanted} labels", FIX)
     values: NDArray[np.float64] = labels.flatten().to_numpy(zero_copy_only=False)
     broken = ~np.isfinite(values)
     if broken.any():
         row = int(np.argmax(broken)) // wanted
         raise DataError(
-            f"{place} row {row}", f"a label is {values[broken][0]}", "wanted a number", "Score the pairs again."
+            f"{place} row {row}",
+            f"a label is {values[broken][0]}",
+            "wanted a finite number",
+            "Run score_pairs again with --force.",
         )
     if len(values) and values.min() == values.max():
         raise DataError(

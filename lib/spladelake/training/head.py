@@ -138,7 +138,7 @@ def trial(name: str) -> Iterator[None]:
         said = next(iter(str(error).strip().splitlines()), "")[:300]
         raise UsageError(
             f"--model {name}",
-            f"it cannot be loaded and run as the start of a training ({type(error).__name__}: {said})",
+            f"the model cannot be loaded and run as a start model ({type(error).__name__}: {said})",
             "wanted a model that sentence-transformers can train as a SparseEncoder",
             "Start from another model.",
         ) from error

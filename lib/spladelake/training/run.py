@@ -57,9 +57,9 @@ class Distiller(SparseEncoderTrainer):
             raise DataError(
                 f"step {self.state.global_step + 1}",
                 f"the loss is {said}; {kept}",
-                "wanted a number",
-                "Train with a lower --learning-rate or --precision float32; --model takes the checkpoint as a start, "
-                "with another --output.",
+                "wanted a finite number",
+                "Train again with a lower --learning-rate or with --precision float32. To start from the checkpoint, "
+                "give its folder as --model, with another --output.",
             )
         return loss
 
@@ -205,7 +205,12 @@ def on_gpu(work: TrainingWork) -> bool:
     """Whether this process trains on a GPU. Raises MachineError if --gpu yes is given and there is none."""
     there = torch.cuda.is_available()
     if work.gpu == "yes" and not there:
-        raise MachineError("--gpu yes", "torch sees no CUDA device", "wanted one", "Leave the option out, or use auto.")
+        raise MachineError(
+            "--gpu yes",
+            "torch finds no CUDA device",
+            "wanted a CUDA device",
+            "Use --gpu auto, or install a CUDA driver.",
+        )
     return there and work.gpu != "no"
 
 
@@ -220,7 +225,10 @@ def training_arguments(work: TrainingWork, *, has_dev: bool) -> SparseEncoderTra
     settings, gpu = work.settings, on_gpu(work)
     if settings.precision in ("fp16", "bf16") and not gpu:
         raise UsageError(
-            "--precision", f"it is {settings.precision}", "a CPU computes in float32", "Use auto or float32."
+            "--precision",
+            f"it is {settings.precision}",
+            "a CPU computes in float32",
+            "Use --precision auto or float32.",
         )
     every = {"steps": settings.evaluate_steps} if settings.evaluate_steps else {}
     when = "steps" if every else "epoch"

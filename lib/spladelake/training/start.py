@@ -23,7 +23,7 @@ def check_start(folder: Path, *, name: str, max_length: int | None) -> Layout:
     """
     layout = read_layout(folder)
     if layout.static_query is not None:
-        raise _refused(name, "its queries do not go through the model, each token has a fixed weight")
+        raise _refused(name, "its queries do not go through the model: each token has a fixed weight")
     if is_router(folder):
         raise _refused(name, "its modules are behind a Router, even if both routes are one model")
     inner = folder / layout.transformer
@@ -33,17 +33,17 @@ def check_start(folder: Path, *, name: str, max_length: int | None) -> Layout:
         if shortest < SHORTEST_TEXT:
             raise UsageError(
                 f"--model {name}",
-                f"its own limit is {shortest} tokens of a text, special tokens included",
-                f"wanted {SHORTEST_TEXT} or more",
-                "Set --max-length.",
+                f"it reads only {shortest} tokens of each text by default, special tokens included",
+                f"training needs {SHORTEST_TEXT} or more",
+                f"Set --max-length to {SHORTEST_TEXT} or more.",
             )
     most = position_limit(transformer_config(inner))
     if max_length is not None and most is not None and max_length > most:
         raise UsageError(
             f"--max-length {max_length}",
             f"the model {name} has positions for {most} tokens, special tokens included",
-            "the model cannot read more",
-            f"Use at most {most}.",
+            "wanted no more tokens than positions",
+            f"Set --max-length to {most} or less.",
         )
     return layout
 
@@ -61,6 +61,6 @@ def _refused(name: str, found: str) -> UsageError:
     return UsageError(
         f"--model {name}",
         found,
-        "queries and documents must go through the same masked language model and pooling",
-        "Start from another model, or save its Transformer and SpladePooling as a new SparseEncoder.",
+        "wanted one masked language model and pooling for queries and documents",
+        "Start from another model, or save the Transformer and SpladePooling of this model as a new SparseEncoder.",
     )

@@ -64,13 +64,13 @@ def verdict(
     - before, after: measures on dev of the start model and of the written model, empty without dev.
     - step: the step of the written model.
     """
-    kept = f"The model stays in {work.model} for you to look at"
+    kept = f"You can examine this model in {work.model}"
     if empty is not None:
         return "collapsed", DataError(
             f"the model of step {step}",
             f"the training collapsed: {empty}",
-            "a useful model gives most texts terms",
-            f"Train again with a lower --learning-rate, --query-regularizer or --document-regularizer, and --force. "
+            "a useful model finds terms for most texts",
+            f"Train again with --force and a lower --learning-rate, --query-regularizer or --document-regularizer. "
             f"{kept}.",
         )
     best = work.settings.best
@@ -80,7 +80,8 @@ def verdict(
         return "worse", None
     return "worse", DataError(
         f"the model of step {step}",
-        f"it is worse than its start model: {best} on dev is {after[best]:.4f}, and was {before[best]:.4f}",
-        "wanted no lower value of the measure that chooses the checkpoint (--best)",
-        f"Train again with other settings and --force, or add --accept-worse to write this model. {kept}.",
+        f"it is worse than its start model: {best} on dev is {after[best]:.4f}, and {before[best]:.4f} for the start "
+        f"model",
+        "wanted at least the start model's value of the measure in --best",
+        f"Train again with --force and other settings, or add --accept-worse to publish this model. {kept}.",
     )

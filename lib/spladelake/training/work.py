@@ -113,9 +113,9 @@ def total_steps(settings: Distillation, pairs: int, *, processes: int) -> int:
     if pairs < settings.batch_size:
         raise UsageError(
             "--batch-size",
-            f"it is {settings.batch_size}, and there are {pairs:,} pairs to train on",
-            "one step needs a full batch",
-            f"Use at most {pairs}, or mine more pairs.",
+            f"the batch size is {settings.batch_size}, but there are {pairs:,} pairs to train on",
+            "wanted pairs for at least one full batch",
+            f"Set --batch-size to {pairs} or less, or mine more pairs.",
         )
     if settings.max_steps is not None:
         return settings.max_steps

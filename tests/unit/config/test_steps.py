@@ -67,7 +67,7 @@ def test_set_of_a_step_that_is_not_there_is_refused_with_the_steps_that_are(tmp_
 @pytest.mark.parametrize(
     ("steps", "found"),
     [
-        ("encode_texts", "it is 'encode_texts'"),
+        ("encode_texts", "the value is 'encode_texts'"),
         ("[{encode_texts: , retrieve_run: }]", "entry 1 is"),
         ("[encode_texts, 3]", "entry 2 is 3"),
         ("[{retrieve_run: 3}]", "the options of retrieve_run are 3"),

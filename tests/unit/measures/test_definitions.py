@@ -70,9 +70,9 @@ def test_the_level_decides_what_binary_measures_count_and_graded_ones_ignore_it(
 
 
 def test_a_level_below_one_is_refused_since_unjudged_documents_are_zero() -> None:
-    with pytest.raises(UsageError, match="at least 1"):
+    with pytest.raises(UsageError, match="a level of 1 or more"):
         parse_measure("recall@2")(RANKING, JUDGED, level=0)
-    with pytest.raises(UsageError, match="at least 1"):
+    with pytest.raises(UsageError, match="a level of 1 or more"):
         counts(JUDGED, "sentence-transformers", 0)
 
 

@@ -38,8 +38,8 @@ def test_the_card_holds_the_fifteen_measures_of_a_model_card() -> None:
         ("p_20", "P_20"),
         ("ndcg@10\n", "ndcg@10"),
         ("recall@" + "9" * 5000, "Write|Choose"),
-        ("", "Choose one of them"),
-        ("wer", "Choose one of them"),
+        ("", "Choose a measure"),
+        ("wer", "Choose a measure"),
     ],
 )
 def test_an_unknown_name_is_refused_with_close_matches(name: str, fix: str) -> None:
@@ -49,7 +49,7 @@ def test_an_unknown_name_is_refused_with_close_matches(name: str, fix: str) -> N
 
 @pytest.mark.parametrize("name", ["recall@0", "ndcg_cut_0", "P_00", "recall_010"])
 def test_a_depth_must_be_a_plain_integer_of_at_least_1(name: str) -> None:
-    with pytest.raises(UsageError, match="at least 1"):
+    with pytest.raises(UsageError, match="wanted a cutoff of 1 or more"):
         parse_measure(name)
 
 

@@ -65,7 +65,7 @@ CASES = [
         PLAIN,
         ("but the header has", "but the header has"),
     ),
-    Case("a name twice", {"d.csv": b"id,text,text\n1,x,red apples\n"}, says="Say which one with --document-text"),
+    Case("a name twice", {"d.csv": b"id,text,text\n1,x,red apples\n"}, says="Name one column with --document-text"),
     Case(
         "a name twice, as the advice says",
         {"d.csv": b"id,text,text\n1,x,red apples\n"},

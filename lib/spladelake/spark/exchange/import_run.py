@@ -54,8 +54,8 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
         if len(sizes) > MOST_RUNS:
             raise DataError(
                 location,
-                f"it holds more than {MOST_RUNS} runs",
-                "the last column of a TREC run is the name of the run, equal in all lines of a run",
+                f"it has more than {MOST_RUNS} run names",
+                "wanted the name of the run in the last column, equal in all lines of a run",
                 "Give --run-id, or import the files separately.",
             )
         lineages = {run_id: Lineage("import_run", inputs, settings, scope=run_id) for run_id in sorted(sizes)}
@@ -83,7 +83,7 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
         log.info("%s: read as %s", location, run.read_as)
     if against:
         log.warning(
-            "%s: %d ranks contradict the scores. The scores decided; with --order ranks the ranks decide.",
+            "%s: %d ranks contradict the scores. The job used the scores; --order ranks uses the ranks.",
             location,
             against,
         )
@@ -96,10 +96,13 @@ def _check(session: SparkSession, found: DataFrame, location: str, lines: Source
     """Refuse an input without rows, with a line that is none, or with a document twice in a ranking."""
     rows = found.count()
     if rows == 0:
-        raise DataError(location, "it holds no row", "wanted a run", "Check the program that wrote the file.")
+        fix = "Check the program that wrote the file."
+        raise DataError(location, "it has no rows", "wanted at least one row of a run", fix)
     bad = found.where(F.col("reason").isNotNull())
     if not bad.isEmpty():
-        raise _faulty(session, bad, location, lines, rows, "every line must be a row", "Correct or remove the lines.")
+        raise _faulty(
+            session, bad, location, lines, rows, "wanted a usable row in every line", "Correct or remove the lines."
+        )
     if not answers(found, rows=rows, keys=_KEYS[:-1]).where("repeated > 0").isEmpty():
         several = found.groupBy(*_KEYS).agg(
             F.count("*").alias("times"), F.max(F.struct("file", "block", "seq")).alias("at")
@@ -112,8 +115,8 @@ def _check(session: SparkSession, found: DataFrame, location: str, lines: Source
         )
         if not several.isEmpty():
             wanted, fix = (
-                "a run has each document once for a query",
-                "Remove the repeated lines, or name --run-id for one run a file.",
+                "wanted each document once for a query",
+                "Remove the repeated lines. If each file is another run, import each file with its own --run-id.",
             )
             raise _faulty(session, several, location, lines, rows, wanted, fix)
 
@@ -130,7 +133,7 @@ def _faulty(
         at = F.lit("")
     shown = first.select(storage.plain_path(F.col("file")).alias("file"), at.alias("at"), "reason").collect()
     examples = "; ".join(f"{PurePosixPath(r['file']).name}{r['at']}: {r['reason']}" for r in shown)
-    return DataError(location, f"{count:,} of {rows:,} rows cannot be used; {examples}", wanted, fix)
+    return DataError(location, f"{count:,} of {rows:,} rows cannot be used, such as {examples}", wanted, fix)
 
 
 def _ranked(found: DataFrame) -> DataFrame:

@@ -144,7 +144,7 @@ def _from_ciff(session: SparkSession, path: str, lake: Lake, cleanup: ExitStack)
     if unknown is not None:
         raise DataError(
             path,
-            f"its postings name document {unknown['place']}, which has no record",
+            f"its postings contain document number {unknown['place']}, but there is no record of that document",
             "wanted a record for each document",
             "Export the index again.",
         )

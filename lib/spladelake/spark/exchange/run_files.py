@@ -111,7 +111,9 @@ def _named(found: RunRows, location: str, options: ImportRun, *, is_table: bool)
     elif (stem := options.run_id or _stem(location)) is not None:
         frame = frame.withColumn("run_id", F.coalesce("run_id", F.lit(stem)))
     elif not frame.where("run_id IS NULL AND reason IS NULL").isEmpty():
-        raise UsageError("--run-id", "it is missing", "the input does not name its run", "Give the run a name.")
+        raise UsageError(
+            "--run-id", "the option is missing", "wanted a name, because the input has none", "Give the run a name."
+        )
     if found.by_rank:
         frame = frame.withColumn("score", -F.col("rank").cast("double"))
     return RunRows(frame.select(*_PLACE, *RUNS.column_names), found.by_rank, found.read_as, found.lines)
@@ -181,8 +183,8 @@ def _column_rows(session: SparkSession, location: str, kind: str, options: Impor
     if not {"query_id", "doc_id"} <= names.keys() or not {"rank", "score"} & names.keys():
         raise DataError(
             location,
-            f"its columns are {', '.join(present)}",
-            "wanted the ids of queries and documents and a score or a rank, such as query_id, doc_id and score",
+            f"the columns are {', '.join(present)}",
+            "wanted columns of query ids, document ids and scores or ranks, such as query_id, doc_id and score",
             "Rename the columns.",
         )
     by_rank, read_as = _deciding(names, options.order == "ranks")
@@ -220,8 +222,8 @@ def _value(frame: DataFrame, location: str, column: str, name: str) -> Column:
     """Return a column of the input as text. Raises DataError if its type is not a string or a number."""
     field = frame.schema[name]
     if not can_be_id(field.dataType):
-        found = f"column {name!r} is {field.dataType.simpleString()}"
-        raise DataError(location, found, f"{column} must be a string or a number", "Cast the column, or rename it.")
+        found = f"column {name!r} has the type {field.dataType.simpleString()}"
+        raise DataError(location, found, f"wanted a string or a number for {column}", "Cast the column, or rename it.")
     if column == "score":
         return F.col(quoted(name)).cast("string")
     # A placeholder for an unknown rank counts as no rank.
@@ -253,8 +255,8 @@ def _predictions(session: SparkSession, location: str) -> DataFrame:
     results = F.when(F.col("line.results").isNull(), F.array(item)).otherwise(F.col("line.results"))
     rows = parsed.select("file", "block", "seq", "line.query_id", F.posexplode(results).alias("place", "item"))
     reason = (
-        F.when(F.col("query_id").isNull(), "it is not a prediction: no query_id")
-        .when(F.col("item.corpus_id").isNull(), "it is not a prediction: results hold no corpus_id")
+        F.when(F.col("query_id").isNull(), "the line is no prediction: it has no query_id")
+        .when(F.col("item.corpus_id").isNull(), "the line is no prediction: its results have no corpus_id")
         .when(F.col("item.score").isNull() | F.isnan("item.score"), "a score is missing or not a number")
     )
     return rows.select(

@@ -109,5 +109,5 @@ def number_fault(field: StructField, text: Column) -> Column | None:
     """The reason against an id of `id_text` that was a number with a fraction, or too large to be exact."""
     if not isinstance(field.dataType, FractionalType):
         return None
-    wanted = "; an id of a column of numbers must be whole, and small enough to be exact"
+    wanted = "; numbers as ids must be whole and small enough to be exact"
     return F.when(~text.rlike("^-?[0-9]+$"), F.concat(F.lit(f'"{field.name}" is '), text, F.lit(wanted)))

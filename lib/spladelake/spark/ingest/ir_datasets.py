@@ -47,8 +47,8 @@ def named_dataset(dataset_id: str) -> NamedDataset:
         raise UsageError(
             place,
             "the package ir_datasets is not installed",
-            "the source needs it",
-            "Install it: pip install 'spladelake[data]'.",
+            "a source ir_datasets:ID needs the package",
+            "Install the package: pip install 'spladelake[data]'.",
         ) from error
     try:
         dataset = ir_datasets.load(dataset_id)
@@ -56,15 +56,15 @@ def named_dataset(dataset_id: str) -> NamedDataset:
         raise UsageError(
             place,
             "ir_datasets does not know this id",
-            "wanted one such as beir/scifact/test",
-            "See https://ir-datasets.com for the ids.",
+            "wanted an id such as beir/scifact/test",
+            "Find the id on https://ir-datasets.com.",
         ) from error
     if not (dataset.has_docs() and dataset.has_queries()):
         raise UsageError(
             place,
-            "it has no queries or no documents",
-            "wanted an id with both",
-            "Name one of its subsets, such as a split.",
+            "the data set has no queries or no documents",
+            "wanted a data set with both",
+            "Name one of the subsets, such as a split.",
         )
     return NamedDataset(dataset_id, dataset, ir_datasets.__version__)
 
@@ -82,7 +82,7 @@ def stage(session: SparkSession, named: NamedDataset, lake: Lake, cleanup: ExitS
         raise DataError(
             named.label,
             f"its records could not be read ({reason})",
-            "wanted documents and queries, downloaded or in ~/.ir_datasets",
+            "wanted documents and queries from the network or from ~/.ir_datasets",
             "Check the network and the id.",
         ) from error
     return shared(session, local, lake, cleanup)

@@ -87,9 +87,9 @@ def _ingest(session: SparkSession, lake: Lake, source: Source, options: IngestTe
         if total == 0:
             raise DataError(
                 name,
-                "it holds no record",
-                f"a {source.kind} table is made of at least one",
-                "Look at what wrote the input; the table is left as it was.",
+                "it has no records",
+                "wanted at least one",
+                "Check the program that wrote the input. The table keeps its old rows.",
             )
         repeated = _repeated(found, source)
         rejected = _rejects(found, repeated, source)
@@ -109,7 +109,12 @@ def _ingest(session: SparkSession, lake: Lake, source: Source, options: IngestTe
         describe(session)
     if bad:
         log.warning(
-            "%s: %d of %d records are in %s: %s", source.kind, bad, total, lake.table("quarantine"), examples[0]
+            "%s: %d of %d records went to %s, such as %s",
+            source.kind,
+            bad,
+            total,
+            lake.table("quarantine"),
+            examples[0],
         )
     result: TableOfTexts = {
         "status": "written",
@@ -142,7 +147,7 @@ def _rejects(found: DataFrame, repeated: DataFrame | None, source: Source) -> Da
         return rejects
     ids = F.concat_ws(" and ", *(F.concat(F.lit(f'"{key}" '), F.col(key)) for key in source.keys))
     content = F.to_json(F.struct(*source.schema.column_names)).cast("binary")
-    reason = F.concat(ids, F.lit(" stands in the input before; the first is kept"))
+    reason = F.concat(ids, F.lit(" occurs earlier in the input; the first record is kept"))
     return rejects.unionByName(repeated.select("file", "block", "seq", reason.alias("reason"), content.alias("raw")))
 
 
@@ -203,8 +208,8 @@ def _check_share(source: Source, bad: int, total: int, allowed: float, examples:
     if bad > allowed * total:
         raise DataError(
             source.location,
-            f"{bad:,} of {total:,} records are malformed; {'; '.join(examples)}",
+            f"{bad:,} of {total:,} records are malformed, such as {'; '.join(examples)}",
             f"wanted at most {allowed:.1%}",
-            f"See {lake.table('quarantine')} for every one. Correct the input, name its fields (--document-id, "
-            "--document-text, --query-id, --query-text), or raise --max-rejected.",
+            f"{lake.table('quarantine')} lists all malformed records. Correct the input, name its columns "
+            "(--document-id, --document-text, --query-id, --query-text), or raise --max-rejected.",
         )

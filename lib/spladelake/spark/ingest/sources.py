@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 # Files looked at at once: each waits for its store, not for this machine.
 _READERS = 16
+# Most ignored files that a message names.
+_MOST_NAMED = 8
 
 
 def named_sources(session: SparkSession, options: IngestTexts) -> list[Source]:
@@ -68,12 +70,13 @@ def _source(
     if given and file_format == "qrels":
         raise UsageError(
             location,
-            "columns are named, but qrels has none",
-            "its columns go by their place",
-            "Leave the column options out, or read it with a header as csv.",
+            "column options are given, but the format qrels has no column names",
+            "the columns of qrels are found by position",
+            "Leave out the column options, or use a csv file with a header.",
         )
     if left := sorted(files.keys() - set(names)):
-        log.info("%s: not read: %s", location, ", ".join(left[:8]))
+        more = f" and {len(left) - _MOST_NAMED:,} more" if len(left) > _MOST_NAMED else ""
+        log.info("%s: ignored these files: %s%s", location, ", ".join(left[:_MOST_NAMED]), more)
     read = tuple(files[name] for name in names)
     if kind == "judgements" and said == "auto":
         file_format = judgements_format(session, read, file_format, place=location)
@@ -90,13 +93,13 @@ def beir_sources(session: SparkSession, folder: str, split: str) -> list[Source]
         names = [name for name in storage.children(session, folder) if name in known]
         if len(names) > 1:
             raise DataError(
-                folder, f"it holds {' and '.join(names)}", f"wanted one file of {kind}", "Keep the one that is meant."
+                folder, f"it contains {' and '.join(names)}", f"wanted one file of {kind}", "Keep one of these files."
             )
         if not names:
             raise DataError(
                 folder,
                 f"it has no {stem}.jsonl",
-                "a BEIR folder holds corpus.jsonl, queries.jsonl and qrels/",
+                "wanted a BEIR folder: corpus.jsonl, queries.jsonl and qrels/",
                 "Correct --source, or name the files with --documents, --queries and --judgements.",
             )
         sources.append(Source(kind, f"{folder}/{names[0]}", "jsonl"))
@@ -105,7 +108,7 @@ def beir_sources(session: SparkSession, folder: str, split: str) -> list[Source]
         raise DataError(
             f"{folder}/qrels",
             f"it has no {split}.tsv, .jsonl, .csv or .parquet",
-            f"it holds the splits {', '.join(splits)}",
+            f"wanted one of its splits: {', '.join(splits)}",
             "Correct --split.",
         )
     if splits:
@@ -116,7 +119,7 @@ def beir_sources(session: SparkSession, folder: str, split: str) -> list[Source]
 def _delta_version(session: SparkSession, location: str) -> int:
     ref = table_ref(location)
     if not ref.exists(session):
-        raise DataError(location, "there is no Delta table", "wanted one", "Correct the location.")
+        raise DataError(location, "there is no Delta table", "wanted a Delta table", "Correct the location.")
     return ref.version(session)
 
 

@@ -106,8 +106,8 @@ def _check_scores(pairs: DataFrame, place: TableRef) -> None:
             str(place),
             f"{row['broken']:,} pairs have a score or margin that is not a number, such as query {query_id!r} with "
             f"document {pos_id!r}",
-            "wanted numbers",
-            "Score the pairs again: score_pairs --force.",
+            "wanted finite numbers",
+            "Run score_pairs again with --force.",
         )
     if row["least"] == row["most"]:
         raise DataError(
@@ -139,8 +139,8 @@ def _write_texts(ids: DataFrame, texts: DataFrame, folder: Path, *, place: Table
         raise DataError(
             str(place),
             f"{row['absent']:,} of its {row['rows']:,} {folder.name} have no text, such as {row['first']!r}",
-            f"wanted all of them in the table {folder.name}",
-            "Ingest the missing texts, or mine and score the pairs again.",
+            f"wanted all {folder.name} of the pairs in the table {folder.name}",
+            "Ingest the missing texts, or run mine_pairs and score_pairs again.",
         )
     _write(joined.select("row", "text"), folder, "row")
     return int(row["rows"])
@@ -218,6 +218,6 @@ def check_here(folder: Path, *, rows: int) -> None:
         raise UsageError(
             "--output",
             f"{folder} has {found:,} of the {rows:,} rows that Spark's executors wrote",
-            "the driver, the executors and the training processes need the same folder",
-            "Name an --output on a disk that all machines share, or run the job on one machine.",
+            "wanted one folder that the driver, the executors and the training processes share",
+            "Choose an --output on storage that all machines share, or run the job on one machine.",
         )

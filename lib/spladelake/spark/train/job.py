@@ -70,8 +70,8 @@ def train_model(session: SparkSession, options: TrainModel) -> TrainResult:
         made = made_from(output)
         if output.exists() and made is None:
             raise UsageError(
-                str(output), "the folder exists and this job did not write it", "wanted a new folder",
-                "Name another --output.",
+                str(output), "the folder exists, but train_model did not write it", "wanted a new folder",
+                "Choose another --output.",
             )  # fmt: skip
         remove_published_work(output)
         if made is not None and made["fingerprint"] == lineage.fingerprint and not options.force:
@@ -124,10 +124,10 @@ def _say(output: Path, outcome: Outcome, best: str) -> None:
         start = "" if before is None else f" (the start model {before:.4f})"
         log.info("%s: %s %.4f on dev%s, from step %s", output, best, after, start, outcome.best_step)
     if outcome.status == "worse":
-        log.warning("%s: the model is worse than its start model; --accept-worse let the job write it", output)
+        log.warning("%s: the model is worse than its start model; --accept-worse allowed it", output)
     if outcome.collapsed_at is not None:
         log.warning(
-            "%s: the vectors were empty at step %d; the model is the checkpoint of step %s, before the collapse",
+            "%s: the vectors were empty at step %d; the model is the earlier checkpoint of step %s",
             output, outcome.collapsed_at, outcome.best_step,
         )  # fmt: skip
 
@@ -139,7 +139,7 @@ def _check_installed() -> None:
     if missing:
         raise MachineError(
             f"package {missing[0]}", "it is not installed", "training needs the packages of the extra `train`",
-            f"Install them: {INSTALL}.",
+            f"Install the packages: {INSTALL}.",
         )  # fmt: skip
 
 
@@ -174,7 +174,7 @@ def sources_of(session: SparkSession, options: TrainModel, start: Checkpoint) ->
         if "judgements" in at:
             dev = at["parts"].where(F.col("part") == "dev").select("query_id")
     if dev is None or dev.isEmpty():
-        log.warning("%s: it has no dev part, so the job takes the last checkpoint, not the best", parts)
+        log.warning("%s: there are no dev queries, so the job publishes the last checkpoint, not the best", parts)
         dev = None
     runs = lake.table("runs")
     run = runs.read(session).where(F.col("run_id") == made.get("run")) if runs.exists(session) else None
@@ -201,7 +201,7 @@ def _check_parts(pairs: DataFrame, parts: DataFrame, *, place: TableRef) -> None
         raise DataError(
             str(place),
             f"{row['queries']:,} of its queries are not in the part train, such as {row['first']!r}",
-            "dev and test queries must not be trained on, and the parts have changed since the pairs were made",
+            "wanted only queries of train, but the parts have changed since the pairs were mined",
             "Run mine_pairs again, then score_pairs if the loss needs teachers.",
         )
 
@@ -237,7 +237,7 @@ def _run(session: SparkSession, work: TrainingWork, options: TrainModel) -> Outc
     if not local and options.processes > slots:
         raise UsageError(
             f"--processes {options.processes}", f"the executors have {slots} slots",
-            "all processes of a training run at the same time, each in its own slot",
+            "wanted a slot for each process, because all run at the same time",
             "Use fewer processes, or give the job more executors or cores.",
         )  # fmt: skip
     distributor = TorchDistributor(
@@ -247,7 +247,7 @@ def _run(session: SparkSession, work: TrainingWork, options: TrainModel) -> Outc
     if distributor.num_processes != options.processes:
         raise UsageError(
             f"--processes {options.processes}", f"the driver has {distributor.num_processes} GPUs",
-            "each process trains on its own GPU",
+            "wanted a GPU for each process",
             "Use fewer processes, or give the driver more GPUs (spark.driver.resource.gpu.amount).",
         )  # fmt: skip
     try:
@@ -259,7 +259,7 @@ def _run(session: SparkSession, work: TrainingWork, options: TrainModel) -> Outc
             raise known from error
         raise MachineError(
             "the training processes", f"they ended without a result ({last_line(str(error))})", "wanted a model",
-            "Read their output above, then run the same command again: it resumes from the last checkpoint.",
+            "Read the output of the processes above. To resume from the last checkpoint, run the same command again.",
         ) from error  # fmt: skip
     assert isinstance(outcome, Outcome)
     return outcome

@@ -78,7 +78,7 @@ def _write(
         raise DataError(
             str(tables["judgements"]),
             f"{sum(counts.values()):,} queries with a text have a document of relevance {options.relevance_level} or "
-            "more, none of them in the part train",
+            "more, but none of these queries is in the part train",
             "wanted at least one such query in the part train",
             "Check the judgements and --relevance-level, or lower --dev-share and --test-share.",
         )
@@ -236,8 +236,8 @@ def _check_documents(run: DataFrame, documents: DataFrame, tables: Mapping[str, 
         query_id, doc_id = row["first"]
         raise DataError(
             str(tables["runs"]),
-            f"{row['rows']:,} rows of run {options.run!r} name a document that has no text, such as {doc_id!r} for "
+            f"{row['rows']:,} rows of run {options.run!r} have a document without a text, such as {doc_id!r} for "
             f"query {query_id!r}",
-            f"wanted all of them in {tables['documents']}",
-            "Ingest the missing texts, or mine from a run over these tables.",
+            f"wanted all documents of the run in {tables['documents']}",
+            "Ingest the missing texts, or mine from a run over the documents of this lake.",
         )

@@ -47,9 +47,9 @@ def work_folder(output: Path, lineage: Lineage, *, start: Path, force: bool) -> 
     if start.resolve().is_relative_to(folder.resolve()):
         raise UsageError(
             f"--model {start}",
-            f"it lies in {folder}, the work folder of this --output",
-            "the job removes the work folder, but the start model must stay",
-            "Name another --output.",
+            f"the start model is in {folder}, the work folder of --output",
+            "wanted a start model elsewhere, because the job removes the work folder",
+            "Choose another --output.",
         )
     found = made_from(folder)
     begun = any(folder.glob("checkpoints/checkpoint-*"))
@@ -57,13 +57,13 @@ def work_folder(output: Path, lineage: Lineage, *, start: Path, force: bool) -> 
     if found is not None and not same and begun and (folder / "data" / COUNTS).is_file():
         same = _lasting(found) == _lasting(json.loads(lineage.as_json()))
         if same:
-            log.info("%s: tables have changed since this training began; it resumes with the data it wrote", folder)
+            log.info("%s: tables have changed since the training began; it resumes with its old training data", folder)
     if folder.exists() and not (same or force) and (begun or not (folder / MADE_FROM).is_file()):
         raise UsageError(
             str(folder),
-            "another training, of other data or settings, left its checkpoints there",
-            "the job removes them only with --force",
-            "Add --force, name another --output, or move the files that you want to keep.",
+            "the folder has checkpoints of a training with other data or settings",
+            "the job removes these checkpoints only with --force",
+            "Add --force, choose another --output, or move the files that you want to keep.",
         )
     if force or not same:
         if (folder / PREVIOUS).exists() and not output.exists():

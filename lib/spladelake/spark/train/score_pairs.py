@@ -238,7 +238,7 @@ def _publish(
         raise DataError(
             str(scoring.scores),
             f"none of the {wanted:,} pairs has the scores of {', '.join(teacher.name for teacher in teachers)}",
-            "wanted scores of the positive and of a negative",
+            "wanted scores for the positive and at least one negative of a pair",
             "Retrieve more documents in the run that is the teacher, or mine the pairs from that run.",
         )
     replace_rows(session, target, SCORED_PAIRS, rows.orderBy("query_id", "pos_id"), lineage=lineage)

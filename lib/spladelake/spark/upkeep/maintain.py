@@ -96,7 +96,7 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainR
     lake, started = Lake(options.lake), time.monotonic()
     tables = tables_of(session, lake)
     if not tables:
-        raise DataError(options.lake, "it holds no table", "wanted a lake with tables", "Correct --lake.")
+        raise DataError(options.lake, "there is no table", "wanted a lake with tables", "Correct --lake.")
     schemas = [SCHEMAS.get(table.schema_name) for table in tables]
     checked = [table_counts(rows_of(session, t.ref), schema) for t, schema in zip(tables, schemas, strict=True)]
     findings, reports = [], {}
@@ -108,8 +108,8 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainR
         raise DataError(
             options.lake,
             "; ".join(findings),
-            "every row must meet its table's constraints",
-            "Run the job that made the table again with --force.",
+            "wanted rows that meet the constraints of their table",
+            "Run, with --force, the job that made the table.",
         )
     return {
         "status": "dry run" if options.dry_run else "done",
