@@ -11,7 +11,7 @@ import json
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from spladelake.encoder.hub import fetch
 from spladelake.encoder.layout import Layout, read_layout
@@ -79,12 +79,15 @@ def resolve_checkpoint(
     if sha256 is not None:
         _check_digest(folder, layout, dict(digests), sha256)
     in_force = effective_settings(layout, settings, place=model)
-    recipe = {
+    recipe: dict[str, Any] = {
         "recipe": FINGERPRINT_RECIPE,
         "files": digests,
         "pooling": [layout.pooling, layout.activation],
         "settings": asdict(in_force),
     }
+    arguments = [dict(layout.tokenizer_arguments), dict(layout.config_changes)]
+    if any(arguments):  # only then, so that other checkpoints keep the model_id that they have always had
+        recipe["arguments"] = arguments
     canonical = json.dumps(recipe, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return Checkpoint(
         name=model,

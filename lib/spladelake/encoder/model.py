@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +17,9 @@ from spladelake.encoder.body import Body, PaddedBody, UnpaddedBody
 from spladelake.encoder.devices import release_memory
 from spladelake.encoder.head import Decoder, Head, LogitsHead
 from spladelake.encoder.layout import Layout
-from spladelake.encoder.parts import decoder_part, model_parts, unknown_tensors
+from spladelake.encoder.parts import FAMILIES, decoder_part, model_parts, unknown_tensors
 from spladelake.encoder.tensors import CheckpointTensors, check_finite
 from spladelake.encoder.tuning import fastest_head
-from spladelake.encoder.weights import read_json
 from spladelake.errors import UsageError
 
 logger = logging.getLogger(__name__)
@@ -53,7 +52,7 @@ def load_model(
     here is read straight from its file. Any other is built by transformers, then rearranged for speed as far as the
     result agrees with transformers' own on a probe; what could not be rearranged is logged.
     """
-    direct = _read_directly(folder) if device.type == "cpu" else None
+    direct = _read_directly(folder, layout) if device.type == "cpu" else None
     body, decoder = direct or _read_by_transformers(folder, layout, device, autocast)
     release_memory()  # of the tensors that were laid out anew
     if decoder is None:
@@ -68,9 +67,12 @@ def load_model(
     return LoadedModel(body, head, token_budget, f"{'padded' if body.pads else 'unpadded'} batches, {how}")
 
 
-def _read_directly(folder: Path) -> tuple[Body, Decoder] | None:
+def _read_directly(folder: Path, layout: Layout) -> tuple[Body, Decoder] | None:
     """Body and decoder of a known family, None when the files hold anything that is not known."""
-    config, tensors = read_json(folder / "config.json"), CheckpointTensors(folder)
+    if layout.model_type not in FAMILIES:
+        return None
+    # With the numbers that transformers fills in, and under the names that it gives them.
+    config, tensors = model_config(folder, layout.config_changes).to_dict(), CheckpointTensors(folder)
     parts = model_parts(config, tensors)
     if parts is None or unknown_tensors(config, tensors, parts):
         return None
@@ -87,7 +89,7 @@ def _read_by_transformers(
     folder: Path, layout: Layout, device: torch.device, autocast: torch.dtype | None
 ) -> tuple[Body, Decoder | None]:
     """Body and decoder as transformers builds them; without a decoder, the body gives logits itself."""
-    model = build_model(folder, "AutoModelForMaskedLM")
+    model = build_model(folder, "AutoModelForMaskedLM", layout.config_changes)
     probe = _Probe(model, layout)
     name, linear = _output_layer(model)
     if linear is not None:
@@ -149,13 +151,24 @@ class _Probe:
         return bool(difference <= AGREEMENT * self.logits.abs().max().clamp_min(1))
 
 
-def build_model(folder: Path, kind: str) -> Any:
-    """The model as transformers' class `kind` builds it. Raises UsageError when it would make up a tensor."""
+def model_config(folder: Path, changes: Mapping[str, Any]) -> Any:
+    """transformers' config of a folder, some of its settings changed."""
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(folder, **{**changes, "local_files_only": True, "trust_remote_code": False})
+
+
+def build_model(folder: Path, kind: str, changes: Mapping[str, Any] | None = None) -> Any:
+    """The model as transformers' class `kind` builds it. Raises UsageError when it would make up a tensor.
+
+    changes: of its config.
+    """
     import transformers
 
     with _no_progress_bar():
         model, report = getattr(transformers, kind).from_pretrained(
             folder,
+            config=model_config(folder, changes or {}),
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,

@@ -51,7 +51,13 @@ def make_routes(
         return loaded.head.terms(loaded.body.hidden(ids), [len(of_text) for of_text in ids])
 
     inner, split = folder / layout.transformer, settings.split_special_tokens
-    tokenizer = load_tokenizer(inner, special=True, split_special_tokens=split, lower_case=layout.lower_case)
+    tokenizer = load_tokenizer(
+        inner,
+        special=True,
+        split_special_tokens=split,
+        lower_case=layout.lower_case,
+        arguments=layout.tokenizer_arguments,
+    )
     runner = Runner(compute, TokenBudget(loaded.token_budget), threads, loaded.body.pads)
     document = Route(tokenizer, settings.document_prompt or "", settings.max_length or layout.document_length, runner)
     query = Route(tokenizer, settings.query_prompt or "", settings.max_length or layout.query_length, runner)
@@ -60,7 +66,7 @@ def make_routes(
     if layout.static_query is not None:
         inner = folder / layout.static_query
         static = load_static(inner, layout.vocabulary_size)
-        tokenizer = load_tokenizer(inner, special=False, split_special_tokens=split, lower_case=False)
+        tokenizer = load_tokenizer(inner, special=False, split_special_tokens=split)
         query = Route(
             tokenizer,
             query.prompt,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +107,23 @@ class TextTokenizer:
         return next(uncertain, len(words))
 
 
-def load_tokenizer(folder: Path, *, special: bool, split_special_tokens: bool, lower_case: bool) -> TextTokenizer:
-    """The tokenizer of a model folder. Raises UsageError when it has no implementation in the tokenizers library."""
-    loaded = _read(folder)
+def load_tokenizer(
+    folder: Path,
+    *,
+    special: bool,
+    split_special_tokens: bool,
+    lower_case: bool = False,
+    arguments: Mapping[str, Any] | None = None,
+) -> TextTokenizer:
+    """The tokenizer of a model folder. Raises UsageError when it has no implementation in the tokenizers library.
+
+    - special: whether special tokens are put around each text.
+    - split_special_tokens: whether a literal special token is read as plain text, even if the tokenizer's own
+      setting says otherwise.
+    - lower_case: whether texts are read in lower case, whatever the tokenizer does.
+    - arguments: what else it is read with.
+    """
+    loaded = read_tokenizer(folder, lower_case=lower_case, arguments=arguments)
     backend = getattr(loaded, "backend_tokenizer", None)
     if backend is None:
         raise UsageError(
@@ -118,9 +132,7 @@ def load_tokenizer(folder: Path, *, special: bool, split_special_tokens: bool, l
             "a tokenizer of the tokenizers library (tokenizer.json) is wanted",
             "Convert it to tokenizer.json.",
         )
-    if lower_case:
-        _lower_case_first(backend)
-    backend.encode_special_tokens = split_special_tokens
+    backend.encode_special_tokens = split_special_tokens or loaded.split_special_tokens
     return TextTokenizer(backend, special=special, keep_end=loaded.truncation_side == "left")
 
 
@@ -128,7 +140,7 @@ def vocabulary_tokens(folder: Path, size: int) -> tuple[str, ...]:
     """See `TextTokenizer.tokens`, of the tokenizer in a folder: for whoever needs neither the model nor torch."""
     path, config = folder / "tokenizer.json", folder / "tokenizer_config.json"
     if not path.is_file():
-        return _by_id(_read(folder).get_vocab(), size)
+        return _by_id(read_tokenizer(folder).get_vocab(), size)
     from tokenizers import Tokenizer
 
     vocabulary: dict[str, int] = Tokenizer.from_file(str(path)).get_vocab(with_added_tokens=True)
@@ -141,10 +153,15 @@ def _by_id(vocabulary: dict[str, int], size: int) -> tuple[str, ...]:
     return tuple(tokens.get(term_id, f"[{term_id}]") for term_id in range(size))
 
 
-def _read(folder: Path) -> Any:
+def read_tokenizer(folder: Path, *, lower_case: bool = False, arguments: Mapping[str, Any] | None = None) -> Any:
+    """transformers' tokenizer of a folder; see `load_tokenizer`."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    known: dict[str, Any] = {**(arguments or {}), "local_files_only": True, "trust_remote_code": False}
+    loaded = AutoTokenizer.from_pretrained(folder, **known)
+    if lower_case and getattr(loaded, "backend_tokenizer", None) is not None:
+        _lower_case_first(loaded.backend_tokenizer)
+    return loaded
 
 
 def _surroundings(tokenizer: Any) -> tuple[list[int], list[int]]:
@@ -155,8 +172,11 @@ def _surroundings(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 
 def _lower_case_first(tokenizer: Any) -> None:
-    """Lower-case before the tokenizer's own normaliser, as sentence-transformers' do_lower_case does."""
+    """Lower-case before the tokenizer's own normaliser, unless that does so itself: sentence-transformers' way."""
     from tokenizers import normalizers
 
-    own = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
+    normalizer = tokenizer.normalizer
+    own = list(normalizer) if isinstance(normalizer, normalizers.Sequence) else [normalizer] if normalizer else []
+    if any(isinstance(part, normalizers.Lowercase) for part in own):
+        return
     tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])

@@ -32,6 +32,8 @@ HEADS: dict[str, tuple[str, ...]] = {
     "mpnet": (r"lm_head\.dense\.weight", r"lm_head\.(decoder\.)?bias"),
 }
 HEADS |= dict.fromkeys(("xlm-roberta", "camembert", "roberta-prelayernorm"), HEADS["roberta"])
+# Names that torch.compile, DataParallel and FSDP put before those of the tensors.
+WRAPPERS = re.compile(r"^module\.|(^|\.)(_orig_mod|_fsdp_wrapped_module|_forward_module)\.")
 EMBEDDINGS = r".*(word_embeddings|embed_tokens|tok_embeddings)\.weight"
 DECODERS: dict[str, str] = {
     "bert": r"cls\.predictions\.decoder\.weight",
@@ -99,6 +101,26 @@ def tensor_names(path: Path) -> set[str]:
     if size != 8 + length + end:
         raise _damaged(path, f"it has {size:,} bytes where its header announces {8 + length + end:,}")
     return set(tensors)
+
+
+def check_names(place: Path, names: Iterable[str]) -> None:
+    """Raise UsageError when a wrapper of training has put its name before the names of the tensors.
+
+    transformers knows none of these names: it would fill the whole model with random numbers.
+    """
+    for name in sorted(names):
+        wrapper = WRAPPERS.search(name)
+        if wrapper:
+            raise UsageError(
+                str(place),
+                f"the tensor {name} has the name of a wrapper, {wrapper[0].strip('.')}, in its name",
+                "tensors are named as transformers names them; it would fill these with random numbers",
+                f"It was saved from {_wrapped_by(wrapper[0])}: save it again from the model inside.",
+            )
+
+
+def _wrapped_by(wrapper: str) -> str:
+    return "torch.compile" if "_orig_mod" in wrapper else "a model wrapped for training on several devices"
 
 
 def check_head(place: Path, model_type: str, names: Iterable[str], *, tied: bool) -> None:

@@ -19,6 +19,7 @@ from spladelake.encoder.devices import choose_device, is_out_of_memory, release_
 from spladelake.encoder.model import build_model
 from spladelake.encoder.texts import clean_texts
 from spladelake.encoder.threads import ModelThreads, use_threads
+from spladelake.encoder.tokens import read_tokenizer
 from spladelake.errors import DataError, MachineError, UsageError
 from spladelake.reranker.checkpoint import CrossCheckpoint, resolve_cross_encoder
 
@@ -72,11 +73,9 @@ class CrossEncoder:
         verify_files(checkpoint)
         where = choose_device(device)
         workers = use_threads(threads, where)
-        from transformers import AutoTokenizer
-
         folder = Path(checkpoint.folder)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        loaded = build_model(folder, "AutoModelForSequenceClassification").to(where)
+        tokenizer = read_tokenizer(folder, lower_case=checkpoint.lower_case, arguments=checkpoint.tokenizer_arguments)
+        loaded = build_model(folder, "AutoModelForSequenceClassification", checkpoint.config_changes).to(where)
         budget = token_budget or (CPU_TOKENS if where.type == "cpu" else ACCELERATOR_TOKENS)
         return cls(checkpoint, loaded, tokenizer, threads=workers, token_budget=budget)
 
@@ -107,6 +106,8 @@ class CrossEncoder:
 
     def _tokenise(self, pairs: Sequence[Pair]) -> dict[str, list[list[int]]]:
         queries, documents = (clean_texts([pair[side] for pair in pairs])[0] for side in (0, 1))
+        if self.checkpoint.prompt:
+            queries = [self.checkpoint.prompt + query for query in queries]
         return dict(
             self._tokenizer(
                 queries, documents, truncation="longest_first", max_length=self.checkpoint.max_length, padding=False
@@ -114,11 +115,17 @@ class CrossEncoder:
         )
 
     def _plan(self, lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Places of the pairs of each batch, the longest first."""
+        """Places of the pairs of each batch, the longest first.
+
+        A model that is padded on the left counts positions from the padding, so that a score would depend on the other
+        pairs of its batch: there, a batch holds pairs of one length.
+        """
         order = np.argsort(-lengths, kind="stable")
         batches, start = [], 0
         while start < len(order):
             count = batch_size(lengths[order[start:]], self._budget.tokens, pads=True)
+            if self._tokenizer.padding_side == "left":
+                count = min(count, int(np.sum(lengths[order[start:]] == lengths[order[start]])))
             batches.append(order[start : start + count])
             start += count
         return batches
