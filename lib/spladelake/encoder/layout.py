@@ -17,7 +17,7 @@ from spladelake.encoder.saved.modules import ROUTERS, Module, Route, module_list
 from spladelake.encoder.saved.refusals import check_known, read_if_there, refused
 from spladelake.encoder.saved.remote_code import AutoModel, check_model_code, check_tokenizer_code
 from spladelake.encoder.saved.transformer import TRANSFORMER_CONFIGS, TransformerSettings, transformer_settings
-from spladelake.encoder.weights import check_head, check_names, read_json, tensor_names, weight_files
+from spladelake.encoder.weights import SINGLE_FILE, check_head, check_names, read_json, tensor_names, weight_files
 from spladelake.errors import UsageError
 
 Pooling = Literal["max", "sum"]
@@ -108,6 +108,7 @@ def read_layout(folder: Path) -> Layout:
     lengths = text_lengths(inner, config, settings)
     query_length = lengths.query
     if static_query is not None:
+        _check_static(folder / static_query / "config.json")
         query_length = tokenizer_length(folder / static_query) or UNLIMITED
     return Layout(
         transformer=transformer.path,
@@ -138,6 +139,20 @@ def _routes(folder: Path) -> tuple[Route, Route]:
         return plain, plain
     routes = saved_routes(folder)
     return routes["query"], routes["document"]
+
+
+def _check_static(path: Path) -> None:
+    """Raise UsageError when the weights of tokens are not in the module's own file."""
+    config = read_if_there(path)
+    check_known(path, config, ("frozen", "path"))
+    if str(config.get("path")).endswith(".json"):
+        raise refused(
+            path,
+            "path",
+            config["path"],
+            f"weights are read from {SINGLE_FILE}",
+            "Load it with sentence-transformers and save it again.",
+        )
 
 
 def _settings(inner: Path, transformer: Module, *, plain: bool) -> TransformerSettings:

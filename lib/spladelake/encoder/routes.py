@@ -79,10 +79,11 @@ def make_routes(
 
 def _check(folder: Path, route: Route, vocabulary_size: int) -> None:
     """Raise UsageError when token ids would be out of range, or when no token of a text would be kept."""
-    if route.tokenizer.largest_id >= vocabulary_size:
+    largest = route.tokenizer.largest_id
+    if largest >= vocabulary_size:
         raise UsageError(
             str(folder),
-            f"its tokenizer has the token id {route.tokenizer.largest_id}",
+            f"its tokenizer has the token {route.tokenizer.tokens(largest + 1)[-1]!r} with the id {largest}",
             f"the model knows ids below {vocabulary_size}",
             "Use the tokenizer that the model was trained with.",
         )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spladelake.encoder.tokens import TokenIds
-from spladelake.encoder.weights import SINGLE_FILE, read_json
+from spladelake.encoder.weights import SINGLE_FILE
 from spladelake.errors import UsageError
 from spladelake.vectors import SparseVectors
 
@@ -38,13 +38,6 @@ def load_static(folder: Path, vocabulary_size: int) -> StaticWeights:
     """The weights of a SparseStaticEmbedding module. Raises UsageError when its file is of another kind."""
     from safetensors.numpy import load_file
 
-    if "path" in read_json(folder / "config.json"):
-        raise UsageError(
-            str(folder),
-            "its weights are in another file (path)",
-            f"they are read from {SINGLE_FILE}",
-            "Load it with sentence-transformers and save it again.",
-        )
     tensors = load_file(folder / SINGLE_FILE)
     weight = tensors.get("weight")
     if weight is None or weight.ndim != 1 or len(weight) > vocabulary_size or not np.isfinite(weight).all():

@@ -132,6 +132,13 @@ def load_tokenizer(
             "a tokenizer of the tokenizers library (tokenizer.json) is wanted",
             "Convert it to tokenizer.json.",
         )
+    if special and "token_type_ids" in loaded.model_input_names and any(backend.encode("a").type_ids):
+        raise UsageError(
+            str(folder),
+            "its tokenizer gives token_type_ids other than 0 to a single text",
+            "models are run with token type 0",
+            "Use a checkpoint without them.",
+        )
     backend.encode_special_tokens = split_special_tokens or loaded.split_special_tokens
     return TextTokenizer(backend, special=special, keep_end=loaded.truncation_side == "left")
 

@@ -141,7 +141,8 @@ def check_head(place: Path, model_type: str, names: Iterable[str], *, tied: bool
     if absent:
         raise UsageError(
             str(place),
-            f"it lacks {', '.join(absent)} of the masked-language-model head",
+            f"it lacks {', '.join(absent)} of the masked-language-model head"
+            + ("" if tied else ", and tie_word_embeddings is false"),
             "a SPLADE checkpoint carries its trained head",
             "Use a checkpoint saved from the MaskedLM model, not from its body alone.",
         )

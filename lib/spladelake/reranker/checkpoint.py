@@ -15,14 +15,14 @@ from typing import Any
 from spladelake.encoder.checkpoint import file_digest, model_folder
 from spladelake.encoder.layout import TOKENIZER_FILES, check_tokenizer, refuse_chat_template, transformer_config
 from spladelake.encoder.saved.lengths import text_lengths
-from spladelake.encoder.saved.model import SavedModel, saved_model
+from spladelake.encoder.saved.model import FILE, SavedModel, saved_model
 from spladelake.encoder.saved.modules import module_list
 from spladelake.encoder.saved.transformer import TRANSFORMER_CONFIGS, TransformerSettings, transformer_settings
 from spladelake.encoder.weights import check_names, tensor_names, weight_files
 from spladelake.errors import UsageError
 
 # What is put on the one logit; sentence-transformers saves it as the class's dotted name.
-ACTIVATIONS = ("Identity", "Sigmoid", "Tanh", "ReLU")
+ACTIVATIONS = ("Identity", "Sigmoid", "Tanh", "ReLU", "LogSigmoid", "Softplus", "Softsign", "GELU", "SiLU", "ELU")
 DEFAULT_ACTIVATION = "Sigmoid"
 # Version of the recipe below: raise it when the same files and settings begin to give other scores.
 FINGERPRINT_RECIPE = 1
@@ -128,7 +128,7 @@ def _activation(folder: Path, config: dict[str, Any], saved: SavedModel) -> str:
     name = given.rsplit(".", 1)[-1]
     if not given.startswith("torch.nn.") or name not in ACTIVATIONS:
         raise UsageError(
-            str(folder),
+            str(folder / (FILE if saved.activation else "config.json")),
             f"activation_fn is {given}",
             f"torch's {', '.join(ACTIVATIONS)} are known",
             "Use another model.",

@@ -46,7 +46,7 @@ def check_tokenizer_code(path: Path, config: Mapping[str, Any], model_type: obje
 
         own = str(config.get("tokenizer_class")).removesuffix("Fast")
         classes = (tokenizer_class_from_name(name) for name in (own, f"{own}Fast"))  # type: ignore[no-untyped-call]
-        if model_type not in TOKENIZER_MAPPING_NAMES and not any(classes):
+        if not TOKENIZER_MAPPING_NAMES.get(str(model_type)) and not any(classes):
             raise _code(path, f"auto_map is {named!r}, and transformers has no tokenizer of its own for it")
     processor = config.get("processor_class")
     if processor:
@@ -61,7 +61,7 @@ def check_tokenizer_code(path: Path, config: Mapping[str, Any], model_type: obje
 def _code(path: Path, found: str) -> UsageError:
     return UsageError(
         str(path),
-        f"it needs code that comes with the checkpoint: {found}",
+        f"it asks to run code that comes with the checkpoint: {found}",
         "only architectures and tokenizers that transformers itself knows are run",
         "Use a checkpoint without remote code.",
     )

@@ -42,7 +42,7 @@ ELSEWHERE = frozenset(
 )  # fmt: skip
 # Arguments of a call of the tokenizer that leave the token ids of a text as they are.
 CALL_WITHOUT_EFFECT = frozenset(
-    {"padding", "padding_side", "pad_to_multiple_of", "return_attention_mask", "verbose", "logits_to_keep"}
+    {"padding", "padding_side", "pad_to_multiple_of", "return_attention_mask", "verbose", "logits_to_keep", "stride"}
 )
 
 
