@@ -152,10 +152,20 @@ class _Probe:
 
 
 def model_config(folder: Path, changes: Mapping[str, Any]) -> Any:
-    """transformers' config of a folder, some of its settings changed."""
+    """transformers' config of a folder, some of its settings changed. Raises UsageError where it cannot read it."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(folder, **{**changes, "local_files_only": True, "trust_remote_code": False})
+    try:
+        return AutoConfig.from_pretrained(folder, **{**changes, "local_files_only": True, "trust_remote_code": False})
+    except (StrictDataclassError, ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+        found = " ".join(str(error).split())
+        raise UsageError(
+            str(folder / "config.json"),
+            f"transformers cannot read it ({found[:300]})",
+            "a config that the installed transformers knows is wanted",
+            "Correct the value, or install a newer transformers.",
+        ) from error
 
 
 def build_model(folder: Path, kind: str, changes: Mapping[str, Any] | None = None) -> Any:

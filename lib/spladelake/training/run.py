@@ -134,7 +134,7 @@ def trainer_of(work: Work) -> tuple[Distiller, TrainingLog]:
 
 
 def column_kinds(negatives: int) -> dict[str, str]:
-    """Kind of the texts in each column of the pairs: texts are read as at inference, with that kind's prompt and length."""
+    """Kind of the texts in each column of the pairs, whose prompt and length they are read with, as at inference."""
     return {"query": "query", "positive": "document"} | {f"negative_{i + 1}": "document" for i in range(negatives)}
 
 

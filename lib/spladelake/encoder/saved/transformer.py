@@ -134,6 +134,9 @@ def _arguments(path: Path, config: Mapping[str, Any], names: tuple[str, str]) ->
     for key, value in arguments.items():
         if key in ELSEWHERE or key.endswith("_file"):
             raise refused(path, f"{name}.{key}", value, "a model is read from its own files, as its own kind")
+    if names is TOKENIZER and "model_max_length" in arguments:
+        named = f"{name}.model_max_length"
+        whole_number(path, {named: arguments["model_max_length"]}, named)
     return arguments
 
 
@@ -152,4 +155,9 @@ def _call_length(path: Path, config: Mapping[str, Any]) -> int | None:
         plain = {"truncation": (True, "longest_first"), "return_tensors": ("pt",), "add_special_tokens": (True,)}
         if key not in CALL_WITHOUT_EFFECT and key != "max_length" and value not in plain.get(key, ()):
             raise refused(path, f"processing_kwargs.text.{key}", value, "texts are tokenised without it")
+    side = arguments.get("padding_side") or _named(path, config, TOKENIZER)[1].get("padding_side")
+    padded = arguments.get("padding") == "max_length" or arguments.get("pad_to_multiple_of")
+    if padded and (side or read_if_there(path.parent / "tokenizer_config.json").get("padding_side")) == "left":
+        wanted = "positions are counted from the first token of a text, not from padding before it"
+        raise refused(path, "processing_kwargs", processing, wanted)
     return whole_number(path, arguments, "max_length")
