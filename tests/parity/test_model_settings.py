@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from sentence_transformers import CrossEncoder as ReferenceCrossEncoder
 from sentence_transformers import SparseEncoder
 from sentence_transformers.base.model import BaseModel
@@ -43,6 +44,7 @@ from support.model_settings import (
     WRAPPER,
     Setting,
     Table,
+    is_slow,
     settings,
 )
 
@@ -137,7 +139,12 @@ def together(own: dict[str, Table]) -> list[tuple[Setting, ...]]:
 
 
 def by_name(own: dict[str, Table], effect: Any) -> list[Any]:
-    return [pytest.param(setting, id=setting.name) for setting in settings(own, effect)]
+    return [
+        pytest.param(
+            setting, id=setting.name, marks=[pytest.mark.slow] if effect == "other" and is_slow(setting) else []
+        )
+        for setting in settings(own, effect)
+    ]
 
 
 @pytest.mark.parametrize("setting", by_name(ENCODER, "refused"))
@@ -261,3 +268,90 @@ def test_a_tokenizer_that_builds_its_normaliser_is_read_with_its_own_settings(
     wanted = reference_vectors(folder)
     assert not np.allclose(wanted, unchanged(reference_vectors, encoders["plain"]), atol=TOLERANCE)
     np.testing.assert_allclose(our_vectors(folder), wanted, atol=TOLERANCE)
+
+
+def cased(folder: Path) -> None:
+    """Have the tokenizer leave upper case as it is, and the module above it read texts in lower case."""
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    tokenizer["normalizer"]["lowercase"] = False
+    path.write_text(json.dumps(tokenizer))
+
+
+def test_do_lower_case_lower_cases_what_the_tokenizer_does_not(
+    encoders: Bases, cross_encoders: Bases, tmp_path: Path
+) -> None:
+    lower = [Setting("saved", WRAPPER, "do_lower_case", True)]
+    folder, _ = with_settings(encoders, lower, tmp_path / "encoder")
+    cased(folder)
+    wanted = reference_vectors(folder)
+    np.testing.assert_allclose(our_vectors(folder), wanted, atol=TOLERANCE)
+    folder, _ = with_settings(cross_encoders, lower, tmp_path / "cross_encoder")
+    cased(folder)
+    np.testing.assert_allclose(our_scores(folder), reference_scores(folder), atol=TOLERANCE)
+    lower = [Setting("saved", WRAPPER, "do_lower_case", False)]
+    without, _ = with_settings(encoders, lower, tmp_path / "without")
+    cased(without)
+    assert not np.allclose(reference_vectors(without), wanted, atol=TOLERANCE)
+
+
+def test_a_cross_encoder_puts_its_default_prompt_before_queries(cross_encoders: Bases, tmp_path: Path) -> None:
+    values = {"prompts": {"rerank": "bread flour "}, "default_prompt_name": "rerank"}
+    changes = [Setting("saved", MODEL, key, value) for key, value in values.items()]
+    folder, _ = with_settings(cross_encoders, changes, tmp_path / "model")
+    wanted = reference_scores(folder)
+    assert not np.allclose(wanted, unchanged(reference_scores, cross_encoders["saved"]), atol=TOLERANCE)
+    np.testing.assert_allclose(our_scores(folder), wanted, atol=TOLERANCE)
+    plain, saved = (resolve_cross_encoder(str(place)).model_id for place in (cross_encoders["saved"], folder))
+    assert plain != saved
+
+
+@pytest.mark.parametrize("file", [WRAPPER, MODEL])
+def test_a_plain_model_has_no_settings_of_sentence_transformers(encoders: Bases, tmp_path: Path, file: str) -> None:
+    values = {WRAPPER: {"max_seq_length": 9}, MODEL: {"prompts": {"query": "buyer "}, "max_active_dims": 3}}
+    changes = [Setting("plain", file, key, value) for key, value in values[file].items()]
+    folder, _ = with_settings(encoders, changes, tmp_path / "model")
+    wanted = reference_vectors(folder)
+    np.testing.assert_allclose(wanted, unchanged(reference_vectors, encoders["plain"]), atol=TOLERANCE)
+    np.testing.assert_allclose(our_vectors(folder), wanted, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("wrapper", ["_orig_mod.", "module.", "_orig_mod.module."])
+def test_names_of_a_wrapper_before_those_of_tensors_are_refused_as_such(
+    encoders: Bases, cross_encoders: Bases, tmp_path: Path, wrapper: str
+) -> None:
+    for bases, resolve in ((encoders, resolve_checkpoint), (cross_encoders, resolve_cross_encoder)):
+        folder = Path(shutil.copytree(bases["plain"], tmp_path / resolve.__name__))
+        path = folder / "model.safetensors"
+        save_file({wrapper + name: tensor for name, tensor in load_file(path).items()}, path)
+        with pytest.raises(UsageError, match=rf"the name of a wrapper, {wrapper.split('.')[0]}"):
+            resolve(str(folder))
+
+
+def test_a_router_goes_by_its_mappings_whatever_its_routes_are_called(encoders: Bases, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(encoders["router"], tmp_path / "model")) / ROUTER
+    config = json.loads(path.read_text())
+    config["structure"] = {f"{name}s": modules for name, modules in config["structure"].items()}
+    config["parameters"] |= {
+        "default_route": None,
+        "route_mappings": {"('query', 'text')": "querys", "('document', None)": "documents"},
+    }
+    path.write_text(json.dumps(config))
+    wanted = reference_vectors(path.parent)
+    np.testing.assert_allclose(our_vectors(path.parent), wanted, atol=TOLERANCE)
+    config["parameters"]["route_mappings"] = {}
+    path.write_text(json.dumps(config))
+    with pytest.raises(UsageError, match="no route for query texts, but the routes querys, documents"):
+        resolve_checkpoint(str(path.parent))
+
+
+def test_code_that_only_a_checkpoint_has_is_refused_by_the_name_of_its_setting(encoders: Bases, tmp_path: Path) -> None:
+    foreign = {"auto_map": {"AutoConfig": "own.C", "AutoModelForMaskedLM": "own.M"}, "model_type": "unheard-of"}
+    changes = [Setting("plain", CONFIG, key, value) for key, value in foreign.items()]
+    folder, _ = with_settings(encoders, changes, tmp_path / "model")
+    with pytest.raises(UsageError, match=r"auto_map\.AutoConfig is 'own\.C'"):
+        resolve_checkpoint(str(folder))
+    native = {"auto_map": {"AutoConfig": "own.C", "AutoModelForMaskedLM": "own.M"}}
+    changes = [Setting("plain", CONFIG, key, value) for key, value in native.items()]
+    folder, _ = with_settings(encoders, changes, tmp_path / "native")
+    np.testing.assert_allclose(our_vectors(folder), reference_vectors(folder), atol=TOLERANCE)
