@@ -54,5 +54,5 @@ def write_package(target: Path) -> Package:
         target.write_bytes(data)
     except OSError as error:
         found = f"it cannot be written ({error.strerror})"
-        raise MachineError(str(target), found, "a file was wanted", "Choose another --output.") from None
+        raise MachineError(str(target), found, "wanted a writable file", "Choose another --output.") from None
     return Package(target, hashlib.sha256(data).hexdigest(), count, len(data))

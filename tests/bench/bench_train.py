@@ -165,7 +165,8 @@ def from_tables(triples: list[Triple], options: argparse.Namespace) -> dict[str,
     """Seconds of the job train_model from its start to the end of the first step, on tables of the same data."""
     from spladelake.config.training import TrainModel
     from spladelake.spark.session.start import spark_session
-    from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, SCORED_PAIRS
+    from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES
+    from spladelake.spark.tables.training_schemas import SCORED_PAIRS
     from spladelake.spark.train.job import train_model
 
     session = spark_session("bench_train")

@@ -10,7 +10,8 @@ import pyarrow as pa
 from deltalake import DeltaTable, WriterProperties, write_deltalake
 
 from spladelake.spark.tables.properties import LAYOUT_VERSION
-from spladelake.spark.tables.schemas import VECTORS, VOCABULARY, TableSchema
+from spladelake.spark.tables.schema import TableSchema
+from spladelake.spark.tables.schemas import VECTORS, VOCABULARY
 from spladelake.vectors import SparseVectors
 
 _TYPES = {

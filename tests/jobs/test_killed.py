@@ -148,7 +148,7 @@ def test_a_disk_that_is_full_ends_with_5_and_with_room_again_the_job_ends_as_eve
         failed = spladelake(*encode(lake, *SMALL))
         LEDGER.injected("disk full")
         assert failed.code == 5, failed.err
-        assert "no space is left" in failed.err
+        assert "it is full" in failed.err
         assert rows_of(lake) == before
         (mount / "filler").unlink()
         done = spladelake(*encode(lake, *SMALL))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,54 @@ def reached(module: str) -> set[str]:
     return found
 
 
+# Rooms of spladelake.spark, the lowest first: each may import those before it.
+ROOMS = (
+    "session", "tables", "ingest", "encode", "retrieve", "evaluate", "rerank", "train", "compact", "exchange", "upkeep",
+    "sql", "jobs",
+)  # fmt: skip
+
+
+def all_imports(module: str) -> frozenset[str]:
+    """Modules of ours that a module imports at any place, also in functions and for type checkers alone."""
+    found = set()
+    for node in ast.walk(sources()[module]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in sources() else str(node.module) for name in inside}
+    return frozenset(found & sources().keys() - {module})
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    TopologicalSorter({name: all_imports(name) for name in sources()}).prepare()  # raises CycleError with the circle
+
+
+def test_a_circle_of_imports_is_found() -> None:
+    with pytest.raises(CycleError):
+        TopologicalSorter({"a": ["b"], "b": ["a"]}).prepare()
+
+
+def test_the_command_line_is_imported_by_its_entry_point_only() -> None:
+    assert [name for name in sources() if "spladelake.cli" in all_imports(name)] == ["spladelake.__main__"]
+
+
+def test_every_room_of_spark_has_a_place_among_the_others() -> None:
+    found = {name.split(".")[2] for name in sources() if name.startswith("spladelake.spark.")}
+    assert found == set(ROOMS)
+
+
+@pytest.mark.parametrize("module", [name for name in sources() if name.startswith("spladelake.spark.")])
+def test_a_room_of_spark_imports_only_itself_and_the_rooms_below(module: str) -> None:
+    own = ROOMS.index(module.split(".")[2])
+    above = {name for name in all_imports(module) if name.startswith("spladelake.spark.")}
+    assert not {name for name in above if ROOMS.index(name.split(".")[2]) > own}
+
+
 def test_the_walk_sees_imports_of_both_kinds() -> None:
     assert {"spladelake.encoder.model", "torch"} <= reached("spladelake.encoder.encoder")
     assert "torch" not in reached("spladelake.encoder")
-    assert "spladelake.spark.jobs" in imported("spladelake.cli", deferred=True)
+    assert "spladelake.spark.jobs" in imported("spladelake.commands.run_job", deferred=True)
     assert "pyspark" in reached("spladelake.spark.retrieve.job")
 
 

@@ -9,8 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.spark.tables import driver_rows as module
-from spladelake.spark.tables.driver_rows import collected, row_count
-from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.driver_rows import collected, frame_of, row_count
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import RUNS, VECTORS

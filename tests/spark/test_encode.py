@@ -18,7 +18,7 @@ from spladelake.config import EncodeTexts
 from spladelake.encoder import resolve_checkpoint
 from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.spark.encode.encoder_cache import WorkerSpec
-from spladelake.spark.encode.job import SIDES, encoded, hashed, spread, task_count, texts_of
+from spladelake.spark.encode.texts import SIDES, encoded, hashed, spread, task_count, texts_of
 from spladelake.spark.encode.worker import EncodeBatches
 from spladelake.spark.session.failures import explained
 from spladelake.spark.session.totals import Totals

@@ -18,7 +18,8 @@ from spladelake.measures.notes import COUNTS
 from spladelake.spark.evaluate import driver as driver_evaluation
 from spladelake.spark.evaluate.query_measures import MeasureQueries
 from spladelake.spark.evaluate.run_checks import count_pairs
-from spladelake.spark.tables.schemas import JUDGEMENTS, PARTS, RUNS
+from spladelake.spark.tables.schemas import JUDGEMENTS, RUNS
+from spladelake.spark.tables.training_schemas import PARTS
 from support.collections import FRUIT, QUESTIONS, RELEVANT
 from support.random_lake import TERMS, write_judgements, write_random_lake
 from support.reference import reference_measures

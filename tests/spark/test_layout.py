@@ -12,7 +12,8 @@ from spladelake.spark.tables import schemas
 from spladelake.spark.tables.create import ensure_table
 from spladelake.spark.tables.properties import LAYOUT_VERSION, table_properties
 from spladelake.spark.tables.refs import TableRef
-from spladelake.spark.tables.schemas import QUARANTINE, RUNS, VECTORS, TableSchema
+from spladelake.spark.tables.schema import TableSchema
+from spladelake.spark.tables.schemas import QUARANTINE, RUNS, VECTORS
 from spladelake.spark.tables.sql_text import sql_string
 
 ALL = [value for value in vars(schemas).values() if isinstance(value, TableSchema)]
@@ -103,5 +104,5 @@ def test_a_table_of_a_later_release_is_refused(spark: SparkSession, tmp_path: Pa
     ref = TableRef(path=str(tmp_path / "runs"))
     columns = ", ".join(f"`{c.name}` {c.type}" for c in RUNS.columns)
     spark.sql(f"CREATE TABLE {ref.identifier} ({columns}) USING delta TBLPROPERTIES ('spladelake.layout' = '99')")
-    with pytest.raises(DataError, match="its layout has the version 99"):
+    with pytest.raises(DataError, match="its table layout has version 99"):
         ensure_table(spark, ref, RUNS)

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.errors import DataError
-from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.driver_rows import frame_of
 from spladelake.spark.tables.lineage import Lineage, newest_lineage
 from spladelake.spark.tables.properties import LAYOUT_VERSION, table_properties
 from spladelake.spark.tables.refs import TableRef

@@ -12,7 +12,8 @@ from pyspark.sql import SparkSession
 from spladelake.config.training import TrainModel
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.tables.refs import TableRef
-from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, SCORED_PAIRS
+from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES
+from spladelake.spark.tables.training_schemas import SCORED_PAIRS
 from spladelake.spark.train.data import Sources, check_here, write_training_data
 from spladelake.spark.train.job import last_line
 from spladelake.training import TrainingData

@@ -17,7 +17,8 @@ from spladelake.encoder import resolve_checkpoint
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake
-from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, RUNS, SCORED_PAIRS
+from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS
+from spladelake.spark.tables.training_schemas import PAIRS, PARTS, SCORED_PAIRS
 from spladelake.spark.tables.write import replace_rows
 from spladelake.spark.train.job import sources_of
 from spladelake.spark.train.mine import mined, query_parts, words_of

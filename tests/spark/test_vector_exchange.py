@@ -287,8 +287,8 @@ def test_an_import_replaces_no_vocabulary_or_vectors_of_others_and_mends_what_a_
 
 
 BAD = {
-    "not json": ("{", "anserini", "it is no document with a vector"),
-    "no vector": ('{"id": "a"}', "anserini", "it is no document with a vector"),
+    "not json": ("{", "anserini", "it is not a document with a vector"),
+    "no vector": ('{"id": "a"}', "anserini", "it is not a document with a vector"),
     "weight 0": ('{"id": "a", "vector": {"x": 0}}', "anserini", "term 'x' has the weight 0.0"),
     "a term twice": ('{"id": "a", "vector": {"x": 1, "x": 2}}', "anserini", "'x' stands twice"),
     "an id twice": ('{"id": "a", "vector": {}}\n{"id": "a", "vector": {}}', "anserini", "the id 'a' stands 2 times"),

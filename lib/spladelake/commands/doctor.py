@@ -108,7 +108,7 @@ def _write_access(lake: str) -> str:
         raise MachineError(
             str(folder),
             f"it cannot be written to ({error.strerror})",
-            "tables go there",
+            "the lake is written there",
             "Choose another folder with --lake, or change its permissions.",
         ) from error
 

@@ -59,7 +59,7 @@ def init(
     name = short_name(path.resolve().name if path.is_dir() else path.name.split(".")[0])
     target = Path(output or f"{name}.yaml")
     if target.exists() and not force:
-        raise UsageError(str(target), "it is already there", "wanted a new file", "Give --output, or --force.")
+        raise UsageError(str(target), "it exists already", "wanted a new file", "Give --output, or --force.")
     made = plan(corpus, options)
     formats = {k.removesuffix("_format"): v for k, v in options.items() if k.endswith("_format") and v != "auto"}
     text = pipeline_text(made, name=name, lake=lake or f"{name}-lake", model=model, formats=formats)
@@ -81,7 +81,7 @@ def _write(target: Path, text: str) -> None:
         target.write_text(text, encoding="utf-8")
     except OSError as error:
         found = f"it cannot be written ({error.strerror})"
-        raise MachineError(str(target), found, "a file was wanted", "Choose another --output.") from None
+        raise MachineError(str(target), found, "wanted a writable file", "Choose another --output.") from None
     try:
         load_pipeline(str(target)).options(place=str(target))
     except UsageError:

@@ -11,7 +11,7 @@ from spladelake.commands.options import field_option, session_options
 from spladelake.commands.run_job import report, run_step
 from spladelake.commands.settings import spark_settings
 from spladelake.config.base import JobOptions, checked
-from spladelake.config.jobs import Job
+from spladelake.config.job import Job
 
 
 def job_command(job: Job) -> click.Command:

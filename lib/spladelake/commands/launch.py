@@ -13,7 +13,7 @@ import click
 
 from spladelake.commands.job import job_command
 from spladelake.commands.options import styled
-from spladelake.config.jobs import Job
+from spladelake.config.job import Job
 from spladelake.errors import SpladelakeError
 from spladelake.streams import stderr_apart
 

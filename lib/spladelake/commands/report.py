@@ -49,7 +49,7 @@ def report_command(
         Path(out).write_text(page, encoding="utf-8")
     except OSError as error:
         raise MachineError(
-            out, f"it cannot be written ({error.strerror})", "a file was wanted", "Choose another --out."
+            out, f"it cannot be written ({error.strerror})", "wanted a writable file", "Choose another --out."
         ) from None
     click.echo(f"{out}: {len(data.systems)} systems, {len(page):,} characters", err=True)
     click.echo(json.dumps({"job": "report", "exit_code": 0, "out": out, "systems": len(data.systems)}))

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from spladelake.config.base import Options
-from spladelake.config.jobs import JOBS, Job
+from spladelake.config.job import Job
+from spladelake.config.jobs import JOBS
 
 
 def run_step(name: str, options: Options, settings: dict[str, str], *, alone: bool = False) -> dict[str, Any]:

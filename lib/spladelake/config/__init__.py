@@ -6,7 +6,8 @@ from spladelake.config.comparison import CompareRuns
 from spladelake.config.evaluation import EvaluateRun
 from spladelake.config.exchange import ExportMeasures, ExportRun, ExportVectors, ImportRun, ImportVectors
 from spladelake.config.fusion import FuseRuns
-from spladelake.config.jobs import JOBS, Job
+from spladelake.config.job import Job
+from spladelake.config.jobs import JOBS
 from spladelake.config.pipeline import Pipeline, load_pipeline
 from spladelake.config.rerank import RerankRun
 from spladelake.config.runs import IndexVectors, Ranking, RetrieveRun

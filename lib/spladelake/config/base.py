@@ -1,4 +1,4 @@
-"""What all option models share, and the check that turns plain values into one."""
+"""The options that all jobs share, and the check that turns plain values into an option model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from spladelake.config.refusals import OptionError, option_error
 from spladelake.errors import UsageError
 from spladelake.names import suggestion
 
@@ -16,23 +17,23 @@ DEFAULT_MODEL = "rasyosef/splade-mini"
 
 
 class Options(BaseModel):
-    """Common to all option models: immutable, and an unknown key is an error."""
+    """The base of all option models: immutable. An unknown key is an error."""
 
     # yaml reads `split: 2019` or a Spark setting of 8 as numbers where text is meant.
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
 
 Lake = Annotated[
-    str, Field(min_length=1, description="Folder of the collection's tables, or schema:NAME for a catalog.")
+    str, Field(min_length=1, description="Folder of the lake, or schema:NAME for a schema of the catalog.")
 ]
 
 
 def _read_date(given: Any) -> Any:
     # A scheduler's day. pydantic by itself would also take seconds since 1970.
     if isinstance(given, str) and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", given):
-        raise ValueError("a day as YYYY-MM-DD, such as 2026-11-24")
+        raise OptionError("a day as YYYY-MM-DD, such as 2026-11-24")
     if not isinstance(given, str | date | None) or isinstance(given, datetime):
-        raise ValueError("a day as YYYY-MM-DD, such as 2026-11-24")
+        raise OptionError("a day as YYYY-MM-DD, such as 2026-11-24")
     return given
 
 
@@ -40,25 +41,27 @@ RunDate = Annotated[date | None, BeforeValidator(_read_date)]
 
 
 class JobOptions(Options):
-    """Common to all jobs: what a scheduler calls a run of it.
+    """The options of every job: its lake, and the name and day that a scheduler gives to a run of the job.
 
-    Names that are given are taken as they are; only those that a job would choose by itself get the day.
+    A name that you give is taken as it is. A name that the job chooses itself gets the day appended.
     """
 
     lake: Lake
     run_id: str | None = Field(
-        None, min_length=1, description="Name of this run in the run log (default: the job's and the day's)."
+        None,
+        min_length=1,
+        description="Name of this run of the job in the run log (default: made of the job and the day).",
     )
     run_date: RunDate = Field(
-        None, description="Day that the run is for, YYYY-MM-DD: names of runs that are not given end in it."
+        None, description="Logical date (YYYY-MM-DD). It is appended to the run names that you do not set yourself."
     )
 
     def dated(self, name: str) -> str:
-        """A name that nobody gave, with the day of the run where there is one."""
+        """A name that the job chose itself, with the logical date appended if there is one."""
         return name if self.run_date is None else f"{name}-{self.run_date}"
 
     def settings(self, *left_out: str) -> dict[str, Any]:
-        """The options that a result depends on, as plain values: neither lake nor force, nor what a run is called."""
+        """The options that a result depends on, as plain values: all but the lake, force and the names of the run."""
         return self.model_dump(mode="json", exclude={"lake", "run_id", "run_date", "force", *left_out})
 
 
@@ -70,7 +73,7 @@ def _read_yaml(given: Any) -> Any:
     try:
         return yaml.safe_load(given) if isinstance(given, str) else given
     except yaml.YAMLError:
-        raise ValueError("it is not yaml; wanted keys and values such as '{name: value}'") from None
+        raise OptionError("yaml with keys and values, such as '{name: value}'") from None
 
 
 def _known_measures(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -79,7 +82,7 @@ def _known_measures(names: tuple[str, ...]) -> tuple[str, ...]:
     try:
         return expanded(names)
     except UsageError as error:
-        raise ValueError(str(error)) from None
+        raise OptionError(f"known measures, but {error.place}: {error.found}; {error.wanted}", error.fix) from None
 
 
 # The command line gives text: lists with commas, mappings as yaml.
@@ -93,7 +96,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def checked(model: type[Model], values: dict[str, Any], *, place: str) -> Model:
-    """An option model from plain values. Raises UsageError naming the key, what was found and what was wanted."""
+    """An option model from plain values. Raises UsageError with the key, the value found and the value wanted."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -106,7 +109,6 @@ def checked(model: type[Model], values: dict[str, Any], *, place: str) -> Model:
         if first["type"] == "missing":
             raise UsageError(f"{place}: {key}", "it is missing", "the job needs it", f"Give {key}.") from None
         if not key:
-            reason = first["msg"].removeprefix("Value error, ")
-            raise UsageError(place, reason, "see --help for what goes together", "Correct it.") from None
-        found = f"found {first['input']!r}"
-        raise UsageError(f"{place}: {key}", found, f"wanted: {first['msg'].lower()}", "Correct it.") from None
+            reason = str(first["ctx"]["error"])
+            raise UsageError(place, reason, "wanted options that go together", "See --help.") from None
+        raise option_error(f"{place}: {key}", first) from None

@@ -1,4 +1,4 @@
-"""Which options of encode_texts go with BM25 and which with a neural model."""
+"""The options of encode_texts that BM25 alone has, and those that a neural model alone has."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MODEL_ONLY = (
 
 
 def check_goes_with_model(options: BaseModel, model: str) -> None:
-    """Raise ValueError when an option was given that the model has no use for."""
+    """Raise ValueError if an option was given that the model does not have."""
     unfit, wanted = (MODEL_ONLY, "a neural model") if model == "bm25" else (BM25_ONLY, "--model bm25")
     for name in unfit:
         if getattr(options, name, None) != type(options).model_fields[name].default:
-            raise ValueError(f"{name} goes with {wanted} only, and the model is {model}")
+            raise ValueError(f"--{name.replace('_', '-')} needs {wanted}, and the model is {model}")

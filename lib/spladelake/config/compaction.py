@@ -1,4 +1,4 @@
-"""Options of the job that makes vectors smaller."""
+"""Options of the job that compacts vectors."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, field_validator, model_validator
 
 from spladelake.config.base import DEFAULT_MODEL, JobOptions, Measures
+from spladelake.config.refusals import OptionError
 from spladelake.config.runs import MOST_K
 from spladelake.errors import UsageError
 
@@ -32,42 +33,53 @@ class Target:
 
         match = _TARGET.fullmatch(text.strip())
         if match is None:
-            raise ValueError('wanted MEASURE >= SHARE of original, such as "ndcg@10 >= 0.995 of original"')
+            raise OptionError('MEASURE >= SHARE of original, such as "ndcg@10 >= 0.995 of original"')
         share = float(match["share"]) / (100 if match["percent"] else 1)
         if not 0 < share <= 1:
-            raise ValueError(f"a share of {share:g} is asked for; wanted more than 0, and 1 at most")
+            raise OptionError(f"a share above 0 and not above 1, not {share:g}")
         measures = expanded([match["measure"]])
         if len(measures) > 1:
-            raise ValueError(f"{match['measure']!r} stands for {len(measures)} measures; wanted one measure")
+            raise OptionError(f"one measure, and {match['measure']!r} stands for {len(measures)}")
         return cls(measures[0], share)
 
 
 class CompactVectors(JobOptions):
-    """Write the vectors of a model again in less space, under a name of their own, and report what that costs.
+    """Write the vectors of a model again in less space, and report the effect on the measures.
 
-    Without settings or target nothing is lost: documents that share terms are put side by side and compressed.
+    The compacted vectors get a name of their own. Without settings or target the job loses nothing: it puts documents
+    with common terms side by side and compresses them.
     """
 
-    model: str = Field(DEFAULT_MODEL, description="Model whose vectors are compacted.")
-    vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")
-    into: str | None = Field(None, min_length=1, description="Name of the new folder (default: NAME-compact).")
+    model: str = Field(DEFAULT_MODEL, description="Model of the vectors.")
+    vectors: str | None = Field(
+        None, min_length=1, description="Name of the vectors (default: the model's short name)."
+    )
+    into: str | None = Field(None, min_length=1, description="Name of the compacted vectors (default: NAME-compact).")
     target: str | None = Field(
         None,
         min_length=1,
-        description='Search the settings: the smallest that keep "ndcg@10 >= 0.995 of original", by the judgements.',
+        description='Find the settings with the smallest files that keep, for example, "ndcg@10 >= 0.995 of original".',
     )
-    mantissa_bits: int | None = Field(None, ge=1, le=22, description="Round weights to so many bits after the first.")
-    levels: int | None = Field(None, ge=2, le=65_535, description="Round weights to so many equal steps instead.")
+    mantissa_bits: int | None = Field(
+        None, ge=1, le=22, description="Round weights to this many bits after the leading one."
+    )
+    levels: int | None = Field(None, ge=2, le=65_535, description="Round weights to this many equal steps.")
     minimum_weight: float = Field(0.0, ge=0, allow_inf_nan=False, description="Leave out terms below this weight.")
     term_quantile: float = Field(
         0.0, ge=0, lt=1, description="Leave out this share of each term's postings, the lightest first."
     )
-    keep_terms: int | None = Field(None, ge=1, description="Keep the heaviest terms of each document, so many.")
-    alpha_mass: float = Field(1.0, gt=0, le=1, description="Keep the heaviest terms that have this share of the sum.")
+    keep_terms: int | None = Field(None, ge=1, description="Keep this many terms of each document, the heaviest.")
+    alpha_mass: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Keep the heaviest terms of each document that make up this share of its sum of weights.",
+    )
     files: Literal["plain", "split"] = Field(
         "plain",
-        description="Form of the files: plain is read by everything; split is smaller, but of Spark only sessions of "
-        "spladelake, or with spark.sql.parquet.enableNestedColumnVectorizedReader=false, read it.",
+        description="Form of the files. plain: every engine reads it. split: smaller, but Spark reads it only in "
+        "sessions of "
+        "spladelake, or with spark.sql.parquet.enableNestedColumnVectorizedReader=false.",
     )
     measures: Measures = Field(
         ("ndcg@10", "mrr@10", "recall@100"), description="Measures of the report, comma separated."
@@ -76,10 +88,10 @@ class CompactVectors(JobOptions):
         100,
         ge=1,
         le=MOST_K,
-        description="Documents ranked for each query of the report, at least; more where a measure looks deeper.",
+        description="Lowest number of documents to rank for each query of the report. A deeper measure ranks more.",
     )
-    permutations: int = Field(10_000, ge=100, description="Draws of the randomisation test.")
-    force: bool = Field(False, description="Do it again even if the compacted vectors are current.")
+    permutations: int = Field(10_000, ge=100, description="Permutations that the randomisation test draws.")
+    force: bool = Field(False, description="Compact again even if the compacted vectors are current.")
 
     @field_validator("target")
     @classmethod
@@ -88,17 +100,17 @@ class CompactVectors(JobOptions):
             if text is not None:
                 Target.parse(text)
         except UsageError as error:
-            raise ValueError(str(error)) from None
+            raise OptionError(f"a known measure, but {error.place}: {error.found}; {error.wanted}", error.fix) from None
         return text
 
     @model_validator(mode="after")
     def _goes_together(self) -> CompactVectors:
         if self.mantissa_bits is not None and self.levels is not None:
-            raise ValueError("--mantissa-bits and --levels are two ways of rounding; give one")
+            raise ValueError("--mantissa-bits and --levels are two ways of rounding: give one of them")
         if self.target is not None and not self.compaction.is_lossless:
-            raise ValueError("--target searches the settings; leave out those that are given")
+            raise ValueError("--target finds the settings itself: leave out settings of your own")
         if self.depth > MOST_K:
-            raise ValueError(f"a measure looks at {self.depth:,} ranks; {MOST_K:,} are ranked at most")
+            raise ValueError(f"a measure needs {self.depth:,} ranks, and a run has at most {MOST_K:,}")
         return self
 
     @property

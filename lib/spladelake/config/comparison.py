@@ -13,26 +13,31 @@ PERMUTATIONS_DEFAULT = 10_000
 
 
 class CompareRuns(JobOptions):
-    """Compare measured runs on one or several collections: means, cost, and what differs by more than chance."""
+    """Compare measured runs on one or several collections.
+
+    The result has the means and costs of the runs, and tests whether their differences are significant.
+    """
 
     collections: Annotated[dict[str, str], FromYaml] = Field(
         default_factory=dict,
-        description="Lakes of the collections by name, as yaml: '{DL: dl-lake, cranfield: c-lake}' (default: --lake).",
+        description="Lakes of the collections by name, as yaml: '{DL: dl, cranfield: c}' (default: --lake).",
     )
-    run_ids: Names = Field((), description="Runs, comma separated (default: all that are measured).")
+    run_ids: Names = Field((), description="Runs, comma separated (default: all measured runs).")
     measures: Measures = Field(("ndcg_cut_10",), min_length=1, description="Measures, comma separated.")
     baseline: str | None = Field(
-        None, min_length=1, description="Run that the others are compared with (default: every pair is compared)."
+        None, min_length=1, description="Compare each other run with this one (default: compare all pairs)."
     )
     name: str = Field("all", min_length=1, description="Name of the comparison in the tables.")
     permutations: int = Field(
-        PERMUTATIONS_DEFAULT, ge=100, description="Sign assignments drawn by the randomisation test."
+        PERMUTATIONS_DEFAULT, ge=100, description="Permutations that the randomisation test draws."
     )
-    seed: int = Field(0, ge=0, description="Seed of the drawing.")
-    significance: float = Field(0.05, gt=0, lt=1, description="Corrected p below which a difference is marked.")
+    seed: int = Field(0, ge=0, description="Seed of the permutations.")
+    significance: float = Field(
+        0.05, gt=0, lt=1, description="A difference is marked if its corrected p is below this."
+    )
     published: Annotated[dict[str, dict[str, dict[str, float]]], FromYaml] = Field(
         default_factory=dict,
-        description="Published values to show beside ours, yaml: {COLLECTION: {RUN: {MEASURE: x}}}.",
+        description="Published values to show beside the measured ones, as yaml: {COLLECTION: {RUN: {MEASURE: x}}}.",
     )
     force: bool = Field(False, description="Compare again even if the comparison is current.")
 

@@ -9,26 +9,31 @@ from spladelake.config.runs import MOST_K
 
 
 class Forecast(Options):
-    """Say what encoding and retrieval at some size will take: time, memory, shuffles and storage. Nothing is run.
+    """Forecast the time, memory, shuffle and storage of encoding and retrieval at a given size, without running them.
 
-    The figures come from records of this project's benchmarks; each time has the error that such a forecast had on a
-    size that it was not made from. `encode_texts --dry-run` measures on your own texts and machines instead.
+    The figures come from the records of this project's benchmarks. Each time has an error: the error of the same
+    forecast for a size that was measured but not used. `encode_texts --dry-run` measures on your texts and machines.
     """
 
     docs: int = Field(ge=1, description="Documents to encode and to search.")
-    queries: int = Field(6_980, ge=1, description="Queries that documents are ranked for.")
+    queries: int = Field(6_980, ge=1, description="Queries to rank documents for.")
     k: int = Field(1_000, ge=1, le=MOST_K, description="Documents kept for each query.")
-    model: str = Field(DEFAULT_MODEL, min_length=1, description="Model; its name tells the size that was measured.")
+    model: str = Field(
+        DEFAULT_MODEL, min_length=1, description="Model. The forecast takes the record of a model of this name or size."
+    )
     tokens: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="Tokens of a document, on average (default: as measured)."
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Average tokens of a document (default: the average of the record).",
     )
     docs_per_second: float | None = Field(
         None,
         gt=0,
         allow_inf_nan=False,
-        description="Documents that one core or GPU encodes in a second, instead of the record of the model.",
+        description="Documents that one core or GPU encodes in a second (default: the rate of the record).",
     )
-    executors: int = Field(1, ge=1, description="Executors.")
+    executors: int = Field(1, ge=1, description="Number of executors.")
     cores: int = Field(2, ge=1, description="Tasks that run at once in each executor.")
 
     @property

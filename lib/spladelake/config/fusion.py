@@ -10,33 +10,40 @@ from spladelake.config.base import CommaSeparated, JobOptions, Names
 
 
 class FuseRuns(JobOptions):
-    """Fuse several runs of a lake into one: by reciprocal ranks, or by a weighted sum of normalised scores."""
+    """Fuse several runs of a lake into a new run, by reciprocal ranks or by a weighted sum of normalised scores."""
 
-    runs: Names = Field(description="Runs to fuse, comma separated, two or more.")
-    method: Literal["rrf", "sum"] = Field("rrf", description="rrf: 1 / (constant + rank), summed; sum: of scores.")
-    rank_constant: int = Field(60, ge=0, description="rrf: added to every rank.")
+    runs: Names = Field(description="Two or more runs to fuse, comma separated.")
+    method: Literal["rrf", "sum"] = Field(
+        "rrf", description="rrf: sum of 1 / (constant + rank). sum: weighted sum of scores."
+    )
+    rank_constant: int = Field(60, ge=0, description="rrf: the constant that is added to every rank.")
     normalisation: Literal["min-max", "z-score", "none"] = Field(
         "min-max",
-        description="sum: how the scores of a run for a query are made comparable. A document that a run does not list "
-        "gets 0 from it; by z-score the lowest normalised score that the run has for the query.",
+        description="sum: how the scores of each run and query are normalised. A document that a run does not list "
+        "gets 0 from "
+        "that run; with z-score, it gets the run's lowest normalised score for the query.",
     )
     weights: Annotated[tuple[float, ...], CommaSeparated] = Field(
         (), description="Weight of each run, comma separated (default: 1 each)."
     )
     k: int = Field(100, ge=1, description="Documents kept for each query.")
-    run_id: str | None = Field(None, min_length=1, description="Name of the new run (default: from method and runs).")
+    run_id: str | None = Field(
+        None, min_length=1, description="Name of the new run (default: made of the method and the runs)."
+    )
     force: bool = Field(False, description="Fuse again even if the run is current.")
 
     @model_validator(mode="after")
     def _fits_together(self) -> FuseRuns:
         if len(self.runs) < 2 or len(set(self.runs)) < len(self.runs):
-            raise ValueError(f"runs names {', '.join(self.runs) or 'nothing'}; wanted two or more different ones")
+            raise ValueError(
+                f"--runs names {', '.join(self.runs) or 'no run'}, and fusion needs two or more different runs"
+            )
         if self.weights and len(self.weights) != len(self.runs):
-            raise ValueError(f"weights are {len(self.weights)} for {len(self.runs)} runs")
+            raise ValueError(f"--weights has {len(self.weights)} weights for {len(self.runs)} runs")
         if any(not 0 <= weight < float("inf") for weight in self.weights) or (self.weights and not any(self.weights)):
-            raise ValueError("weights must be finite numbers from 0, and one of them above 0")
+            raise ValueError("--weights needs finite numbers of 0 or more, at least one of them above 0")
         if self.target in self.runs:
-            raise ValueError(f"run_id {self.target!r} is one of the runs that are fused")
+            raise ValueError(f"--run-id {self.target!r} is one of the runs to fuse: choose another name")
         return self
 
     @property

@@ -2,55 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-from spladelake.config.base import JobOptions
 from spladelake.config.compaction import CompactVectors
 from spladelake.config.comparison import CompareRuns
 from spladelake.config.evaluation import EvaluateRun
 from spladelake.config.exchange import ExportMeasures, ExportRun, ExportVectors, ImportRun, ImportVectors
 from spladelake.config.fusion import FuseRuns
+from spladelake.config.job import EVERY_TABLE, Job
 from spladelake.config.rerank import RerankRun
 from spladelake.config.runs import IndexVectors, RetrieveRun
 from spladelake.config.texts import EncodeTexts, IngestTexts
 from spladelake.config.training import MinePairs, ScorePairs, TrainModel
 from spladelake.config.upkeep import MaintainTables, VerifyTables
-
-# In the order in which help pages show them.
-Group = Literal["prepare data", "encode", "retrieve", "measure", "train", "exchange", "upkeep"]
-
-# In `reads` and `writes`: any table of the lake.
-EVERY_TABLE = "*"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job of the system.
-
-    - options: the model of its options; the docstring of the model is the job's help.
-    - function: the place of its code, `module:function`. It takes the session and the options, and returns the result.
-    - group: the part of the help page that lists it.
-    - reads, writes: tables of the lake that it may read and write, as paths below the lake. NAME stands for a name of
-      vectors, SET for a training set. All jobs also write `run_log`.
-    - examples: command lines for the help page.
-    - lake_only: whether it reads nothing but the tables of its lake.
-    """
-
-    name: str
-    options: type[JobOptions]
-    function: str
-    group: Group
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-    examples: tuple[str, ...]
-    lake_only: bool = False
-
+from spladelake.results import (
+    CompactResult,
+    CompareResult,
+    EncodeResult,
+    EvaluateResult,
+    ExportMeasuresResult,
+    ExportRunResult,
+    ExportVectorsResult,
+    FuseResult,
+    ImportRunResult,
+    ImportVectorsResult,
+    IndexResult,
+    IngestResult,
+    MaintainResult,
+    MineResult,
+    RerankResult,
+    RetrieveResult,
+    ScoreResult,
+    TrainResult,
+    VerifyResult,
+)
 
 INGEST_TEXTS = Job(
     name="ingest_texts",
     options=IngestTexts,
     function="spladelake.spark.ingest.job:ingest_texts",
+    result=IngestResult,
     group="prepare data",
     reads=(),
     writes=("documents", "queries", "judgements", "quarantine"),
@@ -65,6 +54,7 @@ ENCODE_TEXTS = Job(
     name="encode_texts",
     options=EncodeTexts,
     function="spladelake.spark.encode.job:encode_texts",
+    result=EncodeResult,
     group="encode",
     reads=("documents", "queries", "vectors/NAME/documents"),
     writes=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/vocabulary", "quarantine"),
@@ -80,6 +70,7 @@ INDEX_VECTORS = Job(
     name="index_vectors",
     options=IndexVectors,
     function="spladelake.spark.retrieve.index:index_vectors",
+    result=IndexResult,
     group="encode",
     reads=("vectors/NAME/documents",),
     writes=("vectors/NAME/index",),
@@ -89,6 +80,7 @@ COMPACT_VECTORS = Job(
     name="compact_vectors",
     options=CompactVectors,
     function="spladelake.spark.compact.job:compact_vectors",
+    result=CompactResult,
     group="encode",
     reads=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/vocabulary", "judgements"),
     writes=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/vocabulary", "compactions"),
@@ -102,6 +94,7 @@ RETRIEVE_RUN = Job(
     name="retrieve_run",
     options=RetrieveRun,
     function="spladelake.spark.retrieve.job:retrieve_run",
+    result=RetrieveResult,
     group="retrieve",
     reads=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/index", "documents", "runs"),
     writes=("runs",),
@@ -116,6 +109,7 @@ RERANK_RUN = Job(
     name="rerank_run",
     options=RerankRun,
     function="spladelake.spark.rerank.job:rerank_run",
+    result=RerankResult,
     group="retrieve",
     reads=("documents", "queries", "runs"),
     writes=("runs",),
@@ -128,6 +122,7 @@ FUSE_RUNS = Job(
     name="fuse_runs",
     options=FuseRuns,
     function="spladelake.spark.rerank.fuse:fuse_runs",
+    result=FuseResult,
     group="retrieve",
     reads=("runs",),
     writes=("runs",),
@@ -141,6 +136,7 @@ EVALUATE_RUN = Job(
     name="evaluate_run",
     options=EvaluateRun,
     function="spladelake.spark.evaluate.job:evaluate_run",
+    result=EvaluateResult,
     group="measure",
     reads=("runs", "judgements", "documents", "vectors/NAME/documents", "vectors/NAME/queries", "training/SET/parts"),
     writes=("measures",),
@@ -154,6 +150,7 @@ COMPARE_RUNS = Job(
     name="compare_runs",
     options=CompareRuns,
     function="spladelake.spark.evaluate.compare:compare_runs",
+    result=CompareResult,
     group="measure",
     reads=("measures", "runs", "run_log"),
     writes=("comparisons", "compared_systems", "compared_pairs", "compared_queries"),
@@ -167,6 +164,7 @@ MINE_PAIRS = Job(
     name="mine_pairs",
     options=MinePairs,
     function="spladelake.spark.train.mine:mine_pairs",
+    result=MineResult,
     group="train",
     reads=("documents", "queries", "judgements", "runs"),
     writes=("training/SET/parts", "training/SET/pairs"),
@@ -179,6 +177,7 @@ SCORE_PAIRS = Job(
     name="score_pairs",
     options=ScorePairs,
     function="spladelake.spark.train.score_pairs:score_pairs",
+    result=ScoreResult,
     group="train",
     reads=("documents", "queries", "runs", "training/SET/pairs", "training/SET/teacher_scores"),
     writes=("training/SET/teacher_scores", "training/SET/scored_pairs"),
@@ -192,6 +191,7 @@ TRAIN_MODEL = Job(
     name="train_model",
     options=TrainModel,
     function="spladelake.spark.train.job:train_model",
+    result=TrainResult,
     group="train",
     reads=(
         "documents",
@@ -213,6 +213,7 @@ IMPORT_RUN = Job(
     name="import_run",
     options=ImportRun,
     function="spladelake.spark.exchange.import_run:import_run",
+    result=ImportRunResult,
     group="exchange",
     reads=("documents", "queries"),
     writes=("runs",),
@@ -225,6 +226,7 @@ EXPORT_RUN = Job(
     name="export_run",
     options=ExportRun,
     function="spladelake.spark.exchange.export_runs:export_run",
+    result=ExportRunResult,
     group="exchange",
     reads=("runs", "judgements"),
     writes=(),
@@ -236,6 +238,7 @@ EXPORT_MEASURES = Job(
     name="export_measures",
     options=ExportMeasures,
     function="spladelake.spark.exchange.export_runs:export_measures",
+    result=ExportMeasuresResult,
     group="exchange",
     reads=("measures", "queries"),
     writes=(),
@@ -248,6 +251,7 @@ EXPORT_VECTORS = Job(
     name="export_vectors",
     options=ExportVectors,
     function="spladelake.spark.exchange.export_vectors:export_vectors",
+    result=ExportVectorsResult,
     group="exchange",
     reads=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/vocabulary"),
     writes=(),
@@ -261,6 +265,7 @@ IMPORT_VECTORS = Job(
     name="import_vectors",
     options=ImportVectors,
     function="spladelake.spark.exchange.import_vectors:import_vectors",
+    result=ImportVectorsResult,
     group="exchange",
     reads=("vectors/NAME/vocabulary", "vectors/NAME/documents"),
     writes=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/vocabulary"),
@@ -273,6 +278,7 @@ MAINTAIN_TABLES = Job(
     name="maintain_tables",
     options=MaintainTables,
     function="spladelake.spark.upkeep.maintain:maintain_tables",
+    result=MaintainResult,
     group="upkeep",
     reads=(EVERY_TABLE,),
     writes=(EVERY_TABLE,),
@@ -283,6 +289,7 @@ VERIFY_TABLES = Job(
     name="verify_tables",
     options=VerifyTables,
     function="spladelake.spark.upkeep.verify:verify_tables",
+    result=VerifyResult,
     group="upkeep",
     reads=(EVERY_TABLE,),
     writes=(),

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-from spladelake.config.base import DEFAULT_MODEL, Lake, Options, RunDate, checked
+from spladelake.config.base import DEFAULT_MODEL, JobOptions, Lake, Options, RunDate, checked
 from spladelake.config.jobs import JOBS
 from spladelake.config.steps import Step, labels, set_option, set_value, step_list
 from spladelake.errors import UsageError
@@ -27,7 +27,7 @@ class Pipeline(Options):
     spark: dict[str, str] = Field(default_factory=dict)
     steps: list[Step]
 
-    def options(self, *, place: str) -> list[tuple[str, Options]]:
+    def options(self, *, place: str) -> list[tuple[str, JobOptions]]:
         """Every step's checked options, in order; raises UsageError for the first that is wrong."""
         if not self.steps:
             raise UsageError(f"{place}: steps", "it is empty", f"wanted some of {', '.join(JOBS)}", "Name a step.")
@@ -116,7 +116,7 @@ def _expand(value: Any, place: str) -> Any:
         if name in os.environ:
             return os.environ[name]
         if default is None:
-            raise UsageError(place, f"${{{name}}} is not set", "the file uses it", f"Set it: export {name}=…")
+            raise UsageError(place, f"${{{name}}} is not set", "the file refers to it", f"Set it: export {name}=…")
         return default
 
     return re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", replace, value)

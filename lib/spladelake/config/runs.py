@@ -1,4 +1,4 @@
-"""Options of the jobs that make runs."""
+"""Options of the jobs that retrieve and that index for it."""
 
 from __future__ import annotations
 
@@ -15,68 +15,77 @@ MOST_K = 10_000
 
 
 class Ranking(Options):
-    """Which documents a run ranks for each query, and how many it keeps."""
+    """The documents that a run ranks for each query, and how many of them it keeps."""
 
     k: int = Field(100, ge=1, le=MOST_K, description="Documents kept for each query.")
     where: str | None = Field(
-        None, min_length=1, description="SQL condition on columns of `documents`: rank only those that meet it."
+        None,
+        min_length=1,
+        description="SQL condition on columns of `documents`. Only documents that meet it are ranked.",
     )
-    minimum_score: float = Field(0.0, ge=0, allow_inf_nan=False, description="Leave out documents that score less.")
+    minimum_score: float = Field(0.0, ge=0, allow_inf_nan=False, description="Leave out documents with a lower score.")
     exclude_self: bool = Field(
-        False, description="Leave out the document that has the query's own id, as BEIR does for ArguAna and Quora."
+        False, description="Leave out the document with the id of the query, as BEIR does for ArguAna and Quora."
     )
 
 
 class RetrieveRun(JobOptions, Ranking):
-    """Rank documents for every query by exact dot product: the join of query and document terms, in SQL or in blocks.
+    """Rank the documents for every query by the exact dot product of their vectors.
 
-    All strategies give the same rows. `blocks` scores a few thousand documents at a time in native code, in Python
-    workers; `driver` does the same in the driver's own process; `sql` is the plain join, for checking the others.
-    `auto` takes `driver` if the vectors are at most 16 MB of files and the rankings at most a million rows, else
-    `blocks`.
+    All strategies give the same rows. `blocks` scores a few thousand documents at a time in compiled code, in Python
+    workers. `driver` does the same in the driver's own process. `sql` is the plain join, to check the others. `auto`
+    takes `driver` if the vectors are at most 16 MB of files and the rankings at most a million rows, else `blocks`.
     """
 
-    model: str = Field(DEFAULT_MODEL, description="Model whose vectors are joined, as given to encode_texts.")
+    model: str = Field(DEFAULT_MODEL, description="Model of the vectors, as you gave it to encode_texts.")
     vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")
-    run_id: str | None = Field(None, min_length=1, description="Name of the run (default: that of the vectors).")
+    run_id: str | None = Field(None, min_length=1, description="Name of the run (default: the name of the vectors).")
     also: Annotated[dict[str, Ranking], FromYaml] = Field(
         default_factory=dict,
         description="More runs in the same pass over the documents: '{short: {k: 10, where: \"length(text) < 500\"}}'.",
     )
-    strategy: Strategy = Field("auto", description="How the join is computed.")
+    strategy: Strategy = Field("auto", description="How the scores are computed.")
     index: Literal["auto", "off"] = Field(
-        "auto", description="Whether to read the blocks that index_vectors wrote, where they are current."
+        "auto", description="auto: read the blocks that index_vectors wrote, if they are current. off: never read them."
     )
     since_version: int | None = Field(
         None,
         ge=0,
-        description="Version of the document vectors that the run was made from: score only what changed since.",
+        description="Score only the documents that changed since this version of the vectors, from which the run was "
+        "made.",
     )
     task_memory_mb: int = Field(
-        512, ge=1, description="Memory for rankings in each task; with more queries documents are read several times."
+        512,
+        ge=1,
+        description="Memory for the rankings of each task. If the queries need more, the documents are read several "
+        "times.",
     )
     force: bool = Field(False, description="Retrieve again even if the run is current.")
 
     @model_validator(mode="after")
     def _goes_together(self) -> RetrieveRun:
         if self.run_id is not None and self.run_id in self.also:
-            raise ValueError(f"--also names the run {self.run_id!r} again; give it another name")
+            raise ValueError(f"--also names the run {self.run_id!r} again: give it another name")
         if self.since_version is not None and self.strategy not in ("auto", "blocks"):
-            raise ValueError(f"--since-version works in blocks; leave out --strategy {self.strategy}")
+            raise ValueError(f"--since-version works in blocks: leave out --strategy {self.strategy}")
         if self.since_version is not None and any(r.where for r in (self, *self.also.values())):
-            raise ValueError("--since-version looks at vectors alone, --where at texts, which may have changed too")
+            raise ValueError(
+                "--since-version compares vectors only, and --where reads texts, which may have changed too: leave "
+                "out one"
+            )
         return self
 
     def rankings(self, default_id: str) -> dict[str, Ranking]:
-        """Every run to make, by its id."""
+        """The runs to make, by their ids."""
         own = {name: getattr(self, name) for name in Ranking.model_fields}
         return {self.run_id or self.dated(default_id): Ranking(**own), **self.also}
 
 
 class IndexVectors(JobOptions):
-    """Write the document vectors as blocks ready to score, so that repeated runs neither read nor invert them again.
+    """Write the document vectors as blocks that are ready to score.
 
-    Only blocks of data files that are new since the last time are made; those of files that are gone are dropped.
+    Later runs read the blocks and need not read and invert the vectors again. The job makes blocks only for data files
+    that are new, and drops the blocks of files that are gone.
     """
 
     model: str = Field(DEFAULT_MODEL, description="Model whose document vectors are indexed.")

@@ -68,5 +68,7 @@ def set_value(values: dict[str, Any], keys: list[str], value: Any, *, place: str
             values[key] = {}
         values = values[key]
         if not isinstance(values, dict):
-            raise UsageError(place, f"{key} holds no keys", "--set names a key below it", "Correct the option.")
+            raise UsageError(
+                place, f"{key} has a value of its own", "--set names a key below it", "Correct the option."
+            )
     values[keys[-1]] = value

@@ -1,4 +1,4 @@
-"""Options of the jobs that make tables of texts and of their vectors."""
+"""Options of the jobs that ingest texts and encode them."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ MAX_TEXT_BYTES_DEFAULT = 10_000_000
 
 
 class IngestTexts(JobOptions):
-    """Read documents, queries and judgements into Delta tables; rows that cannot be used go to `quarantine`."""
+    """Read documents, queries and judgements into Delta tables.
+
+    Rows that cannot be used go to the table `quarantine`, each with its reason.
+    """
 
     source: str | None = Field(
         None, description="A BEIR folder (corpus.jsonl, queries.jsonl, qrels/), or ir_datasets:ID."
     )
-    split: str = Field("test", description="Which qrels/SPLIT.tsv of a BEIR folder.")
+    split: str = Field("test", description="Read the judgements of a BEIR folder from qrels/SPLIT.tsv.")
     documents: str | None = Field(None, description="File, folder or Delta table of documents.")
-    documents_format: FileFormat = Field("auto", description="Format of --documents; auto goes by the name.")
+    documents_format: FileFormat = Field("auto", description="Format of --documents. auto: tell it by the file name.")
     queries: str | None = Field(None, description="File, folder or Delta table of queries.")
     queries_format: FileFormat = Field("auto", description="Format of --queries.")
     judgements: str | None = Field(None, description="Judgements: BEIR tsv, TREC qrels, csv, parquet or Delta.")
     judgements_format: FileFormat = Field("auto", description="Format of --judgements.")
     document_id: str | None = Field(
-        None, description="Column or key of the document id (jsonl: _id; else doc_id, _id, id …)."
+        None, description="Column or key of the document id (default: _id in jsonl; doc_id, _id, id … elsewhere)."
     )
     document_title: str | None = Field(None, description="Column or key of the title.")
     document_text: str | None = Field(None, description="Column or key of the text.")
@@ -41,74 +44,96 @@ class IngestTexts(JobOptions):
         MAX_REJECTED_DEFAULT,
         ge=0,
         le=1,
-        description="Share of rows that may be malformed; above it the job fails (exit 3) after writing quarantine.",
+        description="Highest share of malformed rows. Above it the job writes the quarantine and fails with exit code "
+        "3.",
     )
-    force: bool = Field(False, description="Do the work even if the tables are current.")
+    force: bool = Field(False, description="Ingest again even if the tables are current.")
 
     @model_validator(mode="after")
     def _names_a_source(self) -> IngestTexts:
         if not any((self.source, self.documents, self.queries, self.judgements)):
             raise ValueError("nothing to read: give --source, or --documents, --queries or --judgements")
         if self.source and any((self.documents, self.queries, self.judgements)):
-            raise ValueError("--source already names all three; leave out --documents, --queries and --judgements")
+            raise ValueError("--source already names documents, queries and judgements: leave out their own options")
         for kind, columns in (("documents", ("id", "title", "text")), ("queries", ("id", "text"))):
             named = [f"{kind.replace('queries', 'query').removesuffix('s')}_{column}" for column in columns]
             given = [name for name in named if getattr(self, name) is not None]
             if given and getattr(self, kind) is None:
-                raise ValueError(f"{given[0]} names a column of --{kind}, which is not given")
+                raise ValueError(f"{given[0]} names a column of --{kind}, but --{kind} is missing")
         return self
 
 
 class EncodeTexts(JobOptions):
-    """Encode documents and queries into sparse vectors: one model a Python worker, one Delta table a side."""
+    """Encode documents and queries into sparse vectors.
+
+    Each Python worker loads the model once. Documents and queries get a Delta table of vectors each.
+    """
 
     model: str = Field(
         DEFAULT_MODEL,
-        description="Hugging Face id (optionally id@revision), local folder, package:NAME/folder, splade-tiny, bm25.",
+        description="Hugging Face id (id@revision for a revision), local folder, package:NAME/folder, splade-tiny, or "
+        "bm25.",
     )
-    model_sha256: str | None = Field(None, description="Refuse the model unless its weights file has this sha256.")
-    side: Side = Field("both", description="Which table to encode.")
-    max_length: int | None = Field(None, ge=3, description="Tokens read of each text (default: the model's own).")
-    max_active_dims: int | None = Field(None, ge=1, description="Keep only so many of the heaviest terms.")
+    model_sha256: str | None = Field(None, description="Refuse the model if its weights file has another sha256.")
+    side: Side = Field("both", description="The table to encode.")
+    max_length: int | None = Field(
+        None, ge=3, description="Tokens that the model reads of each text (default: the model's own limit)."
+    )
+    max_active_dims: int | None = Field(
+        None, ge=1, description="Keep only this many terms of each vector, the heaviest."
+    )
     minimum_weight: float = Field(0.0, ge=0, description="Drop terms below this weight.")
-    split_special_tokens: bool = Field(False, description='Read a literal "[SEP]" in a text as plain text.')
-    vectors: str | None = Field(None, min_length=1, description="Name of the vectors' folder (default: the model's).")
-    rows_per_task: int | None = Field(None, ge=1, description="Texts in one Spark task (default: by corpus and slots).")
-    token_budget: int | None = Field(None, ge=16, description="Padded tokens in one forward pass.")
+    split_special_tokens: bool = Field(
+        False, description='Read a literal "[SEP]" in a text as plain text, not as a special token.'
+    )
+    vectors: str | None = Field(
+        None, min_length=1, description="Name of the vectors (default: the model's short name)."
+    )
+    rows_per_task: int | None = Field(
+        None, ge=1, description="Texts of one Spark task (default: chosen from the corpus and the task slots)."
+    )
+    token_budget: int | None = Field(None, ge=16, description="Tokens of one forward pass, padding included.")
     changes: Literal["snapshot", "feed", "stream"] = Field(
         "snapshot",
-        description="How changed texts are found: by comparing all with the vectors, from the table's change feed, "
-        "or from a stream over it that keeps its place (for schedulers).",
+        description="How the job finds changed texts. snapshot: compare all texts with the vectors. feed: read the "
+        "table's "
+        "change feed. stream: read the change feed and remember the place (for schedulers).",
     )
     since_version: int | None = Field(
-        None, ge=0, description="With --changes feed: read it from after this version (default: that of the vectors)."
+        None,
+        ge=0,
+        description="With --changes feed: read the changes after this version (default: the version that was encoded "
+        "last).",
     )
     checkpoint: str | None = Field(
-        None, min_length=1, description="With --changes stream: its folder (default: beside the vectors)."
+        None, min_length=1, description="With --changes stream: folder of its checkpoint (default: beside the vectors)."
     )
     chunk_minutes: float = Field(
-        5.0, gt=0, description="Minutes of work in one commit: what a killed run loses at most."
+        5.0, gt=0, description="Minutes of work in one commit. A killed run loses at most this much."
     )
-    chunk_rows: int | None = Field(None, ge=1, description="Texts in one commit, instead of --chunk-minutes.")
+    chunk_rows: int | None = Field(None, ge=1, description="Texts of one commit, instead of --chunk-minutes.")
     max_text_bytes: int = Field(
-        MAX_TEXT_BYTES_DEFAULT, ge=1, description="A text larger than this goes to quarantine instead of the model."
+        MAX_TEXT_BYTES_DEFAULT, ge=1, description="A larger text goes to quarantine instead of the model."
     )
     max_rejected: float = Field(
         MAX_REJECTED_DEFAULT,
         ge=0,
         le=1,
-        description="Share of texts that may go to quarantine; above it the job fails (exit 3) after writing it.",
+        description="Highest share of texts in quarantine. Above it the job writes the quarantine and fails with exit "
+        "code 3.",
     )
-    retry_rejected: bool = Field(False, description="Try the texts in quarantine again, though nothing has changed.")
-    force: bool = Field(False, description="Encode everything again even if the vectors are current.")
+    retry_rejected: bool = Field(False, description="Try the texts in quarantine again, even if nothing has changed.")
+    force: bool = Field(False, description="Encode all texts again even if the vectors are current.")
     dry_run: bool = Field(
-        False, description="Encode a sample only, and say how long all would take and how large the tables would be."
+        False, description="Encode only a sample, and print the time and the table sizes that all texts would take."
     )
-    k1: float | None = Field(None, ge=0, description="bm25: how soon more of a word stops counting (default: 0.9).")
-    b: float | None = Field(None, ge=0, le=1, description="bm25: how much a document's length counts (default: 0.4).")
-    stemmer: str | None = Field(None, min_length=1, description="bm25: Snowball algorithm, or none (default: english).")
+    k1: float | None = Field(None, ge=0, description="BM25 k1: term-frequency saturation (default: 0.9).")
+    b: float | None = Field(None, ge=0, le=1, description="BM25 b: document-length normalisation (default: 0.4).")
+    stemmer: str | None = Field(None, min_length=1, description="BM25: Snowball stemmer, or none (default: english).")
     stopwords: str | None = Field(
-        None, min_length=1, description="bm25: english, none, or a file of one word a line (default: english)."
+        None,
+        min_length=1,
+        description="BM25 stop words: english, none, or a file with one word a line (default: english).",
     )
 
     @model_validator(mode="after")
@@ -119,9 +144,9 @@ class EncodeTexts(JobOptions):
     @model_validator(mode="after")
     def _goes_together(self) -> EncodeTexts:
         if self.since_version is not None and self.changes != "feed":
-            raise ValueError("--since-version belongs to --changes feed")
+            raise ValueError("--since-version needs --changes feed")
         if self.checkpoint is not None and self.changes != "stream":
-            raise ValueError("--checkpoint belongs to --changes stream")
+            raise ValueError("--checkpoint needs --changes stream")
         if self.checkpoint is not None and self.side == "both":
-            raise ValueError("--checkpoint is that of one side: give --side documents or --side queries")
+            raise ValueError("--checkpoint needs one side: give --side documents or --side queries")
         return self

@@ -1,4 +1,4 @@
-"""Options of the jobs that lead from runs back to a model: mining, teacher scores, distillation."""
+"""Options of the jobs that train a model from runs: mining, teacher scores, distillation."""
 
 from __future__ import annotations
 
@@ -7,49 +7,59 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from spladelake.config.base import DEFAULT_MODEL, JobOptions, Options
+from spladelake.config.refusals import NAME_PATTERN, OptionError
 from spladelake.config.rerank import DEFAULT_CROSS_ENCODER
 
-# How a teacher is named that is a run of the lake: its scores are taken instead of a model's.
+# Prefix of a teacher that is a run of the lake: the job takes its scores instead of those of a model.
 RUN_TEACHER = "run:"
 
 TrainingSet = Annotated[
     str,
-    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the training set: its tables' folder."),
+    Field(
+        pattern=NAME_PATTERN,
+        description="Name of the training set, and of the folder of its tables.",
+    ),
 ]
 
 
 class MinePairs(JobOptions):
-    """Mine training pairs from judgements and a run: each judged positive with hard negatives, as ids.
+    """Mine training pairs from judgements and a run: each positive with its hard negatives.
 
-    The judged queries are first put into the parts train, dev and test, by a hash of their text; only those of train
-    become pairs. dev chooses the best checkpoint, test is for what is reported (evaluate_run --part).
+    The job first divides the judged queries into the parts train, dev and test, by a hash of their text. Only queries
+    of train become pairs. dev selects the best checkpoint, and test is for the reported figures (evaluate_run --part).
     """
 
-    run: str = Field(min_length=1, description="Run that the negatives are taken from: of BM25, SPLADE, a fusion.")
+    run: str = Field(
+        min_length=1, description="Run that gives the negatives, for example of BM25, of SPLADE or a fusion."
+    )
     training_set: TrainingSet = "default"
-    negatives: int = Field(2, ge=1, le=100, description="Negatives of each positive, at most.")
+    negatives: int = Field(2, ge=1, le=100, description="Highest number of negatives of each positive.")
     choose: Literal["top", "random"] = Field(
-        "top", description="Which of the documents that qualify: the best ranked, or drawn by --seed."
+        "top",
+        description="top: take the highest ranked of the documents that qualify. random: draw among them by --seed.",
     )
     min_rank: int = Field(1, ge=1, description="Best rank that a negative may have.")
     max_rank: int = Field(100, ge=1, description="Worst rank that a negative may have.")
     min_score: float | None = Field(None, allow_inf_nan=False, description="Lowest score that a negative may have.")
     max_score: float | None = Field(None, allow_inf_nan=False, description="Highest score that a negative may have.")
     margin: float | None = Field(
-        None, allow_inf_nan=False, description="A negative scores at least so much less than the positive in the run."
+        None, allow_inf_nan=False, description="A negative scores at least this much less than the positive."
     )
     relative_margin: float | None = Field(
-        None, ge=0, lt=1, description="A negative scores at most (1 - this) times the positive's score in the run."
+        None, ge=0, lt=1, description="A negative scores at most (1 - this) times the score of the positive."
     )
     near_duplicate: float = Field(
         0.9,
         gt=0,
         le=1,
-        description="Leave out documents whose words are those of a positive, or of a negative before it, to this "
-        "degree (Jaccard index of the sets of words).",
+        description="Leave out documents whose words overlap with a positive, or with an earlier negative, to this "
+        "degree "
+        "(Jaccard index of the sets of words).",
     )
-    relevance_level: int = Field(1, ge=1, description="Smallest grade that makes a document a positive.")
-    positives: int | None = Field(None, ge=1, description="Positives of each query, the highest grades (default: all).")
+    relevance_level: int = Field(1, ge=1, description="Lowest grade that makes a document a positive.")
+    positives: int | None = Field(
+        None, ge=1, description="Positives of each query, the highest grades first (default: all)."
+    )
     dev_share: float = Field(0.1, ge=0, lt=1, description="Share of the judged queries that goes to dev.")
     test_share: float = Field(0.1, ge=0, lt=1, description="Share of the judged queries that goes to test.")
     seed: int = Field(42, ge=0, description="Seed of the parts and of --choose random.")
@@ -62,35 +72,41 @@ class MinePairs(JobOptions):
         if self.min_score is not None and self.max_score is not None and self.min_score > self.max_score:
             raise ValueError(f"--min-score {self.min_score} is above --max-score {self.max_score}")
         if self.dev_share + self.test_share >= 1:
-            raise ValueError("--dev-share and --test-share leave no query to train on")
+            raise ValueError("--dev-share and --test-share leave no query for training")
         return self
 
 
 class ScorePairs(JobOptions):
-    """Score mined pairs with one or more teachers, each distinct pair once, and write margins beside the scores.
+    """Score mined pairs with one or more teachers, and write margins beside the scores.
 
-    A teacher is a cross-encoder, or run:RUN_ID for the scores that a run of the lake gives. A killed job goes on
-    where it stopped.
+    A teacher is a cross-encoder, or run:RUN_ID for the scores of a run. Each distinct pair is scored once. A killed job
+    resumes after its last commit.
     """
 
     training_set: TrainingSet = "default"
     teachers: tuple[str, ...] = Field(
         (DEFAULT_CROSS_ENCODER,),
         min_length=1,
-        description="Cross-encoders (Hugging Face id, local folder, package:NAME/…) or run:RUN_ID, comma separated.",
+        description="Cross-encoders (Hugging Face id, local folder, package:NAME/folder) or run:RUN_ID, comma "
+        "separated.",
     )
     average: Literal["mean", "scaled"] = Field(
         "mean",
-        description="How several teachers become one score: their mean; or scaled, which first gives the scores of "
-        "each the mean and deviation of the first teacher's.",
+        description="How the scores of several teachers are averaged. scaled: first give the scores of each teacher "
+        "the mean and "
+        "the deviation of the first teacher.",
     )
-    max_length: int | None = Field(None, ge=8, description="Tokens read of a pair (default: the model's own).")
-    token_budget: int | None = Field(None, ge=16, description="Padded tokens in one forward pass.")
-    rows_per_task: int | None = Field(None, ge=1, description="Pairs in one Spark task (default: by pairs and slots).")
+    max_length: int | None = Field(
+        None, ge=8, description="Tokens that the model reads of a pair (default: the model's own limit)."
+    )
+    token_budget: int | None = Field(None, ge=16, description="Tokens of one forward pass, padding included.")
+    rows_per_task: int | None = Field(
+        None, ge=1, description="Pairs of one Spark task (default: chosen from the pairs and the task slots)."
+    )
     chunk_minutes: float = Field(
-        5.0, gt=0, description="Minutes of work in one commit: what a killed run loses at most."
+        5.0, gt=0, description="Minutes of work in one commit. A killed run loses at most this much."
     )
-    chunk_rows: int | None = Field(None, ge=1, description="Pairs in one commit, instead of --chunk-minutes.")
+    chunk_rows: int | None = Field(None, ge=1, description="Pairs of one commit, instead of --chunk-minutes.")
     force: bool = Field(False, description="Write the scored pairs again even if they are current.")
 
     @field_validator("teachers", mode="before")
@@ -101,57 +117,72 @@ class ScorePairs(JobOptions):
     @model_validator(mode="after")
     def _are_different(self) -> ScorePairs:
         if len(set(self.teachers)) < len(self.teachers):
-            raise ValueError("--teachers names one twice")
+            raise ValueError("--teachers names a teacher twice")
         if RUN_TEACHER in self.teachers:
-            raise ValueError("run: names no run; wanted run:RUN_ID")
+            raise ValueError("run: names no run: write run:RUN_ID")
         return self
 
 
 class Distillation(Options):
-    """How a model is trained. The defaults are the recipe of the published card, its precision apart."""
+    """The recipe of a training. The defaults are those of the published card, except for its precision."""
 
     loss: Literal["margin-mse", "kl-divergence", "ranking"] = Field(
         "margin-mse",
-        description="margin-mse: the teachers' margins; kl-divergence: the distribution of their scores; ranking: no "
-        "teacher, the positive above the negatives and all other documents of the batch.",
+        description="margin-mse: learn the teachers' margins. kl-divergence: learn the distribution of their scores. "
+        "ranking: "
+        "without a teacher, rank the positive above its negatives and the other documents of the batch.",
     )
-    query_regularizer: float = Field(0.2, ge=0, allow_inf_nan=False, description="Weight of FLOPS of the queries.")
+    query_regularizer: float = Field(
+        0.2, ge=0, allow_inf_nan=False, description="Weight of the FLOPS regulariser of queries."
+    )
     document_regularizer: float = Field(
-        0.12, ge=0, allow_inf_nan=False, description="Weight of FLOPS of the documents; it depends on the batch size."
+        0.12,
+        ge=0,
+        allow_inf_nan=False,
+        description="Weight of the FLOPS regulariser of documents. A good value depends on the batch size.",
     )
     regularizer_schedule: Literal["quadratic", "linear"] = Field(
-        "quadratic", description="How both weights grow from 0."
+        "quadratic", description="How both weights of the regularisers grow from 0."
     )
     regularizer_warmup: float = Field(
-        1 / 3, gt=0, le=1, description="Share of all steps after which both weights are in full force."
+        1 / 3, gt=0, le=1, description="Share of all steps in which both weights of the regularisers grow."
     )
-    temperature: float = Field(2.0, gt=0, allow_inf_nan=False, description="kl-divergence: softens both distributions.")
+    temperature: float = Field(
+        2.0, gt=0, allow_inf_nan=False, description="kl-divergence: temperature of both distributions."
+    )
     margin_floor: float | None = Field(
-        None, allow_inf_nan=False, description="margin-mse: raise smaller margins of the teachers to this."
+        None, allow_inf_nan=False, description="margin-mse: raise smaller margins of the teachers to this value."
     )
     negatives: int | None = Field(
-        None, ge=1, description="Negatives of each pair, the first ones (default: as many as the longest list)."
+        None,
+        ge=1,
+        description="Negatives of each pair, from the start of its list (default: as many as the longest list has).",
     )
-    batch_size: int = Field(64, ge=1, description="Pairs of one step, over all processes and --accumulate.")
-    accumulate: int = Field(1, ge=1, description="Forward passes that a step's batch is cut into, to save memory.")
+    batch_size: int = Field(64, ge=1, description="Pairs of one step, summed over all processes and forward passes.")
+    accumulate: int = Field(1, ge=1, description="Forward passes of one step. More passes need less memory.")
     epochs: float = Field(4.0, gt=0, allow_inf_nan=False, description="Passes over the pairs.")
-    max_steps: int | None = Field(None, ge=1, description="Steps, instead of --epochs.")
+    max_steps: int | None = Field(None, ge=1, description="Number of steps, instead of --epochs.")
     learning_rate: float = Field(4e-5, gt=0, allow_inf_nan=False, description="Highest learning rate.")
-    schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="Learning rate after the warm-up.")
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="Schedule of the learning rate after the warm-up."
+    )
     warmup: float = Field(0.025, ge=0, lt=1, description="Share of all steps in which the learning rate grows.")
-    weight_decay: float = Field(0.0, ge=0, allow_inf_nan=False, description="Of AdamW.")
+    weight_decay: float = Field(0.0, ge=0, allow_inf_nan=False, description="Weight decay of AdamW.")
     precision: Literal["auto", "float32", "fp16", "bf16"] = Field(
-        "auto", description="Of the products: auto is fp16 where every process has a CUDA device, else float32."
+        "auto",
+        description="Precision of the matrix products. auto: fp16 if every process has a CUDA device, else float32.",
     )
     max_length: int | None = Field(
-        None, ge=8, description="Tokens read of a text, also by the trained model (default: the start model's)."
+        None,
+        ge=8,
+        description="Tokens read of a text, also by the trained model (default: the limit of the start model).",
     )
     evaluate_steps: int | None = Field(
-        None, ge=1, description="Steps from one checkpoint and evaluation to the next (default: an epoch)."
+        None, ge=1, description="Steps between checkpoints, each with an evaluation (default: an epoch)."
     )
-    best: str = Field("ndcg@10", min_length=1, description="Measure on dev that chooses the checkpoint.")
-    log_steps: int = Field(10, ge=1, description="Steps from one line of the log to the next.")
-    seed: int = Field(42, ge=0, description="Of the order of the pairs, dropout and new weights.")
+    best: str = Field("ndcg@10", min_length=1, description="Measure on dev that selects the best checkpoint.")
+    log_steps: int = Field(10, ge=1, description="Steps between lines of the log.")
+    seed: int = Field(42, ge=0, description="Seed of the order of the pairs, of dropout and of new weights.")
 
     @field_validator("best")
     @classmethod
@@ -159,42 +190,45 @@ class Distillation(Options):
         from spladelake.measures import CARD_MEASURES  # see config.base
 
         if name not in CARD_MEASURES:
-            raise ValueError(f"one of {', '.join(CARD_MEASURES)}")
+            raise OptionError(f"one of {', '.join(CARD_MEASURES)}")
         return name
 
 
 class TrainModel(JobOptions, Distillation):
-    """Train a model on the pairs of a training set, with sentence-transformers' trainer under TorchDistributor.
+    """Train a model on the pairs of a training set.
 
-    The folder it writes is in sentence-transformers' layout, with a model card. A killed job goes on from its last
-    checkpoint. Loss that is not a number ends it with exit code 3; the last good checkpoint stays.
+    The job runs the trainer of sentence-transformers under TorchDistributor. It writes a folder in the layout of
+    sentence-transformers, with a model card. A killed job resumes from its last checkpoint. If the loss is not a
+    number, the job ends with exit code 3, and the last good checkpoint stays.
     """
 
     training_set: TrainingSet = "default"
     model: str = Field(
-        DEFAULT_MODEL, description="Model to start from: a SPLADE model, or a BERT with its head for masked tokens."
+        DEFAULT_MODEL, description="Start model: a SPLADE model, or a masked-language model with its head."
     )
-    output: str = Field(min_length=1, description="Folder of the trained model; work in progress is in FOLDER.work.")
-    processes: int = Field(1, ge=1, description="Processes that train together, one a GPU.")
+    output: str = Field(min_length=1, description="Folder of the trained model. Work in progress is in FOLDER.work.")
+    processes: int = Field(1, ge=1, description="Processes that train together, one for each GPU.")
     where: Literal["driver", "executors"] = Field(
         "driver",
-        description="Whether they run beside the driver or as Spark tasks. A cluster's machines must share --output.",
+        description="Run the processes beside the driver, or as Spark tasks. The machines of a cluster must share "
+        "--output.",
     )
-    gpu: Literal["auto", "yes", "no"] = Field("auto", description="Train on GPUs: auto where Spark has some to give.")
-    dev_queries: int = Field(2_000, ge=1, description="Queries of dev that a checkpoint is measured on, at most.")
+    gpu: Literal["auto", "yes", "no"] = Field("auto", description="Train on GPUs. auto: if Spark has GPUs to give.")
+    dev_queries: int = Field(2_000, ge=1, description="Highest number of dev queries that measure a checkpoint.")
     dev_documents: int = Field(
         50_000,
         ge=1,
-        description="Documents they are searched in: the judged ones, the best of the mined run, and others by hash.",
+        description="Documents that the dev queries search: judged ones, the best of the mined run, and others drawn "
+        "by hash.",
     )
-    force: bool = Field(False, description="Train anew, leaving out checkpoints and the model that are there.")
+    force: bool = Field(False, description="Train from the start, even if checkpoints or the model are there.")
 
     @model_validator(mode="after")
     def _divides(self) -> TrainModel:
         parts = self.processes * self.accumulate
         if self.batch_size % parts:
             raise ValueError(
-                f"--batch-size {self.batch_size} is no multiple of --processes {self.processes} times "
+                f"--batch-size {self.batch_size} is not a multiple of --processes {self.processes} times "
                 f"--accumulate {self.accumulate}"
             )
         return self

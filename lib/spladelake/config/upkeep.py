@@ -1,4 +1,4 @@
-"""Options of the jobs that look after tables."""
+"""Options of the jobs that maintain and verify tables."""
 
 from __future__ import annotations
 
@@ -11,18 +11,25 @@ LEAST_RETENTION_HOURS = 168
 
 
 class MaintainTables(JobOptions):
-    """Compact the small files of every table, check constraints, and delete files that no version in use needs."""
+    """Maintain every table of a lake.
+
+    The job compacts small files, checks the constraints, and deletes the files of old versions.
+    """
 
     retention_hours: int = Field(
         720,
         ge=LEAST_RETENTION_HOURS,
-        description="Age from which files of replaced versions are deleted; versions older than it cannot be read.",
+        description="Delete files of replaced versions that are older than this. Older versions can then no longer be "
+        "read.",
     )
     cluster: bool = Field(
-        False, description="Write every table again with the rows of near ids side by side, for look-ups by id."
+        False, description="Rewrite every table with rows of near ids side by side, for faster look-ups by id."
     )
-    dry_run: bool = Field(False, description="Say what would be done, and change nothing.")
+    dry_run: bool = Field(False, description="Print the changes without making them.")
 
 
 class VerifyTables(JobOptions):
-    """Check counts, invariants, fingerprints and references of every table; ends with 3 and the findings."""
+    """Check that the tables of a lake agree with themselves and with each other.
+
+    The checks are counts, constraints, keys, fingerprints and references. Findings end the job with exit code 3.
+    """

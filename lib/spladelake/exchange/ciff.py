@@ -159,7 +159,7 @@ def _next_message(file: BinaryIO, place: str) -> bytes:
 
 
 def _broken(place: str, found: str) -> DataError:
-    return DataError(place, found, "wanted a whole CIFF file", "Copy it again from its source, or export it again.")
+    return DataError(place, found, "wanted a complete CIFF file", "Copy it again from its source, or export it again.")
 
 
 def _number_of(fields: Fields, field: int, place: str) -> int:

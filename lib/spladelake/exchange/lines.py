@@ -92,12 +92,12 @@ def parse_line(line: str, *, place: str, content_is_id: bool = False) -> tuple[s
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             place,
-            f"it is no document with a vector ({type(error).__name__}: {error})",
+            f"it is not a document with a vector ({type(error).__name__}: {error})",
             'wanted {"id": …, "vector": {term: weight, …}}',
             "Correct the line, or choose the right --input-format.",
         ) from None
     if isinstance(doc_id, bool) or not isinstance(doc_id, int | str) or doc_id == "":
-        raise DataError(place, f"its id is {doc_id!r}", "wanted a text or a whole number", "Correct the line.")
+        raise DataError(place, f"its id is {doc_id!r}", "wanted text or a whole number", "Correct the line.")
     check_weights(weights, place=place)
     return str(doc_id), weights
 

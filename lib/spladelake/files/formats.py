@@ -78,7 +78,7 @@ def line_parser(kind: str, file_format: str, columns: Mapping[str, str], *, plac
         raise UsageError(
             place,
             f"{kind} cannot be read as {file_format}",
-            "judgements are qrels, tsv, csv, parquet or Delta; qrels holds nothing else",
+            "judgements can be qrels, tsv, csv, parquet or Delta, and only judgements can be qrels",
             "Correct the format.",
         )
     return parsers[file_format, kind]()

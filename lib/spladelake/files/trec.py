@@ -99,7 +99,7 @@ def write_lines(path: Path, rows: Iterable[Row], line_of: Callable[[Row, str], s
         os.replace(partial, path)
     except OSError as error:
         found = f"cannot be written ({error.strerror})"
-        raise DataError(str(path), found, "a file in a folder that is there is wanted", "Correct the path.") from error
+        raise DataError(str(path), found, "wanted a file in an existing folder", "Correct the path.") from error
     finally:
         partial.unlink(missing_ok=True)
     return count
@@ -121,7 +121,9 @@ def _run_line(row: RunRow, place: str) -> str:
     ]
     if not math.isfinite(score):
         wanted = "the score of a TREC run is a finite number"
-        raise DataError(place, f"score is {score}", wanted, "Find the vector with such a weight and encode it again.")
+        raise DataError(
+            place, f"score is {score}", wanted, "Find the vector with this weight and encode its text again."
+        )
     # repr is the shortest form that reads back as the same double: no ties are made by writing.
     return f"{columns[0]} Q0 {columns[1]} {rank} {float(score)!r} {columns[2]}\n"
 
@@ -137,7 +139,7 @@ def _rows_of(path: Path, parse: LineParser[Row]) -> Iterator[Row]:
         file = path.open("rb")
     except OSError as error:
         found = f"cannot be opened ({error.strerror})"
-        raise DataError(str(path), found, "a readable file is wanted", "Check the path.") from error
+        raise DataError(str(path), found, "wanted a readable file", "Check the path.") from error
     with file:
         # Binary lines end at "\n" alone; text mode would need the file to be UTF-8 before a line can be named.
         for number, line in enumerate(file, start=1):

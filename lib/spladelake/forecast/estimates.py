@@ -46,9 +46,9 @@ def _speed(slopes: Slopes, model: str) -> float:
         known = ", ".join(part for part, _ in MEASURED_AS)
         raise UsageError(
             f"spladelake forecast: model {model}",
-            "nothing like it was measured",
+            "there is no record of such a model",
             f"wanted a name with one of {known} in it, or the model's speed",
-            "Give --docs-per-second: what encode_texts --dry-run says, over its slots.",
+            "Give --docs-per-second: the rate of encode_texts --dry-run divided by its task slots.",
         )
     return slopes.encode.speed[found]
 

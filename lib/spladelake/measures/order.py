@@ -20,8 +20,8 @@ def rank_order(scores: NDArray[np.float64], doc_ids: Sequence[str], convention: 
     """
     if np.isnan(scores).any():
         doc_id = doc_ids[int(np.isnan(scores).argmax())]
-        fix = "Find the vector with such a weight and encode it again."
-        raise DataError(f"document {doc_id}", "its score is not a number", "a ranking needs numbers", fix)
+        fix = "Find the vector with this weight and encode its text again."
+        raise DataError(f"document {doc_id}", "its score is not a number", "wanted a finite number", fix)
     # Two stable sorts, as numpy's fixed-width strings would drop NULs at the end of ids and pad all to the longest.
     descending = convention == "trec_eval"
     by_id = np.array(sorted(range(len(doc_ids)), key=doc_ids.__getitem__, reverse=descending), dtype=np.int64)

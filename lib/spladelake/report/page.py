@@ -39,7 +39,7 @@ def require_packages() -> None:
             raise MachineError(
                 f"the package {package}",
                 "it is not installed",
-                "the report is made with it",
+                "the report needs it",
                 "pip install 'spladelake[report]'",
             )
 

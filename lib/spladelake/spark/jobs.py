@@ -10,7 +10,8 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from spladelake.config import Options
-from spladelake.config.jobs import JOBS, Job
+from spladelake.config.job import Job
+from spladelake.config.jobs import JOBS
 from spladelake.spark.session.settings import settings_kept
 from spladelake.spark.session.small_plans import fitting_plans
 

@@ -95,10 +95,10 @@ def test_fingerprints_differ_by_every_setting() -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"model": "splade-tiny", "k1": 1.2}, "k1 goes with --model bm25 only"),
-        ({"model": "splade-tiny", "stopwords": "none"}, "stopwords goes with --model bm25 only"),
-        ({"model": "bm25", "max_length": 64}, "max_length goes with a neural model only"),
-        ({"model": "bm25", "minimum_weight": 0.5}, "minimum_weight goes with a neural model only"),
+        ({"model": "splade-tiny", "k1": 1.2}, "--k1 needs --model bm25"),
+        ({"model": "splade-tiny", "stopwords": "none"}, "--stopwords needs --model bm25"),
+        ({"model": "bm25", "max_length": 64}, "--max-length needs a neural model"),
+        ({"model": "bm25", "minimum_weight": 0.5}, "--minimum-weight needs a neural model"),
         ({"model": "bm25", "b": 1.5}, "b: found 1.5"),
         ({"model": "bm25", "k1": -1}, "k1: found -1"),
     ],

@@ -156,7 +156,10 @@ def test_the_command_prints_a_table_and_one_line_of_json(capsys: pytest.CaptureF
     ("arguments", "pieces"),
     [
         (["--docs", "0"], ["forecast: docs", "found '0'"]),
-        (["--docs", "10", "--model", "qwen"], ["model qwen", "nothing like it was measured", "--docs-per-second"]),
+        (
+            ["--docs", "10", "--model", "qwen"],
+            ["model qwen", "there is no record of such a model", "--docs-per-second"],
+        ),
         (["--docs", "10", "--cores", "none"], ["forecast: cores", "found 'none'"]),
         ([], ["Missing option '--docs'"]),
     ],

@@ -125,7 +125,7 @@ def test_records_that_the_jobs_parser_refuses_are_told_before_the_job_runs(init:
         ("d.json", '[{"_id": "1"}]\n', 3, ["no line of it is a JSON object", "jq -c '.[]'"]),
         ("d.csv", "a,b\n1,1\n1,1\n", 3, ["no column has a short value of its own", "a (string), b (string)"]),
         ("d.csv", "id,n\n1,\n", 0, []),
-        ("d.csv.gz", "not compressed", 3, ["cannot be read", "wanted a whole file"]),
+        ("d.csv.gz", "not compressed", 3, ["cannot be read", "wanted a complete file"]),
         ("d.parquet", "no parquet", 3, ["d.parquet", "cannot be read"]),
         ("d.pdf", "x", 2, ["the format cannot be told"]),
         ("d/notes.md", "x", 3, ["it holds notes.md", "wanted jsonl, csv"]),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,16 +14,19 @@ from spladelake.compaction import Compaction, Statistics
 from spladelake.config.compaction import CompactVectors, Target
 from spladelake.errors import DataError, UsageError
 from spladelake.names import short_name
+from spladelake.results import CompactResult
 from spladelake.spark.compact.trials import Judged, Trial, Trials, statistics_of
 from spladelake.spark.retrieve.request import collected_queries
 from spladelake.spark.retrieve.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
+from spladelake.spark.tables.comparison_schemas import COMPACTIONS
 from spladelake.spark.tables.create import ensure_table, require
 from spladelake.spark.tables.delta_log import size_in_bytes
-from spladelake.spark.tables.frames import frame_of
-from spladelake.spark.tables.lineage import Lineage, is_current, refuse_other_makers
+from spladelake.spark.tables.driver_rows import frame_of
+from spladelake.spark.tables.lineage import Lineage, refuse_other_makers
 from spladelake.spark.tables.properties import set_properties, table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
-from spladelake.spark.tables.schemas import COMPACTIONS, JUDGEMENTS, VECTOR_FILES, VECTORS, VOCABULARY
+from spladelake.spark.tables.schemas import JUDGEMENTS, VECTOR_FILES, VECTORS, VOCABULARY
+from spladelake.spark.tables.skeleton import made_unless_current
 from spladelake.spark.tables.split_files import COMPACTED_FROM, COMPACTION, ROUNDED_FILES, SPLIT, SPLIT_FILES
 from spladelake.spark.tables.split_files import PROPERTY as FILES
 from spladelake.spark.tables.sql_text import sql_string
@@ -56,25 +58,29 @@ class _Tables:
         return self.lake.vectors(self.into, side)
 
 
-def compact_vectors(session: SparkSession, options: CompactVectors) -> dict[str, Any]:
+def compact_vectors(session: SparkSession, options: CompactVectors) -> CompactResult:
     """Write compacted vectors beside the original ones, with the settings given or with the smallest that will do."""
     tables = _tables(session, options)
     judgements = _judgements(session, tables.lake, required=options.target is not None)
     lineage = _lineage(session, tables, options, judged=judgements is not None)
     target = tables.target("documents")
-    result: dict[str, Any] = {"table": str(target), "vectors": tables.into}
+    result: CompactResult = {"table": str(target), "vectors": tables.into}
     # The report is written last: without it a run was killed after its commit, and is done again.
     reported = replace(lineage, scope=tables.into)
-    if (
-        not options.force
-        and is_current(session, target, lineage)
-        and is_current(session, tables.lake.table(COMPACTIONS.name), reported)
-    ):
-        log.info("%s: skipped, the compacted vectors are current", target)
-        return {**result, "status": "skipped"}
+    return made_unless_current(
+        session, {target: lineage, tables.lake.table(COMPACTIONS.name): reported},
+        lambda: _compact(session, tables, judgements, lineage, reported, options),
+        force=options.force, step=f"compact {tables.name}", known=result,
+    )  # fmt: skip
+
+
+def _compact(
+    session: SparkSession, tables: _Tables, judgements: DataFrame | None, lineage: Lineage, reported: Lineage,
+    options: CompactVectors,
+) -> dict[str, Any]:  # fmt: skip
+    """Write the compacted vectors and the report; returns the report."""
     guarded = (tables.target(side) for side in ("documents", "queries"))
     refuse_other_makers(session, *guarded, job=lineage.job, option="--into")
-    started = time.monotonic()
     rows = tables.source("documents").read(session, version=tables.version)
     queries = tables.source("queries").read(session)
     judged = Judged(
@@ -92,10 +98,9 @@ def compact_vectors(session: SparkSession, options: CompactVectors) -> dict[str,
             tried = _search(trials, statistics, Target.parse(options.target))
         chosen = tried[-1]
         _write(session, tables, trials.compacted(chosen.how, statistics), chosen, lineage, options)
-        report = _report(session, tables, trials, tried, reported, options)
+        return _report(session, tables, trials, tried, reported, options)
     finally:
         trials.close()
-    return {**result, "status": "written", **report, "seconds": round(time.monotonic() - started, 2)}
 
 
 def _tables(session: SparkSession, options: CompactVectors) -> _Tables:
@@ -103,7 +108,7 @@ def _tables(session: SparkSession, options: CompactVectors) -> _Tables:
     into = short_name(options.into) if options.into else f"{name}-compact"
     if lake.vectors(into, "documents") == lake.vectors(name, "documents"):
         raise UsageError(
-            "--into", f"it is {into!r}, the name of the vectors that are read", "wanted another", "Choose another name."
+            "--into", f"it is {into!r}, the name of the original vectors", "wanted another name", "Choose another name."
         )
     documents, queries = lake.vectors(name, "documents"), lake.vectors(name, "queries")
     made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
@@ -127,7 +132,12 @@ def _judgements(session: SparkSession, lake: Lake, *, required: bool) -> DataFra
     rows = require(session, ref, JUDGEMENTS, made_by=made_by).select("query_id", "doc_id", "relevance")
     if rows.where("relevance > 0").isEmpty():
         if required:
-            raise DataError(str(ref), "no document is relevant", "--target measures by them", "Check the judgements.")
+            raise DataError(
+                str(ref),
+                "no document is relevant",
+                "--target needs relevant documents to measure",
+                "Check the judgements.",
+            )
         return None
     return rows
 
@@ -148,9 +158,9 @@ def _search(trials: Trials, statistics: Statistics, target: Target) -> list[Tria
     if not wanted > 0:
         raise DataError(
             trials.place,
-            f"{target.measure} of the vectors as they are is {trials.original.mean(target.measure):g}",
-            "a share of it can only be kept where it is above 0",
-            "Check that queries, judgements and vectors are of one collection.",
+            f"{target.measure} of the original vectors is {trials.original.mean(target.measure):g}",
+            "a target needs a measure above 0",
+            "Check that queries, judgements and vectors belong to one collection.",
         )
     tried: list[Trial] = []
 

@@ -16,7 +16,7 @@ from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.properties import property_list
 from spladelake.spark.tables.refs import TableRef
-from spladelake.spark.tables.schemas import TableSchema
+from spladelake.spark.tables.schema import TableSchema
 
 DELETED = "_deleted"
 

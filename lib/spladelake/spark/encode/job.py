@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -15,21 +15,13 @@ from spladelake.encoder.layout import read_layout
 from spladelake.encoder.tokens import vocabulary_tokens
 from spladelake.errors import UsageError
 from spladelake.names import short_name
+from spladelake.results import EncodeResult
 from spladelake.spark.encode.dry_run import forecast_encode
 from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.encode.side import SideJob
 from spladelake.spark.encode.texts import (
-    ROWS_PER_BATCH,
-    ROWS_PER_TASK,
     SIDES,
-    TASKS_PER_SLOT,
-    Side,
-    SideName,
-    encoded,
-    hashed,
     limited,
-    spread,
-    task_count,
     texts_of,
 )
 from spladelake.spark.encode.update import update_vectors
@@ -40,30 +32,15 @@ from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES
 from spladelake.spark.tables.vocabulary import token_rows, write_vocabulary
 
-__all__ = [
-    "ROWS_PER_BATCH",
-    "ROWS_PER_TASK",
-    "SIDES",
-    "TASKS_PER_SLOT",
-    "Side",
-    "SideName",
-    "encode_texts",
-    "encoded",
-    "hashed",
-    "spread",
-    "task_count",
-    "texts_of",
-]
-
 log = logging.getLogger(__name__)
 
 
-def encode_texts(session: SparkSession, options: EncodeTexts) -> dict[str, Any]:
+def encode_texts(session: SparkSession, options: EncodeTexts) -> EncodeResult:
     """Encode the lake's documents, queries or both; unchanged texts under an unchanged model are left alone."""
     if options.model == BM25_MODEL:
         from spladelake.spark.encode.bm25 import encode_bm25
 
-        return encode_bm25(session, options)
+        return cast("EncodeResult", encode_bm25(session, options))
     settings = EncoderSettings(
         max_length=options.max_length,
         max_active_dims=options.max_active_dims,
@@ -79,7 +56,7 @@ def encode_texts(session: SparkSession, options: EncodeTexts) -> dict[str, Any]:
         result[side] = _encode_side(SideJob(session, lake, SIDES[side], checkpoint, options, name))
     statuses = {result[side]["status"] for side in sides}
     result["status"] = statuses.pop() if len(statuses) == 1 else "written"
-    return result
+    return cast("EncodeResult", result)
 
 
 def _encode_side(job: SideJob) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from spladelake.spark.encode.diff import DELETED, Difference, mark_current, merg
 from spladelake.spark.encode.texts import is_rejected
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.accesses import note_written
-from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.driver_rows import frame_of
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.locks import TargetChangedError
 from spladelake.spark.tables.schemas import VECTORS

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 class AnyEncoder(Protocol):
     """What encodes texts: the encoder of this process, or one that stands before it."""
 
-    def encode(self, texts: Sequence[str | None], *, kind: Kind = "document") -> EncodedBatch: ...
+    def encode(self, texts: Sequence[str | None], *, kind: Kind = "document") -> EncodedBatch:
+        """As `SpladeEncoder.encode`."""
+        ...
 
 
 @dataclass

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import reduce
 from itertools import combinations
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +18,9 @@ from pyspark.sql.types import StructType
 
 from spladelake.config import CompareRuns
 from spladelake.errors import DataError
+from spladelake.results import CompareResult
+from spladelake.spark.evaluate.collection import Collection
+from spladelake.spark.evaluate.costs import costs_of
 from spladelake.spark.evaluate.paired_tests import (
     compared_pairs,
     compared_pairs_of_table,
@@ -31,21 +30,19 @@ from spladelake.spark.evaluate.paired_tests import (
     shared_queries,
 )
 from spladelake.spark.session.step_descriptions import describe
-from spladelake.spark.tables.create import require
-from spladelake.spark.tables.delta_log import size_in_bytes
-from spladelake.spark.tables.driver_rows import collected
-from spladelake.spark.tables.frames import frame_of
-from spladelake.spark.tables.lineage import Lineage, is_current, newest_lineage
-from spladelake.spark.tables.locks import at_once
-from spladelake.spark.tables.refs import Lake, TableRef
-from spladelake.spark.tables.schemas import (
+from spladelake.spark.tables.comparison_schemas import (
     COMPARED_COSTS,
     COMPARED_PAIRS,
     COMPARED_QUERIES,
     COMPARED_SYSTEMS,
-    MEASURES,
-    TableSchema,
 )
+from spladelake.spark.tables.create import require
+from spladelake.spark.tables.driver_rows import collected, frame_of
+from spladelake.spark.tables.lineage import Lineage, is_current, newest_lineage
+from spladelake.spark.tables.locks import at_once
+from spladelake.spark.tables.refs import Lake, TableRef
+from spladelake.spark.tables.schema import TableSchema
+from spladelake.spark.tables.schemas import MEASURES
 from spladelake.spark.tables.sql_text import sql_string
 from spladelake.spark.tables.write import replace_rows
 
@@ -58,39 +55,7 @@ _SHOWN = (COMPARED_SYSTEMS, COMPARED_COSTS, COMPARED_PAIRS)
 _FOOTING = ("level", "answered_only", "trec_scores")
 
 
-@dataclass(frozen=True)
-class Collection:
-    """One collection of a comparison: its lake, the version of its measures, and the runs to compare."""
-
-    name: str
-    lake: Lake
-    measures: TableRef
-    version: int
-    run_ids: tuple[str, ...]
-    # Means, counts and sizes of every run, by run and measure.
-    means: Mapping[tuple[str, str], float]
-    # (run_id, measure, query_id, value) of all measures, if they are few.
-    here: pa.Table | None
-
-    def values_here(self, options: CompareRuns) -> pa.Table | None:
-        """What `values` has, from the rows that are here."""
-        if self.here is None:
-            return None
-        chosen = self.here.filter(
-            pc.is_valid(pc.field("query_id"))
-            & pc.field("run_id").isin(list(self.run_ids))
-            & pc.field("measure").isin(list(options.measures))
-        )
-        return chosen.add_column(0, "collection", pa.repeat(pa.scalar(self.name, pa.string()), chosen.num_rows))
-
-    def values(self, session: SparkSession, options: CompareRuns) -> DataFrame:
-        """(collection, run_id, measure, query_id, value) of the runs and measures that are compared."""
-        rows = self.measures.read(session, version=self.version).where(F.col("query_id").isNotNull())
-        chosen = rows.where(F.col("run_id").isin(*self.run_ids) & F.col("measure").isin(*options.measures))
-        return chosen.select(F.lit(self.name).alias("collection"), "run_id", "measure", "query_id", "value")
-
-
-def compare_runs(session: SparkSession, options: CompareRuns) -> dict[str, Any]:
+def compare_runs(session: SparkSession, options: CompareRuns) -> CompareResult:
     """Compare runs that evaluate_run has measured; the tables of `comparisons` hold what the result shows, and more."""
     lake, started = Lake(options.lake), time.monotonic()
     lakes = options.collections or {options.lake.rstrip("/").rsplit("/", 1)[-1]: options.lake}
@@ -106,7 +71,7 @@ def compare_runs(session: SparkSession, options: CompareRuns) -> dict[str, Any]:
     else:
         status = "skipped"
         found = {schema.name: _read(session, lake, schema, options.name) for schema in _SHOWN}
-    return {
+    result = {
         "status": status,
         "comparison": options.name,
         "baseline": options.baseline,
@@ -115,6 +80,7 @@ def compare_runs(session: SparkSession, options: CompareRuns) -> dict[str, Any]:
         "seconds": round(time.monotonic() - started, 2),
         **{name.removeprefix("comparisons/"): rows for name, rows in found.items()},
     }
+    return cast("CompareResult", result)
 
 
 def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRuns) -> Collection:
@@ -139,13 +105,16 @@ def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRu
         if missing:
             raise DataError(
                 str(measures),
-                f"run {run_id!r} of {name} has no {missing[0]}",
+                f"run {run_id!r} of {name} has no measure {missing[0]}",
                 f"it holds measures of {', '.join(map(repr, sorted(has))) or 'no run'}",
                 f"Measure it: spladelake evaluate_run --lake {lake.root} --run-id {run_id} --measures all.",
             )
     if len(run_ids) < 2:
         raise DataError(
-            str(measures), f"{name} has {len(run_ids)} measured run", "a comparison needs two", "Measure another one."
+            str(measures),
+            f"{name} has {len(run_ids)} measured run",
+            "a comparison needs two or more",
+            "Measure another run with evaluate_run.",
         )
     _check_footing(session, measures, run_ids)
     return Collection(name, lake, measures, version, run_ids, means, here)
@@ -168,8 +137,8 @@ def _check_footing(session: SparkSession, measures: TableRef, run_ids: tuple[str
             raise DataError(
                 str(measures),
                 f"run {run_id!r} was measured with {key} {found[key]}, run {first!r} with {footing[first][key]}",
-                "wanted runs on the same footing",
-                "Run evaluate_run again for both with the same options.",
+                "wanted runs measured with the same options",
+                "Run evaluate_run again for both runs with the same options.",
             )
 
 
@@ -191,7 +160,7 @@ def _write(
         queries, found, differences = _compared(session, kept, collections, options)
         rows = {
             COMPARED_SYSTEMS.name: _systems(collections, queries, options),
-            COMPARED_COSTS.name: [cost for collection in collections for cost in _costs(session, collection)],
+            COMPARED_COSTS.name: [cost for collection in collections for cost in costs_of(session, collection)],
             COMPARED_PAIRS.name: found,
         }
         frames = {schema.name: _frame(session, schema, rows[schema.name]) for schema in _SHOWN}
@@ -267,41 +236,6 @@ def _systems(
                     }
                 )
     return rows
-
-
-def _costs(session: SparkSession, collection: Collection) -> list[dict[str, Any]]:
-    """Sizes that evaluate_run measured of each run's vectors, and what their table takes."""
-    found, runs, costs = collection.means, collection.lake.table("runs"), []
-    for run_id in collection.run_ids:
-        made_from = (newest_lineage(session, runs, scope=run_id) or {}).get("inputs", {})
-        vectors = TableRef.parse(made_from["documents"][0]) if "documents" in made_from else None
-        known = vectors is not None and vectors.exists(session)
-        costs.append(
-            {
-                "collection": collection.name,
-                "run_id": run_id,
-                "query_active_dims": found.get((run_id, "query_active_dims")),
-                "corpus_active_dims": found.get((run_id, "corpus_active_dims")),
-                "flops": found.get((run_id, "avg_flops")),
-                "table_bytes": size_in_bytes(session, vectors) if known and vectors else None,
-                "encode_seconds": _encode_seconds(session, collection.lake, vectors) if known and vectors else None,
-            }
-        )
-    return costs
-
-
-def _encode_seconds(session: SparkSession, lake: Lake, vectors: TableRef) -> float | None:
-    """Seconds of the job that encoded most of the texts, as the run log says; None where it does not."""
-    log = lake.table("run_log")
-    if not log.exists(session):
-        return None
-    columns = ["job", "status", "outputs", "rows", "seconds"]
-    rows = collected(session, log, columns, version=log.version(session), most_bytes=sys.maxsize)
-    assert rows is not None
-    done = rows.filter((pc.field("job") == "encode_texts") & (pc.field("status") == "written")).to_pylist()
-    wrote = [row for row in done if str(vectors) in json.loads(row["outputs"] or "{}")]
-    most = max(wrote, key=lambda row: int(row["rows"] or 0), default=None)
-    return None if most is None else float(most["seconds"])
 
 
 def _frame(session: SparkSession, schema: TableSchema, rows: list[dict[str, Any]]) -> DataFrame:

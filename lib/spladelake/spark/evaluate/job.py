@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +20,7 @@ from spladelake.errors import DataError
 from spladelake.measures import CARD_MEASURES
 from spladelake.measures.notes import COUNTS
 from spladelake.names import short_name
+from spladelake.results import EvaluateResult
 from spladelake.spark.evaluate import driver as driver_evaluation
 from spladelake.spark.evaluate.query_measures import query_measures
 from spladelake.spark.evaluate.ranks import judged_hits, judged_ranks
@@ -30,8 +31,9 @@ from spladelake.spark.tables.create import require
 from spladelake.spark.tables.driver_rows import collected
 from spladelake.spark.tables.lineage import Lineage, is_current, newest_lineage
 from spladelake.spark.tables.refs import Lake, TableRef
-from spladelake.spark.tables.schemas import JUDGEMENTS, MEASURES, PARTS, RUNS
+from spladelake.spark.tables.schemas import JUDGEMENTS, MEASURES, RUNS
 from spladelake.spark.tables.sql_text import sql_string
+from spladelake.spark.tables.training_schemas import PARTS
 from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
@@ -55,10 +57,11 @@ class Plan:
     options: EvaluateRun
 
     def read(self, session: SparkSession, name: str) -> DataFrame:
+        """The rows of an input table at the version that is measured."""
         return self.tables[name].read(session, version=self.versions[name])
 
 
-def evaluate_run(session: SparkSession, options: EvaluateRun) -> dict[str, Any]:
+def evaluate_run(session: SparkSession, options: EvaluateRun) -> EvaluateResult:
     """Measure one run of the lake; per-query values and means go to `measures`."""
     lake, target = Lake(options.lake), Lake(options.lake).table("measures")
     plan = _plan(session, lake, options)
@@ -74,7 +77,7 @@ def evaluate_run(session: SparkSession, options: EvaluateRun) -> dict[str, Any]:
     counts = {name: int(means.pop(name)) for name in COUNTS if name in means}
     if counts.get("ranks_against_scores"):
         log.warning("run %s: %d %s", plan.run_id, counts["ranks_against_scores"], COUNTS["ranks_against_scores"])
-    return {
+    result = {
         "status": status,
         "run_id": plan.run_id,
         "table": str(target),
@@ -82,6 +85,7 @@ def evaluate_run(session: SparkSession, options: EvaluateRun) -> dict[str, Any]:
         **counts,
         "measures": {name: means[name] for name in _order(plan.names, means)},
     }
+    return cast("EvaluateResult", result)
 
 
 def _written_means(session: SparkSession, target: TableRef, run_id: str) -> dict[str, float]:
@@ -222,8 +226,8 @@ def _part(session: SparkSession, plan: Plan, training_set: str, part: str) -> Da
         raise DataError(
             str(plan.tables["parts"]),
             f"no query is in the part {part!r} of {training_set!r}",
-            "wanted queries to measure",
-            "Name another --part, or mine pairs with other shares.",
+            "wanted queries of that part",
+            "Name another --part, or mine pairs with other --dev-share and --test-share.",
         )
     return chosen
 
@@ -262,7 +266,7 @@ def _counts(
             str(plan.tables["runs"]),
             f"no query of run {plan.run_id!r} is judged",
             "wanted judgements of the run's queries",
-            "Check that queries and judgements are of one collection and use the same ids.",
+            "Check that queries and judgements belong to one collection and use the same ids.",
         )
     return counts
 

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.measures.significance import holm, paired_test
-from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.driver_rows import frame_of
 
 _KEYS = ("collection", "measure", "run_a", "run_b")
 _TESTED = (

@@ -72,6 +72,7 @@ class Ragged:
         return int(self.columns.max(initial=-1)) + 1
 
     def dense(self) -> Integers:
+        """The matrix with its zeros, of shape (height, width)."""
         matrix = np.zeros((self.height, self.width), dtype=np.int32)
         matrix[self.rows, self.columns] = self.values
         return matrix

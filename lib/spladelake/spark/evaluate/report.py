@@ -63,8 +63,9 @@ def gather(
     shown = tuple(dict.fromkeys(shown))
     if not shown or (measure and measure not in shared):
         raise UsageError(
-            f"measure {measure or 'of the report'}", "not every run was measured by it",
-            f"all have {', '.join(sorted(shared)) or 'none'}", "Run evaluate_run with --measures for every run.",
+            f"measure {measure or 'of the report'}", "some runs were not measured by it",
+            f"all have {', '.join(sorted(shared)) or 'none'}", "Run evaluate_run for every run with the same "
+            "--measures.",
         )  # fmt: skip
     values = _values(measured, list(means), shown)
     vectors = {run_id: _vectors(session, refs["runs"], run_id) for run_id in means}
@@ -106,8 +107,8 @@ def _means(measured: DataFrame, place: TableRef, runs: Sequence[str]) -> dict[st
         raise UsageError(
             "--runs",
             f"{len(found)} runs are measured",
-            f"a page shows {MOST_SYSTEMS} at most",
-            "Name some with --runs.",
+            f"a report shows at most {MOST_SYSTEMS} runs",
+            "Name fewer runs with --runs.",
         )
     return {run_id: found[run_id] for run_id in (dict.fromkeys(runs) if runs else found)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from operator import and_
 
@@ -37,7 +37,7 @@ def check_judgements(judgements: DataFrame, *, place: str, level: int) -> None:
         raise DataError(
             place,
             f"document {twice[1]!r} is judged {twice[2]} times for query {twice[0]!r}",
-            "a document has one grade",
+            "wanted one grade for each document of a query",
             "Remove the repeated judgements, or ingest them with ingest_texts, which keeps the first.",
         )
 
@@ -63,15 +63,15 @@ def check_run(run: DataFrame, answered: DataFrame, *, place: str, run_id: str) -
             place,
             f"{found['unusable']:,} rows of run {run_id!r} lack an id or a score, such as document "
             f"{row['doc_id']!r} of query {row['query_id']!r} with score {row['score']}",
-            "a ranking needs ids and numbers",
-            "Find what wrote the rows, and write the run again.",
+            "a run needs an id and a finite score in every row",
+            "Correct the program that wrote the rows, and write the run again.",
         )
     if found["repeated"] and (twice := _first_repeated(run)):
         raise DataError(
             place,
             f"run {run_id!r} lists document {twice[1]!r} {twice[2]} times for query {twice[0]!r} "
             f"({found['repeated']:,} repeated rows in all)",
-            "a ranking has each document once",
+            "a run has each document once for a query",
             "Write the run again without duplicates.",
         )
 
@@ -116,3 +116,36 @@ def _first_repeated(run: DataFrame) -> tuple[str, str, int] | None:
     several = run.groupBy("query_id", "doc_id").count().where("count > 1")
     row = several.orderBy("query_id", "doc_id").first()
     return (row["query_id"], row["doc_id"], row["count"]) if row else None
+
+
+def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> dict[str, str]:
+    """What stands for the rows of every wanted run: equal text means equal rows, whatever wrote them and in what order.
+
+    Raises DataError unless each of them is there, with every document and every rank once a query, and scores.
+    """
+    usable = F.col("score").isNotNull() & ~F.isnan("score")
+    mark = F.xxhash64("query_id", "doc_id", "rank", "score")
+    by_query = run.groupBy("run_id", "query_id").agg(
+        F.count("*").alias("rows"),
+        F.least(F.count_distinct("doc_id"), F.count_distinct("rank")).alias("different"),
+        F.count_if(usable).alias("scored"),
+        F.bit_xor(mark).alias("xor"),
+        F.sum(mark.cast("decimal(38,0)")).alias("sum"),
+    )
+    broken = F.when(F.col("different") < F.col("rows"), F.lit("lists a document or a rank twice"))
+    broken = broken.when(F.col("scored") < F.col("rows"), F.lit("has a score that is no number"))
+    parts = (F.sum("rows"), F.bit_xor("xor"), F.sum("sum"))
+    by_run = by_query.groupBy("run_id").agg(
+        F.min(F.when(broken.isNotNull(), F.struct("query_id", broken.alias("why")))).alias("broken"),
+        F.concat_ws(" ", *(part.cast("string") for part in parts)).alias("state"),
+    )
+    found = {row["run_id"]: row for row in by_run.collect()}
+    for run_id in wanted:
+        if run_id not in found:
+            raise missing_run(run.sparkSession, table, run_id, fix="Make it, or correct the name.")
+        if found[run_id]["broken"] is not None:
+            query_id, why = found[run_id]["broken"]
+            raise DataError(
+                str(table), f"run {run_id!r} {why} (query {query_id!r})", "wanted a ranking", "Write the run again."
+            )
+    return {run_id: found[run_id]["state"] for run_id in wanted}

@@ -21,9 +21,9 @@ def vocabulary_size(session: SparkSession, ref: TableRef) -> int:
     if size is None:
         raise DataError(
             str(ref),
-            "its properties do not say how many dimensions it has",
+            "its table properties lack the number of dimensions",
             "wanted spladelake.vocabulary_size",
-            "Run encode_texts again: it mends the properties.",
+            "Run encode_texts again: it repairs the table properties.",
         )
     return int(size)
 

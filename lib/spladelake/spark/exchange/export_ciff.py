@@ -13,7 +13,7 @@ from spladelake.exchange import CiffHeader, DocRecord, Quantiser, write_ciff
 from spladelake.spark.exchange.export_plan import Export, numbered
 from spladelake.spark.exchange.worker import LENGTH_DDL, MESSAGE_DDL, Lengths, PostingsMessages
 from spladelake.spark.tables import storage
-from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.driver_rows import frame_of
 
 FILE = "index.ciff"
 

@@ -63,8 +63,8 @@ def _refuse_others(export: Export, names: list[str]) -> None:
         raise UsageError(
             export.output,
             f"it holds {found!r}, which export_vectors did not write",
-            "a name like that of the export's own files would be replaced, or loaded with them",
-            "Choose an empty folder, or move the file away.",
+            "the export could replace the file, or an engine could load it with the export",
+            "Choose an empty folder, or move the file.",
         )
 
 

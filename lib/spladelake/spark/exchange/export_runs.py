@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
@@ -20,6 +20,7 @@ from spladelake.files import write_judgements, write_run
 from spladelake.files.results import evaluator_csv, model_card_block, write_trec_eval
 from spladelake.files.trec import write_lines
 from spladelake.measures.notes import COUNTS
+from spladelake.results import ExportMeasuresResult, ExportRunResult
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.refs import Lake, TableRef
@@ -27,7 +28,7 @@ from spladelake.spark.tables.schemas import JUDGEMENTS, MEASURES, QUERIES, RUNS
 from spladelake.spark.tables.suggestions import missing_run
 
 
-def export_run(session: SparkSession, options: ExportRun) -> dict[str, Any]:
+def export_run(session: SparkSession, options: ExportRun) -> ExportRunResult:
     """Write a run, the judgements or both; rows pass the driver one partition at a time."""
     lake, result = Lake(options.lake), {}
     if options.output is not None:
@@ -40,10 +41,10 @@ def export_run(session: SparkSession, options: ExportRun) -> dict[str, Any]:
         made_by = f"spladelake ingest_texts --lake {lake.root} --judgements …"
         judged = require(session, lake.table("judgements"), JUDGEMENTS, made_by=made_by)
         result["judgements"] = _written(session, options.judgements, lambda path: _trec_judgements(path, judged))
-    return {"status": "written", **result}
+    return cast("ExportRunResult", {"status": "written", **result})
 
 
-def export_measures(session: SparkSession, options: ExportMeasures) -> dict[str, Any]:
+def export_measures(session: SparkSession, options: ExportMeasures) -> ExportMeasuresResult:
     """Write the measures of one run in the form of another tool."""
     ref = Lake(options.lake).table("measures")
     made_by = f"spladelake evaluate_run --lake {options.lake} …"
@@ -64,7 +65,7 @@ def export_measures(session: SparkSession, options: ExportMeasures) -> dict[str,
         table = _written(
             session, options.output, lambda path: write_lines(path, [text], lambda row, _: row) * len(means)
         )
-    return {"status": "written", "run_id": options.run_id, **table}
+    return cast("ExportMeasuresResult", {"status": "written", "run_id": options.run_id, **table})
 
 
 def _of_run(rows: DataFrame, run_id: str, ref: TableRef) -> DataFrame:

@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
@@ -18,6 +17,7 @@ from pyspark.sql import functions as F
 from spladelake.config.exchange import ExportVectors
 from spladelake.errors import DataError
 from spladelake.exchange import LINE_FORMATS
+from spladelake.results import ExportVectorsResult
 from spladelake.spark.exchange.export_ciff import write_ciff_file
 from spladelake.spark.exchange.export_folder import CARD, MOVES, make_room, manifest_in, moves_in
 from spladelake.spark.exchange.export_plan import MANIFEST, Export, numbered, planned
@@ -33,11 +33,11 @@ MOST_CHUNKS = 64
 MATRIX_POSTINGS = 50_000_000
 
 
-def export_vectors(session: SparkSession, options: ExportVectors) -> dict[str, Any]:
+def export_vectors(session: SparkSession, options: ExportVectors) -> ExportVectorsResult:
     """Write the vectors of one side of a lake in the format of another engine, with a manifest that says how."""
     started = time.monotonic()
     export = planned(session, options)
-    result = {"format": options.output_format, "output": export.output}
+    result: ExportVectorsResult = {"format": options.output_format, "output": export.output}
     found = manifest_in(session, export.output)
     if not options.force and found is not None and found.get("fingerprint") == export.manifest["fingerprint"]:
         log.info("%s: skipped, the files are current", export.output)
@@ -79,7 +79,7 @@ def _write_chunks(export: Export) -> int:
     for number, chunk in enumerate(chunks):
         folder = f"{export.parts}/{number:05}"
         if storage.exists(session, f"{folder}/_SUCCESS"):
-            log.info("%s: part %d of %d was done before", export.output, number + 1, len(chunks))
+            log.info("%s: part %d of %d was already written", export.output, number + 1, len(chunks))
             continue
         part = rows_of_files(session, export.source, rows, chunk).select("id", "indices", "values")
         part = part.withColumn("place", F.lit(0).cast("long")) if places is None else part.join(places, "id")
@@ -143,7 +143,7 @@ def _publish(export: Export, chunks: int) -> list[str]:
         if storage.exists(session, source):
             storage.move(session, source, target)
         elif not storage.exists(session, target):
-            raise DataError(target, "it is gone", "an export wrote it", "Export again with --force.")
+            raise DataError(target, "it is missing", "the export wrote this file", "Export again with --force.")
     if export.options.output_format == "parquet":
         storage.write_text(session, f"{export.output}/{CARD}", _card(export))
     return list(moves.values())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import PurePosixPath
-from typing import Any
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
@@ -15,6 +14,7 @@ from pyspark.sql.window import Window
 from spladelake.config import ImportRun
 from spladelake.errors import DataError, UsageError
 from spladelake.files.formats import suffix_of
+from spladelake.results import ImportRunResult
 from spladelake.spark.evaluate.run_checks import answers
 from spladelake.spark.ingest.job import with_lines
 from spladelake.spark.ingest.sources import TABLE_PREFIX, Source, places, records, table_ref
@@ -35,7 +35,7 @@ _PREDICTION = "query_id string, results array<struct<corpus_id: string, score: d
 MOST_RUNS = 100
 
 
-def import_run(session: SparkSession, options: ImportRun) -> dict[str, Any]:
+def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
     """Read run files into `runs`, each run in one commit; a line that is no row, or a repeated document, is refused."""
     location = storage.absolute(options.run) if not options.run.startswith(TABLE_PREFIX) else options.run
     if not location.startswith(TABLE_PREFIX):
@@ -55,8 +55,8 @@ def import_run(session: SparkSession, options: ImportRun) -> dict[str, Any]:
             raise DataError(
                 location,
                 f"it holds more than {MOST_RUNS} runs",
-                "the last column of a TREC run is the name of the run, the same in every line",
-                "Name one run with --run-id, or import the files apart.",
+                "the last column of a TREC run is the name of the run, equal in all lines of a run",
+                "Give --run-id, or import the files separately.",
             )
         lineages = {run_id: Lineage("import_run", inputs, settings, scope=run_id) for run_id in sorted(sizes)}
         stale = [i for i in lineages if options.force or not is_current(session, target, lineages[i])]
@@ -70,7 +70,7 @@ def import_run(session: SparkSession, options: ImportRun) -> dict[str, Any]:
     finally:
         found.unpersist()
         describe(session)
-    result: dict[str, Any] = {
+    result: ImportRunResult = {
         "status": "written" if stale else "skipped",
         "table": str(target),
         "run_ids": sorted(sizes),
@@ -79,7 +79,9 @@ def import_run(session: SparkSession, options: ImportRun) -> dict[str, Any]:
         return result
     if against:
         log.warning(
-            "%s: %d ranks contradict the scores, which decided; --order ranks goes by the ranks", location, against
+            "%s: %d ranks contradict the scores. The scores decided; with --order ranks the ranks decide.",
+            location,
+            against,
         )
     rows_written = sum(sizes[run_id] for run_id in stale)
     seconds = round(time.monotonic() - started, 2)
@@ -163,7 +165,7 @@ def _check(session: SparkSession, found: DataFrame, location: str, kind: str) ->
     """Refuse an input without rows, with a line that is none, or with a document twice in a ranking."""
     rows = found.count()
     if rows == 0:
-        raise DataError(location, "it holds no row", "wanted a run", "Look at what wrote the file.")
+        raise DataError(location, "it holds no row", "wanted a run", "Check the program that wrote the file.")
     bad = found.where(F.col("reason").isNotNull())
     if not bad.isEmpty():
         raise _faulty(session, bad, location, kind, rows, "every line must be a row", "Correct or remove the lines.")
@@ -179,7 +181,7 @@ def _check(session: SparkSession, found: DataFrame, location: str, kind: str) ->
         )
         if not several.isEmpty():
             wanted, fix = (
-                "a ranking has each document once",
+                "a run has each document once for a query",
                 "Remove the repeated lines, or name --run-id for one run a file.",
             )
             raise _faulty(session, several, location, kind, rows, wanted, fix)

@@ -22,16 +22,17 @@ from spladelake.config.exchange import ImportVectors
 from spladelake.errors import DataError
 from spladelake.exchange import DocRecord, PostingsList, read_ciff
 from spladelake.names import short_name
+from spladelake.results import ImportVectorsResult
 from spladelake.spark.exchange.export_folder import manifest_in
 from spladelake.spark.exchange.export_plan import MANIFEST, tokens_of
 from spladelake.spark.exchange.worker import PARSED_DDL, ParseLines, ToVectors
+from spladelake.spark.ingest.shared_files import shared
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.lineage import Lineage, is_current, refuse_other_makers
 from spladelake.spark.tables.properties import set_properties, table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import VECTORS, VOCABULARY
-from spladelake.spark.tables.shared_files import shared
 from spladelake.spark.tables.vocabulary import token_rows, vocabulary_lineage, write_vocabulary
 from spladelake.spark.tables.write import replace_rows
 
@@ -44,7 +45,7 @@ HELD_POSTINGS = 5_000_000
 _LISTS = pa.schema([("term", pa.string()), ("places", pa.list_(pa.int64())), ("impacts", pa.list_(pa.int64()))])
 
 
-def import_vectors(session: SparkSession, options: ImportVectors) -> dict[str, Any]:
+def import_vectors(session: SparkSession, options: ImportVectors) -> ImportVectorsResult:
     """Read documents with their vectors into the lake. Raises DataError for what is none of the format."""
     started, lake, name = time.monotonic(), Lake(options.lake), short_name(options.vectors)
     path = storage.absolute(options.input)
@@ -52,7 +53,7 @@ def import_vectors(session: SparkSession, options: ImportVectors) -> dict[str, A
     target = lake.vectors(name, options.side)
     settings = options.settings()
     lineage = Lineage("import_vectors", {"input": [path, storage.input_fingerprint(session, path)]}, settings)
-    result: dict[str, Any] = {"table": str(target)}
+    result: ImportVectorsResult = {"table": str(target)}
     vocabulary = lake.vectors(name, "vocabulary")
     if not options.force and is_current(session, target, lineage) and _belongs(session, vocabulary, target):
         log.info("%s: skipped, the vectors are current", target)
@@ -100,8 +101,8 @@ def _check_other_side(session: SparkSession, other: TableRef, model_id: str, nam
         raise DataError(
             str(other),
             f"its vectors are of the model {row['model_id'][:21]}, those read are of {model_id[:21]}",
-            "vectors of one name share a vocabulary",
-            f"Give --like {name} to take its terms, or another name with --vectors.",
+            "documents and queries of one name must share a vocabulary",
+            f"Give --like {name} to use its terms, or another name with --vectors.",
         )
 
 
@@ -142,7 +143,7 @@ def _from_ciff(session: SparkSession, path: str, lake: Lake, cleanup: ExitStack)
     if unknown is not None:
         raise DataError(
             path,
-            f"its postings name the document {unknown['place']}, of which it has no record",
+            f"its postings name document {unknown['place']}, which has no record",
             "wanted a record for each document",
             "Export the index again.",
         )
@@ -179,12 +180,14 @@ def _write_records(records: Iterator[DocRecord], target: Path) -> None:
 def _check_rows(rows: DataFrame, path: str) -> None:
     """Refuse an input without documents, which is none of the format, and ids that stand twice."""
     if rows.isEmpty():
-        raise DataError(path, "it holds no document", "the vectors there would be lost", "Correct --input.")
+        raise DataError(
+            path, "it holds no document", "importing it would delete the present vectors", "Correct --input."
+        )
     twice = rows.groupBy("id").count().where("count > 1").orderBy("id").first()
     if twice is not None:
         raise DataError(
             path,
-            f"the id {twice['id']!r} stands {twice['count']} times",
+            f"the id {twice['id']!r} occurs {twice['count']} times",
             "every id must stand once",
             "Remove the copies.",
         )

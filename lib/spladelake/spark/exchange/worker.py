@@ -131,7 +131,7 @@ class ToVectors:
             raise DataError(
                 f"{self.place}, id {doc_id!r}",
                 f"the vocabulary has no term {unknown!r}",
-                "wanted terms of the vectors that --like names",
+                "wanted terms from the vectors of --like",
                 "Leave out --like, or name the vectors of the same model.",
             )
         given = [weight * self.step for weight in weights]

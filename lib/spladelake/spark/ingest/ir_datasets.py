@@ -13,9 +13,9 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
+from spladelake.spark.ingest.shared_files import shared
 from spladelake.spark.ingest.sources import Source
 from spladelake.spark.tables.refs import Lake
-from spladelake.spark.tables.shared_files import shared
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
@@ -16,6 +16,7 @@ from pyspark.sql.window import Window
 
 from spladelake.config import IngestTexts
 from spladelake.errors import DataError
+from spladelake.results import IngestResult
 from spladelake.spark.ingest.sources import Source, beir_sources, named_sources, places, records
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables import storage
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 IR_DATASETS_PREFIX = "ir_datasets:"
 
 
-def ingest_texts(session: SparkSession, options: IngestTexts) -> dict[str, Any]:
+def ingest_texts(session: SparkSession, options: IngestTexts) -> IngestResult:
     """Fill documents, queries and judgements of the lake from the inputs that the options name."""
     lake = Lake(options.lake)
     if options.source and options.source.startswith(IR_DATASETS_PREFIX):
@@ -42,7 +43,7 @@ def ingest_texts(session: SparkSession, options: IngestTexts) -> dict[str, Any]:
             sources = named_sources(session, options)
         parts = {s.kind: _ingest(session, lake, s, options, s.fingerprint(session)) for s in sources}
     written = any(part["status"] == "written" for part in parts.values())
-    return {"status": "written" if written else "skipped", **parts}
+    return cast("IngestResult", {"status": "written" if written else "skipped", **parts})
 
 
 def _ingest_dataset(session: SparkSession, lake: Lake, options: IngestTexts, dataset_id: str) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from spladelake.files import LineParser, Rejected
 from spladelake.files.formats import COMPRESSED, GUESSES, OPTIONAL_COLUMNS, format_of, line_parser, suffix_of
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.refs import TableRef
-from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS, TableSchema
+from spladelake.spark.tables.schema import TableSchema
+from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS
 from spladelake.spark.tables.sql_text import quoted
 
 TABLE_PREFIX = "table:"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,20 +11,20 @@ from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 from spladelake.config.fusion import FuseRuns
-from spladelake.errors import DataError
-from spladelake.spark.session.step_descriptions import describe
+from spladelake.results import FuseResult
+from spladelake.spark.evaluate.run_checks import check_runs
 from spladelake.spark.tables.create import require
-from spladelake.spark.tables.lineage import Lineage, is_current
+from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import RUNS
+from spladelake.spark.tables.skeleton import made_unless_current
 from spladelake.spark.tables.sql_text import sql_string
-from spladelake.spark.tables.suggestions import missing_run
 from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 
 
-def fuse_runs(session: SparkSession, options: FuseRuns) -> dict[str, Any]:
+def fuse_runs(session: SparkSession, options: FuseRuns) -> FuseResult:
     """Fuse runs of the lake into a new one in `runs`."""
     target = Lake(options.lake).table("runs")
     require(session, target, RUNS, made_by=f"spladelake retrieve_run --lake {options.lake} …")
@@ -37,12 +36,18 @@ def fuse_runs(session: SparkSession, options: FuseRuns) -> dict[str, Any]:
     made_from = check_runs(run, options.runs, table=target)
     # A list, as the order of the runs decides the order of the sums.
     lineage = Lineage("fuse_runs", {"runs": list(made_from.items())}, chosen, scope=options.target)
-    result: dict[str, Any] = {"run_id": options.target, "table": str(target), "runs": list(options.runs)}
-    if not options.force and is_current(session, target, lineage):
-        log.info("%s: run %s skipped, it is current", target, options.target)
-        return {**result, "status": "skipped"}
-    started = time.monotonic()
-    describe(session, f"fuse {options.target}")
+    result: FuseResult = {"run_id": options.target, "table": str(target), "runs": list(options.runs)}
+    return made_unless_current(
+        session, {target: lineage}, lambda: _fuse(session, run, target, lineage, options),
+        force=options.force, step=f"fuse {options.target}", known=result,
+    )  # fmt: skip
+
+
+def _fuse(
+    session: SparkSession, run: DataFrame, target: TableRef, lineage: Lineage, options: FuseRuns
+) -> dict[str, Any]:
+    """Write the fused run; returns its counts."""
+    weights = options.weights or (1.0,) * len(options.runs)
     if options.method == "rrf":
         values = reciprocal_ranks(run, constant=options.rank_constant)
     else:
@@ -55,42 +60,7 @@ def fuse_runs(session: SparkSession, options: FuseRuns) -> dict[str, Any]:
     ranked = best(scores, k=options.k).withColumn("run_id", F.lit(options.target)).orderBy("query_id", "rank")
     rows = ranked.observe(counts, *counted)
     replace_rows(session, target, RUNS, rows, lineage=lineage, where=f"run_id = {sql_string(options.target)}")
-    describe(session)
-    seconds = round(time.monotonic() - started, 2)
-    return {**result, "status": "written", **counts.get, "seconds": seconds}
-
-
-def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> dict[str, str]:
-    """What stands for the rows of every wanted run: equal text means equal rows, whatever wrote them and in what order.
-
-    Raises DataError unless each of them is there, with every document and every rank once a query, and scores.
-    """
-    usable = F.col("score").isNotNull() & ~F.isnan("score")
-    mark = F.xxhash64("query_id", "doc_id", "rank", "score")
-    by_query = run.groupBy("run_id", "query_id").agg(
-        F.count("*").alias("rows"),
-        F.least(F.count_distinct("doc_id"), F.count_distinct("rank")).alias("different"),
-        F.count_if(usable).alias("scored"),
-        F.bit_xor(mark).alias("xor"),
-        F.sum(mark.cast("decimal(38,0)")).alias("sum"),
-    )
-    broken = F.when(F.col("different") < F.col("rows"), F.lit("lists a document or a rank twice"))
-    broken = broken.when(F.col("scored") < F.col("rows"), F.lit("has a score that is no number"))
-    parts = (F.sum("rows"), F.bit_xor("xor"), F.sum("sum"))
-    by_run = by_query.groupBy("run_id").agg(
-        F.min(F.when(broken.isNotNull(), F.struct("query_id", broken.alias("why")))).alias("broken"),
-        F.concat_ws(" ", *(part.cast("string") for part in parts)).alias("state"),
-    )
-    found = {row["run_id"]: row for row in by_run.collect()}
-    for run_id in wanted:
-        if run_id not in found:
-            raise missing_run(run.sparkSession, table, run_id, fix="Make it, or correct the name.")
-        if found[run_id]["broken"] is not None:
-            query_id, why = found[run_id]["broken"]
-            raise DataError(
-                str(table), f"run {run_id!r} {why} (query {query_id!r})", "a ranking was wanted", "Write it again."
-            )
-    return {run_id: found[run_id]["state"] for run_id in wanted}
+    return counts.get
 
 
 def reciprocal_ranks(run: DataFrame, *, constant: int) -> DataFrame:

@@ -28,7 +28,7 @@ from spladelake.scoring.shortlist import places_for
 from spladelake.spark.retrieve.candidates import CANDIDATES_DDL, RANKED, RANKED_DDL, Kept, MergeCandidates
 from spladelake.spark.retrieve.worker import Pass, ScoreBlocks, ScoreVectors, Wanted
 from spladelake.spark.session.totals import DriverTotals, Here, Totals
-from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.driver_rows import frame_of
 from spladelake.vectors import SparseVectors
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from pyspark.sql import functions as F
 
 from spladelake.config import IndexVectors
 from spladelake.names import short_name
+from spladelake.results import IndexResult
 from spladelake.scoring import compile_kernels, invert, to_bytes
 from spladelake.spark.retrieve.blocks import set_batch_size
 from spladelake.spark.retrieve.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
@@ -30,6 +30,7 @@ from spladelake.spark.tables.lineage import Lineage, newest_lineage
 from spladelake.spark.tables.properties import set_properties
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import INDEX, VECTORS
+from spladelake.spark.tables.skeleton import made_unless_current
 from spladelake.spark.tables.sql_text import sql_string
 from spladelake.spark.tables.write import replace_rows
 
@@ -117,7 +118,7 @@ def current_index(session: SparkSession, index: TableRef, documents: TableRef, *
     return FoundIndex("used", index.read(session))
 
 
-def index_vectors(session: SparkSession, options: IndexVectors) -> dict[str, Any]:
+def index_vectors(session: SparkSession, options: IndexVectors) -> IndexResult:
     """Write the blocks of document vectors that have none yet, and drop those whose vectors are gone."""
     lake, model = Lake(options.lake), short_name(options.vectors or options.model)
     documents, target = lake.vectors(model, "documents"), lake.vectors(model, "index")
@@ -126,29 +127,30 @@ def index_vectors(session: SparkSession, options: IndexVectors) -> dict[str, Any
     rows = documents.read(session, version=documents.version(session))
     files = list(data_files(rows))
     lineage = _lineage(documents, files)
-    result: dict[str, Any] = {"table": str(target)}
-    found = newest_lineage(session, target)
-    if not options.force and found is not None and found["fingerprint"] == lineage.fingerprint:
-        log.info("%s: skipped, the index is current", target)
-        return {**result, "status": "skipped"}
+    return made_unless_current(
+        session, {target: lineage},
+        lambda: _index(session, documents, rows, target, lineage, files, force=options.force),
+        force=options.force, step=f"index {model}", known=IndexResult(table=str(target)),
+    )  # fmt: skip
+
+
+def _index(
+    session: SparkSession, documents: TableRef, rows: DataFrame, target: TableRef, lineage: Lineage, files: list[str],
+    *, force: bool,
+) -> dict[str, Any]:  # fmt: skip
+    """Write the blocks; returns their counts."""
     size = vocabulary_size(session, documents, documents)
     survey = surveyed(rows)
     check_same_model((documents, survey))
     check_rows(session, documents, rows, survey, size=size)
-    kept = set() if options.force or found is None else _indexed_files(session, target, documents, found)
-    started = time.monotonic()
+    found = newest_lineage(session, target)
+    kept = set() if force or found is None else _indexed_files(session, target, documents, found)
     totals = _write(session, rows, target, lineage, _Plan(files, kept, documents, size))
     set_properties(session, target, {"vocabulary_size": str(size), "source": str(documents)})
     blocks = target.read(session).agg(F.count("*").alias("blocks"), F.sum("documents").alias("rows")).first()
     assert blocks is not None
-    return {
-        **result,
-        "status": "written",
-        "rows": int(blocks["rows"] or 0),
-        "blocks": int(blocks["blocks"]),
-        "blocks_made": int(totals.get("blocks", 0)),
-        "seconds": round(time.monotonic() - started, 2),
-    }
+    made = {"blocks": int(blocks["blocks"]), "blocks_made": int(totals.get("blocks", 0))}
+    return {"rows": int(blocks["rows"] or 0), **made}
 
 
 def _indexed_files(session: SparkSession, target: TableRef, documents: TableRef, found: dict[str, Any]) -> set[str]:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from spladelake.config import Ranking, RetrieveRun
 from spladelake.names import short_name
+from spladelake.results import RetrieveResult
 from spladelake.scoring import DocIds, compile_kernels
 from spladelake.spark.retrieve.blocks import (
     Asked,
@@ -53,7 +54,7 @@ log = logging.getLogger(__name__)
 COUNTED_DOCUMENTS = 50_000
 
 
-def retrieve_run(session: SparkSession, options: RetrieveRun) -> dict[str, Any]:
+def retrieve_run(session: SparkSession, options: RetrieveRun) -> RetrieveResult:
     """Rank the documents of the lake for each of its queries, as one or more runs in `runs`."""
     lake, model = Lake(options.lake), short_name(options.vectors or options.model)
     target = lake.table("runs")
@@ -65,7 +66,7 @@ def retrieve_run(session: SparkSession, options: RetrieveRun) -> dict[str, Any]:
             log.info("%s: run %s skipped, it is current", target, run_id)
             del rankings[run_id], lineages[run_id]
     first_id = next(iter(options.rankings(model)))
-    result: dict[str, Any] = {"run_id": first_id, "table": str(target), "k": options.k}
+    result: RetrieveResult = {"run_id": first_id, "table": str(target), "k": options.k}
     if not rankings:
         return {**result, "status": "skipped"}
     started = time.monotonic()
@@ -82,13 +83,14 @@ def retrieve_run(session: SparkSession, options: RetrieveRun) -> dict[str, Any]:
         ranked.unpersist()
     describe(session)
     found = made.found or _found(session, target, list(rankings))
-    return {
+    written = {
         **result,
         "status": "written",
         **_counts(found, list(rankings), queries=len(inputs.asked.ids)),
         **made.report(),
         "seconds": round(time.monotonic() - started, 2),
     }
+    return cast("RetrieveResult", written)
 
 
 class _Retrieval:

@@ -53,6 +53,10 @@ class Inputs:
 
 
 def inputs_of(session: SparkSession, lake: Lake, model: str, options: RetrieveRun) -> Inputs:
+    """The tables of a retrieval, checked and each at its newest version.
+
+    Raises DataError if a table is missing, holds bad vectors, or was made by another model than the other side.
+    """
     documents, queries = lake.vectors(model, "documents"), lake.vectors(model, "queries")
     made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
     for ref in (documents, queries):

@@ -15,7 +15,7 @@ from spladelake.config import Ranking
 from spladelake.errors import DataError
 from spladelake.spark.retrieve.blocks import QueryBatch
 from spladelake.spark.tables.create import require
-from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.driver_rows import frame_of
 from spladelake.spark.tables.lineage import newest_lineage
 from spladelake.spark.tables.schemas import RUNS
 

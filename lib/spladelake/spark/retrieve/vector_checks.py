@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 from spladelake.errors import DataError
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
-from spladelake.spark.tables.schemas import VECTORS, same_condition
+from spladelake.spark.tables.schema import same_condition
+from spladelake.spark.tables.schemas import VECTORS
 
 # What a row breaks, said as what was found; the conditions are the table's own constraints.
 _FOUND = {
@@ -82,9 +83,9 @@ def vocabulary_size(session: SparkSession, documents: TableRef, queries: TableRe
         if found is None:
             raise DataError(
                 str(ref),
-                "its properties do not say how many dimensions it has",
+                "its table properties lack the number of dimensions",
                 "wanted spladelake.vocabulary_size",
-                "Run encode_texts again: it mends the properties.",
+                "Run encode_texts again: it repairs the table properties.",
             )
         sizes[str(ref)] = int(found)
     if len(set(sizes.values())) > 1:

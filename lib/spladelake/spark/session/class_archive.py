@@ -95,8 +95,8 @@ def make_archive(java: str, *, wait: bool = True) -> Made | None:
             pass
     except OSError as error:
         raise MachineError(
-            str(folder), f"it cannot be written to ({error.strerror})", "the archive goes there",
-            "Set XDG_CACHE_HOME to a folder that can.",
+            str(folder), f"it cannot be written to ({error.strerror})", "the class archive is written there",
+            "Set XDG_CACHE_HOME to a writable folder.",
         ) from error  # fmt: skip
     with _only_one(folder, wait=wait) as is_mine:
         if not is_mine:
@@ -131,8 +131,8 @@ def _made(java: str, folder: Path) -> Path:
         said = _recorded(part)
         if said is not None:
             raise MachineError(
-                java, f"it made no archive of its classes ({said})", "HotSpot of Java 17 or newer does",
-                "Go on without: only the start of a session takes longer.",
+                java, f"it could not create the class archive ({said})", "wanted HotSpot of Java 17 or newer",
+                "You can skip this step: sessions only start more slowly.",
             )  # fmt: skip
         for old in (*folder.glob(f"{stem}-*.jsa"), _tried(java)):
             old.unlink(missing_ok=True)
@@ -150,7 +150,9 @@ def _recorded(part: Path) -> str | None:
         return f"it took more than {_MOST_SECONDS} s"
     if done.returncode == 0 and part.is_file():
         return None
-    return next((line.strip()[:300] for line in reversed(done.stderr.splitlines()) if line.strip()), "it says nothing")
+    return next(
+        (line.strip()[:300] for line in reversed(done.stderr.splitlines()) if line.strip()), "Java printed no reason"
+    )
 
 
 def _tried(java: str) -> Path:

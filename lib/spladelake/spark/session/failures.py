@@ -51,13 +51,13 @@ def _unreadable_file(text: str) -> DataError:
         reason = inner[-1][:300] if inner else read[2].removesuffix(".")[:300]
     found = f"it cannot be read ({reason})"
     if _DATA_FILE.search(place):
-        fix = "Put it back from a copy, or run the job that made the table again with --force."
-        return DataError(place, found, "wanted the file as the table's writer left it", fix)
+        fix = "Restore it from a copy, or run the job that made the table again with --force."
+        return DataError(place, found, "wanted the file that the table's writer left", fix)
     if "DATA_TYPE_MISMATCH" in text:
-        fix = "Write the files again with one type for each column, or ingest them apart."
-        return DataError(place, found, "wanted the types of the first file", fix)
+        fix = "Write the files again with one type for each column, or ingest them separately."
+        return DataError(place, found, "wanted the column types of the first file", fix)
     fix = "Copy it again from its source, or correct the format option."
-    return DataError(place, found, "wanted a whole file of the format", fix)
+    return DataError(place, found, "wanted a complete file of its format", fix)
 
 
 def _line_with(text: str, *signs: str) -> str:
@@ -95,23 +95,23 @@ def explained(error: BaseException) -> SpladelakeError | None:
     if any(name in text for name in _CONFLICTS):
         return ConflictError(
             "the target table",
-            "another writer changed it meanwhile",
-            "one writer at a time was wanted",
+            "another writer changed it at the same time",
+            "wanted one writer at a time",
             "Run the job again.",
         )
     if match := re.search(r"DELTA_VIOLATE_CONSTRAINT_WITH_VALUES\]? *(.+)", text):
         return DataError(
             "the target table",
             match[1].strip()[:300],
-            "every row must keep the table's constraints",
-            "Look at the input rows, or at what made them.",
+            "every row must meet the table's constraints",
+            "Check the input rows, and the program that wrote them.",
         )
     if "No space left on device" in text:
         return errors.MachineError(
             "the disk",
-            "no space is left on it",
+            "it is full",
             "the job writes tables and temporary files",
-            "Free some space, or set spark.local.dir and --lake to a larger disk.",
+            "Free space, or put spark.local.dir and --lake on a larger disk.",
         )
     if "Permission denied" in text or "AccessControlException" in text or "Mkdirs failed" in text:
         return errors.MachineError(
@@ -124,18 +124,18 @@ def explained(error: BaseException) -> SpladelakeError | None:
         return DataError(
             "a csv file of the folder",
             "its header differs from that of the first file",
-            "wanted the same columns in the same order",
-            "Ingest the files apart, or rewrite them.",
+            "wanted the same columns in the same order in every file",
+            "Ingest the files separately, or rewrite them.",
         )
     if any(sign in text for sign in _UNREADABLE):
         return _unreadable_file(text)
     if "JAVA_GATEWAY_EXITED" in text:
         return errors.MachineError(
             "Java",
-            "it ended before Spark had started",
+            "it ended before Spark started",
             "wanted a running Spark",
-            "Look at the lines above: most often a Spark setting that Java refuses.",
+            "Read the lines above. The usual cause is a Spark setting that Java refuses.",
         )
     if isinstance(error, PySparkException) and "PATH_NOT_FOUND" in text:
-        return DataError("an input", text.splitlines()[0], "wanted a file that can be read", "Correct the path.")
+        return DataError("an input", text.splitlines()[0], "wanted a readable file", "Correct the path.")
     return None

@@ -53,9 +53,9 @@ def delta_jars() -> list[Path]:
         if not _is_intact(jar, digest):
             raise MachineError(
                 str(jar),
-                "the file is absent or not the published one",
+                "the file is missing, or is not the published file",
                 f"wanted sha256 {digest}",
-                f"Put io.delta:{jar.stem} from Maven Central there, or set SPLADELAKE_JARS to a folder that has it.",
+                f"Copy io.delta:{jar.stem} from Maven Central to it, or set SPLADELAKE_JARS to a folder with it.",
             )
     return jars
 
@@ -95,9 +95,9 @@ def _fetch(folder: Path) -> None:
         except Py4JJavaError as error:
             raise MachineError(
                 str(folder),
-                f"the Delta jars are absent and could not be fetched ({_first_line(error)})",
+                f"the Delta jars are missing and could not be fetched ({_first_line(error)})",
                 f"wanted io.delta {' and '.join(DELTA_JARS)} {DELTA_VERSION}",
-                "Connect once to Maven Central, or set SPLADELAKE_JARS to a folder that has both jars.",
+                "Connect to Maven Central once, or set SPLADELAKE_JARS to a folder with both jars.",
             ) from error
         finally:
             gateway.shutdown()

@@ -57,7 +57,7 @@ def java_version() -> tuple[str, int]:
         raise MachineError(place, "no Java was found", f"Spark needs Java {JAVA_MINIMUM} or newer", fix)
     shown = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     if not (match := re.search(r'version "(\d+)(?:\.(\d+))?', shown)):
-        raise MachineError(java, "it does not say its version", f"Spark needs Java {JAVA_MINIMUM} or newer", fix)
+        raise MachineError(java, "it does not print its version", f"Spark needs Java {JAVA_MINIMUM} or newer", fix)
     major = int(match[2]) if match[1] == "1" and match[2] else int(match[1])
     if major < JAVA_MINIMUM:
         raise MachineError(java, f"it is Java {major}", f"Spark needs Java {JAVA_MINIMUM} or newer", fix)

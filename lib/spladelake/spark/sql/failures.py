@@ -38,7 +38,9 @@ def statement_error(
     if condition.startswith(_NOT_FOUND):
         named = [name for name in missing if re.search(rf"`{re.escape(name)}`", said)]
         if named:
-            return UsageError(named[0], "it is not there for this lake", missing[named[0]], "Make it, then ask again.")
+            return UsageError(
+                named[0], "this lake has none", missing[named[0]], "Create it first, then run the statement again."
+            )
         close = (closest(name, defined) for name in re.findall(r"`([^`]+)`", said))
         near = next((f"did you mean {name!r}?" for name in close if name), None)
         listed = near or "SHOW VIEWS and SHOW USER FUNCTIONS list what there is"

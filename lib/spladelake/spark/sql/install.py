@@ -45,9 +45,7 @@ def install(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vec
     collection = Collection(Lake(lake), short_name(vectors or model))
     present = _present(session, collection)
     if not present:
-        raise DataError(
-            lake, "it holds no table of a collection", "wanted documents, vectors or runs", "Correct --lake."
-        )
+        raise DataError(lake, "it holds no table of spladelake", "wanted documents, vectors or runs", "Correct --lake.")
     missing = {
         name: f"there is no {ref}; make it with {collection.made_by(name, model)}"
         for name, ref in collection.tables.items()

@@ -15,7 +15,7 @@ from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.properties import LAYOUT_VERSION
 from spladelake.spark.tables.refs import TableRef
-from spladelake.spark.tables.schemas import TableSchema
+from spladelake.spark.tables.schema import TableSchema
 from spladelake.spark.tables.suggestions import similar_path
 
 
@@ -45,7 +45,7 @@ def _check_columns(ref: TableRef, frame: DataFrame, schema: TableSchema) -> None
                 str(ref),
                 f"column {column.name!r} is {found[column.name]}",
                 f"wanted {column.type}",
-                f"Cast it: ALTER is not enough, write the table again with {column.type}.",
+                f"Write the table again with the column as {column.type}; ALTER TABLE cannot change it.",
             )
 
 
@@ -95,8 +95,8 @@ def create_with_rows(
         storage.remove(session, ref.path)
     elif storage.contents(session, ref.path):
         raise DataError(
-            ref.path, "the folder holds files but no Delta table", f"the job makes its {schema.name} table there",
-            "Choose another folder, or move the files away.",
+            ref.path, "the folder holds files but no Delta table", f"the job creates its {schema.name} table there",
+            "Choose another folder, or move the files.",
         )  # fmt: skip
     else:
         storage.touch(session, mark)

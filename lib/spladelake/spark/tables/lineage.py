@@ -76,7 +76,10 @@ def refuse_other_makers(session: SparkSession, *refs: TableRef, job: str, option
         if (found is None or found["job"] != job) and ref.exists(session) and not ref.read(session).isEmpty():
             made = "not made by a job" if found is None else f"made by {found['job']}"
             raise UsageError(
-                str(ref), f"its rows were {made}", f"{job} would replace them", f"Choose another name with {option}."
+                str(ref),
+                f"its rows were {made}",
+                f"{job} would replace these rows",
+                f"Choose another name with {option}.",
             )
 
 

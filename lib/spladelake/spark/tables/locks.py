@@ -67,11 +67,11 @@ def retrying(work: Callable[[], Result], *, place: str, pause: Callable[[float],
             if tried == TRIES:
                 raise ConflictError(
                     place,
-                    f"another writer changed it during each of {TRIES} tries",
-                    "one writer at a time was wanted",
+                    f"another writer changed it during each of {TRIES} attempts",
+                    "wanted one writer at a time",
                     "Run the job again when the other one has finished.",
                 ) from error
-            log.warning("%s: another writer came first; trying again (%d of %d)", place, tried + 1, TRIES)
+            log.warning("%s: another writer committed first; attempt %d of %d", place, tried + 1, TRIES)
             pause(FIRST_PAUSE * 2 ** (tried - 1) * random.uniform(0.5, 1))  # noqa: S311 - spreads writers, no secret
     raise AssertionError("unreachable")
 
@@ -168,7 +168,7 @@ def _still_held(place: str) -> ConflictError:
     return ConflictError(
         place,
         "another job is still writing to it",
-        f"waited as long as {LOCK_SECONDS_VARIABLE} allows",
+        f"waited for the time in {LOCK_SECONDS_VARIABLE}",
         "Run the job again when the other one has finished.",
     )
 

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from spladelake.config import JOBS, Options, checked
 from spladelake.errors import DataError
-from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.driver_rows import frame_of
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import QUARANTINE
@@ -86,14 +86,20 @@ def retries(session: SparkSession, lake: str, *, label: str | None) -> Iterator[
     inputs = [row["input"] for row in _quarantined(session, lake, label).select("input").distinct().collect()]
     if label is not None and not inputs:
         raise DataError(
-            label, "it has no row in quarantine", "--input names one that has", "See `spladelake quarantine show`."
+            label,
+            "it has no rows in quarantine",
+            "--input names an input with rows in quarantine",
+            "`spladelake quarantine show` lists them.",
         )
     made = _commits(session, Lake(lake).table("quarantine")) if inputs else {}
     for name in sorted(inputs):
         job, given = made.get(name, ("", {}))
         if job not in JOBS:
             raise DataError(
-                name, "its commit does not say what made it", "the job is run again", "Run the job yourself, --force."
+                name,
+                "its commit does not name the job that wrote it",
+                "retry runs that job again",
+                "Run the job yourself, with --force.",
             )
         yield job, checked(JOBS[job].options, given, place=f"quarantine retry: {name}")
 

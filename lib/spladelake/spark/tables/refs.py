@@ -74,7 +74,7 @@ class Lake:
 
     def __post_init__(self) -> None:
         if not self.root or self.root == SCHEMA_PREFIX:
-            raise UsageError("--lake", "it is empty", "wanted a folder or schema:NAME", "Say where the tables belong.")
+            raise UsageError("--lake", "it is empty", "wanted a folder or schema:NAME", "Name the place of the tables.")
 
     def table(self, name: str) -> TableRef:
         """A table of the collection: documents, queries, judgements, runs, measures, quarantine."""

@@ -22,7 +22,7 @@ from spladelake.redaction import hider, without_secrets
 from spladelake.spark.session.failures import explained
 from spladelake.spark.tables.accesses import Accesses, noted
 from spladelake.spark.tables.create import ensure_table
-from spladelake.spark.tables.frames import frame_of
+from spladelake.spark.tables.driver_rows import frame_of
 from spladelake.spark.tables.locks import exclusive, retrying
 from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.schemas import RUN_LOG

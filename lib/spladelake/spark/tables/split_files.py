@@ -39,7 +39,7 @@ def files_of(properties: Mapping[str, str], otherwise: Mapping[str, str]) -> Map
 def make_readable(session: SparkSession, ref: Located) -> None:
     """Let the session read the table, whatever form its files have."""
     if session.conf.get(ROW_READER, "true") == "true" and is_split(session, ref):
-        log.info("%s: its files are split by byte, so this session reads arrays by rows", ref)
+        log.info("%s: its files are in the split form, so this session reads arrays with the row reader", ref)
         session.conf.set(ROW_READER, "false")
 
 

@@ -139,7 +139,9 @@ def move(session: SparkSession, source: str, target: str) -> None:
     new = _path(session, target)
     system.delete(new, True)
     if not system.rename(old, new):
-        raise DataError(source, f"it cannot be renamed to {target}", "wanted one file system", "Look at both folders.")
+        raise DataError(
+            source, f"it cannot be renamed to {target}", "wanted both on one file system", "Check both folders."
+        )
 
 
 def write_text(session: SparkSession, path: str, text: str) -> None:

@@ -18,7 +18,7 @@ from spladelake.spark.tables.delta_log import property_in_memory
 from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.properties import LAYOUT_VERSION, table_properties
 from spladelake.spark.tables.refs import TableRef
-from spladelake.spark.tables.schemas import TableSchema, same_condition
+from spladelake.spark.tables.schema import TableSchema, same_condition
 from spladelake.spark.tables.sql_text import quoted, sql_string
 
 log = logging.getLogger(__name__)
@@ -37,15 +37,15 @@ def keep_up_to_date(session: SparkSession, ref: TableRef, schema: TableSchema) -
     if not found.isdecimal() or int(found) > int(LAYOUT_VERSION):
         raise DataError(
             str(ref),
-            f"its layout has the version {found}",
-            f"this release knows versions up to {LAYOUT_VERSION}",
-            "Use the release that made the table, or a later one.",
+            f"its table layout has version {found}",
+            f"this release reads versions up to {LAYOUT_VERSION}",
+            "Use the release that wrote the table, or a later one.",
         )
     with exclusive(str(ref)):
         properties = table_properties(session, ref)
         if properties.get(PROPERTY) == LAYOUT_VERSION:
             return
-        log.info("%s: brought from layout %s to %s", ref, found, LAYOUT_VERSION)
+        log.info("%s: upgraded from table layout %s to %s", ref, found, LAYOUT_VERSION)
         for statement in upgrade_statements(session, ref, schema, properties):
             session.sql(statement)
 

@@ -13,7 +13,7 @@ from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.locks import exclusive, retrying
 from spladelake.spark.tables.properties import set_properties
 from spladelake.spark.tables.refs import TableRef
-from spladelake.spark.tables.schemas import TableSchema
+from spladelake.spark.tables.schema import TableSchema
 
 
 def replace_rows(

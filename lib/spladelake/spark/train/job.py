@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
@@ -24,6 +24,7 @@ from spladelake.config.training import Distillation, TrainModel
 from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.encoder.layout import read_layout
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
+from spladelake.results import TrainResult
 from spladelake.spark.session.failures import explained
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.start import usable_cores
@@ -32,7 +33,8 @@ from spladelake.spark.tables.create import require
 from spladelake.spark.tables.lineage import Lineage, newest_lineage
 from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.refs import Lake, TableRef
-from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, SCORED_PAIRS
+from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES
+from spladelake.spark.tables.training_schemas import PAIRS, PARTS, SCORED_PAIRS
 from spladelake.spark.train.data import Sources, write_training_data
 from spladelake.spark.train.model_folder import (
     COUNTS,
@@ -54,13 +56,13 @@ PACKAGES = ("sentence_transformers", "datasets", "accelerate")
 NOT_PART = {"training_set", "output", "model", "log_steps", "gpu", "where"}
 
 
-def train_model(session: SparkSession, options: TrainModel) -> dict[str, Any]:
+def train_model(session: SparkSession, options: TrainModel) -> TrainResult:
     """Train a model on a training set of the lake and write its folder."""
     _check_installed()
     output = Path(options.output).expanduser().absolute()
     start = _start(options.model)
     sources, lineage = sources_of(session, options, start)
-    result: dict[str, Any] = {"output": str(output), "model": options.model, "training_set": options.training_set}
+    result: TrainResult = {"output": str(output), "model": options.model, "training_set": options.training_set}
     with exclusive(str(output), "training"):
         made = made_from(output)
         if output.exists() and made is None:
@@ -72,7 +74,7 @@ def train_model(session: SparkSession, options: TrainModel) -> dict[str, Any]:
         if made is not None and made["fingerprint"] == lineage.fingerprint and not options.force:
             log.info("%s: skipped, the model is current", output)
             return {**result, "status": "skipped", "model_id": resolve_checkpoint(str(output)).model_id}
-        return {**result, **_train(session, options, sources, lineage, start, output)}
+        return cast("TrainResult", {**result, **_train(session, options, sources, lineage, start, output)})
 
 
 def _train(

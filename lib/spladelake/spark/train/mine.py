@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
+from collections.abc import Mapping
 from typing import Any
 
 from pyspark import StorageLevel
@@ -13,13 +13,14 @@ from pyspark.sql.window import Window
 
 from spladelake.config.training import MinePairs
 from spladelake.errors import DataError
+from spladelake.results import MineResult
 from spladelake.spark.encode.texts import SIDES, texts_of
-from spladelake.spark.rerank.fuse import check_runs
-from spladelake.spark.session.step_descriptions import describe
-from spladelake.spark.tables.create import require
-from spladelake.spark.tables.lineage import Lineage, is_current
+from spladelake.spark.evaluate.run_checks import check_runs
+from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
-from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, PAIRS, PARTS, QUERIES, RUNS
+from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS
+from spladelake.spark.tables.skeleton import Inputs, Needed, inputs_of, made_unless_current
+from spladelake.spark.tables.training_schemas import PAIRS, PARTS
 from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
@@ -29,42 +30,38 @@ HASH_DIGITS = 8
 HAS_WORDS = "size(words) > 0"
 
 
-def mine_pairs(session: SparkSession, options: MinePairs) -> dict[str, Any]:
+def mine_pairs(session: SparkSession, options: MinePairs) -> MineResult:
     """Put the judged queries into parts, and mine pairs for those that are trained on."""
     lake = Lake(options.lake)
     tables = {name: lake.table(name) for name in ("documents", "queries", "judgements", "runs")}
     made_by = f"spladelake ingest_texts --lake {lake.root} …"
-    for name, schema in (("documents", DOCUMENTS), ("queries", QUERIES), ("judgements", JUDGEMENTS), ("runs", RUNS)):
-        require(session, tables[name], schema, made_by=made_by if name != "runs" else "spladelake retrieve_run")
-    versions = {name: ref.version(session) for name, ref in tables.items()}
-    at = {name: ref.read(session, version=versions[name]) for name, ref in tables.items()}
-    run = at["runs"].where(F.col("run_id") == options.run)
+    schemas = {"documents": DOCUMENTS, "queries": QUERIES, "judgements": JUDGEMENTS, "runs": RUNS}
+    makers = {name: made_by if name != "runs" else "spladelake retrieve_run" for name in schemas}
+    inputs = inputs_of(session, {name: Needed(ref, schemas[name], makers[name]) for name, ref in tables.items()})
+    run = inputs.rows["runs"].where(F.col("run_id") == options.run)
     made_from = check_runs(run, [options.run], table=tables["runs"])
     settings = options.settings("training_set")
-    inputs = {name: [str(tables[name]), versions[name]] for name in ("documents", "queries", "judgements")}
-    lineage = Lineage("mine_pairs", {**inputs, "run": made_from}, settings)
-    targets = {name: lake.training(options.training_set, name) for name in ("parts", "pairs")}
-    result = {"training_set": options.training_set, "run": options.run, "table": str(targets["pairs"])}
-    if not options.force and all(is_current(session, ref, lineage) for ref in targets.values()):
-        log.info("%s: skipped, the pairs are current", targets["pairs"])
-        return {**result, "status": "skipped"}
-    started = time.monotonic()
-    describe(session, f"mine pairs from {options.run}")
-    counts = _write(session, at, run, tables, targets, lineage, options)
-    describe(session)
-    return {**result, "status": "written", **counts, "seconds": round(time.monotonic() - started, 2)}
+    texts = inputs.lineage(("documents", "queries", "judgements"))
+    lineage = Lineage("mine_pairs", {**texts, "run": made_from}, settings)
+    targets = {name: lake.training(options.training_set, name) for name in ("pairs", "parts")}
+    result: MineResult = {"training_set": options.training_set, "run": options.run, "table": str(targets["pairs"])}
+    return made_unless_current(
+        session, dict.fromkeys(targets.values(), lineage),
+        lambda: _write(session, inputs, run, targets, lineage, options),
+        force=options.force, step=f"mine pairs from {options.run}", known=result,
+    )  # fmt: skip
 
 
 def _write(
     session: SparkSession,
-    at: dict[str, DataFrame],
+    inputs: Inputs,
     run: DataFrame,
-    tables: dict[str, TableRef],
     targets: dict[str, TableRef],
     lineage: Lineage,
     options: MinePairs,
 ) -> dict[str, Any]:
     """Write both tables; returns what was found."""
+    at, tables = inputs.rows, inputs.refs
     judged = at["judgements"].where(F.col("relevance") >= options.relevance_level)
     parts = query_parts(
         at["queries"], judged, dev=options.dev_share, test=options.test_share, seed=options.seed
@@ -208,7 +205,7 @@ def _first_different(count: int, limit: float) -> str:
     )
 
 
-def _check_documents(run: DataFrame, documents: DataFrame, tables: dict[str, TableRef], options: MinePairs) -> None:
+def _check_documents(run: DataFrame, documents: DataFrame, tables: Mapping[str, TableRef], options: MinePairs) -> None:
     """Refuse a run that ranks documents the lake does not have: their texts could not be compared, nor trained on."""
     near = run.where(F.col("rank").between(options.min_rank, options.max_rank))
     unknown = near.select("query_id", "doc_id").join(documents.select("doc_id"), "doc_id", "left_anti")

@@ -15,20 +15,23 @@ from pyspark.sql import functions as F
 from spladelake.config.training import RUN_TEACHER, ScorePairs
 from spladelake.errors import DataError
 from spladelake.reranker import CrossCheckpoint, resolve_cross_encoder
+from spladelake.results import ScoreResult
 from spladelake.spark.encode.chunks import ChunkSize, Remaining, first_rate
 from spladelake.spark.encode.texts import BUCKETS, ROWS_PER_BATCH, task_count
+from spladelake.spark.evaluate.run_checks import check_runs
 from spladelake.spark.faults import stop_point
 from spladelake.spark.rerank import worker as rerank_worker
-from spladelake.spark.rerank.fuse import check_runs
-from spladelake.spark.rerank.job import check_texts, run_pairs, scored_pairs
+from spladelake.spark.rerank.pairs import check_texts, run_pairs, scored_pairs
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.create import ensure_table, require
-from spladelake.spark.tables.lineage import Lineage, is_current
+from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.locks import exclusive, retrying
 from spladelake.spark.tables.refs import Lake, TableRef
-from spladelake.spark.tables.schemas import DOCUMENTS, PAIRS, QUERIES, RUNS, SCORED_PAIRS, TEACHER_SCORES
+from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, RUNS
+from spladelake.spark.tables.skeleton import Inputs, Needed, inputs_of, made_unless_current
+from spladelake.spark.tables.training_schemas import PAIRS, SCORED_PAIRS, TEACHER_SCORES
 from spladelake.spark.tables.write import replace_rows, save
 
 log = logging.getLogger(__name__)
@@ -58,30 +61,41 @@ class Scoring:
     totals: Accumulator[dict[str, float]]
 
 
-def score_pairs(session: SparkSession, options: ScorePairs) -> dict[str, Any]:
+def score_pairs(session: SparkSession, options: ScorePairs) -> ScoreResult:
     """Score the pairs of a training set, and write them with scores and margins."""
     lake = Lake(options.lake)
     mined, target = (lake.training(options.training_set, name) for name in ("pairs", "scored_pairs"))
-    require(session, mined, PAIRS, made_by=f"spladelake mine_pairs --lake {lake.root} …")
-    tables = {"pairs": mined, "documents": lake.table("documents"), "queries": lake.table("queries")}
-    for name, schema in (("documents", DOCUMENTS), ("queries", QUERIES)):
-        require(session, tables[name], schema, made_by=f"spladelake ingest_texts --lake {lake.root} …")
+    ingested = f"spladelake ingest_texts --lake {lake.root} …"
+    inputs = inputs_of(
+        session,
+        {
+            "pairs": Needed(mined, PAIRS, f"spladelake mine_pairs --lake {lake.root} …"),
+            "documents": Needed(lake.table("documents"), DOCUMENTS, ingested),
+            "queries": Needed(lake.table("queries"), QUERIES, ingested),
+        },
+    )
     teachers = [_teacher(session, lake, name, options) for name in options.teachers]
-    versions = {name: ref.version(session) for name, ref in tables.items()}
     lineage = Lineage(
         "score_pairs",
-        {name: [str(ref), versions[name]] for name, ref in tables.items()},
+        inputs.lineage(),
         {"teachers": [teacher.model_id for teacher in teachers], "average": options.average},
     )
-    result = {
+    result: ScoreResult = {
         "training_set": options.training_set, "teachers": list(options.teachers), "table": str(target),
         "model_id": teachers[0].model_id if len(teachers) == 1 else None,
     }  # fmt: skip
-    if not options.force and is_current(session, target, lineage):
-        log.info("%s: skipped, the scored pairs are current", target)
-        return {**result, "status": "skipped"}
-    started = time.monotonic()
-    at = {name: ref.read(session, version=versions[name]) for name, ref in tables.items()}
+    return made_unless_current(
+        session, {target: lineage}, lambda: _score(session, options, inputs, teachers, target, lineage),
+        force=options.force, step="score pairs", known=result,
+    )  # fmt: skip
+
+
+def _score(
+    session: SparkSession, options: ScorePairs, inputs: Inputs, teachers: list[Teacher], target: TableRef,
+    lineage: Lineage,
+) -> dict[str, Any]:  # fmt: skip
+    """Score the pairs that have no score yet, and write the set; returns the counts."""
+    lake, at, started = Lake(options.lake), inputs.rows, time.monotonic()
     pairs = run_pairs(_distinct(at["pairs"]), at["queries"], at["documents"])
     pairs = pairs.withColumn("bucket", _bucket()).persist(StorageLevel.DISK_ONLY)
     scoring = Scoring(
@@ -89,7 +103,7 @@ def score_pairs(session: SparkSession, options: ScorePairs) -> dict[str, Any]:
         session.sparkContext.accumulator({}, Totals()),
     )  # fmt: skip
     try:
-        count = check_texts(pairs, tables, what="pairs")
+        count = check_texts(pairs, inputs.refs, what="pairs")
         ensure_table(session, scoring.scores, TEACHER_SCORES)
         # Held for the whole of it: another run would find the same pairs missing and score them too.
         with exclusive(str(scoring.scores), "scoring"):
@@ -98,13 +112,12 @@ def score_pairs(session: SparkSession, options: ScorePairs) -> dict[str, Any]:
         written = _publish(scoring, at["pairs"], teachers, target, lineage)
     finally:
         pairs.unpersist()
-        describe(session)
     done = dict(scoring.totals.value)
     seconds = time.monotonic() - started
     return {
-        **result, "status": "written", **written, "pairs": count,
+        **written, "pairs": count,
         "scored_now": int(done.get("pairs", 0)), "model_loads": int(done.get("model_loads", 0)),
-        "pairs_per_second": round(done.get("pairs", 0) / seconds, 1), "seconds": round(seconds, 2),
+        "pairs_per_second": round(done.get("pairs", 0) / seconds, 1),
     }  # fmt: skip
 
 

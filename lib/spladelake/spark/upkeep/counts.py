@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from spladelake.files.delta_folder import folder_table
 from spladelake.spark.tables.refs import TableRef
-from spladelake.spark.tables.schemas import TableSchema
+from spladelake.spark.tables.schema import TableSchema
 
 Found = dict[str, Any]
 # Bytes of a table's data files up to which they are read without Delta's plan of the scan.

@@ -16,29 +16,22 @@ from pyspark.sql import DataFrame, SparkSession
 from spladelake.config.upkeep import MaintainTables
 from spladelake.errors import DataError
 from spladelake.files.delta_folder import folder_table
+from spladelake.results import MaintainResult
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.tables import delta_log, storage
+from spladelake.spark.tables.every_schema import SCHEMAS
 from spladelake.spark.tables.locks import exclusive, retrying
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import SCHEMA_PREFIX, Lake, TableRef
+from spladelake.spark.tables.schema import TableSchema
 from spladelake.spark.tables.schemas import (
-    CHANGED,
-    COMPACTIONS,
     DOCUMENTS,
     JUDGEMENTS,
     MEASURES,
-    PAIRS,
-    PARTS,
-    QUARANTINE,
     QUERIES,
-    RUN_LOG,
     RUNS,
-    SCORED_PAIRS,
     STAGED,
-    TEACHER_SCORES,
     VECTORS,
-    VOCABULARY,
-    TableSchema,
 )
 from spladelake.spark.tables.split_files import files_of
 from spladelake.spark.tables.sql_text import quoted
@@ -46,13 +39,6 @@ from spladelake.spark.upkeep.counts import collected, constraint_sentences, rows
 
 log = logging.getLogger(__name__)
 
-SCHEMAS: dict[str, TableSchema] = {
-    schema.name: schema
-    for schema in (
-        DOCUMENTS, QUERIES, JUDGEMENTS, VECTORS, VOCABULARY, RUNS, MEASURES, QUARANTINE, RUN_LOG, STAGED, CHANGED,
-        COMPACTIONS, PARTS, PAIRS, TEACHER_SCORES, SCORED_PAIRS,
-    )
-}  # fmt: skip
 # Columns by which look-ups and updates find rows, and by which --cluster puts rows side by side. By ZORDER: the
 # clustering that Delta keeps in a table's properties shuts out readers of protocol version 1.
 CLUSTERED = {
@@ -104,12 +90,12 @@ def schema_name(ref: TableRef, properties: dict[str, str]) -> str:
     return properties.get("spladelake.table", "")
 
 
-def maintain_tables(session: SparkSession, options: MaintainTables) -> dict[str, Any]:
+def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainResult:
     """Compact, check and clean every table of the lake. Raises DataError where rows break a table's constraints."""
     lake, started = Lake(options.lake), time.monotonic()
     tables = tables_of(session, lake)
     if not tables:
-        raise DataError(options.lake, "it holds no table", "the job looks after tables", "Correct --lake.")
+        raise DataError(options.lake, "it holds no table", "wanted a lake with tables", "Correct --lake.")
     schemas = [SCHEMAS.get(table.schema_name) for table in tables]
     checked = [table_counts(rows_of(session, t.ref), schema) for t, schema in zip(tables, schemas, strict=True)]
     findings, reports = [], {}
@@ -121,7 +107,7 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> dict[str,
         raise DataError(
             options.lake,
             "; ".join(findings),
-            "every row keeps its table's constraints",
+            "every row must meet its table's constraints",
             "Run the job that made the table again with --force.",
         )
     return {"status": "dry run" if options.dry_run else "done", "tables": reports, "seconds": _since(started)}

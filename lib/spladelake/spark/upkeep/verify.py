@@ -6,20 +6,21 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.config.upkeep import VerifyTables
 from spladelake.errors import DataError
+from spladelake.results import VerifyResult
 from spladelake.spark.encode.texts import SIDES, Side, texts_of
+from spladelake.spark.tables.every_schema import SCHEMAS
 from spladelake.spark.tables.quarantine import quarantined_ids
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.split_files import COMPACTED_FROM
 from spladelake.spark.tables.sql_text import sql_string
 from spladelake.spark.upkeep.counts import REPEATED, ROWS, Found, collected, constraint_sentences, rows_of, table_counts
-from spladelake.spark.upkeep.maintain import SCHEMAS, LakeTable, tables_of
+from spladelake.spark.upkeep.maintain import LakeTable, tables_of
 
 # Findings shown in the error's one line; all of them are in its `findings`.
 SHOWN = 10
@@ -61,12 +62,12 @@ class Tables:
 Check = tuple[DataFrame, Callable[[Found], Iterable[str]]]
 
 
-def verify_tables(session: SparkSession, options: VerifyTables) -> dict[str, Any]:
+def verify_tables(session: SparkSession, options: VerifyTables) -> VerifyResult:
     """Check every table of the lake. Raises FindingsError where something is wrong."""
     lake, started = Lake(options.lake), time.monotonic()
     tables = Tables(session, lake, tables_of(session, lake))
     if not tables.found:
-        raise DataError(options.lake, "it holds no table", "the job checks tables", "Correct --lake.")
+        raise DataError(options.lake, "it holds no table", "wanted a lake with tables", "Correct --lake.")
     between = [*_texts(tables), *_runs(tables), *_measures(tables)]
     found = collected(session, [*(_counts(session, table) for table in tables.found), *(frame for frame, _ in between)])
     counts = dict(zip(tables.found, found, strict=False))

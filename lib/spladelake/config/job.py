@@ -1,0 +1,41 @@
+"""How a job is described."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from spladelake.config.base import JobOptions
+from spladelake.results import Result
+
+# In the order in which help pages show them.
+Group = Literal["prepare data", "encode", "retrieve", "measure", "train", "exchange", "upkeep"]
+
+
+# In `reads` and `writes`: any table of the lake.
+EVERY_TABLE = "*"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of the system.
+
+    - options: the model of its options; the docstring of the model is the job's help.
+    - function: the place of its code, `module:function`. It takes the session and the options, and returns the result.
+    - result: the type of the result, a TypedDict.
+    - group: the part of the help page that lists it.
+    - reads, writes: tables of the lake that it may read and write, as paths below the lake. NAME stands for a name of
+      vectors, SET for a training set. All jobs also write `run_log`.
+    - examples: command lines for the help page.
+    - lake_only: whether it reads nothing but the tables of its lake.
+    """
+
+    name: str
+    options: type[JobOptions]
+    function: str
+    result: type[Result]
+    group: Group
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    examples: tuple[str, ...]
+    lake_only: bool = False

@@ -1,0 +1,74 @@
+"""Why an option's value is refused, in this project's words: never in those of the library that checks it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from spladelake.errors import UsageError
+
+# By the kind of error that pydantic reports; {names} are from the error's context.
+_WANTED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "date_from_datetime_parsing": "a day as YYYY-MM-DD, such as 2026-11-24",
+    "date_parsing": "a day as YYYY-MM-DD, such as 2026-11-24",
+    "date_type": "a day as YYYY-MM-DD, such as 2026-11-24",
+    "dict_type": "keys and values",
+    "finite_number": "a finite number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "{ge} or more",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a smaller number",
+    "int_type": "a whole number",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "{le} or less",
+    "list_type": "a list",
+    "literal_error": "one of {expected}",
+    "missing": "a value",
+    "model_attributes_type": "keys and values",
+    "model_type": "keys and values",
+    "string_sub_type": "text",
+    "string_too_short": "text that is not empty",
+    "string_type": "text",
+    "string_unicode": "text in UTF-8",
+    "too_short": "at least {min_length} of them",
+    "tuple_type": "a list",
+}
+# What an option with a pattern wants, by the pattern.
+PART_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*/(train|dev|test)$"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+_FORMS = {
+    PART_PATTERN: "SET/train, SET/dev or SET/test",
+    NAME_PATTERN: "a name of letters, digits, '.', '_' and '-' that begins with a letter or a digit",
+}
+# For a kind that is not listed.
+_OTHER = "a value as the help page describes it"
+
+
+class OptionError(ValueError):
+    """A refusal that a check of our own raises: what the option's value should be, and what to do."""
+
+    def __init__(self, wanted: str, fix: str = "Correct it.") -> None:
+        super().__init__(wanted)
+        self.wanted, self.fix = wanted, fix
+
+
+def option_error(place: str, error: Mapping[str, Any]) -> UsageError:
+    """The message for one error of pydantic about a value.
+
+    - place: the command or file, with the key of the option.
+    - error: an entry of `ValidationError.errors()`.
+    """
+    context = error.get("ctx", {})
+    cause = context.get("error")
+    found = f"found {error['input']!r}"
+    if isinstance(cause, OptionError):
+        return UsageError(place, found, f"wanted {cause.wanted}", cause.fix)
+    if isinstance(cause, ValueError):
+        return UsageError(place, found, str(cause), "Correct it.")
+    wanted = _FORMS.get(context.get("pattern", "")) or _WANTED.get(error["type"], _OTHER).format(**context)
+    return UsageError(place, found, f"wanted {wanted}", "Correct it.")

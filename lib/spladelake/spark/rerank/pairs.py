@@ -1,0 +1,61 @@
+"""Pairs of a query and a document with their texts, and their scores by a cross-encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spladelake.errors import DataError
+from spladelake.spark.encode.texts import SIDES, texts_of
+from spladelake.spark.rerank.worker import ScorePairs
+from spladelake.spark.tables.refs import TableRef
+
+
+def run_pairs(run: DataFrame, queries: DataFrame, documents: DataFrame) -> DataFrame:
+    """(query_id, doc_id, query, document, pair, known) for every row of a run, its texts joined by id.
+
+    pair: hash of both texts. known: whether both ids are in the tables; texts can be null where they are.
+    """
+    asked = texts_of(queries, SIDES["queries"]).select(
+        F.col("id").alias("query_id"), F.col("text").alias("query"), F.col("text_sha256").alias("query_hash")
+    )
+    found = texts_of(documents, SIDES["documents"]).select(
+        F.col("id").alias("doc_id"), F.col("text").alias("document"), F.col("text_sha256").alias("document_hash")
+    )
+    there = F.lit(True)
+    joined = run.select("query_id", "doc_id").join(asked.withColumn("asked", there), "query_id", "left")
+    joined = joined.join(found.withColumn("found", there), "doc_id", "left")
+    hashes = (F.coalesce(name, F.lit("")) for name in ("query_hash", "document_hash"))
+    known = F.col("asked").isNotNull() & F.col("found").isNotNull()
+    return joined.select(
+        "query_id", "doc_id", "query", "document", F.concat_ws(" ", *hashes).alias("pair"), known.alias("known")
+    )
+
+
+def scored_pairs(pairs: DataFrame, function: ScorePairs, *, tasks: int) -> DataFrame:
+    """(query_id, doc_id, score) of `run_pairs` rows: equal pairs in one task, side by side."""
+    spread = pairs.drop("known").repartition(tasks, "pair").sortWithinPartitions("pair")
+    return spread.mapInArrow(function, SCORED)
+
+
+def check_texts(pairs: DataFrame, tables: Mapping[str, TableRef], *, what: str) -> int:
+    """Number of pairs; raises DataError unless the texts of all of them are there. what: the table that names them."""
+    absent = ~F.col("known")
+    place = F.min(F.when(absent, F.struct("query_id", "doc_id"))).alias("first")
+    row = pairs.agg(F.count("*").alias("rows"), F.count_if(absent).alias("absent"), place).first()
+    assert row is not None
+    if row["absent"]:
+        query_id, doc_id = row["first"]
+        raise DataError(
+            str(tables[what]),
+            f"{row['absent']:,} of {row['rows']:,} pairs name a query or document without a text, "
+            f"such as query {query_id!r} with document {doc_id!r}",
+            f"wanted all of them in {tables['queries']} and {tables['documents']}",
+            f"Ingest the missing texts, or use {what} over these tables.",
+        )
+    return int(row["rows"])
+
+
+SCORED = "query_id string, doc_id string, score double"

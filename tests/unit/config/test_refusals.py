@@ -1,0 +1,60 @@
+"""A refused value is explained in this project's words, whatever the option and the value."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from spladelake.config import JOBS, checked
+from spladelake.config.forecast import Forecast
+from spladelake.errors import UsageError
+
+MODELS = [*(job.options for job in JOBS.values()), Forecast]
+# Values of every kind that a command line or a yaml file can hold.
+VALUES: list[Any] = [
+    "", "Ärger", "-1", "0", "0.5", "1e400", "nan", "99999999999999999999", "[", "{a: 1}", "2026-02-30", -1, 0, 1.5,
+    True, float("inf"), [], ["x"], [None], {}, {"a": 1}, {"a": {"k": "x"}}, b"\xff",
+]  # fmt: skip
+# Words of pydantic, which a user has not heard of.
+FOREIGN = re.compile(
+    r"input should|value error|valid (?:integer|number|string|boolean|tuple|dictionary)|unable to", re.I
+)
+
+
+def refusal(model: Any, values: dict[str, Any]) -> str:
+    """The message about the values; empty if they are taken."""
+    try:
+        checked(model, values, place="job")
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_no_value_is_refused_in_words_of_the_library_that_checks_it(model: Any) -> None:
+    said = {(name, repr(value)): refusal(model, {name: value}) for name in model.model_fields for value in VALUES}
+    assert {key: text for key, text in said.items() if FOREIGN.search(text)} == {}
+    assert {key: text for key, text in said.items() if "as the help page describes it" in text} == {}
+    assert sum(map(bool, said.values())) > len(model.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("job", "given", "message"),
+    [
+        ("retrieve_run", {"k": "Zehn"}, "job: k: found 'Zehn'; wanted a whole number. Correct it."),
+        ("retrieve_run", {"k": 0}, "job: k: found 0; wanted 1 or more. Correct it."),
+        ("retrieve_run", {"strategy": "Fast"}, "job: strategy: found 'Fast'; wanted one of 'auto', 'driver', "),
+        ("evaluate_run", {"part": "Test"}, "job: part: found 'Test'; wanted SET/train, SET/dev or SET/test."),
+        ("train_model", {"output": "o", "best": "NDCG"}, "job: best: found 'NDCG'; wanted one of accuracy@1, "),
+        ("compact_vectors", {"target": "more"}, "job: target: found 'more'; wanted MEASURE >= SHARE of"),
+        ("fuse_runs", {"runs": "one"}, "job: --runs names one, and fusion needs two or"),
+    ],
+)  # fmt: skip
+def test_a_message_keeps_what_the_user_typed_and_names_what_is_wanted(
+    job: str, given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        checked(JOBS[job].options, {"lake": "l", **given}, place="job")
+    assert str(raised.value).startswith(message)
