@@ -201,7 +201,7 @@ def test_a_model_without_any_length_is_refused(copy):
 def _own_tokenizer(folder: Path) -> None:
     """Name code for a tokenizer that transformers has nothing like."""
     edit(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["own.T", "own.T"]}, tokenizer_class="Own")
-    edit(folder / "config.json", model_type="dpr")
+    edit(folder / "config.json", model_type="vit")
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {

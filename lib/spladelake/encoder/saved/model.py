@@ -79,7 +79,7 @@ def _check_requirements(path: Path, config: Mapping[str, Any]) -> None:
     requirements = config.get("requirements")
     for package, wanted in requirements.items() if isinstance(requirements, dict) else ():
         specifier = wanted.get("specifier") if isinstance(wanted, dict) else wanted
-        name = ALIASES.get(package, package)
+        name = str(ALIASES.get(package, package))
         installed = _installed(name)
         if isinstance(specifier, str) and not _satisfied(installed, specifier):
             found = f"requirements asks for {name}{specifier}, and {installed or 'no version of it'} is installed"
