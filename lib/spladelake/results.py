@@ -6,7 +6,7 @@ from typing import Any, Literal, TypedDict
 
 # written: the job made its tables or files. skipped: they were current. forecast: only a sample was encoded.
 # done: tables were checked or maintained. dry run: the job changed nothing, as it was asked to.
-Status = Literal["written", "skipped", "forecast", "done", "dry run"]
+Status = Literal["written", "skipped", "forecast", "done", "dry run", "worse"]
 
 
 class Result(TypedDict, total=False):
@@ -170,7 +170,7 @@ class ScoreResult(Result, total=False):
 
 
 class TrainResult(Result, total=False):
-    """dev_measures: measures of the best checkpoint on dev. Times are in seconds."""
+    """dev_measures: of the best checkpoint on dev, status worse if --best is below the start. Times are in seconds."""
 
     output: str
     model: str
@@ -182,7 +182,9 @@ class TrainResult(Result, total=False):
     steps: int
     resumed_from: int | None
     best_step: int | None
+    collapsed_at_step: int | None
     dev_measures: dict[str, float]
+    dev_measures_of_start: dict[str, float]
     seconds_to_first_step: float | None
     training_seconds: float
 

@@ -16,7 +16,7 @@ import pytest
 
 from spladelake.spark.session.class_archive import java_options
 from spladelake.spark.session.start import java_version
-from support.processes import REPOSITORY, SUBMIT_ENVIRONMENT, Lakes, environment, make_lakes
+from support.processes import REPOSITORY, SUBMIT_ENVIRONMENT, Lakes, command, environment, make_lakes
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ def run(arguments: list[str], *, cwd: Path, env: Mapping[str, str] | None = None
 
 @pytest.fixture
 def spladelake(tmp_path: Path) -> Command:
-    """Run the command line: `spladelake("encode_texts", "--lake", "x", env={…})`."""
+    """Run the command line: `spladelake("encode_texts", "--lake", "x", env={…})`. stop_at: as `command` takes it."""
 
-    def call(*arguments: str, env: Mapping[str, str] | None = None) -> Finished:
-        return run([sys.executable, "-m", "spladelake", *arguments], cwd=tmp_path, env=env)
+    def call(*arguments: str, env: Mapping[str, str] | None = None, stop_at: str | None = None) -> Finished:
+        return run(command(*arguments, stop_at=stop_at), cwd=tmp_path, env=env)
 
     return call
 

@@ -11,6 +11,7 @@ from spladelake.spark.encode.isolated import IsolatedEncoder
 from spladelake.spark.encode.models import Share
 from spladelake.spark.encode.tolerant import TolerantEncoder
 from support.ledger import LEDGER
+from support.processes import crashing_on
 
 
 @pytest.mark.faults
@@ -18,7 +19,8 @@ from support.ledger import LEDGER
 def test_a_text_that_ends_its_process_has_a_reason_and_all_others_the_vectors_of_the_encoder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("SPLADELAKE_CRASH_ON", "poison")
+    for name, value in crashing_on("poison").items():
+        monkeypatch.setenv(name, value)
     texts = ["bread and water", "poison"]
     spec = WorkerSpec(resolve_checkpoint("splade-tiny"), token_budget=None)
     with IsolatedEncoder(spec, Share(threads=1, device="cpu")) as isolated:

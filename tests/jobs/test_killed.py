@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 
-from spladelake.spark.faults import POINTS
 from spladelake.spark.tables.locks import exclusive
 from support.documents import text
 from support.ledger import LEDGER
@@ -32,6 +31,7 @@ from support.processes import (
     Signaller,
     assert_same_tables,
     command,
+    crashing_on,
     encode,
     environment,
     first_executor,
@@ -39,6 +39,7 @@ from support.processes import (
     rows_of,
     table_rows,
 )
+from support.stop_at import POINTS
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(1200)]
 Command = Any
@@ -51,7 +52,7 @@ def test_a_driver_killed_twice_at_a_point_loses_nothing(
 ) -> None:
     lake = Path(shutil.copytree(getattr(lakes, start), tmp_path / "lake"))
     before = rows_of(lake)
-    killed = [spladelake(*encode(lake, *SMALL), env={"SPLADELAKE_STOP_AT": point}) for _ in range(2)]
+    killed = [spladelake(*encode(lake, *SMALL), stop_at=point) for _ in range(2)]
     LEDGER.injected(f"driver SIGKILL {point}", sum(done.code == -signal.SIGKILL for done in killed))
     if point == "after_commit":
         # There is nothing left to do, so the second run is not killed.
@@ -104,8 +105,7 @@ def test_a_text_that_ends_the_process_in_native_code_is_quarantined_and_no_other
     spladelake: Command, tmp_path: Path, lakes: Lakes
 ) -> None:
     lake = Path(shutil.copytree(lakes.fresh, tmp_path / "lake"))
-    crash = {"SPLADELAKE_CRASH_ON": "number 33"}
-    done = spladelake(*encode(lake, "--max-rejected", "0.05", *SMALL), env=crash)
+    done = spladelake(*encode(lake, "--max-rejected", "0.05", *SMALL), env=crashing_on("number 33"))
     LEDGER.injected("SIGSEGV in the encoder, on one text")
     assert done.code == 0, done.err
     assert done.result["documents"]["rejected"] == 1

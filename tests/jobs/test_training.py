@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +18,7 @@ from sentence_transformers import SparseEncoder
 from spladelake.encoder import resolve_checkpoint
 from support.collections import json_lines, write_drawn, write_lines
 from support.cross_encoders import write_cross_encoder
-from support.processes import table_rows
+from support.processes import command, table_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -28,15 +27,20 @@ CLUSTER = (
     "--conf", "spark.sql.shuffle.partitions=2", "--conf", "spark.master=local-cluster[2,1,1024]",
     "--conf", "spark.executor.memory=600m", "--conf", "spark.executor.memoryOverhead=384m",
 )  # fmt: skip
-STEPS = ("--batch-size", "4", "--max-steps", "6", "--evaluate-steps", "2", "--max-length", "32", "--log-steps", "1")
+# So few steps may end below the start model on dev.
+STEPS = (
+    "--batch-size", "4", "--max-steps", "6", "--evaluate-steps", "2", "--max-length", "32", "--log-steps", "1",
+    "--accept-worse",
+)  # fmt: skip
+WRITTEN = ("written", "worse")
 
 
-def call(*arguments: str, cwd: Path, settings: tuple[str, ...] = SMALL, **env: str) -> tuple[int, dict[str, Any], str]:
+def call(
+    *arguments: str, cwd: Path, settings: tuple[str, ...] = SMALL, stop_at: str | None = None
+) -> tuple[int, dict[str, Any], str]:
     """Exit code, result and stderr of a command; the result of one that was killed is empty."""
-    line = [sys.executable, "-m", "spladelake", *arguments, *settings]
-    done = subprocess.run(
-        line, cwd=cwd, capture_output=True, text=True, timeout=600, check=False, env={**os.environ, **env}
-    )
+    line = command(*arguments, *settings, stop_at=stop_at)
+    done = subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
     return done.returncode, json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}, done.stderr
 
 
@@ -65,7 +69,7 @@ steps:
 def test_a_teacher_that_was_killed_scores_no_pair_twice(lake: Path, tmp_path: Path) -> None:
     teacher = write_cross_encoder(tmp_path / "teacher")
     score = ("score_pairs", "--lake", str(lake), "--teachers", f"{teacher},run:bm25", "--chunk-rows", "20")
-    assert call(*score, cwd=tmp_path, SPLADELAKE_STOP_AT="after_staging:2")[0] == -signal.SIGKILL
+    assert call(*score, cwd=tmp_path, stop_at="after_staging:2")[0] == -signal.SIGKILL
     code, result, err = call(*score, cwd=tmp_path)
     assert code == 0, err
     assert 0 < result["scored_now"] < result["pairs"] - 20
@@ -81,7 +85,8 @@ def test_a_trained_folder_gives_the_vectors_of_sentence_transformers_in_encode_t
     train = ("train_model", "--lake", str(lake), "--model", "splade-tiny", "--output", "new", *STEPS)
     code, result, err = call(*train, "--processes", str(processes), cwd=tmp_path)
     assert code == 0, err
-    assert (result["status"], result["steps"], result["resumed_from"]) == ("written", 6, 0)
+    assert result["status"] in WRITTEN
+    assert (result["steps"], result["resumed_from"]) == (6, 0)
     assert result["seconds_to_first_step"] > 0
     assert not (tmp_path / "new.work").exists()
     assert call(*train, "--processes", str(processes), cwd=tmp_path)[1]["status"] == "skipped"
@@ -112,7 +117,8 @@ def test_executors_train_the_model_that_processes_beside_the_driver_train(lake: 
         train = ("train_model", "--lake", str(lake), "--model", "splade-tiny", "--output", where, *STEPS)
         code, result, err = call(*train, "--where", where, "--processes", "2", cwd=tmp_path, settings=settings)
         assert code == 0, err
-        assert (result["status"], result["steps"]) == ("written", 6)
+        assert result["status"] in WRITTEN
+        assert result["steps"] == 6
         assert not (tmp_path / f"{where}.work").exists()
     start, wanted = weights_of(resolve_checkpoint("splade-tiny").folder), weights_of(tmp_path / "driver")
     # Adam moves a weight by about the learning rate, 4e-5, in its first step.
@@ -135,7 +141,7 @@ def processes_in(folder: Path) -> list[int]:
 
 def test_a_training_whose_driver_is_killed_goes_on_from_its_last_checkpoint(lake: Path, tmp_path: Path) -> None:
     train = ("train_model", "--lake", str(lake), "--model", "splade-tiny", "--output", "new", *STEPS)
-    line = [sys.executable, "-m", "spladelake", *train, "--max-steps", "60", *SMALL]
+    line = command(*train, "--max-steps", "60", *SMALL)
     with subprocess.Popen(
         line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     ) as running:

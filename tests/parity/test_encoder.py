@@ -15,6 +15,7 @@ from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, 
 
 from spladelake.encoder import EncoderSettings, SpladeEncoder
 from spladelake.encoder.tokens import vocabulary_tokens
+from support.checkpoints import refusal
 from support.families import FAMILIES, TEXTS, bert
 
 # What two float32 computations of the same weights in different orders were measured to stay below, with room.
@@ -232,6 +233,34 @@ def test_inference_free_queries_have_the_weights_of_their_tokens(both, tmp_path,
     assert_same_vectors(case.ours.encode_documents(texts), dense(case.theirs, texts), FLOAT32)
     query, document = case.ours.encode(["the law"], kind="query"), case.ours.encode(["the law"])
     assert document.tokens[0] == query.tokens[0] + 2  # no special tokens around a query
+
+
+def static_router(folder: Path, weight: torch.Tensor) -> Path:
+    """A model whose queries have a fixed weight for each token, saved as sentence-transformers does."""
+    model = SparseEncoder(str(bert(folder / "plain")), device="cpu")
+    static = SparseStaticEmbedding(tokenizer=model.tokenizer, weight=weight[: len(model.tokenizer)].clone())
+    router = Router.for_query_document(query_modules=[static], document_modules=[model[0], model[1]])
+    SparseEncoder(modules=[router], device="cpu").save_pretrained(str(folder / "saved"))
+    return folder / "saved"
+
+
+def test_query_weights_below_0_are_refused_when_the_model_is_resolved_with_their_number(tmp_path):
+    weight = torch.ones(1000)
+    weight[7], weight[11] = -0.5, -2.0
+    saved = static_router(tmp_path, weight)
+    said = refusal(saved)
+    assert "2 of its " in said
+    assert "weights are below 0, the lowest is -2, of the token with the id 11" in said
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_query_weights_of_any_float_type_are_those_of_sentence_transformers(tmp_path, dtype, assert_same_vectors):
+    weight = torch.rand(1000, generator=torch.Generator().manual_seed(2)) * 5
+    weight[3] = -0.0
+    saved = static_router(tmp_path, weight.to(dtype))
+    theirs, ours = SparseEncoder(str(saved), device="cpu"), SpladeEncoder.load(str(saved), device="cpu")
+    texts = [text for text in TEXTS if len(text) < 200]
+    assert_same_vectors(ours.encode_queries(texts), dense(theirs, texts, "query"), 0.0)
 
 
 def test_similarity_and_decode_answer_as_sentence_transformers_does(tiny, reference):

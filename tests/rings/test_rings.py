@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from support.stop_at import POINTS, Place
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LIB = REPOSITORY / "lib"
@@ -200,6 +203,24 @@ def test_every_pure_module_is_imported_where_torch_and_spark_are_absent() -> Non
 def test_training_is_imported_where_pyspark_is_absent() -> None:
     """By default the walk above says so of our own modules; this adds those of sentence-transformers."""
     assert run("import spladelake.training.run; print('ok')", blocked=SPARK) == "ok"
+
+
+# Variables of ours that the product reads. What only a test would set is put into the process by the test.
+VARIABLES = {"SPLADELAKE_DEVICE", "SPLADELAKE_JARS", "SPLADELAKE_LOCK_SECONDS", "SPLADELAKE_PREPARE"}
+
+
+def test_the_product_kills_no_process_and_reads_no_variable_of_a_test() -> None:
+    nodes = [node for tree in sources().values() for node in ast.walk(tree)]
+    calls = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+    assert not calls & {"os.kill", "os.killpg", "os.abort", "signal.raise_signal"}
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert {text for text in texts if re.fullmatch("SPLADELAKE_[A-Z_]+", text)} == VARIABLES
+
+
+@pytest.mark.parametrize("place", [place for places in POINTS.values() for place in places], ids=str)
+def test_a_point_at_which_tests_kill_a_driver_is_a_call_that_its_module_makes(place: Place) -> None:
+    calls = (node.func for node in ast.walk(sources()[place.module]) if isinstance(node, ast.Call))
+    assert place.function in map(ast.unparse, calls)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

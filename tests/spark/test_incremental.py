@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.encoder import SpladeEncoder
 from spladelake.errors import DataError, UsageError
-from spladelake.spark.encode import chunks as staging
+from spladelake.spark.encode import chunks
 from spladelake.spark.tables.refs import TableRef
 from support.documents import assert_same, text, vectors, write_documents
 from support.ledger import LEDGER
@@ -63,14 +63,14 @@ def test_a_run_that_stopped_goes_on_where_it_was_and_readers_never_see_half_of_i
     encode = {"lake": lake, "model": "splade-tiny", "side": "documents", "chunk_rows": 8}
     texts: dict[str, str | None] = {f"d{n}": text(n) for n in range(32)}
     write_documents(spark, lake, texts)
-    passed: list[str] = []
+    commit, committed = chunks._commit_chunk, []
 
-    def stop(name: str) -> None:
-        passed.append(name)
-        if len(passed) == 2:
+    def stop_after_two(*arguments: Any) -> None:
+        committed.append(commit(*arguments))
+        if len(committed) == 2:
             raise StoppedError
 
-    monkeypatch.setattr(staging, "stop_point", stop)
+    monkeypatch.setattr(chunks, "_commit_chunk", stop_after_two)
     with pytest.raises(StoppedError):
         run_job("encode_texts", **encode)
     assert not Path(lake, "vectors/splade-tiny/documents").exists()
@@ -159,13 +159,13 @@ def test_neither_a_chunk_committed_twice_nor_the_size_of_tasks_changes_the_vecto
 ) -> None:
     write_documents(spark, lake, {f"d{n}": text(n) for n in range(24)})
     run_job("encode_texts", lake=lake, model="splade-tiny", side="documents", rows_per_task=3, vectors="full")
-    commit = staging._commit_chunk
+    commit = chunks._commit_chunk
 
     def twice(*given: Any) -> None:
         commit(*given)
         commit(*given)  # as an attempt whose answer was lost, or a speculative one
 
-    monkeypatch.setattr(staging, "_commit_chunk", twice)
+    monkeypatch.setattr(chunks, "_commit_chunk", twice)
     encode = {"lake": lake, "model": "splade-tiny", "side": "documents", "rows_per_task": 1_000_000}
     assert run_job("encode_texts", **encode, chunk_rows=10)["documents"]["rows"] == 24
     assert_same(vectors(spark, lake), vectors(spark, lake, "full"))

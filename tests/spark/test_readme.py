@@ -92,6 +92,8 @@ def test_every_spladelake_line_of_the_readme_runs_as_it_stands(
             # The version that the run before was made from, whatever number the README gives.
             history = spark.sql(f"DESCRIBE HISTORY delta.`{folder}/my-lake/vectors/splade-mini/documents` LIMIT 1")
             line = line.replace("--since-version 3", f"--since-version {history.collect()[0]['version']}")
+        if line.startswith("spladelake train_model"):
+            line += " --accept-worse"  # the teacher of this test has random weights
         failures += filter(None, [failure(line, capsys)])
     assert not failures, "\n".join(failures)
     for made in ("my-corpus-lake", "my-lake", "out", "my-model", "mini.trec", "report.html", "spladelake.zip"):

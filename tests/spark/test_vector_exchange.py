@@ -321,3 +321,24 @@ def test_terms_that_the_vocabulary_lacks_and_absent_files_are_refused(run_job: A
         run_job("import_vectors", input=str(tmp_path / "absent.jsonl"), **common)
     with pytest.raises(DataError, match="there is no vectors table"):
         run_job("export_vectors", lake=given.lake, vectors="absent", output=str(tmp_path), output_format="npz")
+
+
+@pytest.mark.parametrize(("output_format", "most"), [("opensearch", 512), ("elasticsearch", 512), ("anserini", 32_766)])
+def test_ids_that_an_engine_does_not_take_are_told_before_anything_is_written(
+    spark: SparkSession, run_job: Any, tmp_path: Path, output_format: str, most: int
+) -> None:
+    # "é" has two bytes: an id of so many bytes is taken, one of a byte more is not.
+    longest = "é" * (most // 2)
+    vectors = {"a": {1: 1.0}, longest: {2: 1.0}}
+    for lake, ids in (("whole", vectors), ("broken", {**vectors, longest + "x": {3: 1.0}, longest + "y": {4: 1.0}})):
+        write_vectors(spark, f"{tmp_path}/{lake}/vectors/m/documents", ids)
+        rows = spark.createDataFrame(list(enumerate(TOKENS)), VOCABULARY.struct)
+        rows.write.format("delta").save(f"{tmp_path}/{lake}/vectors/m/vocabulary")
+    asked = {"vectors": "m", "output_format": output_format}
+    result = run_job("export_vectors", lake=f"{tmp_path}/whole", output=f"{tmp_path}/out", **asked)
+    assert result["rows"] == 2
+    with pytest.raises(
+        DataError, match=rf"2 ids are longer than {most:,} bytes, such as 'é+'…, which has {most + 1:,}"
+    ):
+        run_job("export_vectors", lake=f"{tmp_path}/broken", output=f"{tmp_path}/no", **asked)
+    assert not (tmp_path / "no").exists()

@@ -33,7 +33,7 @@ def parsed(arguments: Sequence[str]) -> list[str]:
     if names[-1] in JOBS:
         session = ("debug", "properties_file", "spark_conf")
         values = {key: value for key, value in given.items() if value is not None and key not in session}
-        checked(JOBS[names[-1].options], values, place=names[-1])
+        checked(JOBS[names[-1]].options, values, place=names[-1])
     return names
 
 

@@ -29,7 +29,8 @@ SMALL = ("--conf", "spark.driver.memory=1g", "--conf", "spark.master=local[2,4]"
 TINY = ("--model", "splade-tiny", "--side", "documents")
 
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+SUPPORT = Path(__file__).resolve().parent
+REPOSITORY = SUPPORT.parents[1]
 SPARK_HOME = Path(pyspark.__file__).parent
 # Of spark-submit: its Spark is the installed one, and a machine's own name need not resolve.
 SUBMIT_ENVIRONMENT = {
@@ -55,14 +56,21 @@ class Lakes:
     clean: Path
 
 
-def command(*arguments: str) -> list[str]:
-    """A command of spladelake, to be run as a process."""
-    return [sys.executable, "-m", "spladelake", *arguments]
+def command(*arguments: str, stop_at: str | None = None) -> list[str]:
+    """A command of spladelake, to be run as a process. stop_at: where it is killed, see `support/stop_at.py`."""
+    program = ["-m", "spladelake"] if stop_at is None else [str(SUPPORT / "stop_at.py"), stop_at]
+    return [sys.executable, *program, *arguments]
 
 
 def environment(**more: str) -> dict[str, str]:
     """Of a process with a JVM that lives for seconds: its quick compiler alone takes half the time to start."""
     return {**os.environ, "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC", **more}
+
+
+def crashing_on(word: str) -> dict[str, str]:
+    """Environment of processes in which encoding a text with that word ends the process: `support/crash_on`."""
+    folders = [str(SUPPORT / "crash_on"), str(SUPPORT.parent), os.environ.get("PYTHONPATH", "")]
+    return {"CRASH_ON": word, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
 
 
 def encode(lake: Path, *options: str) -> tuple[str, ...]:

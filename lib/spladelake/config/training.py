@@ -12,6 +12,8 @@ from spladelake.config.rerank import DEFAULT_CROSS_ENCODER
 
 # Prefix of a teacher that is a run of the lake: the job takes its scores instead of those of a model.
 RUN_TEACHER = "run:"
+# Tokens of a text, special ones included, below which nothing can be learnt.
+SHORTEST_TEXT = 8
 
 TrainingSet = Annotated[
     str,
@@ -174,13 +176,16 @@ class Distillation(Options):
     )
     max_length: int | None = Field(
         None,
-        ge=8,
+        ge=SHORTEST_TEXT,
         description="Tokens read of a text, also by the trained model (default: the limit of the start model).",
     )
     evaluate_steps: int | None = Field(
         None, ge=1, description="Steps between checkpoints, each with an evaluation (default: an epoch)."
     )
     best: str = Field("ndcg@10", min_length=1, description="Measure on dev that selects the best checkpoint.")
+    accept_worse: bool = Field(
+        False, description="Write the model even if it measures below the start model on dev, by --best."
+    )
     log_steps: int = Field(10, ge=1, description="Steps between lines of the log.")
     seed: int = Field(42, ge=0, description="Seed of the order of the pairs, of dropout and of new weights.")
 
@@ -198,8 +203,9 @@ class TrainModel(JobOptions, Distillation):
     """Train a model on the pairs of a training set.
 
     The job runs the trainer of sentence-transformers under TorchDistributor. It writes a folder in the layout of
-    sentence-transformers, with a model card. A killed job resumes from its last checkpoint. If the loss is not a
-    number, the job ends with exit code 3, and the last good checkpoint stays.
+    sentence-transformers, with a model card. A killed job resumes from its last checkpoint. The job ends with exit
+    code 3 if the loss is not a number, if most vectors of the trained model are empty, or if the model measures below
+    its start model on dev. It then writes no model, and the checkpoints stay.
     """
 
     training_set: TrainingSet = "default"

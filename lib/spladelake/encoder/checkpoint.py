@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from spladelake.encoder.hub import fetch
 from spladelake.encoder.layout import Layout, read_layout
 from spladelake.encoder.settings import EncoderSettings
+from spladelake.encoder.static import load_static
 from spladelake.encoder.weights import SINGLE_FILE
 from spladelake.errors import UsageError
 
@@ -75,6 +76,8 @@ def resolve_checkpoint(
     if model == TINY_ALIAS:
         sha256 = sha256 or TINY_SHA256
     layout = read_layout(folder)
+    if layout.static_query is not None:
+        load_static(folder / layout.static_query, layout.vocabulary_size)
     digests = tuple((file, file_digest(folder / file)) for file in layout.files)
     if sha256 is not None:
         _check_digest(folder, layout, dict(digests), sha256)

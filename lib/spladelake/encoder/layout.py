@@ -141,6 +141,12 @@ def _routes(folder: Path) -> tuple[Route, Route]:
     return routes["query"], routes["document"]
 
 
+def is_router(folder: Path) -> bool:
+    """Whether the modules of a folder that `read_layout` can read are behind a Router."""
+    modules = module_list(folder) if (folder / "modules.json").is_file() else ()
+    return any(module.name in ROUTERS for module in modules)
+
+
 def _check_static(path: Path) -> None:
     """Raise UsageError when the weights of tokens are not in the module's own file."""
     config = read_if_there(path)

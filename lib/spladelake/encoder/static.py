@@ -8,14 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import deserialize
 
 from spladelake.encoder.tokens import TokenIds
-from spladelake.encoder.weights import SINGLE_FILE
+from spladelake.encoder.weights import SINGLE_FILE, tensor_names
 from spladelake.errors import UsageError
 from spladelake.vectors import SparseVectors
+
+# Types that weights may be stored in, as numpy reads their bytes.
+_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +30,7 @@ class StaticWeights:
     weight: NDArray[np.float32]
 
     def terms(self, ids: Sequence[TokenIds]) -> SparseVectors:
-        """Positive weights of every text; a repeated token counts once."""
+        """Weights above 0 of every text; a repeated token counts once."""
         rows = []
         for of_text in ids:
             present = np.unique(of_text)
@@ -35,16 +40,41 @@ class StaticWeights:
 
 
 def load_static(folder: Path, vocabulary_size: int) -> StaticWeights:
-    """The weights of a SparseStaticEmbedding module. Raises UsageError when its file is of another kind."""
-    from safetensors.numpy import load_file
+    """The weights of a SparseStaticEmbedding module, as float32 however they are stored.
 
-    tensors = load_file(folder / SINGLE_FILE)
-    weight = tensors.get("weight")
-    if weight is None or weight.ndim != 1 or len(weight) > vocabulary_size or not np.isfinite(weight).all():
+    Raises UsageError if its file is of another kind, or if a weight is below 0: vectors hold weights above 0 only, and
+    without these a score would be another one than that of sentence-transformers.
+    """
+    tensor_names(folder / SINGLE_FILE)  # the file is whole
+    tensors: dict[str, dict[str, Any]] = dict(deserialize((folder / SINGLE_FILE).read_bytes()))
+    weight = _numbers(tensors["weight"]) if "weight" in tensors else None
+    if weight is None or len(weight) > vocabulary_size or not np.isfinite(weight).all():
+        held = ", ".join(f"{name} {t['dtype']} {tuple(t['shape'])}" for name, t in tensors.items())
         raise UsageError(
             str(folder / SINGLE_FILE),
-            f"it holds {', '.join(f'{name} {tensor.shape}' for name, tensor in tensors.items())}",
+            f"it holds {held}",
             f"one finite weight for each of at most {vocabulary_size} tokens is wanted",
             "Save the module again.",
         )
-    return StaticWeights(weight.astype(np.float32))
+    below = np.flatnonzero(weight < 0)
+    if len(below):
+        lowest = int(weight.argmin())
+        raise UsageError(
+            str(folder / SINGLE_FILE),
+            f"{len(below):,} of its {len(weight):,} weights are below 0, the lowest is {weight[lowest]:g}, of the "
+            f"token with the id {lowest}",
+            "vectors hold weights above 0 only, and without these weights a query would have other scores",
+            "Use another model, or set these weights to 0 and save the module again if such tokens shall not count.",
+        )
+    return StaticWeights(weight)
+
+
+def _numbers(tensor: dict[str, Any]) -> NDArray[np.float32] | None:
+    """A tensor of one dimension as float32, None for one of another shape or type."""
+    if len(tensor["shape"]) != 1 or tensor["dtype"] not in _TYPES:
+        return None
+    stored = np.frombuffer(bytes(tensor["data"]), _TYPES[tensor["dtype"]])
+    if tensor["dtype"] == "BF16":  # the upper half of a float32
+        return (stored.astype(np.uint32) << 16).view(np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        return stored.astype(np.float32)

@@ -19,6 +19,8 @@ Texts = Sequence[str]
 QDRANT_NAMESPACE = uuid.UUID("6ba7b812-9dad-11d1-80b4-00c04fd430c8")
 # Name of the sparse vector in a Qdrant point, and of the field in OpenSearch and Elasticsearch.
 FIELD = "splade"
+# Bytes of an id: of `_id` in OpenSearch and Elasticsearch, and of any term in Lucene (IndexWriter.MAX_TERM_LENGTH).
+INDEX_ID, LUCENE_ID = 512, 32_766
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class LineFormat:
     """How a document becomes text: `line(doc_id, place, names of its terms, weights)`.
 
     whole: whether weights are whole numbers. ids: whether terms go by their number. numbered: whether the document is
-    called by its place in the collection instead of its id. quoted: whether a term is a string of JSON.
+    called by its place in the collection instead of its id. quoted: whether a term is a string of JSON. longest_id:
+    bytes of UTF-8 that the engine takes of an id, None for any number.
     """
 
     line: Callable[[str, int, Texts, Texts], str]
@@ -34,6 +37,7 @@ class LineFormat:
     ids: bool = False
     numbered: bool = False
     quoted: bool = True
+    longest_id: int | None = None
 
     def names(self, tokens: Sequence[str]) -> list[str]:
         """What each dimension is called in a line. tokens: its name in the vocabulary."""
@@ -71,10 +75,10 @@ def _qdrant(doc_id: str, place: int, terms: Texts, weights: Texts) -> str:
 # OpenSearch's rank_features and Elasticsearch's sparse_vector take no dot in the name of a feature, and "." is a token
 # of most vocabularies: there terms go by number.
 LINE_FORMATS: dict[str, LineFormat] = {
-    "anserini": LineFormat(_anserini, whole=True),
+    "anserini": LineFormat(_anserini, whole=True, longest_id=LUCENE_ID),
     "seismic": LineFormat(_seismic, numbered=True),
-    "opensearch": LineFormat(_bulk, ids=True),
-    "elasticsearch": LineFormat(_bulk, ids=True),
+    "opensearch": LineFormat(_bulk, ids=True, longest_id=INDEX_ID),
+    "elasticsearch": LineFormat(_bulk, ids=True, longest_id=INDEX_ID),
     "qdrant": LineFormat(_qdrant, ids=True, quoted=False),
 }
 

@@ -13,15 +13,17 @@ from spladelake.training.work import HELD_OUT, Work
 
 def start_measures(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """The start model's measures on dev, by our names, from the trainer's log; empty where they were not taken."""
-    for entry in history:
-        if entry.get("step") == 0:
-            return {
-                name: float(entry[key])
-                for name in (*CARD_MEASURES, *SIZES)
-                for key in (f"eval_{HELD_OUT}_{metric}" for metric in card_metrics({name: 0.0}))
-                if key in entry
-            }
-    return {}
+    return next((found for entry in history if entry.get("step") == 0 and (found := measures_of(entry))), {})
+
+
+def measures_of(entry: Mapping[str, Any]) -> dict[str, float]:
+    """The measures on dev, by our names, in one entry of the trainer's log; empty if it is of no evaluation."""
+    return {
+        name: float(entry[key])
+        for name in (*CARD_MEASURES, *SIZES)
+        for key in (f"eval_{HELD_OUT}_{metric}" for metric in card_metrics({name: 0.0}))
+        if key in entry
+    }
 
 
 def append_comparison(file: Path, work: Work, before: Mapping[str, float], after: Mapping[str, float]) -> None:

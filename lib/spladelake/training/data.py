@@ -88,6 +88,11 @@ class TrainingData:
         pairs.set_transform(Texts(self._ordered("queries"), self._ordered("documents")))
         return pairs
 
+    def first(self, name: str, count: int) -> list[str]:
+        """The first texts of a part, so many of them or all."""
+        rows = pq.ParquetFile(self.files(name)[0]).iter_batches(count, columns=["text"])
+        return [text or "" for text in next(rows).column("text").to_pylist()]
+
     def longest(self, name: str, count: int) -> list[str]:
         """The texts of a part that have the most characters, so many of them."""
         table = pq.read_table(self.files(name), columns=["text"])

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from sentence_transformers import SparseEncoder
 from sentence_transformers.sparse_encoder.modules import SpladePooling
 from torch import Tensor, nn
+
+from spladelake.errors import SpladelakeError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +95,7 @@ def use_fused_head(model: SparseEncoder) -> bool:
     decoder: Any = transformer.model.get_output_embeddings()
     if pooling.pooling_strategy != "max" or not isinstance(decoder, nn.Linear):
         return False
-    wanted = _probe(model)
+    wanted = probe(model)
 
     def pool(features: dict[str, Tensor], **_: Any) -> dict[str, Tensor]:
         weights = splade_weights(
@@ -105,7 +108,7 @@ def use_fused_head(model: SparseEncoder) -> bool:
     decoder.__dict__["forward"] = lambda hidden: hidden
     pooling.__dict__["forward"] = pool
     try:
-        fits = torch.allclose(_probe(model), wanted, rtol=0, atol=TOLERANCE)
+        fits = torch.allclose(probe(model), wanted, rtol=0, atol=TOLERANCE)
     except RuntimeError:  # another shape than that of hidden states
         fits = False
     if not fits:
@@ -114,7 +117,25 @@ def use_fused_head(model: SparseEncoder) -> bool:
     return fits
 
 
-def _probe(model: SparseEncoder) -> Tensor:
+@contextmanager
+def trial(name: str) -> Iterator[None]:
+    """Raise UsageError where other libraries fail on a start model. name: of the model, as the user gave it."""
+    try:
+        yield
+    except SpladelakeError:
+        raise
+    except Exception as error:  # each architecture fails in a way of its own
+        said = next(iter(str(error).strip().splitlines()), "")[:300]
+        raise UsageError(
+            f"--model {name}",
+            f"it cannot be loaded and run as the start of a training ({type(error).__name__}: {said})",
+            "a model can be trained here if sentence-transformers can train it as a SparseEncoder",
+            "Start from another model.",
+        ) from error
+
+
+def probe(model: SparseEncoder) -> Tensor:
+    """Vectors of a few short texts: float32 (texts, vocabulary)."""
     was_training = model.training
     model.eval()
     with torch.no_grad():

@@ -63,7 +63,9 @@ def _needed(model: SparseEncoder, data: TrainingData, name: str, texts: int, *, 
     config = transformer.model.config
     length = _tokens(model, data.longest(name, texts), "query" if name == "queries" else "document")
     tokens, size = texts * length, config.vocab_size
-    layer = WIDTH_BYTES + ATTENTION_BYTES * config.num_attention_heads * length / config.hidden_size
+    # A network without attention has no such number.
+    heads = getattr(config, "num_attention_heads", 0)
+    layer = WIDTH_BYTES + ATTENTION_BYTES * heads * length / config.hidden_size
     body = config.num_hidden_layers * tokens * config.hidden_size * layer * FLOAT_BYTES / 2
     head = texts * size * TEXT_ARRAYS + (0 if fused else tokens * size * TOKEN_ARRAYS)
     return int(body + head * FLOAT_BYTES)

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,20 @@ from sentence_transformers.sparse_encoder.model_card import SparseEncoderModelCa
 from transformers import PrinterCallback, set_seed
 from transformers.utils.logging import disable_progress_bar
 
+from spladelake.encoder import SpladeEncoder
 from spladelake.encoder.hub import ID as HUB_ID
+from spladelake.encoder.layout import Layout
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
 from spladelake.training.card import append_comparison, start_measures
 from spladelake.training.checkpoints import MarkComplete, last_complete, step_of
 from spladelake.training.data import TrainingData
 from spladelake.training.evaluation import HeldOutEvaluator
-from spladelake.training.head import use_fused_head
+from spladelake.training.head import probe, trial, use_fused_head
 from spladelake.training.logs import TrainingLog
 from spladelake.training.losses import LABELS, regularizer_schedule, splade_loss
 from spladelake.training.memory import check_fit
+from spladelake.training.start import check_start
+from spladelake.training.verdict import collapsed_at, emptied, verdict
 from spladelake.training.work import HELD_OUT, Outcome, Work, total_steps
 
 # Of the checkpoints kept beside the best: one to go on from, should the newest be lost while it is written.
@@ -68,8 +73,13 @@ def train(work: Work) -> Outcome:
         with _alone() if work.processes == 1 else nullcontext():
             return _train(work, began)
     except SpladelakeError as error:
-        parts = {"place": error.place, "found": error.found, "wanted": error.wanted, "fix": error.fix}
-        return Outcome(error={"kind": type(error).__name__, **parts})
+        return Outcome(status="failed", error=_as_told(error))
+
+
+def _as_told(error: SpladelakeError) -> dict[str, Any]:
+    """An error as it crosses the border of a process."""
+    parts = {"place": error.place, "found": error.found, "wanted": error.wanted, "fix": error.fix}
+    return {"kind": type(error).__name__, **parts}
 
 
 @contextmanager
@@ -88,16 +98,19 @@ def _train(work: Work, began: float) -> Outcome:
     if checkpoint is not None:
         trainer.args.eval_on_start = False  # that was done, and stands in the log
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    measures = _finish(trainer, work) if trainer.is_world_process_zero() else {}
-    best = trainer.state.best_global_step
-    return Outcome(
-        steps=trainer.state.global_step,
+    state = trainer.state
+    best = int(state.best_global_step) if state.best_global_step else None
+    outcome = Outcome(
+        steps=state.global_step,
         resumed_from=step_of(checkpoint) if checkpoint else 0,
-        best_step=int(best) if best else None,
-        seconds=round(time.time() - began, 2),
+        best_step=best,
         first_step=written.first_step,
-        measures=measures,
+        collapsed_at=collapsed_at(state.log_history, after=best),
+        start_measures=start_measures(state.log_history),
     )
+    if trainer.is_world_process_zero():
+        outcome = _finish(trainer, work, outcome)
+    return replace(outcome, seconds=round(time.time() - began, 2))
 
 
 def trainer_of(work: Work) -> tuple[Distiller, TrainingLog]:
@@ -138,8 +151,8 @@ def column_kinds(negatives: int) -> dict[str, str]:
     return {"query": "query", "positive": "document"} | {f"negative_{i + 1}": "document" for i in range(negatives)}
 
 
-def _finish(trainer: Distiller, work: Work) -> dict[str, float]:
-    """Write the model and its card; returns the measures that the card shows."""
+def _finish(trainer: Distiller, work: Work, outcome: Outcome) -> Outcome:
+    """Write the model and its card; returns the outcome with the measures that the card shows, and the verdict."""
     measures: dict[str, float] = {}
     evaluator = trainer.evaluator
     if isinstance(evaluator, HeldOutEvaluator):
@@ -149,22 +162,45 @@ def _finish(trainer: Distiller, work: Work) -> dict[str, float]:
     fresh = work.model.with_name("model.new")
     shutil.rmtree(fresh, ignore_errors=True)
     trainer.model.save_pretrained(str(fresh))
-    append_comparison(fresh / "README.md", work, start_measures(trainer.state.log_history), measures)
+    append_comparison(fresh / "README.md", work, outcome.start_measures, measures)
     shutil.copy(work.log, fresh / work.log.name)
     shutil.rmtree(work.model, ignore_errors=True)
     fresh.rename(work.model)
-    return measures
+    empty = emptied(SpladeEncoder.load(str(work.model), device=str(trainer.model.device)), TrainingData(work.data))
+    step = outcome.best_step or outcome.steps
+    status, error = verdict(work, empty, outcome.start_measures, measures, step=step)
+    return replace(outcome, status=status, measures=measures, error=None if error is None else _as_told(error))
 
 
 def start_model(work: Work) -> SparseEncoder:
-    """The model to start from, as sentence-transformers loads it: its own layout, or a plain masked language model."""
+    """The model to start from, as sentence-transformers loads it: its own layout, or a plain masked language model.
+
+    Its weights are float32 however they are stored: steps of training are too small for numbers of 16 bits, and
+    --precision then says what the products are computed in. Raises UsageError if it cannot be trained.
+    """
+    layout = check_start(Path(work.start), name=work.name, max_length=work.settings.max_length)
+    with trial(work.name):
+        # What the encoder cannot read could not be used when it is trained.
+        SpladeEncoder.load(work.start, device="cpu")
+        model = _loaded(work, layout)
+        probe(model)
+    return model
+
+
+def _loaded(work: Work, layout: Layout) -> SparseEncoder:
     card = SparseEncoderModelCardData(
         train_datasets=[{"name": work.source}], local_files_only=True, generate_widget_examples=False
     )
     device = None if on_gpu(work) else "cpu"
-    model = SparseEncoder(work.start, device=device, model_card_data=card, local_files_only=True)
-    if work.settings.max_length is not None:
-        model.max_seq_length = work.settings.max_length
+    model = SparseEncoder(
+        work.start,
+        device=device,
+        model_card_data=card,
+        local_files_only=True,
+        model_kwargs={"dtype": torch.float32},
+    )
+    # Never more than there are positions for, which the start model's own number may be.
+    model.max_seq_length = work.settings.max_length or layout.max_length
     # sentence-transformers names the folder it loaded; others know a model of the hub by its id.
     card.base_model = work.name if HUB_ID.fullmatch(work.name) and not Path(work.name).exists() else None
     return model

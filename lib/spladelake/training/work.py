@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from spladelake.config.training import Distillation
 from spladelake.errors import UsageError
@@ -67,18 +67,25 @@ class Work:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training came out. measures: of the written model on dev, by our names, empty without dev.
+    """How a training came out.
 
-    first_step: time.time() at the end of the first step. error: place, found, wanted, fix
-    and the kind of an error that a user can act on; nothing was written then.
+    - status: trained; worse, if the model measures below its start model on dev; collapsed, if most texts have empty
+      vectors; failed, if there is no model.
+    - collapsed_at: step at which vectors on dev were empty although the written model, of an earlier step, is good.
+    - first_step: time.time() at the end of the first step.
+    - measures, start_measures: of the written model and of the start model on dev, by our names, empty without dev.
+    - error: place, found, wanted, fix and the kind of an error that a user can act on; nothing is published then.
     """
 
+    status: Literal["trained", "worse", "collapsed", "failed"] = "trained"
     steps: int = 0
     resumed_from: int = 0
     best_step: int | None = None
     seconds: float = 0.0
     first_step: float | None = None
+    collapsed_at: int | None = None
     measures: dict[str, float] = field(default_factory=dict)
+    start_measures: dict[str, float] = field(default_factory=dict)
     error: dict[str, Any] | None = None
 
 

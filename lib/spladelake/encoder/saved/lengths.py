@@ -46,7 +46,7 @@ def text_lengths(folder: Path, config: Mapping[str, Any], settings: TransformerS
     Raises UsageError where no file says a length, or one is no whole number.
     """
     given = settings.max_seq_length is not None or "model_max_length" in settings.tokenizer
-    positions, own = _positions(config), tokenizer_length(folder, settings)
+    positions, own = position_limit(config), tokenizer_length(folder, settings)
     # A length that is given is not cut to max_position_embeddings; a table of positions still ends there.
     cap = None if given and not _has_table(config) else positions
     known = [length for length in (own, cap) if length is not None]
@@ -83,7 +83,7 @@ def tokenizer_length(folder: Path, settings: TransformerSettings = TransformerSe
     return int(length) if length < UNLIMITED else None
 
 
-def _positions(config: Mapping[str, Any]) -> int | None:
+def position_limit(config: Mapping[str, Any]) -> int | None:
     """Tokens that the model has positions for, None if its config does not say."""
     positions = config.get("max_position_embeddings") or -1
     if positions > 0 and config["model_type"] in OFFSET_POSITIONS:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import StorageLevel
 from pyspark.accumulators import Accumulator
@@ -28,7 +29,6 @@ from spladelake.spark.encode.texts import (
     task_count,
 )
 from spladelake.spark.encode.worker import REJECTED, EncodeOrReject
-from spladelake.spark.faults import stop_point
 from spladelake.spark.session.failures import full_text
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.settings import session_settings
@@ -122,9 +122,18 @@ def stage(session: SparkSession, staged: TableRef, work: Work) -> Staged:
 
 def _in_memory(session: SparkSession, work: Work, slots: int) -> Staged:
     """Encode less than a chunk: a run that is killed begins again, as it does with any chunk."""
+    totals = session.sparkContext.accumulator({}, Totals())
+    table = _encode_at_once(session, work, totals, slots)
+    if table.num_rows != work.rows:
+        raise TargetChangedError(f"{work.target}: {table.num_rows} rows instead of {work.rows} were encoded")
+    rejected = pc.sum(pc.starts_with(table.column("status"), REJECTED)).as_py() or 0
+    return Staged(session.createDataFrame(table, STAGED.struct), False, {**totals.value, "rejected": rejected})
+
+
+def _encode_at_once(session: SparkSession, work: Work, totals: Accumulator[dict[str, float]], slots: int) -> pa.Table:
+    """Encode all texts in one Spark job; returns `staged` rows."""
     describe(session, f"encode {work.side.name} with {work.spec.checkpoint.name}")
     log.info("%s: encoding %s %s", work.target, f"{work.rows:,}", work.side.name)
-    totals = session.sparkContext.accumulator({}, Totals())
     tasks = task_count(work.rows, slots=slots, rows_per_task=work.rows_per_task)
     function = EncodeOrReject(work.spec, work.side.kind, totals)
     with (
@@ -133,11 +142,7 @@ def _in_memory(session: SparkSession, work: Work, slots: int) -> Staged:
     ):
         table = encoded_or_rejected(spread(work.texts, tasks), function).toArrow()
     describe(session)
-    stop_point("after_staging")
-    if table.num_rows != work.rows:
-        raise TargetChangedError(f"{work.target}: {table.num_rows} rows instead of {work.rows} were encoded")
-    rejected = pc.sum(pc.starts_with(table.column("status"), REJECTED)).as_py() or 0
-    return Staged(session.createDataFrame(table, STAGED.struct), False, {**totals.value, "rejected": rejected})
+    return table
 
 
 def _in_table(session: SparkSession, staged: TableRef, work: Work) -> dict[str, float]:
@@ -218,7 +223,6 @@ def _encode_chunks(
                 )
                 _commit_chunk(session, staged, work, spread(chosen, tasks), totals, version)
                 left = Remaining(left.rows - (int(totals.value.get("texts", 0)) - done), end)
-                stop_point("after_staging")
     finally:
         if stored:
             texts.unpersist()

@@ -9,25 +9,12 @@ from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING
 
 from spladelake.errors import SpladelakeError
-from spladelake.spark.faults import crash_point
 
 if TYPE_CHECKING:
-    from spladelake.encoder import EncodedBatch, SpladeEncoder
+    from spladelake.encoder import EncodedBatch
     from spladelake.encoder.routes import Kind
     from spladelake.spark.encode.encoder_cache import WorkerSpec
     from spladelake.spark.encode.models import Share
-
-
-class OwnEncoder:
-    """The encoder of this process, behind a point at which a test may end the process."""
-
-    def __init__(self, encoder: SpladeEncoder) -> None:
-        self._encoder = encoder
-
-    def encode(self, texts: Sequence[str | None], *, kind: Kind = "document") -> EncodedBatch:
-        """As `SpladeEncoder.encode`."""
-        crash_point(texts)
-        return self._encoder.encode(texts, kind=kind)
 
 
 class CrashError(SpladelakeError):
@@ -96,6 +83,6 @@ def _serve(pipe: Connection, spec: WorkerSpec, share: Share) -> None:
             return
         try:
             encoder, _ = encoders.get(spec, share)
-            pipe.send(OwnEncoder(encoder).encode(texts, kind=kind))
+            pipe.send(encoder.encode(texts, kind=kind))
         except Exception as error:
             pipe.send(error)

@@ -20,7 +20,6 @@ from spladelake.spark.encode.publish import publish
 from spladelake.spark.encode.side import SideJob
 from spladelake.spark.encode.texts import is_rejected, limited, texts_of
 from spladelake.spark.encode.worker import REJECTED, WARNING
-from spladelake.spark.faults import stop_point
 from spladelake.spark.tables.create import drop_table
 from spladelake.spark.tables.driver_rows import row_count
 from spladelake.spark.tables.lineage import Lineage, is_current, newest_lineage
@@ -55,11 +54,9 @@ def update_vectors(job: SideJob, *, ready: Callable[[], object]) -> dict[str, An
     rejected = int(totals.get("rejected", 0))
     _quarantine(job, changes, staged, lineage, rejected=rejected)
     ready()
-    stop_point("before_commit")
     if seen is not None and target.version(session) != seen:
         raise TargetChangedError(str(target))
     publish(job, changes, staged, lineage, version=version, rejected=rejected)
-    stop_point("after_commit")
     set_properties(session, target, job.properties(version))
     texts = row_count(session, job.source, version=version) if changes.partial else changes.rows
     _check_complete(job, texts - rejected)

@@ -15,7 +15,7 @@ from pyspark import TaskContext
 from pyspark.accumulators import Accumulator
 
 from spladelake.spark.encode.encoder_cache import WorkerSpec, encoders
-from spladelake.spark.encode.isolated import IsolatedEncoder, OwnEncoder
+from spladelake.spark.encode.isolated import IsolatedEncoder
 from spladelake.spark.encode.models import task_share
 from spladelake.spark.encode.tolerant import AnyEncoder, TolerantEncoder
 
@@ -103,7 +103,7 @@ class EncodeOrReject:
             encoder, loaded_now = encoders.get(self.spec)
         if loaded_now:
             self.totals.add({"model_loads": 1})
-        yield OwnEncoder(encoder)
+        yield encoder
 
 
 def _with_reasons(encoded: EncodedBatch, batch: pa.RecordBatch, failed: dict[str | None, str]) -> list[str]:

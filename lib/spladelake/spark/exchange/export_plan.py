@@ -11,6 +11,7 @@ from pyspark.sql.window import Window
 
 from spladelake import __version__
 from spladelake.config.exchange import ExportVectors
+from spladelake.errors import DataError
 from spladelake.exchange import LINE_FORMATS, Quantiser
 from spladelake.names import short_name
 from spladelake.spark.retrieve.vector_checks import largest_weight, vocabulary_size
@@ -22,6 +23,8 @@ from spladelake.spark.tables.schemas import VECTORS, VOCABULARY
 
 # Beside the files, says how they were made.
 MANIFEST = "export.json"
+# Characters of a too long id in a message.
+SHOWN = 40
 # How the folders begin that hold what is done of an export so far.
 PARTS = ".parts-"
 
@@ -76,6 +79,24 @@ def planned(session: SparkSession, options: ExportVectors) -> Export:
         "fingerprint": lineage.fingerprint,
     }
     return Export(session, options, source, rows, tokens, storage.absolute(options.output), manifest, quantiser)
+
+
+def check_ids(export: Export) -> None:
+    """Raise DataError if the engine that the format is for takes no ids as long as some of the rows have."""
+    form = LINE_FORMATS.get(export.options.output_format)
+    if form is None or form.longest_id is None:
+        return
+    long = export.rows.where(F.octet_length("id") > form.longest_id)
+    found = long.agg(F.count("*").alias("ids"), F.min("id").alias("first")).first()
+    assert found is not None
+    if found["ids"]:
+        raise DataError(
+            str(export.source),
+            f"{found['ids']:,} ids are longer than {form.longest_id:,} bytes, such as {found['first'][:SHOWN]!r}…, "
+            f"which has {len(found['first'].encode()):,}",
+            f"{export.options.output_format} takes no longer id and would leave these documents out",
+            "Give these documents shorter ids, ingest and encode them again, or choose another --output-format.",
+        )
 
 
 def tokens_of(vocabulary: DataFrame, size: int) -> list[str]:

@@ -20,7 +20,7 @@ from spladelake.exchange import LINE_FORMATS
 from spladelake.results import ExportVectorsResult
 from spladelake.spark.exchange.export_ciff import write_ciff_file
 from spladelake.spark.exchange.export_folder import CARD, MOVES, make_room, manifest_in, moves_in
-from spladelake.spark.exchange.export_plan import MANIFEST, Export, numbered, planned
+from spladelake.spark.exchange.export_plan import MANIFEST, Export, check_ids, numbered, planned
 from spladelake.spark.exchange.worker import LINE_DDL, Lines
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.data_files import data_files, rows_of_files
@@ -44,6 +44,7 @@ def export_vectors(session: SparkSession, options: ExportVectors) -> ExportVecto
         # A run that was killed after its manifest may have left these.
         storage.remove(session, export.parts)
         return {**result, "status": "skipped"}
+    check_ids(export)
     make_room(export, found)
     chunks = _write_whole(export) if options.output_format == "ciff" else _write_chunks(export)
     files, rows = _publish(export, chunks), export.rows.count()

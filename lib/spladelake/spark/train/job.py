@@ -22,7 +22,6 @@ from pyspark.sql import functions as F
 from spladelake import errors
 from spladelake.config.training import Distillation, TrainModel
 from spladelake.encoder import Checkpoint, resolve_checkpoint
-from spladelake.encoder.layout import read_layout
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
 from spladelake.results import TrainResult
 from spladelake.spark.session.failures import explained
@@ -47,20 +46,21 @@ from spladelake.spark.train.model_folder import (
 )
 from spladelake.training import Outcome, Work, total_steps, train
 from spladelake.training.processes import Sent, environment_of_processes
+from spladelake.training.start import check_start
 
 log = logging.getLogger(__name__)
 
 INSTALL = "pip install 'spladelake[train]'"
 PACKAGES = ("sentence_transformers", "datasets", "accelerate")
 # Options that do not change what is trained.
-NOT_PART = {"training_set", "output", "model", "log_steps", "gpu", "where"}
+NOT_PART = {"training_set", "output", "model", "log_steps", "gpu", "where", "accept_worse"}
 
 
 def train_model(session: SparkSession, options: TrainModel) -> TrainResult:
     """Train a model on a training set of the lake and write its folder."""
     _check_installed()
     output = Path(options.output).expanduser().absolute()
-    start = _start(options.model)
+    start = _start(options.model, options.max_length)
     sources, lineage = sources_of(session, options, start)
     result: TrainResult = {"output": str(output), "model": options.model, "training_set": options.training_set}
     with exclusive(str(output), "training"):
@@ -102,16 +102,31 @@ def _train(
     if outcome.resumed_from:
         log.info("%s: went on from the checkpoint of step %d", output, outcome.resumed_from)
     publish(folder, output)
-    for name, value in outcome.measures.items():
-        if name == options.best:
-            log.info("%s: %s %.4f on dev, from step %s", output, name, value, outcome.best_step)
+    _say(output, outcome, options.best)
     return {
-        "status": "written", "model_id": resolve_checkpoint(str(output)).model_id,
+        "status": "worse" if outcome.status == "worse" else "written",
+        "model_id": resolve_checkpoint(str(output)).model_id,
         "rows": counts.pop("pairs"), **counts, "steps": outcome.steps, "resumed_from": outcome.resumed_from,
-        "best_step": outcome.best_step, "dev_measures": outcome.measures,
+        "best_step": outcome.best_step, "collapsed_at_step": outcome.collapsed_at, "dev_measures": outcome.measures,
+        "dev_measures_of_start": outcome.start_measures,
         "seconds_to_first_step": round(outcome.first_step - clock, 2) if outcome.first_step else None,
         "training_seconds": outcome.seconds, "seconds": round(time.monotonic() - started, 2),
     }  # fmt: skip
+
+
+def _say(output: Path, outcome: Outcome, best: str) -> None:
+    """What people should know of a model that was written."""
+    before, after = outcome.start_measures.get(best), outcome.measures.get(best)
+    if after is not None:
+        start = "" if before is None else f" (the start model {before:.4f})"
+        log.info("%s: %s %.4f on dev%s, from step %s", output, best, after, start, outcome.best_step)
+    if outcome.status == "worse":
+        log.warning("%s: the model is worse than its start model, and was written because of --accept-worse", output)
+    if outcome.collapsed_at is not None:
+        log.warning(
+            "%s: the vectors were empty at step %d; the model is the checkpoint of step %s, from before the collapse",
+            output, outcome.collapsed_at, outcome.best_step,
+        )  # fmt: skip
 
 
 def _check_installed() -> None:
@@ -127,16 +142,10 @@ def _check_installed() -> None:
         )
 
 
-def _start(model: str) -> Checkpoint:
-    """The start model, found and checked."""
+def _start(model: str, max_length: int | None) -> Checkpoint:
+    """The start model, found and checked, before data are written that it could not be trained on."""
     checkpoint = resolve_checkpoint(model)
-    if read_layout(Path(checkpoint.folder)).static_query is not None:
-        raise UsageError(
-            f"--model {model}",
-            "its queries do not go through the model",
-            "models that read queries and documents alike can be trained here",
-            "Start from another model.",
-        )
+    check_start(Path(checkpoint.folder), name=model, max_length=max_length)
     return checkpoint
 
 

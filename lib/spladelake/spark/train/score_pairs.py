@@ -19,7 +19,6 @@ from spladelake.results import ScoreResult
 from spladelake.spark.encode.chunks import ChunkSize, Remaining, first_rate
 from spladelake.spark.encode.texts import BUCKETS, ROWS_PER_BATCH, task_count
 from spladelake.spark.evaluate.run_checks import check_runs
-from spladelake.spark.faults import stop_point
 from spladelake.spark.rerank import worker as rerank_worker
 from spladelake.spark.rerank.pairs import check_texts, run_pairs, scored_pairs
 from spladelake.spark.session.progress import progress
@@ -188,10 +187,16 @@ def _score_chunks(scoring: Scoring, teacher: Teacher, missing: DataFrame) -> Non
             start, end = left.cut(rows)
             chosen = missing.where((F.col("bucket") >= start) & (F.col("bucket") < end))
             tasks = task_count(min(rows, left.rows), slots=slots, rows_per_task=options.rows_per_task)
-            scored = scored_pairs(chosen.drop("bucket"), function, tasks=tasks)
-            _append(scoring, teacher, scored.join(chosen.select(*KEYS, "pair"), KEYS))
+            _score_chunk(scoring, teacher, chosen, function, tasks=tasks)
             left = Remaining(max(1, left.rows - chosen.count()), end)
-            stop_point("after_staging")
+
+
+def _score_chunk(
+    scoring: Scoring, teacher: Teacher, pairs: DataFrame, function: rerank_worker.ScorePairs, *, tasks: int
+) -> None:
+    """Score the pairs, spread over tasks, and commit their scores."""
+    scored = scored_pairs(pairs.drop("bucket"), function, tasks=tasks)
+    _append(scoring, teacher, scored.join(pairs.select(*KEYS, "pair"), KEYS))
 
 
 def _append(scoring: Scoring, teacher: Teacher, scored: DataFrame) -> None:
