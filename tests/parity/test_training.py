@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from spladelake.training.head import use_fused_head
 from spladelake.training.memory import check_fit, free_bytes
 from spladelake.training.run import trainer_of
 from support.collections import FRUIT, QUESTIONS
+from support.families import bert
 from support.training_data import DOCUMENTS, PAIRS, margins, small_work
 
 TINY = resolve_checkpoint("splade-tiny").folder
@@ -244,3 +246,20 @@ def test_measures_on_the_dev_part_are_those_of_sentence_transformers_evaluator(t
     wanted = evaluator(SparseEncoder(TINY, device="cpu", local_files_only=True))
     for name, value in found.items():
         assert value == pytest.approx(wanted[name if name in wanted else f"dot_{name}"], abs=1e-4), name
+
+
+def test_texts_are_trained_with_the_prompts_and_lengths_that_they_are_encoded_with(tmp_path):
+    plain = bert(tmp_path / "plain")
+    start = SparseEncoder(str(plain), device="cpu", prompts={"query": "find: ", "document": "buyer of "})
+    start[0].query_length = 5
+    start.save_pretrained(str(tmp_path / "start"))
+    work = replace(small_work(tmp_path / "work", dev=False, max_length=None), start=str(tmp_path / "start"))
+    trainer, _ = trainer_of(work)
+    batch = trainer.data_collator([trainer.train_dataset[0], trainer.train_dataset[1]])
+    encoder = SpladeEncoder.load(str(tmp_path / "start"), device="cpu")
+    texts = {"query": list(QUESTIONS.values())[:2], "positive": [DOCUMENTS[0], DOCUMENTS[3]]}
+    for column, kind in (("query", "query"), ("positive", "document")):
+        ids, _ = encoder._routes[kind].tokenise(texts[column])
+        rows = zip(batch[f"{column}_input_ids"], batch[f"{column}_attention_mask"], strict=True)
+        assert [row[mask.bool()].tolist() for row, mask in rows] == [found.tolist() for found in ids]
+    assert batch["query_input_ids"].shape[1] == 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from spladelake.encoder.body import READS_PADDING, Body, PaddedBody, SameLengthBody, UnpaddedBody
 from spladelake.encoder.devices import release_memory
+from spladelake.encoder.families import FAMILIES
 from spladelake.encoder.head import Decoder, Head, LogitsHead
 from spladelake.encoder.layout import Layout
 from spladelake.encoder.parts import decoder_part, model_parts, unknown_tensors
@@ -24,7 +25,7 @@ from spladelake.encoder.refusals import told_as_refusal
 from spladelake.encoder.shapes import FIX
 from spladelake.encoder.tensors import CheckpointTensors, check_finite
 from spladelake.encoder.tuning import fastest_head
-from spladelake.encoder.weights import folder_headers, read_json
+from spladelake.encoder.weights import folder_headers
 from spladelake.errors import UsageError
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def load_model(
     here is read straight from its file. Any other is built by transformers, then rearranged for speed as far as the
     result agrees with transformers' own on a probe; what could not be rearranged is logged.
     """
-    direct = _read_directly(folder) if device.type == "cpu" else None
+    direct = _read_directly(folder, layout) if device.type == "cpu" else None
     body, decoder = direct or _read_by_transformers(folder, layout, device, autocast)
     release_memory()  # of the tensors that were laid out anew
     if decoder is None:
@@ -80,9 +81,12 @@ def _batches(body: Body) -> str:
     return "padded batches" if body.pads else "unpadded batches"
 
 
-def _read_directly(folder: Path) -> tuple[Body, Decoder] | None:
+def _read_directly(folder: Path, layout: Layout) -> tuple[Body, Decoder] | None:
     """Body and decoder of a known family, None when the files hold anything that is not known."""
-    config, tensors = read_json(folder / "config.json"), CheckpointTensors(folder)
+    if layout.model_type not in FAMILIES:
+        return None
+    # With the numbers that transformers fills in, and under the names that it gives them.
+    config, tensors = model_config(folder, layout.config_changes).to_dict(), CheckpointTensors(folder)
     parts = model_parts(config, tensors)
     if parts is None or unknown_tensors(config, tensors, parts):
         return None
@@ -99,7 +103,7 @@ def _read_by_transformers(
     folder: Path, layout: Layout, device: torch.device, autocast: torch.dtype | None
 ) -> tuple[Body, Decoder | None]:
     """Body and decoder as transformers builds them; without a decoder, the body gives logits itself."""
-    model = build_model(folder, "AutoModelForMaskedLM")
+    model = build_model(folder, "AutoModelForMaskedLM", layout.config_changes)
     with told_as_refusal(folder, "model"):
         probe = _Probe(model, layout)
     name, linear = _output_layer(model)
@@ -175,20 +179,29 @@ class _Probe:
         return bool(difference <= AGREEMENT * self.logits.abs().max().clamp_min(1))
 
 
-def build_model(folder: Path, kind: str) -> Any:
+def model_config(folder: Path, changes: Mapping[str, Any]) -> Any:
+    """transformers' config of a folder, some of its settings changed. Raises UsageError when it cannot be read."""
+    from transformers import AutoConfig
+
+    with told_as_refusal(folder / "config.json", "content"):
+        return AutoConfig.from_pretrained(folder, **{**changes, "local_files_only": True, "trust_remote_code": False})
+
+
+def build_model(folder: Path, kind: str, changes: Mapping[str, Any]) -> Any:
     """The model as transformers' class `kind` builds it, with the attention that transformers chooses for it.
 
+    changes: of its config.
     Raises UsageError when the folder's files do not fill the model, or when transformers cannot build it.
     """
     with told_as_refusal(folder, "model"), _no_progress_bar():
         try:
-            model, report = _built(folder, kind)
+            model, report = _built(folder, kind, changes)
         except (ImportError, ValueError) as error:
             # A config may name an attention that this machine or this architecture does not have.
             if not re.search("attention|attn", str(error)):
                 raise
             logger.debug("%s is built with plain attention: %s", folder, error)
-            model, report = _built(folder, kind, attn_implementation="eager")
+            model, report = _built(folder, kind, changes, attn_implementation="eager")
     mismatched = [f"{key} {list(found)} for {list(wanted)}" for key, found, wanted in report["mismatched_keys"]]
     if mismatched:
         raise UsageError(
@@ -210,12 +223,11 @@ def build_model(folder: Path, kind: str) -> Any:
     return model.eval().requires_grad_(False)
 
 
-def _built(folder: Path, kind: str, **options: str) -> tuple[Any, dict[str, Any]]:
+def _built(folder: Path, kind: str, changes: Mapping[str, Any], **options: str) -> tuple[Any, dict[str, Any]]:
     """A model and transformers' report of the tensors that it found. options: of `from_pretrained`."""
     import transformers
 
-    safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    config, factory = transformers.AutoConfig.from_pretrained(folder, **safe), getattr(transformers, kind)
+    config, factory = model_config(folder, changes), getattr(transformers, kind)
     _without_cache(config)
     _check_held(folder, factory, deepcopy(config), options)
     model, report = factory.from_pretrained(
@@ -225,7 +237,8 @@ def _built(folder: Path, kind: str, **options: str) -> tuple[Any, dict[str, Any]
         dtype=torch.float32,
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # they are refused with their names
-        **safe,
+        local_files_only=True,
+        trust_remote_code=False,
         **options,
     )
     return model, report

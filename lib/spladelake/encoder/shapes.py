@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spladelake.encoder.families import FAMILIES, Family, tensor_sizes
+from spladelake.encoder.saved.refusals import whole_number
 from spladelake.encoder.weights import TensorHeader
 from spladelake.errors import UsageError
 
@@ -57,16 +58,6 @@ def check_shapes(folder: Path, config: Mapping[str, Any], headers: Headers) -> N
         _check_words(path, config, headers)
 
 
-def number(path: Path, config: Mapping[str, Any], key: str, *, least: int = 0) -> int | None:
-    """A whole number of a JSON file, None if it has none. Raises UsageError when the value is anything else."""
-    value = config.get(key)
-    if value is None or (type(value) is int and value >= least):
-        return value
-    raise UsageError(
-        str(path), f"{key} is {_short(value)}", f"a whole number of {least} or more is wanted", "Copy it again."
-    )
-
-
 def _check_bounds(path: Path, config: Mapping[str, Any], headers: Headers) -> None:
     """Refuse numbers that no machine holds."""
     largest = max((header.size for header in headers.values()), default=0)
@@ -103,15 +94,15 @@ def _numbers(config: Mapping[str, Any], place: str = "", depth: int = 0) -> Iter
 
 
 def _check_family(path: Path, config: Mapping[str, Any], headers: Headers, family: Family) -> None:
-    layers, heads = number(path, config, family.layers), number(path, config, family.heads, least=1)
+    layers, heads = whole_number(path, config, family.layers, least=0), whole_number(path, config, family.heads)
     _check_count(path, family.layers, layers, _members(headers, family.layer), family.layer.format("N").rstrip("."))
-    width = number(path, config, family.width, least=1)
+    width = whole_number(path, config, family.width)
     if width is not None and heads is not None and width % heads:
         raise UsageError(
             str(path), f"{family.width} is {width} and {family.heads} {heads}", "the heads share the width evenly", FIX
         )
     for name, keys in tensor_sizes(family, layers or 0).items():
-        wanted = [number(path, config, key) for key in keys]
+        wanted = [whole_number(path, config, key, least=0) for key in keys]
         if name not in headers or None in wanted:
             continue
         _check_type(path.parent, name, headers[name])
@@ -139,7 +130,7 @@ def _check_layers(path: Path, config: Mapping[str, Any], headers: Headers) -> No
     for name in headers:
         if found := re.match(r"((?:.*?\.)?(?:layers?|h|block|blocks))\.(\d+)\.", name):
             stacks[found[1]].add(int(found[2]))
-    wanted = number(path, config, key)
+    wanted = whole_number(path, config, key, least=0)
     if not stacks or wanted is None:
         return
     stack = max(stacks, key=lambda name: len(stacks[name]))
@@ -168,7 +159,7 @@ def _check_words(path: Path, config: Mapping[str, Any], headers: Headers) -> Non
         if len(header.shape) != 2:
             continue
         if WORDS.fullmatch(name) and terms is not None:
-            rows = number(path, config, terms)
+            rows = whole_number(path, config, terms, least=0)
             widths = {key: config[key] for key in config if key in WIDTHS or SIZES.fullmatch(key)}
             if rows is not None and header.shape[0] != rows:
                 raise _contradiction(path, f"{terms} {rows:,}", name, header, (rows, header.shape[1]))
@@ -177,12 +168,12 @@ def _check_words(path: Path, config: Mapping[str, Any], headers: Headers) -> Non
                 wanted = (header.shape[0], config[named])
                 raise _contradiction(path, f"{named} {config[named]}", name, header, wanted)
         if PLACES.fullmatch(name) and (key := next((key for key in PLACE_KEYS if key in config), None)) is not None:
-            rows = number(path, config, key)
+            rows = whole_number(path, config, key, least=0)
             # YOSO and Nyströmformer have two positions more than they say; the loader knows who does.
             if rows is not None and header.shape[0] not in (rows, rows + 2):
                 raise _contradiction(path, f"{key} {rows:,}", name, header, (rows, header.shape[1]))
     width = next((key for key in WIDTHS if key in config), None)
-    if width is not None and (value := number(path, config, width)) is not None:
+    if width is not None and (value := whole_number(path, config, width, least=0)) is not None:
         sides = {side for header in headers.values() for side in header.shape}
         if sides and value not in sides:
             raise UsageError(str(path), f"{width} is {value:,}", "no tensor of the weights has that length", FIX)
@@ -197,8 +188,3 @@ def _contradiction(
         f"{list(wanted)} is wanted by config.json",
         FIX,
     )
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) < 80 else f"{text[:80]}…"

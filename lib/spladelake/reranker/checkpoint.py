@@ -7,27 +7,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from spladelake.encoder.checkpoint import file_digest, model_folder
 from spladelake.encoder.layout import (
     TOKENIZER_FILES,
-    TRANSFORMER_CONFIGS,
+    check_changed_shapes,
     check_tokenizer,
-    length_limit,
     named_architectures,
+    refuse_chat_template,
     transformer_config,
-    wrapper_config,
 )
 from spladelake.encoder.refusals import check_tokenizer_file, told_as_refusal
-from spladelake.encoder.shapes import check_shapes
-from spladelake.encoder.weights import folder_headers, read_json, weight_files
+from spladelake.encoder.saved.lengths import text_lengths
+from spladelake.encoder.saved.model import FILE, SavedModel, saved_model
+from spladelake.encoder.saved.modules import module_list
+from spladelake.encoder.saved.transformer import TRANSFORMER_CONFIGS, TransformerSettings, transformer_settings
+from spladelake.encoder.weights import check_names, folder_headers, weight_files
 from spladelake.errors import UsageError
 
 # What is put on the one logit; sentence-transformers saves it as the class's dotted name.
-ACTIVATIONS = ("Identity", "Sigmoid", "Tanh", "ReLU")
+ACTIVATIONS = ("Identity", "Sigmoid", "Tanh", "ReLU", "LogSigmoid", "Softplus", "Softsign", "GELU", "SiLU", "ELU")
 DEFAULT_ACTIVATION = "Sigmoid"
 # Version of the recipe below: raise it when the same files and settings begin to give other scores.
 FINGERPRINT_RECIPE = 1
@@ -38,7 +41,9 @@ class CrossCheckpoint:
     """A cross-encoder whose files were found, checked and fingerprinted; small, and sent to workers as it is.
 
     name: what the user asked for. folder: local folder. model_id: hex sha256 over its files, activation and length.
-    file_digests: (relative file, sha256). activation: one of ACTIVATIONS. max_length: tokens of a pair.
+    file_digests: (relative file, sha256). activation: one of ACTIVATIONS. max_length: tokens of a pair. prompt: put
+    before each query. lower_case: whether pairs are read in lower case. tokenizer_arguments, config_changes: arguments
+    that the tokenizer and the config are read with.
     """
 
     name: str
@@ -47,6 +52,10 @@ class CrossCheckpoint:
     file_digests: tuple[tuple[str, str], ...]
     activation: str
     max_length: int
+    prompt: str = ""
+    lower_case: bool = False
+    tokenizer_arguments: Mapping[str, Any] = field(default_factory=dict)
+    config_changes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def resolve_cross_encoder(model: str, *, max_length: int | None = None) -> CrossCheckpoint:
@@ -58,64 +67,79 @@ def resolve_cross_encoder(model: str, *, max_length: int | None = None) -> Cross
     """
     folder = model_folder(model)
     with told_as_refusal(folder, "description"):
-        config = _config(folder)
-        check_shapes(folder, config, folder_headers(folder))
-        check_tokenizer(folder)
-        check_tokenizer_file(folder)
-        limit = length_limit(folder, config, wrapper_config(folder))
+        saved = saved_model(folder, "CrossEncoder")
+        settings = _settings(folder, plain=saved is None)
+        saved = saved or SavedModel()
+        config = _config(folder, settings)
+        limit = text_lengths(folder, config, settings).plain
+    check_tokenizer_file(folder)
     if max_length is not None and max_length > limit:
         raise UsageError("max_length", f"it is {max_length}", f"{model} takes {limit} tokens", f"Use {limit} or less.")
     names = ("config.json", "modules.json", "config_sentence_transformers.json", *TOKENIZER_FILES, *TRANSFORMER_CONFIGS)
     present = sorted({*weight_files(folder), *(name for name in names if (folder / name).is_file())})
     digests = tuple((name, file_digest(folder / name)) for name in present)
-    activation, length = _activation(folder, config), max_length or limit
-    recipe = json.dumps([FINGERPRINT_RECIPE, digests, activation, length], separators=(",", ":"))
-    model_id = hashlib.sha256(recipe.encode()).hexdigest()
-    return CrossCheckpoint(model, str(folder), model_id, digests, activation, length)
+    activation, length = _activation(folder, config, saved), max_length or limit
+    recipe: list[Any] = [FINGERPRINT_RECIPE, digests, activation, length]
+    changes = [saved.default_prompt, settings.lower_case, dict(settings.tokenizer), dict(settings.config)]
+    if any(changes):  # only then, so that other checkpoints keep the model_id that they have always had
+        recipe += changes
+    return CrossCheckpoint(
+        name=model,
+        folder=str(folder),
+        model_id=hashlib.sha256(json.dumps(recipe, separators=(",", ":")).encode()).hexdigest(),
+        file_digests=digests,
+        activation=activation,
+        max_length=length,
+        prompt=saved.default_prompt,
+        lower_case=settings.lower_case,
+        tokenizer_arguments=settings.tokenizer,
+        config_changes=settings.config,
+    )
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    """config.json, refused unless it describes a classifier of one label that needs no code of its own."""
-    config = transformer_config(folder)
+def _settings(folder: Path, *, plain: bool) -> TransformerSettings:
+    """Settings of the one module. Raises UsageError when there are others; a plain model has no settings."""
+    if plain:
+        refuse_chat_template(folder)
+        return TransformerSettings()
+    kinds = [(module.name, module.path) for module in module_list(folder)]
+    if kinds != [("Transformer", "")]:
+        found = ", ".join(f"{kind} in {path!r}" for kind, path in kinds)
+        place = str(folder / "modules.json")
+        raise UsageError(place, f"it lists {found}", "one Transformer is supported", "Use another model.")
+    return transformer_settings(folder, "sequence-classification", default_task="feature-extraction")
+
+
+def _config(folder: Path, settings: TransformerSettings) -> dict[str, Any]:
+    """config.json with its changes, refused unless it describes a classifier of one label, whose files are whole."""
+    config = transformer_config(folder, "AutoModelForSequenceClassification", settings)
     architectures = named_architectures(config)
     labels = config.get("num_labels") or len(config.get("id2label") or ()) or 2
-    if not any(str(name).endswith("ForSequenceClassification") for name in architectures) or labels != 1:
+    if not any(name.endswith("ForSequenceClassification") for name in architectures) or labels != 1:
         raise UsageError(
             str(folder / "config.json"),
-            f"its architectures are {', '.join(map(str, architectures)) or 'not given'}, with {labels} labels",
+            f"its architectures are {', '.join(architectures) or 'not given'}, with num_labels {labels}",
             "a cross-encoder is a …ForSequenceClassification of one label",
             "Use a re-ranker such as cross-encoder/ms-marco-MiniLM-L6-v2.",
         )
-    modules = folder / "modules.json"
-    if modules.is_file():
-        try:
-            listed = json.loads(modules.read_text(encoding="utf-8"))
-            kinds = [(str(entry["type"]).rsplit(".", 1)[-1], entry["path"]) for entry in listed]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise UsageError(
-                str(modules), f"it cannot be read ({error!r})", "a list of modules is wanted", "Copy it again."
-            ) from error
-        if kinds != [("Transformer", "")]:
-            found = ", ".join(f"{kind} in {path!r}" for kind, path in kinds)
-            raise UsageError(str(modules), f"it lists {found}", "one Transformer is supported", "Use another model.")
+    headers = folder_headers(folder)
+    check_names(folder, headers)
+    check_changed_shapes(folder, settings, headers)
+    check_tokenizer(folder, config)
     return config
 
 
-def _activation(folder: Path, config: dict[str, Any]) -> str:
+def _activation(folder: Path, config: dict[str, Any], saved: SavedModel) -> str:
     """Name of the function on the logit: where sentence-transformers saves it, newest place first, else its default."""
-    path = folder / "config_sentence_transformers.json"
-    saved = read_json(path) if path.is_file() else {}
-    places = (
-        saved.get("activation_fn"),
-        (config.get("sentence_transformers") or {}).get("activation_fn"),
-        config.get("sbert_ce_default_activation_function"),
-    )
-    given = next((str(value) for value in places if value), f"torch.nn.{DEFAULT_ACTIVATION}")
+    older = config.get("sentence_transformers")
+    if not isinstance(older, dict) or "activation_fn" not in older:
+        older = {"activation_fn": config.get("sbert_ce_default_activation_function")}
+    given = str(saved.activation or older["activation_fn"] or f"torch.nn.{DEFAULT_ACTIVATION}")
     name = given.rsplit(".", 1)[-1]
     if not given.startswith("torch.nn.") or name not in ACTIVATIONS:
         raise UsageError(
-            str(folder),
-            f"its activation is {given}",
+            str(folder / (FILE if saved.activation else "config.json")),
+            f"activation_fn is {given}",
             f"torch's {', '.join(ACTIVATIONS)} are known",
             "Use another model.",
         )

@@ -80,8 +80,8 @@ class CrossEncoder:
         where = choose_device(device)
         workers = use_threads(threads, where)
         folder = Path(checkpoint.folder)
-        tokenizer = read_tokenizer(folder)
-        loaded = build_model(folder, "AutoModelForSequenceClassification").to(where)
+        tokenizer = read_tokenizer(folder, lower_case=checkpoint.lower_case, arguments=checkpoint.tokenizer_arguments)
+        loaded = build_model(folder, "AutoModelForSequenceClassification", checkpoint.config_changes).to(where)
         budget = token_budget or (CPU_TOKENS if where.type == "cpu" else ACCELERATOR_TOKENS)
         return cls(checkpoint, loaded, tokenizer, threads=workers, token_budget=budget)
 
@@ -112,6 +112,8 @@ class CrossEncoder:
 
     def _tokenise(self, pairs: Sequence[Pair]) -> dict[str, list[list[int]]]:
         queries, documents = (clean_texts([pair[side] for pair in pairs])[0] for side in (0, 1))
+        if self.checkpoint.prompt:
+            queries = [self.checkpoint.prompt + query for query in queries]
         return dict(
             self._tokenizer(
                 queries, documents, truncation="longest_first", max_length=self.checkpoint.max_length, padding=False
@@ -119,7 +121,11 @@ class CrossEncoder:
         )
 
     def _plan(self, lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Places of the pairs of each batch, the longest first."""
+        """Places of the pairs of each batch, the longest first.
+
+        A batch holds pairs of one length if a score would depend on the padding: some architectures read it, and others
+        count positions from padding on the left.
+        """
         order = np.argsort(-lengths, kind="stable")
         batches, start = [], 0
         while start < len(order):

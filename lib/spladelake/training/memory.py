@@ -61,7 +61,7 @@ def _needed(model: SparseEncoder, data: TrainingData, name: str, texts: int, *, 
     """Bytes of a forward pass over so many of the longest texts, with what its gradient needs."""
     transformer: Any = model[0]
     config = transformer.model.config
-    length = _tokens(model, data.longest(name, texts))
+    length = _tokens(model, data.longest(name, texts), "query" if name == "queries" else "document")
     tokens, size = texts * length, config.vocab_size
     # A network without attention has no such number.
     heads = getattr(config, "num_attention_heads", 0)
@@ -71,9 +71,11 @@ def _needed(model: SparseEncoder, data: TrainingData, name: str, texts: int, *, 
     return int(body + head * FLOAT_BYTES)
 
 
-def _tokens(model: SparseEncoder, texts: list[str]) -> int:
-    """Tokens of the longest of the texts, as the model reads them."""
-    return int(model.preprocess(texts)["input_ids"].shape[1]) if texts else 0
+def _tokens(model: SparseEncoder, texts: list[str], kind: str) -> int:
+    """Tokens of the longest of the texts, as the model reads texts of that kind."""
+    if not texts:
+        return 0
+    return int(model.preprocess(texts, prompt=model.prompts.get(kind), task=kind)["input_ids"].shape[1])
 
 
 def free_bytes(device: torch.device) -> int | None:

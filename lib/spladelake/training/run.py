@@ -128,6 +128,8 @@ def trainer_of(work: Work) -> tuple[Distiller, TrainingLog]:
     # Before the model, whose new weights are drawn where the start model has none.
     set_seed(settings.seed)
     model = start_model(work)
+    arguments.router_mapping = kinds = column_kinds(negatives)
+    arguments.prompts = {column: prompt for column, kind in kinds.items() if (prompt := model.prompts.get(kind))}
     fused = use_fused_head(model)
     check_fit(model, data, work, negatives, fused=fused)
     evaluator = HeldOutEvaluator(data.held_out(), name=HELD_OUT, best=settings.best) if data.has_dev else None
@@ -143,6 +145,11 @@ def trainer_of(work: Work) -> tuple[Distiller, TrainingLog]:
     )
     trainer.remove_callback(PrinterCallback)
     return trainer, written
+
+
+def column_kinds(negatives: int) -> dict[str, str]:
+    """Kind of the texts in each column of the pairs, whose prompt and length they are read with, as at inference."""
+    return {"query": "query", "positive": "document"} | {f"negative_{i + 1}": "document" for i in range(negatives)}
 
 
 def _finish(trainer: Distiller, work: Work, outcome: Outcome) -> Outcome:
