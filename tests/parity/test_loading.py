@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 import spladelake.encoder.model as loading
 from spladelake.encoder import SpladeEncoder
-from spladelake.encoder.parts import model_parts
+from spladelake.encoder.weights.parts import model_parts
 from support.families import FAMILIES, TEXTS, bert, mobilebert
 
 FLOAT32 = 2e-5

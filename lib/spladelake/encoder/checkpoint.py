@@ -15,10 +15,10 @@ from typing import Any, Protocol
 
 from spladelake.encoder.hub import fetch
 from spladelake.encoder.layout import Layout, read_layout
-from spladelake.encoder.refusals import check_tokenizer_file
+from spladelake.encoder.saved.tokenizer import check_tokenizer_file
 from spladelake.encoder.settings import EncoderSettings
 from spladelake.encoder.static import load_static
-from spladelake.encoder.weights import SINGLE_FILE
+from spladelake.encoder.weights.files import SINGLE_FILE
 from spladelake.errors import UsageError
 
 DEFAULT_MODEL = "rasyosef/splade-mini"

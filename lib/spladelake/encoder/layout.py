@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spladelake.encoder.refusals import told_as_refusal
-from spladelake.encoder.saved.lengths import TOKENIZER_CONFIG, UNLIMITED, text_lengths, tokenizer_length
+from spladelake.encoder.saved.config import named_architectures, transformer_config
+from spladelake.encoder.saved.lengths import UNLIMITED, text_lengths, tokenizer_length
 from spladelake.encoder.saved.model import SavedModel, saved_model
 from spladelake.encoder.saved.modules import ROUTERS, Module, Route, module_list, saved_routes
-from spladelake.encoder.saved.refusals import check_known, read_if_there, refused
-from spladelake.encoder.saved.remote_code import AutoModel, check_model_code, check_tokenizer_code
+from spladelake.encoder.saved.tokenizer import TOKENIZER_FILES, check_tokenizer, refuse_chat_template
 from spladelake.encoder.saved.transformer import TRANSFORMER_CONFIGS, TransformerSettings, transformer_settings
-from spladelake.encoder.shapes import Headers, check_shapes
-from spladelake.encoder.weights import SINGLE_FILE, check_head, check_names, folder_headers, read_json, weight_files
+from spladelake.encoder.saved.values import check_known, read_if_there, refused
+from spladelake.encoder.weights.files import SINGLE_FILE, check_head, check_names, folder_headers, weight_files
+from spladelake.encoder.weights.shapes import check_shapes
 from spladelake.errors import UsageError
 
 Pooling = Literal["max", "sum"]
@@ -30,30 +31,6 @@ TRANSFORMERS = {"Transformer": "feature-extraction", "MLMTransformer": "fill-mas
 POOLING = (
     "pooling_strategy", "activation_function", "embedding_dimension", "word_embedding_dimension", "chunk_size"
 )  # fmt: skip
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "sentencepiece.model",
-    "spm.model",
-    "tokenizer.model",
-)
-VOCABULARIES = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "sentencepiece.model",
-    "spm.model",
-    "tokenizer.model",
-)
 
 
 @dataclass(frozen=True)
@@ -183,58 +160,6 @@ def _settings(inner: Path, transformer: Module, *, plain: bool) -> TransformerSe
     return TransformerSettings()
 
 
-def refuse_chat_template(folder: Path) -> None:
-    """Raise UsageError when a plain model has a chat template: sentence-transformers puts texts into it."""
-    path = folder / TOKENIZER_CONFIG
-    template = read_if_there(path).get("chat_template")
-    files = [*folder.glob("chat_template.*"), *folder.glob("additional_chat_templates/*.jinja")]
-    if template or files:
-        raise refused(
-            files[0] if files else path, "chat_template", template or files[0].name, "texts are read as they are"
-        )
-
-
-def transformer_config(folder: Path, kind: AutoModel, settings: TransformerSettings) -> dict[str, Any]:
-    """config.json of a transformers model that its class `kind` is to build, with the changes of its settings.
-
-    Raises UsageError when there is none, when the model needs code of its own or is only an adapter to another one.
-    """
-    path = folder / "config.json"
-    if not path.is_file():
-        raise UsageError(str(folder), "it has no config.json", "a transformers model is wanted", "Check the path.")
-    config = read_json(path) | dict(settings.config)
-    check_model_code(path, config, kind)
-    _refuse_quantised(path, config)
-    if (folder / "adapter_config.json").is_file():
-        raise UsageError(
-            str(folder),
-            "it is an adapter (adapter_config.json) to another model",
-            "a complete model is wanted",
-            "Merge the adapter into its base model and save that.",
-        )
-    return config
-
-
-def named_architectures(config: Mapping[str, Any]) -> list[str]:
-    """Classes that a config.json names; a single name need not stand in a list."""
-    named = config.get("architectures") or []
-    return [str(name) for name in (named if isinstance(named, list) else [named])]
-
-
-def _refuse_quantised(path: Path, config: Mapping[str, Any]) -> None:
-    """Raise UsageError when the weights are those of a quantised model."""
-    key = next((key for key in ("quantization_config", "compression_config") if config.get(key)), None)
-    if key is not None:
-        value = config[key]
-        method = value.get("quant_method") if isinstance(value, dict) else value
-        raise UsageError(
-            str(path),
-            f"its weights are quantised ({key}, quant_method {method!r})",
-            "weights in float32, float16 or bfloat16 are read",
-            "Use the checkpoint that it was quantised from, or save it dequantised.",
-        )
-
-
 def _model_config(folder: Path, settings: TransformerSettings) -> dict[str, Any]:
     """config.json of the masked language model with its changes, after checks of its weights and tokenizer."""
     config = transformer_config(folder, "AutoModelForMaskedLM", settings)
@@ -255,38 +180,12 @@ def _model_config(folder: Path, settings: TransformerSettings) -> dict[str, Any]
     return config
 
 
-def check_changed_shapes(folder: Path, settings: TransformerSettings, headers: Headers) -> None:
-    """See `check_shapes`, of config.json with the changes of its settings; the error names whichever is wrong."""
-    config, path = read_json(folder / "config.json"), settings.path
-    try:
-        check_shapes(folder, config | dict(settings.config), headers)
-    except UsageError as error:
-        if path is None or not settings.config:
-            raise
-        check_shapes(folder, config, headers)
-        wanted = f"with it, config.json does not fit the weights: {error.found}; {error.wanted}"
-        raise refused(path, settings.config_name, dict(settings.config), wanted, "Leave it out.") from error
-
-
 def _check_weights(folder: Path, config: dict[str, Any], settings: TransformerSettings) -> None:
     """Raise UsageError unless the weights are whole, of the config's shapes, and hold the MLM head."""
     headers = folder_headers(folder)
     check_names(folder, headers)
     check_head(folder, config["model_type"], headers, tied=bool(config.get("tie_word_embeddings", True)))
-    check_changed_shapes(folder, settings, headers)
-
-
-def check_tokenizer(folder: Path, config: Mapping[str, Any]) -> None:
-    """Raise UsageError unless the folder has a tokenizer that needs no code of its own."""
-    if not any((folder / name).is_file() for name in VOCABULARIES):
-        raise UsageError(
-            str(folder),
-            "it has no tokenizer (tokenizer.json)",
-            "a model needs its tokenizer",
-            "Copy the whole checkpoint.",
-        )
-    path = folder / TOKENIZER_CONFIG
-    check_tokenizer_code(path, read_if_there(path), config.get("model_type"))
+    check_shapes(folder, settings, headers)
 
 
 def _one_of(place: Path, config: dict[str, Any], key: str, allowed: tuple[str, ...]) -> str:

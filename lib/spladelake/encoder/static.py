@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors import deserialize
 
 from spladelake.encoder.tokens import TokenIds
-from spladelake.encoder.weights import SINGLE_FILE, tensor_names
+from spladelake.encoder.weights.files import SINGLE_FILE, tensor_names
 from spladelake.errors import UsageError
 from spladelake.vectors import SparseVectors
 

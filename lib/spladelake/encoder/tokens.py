@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spladelake.encoder.refusals import told_as_refusal
-from spladelake.encoder.weights import read_json
+from spladelake.encoder.saved.values import read_json
 from spladelake.errors import UsageError
 
 TokenIds = NDArray[np.int32]

@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from spladelake.encoder.checkpoint import file_digest, model_folder
-from spladelake.encoder.layout import (
-    TOKENIZER_FILES,
-    check_changed_shapes,
-    check_tokenizer,
-    named_architectures,
-    refuse_chat_template,
-    transformer_config,
-)
-from spladelake.encoder.refusals import check_tokenizer_file, told_as_refusal
+from spladelake.encoder.refusals import told_as_refusal
+from spladelake.encoder.saved.config import named_architectures, transformer_config
 from spladelake.encoder.saved.lengths import text_lengths
 from spladelake.encoder.saved.model import FILE, SavedModel, saved_model
 from spladelake.encoder.saved.modules import module_list
+from spladelake.encoder.saved.tokenizer import (
+    TOKENIZER_FILES,
+    check_tokenizer,
+    check_tokenizer_file,
+    refuse_chat_template,
+)
 from spladelake.encoder.saved.transformer import TRANSFORMER_CONFIGS, TransformerSettings, transformer_settings
-from spladelake.encoder.weights import check_names, folder_headers, weight_files
+from spladelake.encoder.weights.files import check_names, folder_headers, weight_files
+from spladelake.encoder.weights.shapes import check_shapes
 from spladelake.errors import UsageError
 
 # What is put on the one logit; sentence-transformers saves it as the class's dotted name.
@@ -124,7 +124,7 @@ def _config(folder: Path, settings: TransformerSettings) -> dict[str, Any]:
         )
     headers = folder_headers(folder)
     check_names(folder, headers)
-    check_changed_shapes(folder, settings, headers)
+    check_shapes(folder, settings, headers)
     check_tokenizer(folder, config)
     return config
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from spladelake.encoder.batching import TokenBudget, batch_size
 from spladelake.encoder.body import READS_PADDING
+from spladelake.encoder.build import build_model
 from spladelake.encoder.checkpoint import verify_files
 from spladelake.encoder.devices import choose_device, is_out_of_memory, release_memory
-from spladelake.encoder.model import AGREEMENT, build_model
+from spladelake.encoder.model import AGREEMENT
 from spladelake.encoder.refusals import told_as_refusal
 from spladelake.encoder.texts import clean_texts
 from spladelake.encoder.threads import ModelThreads, use_threads

@@ -1,4 +1,4 @@
-"""What sentence-transformers saved beside a model: its list of modules and the settings of each.
+"""What sentence-transformers and transformers saved beside a model's weights: its modules, their settings, its tokenizer.
 
 Every setting that changes vectors or scores is honoured, or refused by its name. Nothing here imports torch.
 """

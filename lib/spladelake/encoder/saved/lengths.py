@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spladelake.encoder.saved.refusals import read_if_there, refused, whole_number
 from spladelake.encoder.saved.transformer import TransformerSettings
+from spladelake.encoder.saved.values import read_if_there, refused, whole_number
 from spladelake.errors import UsageError
 
 TOKENIZER_CONFIG = "tokenizer_config.json"

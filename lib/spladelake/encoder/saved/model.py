@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from spladelake.encoder.saved.refusals import mapping, read_if_there, refused, whole_number
+from spladelake.encoder.saved.values import mapping, read_if_there, refused, whole_number
 from spladelake.errors import UsageError
 
 ModelType = Literal["SparseEncoder", "CrossEncoder"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from spladelake.encoder.saved.refusals import check_known, mapping, read_if_there, refused
+from spladelake.encoder.saved.values import check_known, mapping, read_if_there, refused
 from spladelake.errors import UsageError
 
 Kind = Literal["query", "document"]

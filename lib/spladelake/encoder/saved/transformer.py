@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from spladelake.encoder.saved.refusals import check_known, mapping, read_if_there, refused, whole_number
+from spladelake.encoder.saved.values import check_known, mapping, read_if_there, refused, whole_number
 
 Task = Literal["fill-mask", "sequence-classification"]
 

@@ -15,6 +15,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from spladelake.encoder.saved.values import read_json
 from spladelake.errors import UsageError
 
 SINGLE_FILE = "model.safetensors"
@@ -224,21 +225,6 @@ def check_head(place: Path, model_type: str, names: Iterable[str], *, tied: bool
             "a SPLADE checkpoint carries its trained head",
             "Use a checkpoint saved from the MaskedLM model, not from its body alone.",
         )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises UsageError when it is something else."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise UsageError(
-            str(path), f"it cannot be read ({error})", "JSON is wanted", "Copy the checkpoint again."
-        ) from error
-    if not isinstance(value, dict):
-        raise UsageError(
-            str(path), f"it holds a {type(value).__name__}", "an object is wanted", "Copy the checkpoint again."
-        )
-    return value
 
 
 def _damaged(path: Path, found: str) -> UsageError:

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from spladelake.encoder.families import FAMILIES, Family, tensor_sizes
-from spladelake.encoder.saved.refusals import whole_number
-from spladelake.encoder.weights import TensorHeader
+from spladelake.encoder.saved.transformer import TransformerSettings
+from spladelake.encoder.saved.values import read_json, refused, whole_number
+from spladelake.encoder.weights.families import FAMILIES, Family, tensor_sizes
+from spladelake.encoder.weights.files import TensorHeader
 from spladelake.errors import UsageError
 
 Headers = Mapping[str, TensorHeader]
@@ -43,11 +44,24 @@ PLACES = re.compile(r"(.*\.)?(embeddings\.position_embeddings|wpe)\.weight")
 SHARED_LAYERS = ("albert", "funnel", "perceiver", "zamba", "zamba2", "reformer")
 
 
-def check_shapes(folder: Path, config: Mapping[str, Any], headers: Headers) -> None:
-    """Raise UsageError unless the numbers of config.json are those of the tensors.
+def check_shapes(folder: Path, settings: TransformerSettings, headers: Headers) -> None:
+    """Raise UsageError unless the numbers of config.json, with the changes of its settings, are those of the tensors.
 
-    config: as in config.json of the folder. headers: all tensors of its weights, by today's names.
+    headers: all tensors of the folder's weights, by today's names. The error names the file that is wrong.
     """
+    config, path = read_json(folder / "config.json"), settings.path
+    try:
+        _check_config(folder, config | dict(settings.config), headers)
+    except UsageError as error:
+        if path is None or not settings.config:
+            raise
+        _check_config(folder, config, headers)
+        wanted = f"with it, config.json does not fit the weights: {error.found}; {error.wanted}"
+        raise refused(path, settings.config_name, dict(settings.config), wanted, "Leave it out.") from error
+
+
+def _check_config(folder: Path, config: Mapping[str, Any], headers: Headers) -> None:
+    """See `check_shapes`, of one config."""
     path = folder / "config.json"
     _check_bounds(path, config, headers)
     family = FAMILIES.get(str(config.get("model_type")))

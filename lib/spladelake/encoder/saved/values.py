@@ -1,16 +1,31 @@
-"""How a setting of a model folder is refused: by the file and the name of the setting."""
+"""How the values of a model folder's JSON files are read, and refused by the file and the name of the setting."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from spladelake.encoder.weights import read_json
 from spladelake.errors import UsageError
 
 # Characters of a value in a message.
 LONGEST = 200
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises UsageError when it is something else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise UsageError(
+            str(path), f"it cannot be read ({error})", "JSON is wanted", "Copy the checkpoint again."
+        ) from error
+    if not isinstance(value, dict):
+        raise UsageError(
+            str(path), f"it holds a {type(value).__name__}", "an object is wanted", "Copy the checkpoint again."
+        )
+    return value
 
 
 def refused(path: Path, name: str, value: object, wanted: str, fix: str = "Use a checkpoint without it.") -> UsageError:
