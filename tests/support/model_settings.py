@@ -36,7 +36,7 @@ ARGUMENTS: dict[str, dict[str, list[Any]]] = {
         "tokenizer_args": [{"model_max_length": 12}, {"split_special_tokens": True}],
         "processor_kwargs": [{"model_max_length": 12, "truncation_side": "left"}],
         "config_args": [{"hidden_act": "relu"}],
-        "config_kwargs": [{"num_hidden_layers": 1}],
+        "config_kwargs": [{"layer_norm_eps": 0.1}],
         "processing_kwargs": [{"text": {"max_length": 12}}, {"common": {"max_length": 12}}],
     },
     "refused": {
@@ -56,7 +56,9 @@ ARGUMENTS: dict[str, dict[str, list[Any]]] = {
         "model_kwargs": [{"surprise": 1}],
         "tokenizer_args": [{"vocab_file": "elsewhere"}, {"gguf_file": "elsewhere"}, {"model_max_length": 0}],
         "processor_kwargs": [{"tokenizer_type": "bert"}],
-        "config_args": [{"model_type": "roberta"}, {"architectures": ["Other"]}],
+        "config_args": [{"model_type": "roberta"}, {"architectures": ["Other"]}, {"compression_config": {"bits": 4}}],
+        # The weights hold two layers, of width 32.
+        "config_kwargs": [{"num_hidden_layers": 1}, {"hidden_size": 64}, {"vocab_size": 10**9}],
         "processing_kwargs": [
             {"text": {"truncation": False}},
             {"text": {"add_special_tokens": False}},
@@ -120,10 +122,14 @@ CONFIGS: dict[str, dict[str, list[Any]]] = {
         "hidden_act": ["relu"],
         "layer_norm_eps": [0.1],
         "num_attention_heads": [1],
-        "num_hidden_layers": [1],
         "is_decoder": [True],
     },
-    "refused": {},
+    "refused": {
+        "num_hidden_layers": [1],
+        "quantization_config": [{"quant_method": "gptq"}],
+        "max_position_embeddings": ["48", 2.5],
+        "pad_token_id": ["0"],
+    },
 }
 ENCODER: dict[str, Table] = {
     "none": {

@@ -37,8 +37,8 @@ WITHOUT_EFFECT = frozenset(
 # Arguments that name other files, other code or another kind of model.
 ELSEWHERE = frozenset(
     {"config", "code_revision", "gguf_file", "mistral_format", "name_or_path", "auto_map", "architectures",
-     "model_type", "return_unused_kwargs", "quantization_config", "_from_auto", "_configuration_file",
-     "_commit_hash", "tokenizer_type", "init_inputs"}
+     "model_type", "return_unused_kwargs", "quantization_config", "compression_config", "_from_auto",
+     "_configuration_file", "_commit_hash", "tokenizer_type", "init_inputs"}
 )  # fmt: skip
 # Arguments of a call of the tokenizer that leave the token ids of a text as they are.
 CALL_WITHOUT_EFFECT = frozenset(
