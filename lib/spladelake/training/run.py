@@ -201,11 +201,23 @@ def _loaded(work: Work, layout: Layout) -> SparseEncoder:
             local_files_only=True,
             model_kwargs={"dtype": torch.float32},
         )
-    # Never more than there are positions for, which the start model's own number may be.
-    model.max_seq_length = work.settings.max_length or layout.max_length
+    _set_lengths(model, layout, work.settings.max_length)
     # sentence-transformers names the folder it loaded; others know a model of the hub by its id.
     card.base_model = work.name if HUB_ID.fullmatch(work.name) and not Path(work.name).exists() else None
     return model
+
+
+def _set_lengths(model: SparseEncoder, layout: Layout, max_length: int | None) -> None:
+    """Have texts read at their own length of the layout, or all at max_length.
+
+    A start model may say a length in several places, and more than it has positions for; after this it says each once.
+    """
+    transformer: Any = model[0]
+    query, document = (max_length, max_length) if max_length else (layout.query_length, layout.document_length)
+    model.max_seq_length = document
+    transformer.query_length, transformer.document_length = None if query == document else query, None
+    for arguments in transformer.processing_kwargs.values():
+        arguments.pop("max_length", None)
 
 
 def on_gpu(work: Work) -> bool:
