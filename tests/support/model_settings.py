@@ -36,7 +36,7 @@ ARGUMENTS: dict[str, dict[str, list[Any]]] = {
         "tokenizer_args": [{"model_max_length": 12}, {"split_special_tokens": True}],
         "processor_kwargs": [{"model_max_length": 12, "truncation_side": "left"}],
         "config_args": [{"hidden_act": "relu"}],
-        "config_kwargs": [{"layer_norm_eps": 0.1}],
+        "config_kwargs": [{"num_hidden_layers": 1}],
         "processing_kwargs": [{"text": {"max_length": 12}}, {"common": {"max_length": 12}}],
     },
     "refused": {
@@ -57,8 +57,8 @@ ARGUMENTS: dict[str, dict[str, list[Any]]] = {
         "tokenizer_args": [{"vocab_file": "elsewhere"}, {"gguf_file": "elsewhere"}, {"model_max_length": 0}],
         "processor_kwargs": [{"tokenizer_type": "bert"}],
         "config_args": [{"model_type": "roberta"}, {"architectures": ["Other"]}, {"compression_config": {"bits": 4}}],
-        # The weights hold two layers, of width 32.
-        "config_kwargs": [{"num_hidden_layers": 1}, {"hidden_size": 64}, {"vocab_size": 10**9}],
+        # The weights hold two layers of width 32, and the first alone can be asked for.
+        "config_kwargs": [{"num_hidden_layers": 3}, {"hidden_size": 64}, {"vocab_size": 10**9}],
         "processing_kwargs": [
             {"text": {"truncation": False}},
             {"text": {"add_special_tokens": False}},

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,12 @@ SHARED_LAYERS = ("albert", "funnel", "perceiver", "zamba", "zamba2", "reformer")
 def check_shapes(folder: Path, settings: TransformerSettings, headers: Headers) -> None:
     """Raise UsageError unless the numbers of config.json, with the changes of its settings, are those of the tensors.
 
-    headers: all tensors of the folder's weights, by today's names. The error names the file that is wrong.
+    headers: all tensors of the folder's weights, by today's names. Settings may ask for fewer layers than there are, as
+    in sentence-transformers. The error names the file that is wrong.
     """
     config, path = read_json(folder / "config.json"), settings.path
     try:
-        _check_config(folder, config | dict(settings.config), headers)
+        _check_config(folder, config | dict(settings.config), headers, chosen=settings.config)
     except UsageError as error:
         if path is None or not settings.config:
             raise
@@ -60,15 +61,15 @@ def check_shapes(folder: Path, settings: TransformerSettings, headers: Headers) 
         raise refused(path, settings.config_name, dict(settings.config), wanted, "Leave it out.") from error
 
 
-def _check_config(folder: Path, config: Mapping[str, Any], headers: Headers) -> None:
-    """See `check_shapes`, of one config."""
+def _check_config(folder: Path, config: Mapping[str, Any], headers: Headers, *, chosen: Collection[str] = ()) -> None:
+    """See `check_shapes`, of one config. chosen: keys by which fewer layers than there are may be asked for."""
     path = folder / "config.json"
     _check_bounds(path, config, headers)
     family = FAMILIES.get(str(config.get("model_type")))
     if family is not None and any(name.startswith(family.embeddings) for name in headers):
-        _check_family(path, config, headers, family)
+        _check_family(path, config, headers, family, chosen)
     else:
-        _check_layers(path, config, headers)
+        _check_layers(path, config, headers, chosen)
         _check_words(path, config, headers)
 
 
@@ -107,9 +108,12 @@ def _numbers(config: Mapping[str, Any], place: str = "", depth: int = 0) -> Iter
                     yield f"{place}{key}", one
 
 
-def _check_family(path: Path, config: Mapping[str, Any], headers: Headers, family: Family) -> None:
+def _check_family(
+    path: Path, config: Mapping[str, Any], headers: Headers, family: Family, chosen: Collection[str]
+) -> None:
     layers, heads = whole_number(path, config, family.layers, least=0), whole_number(path, config, family.heads)
-    _check_count(path, family.layers, layers, _members(headers, family.layer), family.layer.format("N").rstrip("."))
+    found, stack = _members(headers, family.layer), family.layer.format("N").rstrip(".")
+    _check_count(path, family.layers, layers, found, stack, fewer=family.layers in chosen)
     width = whole_number(path, config, family.width)
     if width is not None and heads is not None and width % heads:
         raise UsageError(
@@ -135,7 +139,7 @@ def _check_type(folder: Path, name: str, header: TensorHeader) -> None:
         )
 
 
-def _check_layers(path: Path, config: Mapping[str, Any], headers: Headers) -> None:
+def _check_layers(path: Path, config: Mapping[str, Any], headers: Headers, chosen: Collection[str]) -> None:
     """The number of layers of an architecture whose names are not known."""
     key = next((key for key in LAYERS if key in config), None)
     if key is None or config.get("model_type") in SHARED_LAYERS:
@@ -149,11 +153,12 @@ def _check_layers(path: Path, config: Mapping[str, Any], headers: Headers) -> No
         return
     stack = max(stacks, key=lambda name: len(stacks[name]))
     if wanted > len(stacks[stack]) or (len(stacks) == 1 and not config.get("is_encoder_decoder")):
-        _check_count(path, key, wanted, stacks[stack], f"{stack}.N")
+        _check_count(path, key, wanted, stacks[stack], f"{stack}.N", fewer=key in chosen)
 
 
-def _check_count(path: Path, key: str, wanted: int | None, found: set[int], stack: str) -> None:
-    if wanted is not None and found != set(range(wanted)):
+def _check_count(path: Path, key: str, wanted: int | None, found: set[int], stack: str, *, fewer: bool) -> None:
+    """fewer: whether the weights may hold more layers than are wanted."""
+    if wanted is not None and not (set(range(wanted)) <= found if fewer else found == set(range(wanted))):
         held = f"{min(found)} to {max(found)}" if found else "none"
         raise UsageError(
             str(path), f"{key} is {wanted:,}", f"the weights hold the layers {held} ({stack}), {len(found)} in all", FIX
