@@ -1,4 +1,4 @@
-"""Read rankings that another system made into `runs`.
+"""Read runs of another system into `runs`.
 
 Reads documents, queries.
 Writes runs.

@@ -1,4 +1,4 @@
-"""Score the top of a run anew with a cross-encoder.
+"""Score the top documents of a run with a cross-encoder.
 
 Reads documents, queries, runs.
 Writes runs.

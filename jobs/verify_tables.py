@@ -1,4 +1,4 @@
-"""Check that the tables of a lake agree.
+"""Check that the tables of a lake are consistent.
 
 Reads every table.
 Writes nothing.

@@ -1,8 +1,8 @@
-"""The daily pipeline as a DAG of Airflow 3: put this file into its folder of DAGs, and set the parameters below.
+"""The daily pipeline as a DAG of Airflow 3: copy this file into the folder of DAGs, and set the parameters below.
 
-Each task is one job under spark-submit with the day of the run, so that a task that is tried again or cleared does
-what is left to do, and a day that is filled in later gets a run of its own name. The job's line of JSON becomes the
-task's XCom. A job that ends with 2 (options) or 3 (data) will do so again: look at its log before clearing it.
+Each task runs one job under spark-submit with the logical date. A task that is retried or cleared does only the work
+that is left, and a day that is filled in later gets its own run name. The job's line of JSON becomes the task's XCom. A
+job that exits with 2 (options) or 3 (data) will fail again: read its log before you clear it.
 """
 
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
 
-# What differs from place to place; `airflow dags trigger --conf` and the form in the browser change it for one run.
+# Settings of your site. `airflow dags trigger --conf` and the form in the browser change them for one run.
 PARAMETERS = {
     "submit": "spark-submit --properties-file $HOME/spladelake/conf/cluster.conf "
     '--py-files $HOME/spladelake/spladelake.zip --jars "$(spladelake jars)"',
@@ -20,7 +20,7 @@ PARAMETERS = {
     "model": "/models/splade-mini",
 }
 
-# The jobs in their order, each with its own options.
+# The jobs in order, each with its options.
 STEPS = {
     "ingest_texts": "--source '{{ params.source }}'",
     "encode_texts": "--model '{{ params.model }}' --changes feed",
@@ -48,7 +48,7 @@ with DAG(
     for job, options in STEPS.items():
         task = BashOperator(
             task_id=job,
-            # Through tail, which ends last, the JSON comes after what Spark says as it stops.
+            # tail ends last, so the line of JSON is printed after Spark's messages at its end.
             bash_command=f"set -o pipefail; {SUBMIT}/{job}.py {COMMON} {options} | tail -n 1",
         )
         if before is not None:

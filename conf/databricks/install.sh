@@ -1,6 +1,6 @@
 #!/bin/bash
-# Init script of the nodes: the package without its requirements, and those of them that the platform does not bring.
-# Spark, Delta, pandas, numpy and pyarrow stay the platform's. SPLADELAKE_ROOT: where the bundle's files are.
+# Init script of the nodes: installs the package, and the requirements that the platform lacks.
+# Spark, Delta, pandas, numpy and pyarrow come with the platform. SPLADELAKE_ROOT: folder of the bundle's files.
 set -euo pipefail
 /databricks/python/bin/pip install torch transformers safetensors numba scipy pydantic click pyyaml rich PyStemmer deltalake
 cp -r "${SPLADELAKE_ROOT:?}" /tmp/spladelake-source

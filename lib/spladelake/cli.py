@@ -1,4 +1,4 @@
-"""The command `spladelake`. Nothing heavy is imported until a command runs; nothing imports this module."""
+"""The command `spladelake`. Heavy packages are imported only when a command runs; no module imports this one."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 def cli() -> None:
     """Learned sparse retrieval on Spark and Delta Lake: encode, retrieve, evaluate.
 
-    Exit codes: 0 the work is done or was already current, 1 an unexpected failure, 2 a wrong option or setting,
-    3 unusable data, 4 a conflict with another writer, 5 something is missing on this machine.
+    Exit codes: 0 done or already current, 1 unexpected failure, 2 wrong option or setting, 3 unusable data,
+    4 conflict with another writer, 5 the machine lacks something.
     """
 
 
@@ -50,10 +50,10 @@ cli.add_to("schedule", pipeline, package, jars)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code. A user's mistake is one message, never a stack trace."""
+    """Run the command line and return its exit code. A user's mistake prints one message, never a stack trace."""
     return run_command(cli, sys.argv[1:] if argv is None else argv, prog_name="spladelake")
 
 
 def run() -> None:
-    """Entry point of the installed command."""
+    """Run the command line and exit with its code: the entry point of the installed command."""
     sys.exit(main())

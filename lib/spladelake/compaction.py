@@ -1,4 +1,4 @@
-"""Vectors made smaller with a known loss: weights rounded, light terms left out."""
+"""Compaction of vectors with a known loss: weights are rounded and light terms left out."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ MANTISSA_BITS = 23
 
 @dataclass(frozen=True)
 class Compaction:
-    """What is done to every vector, in this order; nothing by default.
+    """The changes to every vector, in this order. By default there are none.
 
-    minimum_weight: terms below it go. term_quantile: of each term's weights in all documents this share goes, the
-    smallest first. keep_terms: the heaviest of each vector stay. alpha_mass: the heaviest stay that together have this
-    share of the vector's sum. mantissa_bits: weights are rounded to so many. levels: or to so many equal steps up to
-    the largest weight.
+    - minimum_weight: smaller weights are left out.
+    - term_quantile: this share of each term's weights over all documents is left out, the smallest first.
+    - keep_terms: number of terms that a vector keeps, the heaviest first.
+    - alpha_mass: a vector keeps its heaviest terms until they have this share of its sum.
+    - mantissa_bits: weights are rounded to this many mantissa bits.
+    - levels: weights are rounded to this many equal steps up to the largest weight.
     """
 
     minimum_weight: float = 0.0
@@ -42,16 +44,21 @@ class Compaction:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the whole table says. largest: of all weights. thresholds: float32 (vocabulary), the least weight of each
-    term that stays under `term_quantile`; None where that is not asked for."""
+    """Statistics of the whole table.
+
+    - largest: the largest weight.
+    - thresholds: float32 (vocabulary), the least weight of each term that `term_quantile` keeps; None without it.
+    """
 
     largest: float
     thresholds: NDArray[np.float32] | None = None
 
 
 def compacted(vectors: SparseVectors, how: Compaction, statistics: Statistics) -> SparseVectors:
-    """The vectors under a compaction; a vector that has terms keeps at least its heaviest one but for `minimum_weight`
-    and `term_quantile`."""
+    """Return the vectors under a compaction.
+
+    Only `minimum_weight` and `term_quantile` can leave out all terms of a vector. The others keep the heaviest one.
+    """
     keep = np.ones(len(vectors.values), dtype=np.bool_)
     if how.minimum_weight > 0:
         keep &= vectors.values >= np.float32(how.minimum_weight)
@@ -66,7 +73,7 @@ def compacted(vectors: SparseVectors, how: Compaction, statistics: Statistics) -
 
 
 def rounded(values: NDArray[np.float32], how: Compaction, statistics: Statistics) -> NDArray[np.float32]:
-    """Weights under the rounding of a compaction; none becomes 0."""
+    """Return the weights as the compaction rounds them. No weight becomes 0."""
     if how.mantissa_bits is not None:
         return round_mantissa(values, how.mantissa_bits)
     if how.levels is not None:
@@ -76,8 +83,10 @@ def rounded(values: NDArray[np.float32], how: Compaction, statistics: Statistics
 
 
 def round_mantissa(values: NDArray[np.float32], bits: int) -> NDArray[np.float32]:
-    """Positive float32 rounded to so many bits after the leading one, ties to even: off by 2^-(bits + 1) at most,
-    relative."""
+    """Return positive float32 values rounded to so many mantissa bits, ties to even.
+
+    The relative error is at most 2^-(bits + 1).
+    """
     if bits >= MANTISSA_BITS:
         return values
     drop = np.uint32(MANTISSA_BITS - bits)
@@ -88,7 +97,10 @@ def round_mantissa(values: NDArray[np.float32], bits: int) -> NDArray[np.float32
 
 
 def heaviest(vectors: SparseVectors, count: int) -> Mask:
-    """Which elements are among the heaviest of their row; between equal weights the lower term id comes first."""
+    """Return which elements are among the `count` heaviest of their row.
+
+    Of equal weights the one with the lower term id comes first.
+    """
     order, row_of = _by_weight(vectors)
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order)) - vectors.indptr[row_of]
@@ -96,7 +108,10 @@ def heaviest(vectors: SparseVectors, count: int) -> Mask:
 
 
 def heaviest_mass(vectors: SparseVectors, share: float) -> Mask:
-    """Which elements make up the share of their row's sum when taken by weight, the one that reaches it included."""
+    """Return which elements, taken heaviest first, make up `share` of their row's sum.
+
+    The element that reaches the share is included.
+    """
     order, row_of = _by_weight(vectors)
     sorted_values = vectors.values[order].astype(np.float64)
     before = np.concatenate([[0.0], np.cumsum(sorted_values)[:-1]]) if len(order) else sorted_values
@@ -110,7 +125,7 @@ def heaviest_mass(vectors: SparseVectors, share: float) -> Mask:
 
 
 def _by_weight(vectors: SparseVectors) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Elements row by row, heaviest first, and the row of each of them."""
+    """Return the order of the elements, row by row and heaviest first, and the row of each element."""
     row_of = np.repeat(np.arange(len(vectors)), vectors.active_dims)
     return np.lexsort((vectors.indices, -vectors.values, row_of)), row_of
 
@@ -126,17 +141,20 @@ def _only(vectors: SparseVectors, keep: Mask) -> SparseVectors:
 
 @dataclass(frozen=True)
 class ErrorBound:
-    """How far a score can be off: `relative` of it, and `absolute` times the sum of the query's weights."""
+    """Bound for the error of a score: `relative` times the score, plus `absolute` times the query's sum of weights."""
 
     relative: float
     absolute: float
 
 
 def error_bound(how: Compaction, statistics: Statistics, *, largest_dropped: float) -> ErrorBound:
-    """Bound of the error of a score. largest_dropped: the largest weight that was left out anywhere.
+    """Return the bound for the error of a score.
 
-    A rounded weight is off by 2^-(bits + 1) of itself, or by half a step (by less than one where a weight below half a
-    step is raised to it); a weight left out is off by all of itself.
+    - largest_dropped: the largest weight that any vector lost.
+
+    Rounding to mantissa bits changes a weight by at most 2^-(bits + 1) of itself. Rounding to levels changes it by at
+    most half a step, or by less than one step if a weight below half a step becomes one step. A weight that is left out
+    changes by all of itself.
     """
     relative = 0.0 if how.mantissa_bits is None else 2.0 ** -(how.mantissa_bits + 1)
     step = 0.0 if how.levels is None else statistics.largest / how.levels

@@ -1,18 +1,23 @@
-"""Errors a user can act on, and the exit code each kind ends a command with."""
+"""Errors that a user can act on, and the exit code of each kind."""
 
 from __future__ import annotations
 
 
 class SpladelakeError(Exception):
-    """A failure that names where it happened, what was found, what was wanted and what to do.
+    """A failure that names its place, what was found, what was wanted and the fix.
 
-    Shown to the user as one message, without a stack trace; `exit_code` is what the command ends with.
+    A command shows it as one message without a stack trace, and ends with `exit_code`.
     """
 
     exit_code = 1
 
     def __init__(self, place: str, found: str, wanted: str, fix: str) -> None:
-        """place: file, table, option or setting. found, wanted: clauses. fix: an imperative sentence."""
+        """Take the four parts of the message.
+
+        - place: file, table, option or setting.
+        - found, wanted: clauses.
+        - fix: an imperative sentence.
+        """
         super().__init__(place, found, wanted, fix)
         self.place, self.found, self.wanted, self.fix = place, found, wanted, fix
 
@@ -21,19 +26,19 @@ class SpladelakeError(Exception):
 
 
 class UsageError(SpladelakeError):
-    """A wrong option, setting or model name: nothing was read or written."""
+    """A wrong option, setting or model name. Nothing was read or written."""
 
     exit_code = 2
 
 
 class DataError(SpladelakeError):
-    """Input that cannot be used: a missing file or column, a table of another kind, too many malformed rows."""
+    """Unusable input: a missing file or column, a table of another kind, too many malformed rows."""
 
     exit_code = 3
 
 
 class ConflictError(SpladelakeError):
-    """Another writer changed the same table, and retrying did not help."""
+    """Another writer changed the same table, and retries did not help."""
 
     exit_code = 4
 

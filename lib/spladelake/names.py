@@ -1,4 +1,4 @@
-"""Names that a user typed: made safe as a folder or a table name, or set right where they are unknown."""
+"""Names that users type: made safe for folders and tables, or corrected if they are unknown."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterable
 
 
 def short_name(model: str) -> str:
-    """A model's name for folders and tables: `rasyosef/splade-mini@main` is splade-mini.
+    """Return a model's name for folders and tables: splade-mini for `rasyosef/splade-mini@main`.
 
-    Letters, digits, dots, dashes and underscores only. Of a folder inside a package the whole path is kept, since
-    the last part alone says little: `package:cognition/model` is cognition-model.
+    It has only letters, digits, dots, dashes and underscores. The name of a folder inside a package comes from the
+    whole path, because the last part alone says little: `package:cognition/model` becomes cognition-model.
     """
     name = model.removeprefix("package:").split("@")[0].replace("\\", "/").rstrip("/")
     parts = [part for part in name.split("/") if part not in ("", ".", "..")]
@@ -20,12 +20,12 @@ def short_name(model: str) -> str:
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that was most likely meant; None where none is near."""
+    """Return the most similar known name; None if none is similar."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """What an error says of an unknown name: the known one that is near, else those that there are."""
+    """Return a clause for an error about an unknown name: the most similar known name, or else all known names."""
     names = list(known)
     if close := closest(name, names):
         return f"did you mean {close!r}?"

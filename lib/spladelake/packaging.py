@@ -1,4 +1,4 @@
-"""The package as a zip for spark-submit's --py-files: the same code gives the same bytes."""
+"""The package as a zip for spark-submit's --py-files. The same code always gives the same bytes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 
 from spladelake.errors import MachineError
 
-# The earliest time that a zip can hold. With times of the files every clone would make another zip.
+# The earliest time that a zip can hold. With the real times of the files every clone would make a different zip.
 _TIME = (1980, 1, 1, 0, 0, 0)
 _LEFT_OUT = (".pyc", ".pyo", ".nbi", ".nbc")
 
 
 @dataclass(frozen=True)
 class Package:
-    """A zip that was written."""
+    """A zip file that was written."""
 
     path: Path
     sha256: str
@@ -29,7 +29,7 @@ class Package:
 
 
 def package_files(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
-    """(name in the zip, content) of every source and data file below a folder, by name; no caches."""
+    """Yield (name in the zip, content) of every source and data file below a folder, sorted by name, without caches."""
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         name = f"{prefix}/{entry.name}"
         if entry.name.startswith(".") or entry.name == "__pycache__":
@@ -41,7 +41,7 @@ def package_files(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes
 
 
 def write_package(target: Path) -> Package:
-    """Write this installation of spladelake as a zip. Raises MachineError where the file cannot be written."""
+    """Write this installation of spladelake as a zip. Raises MachineError if the file cannot be written."""
     content, count = io.BytesIO(), 0
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in package_files(files("spladelake"), "spladelake"):

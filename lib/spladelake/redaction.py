@@ -1,4 +1,4 @@
-"""Secrets taken out of what is written down: settings, paths and messages."""
+"""Removal of secrets from settings, paths and messages before they are stored or shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 HIDDEN = "***"
-# Names of settings and variables whose values are secrets: Spark's own pattern for its user interface, widened.
+# Names of settings and variables with secret values: Spark's own redaction pattern, extended.
 _SECRET_NAME = re.compile(r"(?i)secret|password|passwd|credential|access[._-]?key|api[._-]?key|(?:^|[._-])token$")
 _IN_TEXT = (
     (re.compile(r"(?<=://)[^/@\s:]+:[^/@\s]+@"), f"{HIDDEN}@"),
@@ -16,16 +16,16 @@ _IN_TEXT = (
     (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), HIDDEN),
     (re.compile(r"\bhf_[A-Za-z0-9]{20,}\b"), HIDDEN),
 )  # fmt: skip
-# Values shorter than this are words that also stand elsewhere.
+# A shorter value is likely to be an ordinary word that other texts contain, so it is not replaced.
 _SHORTEST_SECRET = 6
 
 Hide = Callable[[str], str]
 
 
 def hider(named: Iterable[tuple[str, str]]) -> Hide:
-    """A function that takes secrets out of a text: values whose name says so, and what looks like one.
+    """Return a function that replaces secrets in a text: values of settings with a secret's name, and typical patterns.
 
-    named: settings and environment variables as (name, value).
+    - named: settings and environment variables as (name, value).
     """
     found = {value for name, value in named if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET}
     secrets = sorted(found, key=len, reverse=True)
@@ -41,7 +41,7 @@ def hider(named: Iterable[tuple[str, str]]) -> Hide:
 
 
 def without_secrets(value: Any, hide: Hide) -> Any:
-    """A value of plain types with the secrets in it replaced: by the name of their key, or by how they look."""
+    """Return a value of plain types without its secrets, which are found by the name of their key or by a pattern."""
     if isinstance(value, str):
         return hide(value)
     if isinstance(value, list | tuple):

@@ -1,20 +1,21 @@
-"""The results of the jobs: what a command prints as JSON, the pipeline returns, and the run log and displays read."""
+"""The results of the jobs, which commands print as JSON, the pipeline returns, and run log and displays read."""
 
 from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
-# written: the job made its tables or files. skipped: they were current. forecast: only a sample was encoded.
-# done: tables were checked or maintained. dry run: the job changed nothing, as it was asked to.
+# written: the job made its tables or files. skipped: they were current. forecast: the job encoded only a sample. done:
+# the job checked or maintained tables. dry run: the job changed nothing, as the options asked. worse: the trained model
+# measures below its start model on dev.
 Status = Literal["written", "skipped", "forecast", "done", "dry run", "worse"]
 
 
 class Result(TypedDict, total=False):
     """Entries that several jobs have.
 
-    - status: always there.
+    - status: always present.
     - table: the table that was written.
-    - rows: rows of that table, or those that the job wrote into it.
+    - rows: number of rows of that table, or of the rows that the job wrote into it.
     - seconds: time of the work; absent if the job was skipped.
     - run_id, run_date: the names that the scheduler, or the job itself, gave to the run.
     """
@@ -28,9 +29,14 @@ class Result(TypedDict, total=False):
 
 
 class TableOfTexts(Result, total=False):
-    """One table of an ingest. rejected: records that went to quarantine."""
+    """One table of an ingest.
+
+    - rejected: number of records that went to quarantine.
+    - read_as: how the job understood an unusual form of the input.
+    """
 
     rejected: int
+    read_as: str
 
 
 class IngestResult(Result, total=False):
@@ -42,7 +48,11 @@ class IngestResult(Result, total=False):
 
 
 class SideResult(Result, total=False):
-    """The vectors of one side. Rates are per second of the whole work; padding_waste is a share of the tokens."""
+    """The vectors of one side (documents or queries).
+
+    - docs_per_second, tokens_per_second: over the time of the whole work.
+    - padding_waste: share of the tokens.
+    """
 
     distinct_texts: int
     docs_per_second: float
@@ -67,14 +77,14 @@ class EncodeResult(Result, total=False):
 
 
 class IndexResult(Result, total=False):
-    """blocks: all blocks of the index; blocks_made: those that were new."""
+    """The index of document vectors. `blocks` counts all blocks, `blocks_made` the new ones."""
 
     blocks: int
     blocks_made: int
 
 
 class CompactResult(Result, total=False):
-    """compactions: a row for each setting that was tried and each measure."""
+    """The compacted vectors. `compactions` has a row for each trial and measure."""
 
     vectors: str
     postings: int
@@ -85,7 +95,7 @@ class CompactResult(Result, total=False):
 
 
 class RetrieveResult(Result, total=False):
-    """runs: rows and queries of each run, if there are several."""
+    """The retrieved runs. `runs` has the rows and queries of each run, if there are several."""
 
     k: int
     queries: int
@@ -98,7 +108,11 @@ class RetrieveResult(Result, total=False):
 
 
 class RerankResult(Result, total=False):
-    """pairs: those of the run; distinct_pairs: those that the cross-encoder scored."""
+    """The re-ranked run.
+
+    - pairs: number of query-document pairs in the run.
+    - distinct_pairs: number of pairs that the cross-encoder scored.
+    """
 
     run: str
     model: str
@@ -112,14 +126,17 @@ class RerankResult(Result, total=False):
 
 
 class FuseResult(Result, total=False):
-    """runs: those that were fused."""
+    """The fused run. `runs` has the names of the runs that were fused."""
 
     runs: list[str]
     queries: int
 
 
 class EvaluateResult(Result, total=False):
-    """measures: means by name. The counts are those of `spladelake.measures.notes.COUNTS`."""
+    """The measures of a run. `spladelake.measures.notes.COUNTS` explains the counts.
+
+    - measures: means by name.
+    """
 
     queries: int
     measures: dict[str, float]
@@ -131,7 +148,10 @@ class EvaluateResult(Result, total=False):
 
 
 class CompareResult(Result, total=False):
-    """systems, costs, pairs, queries: rows of the tables of comparisons."""
+    """The comparison of runs.
+
+    - systems, costs, pairs, queries: rows of the tables of comparisons.
+    """
 
     comparison: str
     baseline: str | None
@@ -158,7 +178,11 @@ class MineResult(Result, total=False):
 
 
 class ScoreResult(Result, total=False):
-    """pairs: distinct pairs of the set; scored_now: those that this run scored."""
+    """The scored pairs of a training set.
+
+    - pairs: number of distinct pairs in the set.
+    - scored_now: number of pairs that this run of the job scored.
+    """
 
     training_set: str
     teachers: list[str]
@@ -170,7 +194,12 @@ class ScoreResult(Result, total=False):
 
 
 class TrainResult(Result, total=False):
-    """dev_measures: of the best checkpoint on dev, status worse if --best is below the start. Times are in seconds."""
+    """The trained model. Times are in seconds.
+
+    - status: worse if the model measures below its start model on the part dev, by --best.
+    - dev_measures: measures of the best checkpoint on dev.
+    - dev_measures_of_start: measures of the start model on dev.
+    """
 
     output: str
     model: str
@@ -190,9 +219,14 @@ class TrainResult(Result, total=False):
 
 
 class ImportRunResult(Result, total=False):
-    """run_ids: all runs of the input."""
+    """The imported runs.
+
+    - run_ids: names of all runs in the input.
+    - read_as: how the job understood an unusual form of the input.
+    """
 
     run_ids: list[str]
+    read_as: str
     ranks_against_scores: int
 
 
@@ -214,7 +248,11 @@ class ExportRunResult(Result, total=False):
 
 
 class ExportVectorsResult(Result, total=False):
-    """files: number of files; quantisation: how weights became whole numbers, if they did."""
+    """The exported vectors.
+
+    - files: number of files.
+    - quantisation: how weights became whole numbers; None if they did not.
+    """
 
     format: str
     output: str
@@ -223,20 +261,20 @@ class ExportVectorsResult(Result, total=False):
 
 
 class ImportVectorsResult(Result, total=False):
-    """step: weight of one unit of the input."""
+    """The imported vectors. `step` is the weight of one unit of the input."""
 
     dimensions: int
     step: float
 
 
 class MaintainResult(Result, total=False):
-    """tables: what was done to each."""
+    """The maintenance of a lake, with counts of each table."""
 
     tables: dict[str, dict[str, Any]]
 
 
 class VerifyResult(Result, total=False):
-    """findings: one sentence each; tables: rows of each table."""
+    """The verification of a lake. Each finding is a sentence. `tables` has the number of rows of each table."""
 
     findings: list[str]
     tables: dict[str, int]

@@ -1,4 +1,4 @@
-"""A batch of sparse vectors in compressed sparse row form, and the invariants that every vector keeps."""
+"""A batch of sparse vectors in compressed sparse row form, and the invariants of every vector."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class SparseVectors:
-    """Sparse vectors of one vocabulary, row i being the slice `indptr[i]:indptr[i + 1]` of the other two.
+    """Sparse vectors of one vocabulary. Row i is the slice `indptr[i]:indptr[i + 1]` of `indices` and `values`.
 
-    indptr: int64 (rows + 1), from 0, never decreasing. indices: int32 term ids, ascending and unique in a row.
-    values: float32 weights, finite and > 0. A text without terms is a row of length 0. `scoring.check_vectors` refuses
-    vectors that break any of this.
+    - indptr: int64 (rows + 1), starts at 0, never decreases.
+    - indices: int32 term ids, ascending and unique within a row.
+    - values: float32 weights, finite and > 0.
+
+    A text without terms is a row of length 0. `scoring.check_vectors` refuses vectors that break an invariant.
     """
 
     indptr: NDArray[np.int64]
@@ -26,7 +28,7 @@ class SparseVectors:
         return len(self.indptr) - 1
 
     def row(self, i: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Term ids and weights of row i, as views."""
+        """Return term ids and weights of row i, as views."""
         start, end = self.indptr[i], self.indptr[i + 1]
         return self.indices[start:end], self.values[start:end]
 
@@ -37,7 +39,7 @@ class SparseVectors:
 
     @classmethod
     def from_rows(cls, rows: Iterable[tuple[Sequence[int], Sequence[float]]]) -> SparseVectors:
-        """Batch of (term ids, weights) pairs; each pair must already keep the invariants."""
+        """Return a batch of (term ids, weights) pairs. Each pair must already meet the invariants."""
         pairs = [(np.asarray(i, dtype=np.int32), np.asarray(v, dtype=np.float32)) for i, v in rows]
         indptr = np.zeros(len(pairs) + 1, dtype=np.int64)
         np.cumsum([len(i) for i, _ in pairs], out=indptr[1:])
@@ -46,7 +48,7 @@ class SparseVectors:
         return cls(indptr, indices, values)
 
     def take(self, order: NDArray[np.int64]) -> SparseVectors:
-        """Rows in the given order: row i of the result is row `order[i]` of this batch."""
+        """Return the rows in the given order: row i of the result is row `order[i]` of this batch."""
         lengths = self.active_dims[order]
         indptr = np.zeros(len(order) + 1, dtype=np.int64)
         np.cumsum(lengths, out=indptr[1:])

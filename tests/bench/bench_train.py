@@ -101,12 +101,12 @@ def ours(triples: list[Triple], options: argparse.Namespace) -> dict[str, float]
 
     from spladelake.config.training import Distillation
     from spladelake.encoder import resolve_checkpoint
-    from spladelake.training import Work
+    from spladelake.training import TrainingWork
     from spladelake.training.run import trainer_of
 
     settings = Distillation(batch_size=options.batch_size, max_steps=options.steps, **RECIPE)
     with tempfile.TemporaryDirectory() as folder:
-        work = Work(Path(folder), settings, start=resolve_checkpoint(options.model).folder)
+        work = TrainingWork(Path(folder), settings, start=resolve_checkpoint(options.model).folder)
         queries = list(dict.fromkeys(row["query"] for row in triples))
         documents = list(dict.fromkeys(row[side] for row in triples for side in ("pos", "neg")))
         number = {text: row for row, text in enumerate(documents)}

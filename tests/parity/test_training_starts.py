@@ -20,17 +20,17 @@ from transformers import BertConfig, BertForSequenceClassification, BertModel, G
 
 from spladelake.config.training import Distillation
 from spladelake.errors import UsageError
-from spladelake.training import Work, train
+from spladelake.training import TrainingWork, train
 from spladelake.training.start import check_start
 from support.checkpoints import edit
 from support.families import SMALL, bert, roberta, save, word_piece
 from support.training_data import DOCUMENTS, PAIRS, margins, small_work, write_data
 
 
-def work_from(folder: Path, start: Path, *, dev: bool = False, **settings: Any) -> Work:
+def work_from(folder: Path, start: Path, *, dev: bool = False, **settings: Any) -> TrainingWork:
     """A training of a small random model: two pairs a step."""
     given: dict[str, Any] = {"batch_size": 2, "max_steps": 6, "log_steps": 1, **settings}
-    work = Work(folder, Distillation(**given), start=str(start), name="start")
+    work = TrainingWork(folder, Distillation(**given), start=str(start), name="start")
     write_data(work.data, [margins(scores) for _, _, scores in PAIRS], dev=dev)
     return work
 

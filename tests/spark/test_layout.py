@@ -8,15 +8,15 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError
-from spladelake.spark.tables import schemas
 from spladelake.spark.tables.create import ensure_table
+from spladelake.spark.tables.every_schema import SCHEMAS
 from spladelake.spark.tables.properties import LAYOUT_VERSION, table_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import TableSchema
 from spladelake.spark.tables.schemas import QUARANTINE, RUNS, VECTORS
 from spladelake.spark.tables.sql_text import sql_string
 
-ALL = [value for value in vars(schemas).values() if isinstance(value, TableSchema)]
+ALL = list(SCHEMAS.values())
 
 
 def described(spark: SparkSession, ref: TableRef) -> dict[str, tuple[str, str | None]]:

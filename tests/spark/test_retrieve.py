@@ -155,7 +155,7 @@ BAD_VECTORS = {
     "a negative weight": ([1], [-1.0], "not above 0"),
     "a weight of zero": ([1], [0.0], "not above 0"),
     "terms out of order": ([2, 1], [1.0, 1.0], "do not ascend"),
-    "a term twice": ([1, 1], [1.0, 1.0], "stands twice"),
+    "a term twice": ([1, 1], [1.0, 1.0], "occurs twice"),
     "a negative term": ([-1], [1.0], "below 0"),
     "a term beyond the vocabulary": ([10], [1.0], "has term 10.*vocabulary ends at 9"),
 }
@@ -205,7 +205,7 @@ def test_vectors_of_two_models_are_refused_with_a_row_of_each(spark: SparkSessio
 def test_vectors_of_two_vocabularies_are_refused(spark: SparkSession, run_job: Any, lake: str) -> None:
     write_vectors(spark, f"{lake}/vectors/m/documents", {"d": {1: 1.0}}, vocabulary_size=10)
     write_vectors(spark, f"{lake}/vectors/m/queries", {"q": {1: 1.0}}, vocabulary_size=20)
-    with pytest.raises(DataError, match=r"documents: its vectors have 10 dimensions, those of .*queries 20"):
+    with pytest.raises(DataError, match=r"documents: its vectors have 10 dimensions, the vectors of .*queries 20"):
         run_job("retrieve_run", lake=lake, model="m")
 
 

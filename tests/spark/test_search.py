@@ -15,9 +15,10 @@ from spladelake.encoder import resolve_checkpoint
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.encode.texts import encoded, hashed, spread
+from spladelake.spark.encode.vectorisers import vectoriser_of
 from spladelake.spark.encode.worker import EncodeBatches
 from spladelake.spark.retrieve import driver_search
-from spladelake.spark.retrieve.search import encoded_question, search_documents, search_folder
+from spladelake.spark.retrieve.search import search_documents, search_folder
 from spladelake.spark.session.totals import Totals
 from support.collections import QUESTIONS
 
@@ -69,7 +70,7 @@ def test_the_drivers_vector_of_a_question_is_the_workers(spark: SparkSession) ->
     for text in ("which fruit is pressed for juice", "", "straße"):
         rows = spark.createDataFrame([("q", text)], "id string, text string")
         row = encoded(spread(hashed(rows), 1), in_worker).first()
-        found = encoded_question(text, "splade-tiny")
+        found = vectoriser_of("splade-tiny").question(text)
         assert row is not None
         assert (row["indices"], row["values"]) == (found.vector.indices.tolist(), found.vector.values.tolist())
         assert row["model_id"] == found.model_id

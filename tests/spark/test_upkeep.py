@@ -19,10 +19,13 @@ from pyspark.sql import functions as F
 
 from spladelake.cli import main
 from spladelake.errors import DataError
+from spladelake.spark.tables.every_schema import SCHEMAS
+from spladelake.spark.tables.properties import LAYOUT_VERSION
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VECTOR_FILES
 from spladelake.spark.tables.split_files import ROUNDED_FILES, SPLIT_FILES, files_of
 from spladelake.spark.upkeep.maintain import schema_name
+from spladelake.spark.upkeep.verify import FindingsError
 from support.collections import write_fruit, write_lines
 
 
@@ -218,3 +221,23 @@ def test_files_are_written_again_in_the_form_that_compaction_gave_them() -> None
     assert files_of({"spladelake.compaction": "alpha_mass 0.7, mantissa_bits 6"}, VECTOR_FILES) == ROUNDED_FILES
     assert files_of({"spladelake.compaction": "none: queries are as they were"}, VECTOR_FILES) == VECTOR_FILES
     assert files_of({}, VECTOR_FILES) == VECTOR_FILES
+
+
+def test_verification_names_each_constraint_of_each_table_that_a_row_breaks(
+    spark: SparkSession, run_job: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A row of nulls breaks every constraint; the tables hold one each, as another engine may have written it."""
+    for number, schema in enumerate(SCHEMAS.values()):
+        rows = spark.createDataFrame([tuple([None] * len(schema.columns))], schema.struct)
+        properties = {"spladelake.table": schema.name, "spladelake.layout": LAYOUT_VERSION}
+        writer = rows.coalesce(1).writeTo(f"delta.`{tmp_path}/lake/t{number}`").using("delta")
+        for key, value in properties.items():
+            writer = writer.tableProperty(key, value)
+        writer.create()
+    with pytest.raises(FindingsError) as raised:
+        run_job("verify_tables", lake=str(tmp_path / "lake"))
+    for number, schema in enumerate(SCHEMAS.values()):
+        found = [text for text in raised.value.findings if f"/t{number}:" in text]
+        for name in schema.constraints:
+            assert any(f"1 rows break {name} (" in text for text in found), (schema.name, name)
+            assert any(f"the constraint {name} is missing" in text for text in found), (schema.name, name)

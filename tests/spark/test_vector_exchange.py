@@ -249,24 +249,6 @@ def test_an_export_replaces_and_deletes_only_what_an_export_wrote(spark: SparkSe
     assert {path.name for path in tmp_path.iterdir()} == {"data"}
 
 
-@pytest.mark.slow
-def test_imported_vectors_of_a_vocabulary_of_their_own_can_be_ranked(
-    spark: SparkSession, run_job: Any, tmp_path: Path
-) -> None:
-    (tmp_path / "docs.jsonl").write_text(
-        '{"id": "a", "contents": "", "vector": {"red": 2, "car": 1}}\n'
-        '{"id": "b", "contents": "", "vector": {"car": 3}}\n'
-    )
-    (tmp_path / "queries.jsonl").write_text('{"id": "q", "contents": "", "vector": {"car": 1}}\n')
-    lake = str(tmp_path / "lake")
-    common = {"lake": lake, "input_format": "anserini", "vectors": "theirs"}
-    run_job("import_vectors", input=str(tmp_path / "docs.jsonl"), **common)
-    run_job("import_vectors", input=str(tmp_path / "queries.jsonl"), side="queries", like="theirs", **common)
-    run_job("retrieve_run", lake=lake, vectors="theirs", run_id="r")
-    rows = spark.read.format("delta").load(f"{lake}/runs").orderBy("rank").collect()
-    assert [(row["doc_id"], row["score"]) for row in rows] == [("b", 3.0), ("a", 1.0)]
-
-
 def test_an_import_replaces_no_vocabulary_or_vectors_of_others_and_mends_what_a_kill_left_out(
     spark: SparkSession, run_job: Any, given: Any, tmp_path: Path
 ) -> None:

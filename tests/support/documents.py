@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import TableRef
-from spladelake.spark.tables.schemas import DOCUMENTS
+from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES
 from spladelake.spark.tables.write import replace_rows
 from support.ledger import LEDGER
 
@@ -28,6 +28,12 @@ def write_documents(spark: SparkSession, lake: str, texts: Mapping[str, str | No
     rows = spark.createDataFrame([(i, None, t) for i, t in texts.items()], DOCUMENTS.struct).coalesce(1)
     ref = TableRef(path=f"{lake}/documents")
     replace_rows(spark, ref, DOCUMENTS, rows, lineage=Lineage("test", {}, {}))
+
+
+def write_queries(spark: SparkSession, lake: str, texts: Mapping[str, str | None]) -> None:
+    """Make the texts the queries of the lake, as one commit."""
+    rows = spark.createDataFrame(list(texts.items()), QUERIES.struct).coalesce(1)
+    replace_rows(spark, TableRef(path=f"{lake}/queries"), QUERIES, rows, lineage=Lineage("test", {}, {}))
 
 
 def vectors(spark: SparkSession, lake: str, name: str = "splade-tiny") -> dict[str, dict[int, float]]:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from spladelake.config.training import Distillation
 from spladelake.encoder import resolve_checkpoint
-from spladelake.training import Work
+from spladelake.training import TrainingWork
 from support.collections import FRUIT, QUESTIONS
 
 DOCUMENTS = list(FRUIT.values())
@@ -54,11 +54,15 @@ def write_data(folder: Path, labels: list[list[float]] | None, *, dev: bool = Tr
     return folder
 
 
-def small_work(folder: Path, *, labels: list[list[float]] | None = None, dev: bool = True, **settings: Any) -> Work:
+def small_work(
+    folder: Path, *, labels: list[list[float]] | None = None, dev: bool = True, **settings: Any
+) -> TrainingWork:
     """A training of splade-tiny on these data: two pairs a step."""
     given = {"batch_size": 2, "max_steps": 4, "learning_rate": 1e-3, "max_length": 24, "log_steps": 1, **settings}
     if labels is None:
         labels = [margins(scores) for _, _, scores in PAIRS]
-    work = Work(folder, Distillation(**given), start=resolve_checkpoint("splade-tiny").folder, name="splade-tiny")
+    work = TrainingWork(
+        folder, Distillation(**given), start=resolve_checkpoint("splade-tiny").folder, name="splade-tiny"
+    )
     write_data(work.data, labels, dev=dev)
     return work

@@ -1,4 +1,4 @@
-"""How often each text holds each word: words become numbers at once, so that texts are counted as arrays."""
+"""Count how often each text holds each word. Words become numbers at once, so that numpy can count them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ _LEFT_OUT = -1
 class WordCounts:
     """The counted words of texts, row i for text i.
 
-    words: the different words in the order of their UTF-8 bytes. terms: their places in `words`, ascending in each row.
-    counts: how often the text holds each. indptr: where each row starts, and the end. lengths: words of each text.
+    - words: the different words, in the order of their UTF-8 bytes.
+    - indptr: start of each row, and the end of the last.
+    - terms: positions in `words`, ascending in each row.
+    - counts: how often the text holds each of these words.
+    - lengths: number of words of each text.
     """
 
     words: pa.StringArray
@@ -30,9 +33,10 @@ class WordCounts:
     lengths: NDArray[np.int32]
 
     def under(self, ids: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
-        """The rows under the numbers of a vocabulary: where each starts, the numbers, the counts.
+        """Return the rows under the term ids of a vocabulary: start of each row, term ids, counts.
 
-        ids: number of each of `words`, ascending; below 0 for a word that the vocabulary lacks, which is left out.
+        - ids: term id of each of `words`, ascending; below 0 for a word that the vocabulary lacks. These words are
+          left out.
         """
         found = ids[self.terms]
         known = found >= 0
@@ -41,7 +45,7 @@ class WordCounts:
 
 
 class Counting:
-    """Counts texts that come one after the other."""
+    """A counter of texts that arrive one after the other."""
 
     def __init__(self, counter: WordCounter) -> None:
         self._numbers = _Numbers(counter)
@@ -50,11 +54,11 @@ class Counting:
 
     @property
     def size(self) -> int:
-        """Words of all texts so far and different words, of which the memory in use is a multiple."""
+        """Words of all texts so far plus ten times the different words: proportional to the memory in use."""
         return len(self._words) + 10 * len(self._numbers)
 
     def add(self, texts: Iterable[str]) -> None:
-        """Take in more texts."""
+        """Count more texts."""
         number = self._numbers.__getitem__
         for text in texts:
             words = split(text)
@@ -62,13 +66,14 @@ class Counting:
             self._sizes.append(len(words))
 
     def finish(self) -> WordCounts:
-        """The counts of all texts."""
+        """Return the counts of all texts."""
         rows = len(self._sizes)
         words, ranks = self._numbers.ranked()
         found = ranks[np.frombuffer(self._words, np.int32)]
         row = np.repeat(np.arange(rows), np.frombuffer(self._sizes, np.int64))
         counted = found != _LEFT_OUT
-        # One number for a text and a word: sorted, equal ones stand side by side and words ascend in each text.
+        # One number stands for a text and a word. After sorting, equal numbers are neighbours and words ascend in each
+        # text.
         width = max(1, len(words))
         both = row[counted] * width + found[counted]
         both.sort()
@@ -84,7 +89,7 @@ class Counting:
 
 
 class _Numbers(dict[str, int]):
-    """Number of each word as it stands in the texts: words of one stem have one number, from 0 as they are met."""
+    """The number of each word before stemming. Words of one stem share a number, from 0 in the order they appear."""
 
     def __init__(self, counter: WordCounter) -> None:
         super().__init__()
@@ -97,7 +102,7 @@ class _Numbers(dict[str, int]):
         return number
 
     def ranked(self) -> tuple[list[str], NDArray[np.int64]]:
-        """The stems in the order of their UTF-8 bytes, and the place in it of each number; _LEFT_OUT is its own."""
+        """Return the stems in the order of their UTF-8 bytes, and each number's position there; _LEFT_OUT stays."""
         words = sorted(self._stems)
         ranks = np.full(len(words) + 1, _LEFT_OUT, np.int64)
         ranks[[self._stems[word] for word in words]] = np.arange(len(words))

@@ -1,4 +1,4 @@
-"""BM25 on texts in memory: the same words and weights as the Spark job's, for small collections and single queries."""
+"""BM25 on texts in memory, for small collections and single queries. Words and weights equal those of the Spark job."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ from spladelake.vectors import SparseVectors
 
 @dataclass(frozen=True, eq=False)
 class Bm25Encoder:
-    """What was learnt from a collection: its words, in how many documents each stands, and how long documents are.
+    """Statistics that BM25 learnt from a collection, and the encoder that uses them.
 
-    vocabulary: term id of each word; ids follow the words' order. document_frequency: int64 by term id.
+    - vocabulary: term id of each word; term ids follow the order of the words.
+    - document_frequency: number of documents that hold each word, by term id.
+    - documents: number of documents, empty ones included.
+    - average_length: mean number of words of a document.
     """
 
     settings: Bm25Settings
@@ -32,17 +35,18 @@ class Bm25Encoder:
 
     @classmethod
     def learn(cls, texts: Sequence[str | None], settings: Bm25Settings | None = None) -> Bm25Encoder:
-        """Statistics of a collection. Raises DataError when none of its texts has a word."""
+        """Learn the statistics of a collection. Raises DataError if none of its texts has a word."""
         settings = settings or Bm25Settings()
         counted = _counted(texts, settings)
         if not len(counted.words):
-            raise DataError("the texts", "none of them has a word", "BM25 learns from words", "Check the stop words.")
+            wanted = "wanted at least one word that is not a stop word"
+            raise DataError("the texts", "none of them has a word", wanted, "Check the texts and the stop words.")
         frequency = np.bincount(counted.terms).astype(np.int64)
         vocabulary = {word: i for i, word in enumerate(counted.words.to_pylist())}
         return cls(settings, vocabulary, frequency, len(texts), int(counted.lengths.sum()) / len(texts))
 
     def encode_documents(self, texts: Sequence[str | None]) -> SparseVectors:
-        """Weights of each document's words, row i for text i; words that were not learnt only count for the length."""
+        """Return the weights of each document's words, row i for text i. Unknown words count only for the length."""
         indptr, indices, counts, lengths = self._counts(texts)
         values = document_weights(
             counts,
@@ -56,14 +60,14 @@ class Bm25Encoder:
         return SparseVectors(indptr, indices, values)
 
     def encode_queries(self, texts: Sequence[str | None]) -> SparseVectors:
-        """Counts of each query's words, row i for text i; words that were not learnt are left out."""
+        """Return the counts of each query's words, row i for text i. Unknown words are left out."""
         indptr, indices, counts, _ = self._counts(texts)
         return SparseVectors(indptr, indices, counts.astype(np.float32))
 
     def _counts(
         self, texts: Sequence[str | None]
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-        """Known words of all texts as rows of (term id, count), and the number of all words of each text."""
+        """Return row starts, term ids and counts of the known words, and the number of all words of each text."""
         counted = _counted(texts, self.settings)
         ids = np.array([self.vocabulary.get(word, -1) for word in counted.words.to_pylist()], dtype=np.int32)
         return (*counted.under(ids), counted.lengths.astype(np.int64))

@@ -1,6 +1,6 @@
-"""Fingerprint of a vocabulary: two sums over Spark's xxhash64(term_id, token, df), worked out without Spark.
+"""Fingerprint of a vocabulary: two sums over Spark's xxhash64(term_id, token, df), computed without Spark.
 
-The sums are part of every model_id, so the hash must stay the one that Spark's function gives.
+The sums are part of every model_id, so the hash must stay equal to Spark's function.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _SPARK_SEED = 42
 
 
 def vocabulary_sums(words: pa.StringArray, frequencies: NDArray[np.int64]) -> tuple[int, int]:
-    """Exclusive or, and sum, of the hashes of (place, word, frequency) of all words, each read as a signed number."""
+    """Return the exclusive or and the sum of the hashes of all (position, word, frequency), as signed numbers."""
     marks = row_hashes(words, frequencies).view(np.int64)
-    # A sum of 64-bit numbers does not fit into one: the halves are added up apart.
+    # The sum of 64-bit numbers needs more than 64 bits, so numpy adds up the halves separately.
     total = (int((marks >> 32).sum()) << 32) + int((marks & 0xFFFFFFFF).sum())
     return int(np.bitwise_xor.reduce(marks)), total
 
 
 def row_hashes(words: pa.StringArray, frequencies: NDArray[np.int64]) -> Words:
-    """Spark's xxhash64 of an int (the place from 0), a string and a bigint: each hash is the seed of the next."""
+    """Return Spark's xxhash64 of an int (the position from 0), a string and a bigint. Each hash seeds the next."""
     seeds = np.full(len(words), _SPARK_SEED, np.uint64)
     seeds = _hash_ints(np.arange(len(words), dtype=np.uint64), seeds)
     return _hash_longs(frequencies.astype(np.uint64), _hash_strings(words, seeds))
@@ -46,7 +46,7 @@ def _hash_longs(values: Words, seeds: Words) -> Words:
 def _hash_strings(words: pa.StringArray, seeds: Words) -> Words:
     offsets = np.frombuffer(words.buffers()[1], np.int32)[words.offset : words.offset + len(words) + 1]
     letters = words.buffers()[2]
-    # Eight bytes more, so that a number can be read from every byte on.
+    # Eight more bytes, so that a 64-bit number can be read from every byte.
     data = np.frombuffer((letters.to_pybytes() if letters is not None else b"") + bytes(8), np.uint8)
     lengths, starts = np.diff(offsets), offsets[:-1].astype(np.int64)
     hashes = np.empty(len(words), np.uint64)
@@ -58,7 +58,7 @@ def _hash_strings(words: pa.StringArray, seeds: Words) -> Words:
 
 
 def _hash_bytes(data: NDArray[np.uint8], starts: NDArray[np.int64], length: int, seeds: Words) -> Words:
-    """Hashes of byte strings of one length that begin at `starts`."""
+    """Return the hashes of byte strings of one length that begin at `starts`."""
     longs: Words = np.ndarray(len(data) - 7, "<u8", data, 0, (1,))
     whole = length // 32 * 32
     hashes = _stripes(longs, starts, whole, seeds) if whole else seeds + _P5
@@ -77,7 +77,10 @@ def _hash_bytes(data: NDArray[np.uint8], starts: NDArray[np.int64], length: int,
 
 
 def _stripes(longs: Words, starts: NDArray[np.int64], whole: int, seeds: Words) -> Words:
-    """What strings of 32 bytes and more begin with: four lanes over so many whole stripes of 32 bytes."""
+    """Hash the whole 32-byte stripes at the start of each string, in four lanes.
+
+    - whole: bytes of these stripes, above 0.
+    """
     lanes = [seeds + _P1 + _P2, seeds + _P2, seeds, seeds - _P1]
     for at in range(0, whole, 32):
         lanes = [_rotated(lane + longs[starts + (at + 8 * i)] * _P2, 31) * _P1 for i, lane in enumerate(lanes)]

@@ -1,4 +1,4 @@
-"""What a user may choose about BM25: its two numbers and how a text becomes words."""
+"""Settings of BM25: its two parameters, and the rules by which a text becomes words."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from spladelake.errors import DataError, MachineError, UsageError
 
-BM25_MODEL = "bm25"
-# k1 and b as Anserini's baselines on passages have them; Lucene's own defaults are 1.2 and 0.75.
+# k1 and b of Anserini's baselines on passages; Lucene's own defaults are 1.2 and 0.75.
 DEFAULT_K1, DEFAULT_B = 0.9, 0.4
 DEFAULT_STEMMER, DEFAULT_STOP_WORDS = "english", "english"
 NONE = "none"
-# Version of how texts become words: raise it when the same settings begin to give other words.
-WORDS_RECIPE = 1
+# Version of the rules by which texts become words. Raise it if the same settings begin to give other words.
+# 2: combining marks belong to words, which are composed (NFC).
+WORDS_RECIPE = 2
 
 # Lucene's English stop words (EnglishAnalyzer.ENGLISH_STOP_WORDS_SET).
 _ENGLISH = """
@@ -27,10 +27,14 @@ ENGLISH_STOP_WORDS = tuple(_ENGLISH.split())
 
 @dataclass(frozen=True)
 class Bm25Settings:
-    """k1 >= 0: how soon more of a word stops counting. b in 0..1: how much a document's length counts.
+    """Parameters of BM25, and the rules by which a text becomes words.
 
-    stemmer: a Snowball algorithm, or "none". stop_words: lower-case words that are left out, before stemming.
-    Raises UsageError for an unknown stemmer, MachineError when PyStemmer is not installed.
+    - k1: term-frequency saturation, 0 or more.
+    - b: length normalisation, from 0 to 1.
+    - stemmer: a Snowball algorithm, or "none".
+    - stop_words: lower-case words that are left out before stemming.
+
+    Raises UsageError for an invalid k1, b or stemmer, MachineError if PyStemmer is not installed.
     """
 
     k1: float = DEFAULT_K1
@@ -40,36 +44,39 @@ class Bm25Settings:
 
     def __post_init__(self) -> None:
         if not self.k1 >= 0 or self.k1 == float("inf"):
-            raise UsageError("k1", f"it is {self.k1}", "a finite number from 0 is wanted", "Use 0.9.")
+            raise UsageError("k1", f"it is {self.k1}", "wanted a finite number, 0 or more", "Use 0.9.")
         if not 0 <= self.b <= 1:
-            raise UsageError("b", f"it is {self.b}", "a number from 0 to 1 is wanted", "Use 0.4.")
+            raise UsageError("b", f"it is {self.b}", "wanted a number from 0 to 1", "Use 0.4.")
         if self.stemmer != NONE and self.stemmer not in stemmers():
             raise UsageError(
-                "stemmer", f"it is {self.stemmer!r}", f"known are none, {', '.join(stemmers())}", "Choose."
+                "stemmer", f"it is {self.stemmer!r}", f"wanted one of none, {', '.join(stemmers())}", "Choose one."
             )
 
     @property
     def fingerprint(self) -> str:
-        """Hex sha256 of all that decides words and weights, apart from the texts."""
+        """Hex sha256 of the settings and the version of the word rules, which decide words and weights."""
         recipe = {"recipe": WORDS_RECIPE, **asdict(self), "stop_words": sorted(set(self.stop_words))}
         return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
 
 def stemmers() -> list[str]:
-    """Names of the Snowball algorithms at hand."""
+    """Return the names of the installed Snowball algorithms. Raises MachineError if PyStemmer is not installed."""
     try:
         import Stemmer
     except ImportError:
         raise MachineError(
-            "the package PyStemmer", "it is not installed", "BM25 stems words with it", "pip install PyStemmer"
+            "the package PyStemmer",
+            "it is not installed",
+            "wanted it to stem words for BM25",
+            "Run pip install PyStemmer.",
         ) from None
     return sorted(Stemmer.algorithms())
 
 
 def read_stop_words(choice: str) -> tuple[str, ...]:
-    """Stop words by name (english, none) or from a UTF-8 file of one word a line; # begins a comment.
+    """Return stop words by name (english, none), or from a UTF-8 file of one word a line; # begins a comment.
 
-    Raises UsageError when there is no such list, DataError when the file is not text.
+    Raises UsageError if there is no such list or file, DataError if the file is not UTF-8.
     """
     if choice == NONE:
         return ()
@@ -83,6 +90,8 @@ def read_stop_words(choice: str) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
-        raise DataError(str(path), f"it is not UTF-8 ({error})", "one word a line is wanted", "Convert it.") from None
+        raise DataError(
+            str(path), f"it is not UTF-8 ({error})", "wanted one word a line", "Convert it to UTF-8."
+        ) from None
     words = (line.split("#")[0].strip().lower() for line in lines)
     return tuple(sorted({word for word in words if word}))

@@ -7,9 +7,12 @@ from numpy.typing import NDArray
 
 
 def inverse_document_frequency(document_frequency: NDArray[np.int64], *, documents: int) -> NDArray[np.float64]:
-    """Weight of each word by how few documents hold it: ln(1 + (N - df + 0.5) / (df + 0.5)), always above 0.
+    """Return the inverse document frequency of each word: ln(1 + (N - df + 0.5) / (df + 0.5)), always above 0.
 
-    documents: N, all documents, empty ones too. Source: Lucene's BM25Similarity; Kamphuis et al., ECIR 2020, table 1.
+    - document_frequency: df, number of documents that hold the word.
+    - documents: N, number of all documents, empty ones included.
+
+    Source: Lucene's BM25Similarity; Kamphuis et al., ECIR 2020, table 1.
     """
     return np.log1p((documents - document_frequency + 0.5) / (document_frequency + 0.5))
 
@@ -24,10 +27,14 @@ def document_weights(
     k1: float,
     b: float,
 ) -> NDArray[np.float32]:
-    """Weight of a word in a document: idf · tf / (tf + k1 (1 - b + b · length / average_length)).
+    """Return the weight of each word in a document: idf · tf / (tf + k1 (1 - b + b · length / average_length)).
 
-    counts: tf, from 1. document_frequency, lengths: of the word and of the document of each count; all of one shape.
-    A query's weights are its counts, and the score is the dot product. Source: as above.
+    - counts: tf, from 1.
+    - document_frequency: df of the word of each count, in the shape of `counts`.
+    - lengths: number of words of the document of each count, in the shape of `counts`.
+    - documents, average_length: number of documents, and mean of their lengths.
+
+    The weights of a query are its counts, and the score is the dot product. Source: as for the idf.
     """
     saturation = counts / (counts + k1 * (1 - b + b * (lengths / average_length)))
     return (inverse_document_frequency(document_frequency, documents=documents) * saturation).astype(np.float32)

@@ -1,1 +1,1 @@
-"""Commands for people, beside the jobs: each a click command in a module of its own."""
+"""Commands of the command line, one click command per module."""

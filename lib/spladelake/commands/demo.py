@@ -1,4 +1,4 @@
-"""`spladelake demo`: the whole job on text that every machine has."""
+"""`spladelake demo`: every step from ingest to evaluation, on texts that come with Python."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from spladelake.commands.settings import spark_settings
 
 
 @click.command()
-@click.option("--lake", default=None, help="Keep the tables in this folder (default: a temporary one, removed).")
-@click.option("--documents", type=click.IntRange(min=20), default=None, help="Use only so many documents.")
+@click.option("--lake", default=None, help="Keep the tables in this folder (default: a temporary folder).")
+@click.option("--documents", type=click.IntRange(min=20), default=None, help="Use only the first NUMBER documents.")
 @session_options
 def demo(
     lake: str | None,
@@ -19,7 +19,10 @@ def demo(
     properties_file: str | None,
     spark_conf: tuple[str, ...],
 ) -> None:
-    """The whole job on the documentation of Python's standard library, with a real model and no network."""
+    """Ingest, encode, retrieve and evaluate a small collection with a real model.
+
+    The collection is the documentation of Python's standard library. Texts and model need no network.
+    """
     from spladelake.demo.run import run_demo
 
     run_demo(lake=lake, documents=documents, settings=spark_settings(properties_file, spark_conf))

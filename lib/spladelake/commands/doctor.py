@@ -1,4 +1,4 @@
-"""`spladelake doctor`: what this machine has of what the jobs need, each finding on a line with what to do."""
+"""`spladelake doctor`: check that this machine can run the jobs; each check prints one line with its fix."""
 
 from __future__ import annotations
 
@@ -17,22 +17,25 @@ from spladelake.commands.options import styled
 from spladelake.errors import MachineError, SpladelakeError
 from spladelake.machine import free_memory
 
-# A worker holds the interpreter with torch (0.5 GB) and the model with one batch's tiles (0.5 GB for a BERT base).
+# Memory of a worker: the interpreter with torch (0.5 GB), and a BERT base model with one batch (0.5 GB).
 WORKER_MB = 1024
 
 
 @click.command()
-@click.option("--model", default=None, help="Model to look for instead of the demo's, e.g. rasyosef/splade-mini.")
-@click.option("--lake", default=".", show_default=True, help="Folder that tables shall be written to.")
+@click.option("--model", default=None, help="Model to check instead of the demo's, e.g. rasyosef/splade-mini.")
+@click.option("--lake", default=".", show_default=True, help="Folder in which to check write access.")
 @click.option("--debug", is_flag=True, help="Show stack traces.")
 def doctor(model: str | None, lake: str, debug: bool) -> None:
-    """Check this machine: Java, Delta jars, interpreters, model, write access, memory. Ends with 5 if one fails."""
+    """Check this machine: Java, Delta jars, interpreters, model, write access and memory.
+
+    The command exits with 5 if a check fails.
+    """
     if not examine(model=model, lake=lake):
         raise SystemExit(5)
 
 
 def examine(*, model: str | None, lake: str) -> bool:
-    """Print one line a check, ok or what to do; True if all are ok. Later checks run even after one fails."""
+    """Run all checks and print one line for each, with the fix if it fails; return whether all passed."""
     checks: list[tuple[str, Callable[[], str]]] = [
         ("python", _python),
         ("java", _java),
@@ -41,7 +44,7 @@ def examine(*, model: str | None, lake: str) -> bool:
         ("write access", lambda: _write_access(lake)),
     ]
     passed = [_line(name, check) for name, check in checks]
-    # The session starts while the model's files are read. Not sooner: it too would fetch jars, and it takes memory.
+    # The session starts while the model's files are read, after the checks of jars (it needs them) and free memory.
     with ThreadPoolExecutor(1) as pool:
         session = pool.submit(_session)
         passed += [_line("model", lambda: _model(model or "splade-tiny")), _line("spark session", session.result)]
@@ -98,7 +101,7 @@ def _memory() -> str:
 
 def _write_access(lake: str) -> str:
     folder = Path(lake).expanduser().absolute()
-    # The lake itself may not exist yet: what counts is the nearest folder that does.
+    # The lake may not exist yet: its nearest existing parent must be writable.
     while not folder.exists():
         folder = folder.parent
     try:
@@ -108,7 +111,7 @@ def _write_access(lake: str) -> str:
         raise MachineError(
             str(folder),
             f"it cannot be written to ({error.strerror})",
-            "the lake is written there",
+            "the lake needs a writable folder",
             "Choose another folder with --lake, or change its permissions.",
         ) from error
 
@@ -124,7 +127,7 @@ def _model(model: str) -> str:
 
 
 def _session() -> str:
-    """Start Spark, ask a worker who it is, and write and read a Delta table."""
+    """Start Spark, write and read a Delta table, and check the interpreter of a worker."""
     from spladelake.spark.session.start import spark_session
 
     session = spark_session("spladelake doctor", settings={"spark.master": "local[1]"}, quick=True)
@@ -144,7 +147,7 @@ def _session() -> str:
 
 
 def _who(batches: Any) -> Any:
-    """Runs in a worker: its interpreter, and the first package that it lacks."""
+    """Yield the worker's interpreter and the first package that it lacks, for each row. Runs in a worker."""
     import importlib.util
 
     import pyarrow as pa

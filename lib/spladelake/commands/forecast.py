@@ -1,7 +1,8 @@
-"""`spladelake forecast`: what a size that nobody has run yet will take."""
+"""`spladelake forecast`: time, memory and bytes of the steps at a size that was never run."""
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import asdict
 from typing import Any
@@ -24,11 +25,11 @@ def _options(function: Any) -> Any:
     return function
 
 
-@click.command("forecast", help=f"{Forecast.__doc__}\n\nExamples:\n\n{EXAMPLES}")
+@click.command("forecast", help=f"{inspect.cleandoc(Forecast.__doc__ or '')}\n\nExamples:\n\n{EXAMPLES}")
 @_options
 @click.option("--debug", is_flag=True, help="Show stack traces.")
 def forecast(debug: bool, **given: Any) -> None:
-    """Print the forecast for people on stderr, and as one line of JSON on stdout."""
+    """Print the forecast as a table on stderr and as one line of JSON on stdout."""
     from spladelake.forecast import estimates, extrapolations, load_slopes
 
     asked = checked(Forecast, {key: value for key, value in given.items() if value is not None}, place="forecast")
@@ -51,20 +52,20 @@ def _show(asked: Forecast, made: list[Any], beyond: list[str]) -> None:
     from spladelake.display.numbers import bytes_text, duration_text
     from spladelake.display.results import console
 
-    slots = f"{asked.slots} tasks at once"
+    slots = f"{asked.slots} parallel tasks"
     title = f"{asked.docs:,} documents, {asked.queries:,} queries, k = {asked.k:,}, {asked.model}, {slots}"
-    table = Table("step", "time", "error", "memory a task", "shuffle", "storage", title=title, title_justify="left")
+    table = Table("step", "time", "error", "memory per task", "shuffle", "storage", title=title, title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
     for e in made:
         memory = "not measured" if e.memory_mb is None else bytes_text(e.memory_mb * 1e6)
-        error = "not known" if e.error is None else f"{e.error:+.0%}"
+        error = "unknown" if e.error is None else f"{e.error:+.0%}"
         shuffle, storage = bytes_text(e.shuffle_bytes), bytes_text(e.storage_bytes)
         table.add_row(e.step, duration_text(e.seconds), error, memory, shuffle, storage)
     console().print(table)
-    console().print("error: forecast over measured time, less 1, where a size that was left out could be compared.")
+    console().print("error: forecast time / measured time - 1, for a measured size that the forecast did not use.")
     console().print(
-        "memory a task: of encode_texts its worker; of retrieve_run JVM and driver too, shared out by tasks."
+        "memory per task: the worker process; for retrieve_run, also an equal share of the JVM and the driver."
     )
     for sentence in beyond:
         console().print(f"- {sentence}", markup=False)

@@ -1,4 +1,4 @@
-"""`spladelake init`: look at a user's files and write the pipeline file for them."""
+"""`spladelake init`: inspect a user's files and write a pipeline file for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spladelake.config import DEFAULT_MODEL, IngestTexts, load_pipeline
 from spladelake.errors import MachineError, UsageError
 from spladelake.names import short_name
 
-# Options of ingest_texts with which the user says what would be guessed otherwise.
+# Options of ingest_texts that replace a guess of this command.
 _INGEST = (
     "documents", "documents_format", "document_id", "document_title", "document_text",
     "queries", "queries_format", "query_id", "query_text", "judgements", "judgements_format",
@@ -32,18 +32,19 @@ def _ingest_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.command("init")
 @click.argument("corpus")
 @_ingest_options
-@click.option("--lake", default=None, metavar="TEXT", help="Where the tables shall go (default: CORPUS-lake).")
+@click.option("--lake", default=None, metavar="TEXT", help="Folder for the tables (default: CORPUS-lake).")
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, metavar="TEXT", help="Model of the vectors.")
-@click.option("--output", default=None, metavar="FILE", help="The pipeline file (default: CORPUS.yaml, here).")
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option("--output", default=None, metavar="FILE", help="Pipeline file to write (default: CORPUS.yaml).")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @click.option("--debug", is_flag=True, help="Show stack traces.")
 def init(
     corpus: str, lake: str | None, model: str, output: str | None, force: bool, debug: bool, **given: str | None
 ) -> None:
-    """Look at the files of CORPUS, a folder or a file, and write a commented pipeline file for them.
+    """Inspect the files of CORPUS and write a commented pipeline file for them.
 
-    It finds documents, queries and judgements, their columns, how many records there are and how long the texts are.
-    Where it guesses wrong, name columns or files with the options of ingest_texts; beside files CORPUS is only a name.
+    CORPUS is a folder or a file. The command finds documents, queries and judgements, their columns, the number of
+    records and the length of the texts. If a guess is wrong, name the column or file with an option. If options name
+    all files, CORPUS is only a name.
 
     \b
     Examples:
@@ -59,7 +60,12 @@ def init(
     name = short_name(path.resolve().name if path.is_dir() else path.name.split(".")[0])
     target = Path(output or f"{name}.yaml")
     if target.exists() and not force:
-        raise UsageError(str(target), "it exists already", "wanted a new file", "Give --output, or --force.")
+        raise UsageError(
+            str(target),
+            "it already exists",
+            "wanted a new file",
+            "Give another --output, or add --force.",
+        )
     made = plan(corpus, options)
     formats = {k.removesuffix("_format"): v for k, v in options.items() if k.endswith("_format") and v != "auto"}
     text = pipeline_text(made, name=name, lake=lake or f"{name}-lake", model=model, formats=formats)
@@ -69,14 +75,14 @@ def init(
     for line in unused(made):
         click.echo(line, err=True)
     command = f"spladelake pipeline run {shlex.quote(str(target))}"
-    click.echo(f"\n{target} is written. Look it over, then:\n\n  {command}\n", err=True)
+    click.echo(f"\nWrote {target}. Check it, then run:\n\n  {command}\n", err=True)
     click.echo(
         json.dumps({"job": "init", "exit_code": 0, "file": str(target), "next": command, **_facts(made, faults)})
     )
 
 
 def _write(target: Path, text: str) -> None:
-    """Write the file and read it as `pipeline run` will: what cannot be run is not left behind."""
+    """Write the file, and check that `pipeline run` can load it; a file that it cannot load is removed."""
     try:
         target.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -90,7 +96,7 @@ def _write(target: Path, text: str) -> None:
 
 
 def _facts(made: Any, faults: Callable[[Any], list[str]]) -> dict[str, Any]:
-    """What was found of each input, for a program."""
+    """Return the findings of each input, for the line of JSON."""
     facts = {}
     for kind, found in made.findings.items():
         facts[kind] = {

@@ -7,9 +7,9 @@ import click
 
 @click.command()
 def jars() -> None:
-    """Print the paths of the two Delta jars, with a comma between them, for `spark-submit --jars`.
+    """Print the paths of the two Delta jars for `spark-submit --jars`.
 
-    The first use fetches the jars.
+    A comma separates the paths. The first use downloads the jars.
     """
     from spladelake.spark.session.jars import delta_jars
 

@@ -1,4 +1,4 @@
-"""The command of a job, made of its row in `spladelake.config.jobs` and its option model."""
+"""The command of a job, made from its row in `spladelake.config.jobs` and its option model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spladelake.config.job import Job
 
 
 def job_command(job: Job) -> click.Command:
-    """The command that runs a job."""
+    """Return the click command that runs a job."""
 
     @session_options
     def command(debug: bool, properties_file: str | None, spark_conf: tuple[str, ...], **given: Any) -> None:
@@ -25,7 +25,7 @@ def job_command(job: Job) -> click.Command:
         report(job.name, run_step(job.name, options, settings, alone=True))
 
     function: Any = command
-    # The lake comes first, then the job's own options, then those that all jobs share.
+    # The lake comes first, then the job's own options, then the options that all jobs share.
     common = JobOptions.model_fields.keys() - {"lake"}
     shown = sorted(job.options.model_fields.items(), key=lambda item: (item[0] in common, item[0] != "lake"))
     for field_name, field in reversed(shown):

@@ -1,4 +1,4 @@
-"""How a command runs as a process: its arguments, its errors, its exit code, its last line for a scheduler."""
+"""Run a command as a process: arguments, errors, exit code, and the last line for a scheduler."""
 
 from __future__ import annotations
 
@@ -8,28 +8,31 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
 from spladelake.commands.job import job_command
 from spladelake.commands.options import styled
+from spladelake.commands.system_errors import explained_by_system
 from spladelake.config.job import Job
 from spladelake.errors import SpladelakeError
-from spladelake.streams import stderr_apart
+from spladelake.signals import ends_with_a_message
+from spladelake.streams import ReaderGone, outlive_readers, stderr_apart
 
 
 def launch(job: Job) -> None:
-    """Run a job with the options of this process, and end the process with the job's exit code."""
+    """Run a job with the arguments of this process, and exit with the job's code."""
     sys.exit(run_command(job_command(job), sys.argv[1:], prog_name=f"spladelake {job.name}", name=job.name))
 
 
 def run_command(command: click.Command, arguments: Sequence[str], *, prog_name: str, name: str = "") -> int:
-    """Run a command and return its exit code. A user's mistake is one message, never a stack trace.
+    """Run a command and return its exit code. A user's mistake prints one message, never a stack trace.
 
-    - prog_name: the command as help pages show it.
-    - name: the job that a scheduler is told about; by default the first argument.
+    - prog_name: name of the command on help pages.
+    - name: name of the job in the line for a scheduler; by default the first argument.
     """
-    with stderr_apart():
+    with stderr_apart(), outlive_readers(), ends_with_a_message():
         dashed = [_dashed(word) for word in arguments]
         code = _ended(command, dashed, prog_name=prog_name, name=name or next(iter(dashed), ""))
         if code == 0:
@@ -38,7 +41,7 @@ def run_command(command: click.Command, arguments: Sequence[str], *, prog_name: 
 
 
 def _make_later_starts_quick() -> None:
-    """After a command that started a session without an archive of its classes: make one in the background, once."""
+    """Make an archive of Spark's classes in the background, once, if this command started a session without one."""
     session = sys.modules.get("spladelake.spark.session.start")
     if session is None or not session.started_without_archive:
         return
@@ -46,14 +49,14 @@ def _make_later_starts_quick() -> None:
 
     if (folder := begin_in_background(session.started_without_archive.pop())) is not None:
         click.echo(
-            f"later starts will take about half the time: an archive of Spark's classes (200 MB, in {folder}) is being "
-            f"made in the background, once, for some minutes; {VARIABLE}=off prevents it",
+            f"later starts will take about half the time: a background process now makes an archive of Spark's classes "
+            f"(200 MB, in {folder}). It runs once and takes some minutes; {VARIABLE}=off prevents it.",
             err=True,
         )
 
 
 def _dashed(word: str) -> str:
-    """An option as it is spelled, with dashes, also if it was given with underscores as a pipeline file has them."""
+    """Return an option with dashes; users also write it with underscores, as in a pipeline file."""
     if not word.startswith("--"):
         return word
     name, equals, value = word.partition("=")
@@ -64,7 +67,9 @@ def _ended(command: click.Command, arguments: list[str], *, prog_name: str, name
     debug = "--debug" in arguments
     _configure_logging(debug=debug)
     try:
-        return int(command.main(arguments, prog_name=prog_name, standalone_mode=False) or 0)
+        code = int(command.main(arguments, prog_name=prog_name, standalone_mode=False) or 0)
+        sys.stdout.flush()
+        return code
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except SystemExit as stop:
@@ -73,9 +78,13 @@ def _ended(command: click.Command, arguments: list[str], *, prog_name: str, name
         error.show()
         _say_failed(name, error.exit_code, error.format_message())
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; tables hold either their old rows or their new ones", err=True)
-        return 130
+    except ReaderGone:
+        click.echo("the program that reads stdout has ended: the rest of the output is dropped", err=True)
+        return 0
+    except (KeyboardInterrupt, click.Abort) as stop:
+        click.echo("interrupted; every table holds either its old rows or its new rows", err=True)
+        # click turns an interrupt into an Abort, which keeps its cause.
+        return getattr(stop.__cause__ or stop, "exit_code", 130)
     except Exception as error:
         return _fail(error, name, debug=debug)
 
@@ -95,12 +104,13 @@ def _fail(error: Exception, name: str, *, debug: bool) -> int:
 
 
 def _say_failed(name: str, code: int, message: str) -> None:
-    """The line on stdout that a scheduler reads."""
-    click.echo(json.dumps({"job": name, "exit_code": code, "error": message}))
+    """Print the line of JSON on stdout that a scheduler reads."""
+    with suppress(OSError, ReaderGone):
+        click.echo(json.dumps({"job": name, "exit_code": code, "error": message}))
 
 
 def _cause(error: Exception) -> str:
-    """What an unexpected error says: of one that came from Java, its deepest cause."""
+    """Return the first line of an unexpected error; of an error from Java, the first line of its root cause."""
     java = getattr(error, "java_exception", None)
     while java is not None and java.getCause() is not None:
         java = java.getCause()
@@ -109,19 +119,19 @@ def _cause(error: Exception) -> str:
 
 
 def _explained(error: Exception) -> SpladelakeError | None:
-    """An error that came through Spark as one of ours, if it is."""
-    if "pyspark" not in sys.modules:
-        return None
+    """Return the SpladelakeError for an error of the system or an error that came through Spark; None if unknown."""
+    if (known := explained_by_system(error)) is not None or "pyspark" not in sys.modules:
+        return known
     from spladelake.spark.session.failures import explained
 
     return explained(error)
 
 
 def _configure_logging(*, debug: bool) -> None:
-    # On a terminal a message takes the place of the progress that stands in its line.
+    # On a terminal, a message overwrites the progress line.
     line = "\r\x1b[K%(message)s" if sys.stderr.isatty() else "%(message)s"
     logging.basicConfig(format=line, level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("spladelake").setLevel(logging.DEBUG if debug else logging.INFO)
     if not sys.stderr.isatty():
-        # Libraries draw bars of their own; in a scheduler's log they are noise.
+        # Libraries draw their own progress bars, which are noise in a scheduler's log.
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

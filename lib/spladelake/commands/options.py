@@ -1,4 +1,4 @@
-"""Options that commands share, and those made of the fields of an option model."""
+"""Options that commands share, and options made from the fields of an option model."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from typing import Any, Literal
 import click
 from pydantic.fields import FieldInfo
 
+lake_option = click.option(
+    "--lake", required=True, metavar="TEXT", help="Folder of the lake, or schema:NAME for a schema of the catalog."
+)
+
 
 def session_options(function: Any) -> Any:
-    """Options of every command that runs Spark."""
+    """Add the options that every command with a Spark session has."""
     for option in (
         click.option("--debug", is_flag=True, help="Show stack traces and Spark's own messages."),
-        click.option("--properties-file", type=click.Path(), help="Spark settings, spark-defaults style (see conf/)."),
+        click.option("--properties-file", type=click.Path(), help="File of Spark settings, as for spark-submit."),
         click.option("--conf", "spark_conf", multiple=True, metavar="KEY=VALUE", help="One Spark setting; repeatable."),
     ):
         function = option(function)
@@ -24,7 +28,7 @@ def session_options(function: Any) -> Any:
 
 
 def field_option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
-    """The command line option of one field of an option model."""
+    """Return the command line option of one field of an option model."""
     flag = f"--{name.replace('_', '-')}"
     kinds = [k for k in (typing.get_args(field.annotation) or (field.annotation,)) if k is not types.NoneType]
     help_text = field.description or ""
@@ -41,5 +45,5 @@ def field_option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
 
 
 def styled(text: str, **style: Any) -> str:
-    """The text in colour, unless NO_COLOR is set; `click.echo` takes colours out where it writes to no terminal."""
+    """Return the text in colour, unless NO_COLOR is set; `click.echo` drops colours if the output is no terminal."""
     return text if os.environ.get("NO_COLOR") else click.style(text, **style)

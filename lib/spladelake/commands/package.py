@@ -1,4 +1,4 @@
-"""`spladelake package`: the code as spark-submit ships it to a cluster."""
+"""`spladelake package`: the zip of the code that spark-submit ships to a cluster."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ SUBMIT = (
 
 
 @click.command("package")
-@click.option("--output", default="spladelake.zip", show_default=True, metavar="FILE", help="Where the zip goes.")
+@click.option("--output", default="spladelake.zip", show_default=True, metavar="FILE", help="Zip file to write.")
 @click.option("--debug", is_flag=True, help="Show stack traces.")
 def package(output: str, debug: bool) -> None:
-    """Write the zip of spladelake for spark-submit --py-files, and print a line that uses it.
+    """Write the zip of spladelake for `spark-submit --py-files`.
 
-    The same code gives the same bytes. Dependencies are not in it: the nodes need an interpreter that has them, from an
-    image, or from an archive of an environment with --archives (see "On a cluster" in the README).
+    The command prints a spark-submit line that uses the zip. The same code gives the same bytes. The zip has no
+    dependencies: the nodes need an interpreter that has them, from an image or from `--archives` (see "On a cluster" in
+    the README).
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`spladelake pipeline`: run the steps of a file."""
+"""`spladelake pipeline`: run the steps of a pipeline file."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def pipeline() -> None:
 
 @pipeline.command("run")
 @click.argument("file")
-@click.option("--lake", help="Where the tables go, instead of what the file says.")
-@click.option("--run-id", help="Name of this run, for every step.")
-@click.option("--run-date", help="Day that the run is for, YYYY-MM-DD, for every step.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="steps.retrieve_run.k=1000; repeatable.")
+@click.option("--lake", help="Folder of the tables, instead of the file's lake.")
+@click.option("--run-id", help="Name of the run, for every step.")
+@click.option("--run-date", help="Logical date (YYYY-MM-DD), for every step.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a value of the file; repeatable.")
 @session_options
 def pipeline_run(
     file: str,
@@ -35,7 +35,10 @@ def pipeline_run(
     properties_file: str | None,
     spark_conf: tuple[str, ...],
 ) -> None:
-    """Run every step of FILE (yaml or toml) in its order, in one Spark session, and print a summary.
+    """Run every step of FILE in one Spark session.
+
+    FILE is yaml or toml. Its steps run in order, and a summary follows. In --set, KEY is the path of a value in the
+    file, such as model or steps.retrieve_run.k.
 
     \b
     Example:
@@ -45,7 +48,7 @@ def pipeline_run(
     for pair in overrides:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise UsageError(f"--set {pair}", "it has no =", "wanted KEY=VALUE", "Correct it.")
+            raise UsageError(f"--set {pair}", "it has no =", "wanted KEY=VALUE", "Write the option as KEY=VALUE.")
         given[key] = value
     given |= {name: v for name, v in (("lake", lake), ("run_id", run_id), ("run_date", run_date)) if v is not None}
     loaded = load_pipeline(file, overrides=given)

@@ -1,4 +1,4 @@
-"""`spladelake prepare`: what the first run fetches, and what makes every later one start sooner."""
+"""`spladelake prepare`: download the Delta jars and make the class archive, before the first session."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import click
 @click.command("prepare")
 @click.option("--debug", is_flag=True, help="Show stack traces.")
 def prepare(debug: bool) -> None:
-    """Fetch the Delta jars (10 MB) and make Java's archive of Spark's classes (200 MB) in the cache folder, once.
+    """Download the Delta jars and make an archive of Spark's classes.
 
-    Local sessions start from the archive in about half the time. Without this command, the first one that starts a
-    session makes it in the background when it ends; SPLADELAKE_PREPARE=off prevents that. For the images of containers
-    too: what it makes is under $XDG_CACHE_HOME/spladelake, or ~/.cache/spladelake, and can be removed at any time.
+    The jars take 10 MB, the archive 200 MB. With the archive, local sessions start in about half the time. Without this
+    command, the first command that starts a session makes the archive in the background when it ends;
+    SPLADELAKE_PREPARE=off prevents that. Run this command in the build of a container image too. Its files are in
+    $XDG_CACHE_HOME/spladelake or ~/.cache/spladelake, and can be removed at any time.
 
     \b
     Example:
@@ -27,10 +28,10 @@ def prepare(debug: bool) -> None:
     java, _ = java_version()
     jars = [str(jar) for jar in delta_jars()]
     made = make_archive(java)
-    assert made is not None, "it waits for others"
+    assert made is not None, "make_archive waits for other processes"
     size = made.path.stat().st_size
     click.echo(
-        f"{made.path}: {size / 1e6:.0f} MB, {'it was there' if made.was_there else f'made in {made.seconds:.0f} s'}",
+        f"{made.path}: {size / 1e6:.0f} MB, {'already there' if made.was_there else f'made in {made.seconds:.0f} s'}",
         err=True,
     )
     status = "skipped" if made.was_there else "written"

@@ -1,4 +1,4 @@
-"""`spladelake quarantine`: look at the rows that could not be used, and try them again."""
+"""`spladelake quarantine`: show rejected rows, and process them again."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ import json
 
 import click
 
+from spladelake.commands.options import lake_option
 from spladelake.commands.run_job import report, run_step
 
 
 @click.group()
 def quarantine() -> None:
-    """Rows that could not be used: show them, or try them again."""
+    """Show the rows that jobs could not use, or process them again."""
 
 
 @quarantine.command()
-@click.option("--lake", required=True, help="Folder of the collection's tables, or schema:NAME for a catalog.")
-@click.option("--input", "label", default=None, help="Only rows of this input, as the summary names it.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Rows shown.")
-@click.option("--raw", is_flag=True, help="Show the start of each row as it was found; it may be private text.")
+@lake_option
+@click.option("--input", "label", default=None, help="Only rows of this input, by its name in the summary.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Rows to show.")
+@click.option("--raw", is_flag=True, help="Show the start of each raw row, which may be private text.")
 @click.option("--debug", is_flag=True, help="Show stack traces.")
 def show(lake: str, label: str | None, limit: int, raw: bool, debug: bool) -> None:
-    """Count the rows of each input and show the first ones with their reasons."""
+    """Count the rows of each input and show the first rows.
+
+    Each row is shown with the reason for its rejection.
+    """
     from spladelake.display.results import quarantine_tables
     from spladelake.spark.session.start import spark_session
     from spladelake.spark.tables.quarantine import shown_rows
@@ -34,11 +38,14 @@ def show(lake: str, label: str | None, limit: int, raw: bool, debug: bool) -> No
 
 
 @quarantine.command()
-@click.option("--lake", required=True, help="Folder of the collection's tables, or schema:NAME for a catalog.")
-@click.option("--input", "label", default=None, help="Only this input, as `quarantine show` names it.")
+@lake_option
+@click.option("--input", "label", default=None, help="Only this input, by its name in `quarantine show`.")
 @click.option("--debug", is_flag=True, help="Show stack traces.")
 def retry(lake: str, label: str | None, debug: bool) -> None:
-    """Run the job of each input again with the options it had: what is mended leaves the quarantine."""
+    """Run the job of each input again with the same options.
+
+    Rows that can now be used leave the quarantine.
+    """
     from spladelake.spark.session.start import spark_session
     from spladelake.spark.tables.quarantine import retries
 

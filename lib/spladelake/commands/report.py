@@ -1,4 +1,4 @@
-"""`spladelake report`: measured runs of a lake as one HTML page."""
+"""`spladelake report`: write measured runs of a lake as one HTML page."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 import click
 
-from spladelake.commands.options import session_options
+from spladelake.commands.options import lake_option, session_options
 from spladelake.commands.settings import spark_settings
 from spladelake.errors import MachineError
 
 
 @click.command("report")
-@click.option("--lake", required=True, help="Folder of the collection's tables, or schema:NAME for a catalog.")
+@lake_option
 @click.option("--runs", default="", help="Measured runs, comma separated, the baseline first (default: all).")
-@click.option("--measure", default=None, help="Measure of the plots (default: graded nDCG where it was measured).")
-@click.option("--queries", default=5, show_default=True, type=click.IntRange(min=0), help="Queries that differ most.")
-@click.option("--out", required=True, type=click.Path(dir_okay=False), help="Where the page goes, e.g. report.html.")
+@click.option("--measure", default=None, help="Measure of the plots (default: ndcg_cut_10 if all runs have it).")
+@click.option("--queries", default=5, show_default=True, type=click.IntRange(min=0), help="Number of examples.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False), help="HTML file to write, e.g. report.html.")
 @session_options
 def report_command(
     lake: str,
@@ -29,7 +29,9 @@ def report_command(
     properties_file: str | None,
     spark_conf: tuple[str, ...],
 ) -> None:
-    """Write one self-contained page about measured runs: means, differences, costs, and the queries that differ most.
+    """Write one HTML page about measured runs: means, differences, costs and examples.
+
+    The page loads nothing and runs no scripts. The examples are the queries with the largest differences between runs.
 
     \b
     Example:

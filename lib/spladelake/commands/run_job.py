@@ -1,4 +1,4 @@
-"""Run one job in a Spark session, and show its result to people and to programs."""
+"""Run one job in a Spark session, and print its result as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from spladelake.config.jobs import JOBS
 
 
 def run_step(name: str, options: Options, settings: dict[str, str], *, alone: bool = False) -> dict[str, Any]:
-    """Run one job in the current or a new Spark session and return its result. alone: no other job comes after it."""
+    """Run one job in the current or a new Spark session and return its result.
+
+    - settings: Spark settings of a new session.
+    - alone: whether this process runs no other job.
+    """
     from spladelake.spark.session.progress import stage_line
     from spladelake.spark.session.quick_settings import is_small_lake
     from spladelake.spark.session.start import spark_session
@@ -23,7 +27,7 @@ def run_step(name: str, options: Options, settings: dict[str, str], *, alone: bo
     from spladelake.spark.tables.run_log import recorded, run_id_of
 
     quick = alone and JOBS[name].lake_only and is_small_lake(str(getattr(options, "lake", "schema:")))
-    # The modules of all jobs take a second or two to import, in which Java can start.
+    # The job's modules take a second or two to import; Java starts meanwhile.
     with ThreadPoolExecutor(1) as pool:
         function = pool.submit(_function, JOBS[name])
         session = spark_session(f"spladelake {name}", settings=settings, quick=quick)
@@ -41,7 +45,7 @@ def _function(job: Job) -> Callable[..., dict[str, Any]]:
 
 
 def report(name: str, result: dict[str, Any]) -> None:
-    """The result for people on stderr, and as one line of JSON on stdout for the program that called."""
+    """Print the result as tables on stderr and as one line of JSON on stdout."""
     from spladelake.display.results import show_result
 
     show_result(name, result)

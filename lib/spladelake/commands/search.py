@@ -1,4 +1,4 @@
-"""`spladelake search`: one question in free text, answered at the terminal."""
+"""`spladelake search`: search a lake for one text and print the best documents."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import Any
 
 import click
 
+from spladelake.commands.options import lake_option
 from spladelake.commands.settings import spark_settings
 from spladelake.config.runs import MOST_K
 
 
 @click.command()
 @click.argument("text")
-@click.option("--lake", required=True, metavar="TEXT", help="Folder of the collection's tables, or schema:NAME.")
-@click.option("--model", default=None, metavar="TEXT", help="Model whose document vectors are searched.")
+@lake_option
+@click.option("--model", default=None, metavar="TEXT", help="Model of the vectors, which also encodes TEXT.")
 @click.option("--vectors", default=None, metavar="TEXT", help="Name of the vectors' folder (default: the model's).")
 @click.option("-k", "--k", type=click.IntRange(1, MOST_K), default=10, show_default=True, help="Documents to show.")
 @click.option("--where", default=None, metavar="TEXT", help="SQL condition on columns of `documents`.")
-@click.option("--terms", type=click.IntRange(0), default=5, show_default=True, help="Matched terms to show of each.")
+@click.option("--terms", type=click.IntRange(0), default=5, show_default=True, help="Matched terms to show.")
 def search(
     text: str,
     lake: str,
@@ -29,7 +30,7 @@ def search(
     terms: int,
     **session_options: Any,
 ) -> None:
-    """Encode TEXT and print the best documents: score, id, title and the terms that matched.
+    """Encode TEXT and print the best documents with their scores and matched terms.
 
     \b
     Example:

@@ -1,39 +1,46 @@
-"""`spladelake sql`: the tables of a lake in SQL, at a prompt or for a script."""
+"""`spladelake sql`: query the tables of a lake, at a prompt or from a script."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
+from spladelake.commands.options import lake_option
 from spladelake.commands.settings import spark_settings
-from spladelake.errors import SpladelakeError
+from spladelake.errors import SpladelakeError, UsageError
+from spladelake.machine import user_folder
 
 PROMPT, FURTHER = "spladelake> ", "          > "
 LEAVING = ("exit", "quit")
 
 
 @click.command("sql")
-@click.option("--lake", required=True, metavar="TEXT", help="Folder of the collection's tables, or schema:NAME.")
-@click.option("--model", default=None, metavar="TEXT", help="Model of the vectors, which also encodes questions.")
+@lake_option
+@click.option("--model", default=None, metavar="TEXT", help="Model of the vectors, which also encodes queries.")
 @click.option("--vectors", default=None, metavar="TEXT", help="Name of the vectors' folder (default: the model's).")
-@click.option("-e", "--execute", multiple=True, metavar="SQL", help="A statement to run instead of asking; repeatable.")
+@click.option("-e", "--execute", multiple=True, metavar="SQL", help="Statement to run, without a prompt; repeatable.")
 @click.option(
     "--output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True,
-    help="How rows are written on stdout; json is one object a line.",
+    help="Format of the rows on stdout; json is one object per line.",
 )  # fmt: skip
+@click.option("--write", is_flag=True, help="Also run statements that change tables, files or the catalog.")
 @click.option("--definitions", is_flag=True, help="Print views and functions as a .sql file for spark-sql or Thrift.")
 def sql(
-    lake: str, model: str | None, vectors: str | None, execute: tuple[str, ...], output: str, definitions: bool,
-    **session_options: Any,
+    lake: str, model: str | None, vectors: str | None, execute: tuple[str, ...], output: str, write: bool,
+    definitions: bool, **session_options: Any,
 ) -> None:  # fmt: skip
-    """Ask the tables of a lake in SQL. Without -e it reads statements from a prompt, or from a file on stdin.
+    """Query the tables of a lake in SQL.
+
+    Without -e the command reads statements at a prompt, or from a file on stdin.
+
+    Without --write, a statement may only read or change its own session: temporary views, functions and variables,
+    settings, cached tables. Every other statement is refused before it runs.
 
     \b
     Examples:
@@ -51,37 +58,55 @@ def sql(
     if definitions:
         click.echo(script(session, **names), nl=False)
         return
-    installed = install(session, **names)
+    asked = _Asked(session, install(session, **names), output, write)
     if execute:
         for statement in execute:
-            _run(session, statement.rstrip().removesuffix(";"), installed, output)
+            asked.run(statement.rstrip().removesuffix(";"))
     elif sys.stdin.isatty():
-        _ask(session, installed, output)
+        _ask(asked)
     else:
         from spladelake.spark.sql.output import statements
 
         for statement in statements(iter(sys.stdin)):
-            _run(session, statement, installed, output)
+            asked.run(statement)
 
 
-def _run(session: Any, statement: str, installed: Any, output: Any) -> None:
-    from pyspark.errors import PySparkException
+@dataclass(frozen=True)
+class _Asked:
+    """A session with the definitions of a lake.
 
-    from spladelake.spark.sql.failures import statement_error
-    from spladelake.spark.sql.output import write_rows
+    - output: format of the rows.
+    - write: whether statements may change tables, files or the catalog.
+    """
 
-    try:
-        write_rows(session.sql(statement), sys.stdout, output_format=output)
-    except PySparkException as error:
-        raise statement_error(error, missing=installed.missing, defined=installed.names) from error
+    session: Any
+    installed: Any
+    output: Any
+    write: bool
+
+    def run(self, statement: str) -> None:
+        """Run a statement and write its rows. Raises SpladelakeError if the statement is wrong or not allowed."""
+        from pyspark.errors import PySparkException
+
+        from spladelake.spark.session.read_only import refusal
+        from spladelake.spark.sql.failures import statement_error
+        from spladelake.spark.sql.output import write_rows
+
+        try:
+            if not self.write and (reason := refusal(self.session, statement)) is not None:
+                fix = "Run it with `spladelake sql --write` if you want the change."
+                raise UsageError("the statement", reason, "without --write only reading is allowed", fix)
+            write_rows(self.session.sql(statement), sys.stdout, output_format=self.output)
+        except PySparkException as error:
+            raise statement_error(error, missing=self.installed.missing, defined=self.installed.names) from error
 
 
-def _ask(session: Any, installed: Any, output: str) -> None:
-    """A prompt with a history; a wrong statement is told, and the next one asked for."""
+def _ask(asked: _Asked) -> None:
+    """Read statements at a prompt with a history; an error is printed, and the prompt continues."""
     from spladelake.spark.sql.output import statements
 
-    click.echo(f"defined: {', '.join(installed.names)}", err=True)
-    for name, why in installed.missing.items():
+    click.echo(f"defined: {', '.join(asked.installed.names)}", err=True)
+    for name, why in asked.installed.missing.items():
         click.echo(f"not defined: {name}, {why}", err=True)
     click.echo("A statement ends with ; at the end of a line. Ctrl-C stops it, Ctrl-D ends the session.", err=True)
     with _history():
@@ -89,22 +114,22 @@ def _ask(session: Any, installed: Any, output: str) -> None:
             for statement in statements(iter(lines)):
                 if statement.strip().lower() in LEAVING:
                     return
-                _answer(session, statement, installed, output)
+                _answer(asked, statement)
 
 
-def _answer(session: Any, statement: str, installed: Any, output: str) -> None:
-    """Run a statement; what goes wrong is told and ends nothing.
+def _answer(asked: _Asked, statement: str) -> None:
+    """Run a statement; print an error instead of raising it.
 
-    It runs in a thread of its own: one that waits for Spark cannot tell it to stop.
+    The statement runs in its own thread, so that this thread can cancel it on Ctrl-C.
     """
     from spladelake.commands.options import styled
 
     with ThreadPoolExecutor(max_workers=1) as thread:
-        running = thread.submit(_run, session, statement, installed, output)
+        running = thread.submit(asked.run, statement)
         try:
             running.result()
         except KeyboardInterrupt:
-            session.sparkContext.cancelAllJobs()
+            asked.session.sparkContext.cancelAllJobs()
             click.echo("stopping the statement", err=True)
             wait([running])
         except Exception as error:
@@ -114,7 +139,7 @@ def _answer(session: Any, statement: str, installed: Any, output: str) -> None:
 
 
 def _typed() -> Iterator[list[str]]:
-    """The lines of each statement that is typed; Ctrl-C drops those typed so far."""
+    """Yield the lines of each typed statement; Ctrl-C drops the lines typed so far."""
     lines: list[str] = []
     while True:
         try:
@@ -133,11 +158,10 @@ def _typed() -> Iterator[list[str]]:
 
 @contextmanager
 def _history() -> Iterator[None]:
-    """What is typed can be had again, in the next session too; without a place to keep it, in this one."""
+    """Keep a history of typed lines in a file for later sessions; without a writable file, for this session only."""
     import readline
 
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    file = state / "spladelake" / "sql_history"
+    file = user_folder("XDG_STATE_HOME", ".local/state") / "spladelake" / "sql_history"
     readline.set_history_length(2_000)
     with suppress(OSError):
         readline.read_history_file(file)

@@ -17,9 +17,9 @@ DEFAULT_MODEL = "rasyosef/splade-mini"
 
 
 class Options(BaseModel):
-    """The base of all option models: immutable. An unknown key is an error."""
+    """The base of all option models. They are immutable, and an unknown key is an error."""
 
-    # yaml reads `split: 2019` or a Spark setting of 8 as numbers where text is meant.
+    # yaml reads `split: 2019`, or a Spark setting of 8, as a number although the option is text.
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
 
@@ -57,11 +57,11 @@ class JobOptions(Options):
     )
 
     def dated(self, name: str) -> str:
-        """A name that the job chose itself, with the logical date appended if there is one."""
+        """Return a name that the job chose itself, with the logical date appended if there is one."""
         return name if self.run_date is None else f"{name}-{self.run_date}"
 
     def settings(self, *left_out: str) -> dict[str, Any]:
-        """The options that a result depends on, as plain values: all but the lake, force and the names of the run."""
+        """Return the options that decide a result, as plain values: not the lake, force or the names of the run."""
         return self.model_dump(mode="json", exclude={"lake", "run_id", "run_date", "force", *left_out})
 
 
@@ -77,7 +77,7 @@ def _read_yaml(given: Any) -> Any:
 
 
 def _known_measures(names: tuple[str, ...]) -> tuple[str, ...]:
-    from spladelake.measures import expanded  # it brings numpy, for which no help page should wait
+    from spladelake.measures import expanded  # imports numpy, which would slow down help pages
 
     try:
         return expanded(names)
@@ -85,7 +85,7 @@ def _known_measures(names: tuple[str, ...]) -> tuple[str, ...]:
         raise OptionError(f"known measures, but {error.place}: {error.found}; {error.wanted}", error.fix) from None
 
 
-# The command line gives text: lists with commas, mappings as yaml.
+# The command line passes text: lists with commas, mappings as yaml.
 CommaSeparated = BeforeValidator(_split)
 FromYaml = BeforeValidator(_read_yaml)
 Names = Annotated[tuple[str, ...], CommaSeparated]
@@ -96,11 +96,14 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def checked(model: type[Model], values: dict[str, Any], *, place: str) -> Model:
-    """An option model from plain values. Raises UsageError with the key, the value found and the value wanted."""
+    """Return an option model from plain values.
+
+    Raises UsageError with the key, the value found and the value wanted.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        # An unknown key first: it is often the misspelling of one that is then missing.
+        # Report an unknown key first: it is often the misspelling of a key that is then missing.
         first = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":

@@ -28,7 +28,10 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """Of "ndcg@10 >= 0.995 of original". Raises ValueError for anything else, UsageError for an unknown measure."""
+        """Parse a target such as "ndcg@10 >= 0.995 of original".
+
+        Raises ValueError for another form, UsageError for an unknown measure.
+        """
         from spladelake.measures import expanded  # see config.base
 
         match = _TARGET.fullmatch(text.strip())
@@ -115,20 +118,20 @@ class CompactVectors(JobOptions):
 
     @property
     def compaction(self) -> Compaction:
-        """The settings that were given."""
+        """The settings that the user gave."""
         from spladelake.compaction import Compaction  # see config.base
 
         return Compaction(**{name: getattr(self, name) for name in Compaction.__dataclass_fields__})
 
     @property
     def all_measures(self) -> tuple[str, ...]:
-        """Measures of the report, that of the target first."""
+        """Measures of the report, beginning with the measure of the target."""
         first = () if self.target is None else (Target.parse(self.target).measure,)
         return tuple(dict.fromkeys((*first, *self.measures)))
 
     @property
     def depth(self) -> int:
-        """Documents that are ranked for each query: as many as the deepest measure looks at."""
+        """Number of documents to rank for each query: the depth of the deepest measure."""
         from spladelake.measures import parse_measure
 
         return max(self.k, *(parse_measure(name).depth or 0 for name in self.all_measures), 0)

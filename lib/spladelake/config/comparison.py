@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from spladelake.config.base import FromYaml, JobOptions, Measures, Names
 
-# (p + 1) / (permutations + 1) resolves 0.0001; Holm over a hundred pairs still reaches 0.05.
+# The smallest p is 1 / (permutations + 1) = 0.0001, so Holm's correction over a hundred pairs still reaches 0.05.
 PERMUTATIONS_DEFAULT = 10_000
 
 

@@ -14,17 +14,16 @@ class ImportRun(JobOptions):
 
     run: str = Field(
         min_length=1,
-        description="File, folder or pattern of TREC runs or of sentence-transformers' predictions (jsonl), or a runs "
-        "table.",
+        description="TREC run or lines of three columns or more, with a header or not; csv; sentence-transformers' "
+        "predictions (jsonl); json of BEIR, ranx or MTEB; rows in jsonl, Parquet or Delta; file, folder or pattern.",
     )
-    run_format: Literal["auto", "trec", "predictions", "delta"] = Field(
-        "auto", description="Format of --run. auto: tell it by the file name."
+    run_format: Literal["auto", "trec", "csv", "predictions", "jsonl", "json", "parquet", "delta"] = Field(
+        "auto", description="Format; auto goes by the name, and of JSON by the first line."
     )
     run_id: str | None = Field(
         None,
         min_length=1,
-        description="Name of the run (default: the name in the file; predictions have none). For a table: the run to "
-        "read.",
+        description="Name of the run (default: the one in the file, or the file's name); of a table, the run to take.",
     )
     order: Literal["scores", "ranks"] = Field(
         "scores",

@@ -1,4 +1,4 @@
-"""Options of the forecast on paper."""
+"""Options of the forecast that runs no job."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from spladelake.config.runs import MOST_K
 
 
 class Forecast(Options):
-    """Forecast the time, memory, shuffle and storage of encoding and retrieval at a given size, without running them.
+    """Forecast time, memory, shuffle and storage of encoding and retrieval at a given size.
 
-    The figures come from the records of this project's benchmarks. Each time has an error: the error of the same
-    forecast for a size that was measured but not used. `encode_texts --dry-run` measures on your texts and machines.
+    Nothing is run: the figures come from the records of this project's benchmarks. Each time has an error: the error of
+    the same forecast for a size that was measured but not used. `encode_texts --dry-run` measures on your texts and
+    machines.
     """
 
     docs: int = Field(ge=1, description="Documents to encode and to search.")

@@ -1,4 +1,4 @@
-"""How a job is described."""
+"""The description of a job."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Literal
 from spladelake.config.base import JobOptions
 from spladelake.results import Result
 
-# In the order in which help pages show them.
+# Help pages list the groups in this order.
 Group = Literal["prepare data", "encode", "retrieve", "measure", "train", "exchange", "upkeep"]
 
 
-# In `reads` and `writes`: any table of the lake.
+# Means any table of the lake in `reads` and `writes`.
 EVERY_TABLE = "*"
 
 

@@ -1,4 +1,4 @@
-"""The jobs: one row each, from which the command line, the pipeline file, the help pages and the tests are made."""
+"""The jobs, one row each. The command line, the pipeline file, the help pages and the tests come from these rows."""
 
 from __future__ import annotations
 
@@ -36,10 +36,7 @@ from spladelake.results import (
 )
 
 INGEST_TEXTS = Job(
-    name="ingest_texts",
-    options=IngestTexts,
-    function="spladelake.spark.ingest.job:ingest_texts",
-    result=IngestResult,
+    "ingest_texts", IngestTexts, "spladelake.spark.ingest.job:ingest_texts", IngestResult,
     group="prepare data",
     reads=(),
     writes=("documents", "queries", "judgements", "quarantine"),
@@ -49,12 +46,9 @@ INGEST_TEXTS = Job(
         "spladelake ingest_texts --lake my-lake --documents p.parquet --document-id paper_id --document-text abstract",
         "spladelake ingest_texts --lake my-lake --source ir_datasets:msmarco-passage/dev/small",
     ),
-)
+)  # fmt: skip
 ENCODE_TEXTS = Job(
-    name="encode_texts",
-    options=EncodeTexts,
-    function="spladelake.spark.encode.job:encode_texts",
-    result=EncodeResult,
+    "encode_texts", EncodeTexts, "spladelake.spark.encode.job:encode_texts", EncodeResult,
     group="encode",
     reads=("documents", "queries", "vectors/NAME/documents"),
     writes=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/vocabulary", "quarantine"),
@@ -65,22 +59,16 @@ ENCODE_TEXTS = Job(
         "spladelake encode_texts --lake my-lake --changes feed",
         "spark-submit jobs/encode_texts.py --lake s3a://bucket/lake --model /models/splade-mini",
     ),
-)
+)  # fmt: skip
 INDEX_VECTORS = Job(
-    name="index_vectors",
-    options=IndexVectors,
-    function="spladelake.spark.retrieve.index:index_vectors",
-    result=IndexResult,
+    "index_vectors", IndexVectors, "spladelake.spark.retrieve.index:index_vectors", IndexResult,
     group="encode",
     reads=("vectors/NAME/documents",),
     writes=("vectors/NAME/index",),
     examples=("spladelake index_vectors --lake my-lake --model splade-tiny",),
-)
+)  # fmt: skip
 COMPACT_VECTORS = Job(
-    name="compact_vectors",
-    options=CompactVectors,
-    function="spladelake.spark.compact.job:compact_vectors",
-    result=CompactResult,
+    "compact_vectors", CompactVectors, "spladelake.spark.compact.job:compact_vectors", CompactResult,
     group="encode",
     reads=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/vocabulary", "judgements"),
     writes=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/vocabulary", "compactions"),
@@ -89,12 +77,9 @@ COMPACT_VECTORS = Job(
         "spladelake compact_vectors --lake my-lake --mantissa-bits 6 --into splade-mini-6bit",
         "spladelake compact_vectors --lake my-lake --alpha-mass 0.9 --levels 255",
     ),
-)
+)  # fmt: skip
 RETRIEVE_RUN = Job(
-    name="retrieve_run",
-    options=RetrieveRun,
-    function="spladelake.spark.retrieve.job:retrieve_run",
-    result=RetrieveResult,
+    "retrieve_run", RetrieveRun, "spladelake.spark.retrieve.job:retrieve_run", RetrieveResult,
     group="retrieve",
     reads=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/index", "documents", "runs"),
     writes=("runs",),
@@ -104,12 +89,9 @@ RETRIEVE_RUN = Job(
         "spladelake retrieve_run --lake my-lake --k 100 --also '{short: {k: 10, where: \"length(text) < 500\"}}'",
     ),
     lake_only=True,
-)
+)  # fmt: skip
 RERANK_RUN = Job(
-    name="rerank_run",
-    options=RerankRun,
-    function="spladelake.spark.rerank.job:rerank_run",
-    result=RerankResult,
+    "rerank_run", RerankRun, "spladelake.spark.rerank.job:rerank_run", RerankResult,
     group="retrieve",
     reads=("documents", "queries", "runs"),
     writes=("runs",),
@@ -117,12 +99,9 @@ RERANK_RUN = Job(
         "spladelake rerank_run --lake my-lake --run splade-mini --depth 100",
         "spladelake rerank_run --lake my-lake --run bm25 --cross-encoder /models/my-cross-encoder --run-id bm25-mine",
     ),
-)
+)  # fmt: skip
 FUSE_RUNS = Job(
-    name="fuse_runs",
-    options=FuseRuns,
-    function="spladelake.spark.rerank.fuse:fuse_runs",
-    result=FuseResult,
+    "fuse_runs", FuseRuns, "spladelake.spark.rerank.fuse:fuse_runs", FuseResult,
     group="retrieve",
     reads=("runs",),
     writes=("runs",),
@@ -131,12 +110,9 @@ FUSE_RUNS = Job(
         "spladelake fuse_runs --lake my-lake --runs bm25,splade-mini --method sum --weights 0.3,0.7 --run-id hybrid",
     ),
     lake_only=True,
-)
+)  # fmt: skip
 EVALUATE_RUN = Job(
-    name="evaluate_run",
-    options=EvaluateRun,
-    function="spladelake.spark.evaluate.job:evaluate_run",
-    result=EvaluateResult,
+    "evaluate_run", EvaluateRun, "spladelake.spark.evaluate.job:evaluate_run", EvaluateResult,
     group="measure",
     reads=("runs", "judgements", "documents", "vectors/NAME/documents", "vectors/NAME/queries", "training/SET/parts"),
     writes=("measures",),
@@ -145,12 +121,9 @@ EVALUATE_RUN = Job(
         "spladelake evaluate_run --lake my-lake --run-id tiny --measures ndcg_cut_10,recall_1000 --relevance-level 2",
     ),
     lake_only=True,
-)
+)  # fmt: skip
 COMPARE_RUNS = Job(
-    name="compare_runs",
-    options=CompareRuns,
-    function="spladelake.spark.evaluate.compare:compare_runs",
-    result=CompareResult,
+    "compare_runs", CompareRuns, "spladelake.spark.evaluate.compare:compare_runs", CompareResult,
     group="measure",
     reads=("measures", "runs", "run_log"),
     writes=("comparisons", "compared_systems", "compared_pairs", "compared_queries"),
@@ -159,12 +132,9 @@ COMPARE_RUNS = Job(
         "spladelake compare_runs --lake all --collections '{DL: dl, cranfield: c}' --run-ids bm25,splade-tiny",
     ),
     lake_only=True,
-)
+)  # fmt: skip
 MINE_PAIRS = Job(
-    name="mine_pairs",
-    options=MinePairs,
-    function="spladelake.spark.train.mine:mine_pairs",
-    result=MineResult,
+    "mine_pairs", MinePairs, "spladelake.spark.train.mine:mine_pairs", MineResult,
     group="train",
     reads=("documents", "queries", "judgements", "runs"),
     writes=("training/SET/parts", "training/SET/pairs"),
@@ -172,12 +142,9 @@ MINE_PAIRS = Job(
         "spladelake mine_pairs --lake my-lake --run bm25 --negatives 4 --max-rank 50",
         "spladelake mine_pairs --lake my-lake --run fusion --choose random --min-rank 10 --relative-margin 0.05",
     ),
-)
+)  # fmt: skip
 SCORE_PAIRS = Job(
-    name="score_pairs",
-    options=ScorePairs,
-    function="spladelake.spark.train.score_pairs:score_pairs",
-    result=ScoreResult,
+    "score_pairs", ScorePairs, "spladelake.spark.train.score_pairs:score_pairs", ScoreResult,
     group="train",
     reads=("documents", "queries", "runs", "training/SET/pairs", "training/SET/teacher_scores"),
     writes=("training/SET/teacher_scores", "training/SET/scored_pairs"),
@@ -186,12 +153,9 @@ SCORE_PAIRS = Job(
         "spladelake score_pairs --lake my-lake --teachers /models/teacher-a,/models/teacher-b --average scaled",
         "spladelake score_pairs --lake my-lake --teachers run:fusion",
     ),
-)
+)  # fmt: skip
 TRAIN_MODEL = Job(
-    name="train_model",
-    options=TrainModel,
-    function="spladelake.spark.train.job:train_model",
-    result=TrainResult,
+    "train_model", TrainModel, "spladelake.spark.train.job:train_model", TrainResult,
     group="train",
     reads=(
         "documents",
@@ -208,12 +172,9 @@ TRAIN_MODEL = Job(
         "spladelake train_model --lake my-lake --output my-model --loss ranking --batch-size 32 --learning-rate 2e-5",
         "spladelake train_model --lake my-lake --output my-model --processes 4 --precision bf16",
     ),
-)
+)  # fmt: skip
 IMPORT_RUN = Job(
-    name="import_run",
-    options=ImportRun,
-    function="spladelake.spark.exchange.import_run:import_run",
-    result=ImportRunResult,
+    "import_run", ImportRun, "spladelake.spark.exchange.import_run:import_run", ImportRunResult,
     group="exchange",
     reads=("documents", "queries"),
     writes=("runs",),
@@ -221,24 +182,18 @@ IMPORT_RUN = Job(
         "spladelake import_run --lake my-lake --run bm25.trec",
         "spladelake import_run --lake my-lake --run 'runs/dl*.bm25.trec' --run-id bm25",
     ),
-)
+)  # fmt: skip
 EXPORT_RUN = Job(
-    name="export_run",
-    options=ExportRun,
-    function="spladelake.spark.exchange.export_runs:export_run",
-    result=ExportRunResult,
+    "export_run", ExportRun, "spladelake.spark.exchange.export_runs:export_run", ExportRunResult,
     group="exchange",
     reads=("runs", "judgements"),
     writes=(),
     examples=(
         "spladelake export_run --lake my-lake --run-id splade-tiny --output splade-tiny.trec --judgements qrels.txt",
     ),
-)
+)  # fmt: skip
 EXPORT_MEASURES = Job(
-    name="export_measures",
-    options=ExportMeasures,
-    function="spladelake.spark.exchange.export_runs:export_measures",
-    result=ExportMeasuresResult,
+    "export_measures", ExportMeasures, "spladelake.spark.exchange.export_runs:export_measures", ExportMeasuresResult,
     group="exchange",
     reads=("measures", "queries"),
     writes=(),
@@ -246,12 +201,9 @@ EXPORT_MEASURES = Job(
         "spladelake export_measures --lake my-lake --run-id splade-tiny --output results.csv",
         "spladelake export_measures --lake my-lake --run-id splade-tiny --output card.md --output-format model-card",
     ),
-)
+)  # fmt: skip
 EXPORT_VECTORS = Job(
-    name="export_vectors",
-    options=ExportVectors,
-    function="spladelake.spark.exchange.export_vectors:export_vectors",
-    result=ExportVectorsResult,
+    "export_vectors", ExportVectors, "spladelake.spark.exchange.export_vectors:export_vectors", ExportVectorsResult,
     group="exchange",
     reads=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/vocabulary"),
     writes=(),
@@ -260,12 +212,9 @@ EXPORT_VECTORS = Job(
         "spladelake export_vectors --lake my-lake --output ciff --output-format ciff --levels 255",
         "spladelake export_vectors --lake my-lake --output queries --output-format anserini --side queries",
     ),
-)
+)  # fmt: skip
 IMPORT_VECTORS = Job(
-    name="import_vectors",
-    options=ImportVectors,
-    function="spladelake.spark.exchange.import_vectors:import_vectors",
-    result=ImportVectorsResult,
+    "import_vectors", ImportVectors, "spladelake.spark.exchange.import_vectors:import_vectors", ImportVectorsResult,
     group="exchange",
     reads=("vectors/NAME/vocabulary", "vectors/NAME/documents"),
     writes=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/vocabulary"),
@@ -273,29 +222,23 @@ IMPORT_VECTORS = Job(
         "spladelake import_vectors --lake my-lake --input ciff --input-format ciff --vectors theirs",
         "spladelake import_vectors --lake my-lake --input theirs/ --input-format anserini --vectors theirs --step 0.01",
     ),
-)
+)  # fmt: skip
 MAINTAIN_TABLES = Job(
-    name="maintain_tables",
-    options=MaintainTables,
-    function="spladelake.spark.upkeep.maintain:maintain_tables",
-    result=MaintainResult,
+    "maintain_tables", MaintainTables, "spladelake.spark.upkeep.maintain:maintain_tables", MaintainResult,
     group="upkeep",
     reads=(EVERY_TABLE,),
     writes=(EVERY_TABLE,),
     examples=("spladelake maintain_tables --lake my-lake --retention-hours 720",),
     lake_only=True,
-)
+)  # fmt: skip
 VERIFY_TABLES = Job(
-    name="verify_tables",
-    options=VerifyTables,
-    function="spladelake.spark.upkeep.verify:verify_tables",
-    result=VerifyResult,
+    "verify_tables", VerifyTables, "spladelake.spark.upkeep.verify:verify_tables", VerifyResult,
     group="upkeep",
     reads=(EVERY_TABLE,),
     writes=(),
     examples=("spladelake verify_tables --lake my-lake",),
     lake_only=True,
-)
+)  # fmt: skip
 
 JOBS: dict[str, Job] = {
     job.name: job

@@ -1,4 +1,4 @@
-"""The steps by name, and files that name several of them."""
+"""The pipeline file: named steps in order, each with its options."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Pipeline(Options):
     steps: list[Step]
 
     def options(self, *, place: str) -> list[tuple[str, JobOptions]]:
-        """Every step's checked options, in order; raises UsageError for the first that is wrong."""
+        """Return the checked options of every step, in order. Raises UsageError for the first wrong one."""
         if not self.steps:
             raise UsageError(f"{place}: steps", "it is empty", f"wanted some of {', '.join(JOBS)}", "Name a step.")
         steps = []
@@ -44,16 +44,17 @@ class Pipeline(Options):
 
     @property
     def labels(self) -> list[str]:
-        """What to call each step: its name, or name[1], name[2] … where it runs more than once."""
+        """Return the label of each step: its name, or name[1], name[2] … if it runs more than once."""
         return labels([name for name, _ in self.steps])
 
 
 def load_pipeline(path: str, *, overrides: dict[str, str] | None = None) -> Pipeline:
     """Read a pipeline file (yaml or toml). `${NAME}` and `${NAME:-default}` are taken from the environment.
 
-    overrides: dotted keys such as `steps.retrieve_run.k`, with values written as yaml; `steps.encode_texts[2].model`
-    is the second step of that name, without a number it is each of them.
-    Raises UsageError for a file that is missing, does not parse, or says something unknown.
+    - overrides: values written as yaml, by dotted keys such as `steps.retrieve_run.k`. Without a number a key sets the
+      option of every step of that name; `steps.encode_texts[2].model` sets it for the second one only.
+
+    Raises UsageError if the file is missing, does not parse, or has an unknown key.
     """
     file = Path(path)
     if not file.is_file():
@@ -93,7 +94,7 @@ def _parse(file: Path) -> Any:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """yaml that refuses a key given twice: of two steps with one name the first would be lost without a word."""
+    """A yaml loader that refuses repeated keys. Otherwise one of two steps with the same name would be lost."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value]

@@ -1,4 +1,4 @@
-"""Why an option's value is refused, in this project's words: never in those of the library that checks it."""
+"""The reasons why an option's value is refused, in this project's words instead of pydantic's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from spladelake.errors import UsageError
 
-# By the kind of error that pydantic reports; {names} are from the error's context.
+# Keys are the kinds of error that pydantic reports. {names} come from the error's context.
 _WANTED = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
@@ -38,19 +38,19 @@ _WANTED = {
     "too_short": "at least {min_length} of them",
     "tuple_type": "a list",
 }
-# What an option with a pattern wants, by the pattern.
+# The values that an option with a pattern accepts, by its pattern.
 PART_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*/(train|dev|test)$"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 _FORMS = {
     PART_PATTERN: "SET/train, SET/dev or SET/test",
     NAME_PATTERN: "a name of letters, digits, '.', '_' and '-' that begins with a letter or a digit",
 }
-# For a kind that is not listed.
+# The answer for a kind of error that is not listed.
 _OTHER = "a value as the help page describes it"
 
 
 class OptionError(ValueError):
-    """A refusal that a check of our own raises: what the option's value should be, and what to do."""
+    """A refusal by one of our own checks: the value that the option needs, and the fix."""
 
     def __init__(self, wanted: str, fix: str = "Correct it.") -> None:
         super().__init__(wanted)
@@ -58,7 +58,7 @@ class OptionError(ValueError):
 
 
 def option_error(place: str, error: Mapping[str, Any]) -> UsageError:
-    """The message for one error of pydantic about a value.
+    """Return the message for one error of pydantic about a value.
 
     - place: the command or file, with the key of the option.
     - error: an entry of `ValidationError.errors()`.

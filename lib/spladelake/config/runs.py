@@ -1,4 +1,4 @@
-"""Options of the jobs that retrieve and that index for it."""
+"""Options of the jobs that retrieve documents and that index vectors for retrieval."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spladelake.config.base import DEFAULT_MODEL, FromYaml, JobOptions, Options
 
 Strategy = Literal["auto", "driver", "blocks", "sql"]
 
-# More is no longer a ranking but a copy of the collection; runs are usually judged to depth 1,000.
+# Runs are usually judged to depth 1,000. A larger k copies the collection rather than ranking it.
 MOST_K = 10_000
 
 
@@ -76,7 +76,7 @@ class RetrieveRun(JobOptions, Ranking):
         return self
 
     def rankings(self, default_id: str) -> dict[str, Ranking]:
-        """The runs to make, by their ids."""
+        """Return the runs to make, by their ids."""
         own = {name: getattr(self, name) for name in Ranking.model_fields}
         return {self.run_id or self.dated(default_id): Ranking(**own), **self.also}
 

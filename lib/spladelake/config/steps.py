@@ -1,4 +1,4 @@
-"""The steps of a pipeline file: a mapping by name or, where a step runs more than once, a list of such mappings."""
+"""The steps of a pipeline file: a mapping by name or, if a step runs more than once, a list of such mappings."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ _ADDRESS = re.compile(r"(?P<name>\w+)(?:\[(?P<number>[1-9][0-9]*)\])?")
 
 
 def step_list(given: Any, *, place: str) -> list[Step]:
-    """(name, options) of every step in the file's order.
+    """Return (name, options) of every step in the file's order.
 
-    given: {name: options or nothing}, or a list of names and of mappings with one name each.
+    - given: {name: options or nothing}, or a list of names and of mappings with one name each.
+
     Raises UsageError for anything else.
     """
     entries = [{name: options} for name, options in given.items()] if isinstance(given, dict) else given
@@ -39,15 +40,17 @@ def _malformed(place: str, found: str) -> UsageError:
 
 
 def labels(names: list[str]) -> list[str]:
-    """What to call each step: its name, or name[1], name[2] … where it runs more than once."""
+    """Return the label of each step: its name, or name[1], name[2] … if it runs more than once."""
     return [name if names.count(name) == 1 else f"{name}[{names[: i + 1].count(name)}]" for i, name in enumerate(names)]
 
 
 def set_option(steps: list[Step], address: str, keys: list[str], value: Any) -> None:
-    """Set an option of the steps at an address: `name` is every step of that name, `name[2]` the second of them.
+    """Set an option of some steps.
 
-    keys: the option, and what lies below it.
-    Raises UsageError where there is no such step or place for the value.
+    - address: `name` stands for every step of that name, `name[2]` for the second of them.
+    - keys: the option, and the keys below it.
+
+    Raises UsageError if there is no such step or no place for the value.
     """
     match = _ADDRESS.fullmatch(address)
     named = [options for name, options in steps if match and name == match["name"]]
@@ -62,7 +65,7 @@ def set_option(steps: list[Step], address: str, keys: list[str], value: Any) -> 
 
 
 def set_value(values: dict[str, Any], keys: list[str], value: Any, *, place: str) -> None:
-    """Set a value below nested keys, making the mappings between; UsageError where a key holds something else."""
+    """Set a value below nested keys, and create the mappings between. Raises UsageError if a key holds a value."""
     for key in keys[:-1]:
         if values.get(key) is None:
             values[key] = {}

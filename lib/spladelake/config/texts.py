@@ -7,13 +7,13 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from spladelake.config.base import DEFAULT_MODEL, JobOptions
-from spladelake.config.bm25 import check_goes_with_model
+from spladelake.config.model_kinds import check_goes_with_model
 
-FileFormat = Literal["auto", "jsonl", "tsv", "csv", "parquet", "delta", "qrels"]
+FileFormat = Literal["auto", "jsonl", "json", "tsv", "csv", "parquet", "delta", "qrels"]
 Side = Literal["documents", "queries", "both"]
 
 MAX_REJECTED_DEFAULT = 0.01
-# Ten million bytes of plain text are a shelf of books, and more than any model reads.
+# Ten million bytes of plain text are a shelf of books, which is more than any model reads.
 MAX_TEXT_BYTES_DEFAULT = 10_000_000
 
 
@@ -31,10 +31,13 @@ class IngestTexts(JobOptions):
     documents_format: FileFormat = Field("auto", description="Format of --documents. auto: tell it by the file name.")
     queries: str | None = Field(None, description="File, folder or Delta table of queries.")
     queries_format: FileFormat = Field("auto", description="Format of --queries.")
-    judgements: str | None = Field(None, description="Judgements: BEIR tsv, TREC qrels, csv, parquet or Delta.")
+    judgements: str | None = Field(
+        None,
+        description="Judgements: BEIR tsv, TREC qrels, or two ids and a grade in csv, jsonl, json, parquet, Delta.",
+    )
     judgements_format: FileFormat = Field("auto", description="Format of --judgements.")
     document_id: str | None = Field(
-        None, description="Column or key of the document id (default: _id in jsonl; doc_id, _id, id … elsewhere)."
+        None, description="Column or key of the document id (default: doc_id, _id, id …); a.b is b in the object a."
     )
     document_title: str | None = Field(None, description="Column or key of the title.")
     document_text: str | None = Field(None, description="Column or key of the text.")

@@ -10,7 +10,7 @@ from spladelake.config.base import DEFAULT_MODEL, JobOptions, Options
 from spladelake.config.refusals import NAME_PATTERN, OptionError
 from spladelake.config.rerank import DEFAULT_CROSS_ENCODER
 
-# Prefix of a teacher that is a run of the lake: the job takes its scores instead of those of a model.
+# Prefix of a teacher that is a run of the lake: the job takes the run's scores instead of a model's.
 RUN_TEACHER = "run:"
 # Tokens of a text, special ones included, below which nothing can be learnt.
 SHORTEST_TEXT = 8

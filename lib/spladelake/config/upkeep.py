@@ -6,7 +6,7 @@ from pydantic import Field
 
 from spladelake.config.base import JobOptions
 
-# Delta refuses less while its own check is on: a reader or writer may still need files of that age.
+# Delta's own check refuses a shorter retention, because a reader or writer may still need files of that age.
 LEAST_RETENTION_HOURS = 168
 
 

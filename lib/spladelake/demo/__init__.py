@@ -1,1 +1,1 @@
-"""The demo: a collection that needs no download."""
+"""The demo, on a collection that needs no download."""

@@ -1,7 +1,7 @@
-"""A test collection that every machine has: the documentation of Python's own standard library.
+"""A test collection that needs no download: the docstrings of Python's standard library.
 
-Known-item search: a document is the body of a docstring, a query is the docstring's first sentence, and the relevant
-document is the body that the sentence was taken from.
+It tests known-item search. A document is the body of a docstring, a query is the first sentence of a docstring, and the
+relevant document is the body of the same docstring.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from pathlib import Path
 from spladelake.errors import DataError
 from spladelake.files.rows import DocumentRow, JudgementRow, QueryRow
 
-LEAST_BODY_WORDS = 20  # a shorter body says too little to be found by
+LEAST_BODY_WORDS = 20  # a shorter body has too little text to search
 LEAST_QUERY_WORDS = 3
 
-# Tests are no documentation, lib2to3's fixers all say the same, and the last two are not the standard library.
+# Tests are not documentation, lib2to3's fixers repeat one text, and the last two are not the standard library.
 SKIPPED_FOLDERS = frozenset({"test", "tests", "idle_test", "lib2to3", "site-packages", "dist-packages"})
 
-# Answered by shutil.copytree, functools.lru_cache and timeit.Timer, which Python 3.11 and later all have.
+# The answers are shutil.copytree, functools.lru_cache and timeit.Timer, which Python 3.11 and later have.
 DEMO_QUESTIONS: tuple[str, ...] = (
     "how do I copy a whole directory tree",
     "how can I cache the results of a function",
     "how can I measure how long a piece of code takes to run",
 )
 
-# `get(k[, d]) -> value`, `b(reak) [line]`, `[CFWS] 1*attrtext`, `word = atom / quoted-string`: syntax, no sentence.
+# Syntax instead of a sentence: `get(k[, d]) -> value`, `b(reak) [line]`, `[CFWS] 1*attrtext`, `word = atom / string`.
 _SYNTAX = re.compile(r"[\w.]+\(|[\[(*]|.*(->|=>| = )")
 
 _Defined = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -40,7 +40,7 @@ _Defined = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class CollectionSummary:
-    """What became of the docstrings that were read.
+    """Counts of the docstrings by their use.
 
     docstrings = short + unsuitable + quoted + repeated_bodies + documents, and
     queries = documents + repeated_bodies - shared_queries.
@@ -49,16 +49,16 @@ class CollectionSummary:
     files: int
     unparsed_files: int  # unreadable, or not Python of this version
     docstrings: int
-    short: int  # the body is below LEAST_BODY_WORDS
-    unsuitable: int  # no first sentence that makes a query, or characters that UTF-8 cannot hold
-    quoted: int  # the body says the first sentence again, which would give the answer away
-    repeated_bodies: int  # the body is a document already, which then has the queries of both
-    shared_queries: int  # the first sentence is a query already, which then has several relevant documents
+    short: int  # the body has fewer than LEAST_BODY_WORDS words
+    unsuitable: int  # the first sentence cannot be a query, or UTF-8 cannot hold the text
+    quoted: int  # the body repeats the first sentence, which would give the answer away
+    repeated_bodies: int  # the body equals an earlier document, which gets the query too
+    shared_queries: int  # the first sentence equals an earlier query, which gets one more relevant document
 
 
 @dataclass(frozen=True)
-class Collection:
-    """Rows of a test collection, in an order that depends on the source files alone."""
+class DemoCollection:
+    """The rows of a test collection, in an order that depends only on the source files."""
 
     documents: tuple[DocumentRow, ...]
     queries: tuple[QueryRow, ...]
@@ -66,11 +66,14 @@ class Collection:
     summary: CollectionSummary
 
 
-def stdlib_collection(root: Path | None = None) -> Collection:
-    """Collection of the docstrings under `root`, by default the standard library of the running Python.
+def stdlib_collection(root: Path | None = None) -> DemoCollection:
+    """Return the collection of the docstrings under `root`, by default the standard library of the running Python.
 
-    doc_id: qualified name such as csv.Sniffer.sniff; a name's second definition ends in #2. title: empty.
-    query_id: "q:" and the qualified name. Files are parsed, never imported. Raises DataError without any document.
+    - doc_id: qualified name such as csv.Sniffer.sniff; the second definition of a name ends in #2.
+    - query_id: "q:" and the qualified name.
+    - title: empty.
+
+    Files are parsed, never imported. Raises DataError if there is no document.
     """
     root = root or Path(sysconfig.get_path("stdlib"))
     fates: Counter[str] = Counter()
@@ -91,8 +94,8 @@ def stdlib_collection(root: Path | None = None) -> Collection:
     return _collected(kept, fates)
 
 
-def write_beir(collection: Collection, folder: Path) -> None:
-    """Write a collection as a BEIR folder: corpus.jsonl, queries.jsonl and qrels/test.tsv; `folder` may exist."""
+def write_beir(collection: DemoCollection, folder: Path) -> None:
+    """Write a collection as a BEIR folder (corpus.jsonl, queries.jsonl, qrels/test.tsv); `folder` may exist."""
     (folder / "qrels").mkdir(parents=True, exist_ok=True)
     documents = ({"_id": doc_id, "title": title, "text": text} for doc_id, title, text in collection.documents)
     queries = ({"_id": query_id, "text": text} for query_id, text in collection.queries)
@@ -108,17 +111,17 @@ def _write_lines(path: Path, lines: Iterable[str]) -> None:
 
 
 def _modules(root: Path) -> Iterator[tuple[str, Path]]:
-    """Dotted name and path of every module under `root` that is to be read."""
+    """Yield dotted name and path of every module under `root` that belongs to the collection."""
     for path in root.rglob("*.py"):
         parts = path.relative_to(root).with_suffix("").parts
-        # A folder such as config-3.11-x86_64-linux-gnu is no package: nobody can import what is in it.
+        # Files in a folder such as config-3.11-x86_64-linux-gnu are not modules: nobody can import them.
         if SKIPPED_FOLDERS.isdisjoint(parts[:-1]) and all(part.isidentifier() for part in parts):
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
 
 def _parsed(path: Path) -> ast.Module | None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # old files hold invalid escapes
+        warnings.simplefilter("ignore")  # old files contain invalid escapes
         try:
             return ast.parse(path.read_bytes())
         except (OSError, SyntaxError, ValueError, RecursionError):
@@ -126,26 +129,26 @@ def _parsed(path: Path) -> ast.Module | None:
 
 
 def _docstrings(node: ast.AST, name: str) -> Iterator[tuple[str, str]]:
-    """Qualified name and docstring of a module, its classes and functions, at any depth, in source order."""
+    """Yield qualified name and docstring of a module, its classes and functions, at any depth, in source order."""
     if isinstance(node, ast.Module | _Defined):
         docstring = ast.get_docstring(node)
         if docstring:
             yield name, docstring
     for child in ast.iter_child_nodes(node):
-        if not isinstance(child, ast.expr):  # expressions define nothing with a docstring, and are most of a tree
+        if not isinstance(child, ast.expr):  # expressions hold no docstrings
             yield from _docstrings(child, f"{name}.{child.name}" if isinstance(child, _Defined) else name)
 
 
 def _parted(docstring: str) -> tuple[str, str] | str:
-    """First sentence and body of a docstring, or the field of CollectionSummary that counts why not."""
+    """Return first sentence and body of a docstring, or the field of CollectionSummary that counts it as unusable."""
     lines = [line.rstrip() for line in docstring.strip().split("\n")]
     first_blank = lines.index("") if "" in lines else len(lines)
-    # The sentence is the first line, or the first two where it goes on; a longer paragraph has no summary.
+    # The sentence is the first line, or two lines if it does not end there; a longer paragraph is not a summary.
     taken = 1 if lines[0].endswith((".", "!", "?")) else min(first_blank, 3)
     question, body = " ".join(" ".join(lines[:taken]).split()), "\n".join(lines[taken:]).strip()
     if len(body.split()) < LEAST_BODY_WORDS:
         return "short"
-    heading = question.endswith(":")  # it introduces the body and does not say what it is about
+    heading = question.endswith(":")  # a heading introduces the body and is not its summary
     words = [word for word in question.split() if any(map(str.isalpha, word))]
     if taken > 2 or heading or len(words) < LEAST_QUERY_WORDS or _SYNTAX.match(question) or not _writable(docstring):
         return "unsuitable"
@@ -160,12 +163,12 @@ def _writable(text: str) -> bool:
 
 
 def _compared(text: str) -> str:
-    """A text as an uncased encoder sees it: without case, line breaks and a full stop at its end."""
+    """Normalise a text like an uncased encoder: fold case, join lines, and drop the mark at its end."""
     return " ".join(text.casefold().split()).rstrip(".!?")
 
 
-def _collected(kept: list[tuple[str, str, str]], fates: Counter[str]) -> Collection:
-    """Collection of (name, first sentence, body) triples, equal bodies and equal sentences merged."""
+def _collected(kept: list[tuple[str, str, str]], fates: Counter[str]) -> DemoCollection:
+    """Return the collection of (name, first sentence, body) triples; equal bodies and equal sentences are merged."""
     documents: dict[str, DocumentRow] = {}
     queries: dict[str, QueryRow] = {}
     judgements: dict[JudgementRow, None] = {}
@@ -183,4 +186,4 @@ def _collected(kept: list[tuple[str, str, str]], fates: Counter[str]) -> Collect
         repeated_bodies=len(kept) - len(documents),
         shared_queries=len(kept) - len(queries),
     )
-    return Collection(tuple(documents.values()), tuple(queries.values()), tuple(judgements), summary)
+    return DemoCollection(tuple(documents.values()), tuple(queries.values()), tuple(judgements), summary)

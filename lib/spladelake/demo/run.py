@@ -1,4 +1,4 @@
-"""`spladelake demo`: the whole job on text that every machine has, with a model that comes as a package."""
+"""`spladelake demo`: every step from ingest to evaluation, on Python's own docstrings, with a packaged model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spladelake.config import EncodeTexts, EvaluateRun, IngestTexts, RetrieveRun
-from spladelake.demo.collection import DEMO_QUESTIONS, Collection, stdlib_collection, write_beir
+from spladelake.demo.collection import DEMO_QUESTIONS, DemoCollection, stdlib_collection, write_beir
 from spladelake.display.results import measures_table, step_lines
 from spladelake.encoder import resolve_checkpoint
 from spladelake.spark.jobs import run_job
@@ -28,18 +28,25 @@ SHOWN_TERMS = 5
 
 
 def run_demo(*, lake: str | None, documents: int | None, settings: dict[str, str]) -> dict[str, Any]:
-    """Ingest, encode, retrieve and evaluate the standard library's docstrings, then answer three questions."""
+    """Ingest, encode, retrieve and evaluate the standard library's docstrings, then answer three questions.
+
+    - lake: folder of the tables; None for a temporary folder.
+    - documents: number of documents to use; None for all.
+    - settings: Spark settings.
+
+    Returns the results of the steps by name.
+    """
     started = time.monotonic()
     console = Console(highlight=False)
-    resolve_checkpoint(MODEL)  # says what to install before anything slow begins
+    resolve_checkpoint(MODEL)  # a missing model is an error before anything slow begins
     with ExitStack() as cleanup:
         work = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="spladelake-demo-")))
         root = lake or str(work / "lake")
         collection = smaller(stdlib_collection(), documents)
         write_beir(collection, work / "collection")
         console.print(
-            f"Python's own documentation: {len(collection.documents):,} docstring bodies as documents, "
-            f"{len(collection.queries):,} first lines as queries, each to find the body it came from."
+            f"Python's own documentation: {len(collection.documents):,} docstring bodies are the documents, "
+            f"{len(collection.queries):,} first lines the queries. A query should find its own body."
         )
         session = spark_session("spladelake demo", settings=settings, quick=True)
         results = _run_steps(session, root, work / "collection", console)
@@ -50,12 +57,12 @@ def run_demo(*, lake: str | None, documents: int | None, settings: dict[str, str
         if lake:
             console.print(f"The tables are in {root}.")
         else:
-            console.print("The tables were temporary; `spladelake demo --lake demo-lake` keeps them.")
+            console.print("The tables were temporary. `spladelake demo --lake demo-lake` keeps them.")
         return results
 
 
-def smaller(collection: Collection, documents: int | None) -> Collection:
-    """The collection's first documents with the queries and judgements that concern them."""
+def smaller(collection: DemoCollection, documents: int | None) -> DemoCollection:
+    """Return the first `documents` documents with their queries and judgements; None keeps all."""
     if documents is None:
         return collection
     kept = collection.documents[:documents]
@@ -63,7 +70,7 @@ def smaller(collection: Collection, documents: int | None) -> Collection:
     judgements = tuple(row for row in collection.judgements if row[1] in ids)
     asked = {row[0] for row in judgements}
     queries = tuple(row for row in collection.queries if row[0] in asked)
-    return Collection(kept, queries, judgements, collection.summary)
+    return DemoCollection(kept, queries, judgements, collection.summary)
 
 
 def _run_steps(session: SparkSession, lake: str, source: Path, console: Console) -> dict[str, dict[str, Any]]:
@@ -83,10 +90,10 @@ def _run_steps(session: SparkSession, lake: str, source: Path, console: Console)
 
 
 def _show_answer(question: str, session: SparkSession, lake: str, console: Console) -> None:
-    """The best documents for a question in free text, with the terms that made their scores."""
+    """Print the best documents for a question, with the terms that contribute most to their scores."""
     given: dict[str, Any] = {"lake": lake, "model": MODEL, "k": SHOWN_DOCUMENTS, "terms": SHOWN_TERMS}
     hits = search_folder(question, **given)
-    # A lake in a catalog or on another machine is read by Spark.
+    # Spark reads a lake in a catalog or on remote storage.
     hits = search_documents(session, question, **given) if hits is None else hits
     table = Table("score", "document", "terms that matched", title=f"\n“{question}”", title_justify="left")
     for hit in hits:

@@ -1,1 +1,1 @@
-"""Results, comparisons and numbers as a person reads them at a terminal."""
+"""Results, comparisons and numbers as text for a terminal."""

@@ -1,4 +1,4 @@
-"""A comparison of runs as a person reads it: a table a collection, in parts where the terminal is narrow."""
+"""A comparison of runs as tables: one per collection, split into several on a narrow terminal."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SIZES = {
     "table_bytes": "MB",
     "encode_seconds": "encode s",
 }
-BORDERS = 3  # a column's own: a line and a space at either side
+BORDERS = 3  # characters that a column adds to its text: a line, and a space on either side
 
 
 @dataclass(frozen=True)
-class Column:
-    """A heading and a cell for each run. wraps: whether a heading of several words may take several lines."""
+class TableColumn:
+    """A heading and a cell for each run. wraps: whether the words of the heading may take several lines."""
 
     head: str
     cells: list[str]
@@ -32,15 +32,16 @@ class Column:
 
     @property
     def width(self) -> int:
-        """Characters of its longest line, and borders."""
+        """Characters of the longest line plus borders."""
         head = self.head.split() if self.wraps else [self.head]
         return max(cell_len(text) for text in (*head, *self.cells)) + BORDERS
 
 
 def comparison_tables(result: dict[str, Any], *, width: int) -> list[Table]:
-    """The tables of a result of compare_runs: means with the letters of the runs they beat, wins, ties, losses, cost.
+    """Return the tables of a result of compare_runs: means, wins, ties, losses and costs.
 
-    A number is never cut: what does not fit in width characters goes to a further table of the same runs.
+    The letters after a mean name the runs that the run beats. A number is never cut: columns that do not fit in `width`
+    characters go to a further table of the same runs.
     """
     collections = dict.fromkeys(row["collection"] for row in result["systems"])
     return [table for name in collections for table in _collection_tables(result, name, width)]
@@ -50,7 +51,7 @@ def _collection_tables(result: dict[str, Any], collection: str, width: int) -> l
     systems = [row for row in result["systems"] if row["collection"] == collection]
     run_ids = list(dict.fromkeys(row["run_id"] for row in systems))
     letters = {run_id: _letters(place) for place, run_id in enumerate(run_ids)}
-    names = [Column("", list(letters.values())), Column("run", run_ids)]
+    names = [TableColumn("", list(letters.values())), TableColumn("run", run_ids)]
     columns = [*_measure_columns(result, collection, letters), *_cost_columns(result, collection, run_ids)]
     queries = "/".join(dict.fromkeys(f"{row['queries']:,}" for row in systems))
     parts = _parts(columns, width - 1 - sum(column.width for column in names))
@@ -59,13 +60,13 @@ def _collection_tables(result: dict[str, Any], collection: str, width: int) -> l
         of = f" ({place} of {len(parts)})" if len(parts) > 1 else ""
         tables.append(_table(f"{collection}: {queries} queries{of}", names, part, width))
     level = f"p < {result['significance']:g}"
-    tables[-1].caption = f"Letters: runs that this one beats (randomisation test, Holm, {level})."
+    tables[-1].caption = f"Letters after a mean: the runs that the run beats (randomisation test, Holm, {level})."
     return tables
 
 
-def _table(title: str, names: list[Column], numbers: list[Column], width: int) -> Table:
+def _table(title: str, names: list[TableColumn], numbers: list[TableColumn], width: int) -> Table:
     columns = [*names, *numbers]
-    # Names of runs give way where not even one column fits beside them.
+    # If not even one column fits beside the names of the runs, the names wrap.
     fits = sum(column.width for column in columns) < width
     table = Table(title=Text(title), title_justify="left", caption_justify="left")
     for place, column in enumerate(columns):
@@ -79,9 +80,9 @@ def _table(title: str, names: list[Column], numbers: list[Column], width: int) -
     return table
 
 
-def _parts(columns: list[Column], width: int) -> list[list[Column]]:
-    """The columns in groups of at most width characters, at least one column each."""
-    parts: list[list[Column]] = [[]]
+def _parts(columns: list[TableColumn], width: int) -> list[list[TableColumn]]:
+    """Split the columns into groups of at most `width` characters, with at least one column each."""
+    parts: list[list[TableColumn]] = [[]]
     for column in columns:
         if parts[-1] and sum(other.width for other in (*parts[-1], column)) > width:
             parts.append([])
@@ -89,8 +90,8 @@ def _parts(columns: list[Column], width: int) -> list[list[Column]]:
     return parts
 
 
-def _measure_columns(result: dict[str, Any], collection: str, letters: dict[str, str]) -> list[Column]:
-    """Means, published numbers where one is known, and wins, ties and losses by the first measure."""
+def _measure_columns(result: dict[str, Any], collection: str, letters: dict[str, str]) -> list[TableColumn]:
+    """Return columns of means, published values if any, and wins, ties and losses by the first measure."""
     systems = [row for row in result["systems"] if row["collection"] == collection]
     pairs = [row for row in result["pairs"] if row["collection"] == collection]
     cells = {(row["run_id"], row["measure"]): row for row in systems}
@@ -103,32 +104,32 @@ def _measure_columns(result: dict[str, Any], collection: str, letters: dict[str,
         for run_id in letters:
             better = apart.join(sorted(letters[i] for i in _beaten(pairs, run_id, measure, result["significance"])))
             means.append(f"{measure_text(measure, cells[run_id, measure]['value'])} {better}".strip())
-        columns.append(Column(measure, means))
+        columns.append(TableColumn(measure, means))
         if published:
             known = [cells[run_id, measure]["published"] for run_id in letters]
             columns.append(
-                Column("published", ["" if value is None else measure_text(measure, value) for value in known])
+                TableColumn("published", ["" if value is None else measure_text(measure, value) for value in known])
             )
     if result["baseline"]:
         wins = [_wins(pairs, run_id, measures[0]) for run_id in letters]
-        columns.append(Column(f"+/=/- {result['baseline']}", wins, wraps=False))
+        columns.append(TableColumn(f"+/=/- {result['baseline']}", wins, wraps=False))
     return columns
 
 
-def _cost_columns(result: dict[str, Any], collection: str, run_ids: list[str]) -> list[Column]:
+def _cost_columns(result: dict[str, Any], collection: str, run_ids: list[str]) -> list[TableColumn]:
     costs = {row["run_id"]: row for row in result["costs"] if row["collection"] == collection}
     shown = [key for key in SIZES if any(cost[key] is not None for cost in costs.values())]
-    return [Column(SIZES[key], [_size(key, costs[run_id][key]) for run_id in run_ids]) for key in shown]
+    return [TableColumn(SIZES[key], [_size(key, costs[run_id][key]) for run_id in run_ids]) for key in shown]
 
 
 def _letters(place: int) -> str:
-    """a to z, then aa, ab and so on."""
+    """Return the letters of the run at a place: a to z, then aa, ab and so on."""
     before, last = divmod(place, len(ascii_lowercase))
     return (_letters(before - 1) if before else "") + ascii_lowercase[last]
 
 
 def _beaten(pairs: list[dict[str, Any]], run_id: str, measure: str, level: float) -> list[str]:
-    """Runs that a run is better than by more than chance."""
+    """Return the runs that a run beats significantly."""
     beaten = []
     for pair in pairs:
         if (

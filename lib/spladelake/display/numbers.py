@@ -1,21 +1,21 @@
-"""Numbers and text as a person reads them."""
+"""Numbers and text in a form for people."""
 
 from __future__ import annotations
 
 
 def measure_text(name: str, value: float) -> str:
-    """A measure's value with the decimals that sentence-transformers logs: 4, or fewer where it is a size."""
+    """Format a measure's value with 4 decimals, or fewer for a size, as sentence-transformers logs it."""
     decimals = 1 if name.endswith("_active_dims") else 2 if name.endswith("_flops") else 4
     return f"{value:.{decimals}f}"
 
 
 def printable(text: str) -> str:
-    """The text with escapes in place of what is not printable."""
+    """Replace characters that are not printable with escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def bytes_text(size: float) -> str:
-    """Bytes as a person reads them, in the decimal unit that leaves one to three digits before the point."""
+    """Format bytes in the decimal unit that leaves one to three digits before the point."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
@@ -24,7 +24,7 @@ def bytes_text(size: float) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Seconds as people say them: 12 s, 3 min, 4 h 5 min, 3 days."""
+    """Format seconds as 12 s, 3 min, 4 h 5 min or 3.0 days."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

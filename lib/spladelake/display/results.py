@@ -1,4 +1,4 @@
-"""Results as a person reads them, on stderr, so that stdout stays one line of JSON."""
+"""Results as tables on stderr; stdout is kept for one line of JSON."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from rich.text import Text
 
 from spladelake.display.numbers import measure_text, printable
 
-# Columns of a line where no terminal says how many it has: in a log or a pipe a wide table is read, a cut one is not.
+# Characters of a line in a log or a pipe, which have no width: wide enough that no table is cut.
 WIDTH = 160
 
 
 def console(out: TextIO | None = None) -> Console:
-    """Where results go, stderr unless told: colours only on a terminal; as wide as it, or as COLUMNS says, or WIDTH."""
+    """Return the console for results, on stderr by default.
+
+    It has colours only on a terminal. Its width is COLUMNS if set, else the width of the terminal, else WIDTH.
+    """
     stream = out or sys.stderr
     return Console(file=stream, highlight=False, width=None if stream.isatty() or os.environ.get("COLUMNS") else WIDTH)
 
 
 def measures_table(result: dict[str, Any], *, title: str | None = None) -> Table:
-    """A table of an evaluation's means: 4 decimals, as model cards show them."""
+    """Return a table of an evaluation's means, with 4 decimals as on model cards; the notes are its caption."""
     from spladelake.measures import parse_measure
     from spladelake.measures.notes import COUNTS
 
@@ -43,7 +46,7 @@ def measures_table(result: dict[str, Any], *, title: str | None = None) -> Table
 
 
 def step_lines(name: str, result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """(step, status, rows, seconds) of a result, one for each table that the step writes."""
+    """Return (step, status, rows, seconds) for each table that the step wrote."""
     parts = {key: value for key, value in result.items() if isinstance(value, dict) and "status" in value}
     if not parts:
         parts = {"": result}
@@ -66,12 +69,12 @@ def _seconds(value: dict[str, Any]) -> str:
 
 
 def show_result(name: str, result: dict[str, Any]) -> None:
-    """One job's result."""
+    """Print the result of one job."""
     show_summary({name: result})
 
 
 def show_summary(results: dict[str, dict[str, Any]]) -> None:
-    """What every step did, then the measures if one evaluated."""
+    """Print a table of all steps, then the measures, compactions and comparisons of their results."""
     table = Table("step", "status", "rows", "seconds")
     table.columns[3].justify = "right"
     for name, result in results.items():
@@ -92,9 +95,9 @@ def show_summary(results: dict[str, dict[str, Any]]) -> None:
 
 
 def compaction_table(result: dict[str, Any]) -> Table:
-    """What was tried to make vectors smaller, a row a setting and measure; what was written comes last."""
-    size = f"{result['bytes_per_posting_before']} to {result['bytes_per_posting']} bytes a posting"
-    kept = f"{result['postings']:,} of {result['postings_before']:,} postings"
+    """Return a table of the tried compactions, one row per setting and measure; the written setting is marked."""
+    size = f"{result['bytes_per_posting_before']} to {result['bytes_per_posting']} bytes per posting"
+    kept = f"{result['postings']:,} of {result['postings_before']:,} postings kept"
     table = Table("settings", "measure", "before", "after", "p", title=f"{size}, {kept}", title_justify="left")
     for column in table.columns[2:]:
         column.justify = "right"
@@ -106,7 +109,7 @@ def compaction_table(result: dict[str, Any]) -> Table:
 
 
 def hits_table(text: str, hits: list[dict[str, Any]]) -> Table:
-    """The answers to a question."""
+    """Return a table of the documents found for a text."""
     title = f"“{escape(text)}”" + ("" if hits else ": no document shares a term with it")
     table = Table("rank", "score", "document", "title", "terms that matched", title=title, title_justify="left")
     for column in table.columns[:2]:
@@ -120,15 +123,15 @@ def hits_table(text: str, hits: list[dict[str, Any]]) -> Table:
 
 
 def quarantine_tables(result: dict[str, Any], *, show_raw: bool) -> None:
-    """How many rows of each input are in quarantine, and the first of them."""
+    """Print the number of quarantined rows of each input, and the first rows."""
     counts = Table("input", "rows")
     for label, count in result["inputs"].items():
         counts.add_row(Text(label), f"{count:,}")
     console().print(counts)
-    rows = Table("source", "line", "reason", *(["as it was found"] if show_raw else []))
+    rows = Table("source", "line", "reason", *(["start of the row"] if show_raw else []))
     for row in result["rows"]:
         line = "" if row["line"] is None else str(row["line"])
-        # Text, not str: what a row holds must not be read as markup, nor its control characters reach the terminal.
+        # A str would be read as markup; `printable` keeps control characters from the terminal.
         cells = [row["source"], line, row["reason"], *([row["raw"]] if show_raw else [])]
         rows.add_row(*(Text(printable(cell)) for cell in cells))
     console().print(rows)

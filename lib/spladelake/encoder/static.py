@@ -46,7 +46,7 @@ def load_static(folder: Path, vocabulary_size: int) -> StaticWeights:
     without these a score would be another one than that of sentence-transformers.
     """
     tensor_names(folder / SINGLE_FILE)  # the file is whole
-    tensors: dict[str, dict[str, Any]] = dict(deserialize((folder / SINGLE_FILE).read_bytes()))
+    tensors: dict[str, dict[str, Any]] = dict(deserialize((folder / SINGLE_FILE).read_bytes()))  # type: ignore[no-untyped-call]
     weight = _numbers(tensors["weight"]) if "weight" in tensors else None
     if weight is None or len(weight) > vocabulary_size or not np.isfinite(weight).all():
         held = ", ".join(f"{name} {t['dtype']} {tuple(t['shape'])}" for name, t in tensors.items())

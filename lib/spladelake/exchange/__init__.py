@@ -1,4 +1,4 @@
-"""Sparse vectors in the file formats of other engines: weights as whole numbers, lines of text, CIFF, matrices."""
+"""Sparse vectors in the file formats of other engines: integer weights, lines of text, and CIFF."""
 
 from spladelake.exchange.ciff import CiffHeader, DocRecord, PostingsList, read_ciff, write_ciff
 from spladelake.exchange.lines import LINE_FORMATS, LineFormat, parse_line

@@ -1,8 +1,9 @@
-"""The Common Index File Format: an inverted index as protobuf messages, each after its length.
+"""The Common Index File Format (CIFF): an inverted index as protobuf messages, each preceded by its length.
 
+The format has few, fixed messages, so numpy writes and reads them: a protobuf library loops over single postings and
+takes a hundred times as long.
 Source: Lin et al. 2020, "Supporting Interoperability Between Open-Source Search Engines with the Common Index File
-Format", and its ciff.proto. The messages are few and fixed, so they are written and read here with numpy instead of a
-protobuf library, whose loops over single postings take a hundred times as long.
+Format", and its ciff.proto.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Fields = dict[int, int | bytes]
 
 @dataclass(frozen=True)
 class CiffHeader:
-    """Counts of an index: lists and documents in the file, which here are all there are; tokens: sum of lengths."""
+    """The header of an index: number of postings lists, number of documents, and tokens, the sum of their lengths."""
 
     lists: int
     documents: int
@@ -35,7 +36,7 @@ class CiffHeader:
 
 @dataclass(frozen=True, eq=False)
 class PostingsList:
-    """One term: documents ascending by number from 0, int64, and the whole-number weight of each, int64 from 1."""
+    """The postings of one term: int64 document numbers from 0, ascending, and an int64 impact from 1 for each."""
 
     term: str
     documents: NDArray[np.int64]
@@ -44,7 +45,7 @@ class PostingsList:
 
 @dataclass(frozen=True)
 class DocRecord:
-    """number: from 0. doc_id: what the collection calls it. length: sum of its impacts."""
+    """A document: its number from 0, its id in the collection, and its length, the sum of its impacts."""
 
     number: int
     doc_id: str
@@ -52,7 +53,12 @@ class DocRecord:
 
 
 def write_ciff(file: BinaryIO, header: CiffHeader, lists: Iterable[bytes], documents: Iterable[DocRecord]) -> None:
-    """Write a whole file. lists: messages made by `postings_message`, terms ascending."""
+    """Write a whole file.
+
+    - header: the counts of the index.
+    - lists: messages of `postings_message`, by ascending term.
+    - documents: the records, by ascending number.
+    """
     file.write(_delimited(_header_message(header)))
     for message in lists:
         file.write(_delimited(message))
@@ -61,7 +67,7 @@ def write_ciff(file: BinaryIO, header: CiffHeader, lists: Iterable[bytes], docum
 
 
 def postings_message(found: PostingsList) -> bytes:
-    """The message of one term: documents as differences, each posting a message of its own."""
+    """Return the message of one term. Each posting is a message, with the gap to the previous document."""
     gaps = np.diff(found.documents, prepend=0)
     gap_bytes, gap_sizes = _varints(gaps)
     impact_bytes, impact_sizes = _varints(found.impacts)
@@ -81,15 +87,15 @@ def postings_message(found: PostingsList) -> bytes:
 
 
 def read_ciff(file: BinaryIO, *, place: str) -> tuple[CiffHeader, Iterator[PostingsList], Iterator[DocRecord]]:
-    """Header, lists and documents of a file; the lists must be read to their end before the documents.
+    """Return header, lists and documents of a file; read the lists to their end before the documents.
 
-    Raises DataError where the file ends early or holds something else.
+    Raises DataError if the file is truncated or is not a CIFF file.
     """
     message = _next_message(file, place)
     try:
         fields = _fields(message, place)
     except DataError:
-        fields = {}  # of another format: what is wrong with the message says less than that
+        fields = {}  # another format: the error below is clearer than a fault in the message
     if fields.get(1) != VERSION:
         raise _broken(place, f"it does not begin with the header of a CIFF file of version {VERSION}")
     lists, documents = _number_of(fields, 2, place), _number_of(fields, 3, place)
@@ -102,7 +108,7 @@ def read_ciff(file: BinaryIO, *, place: str) -> tuple[CiffHeader, Iterator[Posti
 
 
 def _varints(numbers: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Variable-length integers: bytes (numbers, 10), seven bits each, lowest first, and how many of them count."""
+    """Encode numbers as varints: uint8 (numbers, 10), seven bits per byte, lowest first, and the length of each."""
     shifted = numbers[:, None] >> (7 * np.arange(_MOST_VARINT, dtype=np.int64))
     sizes = np.maximum(1, np.count_nonzero(shifted, axis=1)).astype(np.int64)
     more = np.arange(_MOST_VARINT) < (sizes - 1)[:, None]
@@ -159,22 +165,22 @@ def _next_message(file: BinaryIO, place: str) -> bytes:
 
 
 def _broken(place: str, found: str) -> DataError:
-    return DataError(place, found, "wanted a complete CIFF file", "Copy it again from its source, or export it again.")
+    return DataError(place, found, "wanted a complete CIFF file", "Copy the file again, or export it again.")
 
 
 def _number_of(fields: Fields, field: int, place: str) -> int:
-    """A number of a message; a writer may leave out one that is 0."""
+    """Return a number field of a message; a writer may omit the number 0."""
     found = fields.get(field, 0)
     if not isinstance(found, int):
-        raise _broken(place, f"field {field} of a message is no number")
+        raise _broken(place, f"field {field} of a message is not a number")
     return found
 
 
 def _text_of(fields: Fields, field: int, place: str) -> str:
-    """A text of a message; a writer may leave out an empty one."""
+    """Return a text field of a message; a writer may omit an empty text."""
     found = fields.get(field, b"")
     if not isinstance(found, bytes):
-        raise _broken(place, f"field {field} of a message is no text")
+        raise _broken(place, f"field {field} of a message is not text")
     return found.decode("utf-8", "replace")
 
 
@@ -195,7 +201,7 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _fields(message: bytes, place: str, *, stop: int | None = None) -> Fields:
-    """Fields of a message by number, up to the first of number `stop`, whose place stands under 0."""
+    """Return the fields of a message by number, up to the first field `stop`; key 0 then holds its place."""
     found: Fields = {}
     at = 0
     try:
@@ -228,13 +234,13 @@ def _postings_list(message: bytes, place: str) -> PostingsList:
     numbers = _all_varints(message[start:])
     if len(numbers) % 6 == 0 and (numbers.reshape(-1, 6)[:, [0, 2, 4]] == [0x22, 0x08, 0x10]).all():
         pairs = numbers.reshape(-1, 6)[:, [3, 5]]
-    else:  # a writer may leave out a number that is 0
+    else:  # a writer may omit the number 0
         pairs = _pairs_one_by_one(message, start, place)
     return PostingsList(term, np.cumsum(pairs[:, 0]), pairs[:, 1].copy())
 
 
 def _all_varints(data: bytes) -> NDArray[np.int64]:
-    """The bytes read as nothing but variable-length integers."""
+    """Read all bytes as varints."""
     raw = np.frombuffer(data, dtype=np.uint8)
     ends = np.flatnonzero(raw < 0x80)
     if not len(ends):

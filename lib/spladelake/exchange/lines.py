@@ -1,4 +1,4 @@
-"""One document as one line (or two) of text, as the loaders of other engines read it, and back."""
+"""Documents as lines of text for the loaders of other engines, and back: one line, or two, per document."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ import numpy as np
 
 from spladelake.errors import DataError
 
-# Terms as they stand in the text, see `LineFormat.names`; numbers as their shortest decimals that read back the same.
+# Terms as `LineFormat.names` returns them, or numbers as the shortest decimals that parse to the same value.
 Texts = Sequence[str]
 
-# Qdrant takes whole numbers and UUIDs as ids: a document's is always the same one, made of its own id.
+# Qdrant accepts only integers and UUIDs as ids. The UUID of a document is derived from its id.
 QDRANT_NAMESPACE = uuid.UUID("6ba7b812-9dad-11d1-80b4-00c04fd430c8")
 # Name of the sparse vector in a Qdrant point, and of the field in OpenSearch and Elasticsearch.
 FIELD = "splade"
-# Bytes of an id: of `_id` in OpenSearch and Elasticsearch, and of any term in Lucene (IndexWriter.MAX_TERM_LENGTH).
+# Most bytes of `_id` in OpenSearch and Elasticsearch, and of any term in Lucene (IndexWriter.MAX_TERM_LENGTH).
 INDEX_ID, LUCENE_ID = 512, 32_766
 
 
 @dataclass(frozen=True)
 class LineFormat:
-    """How a document becomes text: `line(doc_id, place, names of its terms, weights)`.
+    """The text format of a document.
 
-    whole: whether weights are whole numbers. ids: whether terms go by their number. numbered: whether the document is
-    called by its place in the collection instead of its id. quoted: whether a term is a string of JSON. longest_id:
-    bytes of UTF-8 that the engine takes of an id, None for any number.
+    - line: function of (doc_id, place, names of its terms, weights) that returns the text.
+    - whole: whether weights are integers.
+    - ids: whether terms are written by their number instead of their token.
+    - numbered: whether the document is identified by its place in the collection instead of its id.
+    - quoted: whether a term is a JSON string.
+    - longest_id: most UTF-8 bytes of an id that the engine accepts; None for no limit.
     """
 
     line: Callable[[str, int, Texts, Texts], str]
@@ -40,7 +43,7 @@ class LineFormat:
     longest_id: int | None = None
 
     def names(self, tokens: Sequence[str]) -> list[str]:
-        """What each dimension is called in a line. tokens: its name in the vocabulary."""
+        """Return the name of each dimension in a line. tokens: the tokens of the vocabulary, by dimension."""
         names = [str(number) for number in range(len(tokens))] if self.ids else tokens
         return [json.dumps(name) for name in names] if self.quoted else list(names)
 
@@ -50,30 +53,30 @@ def _mapping(terms: Texts, weights: Texts) -> str:
 
 
 def _anserini(doc_id: str, place: int, terms: Texts, weights: Texts) -> str:
-    """JsonVectorCollection of Anserini and Pyserini."""
+    """Return a line for JsonVectorCollection of Anserini and Pyserini."""
     return f'{{"id": {json.dumps(doc_id)}, "contents": "", "vector": {_mapping(terms, weights)}}}'
 
 
 def _seismic(doc_id: str, place: int, terms: Texts, weights: Texts) -> str:
-    """Seismic numbers its documents; the id is carried as content."""
+    """Return a line for Seismic, which numbers its documents; the content carries the id."""
     return f'{{"id": {place}, "content": {json.dumps(doc_id)}, "vector": {_mapping(terms, weights)}}}'
 
 
 def _bulk(doc_id: str, place: int, terms: Texts, weights: Texts) -> str:
-    """Two lines of a bulk request; the index is the one that the request names."""
+    """Return two lines of a bulk request; the request names the index."""
     action = f'{{"index": {{"_id": {json.dumps(doc_id)}}}}}'
     return f'{action}\n{{"doc_id": {json.dumps(doc_id)}, "{FIELD}": {_mapping(terms, weights)}}}'
 
 
 def _qdrant(doc_id: str, place: int, terms: Texts, weights: Texts) -> str:
-    """A point with one named sparse vector."""
+    """Return a Qdrant point with one named sparse vector."""
     vector = f'{{"indices": [{", ".join(terms)}], "values": [{", ".join(weights)}]}}'
     point = uuid.uuid5(QDRANT_NAMESPACE, doc_id)
     return f'{{"id": "{point}", "vector": {{"{FIELD}": {vector}}}, "payload": {{"doc_id": {json.dumps(doc_id)}}}}}'
 
 
-# OpenSearch's rank_features and Elasticsearch's sparse_vector take no dot in the name of a feature, and "." is a token
-# of most vocabularies: there terms go by number.
+# OpenSearch's rank_features and Elasticsearch's sparse_vector allow no dot in the name of a feature, but "." is a token
+# of most vocabularies. So their terms are written by number.
 LINE_FORMATS: dict[str, LineFormat] = {
     "anserini": LineFormat(_anserini, whole=True, longest_id=LUCENE_ID),
     "seismic": LineFormat(_seismic, numbered=True),
@@ -84,10 +87,12 @@ LINE_FORMATS: dict[str, LineFormat] = {
 
 
 def parse_line(line: str, *, place: str, content_is_id: bool = False) -> tuple[str, dict[str, float]]:
-    """(id, weight of each term) of a line in Anserini's or Seismic's format.
+    """Return (id, weight by term) of a line in Anserini's or Seismic's format.
 
-    content_is_id: whether Seismic's lines carry the id as content, as this package writes them; in others it is the
-    text. Raises DataError naming the place for anything else, and for weights that are not above 0 as float32.
+    - place: the name of the line in errors.
+    - content_is_id: whether the content of Seismic's lines is the id, as this package writes it, instead of the text.
+
+    Raises DataError if the line has another format, or if a weight is not finite and above 0 as float32.
     """
     try:
         record: Any = json.loads(line, object_pairs_hook=_each_once)
@@ -101,13 +106,13 @@ def parse_line(line: str, *, place: str, content_is_id: bool = False) -> tuple[s
             "Correct the line, or choose the right --input-format.",
         ) from None
     if isinstance(doc_id, bool) or not isinstance(doc_id, int | str) or doc_id == "":
-        raise DataError(place, f"its id is {doc_id!r}", "wanted text or a whole number", "Correct the line.")
+        raise DataError(place, f"its id is {doc_id!r}", "wanted text or an integer", "Correct the line.")
     check_weights(weights, place=place)
     return str(doc_id), weights
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON, of which no name may stand twice: the last weight would be taken for all."""
+    """Return a JSON object as a dict. Raises ValueError for a repeated name, of which json would keep the last."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
@@ -116,7 +121,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def check_weights(weights: Mapping[str, float], *, place: str) -> None:
-    """Refuse weights that are not finite and above 0 as float32, which is how they are kept."""
+    """Raise DataError if a weight is not finite and above 0 as float32, the type in the table."""
     with np.errstate(over="ignore"):
         kept = np.fromiter(weights.values(), np.float64, len(weights)).astype(np.float32)
     wrong = np.flatnonzero(~((kept > 0) & np.isfinite(kept)))

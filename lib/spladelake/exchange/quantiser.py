@@ -1,4 +1,4 @@
-"""Weights as whole numbers, for engines that store impacts instead of floats."""
+"""Quantisation of weights to integers, for engines that store impacts instead of floats."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Quantiser:
-    """Equal steps from 0 up to the largest weight. step: weight of one unit. levels: the largest whole number.
+    """Linear quantisation from 0 to the largest weight.
 
-    A weight of less than half a step becomes 1, not 0, so that no posting is lost; every other weight is off by half a
-    step at most.
+    A weight below half a step becomes 1 instead of 0, so that no posting is lost. The error of every other weight is at
+    most half a step.
+
+    - step: weight of one unit.
+    - levels: the largest integer.
     """
 
     step: float
@@ -21,18 +24,18 @@ class Quantiser:
 
     @classmethod
     def of(cls, largest_weight: float, *, levels: int) -> Quantiser:
-        """The finest steps that bring the largest weight to the highest level."""
+        """Return the quantiser that maps the largest weight to the highest level."""
         return cls(largest_weight / levels if largest_weight > 0 else 1.0, levels)
 
     def impacts(self, weights: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Whole numbers from 1 to `levels`, one for each weight."""
+        """Return the integer of each weight, from 1 to `levels`."""
         units = np.rint(weights.astype(np.float64) / self.step)
         return np.clip(units, 1, self.levels).astype(np.int64)
 
     def weights(self, impacts: NDArray[np.int64]) -> NDArray[np.float32]:
-        """What the whole numbers stand for."""
+        """Return the weight of each integer."""
         return (impacts * self.step).astype(np.float32)
 
     def as_dict(self) -> dict[str, float]:
-        """For the manifest: how to read the numbers, and how far off they can be."""
+        """Return the values of the manifest: step, levels, and the largest error of a weight."""
         return {"step": self.step, "levels": self.levels, "largest_error_of_a_weight": self.step}

@@ -1,4 +1,4 @@
-"""Input and output files: parsers of one line each, which Spark's workers run, and whole TREC files."""
+"""Input and output files: parsers of single lines, which Spark's workers run, and readers and writers of TREC files."""
 
 from spladelake.files.jsonl import jsonl_document_parser, jsonl_query_parser
 from spladelake.files.rows import DocumentRow, JudgementRow, LineParser, QueryRow, Rejected, RunRow

@@ -1,8 +1,8 @@
-"""A Delta table in a local folder, read without Spark: which files it has at a version, and their columns.
+"""Read a Delta table in a local folder without Spark: its files at a version, and their columns.
 
-Spark needs seconds to start, and some tenths of a second for the list of a table's files; deltalake reads a small table
-in milliseconds. Only plain tables are read here: protocol version 1 for readers, no partitions, no file of another
-folder. For every other table the answer is None, and Spark reads it.
+Spark needs seconds to start and some tenths of a second to list a table's files. deltalake reads a small table in
+milliseconds. This module reads only plain tables: reader protocol version 1, no partitions, no file of another folder.
+For every other table it returns None, and Spark reads the table.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ READER_VERSION = 1
 class FolderTable:
     """A table at one version.
 
-    - sizes: bytes of each data file, by its name.
-    - properties: of the table.
+    - folder: the folder of the table.
+    - version: the version.
+    - sizes: bytes of each data file, by file name.
+    - properties: the table properties.
+    - delta: the table as deltalake reads it.
     """
 
     folder: Path
@@ -37,28 +40,31 @@ class FolderTable:
 
     @property
     def bytes(self) -> int:
-        """Size of the data files together."""
+        """Total size of the data files."""
         return sum(self.sizes.values())
 
     @property
     def rows(self) -> int:
-        """Number of rows, from the files' own footers."""
+        """Number of rows, from the footers of the files."""
         return int(self.delta.to_pyarrow_dataset().count_rows())
 
     def columns(self, names: Sequence[str], *, equals: Mapping[str, str] | None = None) -> pa.Table:
-        """Columns by name, one chunk each. equals: wanted values by column; rows with others are left out.
+        """Read columns by name, one chunk each.
 
-        Raises ValueError for a column that the table does not have, and OSError for a file that is not there.
+        - names: the columns to read.
+        - equals: values by column; only rows with these values are read.
+
+        Raises ValueError for an unknown column, and OSError for a missing file.
         """
         wanted = [ds.field(column) == value for column, value in (equals or {}).items()]
         keep = reduce(and_, wanted) if wanted else None
         return self.delta.to_pyarrow_dataset().to_table(columns=list(names), filter=keep).combine_chunks()
 
     def read(self, schema: pa.Schema) -> pa.Table:
-        """The columns of a schema. Raises ValueError or TypeError if the table has not all of them in these types."""
+        """Read the columns of a schema. Raises ValueError for a missing column, TypeError for another type."""
         table = self.columns(schema.names)
         for wanted, column in zip(schema, table.columns, strict=True):
-            # The name of a list's elements does not matter, their type does.
+            # The type of a list's elements matters, their name does not.
             if not column.type.equals(wanted.type) and _plain(column.type) != _plain(wanted.type):
                 raise TypeError(f"{wanted.name} is {column.type}, wanted {wanted.type}")
         return table.cast(schema)
@@ -69,7 +75,11 @@ def _plain(kind: pa.DataType) -> str:
 
 
 def folder_table(folder: Path, *, version: int | None = None) -> FolderTable | None:
-    """The table of a folder, at its newest version if none is given; None if it is not there, or not plain."""
+    """Open the table in a folder. Return None if there is no table or it is not plain.
+
+    - folder: the folder of the table.
+    - version: the version, None for the newest.
+    """
     try:
         found = DeltaTable(str(folder), version=version)
         metadata = found.metadata()
@@ -77,10 +87,10 @@ def folder_table(folder: Path, *, version: int | None = None) -> FolderTable | N
             return None
         actions = pa.table(found.get_add_actions()).select(["path", "size_bytes"]).to_pylist()
     except Exception:
-        # What is wrong with the table, or unknown to deltalake, Spark finds out and says.
+        # Spark then reads the table, or reports its fault.
         return None
     sizes = {unquote(action["path"]): int(action["size_bytes"]) for action in actions}
-    # A file outside the folder, as a shallow clone has them, is named by a whole path or a URI.
+    # A shallow clone names files outside its folder by an absolute path or a URI.
     if any(":" in name or name.startswith("/") for name in sizes):
         return None
     return FolderTable(folder, found.version(), sizes, dict(metadata.configuration or {}), found)

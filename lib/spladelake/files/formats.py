@@ -1,84 +1,150 @@
-"""What an input is by its name, which of its columns are meant where nobody names them, and the parser of its lines."""
+"""The format of an input by its name, and the parser of its lines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from spladelake.errors import UsageError
-from spladelake.files.jsonl import jsonl_document_parser, jsonl_query_parser
-from spladelake.files.rows import LineParser
-from spladelake.files.trec import trec_run_row
+from spladelake.errors import DataError, UsageError
+from spladelake.files.guesses import NO_GRADES, grade_column, guess, told
+from spladelake.files.jsonl import jsonl_document_parser, jsonl_judgement_parser, jsonl_query_parser, parsed
+from spladelake.files.layouts import laid_out_judgement_parser
+from spladelake.files.line_forms import judgements_layout
+from spladelake.files.rows import LineParser, MalformedError, line_text
 from spladelake.files.tsv import judgement_parser, tsv_document_parser, tsv_query_parser
+from spladelake.files.tsv_columns import laid_out_parser, tsv_layout
 
 COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")
+# Other endings that Spark knows for the same compressions.
+_SAME_COMPRESSION = {".gzip": ".gz", ".zstd": ".zst"}
+_COMPRESSED_NAMES = (*COMPRESSED, *_SAME_COMPRESSION)
+# The Hugging Face hub appends this to the name of a split in one file.
+_SHARD = re.compile(r"-0+-of-0+1$")
 _FORMAT_OF_SUFFIX = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "jsonl",
     ".csv": "csv",
     ".parquet": "parquet",
+    ".parq": "parquet",
     ".tsv": "tsv",
     ".txt": "tsv",
     ".qrels": "qrels",
     ".trec": "qrels",
 }
 
-# Names tried, in this order, where the user names no column.
-GUESSES: dict[str, dict[str, tuple[str, ...]]] = {
-    "documents": {
-        "doc_id": ("doc_id", "_id", "id", "docid", "pid"),
-        "title": ("title",),
-        "text": ("text", "body", "contents", "passage"),
-    },
-    "queries": {"query_id": ("query_id", "_id", "id", "qid", "query-id"), "text": ("text", "query", "title")},
-    "judgements": {
-        "query_id": ("query_id", "query-id", "qid"),
-        "doc_id": ("doc_id", "corpus-id", "docid", "pid"),
-        "relevance": ("relevance", "score", "label", "rel"),
-    },
-}
-OPTIONAL_COLUMNS = {("documents", "title")}
+
+def compression_of(name: str) -> str | None:
+    """Return the compression of a file by its name, one of COMPRESSED; None for a plain file."""
+    name = name.lower()
+    return next((_SAME_COMPRESSION.get(suffix, suffix) for suffix in _COMPRESSED_NAMES if name.endswith(suffix)), None)
 
 
 def suffix_of(name: str) -> str:
-    """Last ending of a file's name, in small letters, that of a compression left out: `a/b.JSONL.gz` has .jsonl."""
-    for suffix in COMPRESSED:
+    """Return the ending of a file's name before that of its compression, in lower case: `a/b.JSONL.gz` has .jsonl."""
+    name = name.lower()
+    for suffix in _COMPRESSED_NAMES:
         name = name.removesuffix(suffix)
-    return "." + name.rsplit("/", 1)[-1].rsplit(".", 1)[-1].lower()
+    return "." + name.rsplit("/", 1)[-1].rsplit(".", 1)[-1]
 
 
 def format_of(name: str) -> str | None:
-    """Format of a file by its name: jsonl, csv, parquet, tsv or qrels; None where the name does not say it."""
+    """Return the format of a file by its name: jsonl, csv, parquet, tsv or qrels; None if the name shows none."""
     return _FORMAT_OF_SUFFIX.get(suffix_of(name))
 
 
-def line_parser(kind: str, file_format: str, columns: Mapping[str, str], *, place: str) -> LineParser[Any]:
-    """The parser of one line of an input of documents, queries, judgements or runs.
+def split_files(names: Iterable[str]) -> dict[str, str]:
+    """Return files of judgements by split. test.tsv, test.jsonl and test-00000-of-00001.parquet belong to `test`."""
+    known = [name for name in names if format_of(name) is not None]
+    # Among several files of one split, BEIR's own form (tsv) is taken.
+    ordered = sorted(known, key=lambda name: (suffix_of(name) != ".tsv", name), reverse=True)
+    return {_SHARD.sub("", name.rsplit("/", 1)[-1].split(".")[0]): name for name in ordered}
 
-    columns: names of the input by those of the table, where they are not the format's own. place: what errors name.
-    Raises UsageError where such a table is not made of such lines.
+
+def line_parser(
+    kind: str, file_format: str, columns: Mapping[str, str], *, place: str, first: Sequence[bytes] = ()
+) -> tuple[LineParser[Any], str | None]:
+    """Return the parser of an input's lines, and a description of the form that it found (None for a usual form).
+
+    - kind: documents, queries or judgements.
+    - file_format: the format of the input.
+    - columns: names of the input's columns that the user gave, by column of the table.
+    - place: the input, for messages.
+    - first: the first lines of the input, which show the keys of JSON objects or the columns of other lines.
+
+    Raises UsageError if the table cannot be read from such lines, and DataError if their columns are unclear.
     """
-    if file_format == "jsonl" and kind == "documents":
-        return jsonl_document_parser(
-            id_field=columns.get("doc_id", "_id"),
-            title_field=columns.get("title", "title"),
-            text_field=columns.get("text", "text"),
-        )
-    if file_format == "jsonl" and kind == "queries":
-        return jsonl_query_parser(id_field=columns.get("query_id", "_id"), text_field=columns.get("text", "text"))
+    if file_format == "jsonl":
+        return _jsonl_parser(kind, columns, first, place)
+    if file_format in ("tsv", "qrels") and kind == "judgements":
+        layout = judgements_layout(first, place=place)
+        return (judgement_parser(), None) if layout is None else (laid_out_judgement_parser(layout), layout.read_as)
+    if file_format == "tsv" and kind in ("documents", "queries"):
+        line = next((line for line in first if line.strip()), b"")
+        header = tsv_layout(kind, columns, line, place=place)
+        if header is not None:
+            return laid_out_parser(header), None
     parsers: dict[tuple[str, str], Callable[[], LineParser[Any]]] = {
         ("tsv", "documents"): tsv_document_parser,
         ("tsv", "queries"): tsv_query_parser,
-        ("tsv", "judgements"): judgement_parser,
-        ("qrels", "judgements"): judgement_parser,
-        ("trec", "runs"): lambda: trec_run_row,
     }
     if (file_format, kind) not in parsers:
         raise UsageError(
             place,
             f"{kind} cannot be read as {file_format}",
-            "judgements can be qrels, tsv, csv, parquet or Delta, and only judgements can be qrels",
+            "judgements can be qrels, tsv, jsonl, json, csv, parquet or Delta; only judgements can be qrels",
             "Correct the format.",
         )
-    return parsers[file_format, kind]()
+    return parsers[file_format, kind](), None
+
+
+def _jsonl_parser(
+    kind: str, columns: Mapping[str, str], first: Sequence[bytes], place: str
+) -> tuple[LineParser[Any], str | None]:
+    keys = first_keys(first)
+    if kind == "documents":
+        names = _keys(kind, columns, keys, {"doc_id": "_id", "title": "title", "text": "text"})
+        return jsonl_document_parser(
+            id_field=names["doc_id"], title_field=names["title"], text_field=names["text"]
+        ), None
+    if kind == "queries":
+        names = _keys(kind, columns, keys, {"query_id": "_id", "text": "text"})
+        return jsonl_query_parser(id_field=names["query_id"], text_field=names["text"]), None
+    names = told(kind, keys)
+    if keys and not {"query_id", "doc_id"} <= names.keys():
+        raise DataError(
+            place,
+            f"its objects have the keys {', '.join(keys)}",
+            "wanted keys for a query id, a document id and a score, such as query-id, corpus-id and score",
+            "Rename the keys.",
+        )
+    relevance = grade_column(names, keys, place=place)
+    parser = jsonl_judgement_parser(
+        query_field=names.get("query_id", "query-id"),
+        doc_field=names.get("doc_id", "corpus-id"),
+        relevance_field=relevance if keys else "score",
+    )
+    return parser, None if relevance or not keys else NO_GRADES
+
+
+def _keys(kind: str, columns: Mapping[str, str], keys: Sequence[str], usual: dict[str, str]) -> dict[str, str]:
+    """Return the key of each column of a table: the user's, else the usual one, else a guess, else the usual name."""
+    found: dict[str, str] = {}
+    for column, name in usual.items():
+        guessed = name if name in keys else guess(kind, column, [key for key in keys if key not in found.values()])
+        found[column] = columns.get(column) or guessed or name
+    return found
+
+
+def first_keys(first: Sequence[bytes]) -> list[str]:
+    """Return the keys of the JSON objects among some lines, in the order of their first occurrence."""
+    keys: dict[str, None] = {}
+    for line in first:
+        try:
+            value = parsed(line_text(line))
+        except MalformedError:
+            continue
+        if isinstance(value, dict):
+            keys |= dict.fromkeys(value)
+    return list(keys)

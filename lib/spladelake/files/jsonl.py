@@ -1,27 +1,42 @@
-"""Documents and queries from JSON lines, such as corpus.jsonl and queries.jsonl of a BEIR folder."""
+"""Parsers of JSON lines, such as corpus.jsonl and queries.jsonl of a BEIR folder."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from spladelake.files.rows import DocumentRow, LineParser, MalformedError, ParserOf, QueryRow, shown, usable_id
+from spladelake.files.rows import (
+    DocumentRow,
+    JudgementRow,
+    LineParser,
+    MalformedError,
+    ParserOf,
+    QueryRow,
+    grade_of,
+    shown,
+    usable_id,
+)
+from spladelake.files.run_lines import RunLine, run_row
 
 
 def jsonl_document_parser(
     *, id_field: str = "_id", title_field: str | None = "title", text_field: str = "text"
 ) -> LineParser[DocumentRow]:
-    """Parser of one JSON object a line into (doc_id, title, text).
+    """Return a parser of one JSON object a line into (doc_id, title, text).
 
-    The id is a string with a visible character and without NUL. Title and text are strings kept as they are, or None
-    where null; the title, unlike the text, may also be missing. `title_field` None: titles are not read.
+    The id is a string with a visible character and without NUL. Title and text are strings, which stay as they are, or
+    null. The title can also be missing; the text cannot.
+
+    - id_field, text_field: keys of id and text.
+    - title_field: key of the title, None to read no titles.
     """
     return ParserOf(partial(_document_of, id_field=id_field, title_field=title_field, text_field=text_field))
 
 
 def jsonl_query_parser(*, id_field: str = "_id", text_field: str = "text") -> LineParser[QueryRow]:
-    """Parser of one JSON object a line into (query_id, text), by the rules of `jsonl_document_parser`."""
+    """Return a parser of one JSON object a line into (query_id, text), by the rules of `jsonl_document_parser`."""
     return ParserOf(partial(_query_of, id_field=id_field, text_field=text_field))
 
 
@@ -44,74 +59,157 @@ def _query_of(line: str, *, id_field: str, text_field: str) -> QueryRow | None:
     return query_id, _text_of(fields, text_field, owner="query", escaped=escaped)
 
 
-class _RepeatedKeyError(Exception):
-    """An object has a key twice; its argument is the key."""
+def jsonl_judgement_parser(
+    *, query_field: str = "query-id", doc_field: str = "corpus-id", relevance_field: str | None = "score"
+) -> LineParser[JudgementRow]:
+    """Return a parser of one JSON object a line into (query_id, doc_id, relevance), the form of MTEB's qrels.
+
+    Ids can be whole numbers. Grades can be 1.0, "1" or true.
+
+    - query_field, doc_field: keys of the ids.
+    - relevance_field: key of the grade, None to give each pair grade 1.
+    """
+    fields = {"query_id": query_field, "doc_id": doc_field, "relevance": relevance_field}
+    return ParserOf(partial(_judgement_of, names=fields))
 
 
-def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys are unique; `json` alone would keep the last of a repeated key in silence."""
+def jsonl_run_parser(names: Mapping[str, str], *, by_rank: bool) -> LineParser[RunLine]:
+    """Return a parser of one JSON object a line into a line of a run.
+
+    - names: known keys, by column of `runs`.
+    - by_rank: whether ranks decide the order, so that scores may be missing.
+    """
+    return ParserOf(partial(_run_of, names=dict(names), by_rank=by_rank))
+
+
+def _judgement_of(line: str, *, names: dict[str, str | None]) -> JudgementRow | None:
+    fields = _fields_of(line)
+    if fields is None:
+        return None
+    query_id, doc_id = (cell_of(fields, names[key] or key, owner="judgement") for key in ("query_id", "doc_id"))
+    relevance = names["relevance"]
+    grade = "1" if relevance is None else cell_of(fields, relevance, owner="judgement")
+    return usable_id("query_id", query_id), usable_id("doc_id", doc_id), grade_of(relevance or "", grade)
+
+
+def _run_of(line: str, *, names: dict[str, str], by_rank: bool) -> RunLine | None:
+    fields = _fields_of(line)
+    if fields is None:
+        return None
+    least = {"query_id", "doc_id", "rank" if by_rank else "score"}
+    cells = {
+        column: cell_of(fields, name, owner="row of a run")
+        for column, name in names.items()
+        if column in least or field_of(fields, name) not in (None, ABSENT)
+    }
+    return run_row(
+        cells.get("run_id"), cells["query_id"], cells["doc_id"], cells.get("rank"), cells.get("score"), by_rank=by_rank
+    )
+
+
+def cell_of(fields: dict[str, Any], name: str, *, owner: str) -> str:
+    """Return a value as text: a string as it is, a number or boolean as JSON writes it.
+
+    - owner: the kind of row that needs the value, for messages.
+
+    Raises MalformedError if the value is missing, null, an object or a list.
+    """
+    value = field_of(fields, name)
+    if value is ABSENT or value is None:
+        raise MalformedError(f'"{name}" is {"missing" if value is ABSENT else "null"}; every {owner} needs one')
+    if isinstance(value, dict | list):
+        raise MalformedError(f'"{name}" is {described(value)}; wanted a string or a number')
+    return writable(name, value) if type(value) is str else json.dumps(value)
+
+
+class RepeatedKeyError(Exception):
+    """Raised if an object has a key twice. Its argument is the key."""
+
+
+def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of its pairs. Raises RepeatedKeyError for a repeated key; `json` alone would drop a value."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
         keys = [key for key, _ in pairs]
-        raise _RepeatedKeyError(next(key for i, key in enumerate(keys) if key in keys[:i]))
+        raise RepeatedKeyError(next(key for i, key in enumerate(keys) if key in keys[:i]))
     return fields
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object_of)
+_DECODER = json.JSONDecoder(object_pairs_hook=object_of)
 
 
 def _fields_of(line: str) -> dict[str, Any] | None:
-    """The object a line holds; None for a line of white space."""
+    """Return the object of a line, None for a line of white space."""
     if not line or line.isspace():
         return None
+    value = parsed(line)
+    if type(value) is not dict:
+        raise MalformedError(f"the line is {described(value)}; it must be a JSON object")
+    return value
+
+
+def parsed(line: str) -> Any:
+    """Return the JSON value of a line. Raises MalformedError if the JSON is broken or an object has a key twice."""
     try:
-        value = _DECODER.decode(line)
+        return _DECODER.decode(line)
     except json.JSONDecodeError as error:
-        # What stands there is not quoted: it may be text of the document, and reasons are logged.
+        # The reason does not quote the line: it may hold text of the document, and reasons are logged.
         end = "" if error.pos < len(line) else ": found the end of the line"
         wrong = error.msg.removesuffix(" at").removesuffix(" starting")
         raise MalformedError(f"JSON is broken at column {error.pos + 1} ({wrong}){end}") from None
-    except _RepeatedKeyError as error:
+    except RepeatedKeyError as error:
         raise MalformedError(f"the key {shown(error.args[0])} occurs twice; keys must be unique") from None
     except RecursionError:
         raise MalformedError("JSON is nested too deeply to read") from None
-    except ValueError:  # int() refuses more than 4,300 digits
+    except ValueError:  # int() refuses more than 4,300 digits.
         raise MalformedError("JSON holds an integer of thousands of digits") from None
-    if type(value) is not dict:
-        raise MalformedError(f"the line is {_described(value)}; it must be a JSON object")
+
+
+ABSENT = object()
+
+
+def field_of(fields: dict[str, Any], name: str) -> Any:
+    """Return the value of a key, ABSENT if there is none. `a.b` can be the key b in the object a."""
+    if name in fields:
+        return fields[name]
+    value: Any = fields if "." in name else None
+    for key in name.split("."):
+        if type(value) is not dict or key not in value:
+            return ABSENT
+        value = value[key]
     return value
 
 
 def _id_of(fields: dict[str, Any], name: str, *, owner: str, escaped: bool) -> str:
-    """The id; `owner` says what needs one, `escaped` whether the line holds \\u escapes."""
-    if name not in fields:
+    """Return the id. `owner` is the kind of row that needs it; `escaped` says whether the line holds \\u escapes."""
+    value = field_of(fields, name)
+    if value is ABSENT:
         raise MalformedError(f'"{name}" is missing; every {owner} needs one')
-    value = fields[name]
     if value is None:
         raise MalformedError(f'"{name}" is null; every {owner} needs one')
     if type(value) is not str:
-        raise MalformedError(f'"{name}" is {_described(value)}; ids must be strings')
-    return usable_id(name, _writable(name, value) if escaped else value)
+        raise MalformedError(f'"{name}" is {described(value)}; ids must be strings')
+    return usable_id(name, writable(name, value) if escaped else value)
 
 
 def _text_of(fields: dict[str, Any], name: str, *, owner: str, escaped: bool) -> str | None:
-    # A missing text is more likely a wrong field name than an empty document, so absence must be spelt: null.
-    if name not in fields:
+    # A missing text is more likely a wrong field name than an empty document, so an empty one must be null.
+    if field_of(fields, name) is ABSENT:
         raise MalformedError(f'"{name}" is missing; write null for a {owner} without text')
     return _string_of(fields, name, escaped=escaped)
 
 
 def _string_of(fields: dict[str, Any], name: str, *, escaped: bool) -> str | None:
-    value = fields.get(name)
-    if value is None:
+    value = field_of(fields, name)
+    if value is None or value is ABSENT:
         return None
     if type(value) is not str:
-        raise MalformedError(f'"{name}" is {_described(value)}; it must be a string or null')
-    return _writable(name, value) if escaped else value
+        raise MalformedError(f'"{name}" is {described(value)}; it must be a string or null')
+    return writable(name, value) if escaped else value
 
 
-def _writable(name: str, value: str) -> str:
-    """The value itself; an escape such as \\ud800 without its other half makes text that UTF-8 cannot hold."""
+def writable(name: str, value: str) -> str:
+    """Return the value. Raises MalformedError for half of a surrogate pair, such as \\ud800: UTF-8 cannot hold it."""
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -120,8 +218,8 @@ def _writable(name: str, value: str) -> str:
     return value
 
 
-def _described(value: object) -> str:
-    """JSON type of a value, with the value where it is short: `a number (17)`."""
+def described(value: object) -> str:
+    """Return the JSON type of a value, for a number or boolean with the value: `a number (17)`."""
     if isinstance(value, bool):
         return f"a boolean ({json.dumps(value)})"
     if isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""Measures in the files of other tools: sentence-transformers' csv, a model card's metrics, trec_eval's output."""
+"""Write measures in the forms of other tools: sentence-transformers' csv, a model card, and trec_eval's output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spladelake.measures import CARD_MEASURES
 MeasureRow = tuple[str, str, float]  # measure, query_id, value
 
 SIZES = ("query_active_dims", "query_sparsity_ratio", "corpus_active_dims", "corpus_sparsity_ratio", "avg_flops")
-"""What sentence-transformers' evaluator of sparse models reports beside the measures, in its order."""
+"""Sizes that sentence-transformers' evaluator of sparse models reports besides the measures, in its order."""
 
 _SPELLED = {
     "accuracy": "Accuracy",
@@ -27,22 +27,27 @@ _SPELLED = {
 
 
 def _csv_order() -> list[str]:
-    """The card's measures as the csv has them: precision and recall alternate."""
+    """Return the card's measures in the order of the csv: precision and recall alternate."""
     pairs = [f"{measure}@{k}" for k in (1, 3, 5, 10) for measure in ("precision", "recall")]
     return [name for name in CARD_MEASURES if name.startswith("accuracy")] + pairs + ["mrr@10", "ndcg@10", "map@100"]
 
 
 def evaluator_csv(means: Mapping[str, float], *, place: str) -> str:
-    """The csv of sentence-transformers' SparseInformationRetrievalEvaluator, with one row outside of training.
+    """Return the csv of sentence-transformers' SparseInformationRetrievalEvaluator, with one row outside of training.
 
-    means: by our names. Where the sizes of vectors are unknown, as for BM25 elsewhere, it is the csv of its
-    InformationRetrievalEvaluator, which has no columns for them. Raises DataError where a measure is missing.
+    Without the sizes of vectors, as for another tool's BM25, it is the csv of InformationRetrievalEvaluator, which has
+    no columns for them.
+
+    - means: mean of each measure and size, by our names.
+    - place: the table of the measures, for messages.
+
+    Raises DataError if a measure is missing.
     """
     names = _csv_order()
     missing = [name for name in names if name not in means]
     if missing:
         fix = "Evaluate the run with --measures card."
-        raise DataError(place, f"the run has no {missing[0]}", f"the csv has columns for {len(names)} measures", fix)
+        raise DataError(place, f"the run has no {missing[0]}", f"the csv needs {len(names)} measures", fix)
     sizes = [name for name in SIZES if name in means]
     header = [f"dot-{_SPELLED[name.split('@')[0]]}@{name.split('@')[1]}" for name in names]
     cells = [str(float(means[name])) for name in [*names, *sizes]]
@@ -50,18 +55,22 @@ def evaluator_csv(means: Mapping[str, float], *, place: str) -> str:
 
 
 def card_metrics(means: Mapping[str, float]) -> dict[str, float]:
-    """Metrics as sentence-transformers' model cards name them: `dot_ndcg@10`, trec_eval's under their own names.
+    """Return metrics by the names of sentence-transformers' model cards, such as `dot_ndcg@10`.
 
-    A mean over no query is left out: a card has numbers only.
+    The measures of trec_eval keep their names. A mean over no query is left out, because a card holds only numbers.
     """
     named = {f"dot_{name}" if "@" in name else name: float(value) for name, value in means.items()}
     return {name: value for name, value in named.items() if math.isfinite(value)}
 
 
 def model_card_block(means: Mapping[str, float], *, model: str, dataset: str) -> str:
-    """The metadata block of a Hugging Face model card that carries the metrics, as sentence-transformers writes them.
+    """Return the metadata block of a Hugging Face model card with the metrics, as sentence-transformers writes it.
 
-    Returns yaml between two lines of dashes, to stand at the top of a README.md.
+    The block is yaml between two lines of dashes, for the top of a README.md.
+
+    - means: mean of each measure and size, by our names.
+    - model: the model's name.
+    - dataset: the data set's name.
     """
     from huggingface_hub.repocard_data import EvalResult, ModelCardData
 
@@ -83,9 +92,9 @@ def model_card_block(means: Mapping[str, float], *, model: str, dataset: str) ->
 
 
 def write_trec_eval(path: Path, rows: Iterable[MeasureRow]) -> int:
-    """Write what `trec_eval -q` prints: measure, query_id and value, the means under the query_id `all`.
+    """Write the output of `trec_eval -q`: measure, query_id and value, with `all` as the query_id of means.
 
-    Raises DataError for a query_id with white space.
+    Returns the number of lines. Raises DataError for a query_id with white space.
     """
     return write_lines(path, rows, _measure_line)
 

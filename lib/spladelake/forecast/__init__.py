@@ -1,4 +1,4 @@
-"""What a job will take at a size that nobody has run yet, from the records of the benchmarks."""
+"""Forecasts of time, memory and bytes at any size, from the records of the benchmarks."""
 
 from spladelake.forecast.estimates import Estimate, estimates, extrapolations
 from spladelake.forecast.slopes import Line, Slopes, fitted, load_slopes

@@ -1,4 +1,4 @@
-"""Seconds, memory and bytes of the steps at a size, from the slopes."""
+"""Time, memory and bytes of each step at a size, from the fitted lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spladelake.errors import UsageError
 from spladelake.forecast.slopes import Slopes
 from spladelake.names import short_name
 
-# A model's name says which of the measured ones it is like: the first of these that is a part of it.
+# (part of a model's name, measured model that it resembles); the first part found in the name decides.
 MEASURED_AS = (("distil", "distilbert"), ("mini", "mini"), ("tiny", "splade-tiny"))
 
 VECTORS, INDEX = "vectors", "index"
@@ -19,10 +19,12 @@ VECTORS, INDEX = "vectors", "index"
 
 @dataclass(frozen=True)
 class Estimate:
-    """One step. error: of the seconds, relative, as it was where it could be checked; None where it could not.
+    """The estimate for one step.
 
-    memory_mb: of each task that runs at once, in 10**6 bytes; None where it was not measured. shuffle_bytes:
-    written for other tasks. storage_bytes: of the table that the step makes.
+    - error: relative error of the seconds, as measured on a size left out of the fit; None if there was none.
+    - memory_mb: memory of each parallel task, in 10**6 bytes; None if it was not measured.
+    - shuffle_bytes: bytes written for other tasks.
+    - storage_bytes: bytes of the table that the step writes.
     """
 
     step: str
@@ -34,27 +36,27 @@ class Estimate:
 
 
 def measured_as(model: str) -> str | None:
-    """The measured model that one is like, by its name; None where that says nothing."""
+    """Return the measured model that a model resembles by its name; None if no measured model matches."""
     name = short_name(model).lower()
     return next((measured for part, measured in MEASURED_AS if part in name), None)
 
 
 def _speed(slopes: Slopes, model: str) -> float:
-    """Documents a second of a model over those of the reference. Raises UsageError for one that nothing is like."""
+    """Return the model's speed relative to the reference model. Raises UsageError if no measured model matches."""
     found = measured_as(model)
     if found is None:
         known = ", ".join(part for part, _ in MEASURED_AS)
         raise UsageError(
             f"spladelake forecast: model {model}",
             "there is no record of such a model",
-            f"wanted a name with one of {known} in it, or the model's speed",
-            "Give --docs-per-second: the rate of encode_texts --dry-run divided by its task slots.",
+            f"wanted a name that contains one of {known}, or the model's speed",
+            "Give --docs-per-second: the rate that encode_texts --dry-run reports, divided by its task slots.",
         )
     return slopes.encode.speed[found]
 
 
 def estimates(slopes: Slopes, asked: Forecast) -> list[Estimate]:
-    """What each step will take."""
+    """Return the estimates of all steps."""
     return [
         _encoding(slopes, asked),
         Estimate(
@@ -70,7 +72,7 @@ def estimates(slopes: Slopes, asked: Forecast) -> list[Estimate]:
 
 
 def _shared(slopes: Slopes, asked: Forecast, fixed: float, work: float) -> float:
-    """Seconds where work that was measured in the slots of the records is divided evenly among those asked for."""
+    """Return the fixed seconds plus the seconds of work in `slopes.slots`, spread evenly over `asked.slots`."""
     return max(0.0, fixed) + work * slopes.slots / asked.slots
 
 
@@ -93,10 +95,11 @@ def _encoding(slopes: Slopes, asked: Forecast) -> Estimate:
 
 
 def _retrieval(slopes: Slopes, asked: Forecast, source: str) -> Estimate:
-    """Seconds are those of the job itself, of its rows, of reading the documents, and of the products.
+    """Return the estimate of a retrieval from the vectors or from the index.
 
-    The line that was measured is taken apart into these: a job with next to nothing to do, the kernel's own speed, and
-    what remains of the line's two parts. With the queries and k of the record they add up to the line.
+    The time has four parts: starting the job, writing rows, reading documents, and computing products. The start is the
+    time of an almost empty job. The products come from the speed of the kernel. The rest of the measured line's fixed
+    part is for rows, and the rest of its slope for reading. With the recorded queries and k, the parts give the line.
     """
     retrieve = slopes.retrieve
     line, rows = retrieve.seconds[source], asked.queries * asked.k
@@ -104,7 +107,7 @@ def _retrieval(slopes: Slopes, asked: Forecast, source: str) -> Estimate:
     scoring = retrieve.products / retrieve.products_per_s / slopes.slots
     reading = line.slope - scoring * retrieve.queries
     work = per_row * rows + asked.docs * (reading + scoring * asked.queries)
-    # A task that has seen k documents hands over as many; how many more it found on its way grows as the logarithm.
+    # A task sends at least k candidates per query. The number beyond k grows with the logarithm of its documents.
     each = max(1.0, slopes.candidates.at(math.log(asked.docs / asked.slots)))
     return Estimate(
         f"retrieve_run from {source}",
@@ -117,34 +120,35 @@ def _retrieval(slopes: Slopes, asked: Forecast, source: str) -> Estimate:
 
 
 def extrapolations(slopes: Slopes, asked: Forecast) -> Iterator[str]:
-    """What of a forecast goes beyond what was measured, a sentence each."""
+    """Yield a text for each part of the forecast that no measurement covers."""
     encode, retrieve = slopes.encode, slopes.retrieve
     for what, line in (("encode_texts", encode.seconds), ("index_vectors and retrieve_run", slopes.index_s)):
         low, high = line.sizes[0], line.sizes[-1]
         if len(line.sizes) < 3:
-            yield f"{what} was timed at {high:,.0f} documents only, so the error of its time is not known."
+            yield f"The only timing of {what} is at {high:,.0f} documents, so the error of its time is unknown."
         elif not low <= asked.docs <= high:
-            times = f"{asked.docs / high:,.1f} times the largest" if asked.docs > high else "fewer than the smallest"
-            yield f"{what} was timed at {low:,.0f} to {high:,.0f} documents; {asked.docs:,} is {times}."
+            times = f"{asked.docs / high:,.1f} times the largest" if asked.docs > high else "below the smallest"
+            yield f"The timings of {what} cover {low:,.0f} to {high:,.0f} documents; {asked.docs:,} is {times}."
     if asked.slots != slopes.slots:
         yield (
-            f"All was timed in {slopes.slots} tasks at once on one machine; among {asked.slots} the work is taken as "
-            "evenly divided, network, stragglers and remote storage as free, and each to hand over as many candidates."
+            f"All timings come from {slopes.slots} parallel tasks on one machine. For {asked.slots} tasks the forecast "
+            "divides the work evenly, ignores network, stragglers and remote storage, and assumes the same number of "
+            "candidates per task."
         )
     if (asked.queries, asked.k) != (retrieve.queries, retrieve.k):
         yield (
-            f"Retrieval was timed with {retrieve.queries:,} queries and k = {retrieve.k:,}; for others its time is put "
-            "together from the kernel's speed and a small job's, and was not compared with a measurement."
+            f"Retrieval was timed with {retrieve.queries:,} queries and k = {retrieve.k:,}. For other values the "
+            "forecast combines the kernel's speed with the time of a small job; no measurement confirms the result."
         )
     if asked.docs_per_second is None and measured_as(asked.model) != encode.reference:
         yield (
-            f"The encode job was timed with {encode.reference}; {asked.model} is taken as slower by what the bare "
-            f"encoder of {measured_as(asked.model)} was."
+            f"The encode job was timed with {encode.reference}. For {asked.model} the forecast uses the relative speed "
+            f"of the encoder of {measured_as(asked.model)}, measured without Spark."
         )
     if asked.tokens is not None:
-        yield f"Documents were of some {encode.tokens:.0f} tokens; time and text are taken to grow as their number."
+        yield f"The timed documents had {encode.tokens:.0f} tokens on average; time and shuffle grow in proportion."
     terms = encode.postings.at(encode.postings.sizes[-1]) / encode.postings.sizes[-1]
     yield (
-        f"Storage of the vectors is that of {encode.reference} with {terms:.0f} terms a document; it grows with the "
-        "terms of other models."
+        f"The storage of vectors was measured with {encode.reference} at {terms:.0f} terms per document. A model with "
+        "more terms needs more."
     )

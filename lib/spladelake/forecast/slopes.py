@@ -1,4 +1,4 @@
-"""The lines through what was measured, as tests/bench/fit_forecast.py makes them of the records."""
+"""Lines fitted to benchmark measurements; tests/bench/fit_forecast.py fits them to the records."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ FILE = "slopes.json"
 
 @dataclass(frozen=True)
 class Line:
-    """A quantity that grows by `slope` with each unit of a size, through the smallest and the largest measured.
+    """A line through the measurements at the smallest and the largest size: fixed + slope * size.
 
-    sizes: those measured, ascending. between: relative error of the line at a size between the two. beyond: that of the
-    line through the two smallest at the largest. Both are None where fewer than three sizes were measured.
+    - sizes: the measured sizes, ascending.
+    - between: largest relative error of the line at a measured size between its ends.
+    - beyond: relative error at the largest size of a line that does not use it.
+
+    The errors are None if fewer than three sizes were measured.
     """
 
     fixed: float
@@ -26,16 +29,16 @@ class Line:
     beyond: float | None = None
 
     def at(self, size: float) -> float:
-        """The quantity at a size, never below 0."""
+        """Return the quantity at a size, never below 0."""
         return max(0.0, self.fixed + self.slope * size)
 
     def error(self, size: float) -> float | None:
-        """The relative error to expect at a size: that of a forecast which was compared with a measurement."""
+        """Return the expected relative error at a size: `between` inside the measured range, else `beyond`."""
         return self.between if self.sizes[0] <= size <= self.sizes[-1] else self.beyond
 
 
 def fitted(points: Mapping[float, float]) -> Line:
-    """The line through some measurements, by size; of a single one the line from 0 through it."""
+    """Return the line through measurements by size; for a single measurement, the line from 0 through it."""
     found = sorted(points.items())
     fixed, slope = _through(found[0] if len(found) > 1 else (0.0, 0.0), found[-1])
     sizes = tuple(size for size, _ in found)
@@ -53,10 +56,15 @@ def _through(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, flo
 
 @dataclass(frozen=True)
 class EncodeSlopes:
-    """Encoding. seconds: of a job of `slots` over documents of `tokens` tokens, with the reference model.
+    """The measurements of encoding.
 
-    speed, worker_mb: by model, its documents a second over those of the reference, and the most MB (10**6 bytes) that
-    a process with it held. shuffle, table, postings: bytes and terms, by documents.
+    - reference: the model of the timed jobs.
+    - tokens: mean tokens of their documents.
+    - seconds: time of a job with `Slopes.slots` slots, by documents.
+    - speed: documents per second relative to the reference, by model.
+    - worker_mb: peak memory of a worker process in MB (10**6 bytes), by model.
+    - shuffle, table: bytes, by documents.
+    - postings: active terms of all documents together, by documents.
     """
 
     reference: str
@@ -71,10 +79,14 @@ class EncodeSlopes:
 
 @dataclass(frozen=True)
 class RetrieveSlopes:
-    """Retrieval of `queries`, the best `k` each, in `slots` at once, from the vectors or from the index.
+    """The measurements of retrieval; `seconds` and `slot_mb` are by source, the vectors or the index.
 
-    products: of a query and a document, on average. products_per_s: of one slot. job_s: seconds of a job with next to
-    nothing to do. slot_mb: memory of driver, JVM and workers together over the slots, at most.
+    - queries, k: size of the timed runs.
+    - products: mean products per query-document pair.
+    - products_per_s: speed of one slot.
+    - job_s: seconds of an almost empty job.
+    - seconds: time of a job, by documents.
+    - slot_mb: peak memory of driver, JVM and workers together, divided by the slots.
     """
 
     queries: int
@@ -88,10 +100,14 @@ class RetrieveSlopes:
 
 @dataclass(frozen=True)
 class Slopes:
-    """All that a forecast is made from.
+    """All measurements that a forecast uses.
 
-    index_s, index_bytes: of index_vectors, by documents. candidates: those that a slot hands over for each row of the
-    run, by the logarithm of its documents. candidate_bytes, row_bytes: of one in a shuffle; of a row of a run on disk.
+    - records: the benchmark files.
+    - slots: parallel tasks of the timed jobs.
+    - index_s, index_bytes: seconds and bytes of index_vectors, by documents.
+    - candidates: candidates that a slot sends for each row of the run, by the logarithm of the slot's documents.
+    - candidate_bytes: shuffle bytes of a candidate.
+    - row_bytes: bytes of a row of a run on disk.
     """
 
     records: tuple[str, ...]
@@ -106,12 +122,12 @@ class Slopes:
 
 
 def load_slopes() -> Slopes:
-    """The slopes that the package carries."""
+    """Return the measurements that come with the package."""
     return slopes_of(json.loads(files("spladelake.forecast").joinpath(FILE).read_text(encoding="utf-8")))
 
 
 def slopes_of(values: Mapping[str, Any]) -> Slopes:
-    """Slopes from what json.loads makes of their file."""
+    """Return the measurements from the parsed JSON of their file."""
     encode, retrieve = dict(values["encode"]), dict(values["retrieve"])
     for name in ("seconds", "shuffle", "table", "postings"):
         encode[name] = _line(encode[name])

@@ -1,4 +1,4 @@
-"""Measures of one ranking against judgements, by sentence-transformers' and by trec_eval's definitions."""
+"""Measures of rankings against judgements, by the definitions of sentence-transformers and trec_eval."""
 
 from spladelake.measures.named import (
     CARD_MEASURES,

@@ -1,4 +1,4 @@
-"""Where the judged documents of a run stand, from the whole run in memory: sorted once, then looked up."""
+"""Ranks of the judged documents of a run that is in memory: the run is sorted, then the ranks are looked up."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ Numbers = NDArray[Any]
 
 
 def judged_ranks(run: pa.Table, judgements: pa.Table, *, trec_scores: TrecScores) -> pa.Table:
-    """Ranks of the documents of a run that are judged, by its scores alone; the ranks it states are not used.
+    """Return the ranks of the judged documents of a run, by its scores alone; its stated ranks are not used.
 
-    - run: (query_id, doc_id, rank, score), each document once a query, no null and no NaN.
+    - run: (query_id, doc_id, rank, score), each document once per query, no null and no NaN.
     - judgements: (query_id, doc_id, relevance), each pair once.
     - trec_scores: the precision in which trec_eval compares scores; trec_eval up to 9.0.8 holds them as float32.
 
-    Returns (query_id, relevance, stated_rank, above, level, ascending_rank, descending_rank), a row a judged document:
-    how many documents of its query have a higher score and how many the same (itself included), and its rank from 1 if
-    equal scores go by ascending id, as in sentence-transformers, or by descending id, as in trec_eval.
+    Returns (query_id, relevance, stated_rank, above, level, ascending_rank, descending_rank), one row per document:
+
+    - above, level: how many documents of its query have a higher score, and how many the same (itself included).
+    - ascending_rank: rank from 1 if equal scores go by ascending id, as in sentence-transformers.
+    - descending_rank: rank from 1 if equal scores go by descending id, as in trec_eval.
     """
     queries, ids = _codes(run.column("query_id"), judgements.column("query_id")), _order_of_ids(run, judgements)
     size = run.num_rows
@@ -48,14 +50,14 @@ def judged_ranks(run: pa.Table, judgements: pa.Table, *, trec_scores: TrecScores
 
 
 def _codes(first: pa.ChunkedArray, second: pa.ChunkedArray) -> Numbers:
-    """A number for each string of both columns, the same for equal ones."""
+    """Return a number for each string of both columns; equal strings have equal numbers."""
     both = pa.chunked_array([*first.chunks, *second.chunks], pa.string()).combine_chunks()
     codes: Numbers = pc.dictionary_encode(both).indices.to_numpy(zero_copy_only=False).astype(np.int64)
     return codes
 
 
 def _order_of_ids(run: pa.Table, judgements: pa.Table) -> Numbers:
-    """A number for each doc_id of both tables, in the order of their UTF-8 bytes: that of Python's strings."""
+    """Return a number for each doc_id of both tables, in the order of their UTF-8 bytes, which is Python's order."""
     both = pa.chunked_array([*run.column("doc_id").chunks, *judgements.column("doc_id").chunks], pa.string())
     encoded = pc.dictionary_encode(both.combine_chunks())
     order = pc.array_sort_indices(encoded.dictionary.cast(pa.binary())).to_numpy()
@@ -66,7 +68,10 @@ def _order_of_ids(run: pa.Table, judgements: pa.Table) -> Numbers:
 
 
 def _hits(queries: Numbers, ids: Numbers, size: int) -> tuple[Numbers, Numbers]:
-    """Rows of the run that are judged, and the judgement of each. The first `size` numbers are those of the run."""
+    """Return the judged rows of the run, and the row of each one's judgement.
+
+    The first `size` numbers belong to the run, the others to the judgements.
+    """
     pairs = queries * (int(ids.max(initial=0)) + 1) + ids
     order = np.argsort(pairs[size:], kind="stable")
     judged = pairs[size:][order]
@@ -76,7 +81,7 @@ def _hits(queries: Numbers, ids: Numbers, size: int) -> tuple[Numbers, Numbers]:
 
 
 def _positions(queries: Numbers, scores: Numbers, by_id: Numbers) -> Numbers:
-    """Position of every row in its query's ranking, from 0: score descending, then by_id ascending."""
+    """Return the position of every row in its query's ranking, from 0: score descending, then by_id ascending."""
     order = np.lexsort((by_id, -scores, queries))
     found = np.empty(len(order), dtype=np.int64)
     found[order] = np.arange(len(order)) - _starts(queries[order])
@@ -84,7 +89,7 @@ def _positions(queries: Numbers, scores: Numbers, by_id: Numbers) -> Numbers:
 
 
 def _ties(queries: Numbers, scores: Numbers) -> tuple[Numbers, Numbers]:
-    """How many rows of a row's query have a higher score, and how many the same, itself included."""
+    """Return how many rows of each row's query have a higher score, and how many the same (itself included)."""
     order = np.lexsort((-scores, queries))
     asked, sorted_scores = queries[order], scores[order]
     new = np.r_[True, (asked[1:] != asked[:-1]) | (sorted_scores[1:] != sorted_scores[:-1])]
@@ -97,6 +102,6 @@ def _ties(queries: Numbers, scores: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def _starts(queries: Numbers) -> Numbers:
-    """Where the query of each row begins. queries: equal ones side by side."""
+    """Return the first row of each row's query. Rows of a query must be adjacent."""
     new = np.flatnonzero(np.r_[True, queries[1:] != queries[:-1]])
     return np.repeat(new, np.diff(new, append=len(queries)))

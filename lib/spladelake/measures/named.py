@@ -1,4 +1,4 @@
-"""Measures under names that say whose definition they follow."""
+"""Measures by name; the name tells whose definition the measure follows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Convention = Literal["sentence-transformers", "trec_eval"]
 
 @dataclass(frozen=True)
 class _Formula:
-    """A binary formula (of hits and their number) or, where there is none, the graded one."""
+    """A binary formula, or the graded one (nDCG) if `binary` is None."""
 
     convention: Convention
     binary: Callable[[Hits, Counts, int], Values] | None
@@ -39,7 +39,7 @@ _FORMULAS: dict[str, _Formula] = {
     "map": _Formula("trec_eval", definitions.average_precision),
     "map_cut_k": _Formula("trec_eval", definitions.average_precision),
     "recip_rank": _Formula("trec_eval", definitions.reciprocal_rank),
-    # trec_eval has no such name; it is `trec_eval -M k -m recip_rank`, and MS MARCO's RR@k where no scores tie.
+    # trec_eval has no such name: this is `trec_eval -M k -m recip_rank`, and MS MARCO's RR@k if no scores tie.
     "recip_rank_cut_k": _Formula("trec_eval", definitions.reciprocal_rank),
     "success_k": _Formula("trec_eval", definitions.success),
 }
@@ -48,21 +48,21 @@ CARD_MEASURES: tuple[str, ...] = (
     *(f"{measure}@{k}" for measure in ("accuracy", "precision", "recall") for k in (1, 3, 5, 10)),
     *("ndcg@10", "mrr@10", "map@100"),
 )
-"""What sentence-transformers' evaluator reports, and so what model cards show."""
+"""The measures that sentence-transformers' evaluator reports and model cards show."""
 
 TREC_MEASURES: tuple[str, ...] = ("ndcg_cut_10", "recip_rank", "map", "recall_100", "recall_1000", "P_10")
-"""What papers on TREC collections report; ndcg_cut_10 looks at the grades, the others at the level."""
+"""The usual measures of papers on TREC collections. Only ndcg_cut_10 uses the grades, the others the level."""
 
 MEASURE_SETS: dict[str, tuple[str, ...]] = {
     "card": CARD_MEASURES,
     "trec_eval": TREC_MEASURES,
     "all": (*CARD_MEASURES, *TREC_MEASURES, "recip_rank_cut_10"),
 }
-"""Names that stand for several measures where measures are listed."""
+"""Names of sets of measures; a list of measures may contain them."""
 
 
 def expanded(names: Iterable[str]) -> tuple[str, ...]:
-    """Names of single measures, each once, the names of sets replaced by their members.
+    """Return the names with each set replaced by its members, without repetition.
 
     Raises UsageError for an unknown name.
     """
@@ -74,7 +74,7 @@ def expanded(names: Iterable[str]) -> tuple[str, ...]:
 class Measure:
     """A measure of one ranking, called as `measure(relevance, judged, level=1)`.
 
-    depth: how many ranks it looks at, or None for all. Make one with `parse_measure`.
+    `parse_measure` makes one from its name. depth: how many ranks it looks at; None for all.
     """
 
     name: str
@@ -83,21 +83,23 @@ class Measure:
     _formula: _Formula
 
     def __call__(self, relevance: Relevances, judged: Relevances, *, level: int = 1) -> float:
-        """Value of the measure, from 0 to 1.
+        """Return the value of the measure, from 0 to 1.
 
-        relevance: int32 (ranks), the judged relevance at each rank, best rank first, 0 where unjudged.
-        judged: int32, the relevance of every judged document of the query, in any order.
-        level: the smallest relevance that counts as relevant, at least 1; ndcg_cut_k takes the grades and ignores it.
-        A query without a relevant document: nan by sentence-transformers, which leaves it out of the mean (so callers
-        must filter with `counts`, and a mean that forgot to cannot pass for a number); 0 by trec_eval.
+        - relevance: int32 (ranks), the judged relevance at each rank, best rank first; 0 for unjudged documents.
+        - judged: int32, the relevance of every judged document of the query, in any order.
+        - level: the smallest relevance that counts as relevant, at least 1; ndcg_cut_k uses the grades and ignores it.
+
+        For a query without a relevant document, trec_eval's value is 0. sentence-transformers leaves such a query out
+        of the mean, so its value is nan: callers filter with `counts`, and a mean that did not would be nan too.
         """
         return float(self.of_many(relevance[None], judged[None], level=level)[0])
 
     def of_many(self, relevance: Relevances, judged: Relevances, *, level: int = 1) -> Values:
-        """Values of many queries, float64 (queries): the same as one call for each.
+        """Return the values of many queries, float64 (queries), equal to one call for each query.
 
-        relevance: int32 (queries, ranks), judged: int32 (queries, judged), short rows filled up with 0, which stands
-        for an unjudged document in the one and adds nothing relevant in the other.
+        - relevance: int32 (queries, ranks), short rows padded with 0, as for unjudged documents.
+        - judged: int32 (queries, judged), short rows padded with 0, which is never relevant.
+        - level: as above.
         """
         relevant = _relevant_counts(judged, level)
         k = relevance.shape[-1] if self.depth is None else self.depth
@@ -110,18 +112,18 @@ class Measure:
 
 
 def parse_measure(name: str) -> Measure:
-    """Measure of a name such as ndcg@10, ndcg_cut_10 or recip_rank; `_FORMULAS` lists the names.
+    """Return the measure of a name such as ndcg@10, ndcg_cut_10 or recip_rank; `_FORMULAS` lists the names.
 
-    Raises UsageError, with close matches, for an unknown name and for a depth below 1.
+    Raises UsageError for an unknown name, with close matches, and for a depth below 1.
     """
     depth = re.search(r"(?<=[@_])[0-9]{1,9}\Z", name)
     template = name if depth is None else name[: depth.start()] + "k"
-    # "map_k" itself is no name, and "010" would be a second name of 10.
+    # "map_k" itself is not a name.
     if template not in _FORMULAS or template.endswith(("@k", "_k")) == (depth is None):
         raise _unknown(name)
     if depth is not None and depth[0].startswith("0"):
         wanted = "the number of ranks is an integer of at least 1, without leading zeros"
-        raise UsageError("measure", f'"{name}" looks at {depth[0]} ranks', wanted, "Write for example ndcg@10.")
+        raise UsageError("measure", f'"{name}" looks at {depth[0]} ranks', wanted, "Write a name such as ndcg@10.")
     return Measure(name, _FORMULAS[template].convention, int(depth[0]) if depth else None, _FORMULAS[template])
 
 
@@ -136,11 +138,14 @@ def _unknown(name: str) -> UsageError:
 
 
 def counts(judged: Relevances, convention: Convention, level: int = 1) -> bool:
-    """Whether a query with these judgements is part of a mean over queries.
+    """Return whether a query with these judgements is part of the mean over queries.
 
-    judged: int32, the relevance of every judged document of the query. sentence-transformers takes the queries with a
-    relevant document; trec_eval, called with -c as it should be, every judged one. Either way a query for which nothing
-    was retrieved counts, with 0.
+    sentence-transformers counts the queries with a relevant document, trec_eval (with its option -c) every judged
+    query. Under both, a query without results counts, with the value 0.
+
+    - judged: int32, the relevance of every judged document of the query.
+    - convention: whose rule decides.
+    - level: the smallest relevance that counts as relevant.
     """
     return len(judged) > 0 and (convention == "trec_eval" or bool(_relevant_counts(judged, level) > 0))
 

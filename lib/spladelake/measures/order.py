@@ -12,17 +12,20 @@ from spladelake.measures.named import Convention
 
 
 def rank_order(scores: NDArray[np.float64], doc_ids: Sequence[str], convention: Convention) -> NDArray[np.int64]:
-    """Positions of the documents from rank 1 on: the score descending, then the id.
+    """Return the positions of the documents in rank order, best first: by descending score, then by id.
 
-    scores: float64 (documents), no NaN, else DataError. Ids compare as strings, code point by code point; equal scores
-    go by ascending id in sentence-transformers (since 6.0), by descending id in trec_eval. trec_eval up to 9.0.8, and
-    pytrec_eval with it, holds scores as float32: round them so first to reproduce the ties that makes.
+    - scores: float64 (documents). trec_eval up to 9.0.8, and with it pytrec_eval, holds scores as float32: round them
+      to float32 first to reproduce its ties.
+    - doc_ids: compared as strings, code point by code point.
+    - convention: equal scores go by ascending id in sentence-transformers (since 6.0), by descending id in trec_eval.
+
+    Raises DataError if a score is NaN.
     """
     if np.isnan(scores).any():
         doc_id = doc_ids[int(np.isnan(scores).argmax())]
         fix = "Find the vector with this weight and encode its text again."
         raise DataError(f"document {doc_id}", "its score is not a number", "wanted a finite number", fix)
-    # Two stable sorts, as numpy's fixed-width strings would drop NULs at the end of ids and pad all to the longest.
+    # Python sorts the ids: numpy's fixed-width strings drop NULs at the end and pad every id to the longest.
     descending = convention == "trec_eval"
     by_id = np.array(sorted(range(len(doc_ids)), key=doc_ids.__getitem__, reverse=descending), dtype=np.int64)
     return by_id[np.argsort(-scores[by_id], kind="stable")]

@@ -1,4 +1,4 @@
-"""Whether two systems differ by more than chance, from their values on the same queries."""
+"""Significance tests of two systems, from their values on the same queries."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from numpy.typing import NDArray
 
 Differences = NDArray[np.float64]
 
-# Signs of 2^20 assignments and 20 differences are enumerated in some 0.1 s; more assignments are drawn at random.
+# Up to this many differences, all sign assignments are enumerated: 2^20 take about 0.1 s. Beyond it they are drawn.
 MOST_EXACT = 20
-# Values of signs held at once: 16 MB as float64.
+# Signs held in memory at once: 16 MB as float64.
 BLOCK_CELLS = 2_000_000
-# Means closer than this are equal: they are sums of the same numbers in another order.
+# Means closer than this are equal: sums of the same numbers in another order differ by rounding.
 ROUNDING = 1e-12
-# Values of two systems on a query that are closer than this are a tie.
+# Two values of a query closer than this are a tie.
 TIE = 1e-9
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """What the values of two systems on the same queries say. difference: mean of second minus first.
+    """The comparison of two systems on the same queries.
 
-    wins, ties, losses: queries on which the second is better, equal, worse. t, t_p: paired t-test, null where the
-    differences do not vary. randomisation_p: two-sided p of the randomisation test.
+    - difference: mean of the second system minus mean of the first.
+    - wins, ties, losses: queries on which the second system is better, equal, worse.
+    - t, t_p: paired t-test; None if the differences do not vary.
+    - randomisation_p: two-sided p of the randomisation test.
     """
 
     queries: int
@@ -39,9 +41,11 @@ class PairedTest:
 
 
 def paired_test(differences: Differences, *, permutations: int, seed: Sequence[int]) -> PairedTest:
-    """Compare two systems by the differences of their values, one a query, in an order that does not depend on chance.
+    """Compare two systems by the differences of their values.
 
-    permutations: how often signs are drawn where there are too many assignments to try all. seed: of the drawing.
+    - differences: second minus first, one per query. Their order changes the random draws, so it must be fixed.
+    - permutations: random sign assignments if there are too many to enumerate.
+    - seed: seed of the random draws.
     """
     wins, losses = int((differences > TIE).sum()), int((differences < -TIE).sum())
     t, t_p = t_test(differences)
@@ -58,7 +62,7 @@ def paired_test(differences: Differences, *, permutations: int, seed: Sequence[i
 
 
 def t_test(differences: Differences) -> tuple[float | None, float | None]:
-    """Student's paired t-test against a mean difference of 0: (t, two-sided p), null where it is not defined.
+    """Return (t, two-sided p) of Student's paired t-test against a mean difference of 0; None if undefined.
 
     Source: Student 1908; Smucker, Allan and Carterette 2007 on its use for retrieval.
     """
@@ -71,11 +75,11 @@ def t_test(differences: Differences) -> tuple[float | None, float | None]:
 
 
 def randomisation_test(differences: Differences, *, permutations: int, seed: Sequence[int]) -> float:
-    """Two-sided p of Fisher's paired randomisation test of the mean.
+    """Return the two-sided p of Fisher's paired randomisation test of the mean.
 
-    If the systems were alike, each query's difference could as well have the other sign: p is the share of sign
-    assignments whose mean is as far from 0 as the one found. Up to 2^20 assignments all are tried; else `permutations`
-    are drawn and p is (hits + 1) / (permutations + 1), which never is 0.
+    If the systems were equal, each query's difference could have either sign. p is the share of sign assignments whose
+    mean is at least as far from 0 as the observed mean. Up to 2^20 assignments are all enumerated. Otherwise
+    `permutations` are drawn, and p is (hits + 1) / (permutations + 1), which is never 0.
     Source: Smucker, Allan and Carterette 2007; Phipson and Smyth 2010 for the added 1.
     """
     moving = differences[np.abs(differences) > 0]  # a difference of 0 has no sign
@@ -92,14 +96,14 @@ def randomisation_test(differences: Differences, *, permutations: int, seed: Seq
     while left > 0:
         drawn = generator.integers(0, 256, size=(min(rows, left), width), dtype=np.uint8)
         chosen = np.unpackbits(drawn, axis=1, count=len(moving)).astype(np.float64)
-        # The sum with the chosen signs turned is the whole sum less twice what was turned.
+        # Flipping the chosen signs lowers the sum by twice the sum of the flipped differences.
         hits += int((np.abs(total - 2 * (chosen @ moving)) >= found).sum())
         left -= len(drawn)
     return (hits + 1) / (permutations + 1)
 
 
 def _all_sums(numbers: Differences) -> Differences:
-    """Sums of the numbers under every assignment of signs."""
+    """Return the sum of the numbers under every assignment of signs."""
     sums = np.zeros(1)
     for number in numbers:
         sums = np.concatenate([sums + number, sums - number])
@@ -107,9 +111,9 @@ def _all_sums(numbers: Differences) -> Differences:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """p-values corrected for their number by Holm's method, in the order given; a null one takes no part.
+    """Return the p-values corrected by Holm's method, in the given order; a None stays None and does not count.
 
-    The chance of even one false alarm among all of them stays below the level. Source: Holm 1979.
+    The correction keeps the chance of any false positive among them below the level. Source: Holm 1979.
     """
     known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
     corrected: list[float | None] = [None] * len(p_values)

@@ -1,1 +1,1 @@
-"""The HTML report: what is shown, its plots and its page. Gathering the data from a lake is `spark.report`'s work."""
+"""The HTML report: its data, plots and page. `spark.evaluate.report` reads the data from a lake."""

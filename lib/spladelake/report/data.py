@@ -1,4 +1,4 @@
-"""What a report shows, as plain values."""
+"""The data of a report, as plain values."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Cost:
-    """Of the vectors of a run. products: expected number a query-document pair, the FLOPS of the SPLADE papers.
+    """The cost of the vectors of a run.
 
-    query_terms, document_terms: active dimensions on average. table_bytes: of the documents' vectors.
+    - query_terms, document_terms: mean active dimensions.
+    - products: expected products per query-document pair, called FLOPS in the SPLADE papers.
+    - table_bytes: bytes of the table of document vectors.
     """
 
     query_terms: float
@@ -20,7 +22,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class System:
-    """A run: its means and its values by measure and query, and what it costs where it was made from vectors."""
+    """A run: its means by measure, and its values by measure and query. cost is None if it has no known vectors."""
 
     run_id: str
     means: dict[str, float]
@@ -31,7 +33,11 @@ class System:
 
 @dataclass(frozen=True)
 class VectorStatistics:
-    """Of one table of document vectors. Both dictionaries count: dims -> documents, documents -> terms."""
+    """Statistics of one table of document vectors.
+
+    - dims: number of documents by number of active dimensions.
+    - frequencies: number of terms by document frequency.
+    """
 
     name: str
     dims: dict[int, int]
@@ -40,7 +46,7 @@ class VectorStatistics:
 
 @dataclass(frozen=True)
 class Hit:
-    """One ranked document. relevance: judged grade, None where nobody judged. terms: (token, share of the score)."""
+    """One ranked document. relevance: its grade, None if unjudged. terms: (token, contribution to the score)."""
 
     doc_id: str
     rank: int
@@ -53,7 +59,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Listing:
-    """What one run found for a query, and the value of the report's measure."""
+    """The results of one run for a query, and its value of the report's measure."""
 
     run_id: str
     value: float
@@ -63,7 +69,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class DifferingQuery:
-    """A query that two runs answer differently: the better listing first."""
+    """A query with the results of its best and its worst run."""
 
     query_id: str
     text: str
@@ -73,7 +79,7 @@ class DifferingQuery:
 
 @dataclass(frozen=True)
 class ReportData:
-    """The whole report. measure: the one of the plots. systems: the first is the baseline."""
+    """The whole report. measure: the measure of the plots. systems: the baseline comes first."""
 
     lake: str
     measure: str

@@ -1,24 +1,24 @@
-"""Which words of a text the matching terms stand for."""
+"""Highlighting of the words of a text that matched a query's terms."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-WORD = re.compile(r"\w+")
-# A term this long marks the words that begin with it: stems, and pieces of longer words.
+from spladelake.bm25.words import composed, word_pattern
+
+# A term with at least this many characters also marks longer words that begin with it, as a stem does.
 PREFIX_LENGTH = 4
-# Characters of a text that are shown, and that may stand before its first match.
+# Most characters shown of a text, and most characters shown before its first match.
 SHOWN, BEFORE = 420, 80
 
 
 def marked(text: str, terms: Sequence[str]) -> list[tuple[str, bool]]:
-    """The text in pieces, each with whether it is a word of the terms, cut to a passage around the first of them."""
+    """Cut the text to a passage around its first match; return it in pieces: (piece, whether it matches a term)."""
     wanted = {term.lower() for term in terms if not term.startswith("##")}
     pieces: list[tuple[str, bool]] = []
     passage, cut_start, cut_end = _passage(text, wanted)
     place = 0
-    for match in WORD.finditer(passage):
+    for match in word_pattern(shortest=1).finditer(passage):
         if _stands_for(match[0], wanted):
             pieces += [(passage[place : match.start()], False), (match[0], True)]
             place = match.end()
@@ -28,20 +28,21 @@ def marked(text: str, terms: Sequence[str]) -> list[tuple[str, bool]]:
 
 
 def in_text(term: str, text: str) -> bool:
-    """Whether some word of the text is the term's, so that it is no expansion."""
-    return any(_stands_for(word, {term.lower()}) for word in WORD.findall(text))
+    """Return whether a word of the text matches the term; if none does, the model added the term by expansion."""
+    return any(_stands_for(word, {term.lower()}) for word in word_pattern(shortest=1).findall(text))
 
 
 def _stands_for(word: str, wanted: set[str]) -> bool:
-    word = word.lower()
+    word = composed(word.lower())
     return word in wanted or any(word[:end] in wanted for end in range(PREFIX_LENGTH, len(word)))
 
 
 def _passage(text: str, wanted: set[str]) -> tuple[str, bool, bool]:
-    """The part of a text that is shown, and whether something is missing before and after it."""
+    """Return the shown part of a text, and whether text is cut off before it and after it."""
     if len(text) <= SHOWN:
         return text, False, False
-    first = next((match.start() for match in WORD.finditer(text) if _stands_for(match[0], wanted)), 0)
+    words = word_pattern(shortest=1).finditer(text)
+    first = next((match.start() for match in words if _stands_for(match[0], wanted)), 0)
     start = max(0, min(first - BEFORE, len(text) - SHOWN))
     if start:
         start = text.find(" ", start, start + 30) + 1 or start

@@ -1,4 +1,4 @@
-"""The report as one HTML page: no scripts, nothing fetched, every text escaped."""
+"""The report as one HTML page: it has no scripts, loads nothing, and escapes every text."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from spladelake.report.data import Cost, ReportData
 from spladelake.report.highlight import in_text, marked
 
 PACKAGES = ("jinja2", "matplotlib")
-# Chance of even one false mark in a column of the table.
+# Significance level: the chance of any false mark in a column of the table.
 LEVEL = 0.05
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A mean in the table of systems. mark: ▲ or ▼ where it differs from the baseline beyond chance. p: corrected."""
+    """A mean in the table of systems. mark: ▲ or ▼ if it differs significantly from the baseline. p: corrected."""
 
     value: float
     best: bool
@@ -40,12 +40,12 @@ def require_packages() -> None:
                 f"the package {package}",
                 "it is not installed",
                 "the report needs it",
-                "pip install 'spladelake[report]'",
+                "Install it: pip install 'spladelake[report]'.",
             )
 
 
 def render(data: ReportData) -> str:
-    """The page. Raises MachineError when the packages of the extra `report` are not installed."""
+    """Return the HTML page. Raises MachineError if the packages of the extra `report` are not installed."""
     require_packages()
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -71,7 +71,7 @@ def render(data: ReportData) -> str:
 
 
 def table(data: ReportData) -> list[tuple[str, list[Cell], Cost | None]]:
-    """(run_id, a cell for each measure, cost) of every system."""
+    """Return (run_id, one cell per measure, cost) of every system."""
     columns = [_column(data, measure) for measure in data.measures]
     return [
         (system.run_id, [column[place] for column in columns], system.cost) for place, system in enumerate(data.systems)
@@ -79,7 +79,7 @@ def table(data: ReportData) -> list[tuple[str, list[Cell], Cost | None]]:
 
 
 def paired_p(first: Mapping[str, float], second: Mapping[str, float]) -> float | None:
-    """Two-sided p of Student's t-test on the queries that both have; None where differences do not vary."""
+    """Return the two-sided p of the paired t-test on the shared queries; None if the differences do not vary."""
     shared = sorted(first.keys() & second.keys())
     return t_test(np.array([second[query] - first[query] for query in shared]))[1]
 

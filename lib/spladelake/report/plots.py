@@ -1,6 +1,6 @@
-"""The plots as inline SVG: matplotlib draws them without scripts, a few kB each.
+"""The plots as inline SVG, drawn by matplotlib: a few kB each, without scripts.
 
-plotly was weighed: its script alone is 4.5 MB in every page, and a page that runs nothing can be shown anywhere.
+plotly would add a script of 4.5 MB to every page. A page without scripts can be shown anywhere.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from spladelake.report.data import ReportData, System, VectorStatistics
 
-# Okabe and Ito's colours, told apart by people with colour-blindness.
+# Okabe and Ito's colours, which people with colour blindness can tell apart.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31")
 MARKERS = ("o", "s", "^")
 BETTER, WORSE = "#009e73", "#d55e00"
-WIDTH = 4.9  # inches: on a phone the page shows it at three quarters
-# Points of a curve at most: more cannot be told apart in print.
+WIDTH = 4.9  # inches; a phone shows it at three quarters of this size
+# Most points of a curve: the eye cannot tell more apart.
 POINTS = 400
 NAME_LENGTH = 34
 
@@ -42,7 +42,7 @@ _SETTINGS: dict[Any, Any] = {
 
 
 def _look(place: int) -> dict[str, str]:
-    """Colour and line of the system at a place; when all colours are used they come again with dashed lines."""
+    """Return the colour and line style of the system at a place; colours repeat with dashed, then dotted lines."""
     return {
         "color": COLOURS[place % len(COLOURS)],
         "linestyle": ("-", "--", ":")[place // len(COLOURS) % 3],
@@ -50,12 +50,12 @@ def _look(place: int) -> dict[str, str]:
 
 
 def short(name: str) -> str:
-    """A name that fits into a legend."""
+    """Cut a name to the width of a legend."""
     return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 1]}…"
 
 
 def plots(data: ReportData) -> dict[str, str]:
-    """SVG of every plot that the data has something for: sorted, gains, cost, dims, frequencies."""
+    """Return the SVG of every plot that has data, by name: sorted, gains, cost, dims, frequencies."""
     draw: dict[str, Callable[[], Figure]] = {"sorted": lambda: sorted_values(data)}
     if len(data.systems) > 1:
         draw["gains"] = lambda: gains(data)
@@ -66,7 +66,7 @@ def plots(data: ReportData) -> dict[str, str]:
         draw["frequencies"] = lambda: document_frequencies(data.vectors)
     found = {}
     for name, function in draw.items():
-        # Names of clip paths inside a figure are hashes: salted by figure, so that two on a page never share one.
+        # matplotlib names clip paths by a hash. A salt per figure keeps the names of two figures on a page apart.
         with _style(salt=name):
             found[name] = _svg(function())
     return found
@@ -98,7 +98,7 @@ def _axes(*, rows: int = 1, height: float = 3.1) -> tuple[Figure, list[Any]]:
 
 
 def _plain_numbers(axis: Any) -> None:
-    """Numbers such as 0.2 and 10k at the ticks of a logarithmic axis, where matplotlib would set powers as formulas."""
+    """Label the ticks of a logarithmic axis with numbers such as 0.2 and 10k instead of powers of ten."""
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1.0,) if high > 100 * low else (1.0, 2.0, 5.0)))
     axis.set_major_formatter(
@@ -108,7 +108,7 @@ def _plain_numbers(axis: Any) -> None:
 
 
 def _thinned(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Share of queries in per cent and sorted values, of as many points as can be told apart."""
+    """Return the share of queries in per cent, and the sorted values, thinned to at most POINTS points."""
     places = np.unique(np.linspace(0, len(values) - 1, min(len(values), POINTS)).round().astype(np.int64))
     return 100 * places / max(1, len(values) - 1), values[places]
 
@@ -118,7 +118,7 @@ def _values(system: System, measure: str) -> NDArray[np.float64]:
 
 
 def sorted_values(data: ReportData) -> Figure:
-    """Value of every query under each system, best first."""
+    """Plot the values of each system's queries, best first."""
     figure, (axis,) = _axes()
     for place, system in enumerate(data.systems):
         share, values = _thinned(-np.sort(-_values(system, data.measure)))
@@ -129,7 +129,7 @@ def sorted_values(data: ReportData) -> Figure:
 
 
 def gains(data: ReportData) -> Figure:
-    """What each system gains on every query over the baseline, most first."""
+    """Plot each system's gain over the baseline on every query, largest gain first."""
     baseline, others = data.systems[0], data.systems[1:]
     figure, axes = _axes(rows=len(others), height=0.7 + 1.5 * len(others))
     for axis, system in zip(axes, others, strict=True):
@@ -150,7 +150,7 @@ def gains(data: ReportData) -> Figure:
 
 
 def effectiveness_against_cost(data: ReportData) -> Figure:
-    """Mean of the measure against expected products of a query-document pair."""
+    """Plot the mean of the measure against the expected products of a query-document pair."""
     figure, (axis,) = _axes()
     for place, system in enumerate(data.systems):
         if system.cost is not None:
@@ -162,7 +162,7 @@ def effectiveness_against_cost(data: ReportData) -> Figure:
                 marker=MARKERS[place // len(COLOURS) % len(MARKERS)],
                 label=short(system.run_id),
             )
-    axis.set(xscale="log", xlabel="products a query-document pair (expected)", ylabel=f"mean {data.measure}")
+    axis.set(xscale="log", xlabel="expected products per query-document pair", ylabel=f"mean {data.measure}")
     axis.margins(0.25)
     _plain_numbers(axis.xaxis)
     figure.legend(loc="outside lower center", ncols=1, frameon=False, fontsize=8.5)
@@ -170,7 +170,7 @@ def effectiveness_against_cost(data: ReportData) -> Figure:
 
 
 def active_dims(vectors: tuple[VectorStatistics, ...]) -> Figure:
-    """Share of documents by number of active terms."""
+    """Plot the share of documents by number of active terms."""
     figure, (axis,) = _axes()
     most = max((max(of_table.dims) for of_table in vectors if of_table.dims), default=1)
     edges = np.linspace(0, most + 1, min(40, most + 1) + 1)
@@ -186,13 +186,13 @@ def active_dims(vectors: tuple[VectorStatistics, ...]) -> Figure:
             edgecolor=COLOURS[place % len(COLOURS)],
             label=short(of_table.name),
         )
-    axis.set(xlabel="active terms of a document", ylabel="documents (%)", xlim=(0, most + 1))
+    axis.set(xlabel="active terms per document", ylabel="documents (%)", xlim=(0, most + 1))
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
     return figure
 
 
 def document_frequencies(vectors: tuple[VectorStatistics, ...]) -> Figure:
-    """In how many documents each term is active, most frequent term first."""
+    """Plot the document frequency of each term, most frequent term first."""
     figure, (axis,) = _axes()
     for place, of_table in enumerate(vectors):
         frequency = np.array(sorted(of_table.frequencies, reverse=True), dtype=np.int64)
@@ -200,7 +200,7 @@ def document_frequencies(vectors: tuple[VectorStatistics, ...]) -> Figure:
         first = np.concatenate([[1], last[:-1] + 1])
         x, y = np.column_stack([first, last]).ravel(), np.repeat(frequency, 2)
         axis.plot(x, y, label=short(of_table.name), linewidth=1.6, **_look(place))
-    axis.set(xscale="log", yscale="log", xlabel="term, most frequent first", ylabel="documents that hold it")
+    axis.set(xscale="log", yscale="log", xlabel="term, most frequent first", ylabel="document frequency")
     _plain_numbers(axis.xaxis)
     _plain_numbers(axis.yaxis)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)

@@ -1,8 +1,8 @@
-"""Cross-encoders: find and verify a checkpoint, load it, score pairs of query and document.
+"""Cross-encoders: find and verify a checkpoint, load it, and score pairs of a query and a document.
 
     CrossEncoder.load("cross-encoder/ms-marco-MiniLM-L6-v2").score([("how is bread made", "Bread is baked.")])
 
-Nothing here needs pyspark. torch is imported when `CrossEncoder` is first asked for.
+Nothing here needs pyspark. The first use of `CrossEncoder` imports torch.
 """
 
 from __future__ import annotations

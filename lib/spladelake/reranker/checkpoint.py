@@ -1,7 +1,4 @@
-"""Which cross-encoder is meant, what its files say, and the fingerprint of all that decides its scores.
-
-Nothing here imports torch.
-"""
+"""Find a cross-encoder, read its files, and take the fingerprint of everything that decides its scores. No torch."""
 
 from __future__ import annotations
 
@@ -29,21 +26,26 @@ from spladelake.encoder.weights.files import check_names, folder_headers, weight
 from spladelake.encoder.weights.shapes import check_shapes
 from spladelake.errors import UsageError
 
-# What is put on the one logit; sentence-transformers saves it as the class's dotted name.
+# Functions applied to the single logit. sentence-transformers saves the dotted name of the class.
 ACTIVATIONS = ("Identity", "Sigmoid", "Tanh", "ReLU", "LogSigmoid", "Softplus", "Softsign", "GELU", "SiLU", "ELU")
 DEFAULT_ACTIVATION = "Sigmoid"
-# Version of the recipe below: raise it when the same files and settings begin to give other scores.
+# Version of the fingerprint. Raise it if the same files and settings begin to give other scores.
 FINGERPRINT_RECIPE = 1
 
 
 @dataclass(frozen=True)
 class CrossCheckpoint:
-    """A cross-encoder whose files were found, checked and fingerprinted; small, and sent to workers as it is.
+    """A cross-encoder whose files were found, checked and fingerprinted. Small enough to send to workers.
 
-    name: what the user asked for. folder: local folder. model_id: hex sha256 over its files, activation and length.
-    file_digests: (relative file, sha256). activation: one of ACTIVATIONS. max_length: tokens of a pair. prompt: put
-    before each query. lower_case: whether pairs are read in lower case. tokenizer_arguments, config_changes: arguments
-    that the tokenizer and the config are read with.
+    - name: the model's name as the user gave it.
+    - folder: local folder.
+    - model_id: hex sha256 of its files, activation, maximum length and settings.
+    - file_digests: (relative file, sha256).
+    - activation: one of ACTIVATIONS.
+    - max_length: largest number of tokens of a pair.
+    - prompt: text that stands before each query.
+    - lower_case: whether pairs are read in lower case.
+    - tokenizer_arguments, config_changes: arguments that the tokenizer and the config are read with.
     """
 
     name: str
@@ -61,9 +63,10 @@ class CrossCheckpoint:
 def resolve_cross_encoder(model: str, *, max_length: int | None = None) -> CrossCheckpoint:
     """Find a cross-encoder and check that it can be used safely.
 
-    model: a Hugging Face id, optionally id@revision, a local folder, or package:NAME/folder. max_length: tokens of a
-    pair, None for the model's own.
-    Raises UsageError when it is not found, not whole, needs code or pickles, or is no model of one score.
+    - model: a Hugging Face id, optionally id@revision, a local folder, or package:NAME/folder.
+    - max_length: largest number of tokens of a pair, None for the model's own limit.
+
+    Raises UsageError if the model is not found or incomplete, needs code or pickles, or does not give one score.
     """
     folder = model_folder(model)
     with told_as_refusal(folder, "description"):
@@ -74,7 +77,7 @@ def resolve_cross_encoder(model: str, *, max_length: int | None = None) -> Cross
         limit = text_lengths(folder, config, settings).plain
     check_tokenizer_file(folder)
     if max_length is not None and max_length > limit:
-        raise UsageError("max_length", f"it is {max_length}", f"{model} takes {limit} tokens", f"Use {limit} or less.")
+        raise UsageError("max_length", f"it is {max_length}", f"{model} takes {limit} tokens", f"Use at most {limit}.")
     names = ("config.json", "modules.json", "config_sentence_transformers.json", *TOKENIZER_FILES, *TRANSFORMER_CONFIGS)
     present = sorted({*weight_files(folder), *(name for name in names if (folder / name).is_file())})
     digests = tuple((name, file_digest(folder / name)) for name in present)
@@ -98,7 +101,7 @@ def resolve_cross_encoder(model: str, *, max_length: int | None = None) -> Cross
 
 
 def _settings(folder: Path, *, plain: bool) -> TransformerSettings:
-    """Settings of the one module. Raises UsageError when there are others; a plain model has no settings."""
+    """Return the settings of the one module, none for a plain model. Raises UsageError if there are other modules."""
     if plain:
         refuse_chat_template(folder)
         return TransformerSettings()
@@ -106,12 +109,12 @@ def _settings(folder: Path, *, plain: bool) -> TransformerSettings:
     if kinds != [("Transformer", "")]:
         found = ", ".join(f"{kind} in {path!r}" for kind, path in kinds)
         place = str(folder / "modules.json")
-        raise UsageError(place, f"it lists {found}", "one Transformer is supported", "Use another model.")
+        raise UsageError(place, f"it lists {found}", "wanted one Transformer", "Use another model.")
     return transformer_settings(folder, "sequence-classification", default_task="feature-extraction")
 
 
 def _config(folder: Path, settings: TransformerSettings) -> dict[str, Any]:
-    """config.json with its changes, refused unless it describes a classifier of one label, whose files are whole."""
+    """Return config.json with its changes. Raises UsageError unless it describes a whole classifier of one label."""
     config = transformer_config(folder, "AutoModelForSequenceClassification", settings)
     architectures = named_architectures(config)
     labels = config.get("num_labels") or len(config.get("id2label") or ()) or 2
@@ -119,7 +122,7 @@ def _config(folder: Path, settings: TransformerSettings) -> dict[str, Any]:
         raise UsageError(
             str(folder / "config.json"),
             f"its architectures are {', '.join(architectures) or 'not given'}, with num_labels {labels}",
-            "a cross-encoder is a …ForSequenceClassification of one label",
+            "wanted a …ForSequenceClassification of one label",
             "Use a re-ranker such as cross-encoder/ms-marco-MiniLM-L6-v2.",
         )
     headers = folder_headers(folder)
@@ -130,7 +133,7 @@ def _config(folder: Path, settings: TransformerSettings) -> dict[str, Any]:
 
 
 def _activation(folder: Path, config: dict[str, Any], saved: SavedModel) -> str:
-    """Name of the function on the logit: where sentence-transformers saves it, newest place first, else its default."""
+    """Return the name of the activation: the newest place where sentence-transformers saves it, else its default."""
     older = config.get("sentence_transformers")
     if not isinstance(older, dict) or "activation_fn" not in older:
         older = {"activation_fn": config.get("sbert_ce_default_activation_function")}
@@ -140,7 +143,7 @@ def _activation(folder: Path, config: dict[str, Any], saved: SavedModel) -> str:
         raise UsageError(
             str(folder / (FILE if saved.activation else "config.json")),
             f"activation_fn is {given}",
-            f"torch's {', '.join(ACTIVATIONS)} are known",
+            f"wanted one of torch.nn's {', '.join(ACTIVATIONS)}",
             "Use another model.",
         )
     return name

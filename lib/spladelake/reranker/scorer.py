@@ -1,4 +1,4 @@
-"""A loaded cross-encoder: scores of pairs, in batches of a token budget, similar lengths together."""
+"""A loaded cross-encoder. It scores pairs in batches of similar length, each within a token budget."""
 
 from __future__ import annotations
 
@@ -27,17 +27,23 @@ from spladelake.errors import DataError, MachineError, UsageError
 from spladelake.reranker.checkpoint import CrossCheckpoint, resolve_cross_encoder
 
 Pair = tuple[str | None, str | None]
-# Tokens of a batch, padding included.
+# Default tokens of a batch, padding included.
 CPU_TOKENS, ACCELERATOR_TOKENS = 2_048, 16_384
-# Pairs tokenised at once and sorted by length.
+# Number of pairs that are tokenised together and sorted by length.
 WINDOW_PAIRS = 1_024
-# Pairs of different lengths, the longest first, that a loaded model is tried on.
+# Pairs of different lengths, the longest first, on which `load` tries a model.
 PROBE = (("where does sand come from", "Rivers carry it to the sea. " * 8), ("an old mill", "by the canal"), ("a", "b"))
 
 
 @dataclass(frozen=True, eq=False)
 class PairScores:
-    """scores: float32, one a pair, in the order of the pairs. tokens, padded_tokens: read, and computed. seconds."""
+    """The scores of a sequence of pairs.
+
+    - scores: float32 (pairs), in the order of the pairs.
+    - tokens: number of tokens of the pairs.
+    - padded_tokens: number of tokens computed, padding included.
+    - seconds: wall-clock time.
+    """
 
     scores: NDArray[np.float32]
     tokens: int
@@ -46,12 +52,12 @@ class PairScores:
 
 
 class CrossEncoder:
-    """A cross-encoder, loaded: `CrossEncoder.load(folder).score([(query, document)])`. Computes in float32."""
+    """A loaded cross-encoder: `CrossEncoder.load(folder).score([(query, document)])`. Computes in float32."""
 
     def __init__(
         self, checkpoint: CrossCheckpoint, model: Any, tokenizer: Any, *, threads: ModelThreads, token_budget: int
     ) -> None:
-        """Made by `load`."""
+        """Called by `load`."""
         self.checkpoint = checkpoint
         self._model, self._tokenizer, self._threads = model, tokenizer, threads
         self._budget = TokenBudget(token_budget)
@@ -68,14 +74,17 @@ class CrossEncoder:
         device: str | None = None,
         token_budget: int | None = None,
     ) -> CrossEncoder:
-        """Load by name, or a resolved checkpoint after verifying every one of its files again.
+        """Verify the files of a cross-encoder and load it.
 
-        threads: of this process, each computing one batch. device: "cpu", "cuda", "cuda:1", "mps"; None chooses.
-        token_budget: tokens of a batch, which bounds memory.
-        Raises UsageError when the model or an option cannot be used.
+        - model: a name as in `resolve_cross_encoder`, or a resolved checkpoint.
+        - threads: threads of this process, each computing one batch; None chooses.
+        - device: "cpu", "cuda", "cuda:1" or "mps"; None chooses.
+        - token_budget: tokens of a batch, which bounds memory; None for the device's default.
+
+        Raises UsageError if the model or an option cannot be used.
         """
         if token_budget is not None and token_budget < 1:
-            raise UsageError("token_budget", f"it is {token_budget}", "1 or more is wanted", "Leave it out.")
+            raise UsageError("token_budget", f"it is {token_budget}", "wanted 1 or more", "Leave it out.")
         checkpoint = resolve_cross_encoder(model) if isinstance(model, str) else model
         verify_files(checkpoint)
         where = choose_device(device)
@@ -87,9 +96,10 @@ class CrossEncoder:
         return cls(checkpoint, loaded, tokenizer, threads=workers, token_budget=budget)
 
     def score(self, pairs: Sequence[Pair]) -> PairScores:
-        """Score of every pair of query and document; null texts are read as empty ones.
+        """Score every pair of a query and a document. A null text counts as an empty one.
 
-        Raises DataError when a text is no str or a score is not finite, MachineError when one pair is too large.
+        Raises DataError if a text is not a str or a score is not finite, MachineError if one pair does not fit into
+        memory.
         """
         began = time.perf_counter()
         scores = np.zeros(len(pairs), dtype=np.float32)
@@ -107,7 +117,7 @@ class CrossEncoder:
             tokens += int(lengths.sum())
         if not np.isfinite(scores).all():
             raise DataError(
-                self.checkpoint.name, "it gives a score that is not finite", "a number is wanted", "Use another model."
+                self.checkpoint.name, "it gives a score that is not finite", "wanted a number", "Use another model."
             )
         return PairScores(scores, tokens, padded, time.perf_counter() - began)
 
@@ -122,10 +132,10 @@ class CrossEncoder:
         )
 
     def _plan(self, lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Places of the pairs of each batch, the longest first.
+        """Return the indices of the pairs of each batch, longest pairs first.
 
-        A batch holds pairs of one length if a score would depend on the padding: some architectures read it, and others
-        count positions from padding on the left.
+        If a score depends on the padding, a batch holds pairs of one length: some architectures read it, others count
+        positions from padding on the left.
         """
         order = np.argsort(-lengths, kind="stable")
         batches, start = [], 0
@@ -139,7 +149,7 @@ class CrossEncoder:
         return batches
 
     def _compute(self, read: dict[str, list[list[int]]], chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Scores of some pairs; in halves when they do not fit into memory."""
+        """Return the scores of the chosen pairs. If they do not fit into memory, compute them in halves."""
         try:
             return self._forward(read, chosen)
         except (RuntimeError, MemoryError) as error:
@@ -169,7 +179,7 @@ class CrossEncoder:
         return logits
 
     def _same_when_padded(self) -> bool:
-        """Whether a pair has the same logit alone as beside a longer one; if not, pairs of one length go together."""
+        """Whether padding leaves the logit of a pair unchanged. If not, each batch has pairs of one length only."""
         if getattr(self._model.config, "model_type", "") in READS_PADDING:
             return False
         read = self._tokenise(PROBE)

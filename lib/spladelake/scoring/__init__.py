@@ -1,7 +1,7 @@
-"""Exact top k by dot product of sparse vectors, on one machine: numpy and numba alone.
+"""Exact top k by dot product of sparse vectors, on one machine, with numpy and numba only.
 
-Documents become blocks of postings (`blocks_of`, kept in a table by `to_bytes`), queries become flat arrays
-(`query_passes`), and `TopK` ranks: see `top_k` for the whole of it in five lines.
+`blocks_of` turns documents into blocks of postings, and `to_bytes` turns a block into bytes for a table.
+`query_passes` turns queries into flat arrays. `TopK` ranks the documents; `top_k` has an example of five lines.
 """
 
 from spladelake.scoring.best_scores import BestScores
@@ -13,7 +13,7 @@ from spladelake.scoring.expected import Expected, expected_bounds
 from spladelake.scoring.products import count_products, term_counts
 from spladelake.scoring.queries import Queries, query_passes
 from spladelake.scoring.ranked import Ranked
-from spladelake.scoring.top_k import TopK, Work, merge
+from spladelake.scoring.top_k import ScoringWork, TopK, merge
 from spladelake.scoring.units import REST_UNITS, SCORE_UNITS
 
 __all__ = [
@@ -27,8 +27,8 @@ __all__ = [
     "Expected",
     "Queries",
     "Ranked",
+    "ScoringWork",
     "TopK",
-    "Work",
     "blocks_of",
     "check_vectors",
     "compile_kernels",

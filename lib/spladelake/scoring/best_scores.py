@@ -1,4 +1,4 @@
-"""The best scores of each query, without their documents: what a process knows of a corpus it sees part by part."""
+"""The best scores of each query, without their documents, for a process that sees the corpus part by part."""
 
 from __future__ import annotations
 
@@ -13,27 +13,31 @@ from spladelake.scoring.ranked import Ranked
 
 
 class BestScores:
-    """The k best scores of each query among the documents added so far; 8 bytes a score.
+    """The k best scores of each query among the documents added so far; 8 bytes per score.
 
-    Each document must be added once: one that counted twice would raise a bound above scores that belong to the k best.
+    Each document must be added only once: a document that counts twice could raise a bound above the true k-th score.
     """
 
     def __init__(self, queries: int, *, k: int) -> None:
         self._units = np.full((queries, k), -1, dtype=np.int64)
 
     def add(self, ranked: Ranked, *, first: int) -> None:
-        """Take in a ranking of other documents. first: number of query 0 in the whole run."""
+        """Add a ranking of further documents. first: number of query 0 in the whole run."""
         rows = np.searchsorted(ranked.queries, np.arange(first, first + len(self._units) + 1)).astype(np.int64)
         take_in(self._units, rows, ranked.units)
 
     def bounds(self) -> NDArray[np.int64]:
-        """Units of each query's k-th score, 0 where it has fewer: int64 (queries)."""
+        """Return the units of each query's k-th score, 0 for a query with fewer scores: int64 (queries)."""
         return np.maximum(self._units[:, -1], 0)
 
 
 @native(array(types.int64, 2), view(types.int64), view(types.int64))
 def take_in(best: Any, starts: Any, units: Any) -> None:
-    """Merge sorted scores into the best: (queries, k), descending. units of query q: `starts[q]:starts[q + 1]`."""
+    """Merge new scores into the best scores, all descending.
+
+    - best: (queries, k), overwritten.
+    - units: the new scores; query q has `units[starts[q]:starts[q + 1]]`.
+    """
     k = best.shape[1]
     merged = np.empty(k, np.int64)
     for q in range(best.shape[0]):

@@ -1,4 +1,4 @@
-"""Blocks of documents turned inside out: for each term, the documents that have it and its weight in each."""
+"""Inverted blocks of documents: for each term, the documents that have it and its weight in each."""
 
 from __future__ import annotations
 
@@ -15,27 +15,29 @@ from spladelake.scoring.doc_ids import DocIds
 from spladelake.scoring.inversion import count_terms, heaviest_of_terms, postings_are_sound, scatter_postings
 from spladelake.vectors import SparseVectors
 
-# Documents of a block. Scores of this many, in two bytes each, stay in a 32 KB first-level cache beside what is added
-# to them. Measured by tests/bench/bench_retrieve.py --block-size: 4,096 and 16,384 are up to 10 % slower.
+# Documents of a block. Their scores, of two bytes each, fit in a 32 KB first-level cache together with one column.
+# Measured by tests/bench/bench_retrieve.py --block-size: 4,096 and 16,384 are up to 10 % slower.
 BLOCK_DOCUMENTS = 8_192
 # Document ordinals are uint16.
 MOST_DOCUMENTS = 65_536
 
-# First bytes of a stored block: what it is, and the version of the layout.
+# First bytes of a stored block: its type, and the version of the layout.
 MAGIC, VERSION = b"SPLB", 1
-# magic, version, documents, size of the vocabulary, terms, postings; padded to 32 so that arrays behind it are aligned.
+# magic, version, documents, vocabulary size, terms, postings; padded to 32 bytes to align the arrays behind it.
 HEADER = struct.Struct("<4sIIIIQ4x")
-# Arrays start at multiples of this many bytes, so that they can be read in place; longest item is 4 bytes.
+# Arrays start at multiples of this many bytes, so that they can be read in place. The largest item has 4 bytes.
 ALIGNMENT = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Postings of up to 65,536 documents; document i of the block is the i-th row it was made from.
+    """Postings of up to 65,536 documents; document i of the block is the i-th row of its vectors.
 
-    term_ids: int32 (terms), the terms that occur, ascending. starts: int32 (terms + 1): the postings of the t-th term
-    are `starts[t]:starts[t + 1]`. peaks: float32 (terms), its largest weight. ordinals: uint16 (postings), ascending
-    within a term. weights: float32 (postings), finite and > 0.
+    - term_ids: int32 (terms), the terms that occur, ascending.
+    - starts: int32 (terms + 1); the postings of the t-th term are `starts[t]:starts[t + 1]`.
+    - peaks: float32 (terms), the largest weight of each term.
+    - ordinals: uint16 (postings), the document of each posting, ascending within a term.
+    - weights: float32 (postings), finite and > 0.
     """
 
     documents: int
@@ -51,16 +53,18 @@ class Block:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the arrays: 6 a posting and 12 a term."""
+        """Bytes of the arrays: 6 per posting and 12 per term."""
         arrays = (self.term_ids, self.starts, self.peaks, self.ordinals, self.weights)
         return sum(a.nbytes for a in arrays)
 
 
 def invert(vectors: SparseVectors, *, vocabulary_size: int) -> Block:
-    """The block of these documents, row i becoming document i.
+    """Return the block of these documents; row i becomes document i.
 
-    vectors: at most 65,536 rows that keep the invariants of SparseVectors (see `check_vectors`).
-    Raises DataError when a term id is not below vocabulary_size.
+    - vectors: at most 65,536 rows that keep the invariants of SparseVectors (see `check_vectors`).
+    - vocabulary_size: number of dimensions.
+
+    Raises DataError if a term id is not below vocabulary_size.
     """
     _refuse_too_many(len(vectors))
     first, last = vectors.indptr[0], vectors.indptr[-1]
@@ -68,9 +72,9 @@ def invert(vectors: SparseVectors, *, vocabulary_size: int) -> Block:
     if len(indices) and not 0 <= indices.min() <= indices.max() < vocabulary_size:
         found, wanted = (
             f"term ids reach from {indices.min()} to {indices.max()}",
-            f"0 to {vocabulary_size - 1} is wanted",
+            f"wanted 0 to {vocabulary_size - 1}",
         )
-        raise DataError("vectors", found, wanted, "Name the vocabulary that they are of.")
+        raise DataError("vectors", found, wanted, "Give the size of the vectors' vocabulary.")
     counts = np.zeros(vocabulary_size, dtype=np.int32)
     count_terms(indices, counts)
     term_ids = np.flatnonzero(counts).astype(np.int32)
@@ -87,9 +91,9 @@ def invert(vectors: SparseVectors, *, vocabulary_size: int) -> Block:
 def blocks_of(
     vectors: SparseVectors, *, vocabulary_size: int, block_size: int = BLOCK_DOCUMENTS
 ) -> Iterator[tuple[int, Block]]:
-    """Blocks of `block_size` rows, each with its first row: document i of a block is row `first + i`."""
+    """Yield (first, block) for every `block_size` rows: document i of the block is row `first + i`."""
     if not 1 <= block_size <= MOST_DOCUMENTS:
-        raise UsageError("block_size", f"it is {block_size}", f"1 to {MOST_DOCUMENTS} is wanted", "Leave it out.")
+        raise UsageError("block_size", f"it is {block_size}", f"wanted 1 to {MOST_DOCUMENTS}", "Leave it out.")
     for first in range(0, len(vectors), block_size):
         rows = SparseVectors(vectors.indptr[first : first + block_size + 1], vectors.indices, vectors.values)
         yield first, invert(rows, vocabulary_size=vocabulary_size)
@@ -98,14 +102,14 @@ def blocks_of(
 def _refuse_too_many(documents: int) -> None:
     if documents > MOST_DOCUMENTS:
         raise UsageError(
-            "block", f"{documents} documents", f"a block holds at most {MOST_DOCUMENTS}", "Cut them with blocks_of."
+            "block", f"{documents} documents", f"a block holds at most {MOST_DOCUMENTS}", "Split them with blocks_of."
         )
 
 
 def to_bytes(block: Block) -> tuple[bytes, bytes, bytes]:
-    """A block as three buffers for three binary columns: terms (with the version and all sizes), ordinals, weights.
+    """Return a block as three buffers for binary columns: terms (with the version and all sizes), ordinals, weights.
 
-    Little-endian, each padded to a multiple of 8 bytes. Ids of the documents are the caller's to keep beside them.
+    The buffers are little-endian, and each is padded to a multiple of 8 bytes. The caller stores the document ids.
     """
     header = HEADER.pack(
         MAGIC, VERSION, block.documents, block.vocabulary_size, len(block.term_ids), len(block.ordinals)
@@ -117,18 +121,18 @@ def to_bytes(block: Block) -> tuple[bytes, bytes, bytes]:
 
 
 def from_bytes(terms: Any, ordinals: Any, weights: Any) -> Block:
-    """The block of three buffers, without copying them: bytes, memoryviews or Arrow buffers.
+    """Return the block of three buffers (bytes, memoryviews or Arrow buffers) without copying them.
 
-    Raises DataError when they are not a block of this version or do not fit together.
+    Raises DataError if they are not a block of this version or do not fit together.
     """
     size = memoryview(terms).nbytes
     if size < HEADER.size:
-        raise _broken(f"the terms are {size} bytes", f"{HEADER.size} are wanted at least")
+        raise _broken(f"the terms are {size} bytes", f"wanted at least {HEADER.size}")
     magic, version, documents, vocabulary_size, term_count, postings = HEADER.unpack_from(terms)
     if magic != MAGIC or version != VERSION:
-        raise _broken(f"it starts with {magic!r} and version {version}", f"{MAGIC!r} and version {VERSION} are wanted")
+        raise _broken(f"it starts with {magic!r} and version {version}", f"wanted {MAGIC!r} and version {VERSION}")
     if documents > MOST_DOCUMENTS:
-        raise _broken(f"it has {documents} documents", f"at most {MOST_DOCUMENTS} are wanted")
+        raise _broken(f"it has {documents} documents", f"wanted at most {MOST_DOCUMENTS}")
     place = HEADER.size
     term_ids = _array(terms, "<i4", term_count, place)
     place += _padded(term_ids.nbytes)
@@ -139,23 +143,23 @@ def from_bytes(terms: Any, ordinals: Any, weights: Any) -> Block:
     block = Block(documents, vocabulary_size, term_ids, starts, peaks, *columns)
     ascending = bool((np.diff(block.term_ids) > 0).all())
     in_vocabulary = not term_count or 0 <= block.term_ids[0] <= block.term_ids[-1] < vocabulary_size
-    # Native code trusts places and ordinals; a damaged block must not make it write elsewhere.
+    # Native code trusts places and ordinals: a damaged block could make it write outside its arrays.
     if not (ascending and in_vocabulary and postings_are_sound(documents, block.starts, block.ordinals)):
-        raise _broken("its terms or documents are out of order or range", "ascending ones are wanted")
+        raise _broken("its terms or documents are out of order or range", "wanted ascending numbers in range")
     return block
 
 
 def ids_from_bytes(starts: Any, data: Any) -> DocIds:
-    """The ids of a stored block's documents, from int64 starts and UTF-8 bytes, without copying them.
+    """Return the document ids of a stored block from int64 starts and UTF-8 bytes, without copying them.
 
-    Raises DataError when the starts do not divide the bytes into ids.
+    Raises DataError if the starts do not divide the bytes into ids.
     """
     size = memoryview(starts).nbytes
     places = _array(starts, "<i8", size // 8)
     raw = np.frombuffer(data, dtype=np.uint8)
-    # Native code copies ids by their places; a damaged one must not make it read or write elsewhere.
+    # Native code copies ids by their places: a damaged place could make it read or write outside its arrays.
     if size % 8 or not size or places[0] != 0 or places[-1] != len(raw) or (places[1:] < places[:-1]).any():
-        raise _broken(f"its ids do not end where their {len(raw)} bytes do, or overlap", "ascending places are wanted")
+        raise _broken(f"its ids overlap or do not fill their {len(raw)} bytes", "wanted ascending places")
     return DocIds(places, raw)
 
 
@@ -169,10 +173,10 @@ def _raw(values: NDArray[Any], kind: str) -> bytes:
 
 
 def _array(buffer: Any, kind: str, length: int, place: int = 0) -> NDArray[Any]:
-    """An array over part of a buffer, read-only; copied only where its place in memory is not aligned."""
+    """Return a read-only array over part of a buffer; it is copied only if it is not aligned in memory."""
     wanted = place + length * np.dtype(kind).itemsize
     if memoryview(buffer).nbytes < wanted:
-        raise _broken(f"a column has {memoryview(buffer).nbytes} bytes", f"{wanted} are wanted")
+        raise _broken(f"a column has {memoryview(buffer).nbytes} bytes", f"wanted {wanted}")
     values = np.frombuffer(buffer, dtype=kind, count=length, offset=place)
     return np.require(values.astype(np.dtype(kind).newbyteorder("="), copy=False), requirements=["C", "A"])
 

@@ -1,4 +1,4 @@
-"""Refusal of vectors that break an invariant, before any of them is scored."""
+"""Checks of the invariants of vectors, before any of them is scored."""
 
 from __future__ import annotations
 
@@ -24,21 +24,24 @@ def check_vectors(
     ids: Sequence[str] | None = None,
     value_indptr: NDArray[np.int64] | None = None,
 ) -> None:
-    """Raise DataError naming the first row that breaks an invariant of SparseVectors.
+    """Raise DataError that names the first row that breaks an invariant of SparseVectors.
 
-    place: the table, as errors name it. ids: of the rows. value_indptr: where rows of `values` start when the two
-    arrays of a row may differ in length, as those of two list columns; vectors.indptr is then that of `indices`.
-    Takes about a nanosecond an element.
+    - place: the name of the table in errors.
+    - ids: the ids of the rows.
+    - value_indptr: starts of the rows of `values`, if they come from a list column of their own, whose lists may differ
+      in length from those of `indices`. vectors.indptr then holds the starts of `indices`.
+
+    The check takes about one nanosecond per element.
     """
     lengths = np.diff(vectors.indptr if value_indptr is None else value_indptr)
     differ = np.flatnonzero(vectors.active_dims != lengths)
     if len(differ):
         row = int(differ[0])
         found = f"{vectors.active_dims[row]} indices but {lengths[row]} values"
-        raise DataError(_name(place, row, ids), found, "wanted as many of both", _FIX)
+        raise DataError(_name(place, row, ids), found, "wanted equal numbers of both", _FIX)
     if vectors.indptr[-1] > min(len(vectors.indices), len(vectors.values)):
         found = f"rows reach to {vectors.indptr[-1]}, {len(vectors.indices)} indices and {len(vectors.values)} values"
-        raise DataError(place, found, "wanted an element for each", _FIX)
+        raise DataError(place, found, "wanted an index and a value for every element", _FIX)
     fault = np.full(2, -1, dtype=np.int64)
     find_fault(vectors.indptr, vectors.indices, vectors.values, vocabulary_size, fault)
     row, element = map(int, fault)
@@ -52,7 +55,7 @@ def _name(place: str, row: int, ids: Sequence[str] | None) -> str:
 
 
 def _describe(vectors: SparseVectors, row: int, element: int, vocabulary_size: int) -> tuple[str, str]:
-    """What is wrong with an element, and what was wanted."""
+    """Return the texts for what is wrong with an element and for what was wanted."""
     term, weight = int(vectors.indices[element]), float(vectors.values[element])
     if not (np.isfinite(weight) and weight > 0):
         return f"term {term} has weight {weight}", "wanted finite weights above 0"
@@ -65,9 +68,9 @@ def _describe(vectors: SparseVectors, row: int, element: int, vocabulary_size: i
 
 @native(view(types.int64), view(types.int32), view(types.float32), types.int64, array(types.int64))
 def find_fault(indptr: Any, indices: Any, values: Any, vocabulary_size: Any, fault: Any) -> None:
-    """Write the row and the place of the first element that breaks an invariant; nothing when all keep them."""
+    """Write the row and the place of the first element that breaks an invariant; write nothing if all are valid."""
     for row in range(indptr.size - 1):
-        # As 64 bits: a term that ascends from -1 is not below 0.
+        # The previous term, -1 before the first: a term id below 0 then counts as descending.
         before = np.int64(-1)
         for i in range(indptr[row], indptr[row + 1]):
             term, weight = np.int64(indices[i]), values[i]

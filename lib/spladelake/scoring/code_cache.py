@@ -1,9 +1,9 @@
-"""The folder of compiled code, and how numba is told of it.
+"""The folder of compiled code, and the hook that makes numba use it.
 
-numba's own cache misses in two cases that matter here. It is keyed by the path of the source file, and Spark unpacks
-`--py-files` to a new folder for each application; whether it can look into a zip depends on the version. And it looks
-only at the file of the outermost function, so that a change in a function it calls goes unnoticed. Hence a folder of
-our own, named by the content of this package's sources.
+numba's own cache fails in two cases here. Its key is the path of the source file, but Spark unpacks `--py-files` to a
+new folder for each application, and only some versions of numba read sources inside a zip. It also checks only the file
+of the outermost function, so it misses a change in a function that this one calls. Hence this package has its own
+folder, named by a hash of its sources.
 """
 
 from __future__ import annotations
@@ -20,32 +20,35 @@ from typing import Any
 from numba import config
 from numba.core.caching import Cache, CompileResultCacheImpl, _CacheLocator
 
+from spladelake.machine import cache_folder
+
 
 def keep_on_disk(dispatcher: Any, function: Callable[..., Any]) -> None:
-    """Make a function of numba load its code from the folder, and store there what it compiles."""
-    if cache_folder() is not None:
+    """Make a numba function load its compiled code from the folder and store it there."""
+    if kernel_folder() is not None:
         dispatcher._cache = _CodeCache(function)
 
 
 @cache
-def cache_folder() -> Path | None:
-    """The folder, created; None where none can be trusted or written, and each process compiles for itself.
+def kernel_folder() -> Path | None:
+    """Create the folder and return it; None if no folder is writable and safe, and each process compiles for itself.
 
-    Below NUMBA_CACHE_DIR if set, else the user's cache folder, else a folder of this user's own for temporary files.
+    The folder is below NUMBA_CACHE_DIR if set, else in the user's cache folder, else in a temporary folder that belongs
+    to this user.
     """
     sources = _fingerprint_of_sources()
     if sources is None:
         return None
     owner = os.getuid() if hasattr(os, "getuid") else 0
     own_temporary = Path(tempfile.gettempdir()) / f"spladelake-{owner}"
-    user_wide = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "spladelake"
+    user_wide = cache_folder()
     asked_for = getattr(config, "CACHE_DIR", "")
     for base in [Path(asked_for)] if asked_for else [user_wide, own_temporary]:
         folder = base / f"scoring-{sources}"
         try:
             base.mkdir(mode=0o700, parents=True, exist_ok=True)
             found = base.stat()
-            # Loading native code runs it: a folder for temporary files that others own or write to is not taken.
+            # Loading native code runs it: a temporary folder that another user owns or can write to is not safe.
             if base == own_temporary and (found.st_uid != owner or found.st_mode & 0o022):
                 continue
             folder.mkdir(exist_ok=True)
@@ -58,7 +61,7 @@ def cache_folder() -> Path | None:
 
 @cache
 def _fingerprint_of_sources() -> str | None:
-    """Hash of this package's source files, also inside a zip; None where only byte code is there."""
+    """Return a hash of this package's source files, also inside a zip; None if only byte code is installed."""
     sources = sorted((f.name, f.read_bytes()) for f in files(__package__).iterdir() if f.name.endswith(".py"))
     digest = hashlib.sha256()
     for name, content in sources:
@@ -67,7 +70,7 @@ def _fingerprint_of_sources() -> str | None:
 
 
 class _Locator(_CacheLocator):
-    """Tells numba the folder. No entry in it is ever stale, because other sources have another folder."""
+    """The cache locator that points numba to the folder. Entries never go stale: other sources have another folder."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._name = function.__name__
@@ -77,7 +80,7 @@ class _Locator(_CacheLocator):
         return cls(py_func)
 
     def get_cache_path(self) -> str:
-        return str(cache_folder())
+        return str(kernel_folder())
 
     def get_source_stamp(self) -> str | None:
         return _fingerprint_of_sources()

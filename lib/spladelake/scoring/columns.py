@@ -1,9 +1,9 @@
-"""Columns: the frequent terms of a block as one byte a document, so that a processor adds many documents at once.
+"""Columns: the frequent terms of a block with one byte per document, so that a processor adds many documents at once.
 
-Most products fall on few terms: of MS MARCO-like vectors, terms that 5 % or more of the documents have make 9 in 10.
-For those, reading the weight of every document in order is far cheaper than visiting the documents that have it. The
-byte is the weight divided by the term's largest in the block, times 255, rounded up: it only decides which documents
-are looked at again, exactly.
+Few terms make most of the products: in vectors like those of MS MARCO, terms in 5 % or more of the documents make 9 in
+10. For such a term, reading a byte of every document in order is far cheaper than visiting its postings. The byte is
+the weight divided by the term's largest weight in the block, times 255, rounded up. It only decides which documents are
+scored exactly.
 """
 
 from __future__ import annotations
@@ -14,23 +14,27 @@ import numpy as np
 
 from spladelake.scoring.compiled import part
 
-# Documents to one entry of a column's directory: four words of 64 bits, where those before a document are soon counted.
+# Documents per entry of a column's directory: four 64-bit words, in which the postings before a document are counted.
 GROUP, GROUP_BITS = 32, 5
-# Columns are this wide at least and a multiple of it: whole vectors of the widest processors.
+# The width of a column is a multiple of this: whole vector registers of the widest processors.
 LANES = 64
 
 # Costs in nanoseconds on a 2.6 GHz core with 512-bit vectors. tests/bench/bench_retrieve.py --costs measures them with
-# warm caches; where postings are read, which come from memory here, two to three times that is taken. They decide
-# only how something is computed, never what.
-VISIT_NS = 1.0  # adding one posting of a term without column
-COLUMN_NS = 0.022  # adding a column, a document
-FILL_NS = 0.8  # writing one posting into a column
-CLEAR_NS = 0.03  # emptying a column, a document
+# warm caches. Postings come from memory here, so their costs are two to three times the measured ones. The costs only
+# choose between ways to compute a result; they never change it.
+VISIT_NS = 1.0  # add one posting of a term without a column
+COLUMN_NS = 0.022  # add a column, per document
+FILL_NS = 0.8  # write one posting into a column
+CLEAR_NS = 0.03  # clear a column, per document
 
 
 class Columns(NamedTuple):
-    """weights: uint8 (columns, width). places: uint16 (columns, groups): postings of the term before each group of
-    documents. used: how many columns."""
+    """The columns of a block.
+
+    - weights: uint8 (columns, width).
+    - places: uint16 (columns, groups), the number of the term's postings before each group of documents.
+    - used: the number of columns.
+    """
 
     weights: Any
     places: Any
@@ -38,8 +42,12 @@ class Columns(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """The queries' terms in a block, int32 (terms) each: postings are `starts[t]:ends[t]`, none where it lacks the
-    term; column, or -1. peaks: float32 (terms)."""
+    """The queries' terms in a block.
+
+    - starts, ends: int32 (terms); the postings of term t are `starts[t]:ends[t]`, empty if the block lacks the term.
+    - columns: int32 (terms), the number of the term's column, or -1.
+    - peaks: float32 (terms), the term's largest weight in the block.
+    """
 
     starts: Any
     ends: Any
@@ -49,7 +57,7 @@ class Terms(NamedTuple):
 
 @part
 def width_of(documents: int) -> int:
-    """Columns of a block are filled up to whole vectors."""
+    """Return the width of a block's columns: its documents, rounded up to a multiple of LANES."""
     return (documents + LANES - 1) // LANES * LANES
 
 
@@ -72,7 +80,11 @@ def find_terms(terms: Any, term_ids: Any, starts: Any, peaks: Any) -> Terms:
 
 @part
 def fill_columns(documents: int, found: Terms, uses: Any, ordinals: Any, weights: Any, scratch: Any) -> Columns:
-    """Give a column to each term whose queries save more time than it takes to fill. scratch: uint8, reused."""
+    """Give a column to each term if the column saves more time in its queries than filling it takes.
+
+    - uses: the number of queries that have each term.
+    - scratch: uint8, memory for the columns.
+    """
     width, groups = width_of(documents), width_of(documents) // GROUP
     most = scratch.size // width
     used = 0
@@ -92,16 +104,16 @@ def fill_columns(documents: int, found: Terms, uses: Any, ordinals: Any, weights
 
 @part
 def fill_column(column: Any, places: Any, ordinals: Any, weights: Any, peak: float) -> None:
-    """Write one term's weights, rounded up, and how many of its postings stand before each group of documents."""
+    """Write the weights of one term, rounded up, and the number of its postings before each group of documents."""
     column.fill(0)
     places.fill(0)
-    # Rounding can make the scale a hair too large; 256 would be 0 in a byte. As doubles, 255 / peak cannot overflow and
-    # no weight is so small that its byte would be 0, which says that a document lacks the term.
+    # The last factor keeps rounding from giving 256, which is 0 in a byte. In doubles 255 / peak cannot overflow, and
+    # no weight is too small for a byte of 1; a byte of 0 means that the document lacks the term.
     scale = 255.0 / np.float64(peak) * (1.0 - 2.0**-20)
     for i in range(ordinals.size):
         ordinal = ordinals[i]
         column[ordinal] = np.uint8(np.int32(np.ceil(scale * np.float64(weights[i]))))
-        # The last posting of a group is written last.
+        # The last posting of each group overwrites the earlier ones.
         places[ordinal >> np.uint16(GROUP_BITS)] = np.uint16(i + 1)
     before = np.uint16(0)
     for group in range(places.size):
@@ -112,14 +124,19 @@ def fill_column(column: Any, places: Any, ordinals: Any, weights: Any, peak: flo
 
 @part
 def add_column(steps: Any, a: Any, factor: Any) -> None:
-    """Add the sixteenth of factor times column. steps: uint16 (width), factor: uint16 up to 255."""
+    """Add factor * column / 16, rounded down, to the steps.
+
+    - steps: uint16 (width), changed.
+    - a: the column.
+    - factor: uint16, at most 255.
+    """
     for j in range(steps.size):
         steps[j] = np.uint16(steps[j] + np.uint16(np.uint16(np.uint16(a[j]) * factor) >> np.uint16(4)))
 
 
 @part
 def add_four_columns(steps: Any, a: Any, b: Any, c: Any, d: Any, factors: Any) -> None:
-    """The same of four columns at once, so that steps are read and written once. factors: uint16 (4)."""
+    """Add four columns like `add_column`, but read and write the steps once. factors: uint16 (4)."""
     p, q, r, s = factors[0], factors[1], factors[2], factors[3]
     for j in range(steps.size):
         steps[j] = np.uint16(
@@ -131,21 +148,24 @@ def add_four_columns(steps: Any, a: Any, b: Any, c: Any, d: Any, factors: Any) -
         )
 
 
-# Of each byte in a 64-bit word: all bits but the top, the top bit, the lowest bit.
+# Masks for each byte of a 64-bit word: all bits but the top bit, the top bit, the lowest bit.
 _LOW_BITS, _TOP_BITS = np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0x8080808080808080)
 _ONES = np.uint64(0x0101010101010101)
 
 
 @part
 def place_in(words: Any, places: Any, document: Any) -> Any:
-    """Place of a document's posting among those of the column's term, which it must have.
+    """Return the place of a document's posting among the postings of the column's term; the document must have it.
 
-    words: uint64, the column's weights, eight to a word, the first lowest. document: uint64. The postings themselves
-    are not read: they are likely outside the caches, and a search would wait for each.
+    The postings themselves are not read: they are likely outside the caches, and a search would wait for each.
+
+    - words: uint64, the column's weights, eight in a word, the first in the lowest byte.
+    - places: the number of postings before each group of documents.
+    - document: uint64.
     """
     group = document >> np.uint64(GROUP_BITS)
     first, own = group * np.uint64(4), (document >> np.uint64(3)) & np.uint64(3)
-    # Of the document's word, the bytes before its own are kept by shifting the others out, 64 bits in two steps.
+    # Shift out the document's own byte and all bytes after it. Two shifts, because a shift by 64 bits is undefined.
     after = (np.uint64(7) - (document & np.uint64(7))) * np.uint64(8)
     counted = (has_byte(words[first + own]) << after) << np.uint64(8)
     for word in range(3):
@@ -155,5 +175,5 @@ def place_in(words: Any, places: Any, document: Any) -> Any:
 
 @part
 def has_byte(word: Any) -> Any:
-    """1 in each byte of a word that is not 0, 0 in the others."""
+    """Return a word with 1 in each byte that is not 0, and 0 in the others."""
     return ((((word & _LOW_BITS) + _LOW_BITS) | word) & _TOP_BITS) >> np.uint64(7)

@@ -1,4 +1,4 @@
-"""Native code of the scoring functions: compiled once on a machine, kept on disk, loaded by every later process."""
+"""Compilation of the scoring functions to native code: once per machine; later processes load it from disk."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from numba import njit, types
 try:
     from spladelake.scoring import code_cache
 except ImportError:
-    # The cache hooks into numba's insides. Where a later numba has others, each process compiles for itself.
+    # The cache uses numba's internals. If a later numba changes them, each process compiles for itself.
     code_cache = None  # type: ignore[assignment]
 
 
 def part(function: Callable[..., Any]) -> Any:
-    """A function that only native functions call: compiled into each of its callers."""
+    """Compile a function into each of its callers; only native functions may call it."""
     return njit(nogil=True, error_model="numpy")(function)
 
 
 def array(dtype: Any, dimensions: int = 1) -> Any:
-    """Type of a contiguous array that the function writes to."""
+    """Return the type of a contiguous array that the function writes to."""
     return types.Array(dtype, dimensions, "C")
 
 
 def view(dtype: Any, dimensions: int = 1) -> Any:
-    """Type of a contiguous array that is only read: those over the bytes of a table are not writable."""
+    """Return the type of a contiguous array that the function only reads, such as a view of a table's bytes."""
     return types.Array(dtype, dimensions, "C", readonly=True)
 
 
 class NativeFunction:
-    """A Python function, compiled for one signature when it is first called, or loaded from disk."""
+    """A Python function compiled for one signature, or loaded from disk, at its first call."""
 
     def __init__(self, function: Callable[..., Any], signature: Any) -> None:
         self.__doc__ = function.__doc__
@@ -42,12 +42,12 @@ class NativeFunction:
 
     @cached_property
     def _dispatcher(self) -> Any:
-        # Without the lock on the interpreter, so that threads of one process can score; x/0 is inf, as in numpy.
+        # nogil lets threads of one process score in parallel; with the error model of numpy, x / 0 is inf.
         dispatcher: Any = njit(nogil=True, error_model="numpy")(self._function)
         if code_cache is not None:
             code_cache.keep_on_disk(dispatcher, self._function)
         dispatcher.compile(self._signature)
-        # Arguments of other types now raise TypeError, instead of compiling for seconds in each process.
+        # Arguments of other types now raise TypeError; numba would otherwise compile for seconds in each process.
         dispatcher.disable_compile()
         return dispatcher
 
@@ -55,7 +55,7 @@ class NativeFunction:
         return self._dispatcher(*args)
 
     def prepare(self) -> bool:
-        """Make it ready to call; true when it was loaded from disk."""
+        """Compile or load the function; return whether it was loaded from disk."""
         return bool(self._dispatcher.stats.cache_hits)
 
 
@@ -74,7 +74,7 @@ def native(*arguments: Any, returns: Any = types.void) -> Callable[[Callable[...
 
 @dataclass(frozen=True)
 class Compilation:
-    """What `compile_kernels` did: seconds it took, functions compiled anew, and the folder that keeps them."""
+    """The result of `compile_kernels`: seconds, number of functions compiled, and the folder of the compiled code."""
 
     seconds: float
     compiled: int
@@ -82,12 +82,12 @@ class Compilation:
 
 
 def compile_kernels() -> Compilation:
-    """Compile every native function of this package, or load it where an earlier process compiled it.
+    """Compile every native function of this package, or load it from disk if an earlier process compiled it.
 
-    10 s on one core the first time on a machine, 0.4 s later. Nothing has to call this: each function does the same
-    when first called. It keeps that time out of what is measured, and can run once before many workers start at once.
+    The first call on a machine takes 10 s on one core, later calls take 0.4 s. The call is optional, as each function
+    compiles at its first call. It keeps that time out of measurements, and it can run before many workers start.
     """
     began = time.perf_counter()
     loaded = [function.prepare() for function in _functions]
-    folder = code_cache.cache_folder() if code_cache is not None else None
+    folder = code_cache.kernel_folder() if code_cache is not None else None
     return Compilation(time.perf_counter() - began, loaded.count(False), folder)

@@ -15,9 +15,12 @@ from spladelake.scoring.compiled import array, native, view
 
 @dataclass(frozen=True, eq=False)
 class DocIds:
-    """Ids in UTF-8, id i being the bytes `starts[i]:starts[i + 1]` of `data`: the layout of an Arrow string array.
+    """Ids in UTF-8, in the layout of an Arrow string array: id i is the bytes `starts[i]:starts[i + 1]` of `data`.
 
-    starts: int64 (ids + 1), from 0. data: uint8. Ids of one corpus must differ, as a document is one row of a table.
+    The ids of one corpus must be distinct.
+
+    - starts: int64 (ids + 1), from 0.
+    - data: uint8.
     """
 
     starts: NDArray[np.int64]
@@ -28,7 +31,7 @@ class DocIds:
 
     @classmethod
     def of(cls, ids: DocIds | Sequence[str]) -> DocIds:
-        """Ids from strings; ids that already are bytes are returned as they are."""
+        """Return the ids of strings; a DocIds is returned unchanged."""
         if isinstance(ids, DocIds):
             return ids
         encoded = [doc_id.encode() for doc_id in ids]
@@ -37,17 +40,17 @@ class DocIds:
         return cls(starts, np.frombuffer(b"".join(encoded), dtype=np.uint8))
 
     def to_strings(self) -> list[str]:
-        """The ids as Python strings."""
+        """Return the ids as Python strings."""
         data, starts = self.data.tobytes(), self.starts.tolist()
         return [data[a:b].decode() for a, b in pairwise(starts)]
 
     def slice(self, start: int, end: int) -> DocIds:
-        """Ids start to end, without copying their bytes."""
+        """Return ids `start` to `end`, without copying their bytes."""
         places = self.starts[start : end + 1]
         return DocIds(places - places[0], self.data[places[0] : places[-1]])
 
     def take(self, rows: NDArray[np.int32]) -> DocIds:
-        """Ids in the given order: id i of the result is id `rows[i]` of this."""
+        """Return the ids at the given rows: id i of the result is id `rows[i]` of this."""
         starts = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum(np.diff(self.starts)[rows], out=starts[1:])
         data = np.empty(starts[-1], dtype=np.uint8)
@@ -56,7 +59,7 @@ class DocIds:
 
     @classmethod
     def concatenate(cls, parts: Sequence[DocIds]) -> DocIds:
-        """All ids of the parts, in their order."""
+        """Return the ids of all parts, in their order."""
         before = np.cumsum([0, *(len(part.data) for part in parts)])
         starts = [part.starts[1:] + offset for part, offset in zip(parts, before[:-1], strict=True)]
         first = np.zeros(1, dtype=np.int64)
@@ -64,9 +67,9 @@ class DocIds:
 
 
 class IdTable:
-    """The ids that ranked documents may have: rows are added for each block, and the unused are dropped at times."""
+    """The ids of the documents in the shortlists. Each block adds rows; `keep` drops the unused rows now and then."""
 
-    # Rows up to which nothing is dropped: 64 Ki ids are a few MB.
+    # Up to this many rows nothing is dropped: 65,536 ids take a few MB.
     _FREE_ROWS = 65_536
 
     def __init__(self) -> None:
@@ -76,7 +79,7 @@ class IdTable:
         self._rows_kept = 0
 
     def append(self, ids: DocIds) -> int:
-        """Add ids; returns the row of the first. Arrays grow by half or more, so that a row is copied rarely."""
+        """Add ids and return the row of the first. Arrays grow by half or more, so that rows are rarely copied."""
         first, used = self.rows, int(self.starts[self.rows])
         rows, size = first + len(ids), used + len(ids.data)
         if rows >= len(self.starts):
@@ -90,11 +93,11 @@ class IdTable:
 
     @property
     def wants_compaction(self) -> bool:
-        """Whether most rows came since the last compaction, so that dropping the unused pays."""
+        """Whether most rows are newer than the last compaction, so that dropping unused rows pays."""
         return self.rows > max(self._FREE_ROWS, 2 * self._rows_kept)
 
     def keep(self, used: NDArray[np.bool_]) -> NDArray[np.int32]:
-        """Drop the rows that are not used: bool (rows). Returns int32 (rows), the new row of each old one."""
+        """Drop unused rows, and return the new row of each old row: int32 (rows). used: bool (rows)."""
         kept = DocIds(self.starts[: self.rows + 1], self.data).take(np.flatnonzero(used).astype(np.int32))
         self.rows = self._rows_kept = 0
         self.append(kept)
@@ -104,7 +107,7 @@ class IdTable:
 
 @native(view(types.int64), view(types.uint8), view(types.int32), view(types.int64), array(types.uint8))
 def _gather(starts, data, rows, out_starts, out):  # type: ignore[no-untyped-def]
-    """Copy the bytes of the chosen ids one after the other."""
+    """Copy the bytes of the chosen ids, one id after the other."""
     for i in range(rows.size):
         source, target = starts[rows[i]], out_starts[i]
         for j in range(out_starts[i + 1] - target):

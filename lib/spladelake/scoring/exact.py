@@ -1,4 +1,4 @@
-"""Exact scores in units and rests, of chosen documents or of all that share a term with the query."""
+"""Exact scores in units and rests, for chosen documents or for all documents that share a term with the query."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ import numpy as np
 
 from spladelake.scoring.columns import Columns, Terms, place_in
 from spladelake.scoring.compiled import part
-from spladelake.scoring.filtering import Plan
+from spladelake.scoring.filtering import FilterPlan
 from spladelake.scoring.units import CARRY_TERMS, REST_BITS, REST_MASK, RESTS_PER_UNIT, SCORE_UNITS
 
-# Costs in nanoseconds, found like those of `columns`; they decide which of the two functions is called.
-LOOK_UP_NS = 12.0  # one term of one chosen document
-ADD_NS = 2.5  # one posting of all documents
-COLLECT_NS = 1.0  # one document of the block, to collect what was added
-# Postings of a term that are read one after the other in the time of one binary search.
+# Costs in nanoseconds, measured like the costs in `columns`; they choose between `score_chosen` and `score_all`.
+LOOK_UP_NS = 12.0  # look up one term of one chosen document
+ADD_NS = 2.5  # add one posting to the totals
+COLLECT_NS = 1.0  # collect the total of one document of the block
+# Number of postings read in order in the time of one binary search.
 SEARCH_POSTINGS = 40
-# Hits that are listed before they are added up; a document has one a term, so no more than CARRY_TERMS.
+# Hits listed before they are summed. No document can have more of them than CARRY_TERMS, so rests need no carry before.
 MOST_HITS = CARRY_TERMS
 
 
 @part
 def add_product(units: Any, rests: Any, i: int, weight: float, scaled: float) -> None:
-    """Add a product of two weights to a score; scaled: the other weight times SCORE_UNITS, exact in a double.
+    """Add the product of two weights to the score of document i; only its rest is truncated.
 
-    The double product is exact too, as are its whole part and what that leaves: only rests are cut.
+    - weight: the weight in the document.
+    - scaled: the weight in the query times SCORE_UNITS, exact in a double. The product of the two, its whole part and
+      the difference of both are exact too.
     """
     product = np.float64(weight) * scaled
     whole = np.int64(product)
@@ -42,10 +44,12 @@ def carry(units: Any, rests: Any) -> None:
 
 
 class Hits(NamedTuple):
-    """Terms that chosen documents share with the query, to be scored together.
+    """A list of hits: terms that chosen documents share with the query, to be scored together.
 
-    places: int32, of postings. documents: int32, numbers among the chosen. scaled: float64, the query's weights times
-    SCORE_UNITS. numbers: int32 (documents of the block), zero before and after: 1 + number of each chosen document.
+    - places: int32, the posting of each hit.
+    - documents: int32, the hit's document as its number among the chosen.
+    - scaled: float64, the query's weight times SCORE_UNITS.
+    - numbers: int32 (documents of the block), 1 + number of each chosen document; all 0 between calls.
     """
 
     places: Any
@@ -56,7 +60,7 @@ class Hits(NamedTuple):
 
 @part
 def empty_hits(documents: int) -> Hits:
-    """Room for as many hits as a document's rests may be added up without a carry; for a block of documents."""
+    """Return an empty list for MOST_HITS hits in a block of that many documents."""
     return Hits(
         np.empty(MOST_HITS, np.int32), np.empty(MOST_HITS, np.int32), np.empty(MOST_HITS, np.float64),
         np.zeros(documents, np.int32),
@@ -65,13 +69,17 @@ def empty_hits(documents: int) -> Hits:
 
 @part
 def score_chosen(
-    units: Any, rests: Any, documents: Any, plan: Plan, with_columns: int, size: int, found: Terms, columns: Columns,
+    units: Any, rests: Any, documents: Any, plan: FilterPlan, with_columns: int, size: int, found: Terms,
+    columns: Columns,
     ordinals: Any, weights: Any, hits: Hits,
 ) -> None:  # fmt: skip
-    """Scores of the chosen documents, looked up term by term.
+    """Compute the scores of the chosen documents, term by term.
 
-    documents: int32, ascending; units, rests: int64, overwritten. First the places of all postings are found, then
-    they are read: weights are outside the caches, and a short loop has many reads under way at once.
+    The places of all postings are found first and read later: weights are outside the caches, and a short loop has many
+    reads in flight at once.
+
+    - units, rests: int64, overwritten.
+    - documents: int32, ascending.
     """
     units.fill(0)
     rests.fill(0)
@@ -98,9 +106,9 @@ def score_chosen(
 def hits_in_column(
     hits: Hits, count: int, documents: Any, column: Any, places: Any, start: int, scaled: float
 ) -> int:  # fmt: skip
-    """List which of the documents a term with a column has. Returns how many hits there are then.
+    """List the hits of a term with a column, and return the new number of hits.
 
-    A hit is written in any case and kept where it is one: a branch would be guessed wrong half the time.
+    Every document is written to the list, but only a hit moves its end: a branch would be mispredicted half the time.
     """
     words = column.view(np.uint64)
     for j in range(documents.size):
@@ -113,7 +121,7 @@ def hits_in_column(
 
 @part
 def hits_in_postings(hits: Hits, count: int, documents: Any, of: Any, start: int, scaled: float) -> int:
-    """The same for a term without one, whose documents are given: ordinals, ascending."""
+    """List the hits of a term without a column, and return the new number of hits. of: the term's ordinals."""
     if of.size < documents.size * SEARCH_POSTINGS and of.size <= MOST_HITS - count:
         for i in range(of.size):
             number = hits.numbers[of[i]]
@@ -131,7 +139,7 @@ def hits_in_postings(hits: Hits, count: int, documents: Any, of: Any, start: int
 
 @part
 def add_hits(units: Any, rests: Any, hits: Hits, count: int, weights: Any) -> int:
-    """Add the products of the hits to the scores; returns how many hits are left, none."""
+    """Add the products of the hits to the scores, and return 0, the new number of hits."""
     for i in range(count):
         add_product(units, rests, hits.documents[i], weights[hits.places[i]], hits.scaled[i])
     carry(units, rests)
@@ -140,7 +148,10 @@ def add_hits(units: Any, rests: Any, hits: Hits, count: int, weights: Any) -> in
 
 @part
 def last_not_above(ordinals: Any, document: int) -> Any:
-    """Place of the last ordinal that is not above the document, else 0. Without branches that depend on the data."""
+    """Return the place of the last ordinal that is not above the document, else 0.
+
+    The binary search has no branches that depend on the data.
+    """
     place, size = np.uint64(0), np.uint64(ordinals.size)
     while size > np.uint64(1):
         half = size >> np.uint64(1)
@@ -150,8 +161,11 @@ def last_not_above(ordinals: Any, document: int) -> Any:
 
 
 class Totals(NamedTuple):
-    """Scores of all documents of a block while they are added up: int64 units and rests, uint8 whether a term is
-    shared. Zero before and after."""
+    """Running scores of all documents of a block; all 0 between calls.
+
+    - units, rests: int64.
+    - touched: uint8, whether the document shares a term with the query.
+    """
 
     units: Any
     rests: Any
@@ -160,20 +174,21 @@ class Totals(NamedTuple):
 
 @part
 def empty_totals(documents: int) -> Totals:
-    """Totals of a block of that many documents."""
+    """Return the totals of a block of that many documents."""
     return Totals(np.zeros(documents, np.int64), np.zeros(documents, np.int64), np.zeros(documents, np.uint8))
 
 
 @part
 def score_all(
-    totals: Totals, units: Any, rests: Any, documents: Any, threshold: int, plan: Plan, size: int, found: Terms,
+    totals: Totals, units: Any, rests: Any, documents: Any, threshold: int, plan: FilterPlan, size: int, found: Terms,
     ordinals: Any, weights: Any,
 ) -> int:  # fmt: skip
-    """Scores of all documents that share a term and whose units reach the threshold; returns how many.
+    """Compute the scores of all documents that share a term and reach the threshold, and return their number.
 
-    units, rests, documents: overwritten.
+    - units, rests, documents: overwritten with the results.
+    - threshold: units.
     """
-    # Weights can be so small that a shared term adds nothing; a threshold above 0 leaves such documents out anyway.
+    # A weight can be so small that a shared term adds no unit. A threshold above 0 leaves such documents out anyway.
     mark = threshold <= 0
     for i in range(size):
         t = plan.terms[i]

@@ -1,4 +1,4 @@
-"""What a sample leads to expect of a query's k-th score: a bound that is worth a try, not one that must hold."""
+"""An estimate of each query's k-th score from a sample: likely a lower bound, but not guaranteed."""
 
 from __future__ import annotations
 
@@ -14,34 +14,41 @@ from spladelake.scoring.queries import Queries
 from spladelake.scoring.top_k import TopK
 from spladelake.vectors import SparseVectors
 
-# Standard deviations by which more of the sample is taken than its share of the k best, and a few on top: of a random
-# sample, one bound in ten million is then too high.
+# The bound is taken at the sample's expected share of the k best, plus this many standard deviations and a few more: in
+# a random sample one bound in ten million is then too high.
 DEVIATIONS, SPARE = 5.0, 3
-# Parts of a sample that must agree: none counts for more than this part of what is taken.
+# Largest share of the documents above a bound that may come from one part of the sample.
 MOST_OF_A_PART = 1 / 4
 
 
 @dataclass(frozen=True)
 class Expected:
-    """bounds: int64 (queries), units that k documents of the corpus are expected to have, 0 where nothing is known.
-    density: float32 (queries), share of the documents that are expected to reach them."""
+    """Estimated bounds of queries.
+
+    - bounds: int64 (queries), units that at least k documents of the corpus should reach; 0 if nothing is known.
+    - density: float32 (queries), expected share of the documents that reach the bound.
+    """
 
     bounds: NDArray[np.int64]
     density: NDArray[np.float32]
 
     def take(self, first: int, end: int) -> Expected:
-        """That of some of the queries."""
+        """Return the estimates of queries `first` to `end`."""
         return Expected(self.bounds[first:end], self.density[first:end])
 
 
 def expected_bounds(
     queries: Queries, parts: Sequence[tuple[SparseVectors, DocIds]], *, k: int, documents: int
 ) -> Expected:
-    """Units that about the k best of all documents have, or some more, from parts of the corpus.
+    """Estimate the units that the k best of all documents reach, from parts of the corpus.
 
-    Among m of N documents chosen at random there are k·m/N of the k best on average, and the chance of so many more as
-    are taken here is that of Poisson's distribution. Parts are neighbours in the corpus, though, and those of one may
-    all be about what a query asks: so the documents that set the bound must come from several.
+    A random sample of m of N documents holds k·m/N of the k best on average, with a Poisson distribution; DEVIATIONS
+    and SPARE cover its spread. But documents of a part are neighbours in the corpus, and all may match a query. So no
+    part may supply more than MOST_OF_A_PART of the documents above a bound.
+
+    - parts: the vectors and ids of each part of the sample.
+    - k: number of documents per query.
+    - documents: number of documents in the corpus.
     """
     sampled = sum(len(vectors) for vectors, _ in parts)
     mean = k * sampled / max(1, documents)

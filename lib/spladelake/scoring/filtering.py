@@ -1,8 +1,8 @@
-"""The filter: bounds of every document's score in 16-bit steps, to name the few documents worth an exact score.
+"""The filter: upper bounds of every document's score in 16-bit steps, to find the few documents worth an exact score.
 
-A step is 1/unit of a score, where `unit` is chosen for the query and block so that no sum reaches 2^15. Steps are an
-upper bound of the score but for what is cut off below one step for each term, and a float32 rounding; `cut_of` allows
-for both. So every document whose exact score reaches the threshold is named, and few others are.
+A step is 1/unit of a score; `unit` is chosen for each query and block so that no sum reaches 2^15. Each term may lose
+less than one step by truncation, and float32 rounds; `cut_of` allows for both. So the filter finds every document whose
+exact score reaches the threshold, and few others.
 """
 
 from __future__ import annotations
@@ -17,26 +17,30 @@ from spladelake.scoring.units import SCORE_UNITS
 
 # Steps of a document stay below this, so that four of them can be compared in one 64-bit word.
 MOST_STEPS = 32_767
-# A column's factor takes up to 255 of a byte; their product is divided by 16.
+# A byte of a column is at most 255, and its product with the factor is divided by 16.
 COLUMN_STEPS = 255.0 / 16
-# Steps that rounding up a factor may add to a term's largest, plus one to spare.
+# Most steps that rounding up a factor adds to a term, plus one to spare.
 ROUNDING_STEPS = 17
-# Queries with more terms in a block are scored exactly at once: rounding would fill the steps.
+# Queries with more terms in a block are scored exactly without the filter: rounding would use up the steps.
 MOST_FILTER_TERMS = 900
-# What float32 products and scales may lose, relative: some roundings of 2^-24 and the 2^-20 of a column's scale.
+# Largest relative loss of float32 products and scales: some roundings of 2^-24, and 2^-20 of a column's scale.
 LOSS = 3e-6
-# Steps of a weight of 1 outside this and its inverse: as float32 they would lose digits or overflow, hence doubles.
+# A scale below this or above its inverse is kept as a double: a float32 would lose digits or overflow.
 LEAST_SCALE = 2.0**-100
-# 64-bit words of steps that are looked at together: 128 documents.
+# 64-bit words of steps that are tested together: 128 documents.
 WORDS = 32
 # The top bit of each of four steps in a word.
 _TOP_BITS = np.uint64(0x8000800080008000)
 
 
-class Plan(NamedTuple):
-    """The terms of one query that a block has: those with columns first. Arrays are scratch of the longest query.
+class FilterPlan(NamedTuple):
+    """The terms of one query that a block has; terms with columns come first.
 
-    terms: int32, places in the queries' terms. weights: float32. factors: uint16, of columns.
+    The arrays have the length of the longest query and are reused.
+
+    - terms: int32, places in the queries' terms.
+    - weights: float32, the query's weights.
+    - factors: uint16, the factors of the columns.
     """
 
     terms: Any
@@ -45,17 +49,17 @@ class Plan(NamedTuple):
 
 
 @part
-def empty_plan(most: int) -> Plan:
-    """Scratch for queries of up to that many terms."""
-    return Plan(np.empty(most, np.int32), np.empty(most, np.float32), np.empty(most, np.uint16))
+def empty_plan(most: int) -> FilterPlan:
+    """Return an empty plan for queries of at most that many terms."""
+    return FilterPlan(np.empty(most, np.int32), np.empty(most, np.float32), np.empty(most, np.uint16))
 
 
 @part
-def list_terms(plan: Plan, slots: Any, weights: Any, found: Terms) -> tuple[int, int, int, float, float]:
-    """List a query's terms, those with columns first.
+def list_terms(plan: FilterPlan, slots: Any, weights: Any, found: Terms) -> tuple[int, int, int, float, float]:
+    """List a query's terms, terms with columns first.
 
-    Returns how many have columns, how many there are, their postings, the sum of their largest products (a bound of
-    any document's score) and the largest of those.
+    Returns the number of terms with columns, the number of terms, their postings, the sum of their largest products (a
+    bound of any document's score), and the largest of these products.
     """
     size, postings, bound, largest = 0, 0, 0.0, 0.0
     with_columns = 0
@@ -77,7 +81,7 @@ def list_terms(plan: Plan, slots: Any, weights: Any, found: Terms) -> tuple[int,
 
 @part
 def unit_of(terms: int, bound: float, largest: float) -> float:
-    """Steps of a score of 1: as many as a byte holds for the largest product and MOST_STEPS for their sum."""
+    """Return the steps of a score of 1, such that the largest product fits in a byte and the sum in MOST_STEPS."""
     if bound <= 0.0 or terms > MOST_FILTER_TERMS:
         return 0.0
     return min(254.0 / largest * COLUMN_STEPS, (MOST_STEPS - ROUNDING_STEPS * (terms + 1)) / bound)
@@ -85,18 +89,18 @@ def unit_of(terms: int, bound: float, largest: float) -> float:
 
 @part
 def cut_of(threshold: int, terms: int, unit: float) -> Any:
-    """Steps below which no document reaches the threshold; below 1 the filter cannot tell. threshold: units."""
-    # Units are cut, never rounded up: a document that has that many units has this score at least.
+    """Return the least steps of a document that reaches the threshold (units); below 1 the filter excludes nothing."""
+    # Units are rounded down: a document with that many units has at least this score.
     score = np.float64(threshold) / SCORE_UNITS
     return np.int64(min(score * unit * (1.0 - LOSS), 2.0 * MOST_STEPS)) - terms - 1
 
 
 @part
 def add_steps(
-    steps: Any, plan: Plan, with_columns: int, size: int, unit: float, found: Terms, columns: Columns,
+    steps: Any, plan: FilterPlan, with_columns: int, size: int, unit: float, found: Terms, columns: Columns,
     ordinals: Any, weights: Any,
 ) -> None:  # fmt: skip
-    """Bounds of every document's score, in steps. steps: uint16 (width), overwritten."""
+    """Compute the bounds of every document's score. steps: uint16 (width), overwritten."""
     steps.fill(0)
     for i in range(with_columns):
         peak = np.float64(found.peaks[plan.terms[i]])
@@ -123,7 +127,7 @@ def add_steps(
 
 @part
 def add_postings(steps: Any, ordinals: Any, weights: Any, scale: float) -> None:
-    """Add one term's weights, cut to whole steps, to the documents that have it. scale: steps of a weight of 1."""
+    """Add one term's weights, truncated to whole steps, to its documents. scale: steps of a weight of 1."""
     for i in range(ordinals.size):
         ordinal = ordinals[i]
         steps[ordinal] = np.uint16(steps[ordinal] + np.uint16(np.int32(scale * weights[i])))
@@ -131,7 +135,7 @@ def add_postings(steps: Any, ordinals: Any, weights: Any, scale: float) -> None:
 
 @part
 def reach_cut(steps: Any, cut: int, documents: Any) -> int:
-    """Write the documents whose steps reach the cut, ascending; returns how many."""
+    """Write the documents whose steps reach the cut, ascending, and return their number."""
     words = steps.view(np.uint64)
     # Each 16-bit lane overflows into its top bit when it reaches the cut.
     lift = np.uint64(0x8000 - cut) * np.uint64(0x0001000100010001)
@@ -149,7 +153,7 @@ def reach_cut(steps: Any, cut: int, documents: Any) -> int:
 
 @part
 def words_with_hits(words: Any, lift: Any) -> int:
-    """How many words have a lane that reaches the cut."""
+    """Return the number of words with a lane that reaches the cut."""
     count = 0
     for j in range(words.size):
         if (words[j] + lift) & _TOP_BITS:

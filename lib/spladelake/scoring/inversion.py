@@ -12,7 +12,7 @@ from spladelake.scoring.compiled import array, native, view
 
 @native(view(types.int32), array(types.int32))
 def count_terms(indices: Any, counts: Any) -> None:
-    """Add to each term's count how often it occurs. indices: int32 below the size of counts."""
+    """Add the occurrences of each term to its count. indices: int32, below the size of counts."""
     for i in range(indices.size):
         counts[np.uint32(indices[i])] += 1
 
@@ -22,9 +22,9 @@ def count_terms(indices: Any, counts: Any) -> None:
     array(types.uint16), array(types.float32),
 )  # fmt: skip
 def scatter_postings(indptr: Any, indices: Any, values: Any, next_place: Any, ordinals: Any, weights: Any) -> None:
-    """Write each posting where its term's next one goes; documents ascend within a term as they do in the rows.
+    """Write each posting to the next place of its term; documents ascend within a term.
 
-    next_place: int32 (vocabulary), where each term's postings start; changed.
+    - next_place: int32 (vocabulary), the start of each term's postings; changed.
     """
     for document in range(indptr.size - 1):
         ordinal = np.uint16(document)
@@ -38,7 +38,10 @@ def scatter_postings(indptr: Any, indices: Any, values: Any, next_place: Any, or
 
 @native(view(types.int32), view(types.uint32), array(types.uint32))
 def heaviest_of_terms(starts: Any, weights: Any, peaks: Any) -> None:
-    """The largest weight of each term. Weights are bits of positive floats, whose order is that of the integers."""
+    """Write the largest weight of each term to `peaks`.
+
+    Weights are the bits of positive floats: as integers they have the same order.
+    """
     for term in range(peaks.size):
         peak = np.uint32(0)
         for i in range(starts[term], starts[term + 1]):
@@ -48,7 +51,7 @@ def heaviest_of_terms(starts: Any, weights: Any, peaks: Any) -> None:
 
 @native(types.int64, view(types.int32), view(types.uint16), returns=types.boolean)
 def postings_are_sound(documents: int, starts: Any, ordinals: Any) -> bool:
-    """Whether starts divide the ordinals into terms in which ordinals ascend and stay below the documents."""
+    """Return whether starts divide the ordinals into terms whose ordinals ascend and are below `documents`."""
     if starts[0] != 0 or starts[starts.size - 1] != ordinals.size:
         return False
     for term in range(starts.size - 1):

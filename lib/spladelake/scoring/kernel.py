@@ -1,4 +1,4 @@
-"""The kernel: one block of documents against the queries of a pass, into one shortlist a query."""
+"""The kernel: score one block of documents for all queries of a pass, and update one shortlist per query."""
 
 from __future__ import annotations
 
@@ -34,10 +34,16 @@ def score_block(
 ) -> int:  # fmt: skip
     """Offer the documents of a block to the shortlists of all queries.
 
-    The first two lines are a Block and Queries. units, rests, rows: (queries, places), sizes: (queries), the
-    shortlists; thresholds: int64 (queries), units that are of interest; density: float32 (queries), share of the last
-    block's documents that were candidates. Document i has id `first_row + i`. counters: int64 (4), added to: documents
-    looked up, pairs of query and block that were filtered, that were scored in full, products that a join would make.
+    The first line of parameters is a Block, the second is Queries.
+
+    - units, rests, rows: (queries, places), the shortlists; sizes: (queries), their lengths.
+    - thresholds: int64 (queries), units below which a document is dropped.
+    - density: float32 (queries), share of the previous block's documents that were candidates; changed.
+    - first_row, id_starts, id_data: the table of ids; document i has the id in row `first_row + i`.
+    - scratch: uint8, memory for columns.
+    - counters: int64 (4), increased by the documents looked up, the query-block pairs filtered, the pairs scored in
+      full, and the products of a join.
+
     Returns the first query whose scores may pass MOST_UNITS, or -1.
     """
     found = find_terms(terms, term_ids, starts, peaks)
@@ -54,7 +60,7 @@ def score_block(
         if bound * SCORE_UNITS >= MOST_UNITS:
             return q
         threshold = thresholds[q]
-        # The sum of the bound itself was rounded.
+        # The factor allows for rounding in the sum of the bound.
         if size == 0 or bound * SCORE_UNITS * (1.0 + 1e-9) < threshold:
             continue
         unit = unit_of(size, bound, largest)
@@ -77,7 +83,7 @@ def score_block(
                 totals, chosen_units, chosen_rests, chosen, threshold, plan, size, found, ordinals, weights
             )
             counters[2] += 1
-        # Of the next block's documents no more will be candidates than of this block's best.
+        # The next block is expected to have no more candidates than this one, and at most k.
         density[q] = np.float32(min(count, k) / documents)
         if count:
             sizes[q], thresholds[q] = offer_all(
@@ -89,7 +95,7 @@ def score_block(
 
 @part
 def count_products_of(found: Any, uses: Any) -> Any:
-    """Products of this block: over the queries' terms, documents that have it × queries that do."""
+    """Return the products of a join with this block: sum over terms of documents with it × queries with it."""
     products = np.int64(0)
     for t in range(uses.size):
         products += np.int64(found.ends[t] - found.starts[t]) * np.int64(uses[t])
@@ -98,7 +104,7 @@ def count_products_of(found: Any, uses: Any) -> Any:
 
 @part
 def longest(indptr: Any) -> int:
-    """Most elements of a row."""
+    """Return the length of the longest row."""
     most = 0
     for i in range(indptr.size - 1):
         most = max(most, indptr[i + 1] - indptr[i])
@@ -122,7 +128,10 @@ def offer_ranked(
     k: Any, units: Any, rests: Any, rows: Any, sizes: Any, thresholds: Any, queries: Any, new_units: Any,
     new_rests: Any, first_row: Any, id_starts: Any, id_data: Any,
 ) -> None:  # fmt: skip
-    """Offer rows of (query, units, rests), the i-th with id `first_row + i`; rows of a query are together."""
+    """Offer rows of (query, units, rests) to the shortlists.
+
+    Row i has the id in row `first_row + i` of the id table. Rows of a query must be adjacent.
+    """
     start = 0
     while start < queries.size:
         q, end = queries[start], start + 1
@@ -143,7 +152,7 @@ def rank_all(
     units: Any, rests: Any, rows: Any, sizes: Any, id_starts: Any, id_data: Any,
     out_units: Any, out_rests: Any, out_rows: Any, out_queries: Any,
 ) -> None:  # fmt: skip
-    """Write every shortlist's documents, best first, one query after the other; the shortlists stay as they are."""
+    """Write every shortlist's documents, best first, one query after the other; the shortlists do not change."""
     end = 0
     for q in range(sizes.size):
         start, end = end, end + sizes[q]
@@ -163,7 +172,7 @@ def mark_rows(rows: Any, sizes: Any, used: Any) -> None:
 
 @native(array(types.int32, 2), _INT32, _INT32)
 def renumber_rows(rows: Any, sizes: Any, renumbered: Any) -> None:
-    """Give the rows that shortlists hold their new numbers."""
+    """Replace the rows in the shortlists with their new numbers."""
     for q in range(sizes.size):
         for i in range(sizes[q]):
             rows[q, i] = renumbered[rows[q, i]]

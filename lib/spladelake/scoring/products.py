@@ -1,4 +1,4 @@
-"""The work of a retrieval, known before it starts."""
+"""The number of products of a retrieval, computed before it starts."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from spladelake.vectors import SparseVectors
 
 
 def term_counts(vectors: SparseVectors, *, vocabulary_size: int) -> NDArray[np.int32]:
-    """How many of the vectors have each term: int32 (vocabulary). Term ids must be checked."""
+    """Return the number of vectors with each term: int32 (vocabulary). Term ids must be checked before."""
     counts = np.zeros(vocabulary_size, dtype=np.int32)
     count_terms(vectors.indices[vectors.indptr[0] : vectors.indptr[-1]], counts)
     return counts
 
 
 def count_products(doc_term_counts: NDArray[np.integer], query_term_counts: NDArray[np.integer]) -> int:
-    """Products of weights that a join of documents and queries makes: Σ over terms of documents × queries with it.
+    """Return the products in a join of documents and queries: the sum over terms of documents × queries with it.
 
-    Both: (vocabulary). Exact at any size: Python integers do not overflow.
+    Both arrays have the shape (vocabulary). The sum is exact at any size: Python integers do not overflow.
     """
     return sum(map(mul, doc_term_counts.tolist(), query_term_counts.tolist()))

@@ -1,4 +1,4 @@
-"""Queries as flat arrays: small, picklable, the same for every block of documents."""
+"""Queries as flat arrays: small, picklable, and shared by all blocks of documents."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from spladelake.vectors import SparseVectors
 
 # Bytes of a place in a shortlist: units, rests and row.
 PLACE_BYTES = 20
-# Memory of the shortlists of one pass, bytes, where nothing else is asked: 6,980 queries at k = 1,000 take 210 MB.
+# Default memory of the shortlists of one pass, in bytes: 6,980 queries at k = 1,000 take 210 MB.
 PASS_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
 class Queries:
-    """Queries of one pass over the documents; query i of these is query `first + i` of the whole run.
+    """The queries of one pass over the documents; its query i is query `first + i` of the whole run.
 
-    indptr: int64 (queries + 1). slots: int32 (postings), places in `terms`. weights: float32 (postings).
-    terms: int32, the distinct term ids, ascending. uses: int32 (terms), how many of the queries have each.
+    - indptr: int64 (queries + 1), the start of each query's postings.
+    - slots: int32 (postings), places in `terms`.
+    - weights: float32 (postings).
+    - terms: int32, the distinct term ids, ascending.
+    - uses: int32 (terms), the number of queries with each term.
     """
 
     first: int
@@ -39,7 +42,7 @@ class Queries:
 
     @classmethod
     def of(cls, vectors: SparseVectors, *, vocabulary_size: int, first: int = 0) -> Queries:
-        """Queries of vectors that keep the invariants of SparseVectors (see `check_vectors`)."""
+        """Return the queries of vectors that keep the invariants of SparseVectors (see `check_vectors`)."""
         start, end = vectors.indptr[0], vectors.indptr[-1]
         terms, slots, uses = np.unique(vectors.indices[start:end], return_inverse=True, return_counts=True)
         return cls(
@@ -51,13 +54,12 @@ class Queries:
 def query_passes(
     vectors: SparseVectors, *, vocabulary_size: int, k: int, most_bytes: int = PASS_BYTES
 ) -> Iterator[Queries]:
-    """Queries cut into passes whose shortlists take at most that memory in each task; usually one.
+    """Split queries into passes whose shortlists take at most `most_bytes` in each task; usually there is one pass.
 
-    More passes mean reading and inverting the documents again, never another result: cutting is for memory alone,
-    because scoring streams over the queries and gains from many of them at once.
+    Passes only limit memory and never change a result. Each further pass reads and inverts the documents again.
     """
     if k < 1:
-        raise UsageError("k", f"it is {k}", "1 or more is wanted", "Ask for the number of documents a query may get.")
+        raise UsageError("k", f"it is {k}", "wanted 1 or more", "Give the number of documents per query.")
     size = max(1, most_bytes // (places_for(k) * PLACE_BYTES))
     for first in range(0, len(vectors), size):
         rows = SparseVectors(vectors.indptr[first : first + size + 1], vectors.indices, vectors.values)

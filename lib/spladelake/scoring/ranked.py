@@ -13,10 +13,10 @@ from spladelake.scoring.units import REST_UNITS, SCORE_UNITS
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """Rows of (query, doc_id, units, rests), by query and then from rank 1 on; a query without any hit has no row.
+    """Rows of (query, doc_id, units, rests), by query and then by rank; a query without hits has no row.
 
-    queries: int32, numbers of the queries in the whole run. units, rests: int64, the score being units / 2^30 +
-    rests / 2^76, with rests below 2^46.
+    - queries: int32, numbers of the queries in the whole run.
+    - units, rests: int64; the score is units / 2^30 + rests / 2^76, with rests below 2^46.
     """
 
     queries: NDArray[np.int32]
@@ -29,12 +29,12 @@ class Ranked:
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """Scores, by the divisions and the sum that SQL does too: the same doubles."""
+        """The scores, by the same divisions and sum as in SQL, so that the doubles are equal."""
         return self.units / SCORE_UNITS + self.rests / REST_UNITS
 
     @property
     def ranks(self) -> NDArray[np.int32]:
-        """Rank of each row among those of its query, from 1."""
+        """The rank of each row within its query, from 1."""
         if not len(self):
             return np.empty(0, dtype=np.int32)
         is_first = np.r_[True, np.diff(self.queries) != 0]

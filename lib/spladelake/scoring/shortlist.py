@@ -1,8 +1,8 @@
-"""A shortlist: the best documents of a query so far, score descending, then doc_id ascending, and some to be decided.
+"""A shortlist: the best documents of a query so far, by descending score, then ascending doc_id, and undecided ones.
 
-Once a shortlist has k documents, its first k are the best of those it was cut to, the worst of them last; new ones are
-put behind, and it is cut when it is full. A heap would be always in order, but each new document would read places all
-over it: with thousands of queries those are outside the caches.
+A cut moves the k best documents to the front, the worst of them to place k - 1, and drops the rest. New documents are
+appended, and a full shortlist is cut again. A heap would stay in order, but each new document would touch places all
+over it, which are outside the caches with thousands of queries.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 from spladelake.scoring.compiled import part
 
-# Places behind the first k, as a share of k and in any case. A cut costs as much as looking at every place once or
-# twice, and until then the threshold stays behind what was found.
+# Places behind the first k: a share of k plus a few. Fewer places mean more cuts, each of which reads every place once
+# or twice. More places mean a threshold that rises later.
 SPARE_SHARE = 1 / 2
 SPARE_LEAST = 8
-# A cut after a block pays when this share of k was put behind.
+# After a block, a shortlist with more new documents than this share of k is cut.
 CUT_SHARE = 1 / 8
 
 
@@ -35,13 +35,13 @@ class Ids(NamedTuple):
 
 
 def places_for(k: int) -> int:
-    """Places of a shortlist of k documents."""
+    """Return the number of places in a shortlist of k documents."""
     return k + int(k * SPARE_SHARE) + SPARE_LEAST
 
 
 @part
 def id_before(a: int, b: int, ids: Ids) -> Any:
-    """Whether the id of row a sorts before the id of row b, by UTF-8 bytes, which is the order of code points."""
+    """Return whether the id of row a sorts before the id of row b by UTF-8 bytes, the order of code points."""
     i, j = ids.starts[a], ids.starts[b]
     end_i, end_j = ids.starts[a + 1], ids.starts[b + 1]
     while i < end_i and j < end_j:
@@ -54,7 +54,7 @@ def id_before(a: int, b: int, ids: Ids) -> Any:
 
 @part
 def is_better(a: Any, b: Any, ids: Ids) -> Any:
-    """Whether document a ranks above document b, each (units, rests, row). Ids are compared only where scores tie."""
+    """Return whether document a ranks above document b, each (units, rests, row). Ids are compared only in a tie."""
     if a[0] != b[0]:
         return a[0] > b[0]
     if a[1] != b[1]:
@@ -64,7 +64,7 @@ def is_better(a: Any, b: Any, ids: Ids) -> Any:
 
 @part
 def at(places: Places, i: int) -> Any:
-    """The document at a place: (units, rests, row)."""
+    """Return the document at a place: (units, rests, row)."""
     return places.units[i], places.rests[i], places.rows[i]
 
 
@@ -79,9 +79,9 @@ def offer_all(
     places: Places, size: int, k: int, threshold: int, new_units: Any, new_rests: Any, new_documents: Any,
     first_row: int, ids: Ids,
 ) -> Any:  # fmt: skip
-    """Add documents to a shortlist; those whose units are below the threshold are dropped.
+    """Add documents to a shortlist; documents with fewer units than the threshold are dropped.
 
-    Returns its size and the threshold after it: the units of the k-th document, or what it was.
+    Returns the new size and the new threshold: the units of the k-th document after a cut, else the old threshold.
     """
     has_worst, before = size >= k, size
     for i in range(new_units.size):
@@ -103,7 +103,7 @@ def offer_all(
 
 @part
 def cut(places: Places, size: int, k: int, ids: Ids) -> int:
-    """Put the k best first, the worst of them at k - 1, by Hoare's selection. Returns the size after it: k at most."""
+    """Move the k best to the front, the worst of them to k - 1, by Hoare's selection; return the new size (≤ k)."""
     low, high = 0, size - 1
     while low < high and size > 0:
         pivot = at(places, (low + high) >> 1)
@@ -134,7 +134,7 @@ def swap(places: Places, i: int, j: int) -> None:
 
 @part
 def sort(places: Places, ids: Ids) -> None:
-    """Sort documents, best first, by heapsort: its time does not depend on their order."""
+    """Sort documents, best first, by heapsort, whose time does not depend on their order."""
     size = places.units.size
     for root in range(size // 2 - 1, -1, -1):
         sift_down(places, root, size, ids)
@@ -145,7 +145,7 @@ def sort(places: Places, ids: Ids) -> None:
 
 @part
 def sift_down(places: Places, root: int, size: int, ids: Ids) -> None:
-    """Move a document down a heap of that size, whose root is the worst, to where it belongs."""
+    """Move a document down to its place in a heap of that size; the root of the heap is the worst document."""
     while 2 * root + 1 < size:
         child, right = 2 * root + 1, 2 * root + 2
         if right < size and is_better(at(places, child), at(places, right), ids):

@@ -6,8 +6,8 @@
     ranked = top.result()
 
 The score of a query and a document is the sum over shared terms of query weight × document weight, counted in two
-integers (see `units`); only documents that share a term are candidates; order is score descending, then doc_id
-ascending. So neither the cutting into blocks, tasks and passes nor what is skipped on the way can change a result.
+integers (see `units`). Only documents that share a term are candidates. The order is descending score, then ascending
+doc_id. So blocks, tasks, passes and skipped work never change a result.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from spladelake.scoring.shortlist import places_for
 from spladelake.scoring.units import MOST_UNITS, SCORE_UNITS
 from spladelake.vectors import SparseVectors
 
-# Bytes for the columns of a block, of which only what a block needs is touched: 4,096 terms at 8,192 documents.
+# Bytes reserved for the columns of a block: 4,096 terms at 8,192 documents. A block touches only the part it needs.
 SCRATCH_BYTES = 32 * 2**20
 
 
@@ -36,20 +36,20 @@ class Shortlists:
     """The best documents of each query so far, with the ids of those documents."""
 
     def __init__(self, queries: int, *, k: int) -> None:
-        """Memory is taken as it fills: 20 bytes a place, half as many again as k. Raises UsageError when k < 1."""
+        """Reserve about 1.5 k places of 20 bytes per query; memory is used as they fill. Raises UsageError if k < 1."""
         if k < 1:
-            raise UsageError("k", f"it is {k}", "1 or more is wanted", "Ask for the documents a query may get.")
+            raise UsageError("k", f"it is {k}", "wanted 1 or more", "Give the number of documents per query.")
         self.k = k
         self.units = np.empty((queries, places_for(k)), dtype=np.int64)
         self.rests = np.empty((queries, places_for(k)), dtype=np.int64)
         self.rows = np.empty((queries, places_for(k)), dtype=np.int32)
         self.sizes = np.zeros(queries, dtype=np.int32)
-        # Units below which a document is of no interest; 0 lets all pass that share a term.
+        # Units below which a document is dropped; 0 keeps every document that shares a term.
         self.thresholds = np.zeros(queries, dtype=np.int64)
         self.ids = IdTable()
 
     def drop_unused_ids(self) -> None:
-        """Forget the ids that no shortlist holds, where that frees much."""
+        """Drop the ids that no shortlist holds, if that frees much memory."""
         if self.ids.wants_compaction:
             used = np.zeros(self.ids.rows, dtype=np.bool_)
             mark_rows(self.rows, self.sizes, used)
@@ -61,7 +61,7 @@ class Shortlists:
         cut_all(self.k, self.units, self.rests, self.rows, self.sizes, self.thresholds, ids.starts, ids.data)
 
     def ranked(self, first: int) -> Ranked:
-        """The k best, best first; query 0 of the shortlists is query `first` of the run."""
+        """Return the k best documents of each query; query 0 of the shortlists is query `first` of the run."""
         self.cut()
         count = int(self.sizes.sum())
         units, rests = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
@@ -74,11 +74,17 @@ class Shortlists:
 
 
 @dataclass(frozen=True)
-class Work:
-    """What scoring did: documents seen, exact scores looked up one by one, and pairs of a query with a block that
-    were filtered or scored in full; the other pairs were skipped, as no document could reach the k-th score.
+class ScoringWork:
+    """Counts of the work done.
 
-    products: those that the join of these queries and documents makes, whatever of it was skipped.
+    Pairs of a query and a block that were neither filtered nor scored in full were skipped: none of their documents
+    could reach the k-th score.
+
+    - documents: documents seen.
+    - looked_up: exact scores of single documents.
+    - filtered: query-block pairs that the filter bounded.
+    - scored_in_full: query-block pairs whose documents were all scored.
+    - products: products in the join of these queries and documents, skipped or not.
     """
 
     documents: int
@@ -89,7 +95,7 @@ class Work:
 
 
 class TopK:
-    """The k best documents of each query of a pass, over the blocks it is given."""
+    """The k best documents of each query of a pass, over all added blocks."""
 
     def __init__(
         self,
@@ -99,30 +105,32 @@ class TopK:
         lower_bounds: NDArray[np.int64] | None = None,
         density: NDArray[np.float32] | None = None,
     ) -> None:
-        """lower_bounds: whole units (queries); documents of fewer are left out. Give the k-th score that each query has
-        among some of the documents (`lower_bounds()` of another TopK), and the k best stay the same. A least score, in
-        units rounded down, may be given in the same way; what is below it by less than a unit is then still listed.
+        """Start with empty shortlists.
 
-        density: float32 (queries), share of a block's documents that are expected to be candidates, as `density` of the
-        TopK says that gave the bounds; all of them if None. It changes no result, only how soon that is there.
+        - k: number of documents per query.
+        - lower_bounds: int64 (queries), units below which documents are left out. The k-th scores of a part of the
+          documents (`lower_bounds()` of another TopK) leave the k best unchanged. A minimum score works too, in units
+          rounded down: documents less than one unit below it are still listed.
+        - density: float32 (queries), expected share of a block's documents that are candidates, such as `density` of
+          the TopK that gave the bounds; None for all. It affects only the speed.
         """
         self._queries = queries
         self._best = Shortlists(len(queries), k=k)
         if lower_bounds is not None:
             if len(lower_bounds) != len(queries):
-                found, wanted = f"{len(lower_bounds)} of them", f"{len(queries)} queries are asked"
+                found, wanted = f"it has {len(lower_bounds)} bounds", f"the pass has {len(queries)} queries"
                 raise UsageError("lower_bounds", found, wanted, "Give the bounds of the same pass.")
             np.maximum(lower_bounds, 0, out=self._best.thresholds)
-        # Until a block was seen, every document is expected to be a candidate.
+        # Before the first block, every document is expected to be a candidate.
         self._density = np.ones(len(queries), dtype=np.float32) if density is None else density.copy()
         self._scratch = np.empty(SCRATCH_BYTES, dtype=np.uint8)
         self._counters = np.zeros(4, dtype=np.int64)
         self._documents = 0
 
     def add(self, block: Block, doc_ids: DocIds | Sequence[str]) -> None:
-        """Score a block. doc_ids: of its documents, different from all others of the corpus.
+        """Score a block. doc_ids: the ids of its documents, unique in the corpus.
 
-        Raises DataError when the block is of another vocabulary or a score may pass 2^32.
+        Raises DataError if the block has another vocabulary, or if a score may exceed 2^32.
         """
         queries, best, ids = self._queries, self._best, DocIds.of(doc_ids)
         _check_fit(block, queries, ids)
@@ -137,8 +145,8 @@ class TopK:
             raise DataError(
                 f"query number {queries.first + too_large}",
                 f"its score with a document may pass {MOST_UNITS / SCORE_UNITS:.0f}",
-                "scores are counted in 2^-30 of 1 as 64-bit integers",
-                "Look for weights that an encoder would not give, or scale all weights down.",
+                "scores are 64-bit integers in units of 2^-30",
+                "Correct weights that are too large, or scale all weights down.",
             )
         self._documents += len(block)
         best.drop_unused_ids()
@@ -146,33 +154,33 @@ class TopK:
     def add_vectors(
         self, vectors: SparseVectors, doc_ids: DocIds | Sequence[str], *, block_size: int = BLOCK_DOCUMENTS
     ) -> None:
-        """Invert documents block by block and score them."""
+        """Invert documents block by block, and score the blocks."""
         ids = DocIds.of(doc_ids)
         for first, block in blocks_of(vectors, vocabulary_size=self._queries.vocabulary_size, block_size=block_size):
             self.add(block, ids.slice(first, first + len(block)))
 
     def lower_bounds(self) -> NDArray[np.int64]:
-        """Whole units of each query's k-th document so far, or the bound given where it has fewer: int64 (queries)."""
+        """Return the units of each query's k-th document so far, else its given bound: int64 (queries)."""
         self._best.cut()
         return self._best.thresholds.copy()
 
     @property
     def density(self) -> NDArray[np.float32]:
-        """Share of the last block's documents that were candidates of each query: float32 (queries)."""
+        """The share of the last block's documents that were candidates, by query: float32 (queries)."""
         return self._density.copy()
 
     def result(self) -> Ranked:
-        """The k best documents of each query; more blocks may be added afterwards."""
+        """Return the k best documents of each query; more blocks may be added afterwards."""
         return self._best.ranked(self._queries.first)
 
     @property
-    def work(self) -> Work:
-        """What was done so far."""
-        return Work(self._documents, *map(int, self._counters))
+    def work(self) -> ScoringWork:
+        """The work done so far."""
+        return ScoringWork(self._documents, *map(int, self._counters))
 
 
 def merge(parts: Sequence[Ranked], *, k: int) -> Ranked:
-    """The k best documents of each query among partial results over different documents."""
+    """Return the k best documents of each query among results over disjoint sets of documents."""
     queries = max((int(part.queries.max()) + 1 for part in parts if len(part)), default=0)
     best = Shortlists(queries, k=k)
     for part in parts:
@@ -186,14 +194,14 @@ def merge(parts: Sequence[Ranked], *, k: int) -> Ranked:
 
 
 def _check_fit(block: Block, queries: Queries, ids: DocIds) -> None:
-    """Refuse a block that the queries or ids do not belong to."""
+    """Raise DataError if the block does not fit the queries or the ids."""
     if block.vocabulary_size != queries.vocabulary_size:
         raise DataError(
             "block of documents", f"its vocabulary has {block.vocabulary_size} terms",
-            f"that of the queries has {queries.vocabulary_size}", "Encode both sides with the same model.",
+            f"the queries' vocabulary has {queries.vocabulary_size}", "Encode both sides with the same model.",
         )  # fmt: skip
     if len(ids) != len(block):
         raise DataError(
-            "block of documents", f"{len(ids)} ids for {len(block)} documents", "one id a document is wanted",
-            "Give the ids of the rows that the block was made of.",
+            "block of documents", f"{len(ids)} ids for {len(block)} documents", "wanted one id per document",
+            "Give the ids of the block's rows.",
         )  # fmt: skip

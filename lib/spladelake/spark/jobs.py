@@ -1,4 +1,4 @@
-"""The code of the jobs, found by their rows in `spladelake.config.jobs`."""
+"""The functions of the jobs, found by the jobs' rows in `spladelake.config.jobs`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Run = Callable[..., dict[str, Any]]
 
 
 def function_of(job: Job) -> Run:
-    """The function of a job: it takes the session and the options of the job's model, and returns the result.
+    """Return the function of a job. It takes the session and the job's options, and returns the result.
 
-    The function runs with plans that fit the size of its data, and leaves the settings of the session as they were.
+    It runs with plans that fit the size of its data, and restores the settings of the session.
     """
     module, name = job.function.split(":")
     function: Run = getattr(import_module(module), name)
@@ -35,5 +35,5 @@ def function_of(job: Job) -> Run:
 
 
 def run_job(session: SparkSession, name: str, options: Options) -> dict[str, Any]:
-    """Run the job of a name with options of its model, and return its result."""
+    """Run a job by its name with its options; return its result."""
     return function_of(JOBS[name])(session, options)

@@ -10,24 +10,28 @@ from typing import Any
 
 from spladelake.errors import DataError, UsageError
 from spladelake.files import Rejected, judgement_parser
-from spladelake.files.formats import GUESSES, line_parser
-from spladelake.survey.samples import Column, Sample
+from spladelake.files.csv_records import checked_row, csv_layout
+from spladelake.files.formats import line_parser
+from spladelake.files.guesses import GUESSES, NO_GRADES, grade_column, guess, told
+from spladelake.files.jsonl import ABSENT, field_of
+from spladelake.files.parquet_columns import meant_columns, takes, wrong_type
+from spladelake.files.rows import MalformedError
+from spladelake.survey.inputs import says_kind
+from spladelake.survey.samples import Sample, SampledColumn, column_of, record_fault
 
-# Words of a file's name that say what is in it.
-_WORDS = {
-    "judgements": {"qrels", "qrel", "judgements", "judgments", "judgement", "judgment", "relevance", "labels"},
-    "queries": {"queries", "query", "questions", "question", "topics", "topic"},
-    "documents": {"documents", "document", "docs", "corpus", "collection", "passages", "articles", "texts"},
-}
 # Tried before the longest column; ingest_texts itself guesses fewer, so what is found here is written down.
 _TEXT_NAMES = {
-    "documents": (*GUESSES["documents"]["text"], "abstract", "content", "description", "document", "summary"),
-    "queries": ("text", "query", "question", "topic", "title"),
+    "documents": (*GUESSES["documents"]["text"], "abstract", "description", "summary"),
+    "queries": (*GUESSES["queries"]["text"][:-1], "topic", "title"),
 }
 _TITLE_NAMES = ("title", "headline", "heading", "subject", "name")
 _ID_LIKE = re.compile(r"(^|[_\W])(id|key|uid|uuid|doi|number|no)$|[a-z]I[dD]$", re.ASCII)
+_SHARD = re.compile(r"(train|test|dev|val|validation|data|part|[0-9]+)\b", re.IGNORECASE)
+_NUMBER = re.compile(r"[0-9]+([.][0-9]+)?")
 # Longer values are texts that happen to differ, not ids.
 _LONGEST_ID = 200
+# By which the form of lines is told.
+_FIRST_LINES = 1_000
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Finding:
     repeated: int
     empty: int
     sampled: int
+    read_as: str | None = None
 
     @property
     def location(self) -> str:
@@ -68,11 +73,17 @@ def kind_of(sample: Sample) -> str | None:
     """Which table an input is for, by its form, then its columns, then its name; None where nothing says it."""
     if sample.source.format == "qrels" or _reads_as_judgements(sample):
         return "judgements"
-    names = {name.lower() for name in sample.columns}
-    if all(names & set(guesses) for guesses in GUESSES["judgements"].values()):
+    if _names_judgements(list(sample.columns)):
         return "judgements"
-    words = set(re.split(r"[^a-z]+", Path(sample.source.location).stem.lower()))
-    return next((kind for kind, known in _WORDS.items() if words & known), None)
+    path = Path(sample.source.location)
+    # Files called after their split or number are of what their folder is called after.
+    return says_kind(path.stem) or (says_kind(path.parent.name) if _SHARD.match(path.name) else None)
+
+
+def _names_judgements(names: list[str]) -> bool:
+    """Whether columns are called as those of judgements are; `query` and `topic` may be texts of something else."""
+    found = {column: guess("judgements", column, names) for column in GUESSES["judgements"]}
+    return all(found.values()) and (len(names) <= 4 or found["query_id"] not in ("query", "topic"))
 
 
 def _reads_as_judgements(sample: Sample) -> bool:
@@ -89,29 +100,58 @@ def examine(sample: Sample, kind: str, named: Mapping[str, str]) -> Finding:
     Raises DataError or UsageError where a column that the table needs cannot be told, naming those that are there.
     """
     file_format = "qrels" if kind == "judgements" and sample.source.format == "tsv" else sample.source.format
+    if file_format == "qrels" and named:
+        fix = "Leave the column options out, or read it with a header as csv."
+        raise UsageError(sample.source.location, "qrels has no columns to name", "its columns go by their place", fix)
     if file_format in ("tsv", "qrels"):
-        if named:
-            fix = "Leave the column options out, or read it with a header as csv."
-            raise UsageError(sample.source.location, f"{file_format} has no columns to name", "id, text", fix)
-        return _of_lines(sample, kind, file_format, {})
+        return _of_lines(sample, kind, file_format, dict(named))
+    if not named:
+        _check_header(sample)
     columns = {column: _named(sample, column, name) for column, name in named.items()}
     if kind == "judgements":
-        columns |= {c: _first(sample, kind, c, names) for c, names in GUESSES[kind].items()}
+        columns |= _judgement_columns(sample)
     else:
         key = "doc_id" if kind == "documents" else "query_id"
-        columns.setdefault(key, _id_column(sample, kind, key, taken=set(columns.values())))
-        columns.setdefault("text", _text_column(sample, kind, taken=set(columns.values())))
-        if kind == "documents" and (title := _title_column(sample, taken=set(columns.values()))):
+        if key not in columns:
+            columns[key] = _id_column(sample, kind, key, taken=set(columns.values()))
+        if "text" not in columns:
+            columns["text"] = _text_column(sample, kind, taken=set(columns.values()))
+        title = _title_column(sample, taken=set(columns.values())) if kind == "documents" else None
+        if title is not None:
             columns.setdefault("title", title)
     if file_format == "jsonl":
         return _of_lines(sample, kind, file_format, columns)
-    return _of_columns(sample, kind, columns)
+    return _of_columns(sample, kind, columns, named)
+
+
+def _check_header(sample: Sample) -> None:
+    """Refuse a csv file whose header reads as a record. Raises DataError with the cell that tells it."""
+    for place, cells in sample.headers:
+        number = next((cell for cell in cells if _NUMBER.fullmatch(cell.strip())), None)
+        if number is not None:
+            found = f"its first line has the number {number} among its cells"
+            raise DataError(place, found, "wanted names of columns", "Add a header, or name the columns with options.")
 
 
 def _named(sample: Sample, column: str, name: str) -> str:
     if name not in sample.columns:
-        raise _no_column(sample, column, f"it has no column {name!r}")
+        found = _within(sample, name)
+        if found is None:
+            raise _no_column(sample, column, f"it has no column {name!r}")
+        # As a column of its own, so that it is looked at like the others.
+        sample.columns[name] = found
     return name
+
+
+def _within(sample: Sample, name: str) -> SampledColumn | None:
+    """The field `a.b` of the objects in the column a; None if there is none."""
+    head, _, rest = name.partition(".")
+    if head not in sample.columns or not rest:
+        return None
+    values = [field_of(value, rest) if type(value) is dict else ABSENT for value in sample.columns[head].values]
+    if all(value is ABSENT for value in values):
+        return None
+    return column_of(name, [None if value is ABSENT else value for value in values])
 
 
 def _no_column(sample: Sample, column: str, found: str) -> DataError:
@@ -121,18 +161,21 @@ def _no_column(sample: Sample, column: str, found: str) -> DataError:
     return DataError(sample.source.location, found, wanted, fix)
 
 
-def _first(sample: Sample, kind: str, column: str, names: tuple[str, ...]) -> str:
-    for name in names:
-        if name in sample.columns:
-            return name
-    raise _no_column(sample, column, f"no column of these {kind} is called {' or '.join(map(repr, names))}")
+def _judgement_columns(sample: Sample) -> dict[str, str]:
+    """Columns of judgements; without grades there are the two ids only."""
+    found = told("judgements", list(sample.columns))
+    for column in ("query_id", "doc_id"):
+        if column not in found:
+            called = " or ".join(map(repr, GUESSES["judgements"][column][:4]))
+            raise _no_column(sample, column, f"no column of these judgements is called {called}")
+    relevance = grade_column(found, list(sample.columns), place=sample.source.location)
+    return found if relevance is None else {**found, "relevance": relevance}
 
 
 def _id_column(sample: Sample, kind: str, key: str, *, taken: set[str]) -> str:
     """A column with a usual name, else one that is called an id and is unique, else the first unique one."""
-    for name in GUESSES[kind][key]:
-        if name in sample.columns:
-            return name
+    if (name := guess(kind, key, [name for name in sample.columns if name not in taken])) is not None:
+        return name
     fit = [c for c in _plain(sample, taken, ("string", "integer")) if c.is_unique and _is_short(c)]
     fit.sort(key=lambda column: not _ID_LIKE.search(column.name))
     if not fit:
@@ -140,7 +183,7 @@ def _id_column(sample: Sample, kind: str, key: str, *, taken: set[str]) -> str:
     return fit[0].name
 
 
-def _is_short(column: Column) -> bool:
+def _is_short(column: SampledColumn) -> bool:
     return max(len(str(value)) for value in column.values) <= _LONGEST_ID
 
 
@@ -151,51 +194,83 @@ def _text_column(sample: Sample, kind: str, *, taken: set[str]) -> str:
         if name in by_name:
             return by_name[name]
     if not texts:
+        usual = next((name for name in GUESSES[kind]["text"] if name in sample.columns and name not in taken), None)
+        if usual is not None:
+            raise wrong_type(sample.source.location, "text", usual, sample.columns[usual].kind)
         raise _no_column(sample, "text", "no other column holds strings")
     return max(texts, key=lambda column: column.mean_characters).name
 
 
 def _title_column(sample: Sample, *, taken: set[str]) -> str | None:
-    by_name = {column.name.lower(): column.name for column in _plain(sample, taken, ("string",))}
+    # A title that some files lack is not named: of a usual name ingest_texts finds it in those that have it.
+    fit = [column for column in _plain(sample, taken, ("string",)) if column.is_everywhere]
+    by_name = {column.name.lower(): column.name for column in fit}
     return next((by_name[name] for name in _TITLE_NAMES if name in by_name), None)
 
 
-def _plain(sample: Sample, taken: set[str], kinds: tuple[str, ...]) -> list[Column]:
+def _plain(sample: Sample, taken: set[str], kinds: tuple[str, ...]) -> list[SampledColumn]:
     return [column for column in sample.columns.values() if column.name not in taken and column.kind in kinds]
 
 
 def _of_lines(sample: Sample, kind: str, file_format: str, columns: dict[str, str]) -> Finding:
     """What the parsers of ingest_texts make of the sample's lines."""
-    parse = line_parser(kind, file_format, columns, place=sample.source.location)
+    place = sample.source.location
+    parse, read_as = line_parser(kind, file_format, columns, place=place, first=sample.lines[:_FIRST_LINES])
     rows = [row for line in sample.lines if (row := parse(line)) is not None]
     rejected = [row for row in rows if isinstance(row, Rejected)]
     used = [row for row in rows if not isinstance(row, Rejected)]
     ids = [row[:2] if kind == "judgements" else row[0] for row in used]
     texts = [row[-1] for row in used] if kind != "judgements" else []
     reason = rejected[0].reason if rejected else ""
-    return _finding(sample, kind, columns, ids, texts, len(rejected), reason)
+    return _finding(sample, kind, columns, ids, texts, len(rejected), reason, read_as)
 
 
-def _of_columns(sample: Sample, kind: str, columns: dict[str, str]) -> Finding:
-    """The same for columns, which Spark reads: without an id a record is rejected."""
+def _of_columns(sample: Sample, kind: str, columns: dict[str, str], named: Mapping[str, str]) -> Finding:
+    """The same for columns: what ingest_texts refuses of them is refused here, in its words."""
+    # Usual names are left to the guess of ingest_texts, which refuses those that stand for several columns.
+    given = {c: name for c, name in columns.items() if c in named or name not in GUESSES[kind][c]}
+    if sample.source.format == "csv":
+        rows, reasons = _csv_rows(sample, kind, given)
+    else:
+        for footer in sample.footers:
+            meant_columns(kind, given, footer, others=dict.fromkeys(sample.folder_columns))
+        rows, reasons = _parquet_rows(sample, kind, columns)
+    ids = [row[:2] if kind == "judgements" else row[0] for row in rows]
+    texts = [row[-1] for row in rows] if kind != "judgements" else []
+    read_as = NO_GRADES if kind == "judgements" and "relevance" not in columns else None
+    return _finding(sample, kind, columns, ids, texts, len(reasons), reasons[0] if reasons else "", read_as)
+
+
+def _csv_rows(sample: Sample, kind: str, columns: dict[str, str]) -> tuple[list[tuple[Any, ...]], list[str]]:
+    """(rows, reasons against the other records), as ingest_texts reads the cells."""
+    layouts = {(place, cells): csv_layout(kind, columns, cells, place=place) for place, cells in sample.headers}
+    rows, reasons = [], []
+    for header, record in sample.records:
+        try:
+            rows.append(checked_row(record, layouts[header]))
+        except MalformedError as fault:
+            reasons.append(str(fault))
+    return rows, reasons
+
+
+def _parquet_rows(sample: Sample, kind: str, columns: dict[str, str]) -> tuple[list[tuple[Any, ...]], list[str]]:
+    """(rows, reasons against the other records): without an id a record is rejected."""
     for column, name in columns.items():
-        kinds = ("string", "integer") if column.endswith("_id") or column == "relevance" else ("string",)
-        if sample.columns[name].kind not in kinds:
-            found = f"column {name!r} is {sample.columns[name].kind}"
-            raise _no_column(sample, column, found)
-    keys = [column for column in columns if column.endswith("_id")]
-    values = list(zip(*(sample.columns[columns[key]].values for key in keys), strict=True))
-    usable = [all(value is not None and str(value).strip() for value in ids) for ids in values]
-    ids = [value for value, good in zip(values, usable, strict=True) if good]
-    texts = sample.columns[columns["text"]].values if "text" in columns else []
-    texts = [text for text, good in zip(texts, usable, strict=True) if good] if texts else []
-    rejected = len(values) - len(ids)
-    return _finding(sample, kind, columns, ids, texts, rejected, "an id is missing or empty" if rejected else "")
+        if not takes(column, sample.columns[name].kind):
+            raise wrong_type(sample.source.location, column, name, sample.columns[name].kind)
+    wanted = [column for column in GUESSES[kind] if column in columns]
+    rows = list(zip(*(sample.columns[columns[column]].values for column in wanted), strict=True))
+    keys = [place for place, column in enumerate(wanted) if column.endswith("_id")]
+    grade = wanted.index("relevance") if "relevance" in wanted else None
+    faults = [record_fault([row[key] for key in keys], 1 if grade is None else row[grade]) for row in rows]
+    usable = [row for row, fault in zip(rows, faults, strict=True) if fault is None]
+    return usable, [fault for fault in faults if fault is not None]
 
 
 def _finding(
-    sample: Sample, kind: str, columns: dict[str, str], ids: list[Any], texts: list[Any], rejected: int, reason: str
-) -> Finding:
+    sample: Sample, kind: str, columns: dict[str, str], ids: list[Any], texts: list[Any], rejected: int, reason: str,
+    read_as: str | None,
+) -> Finding:  # fmt: skip
     lengths = sorted(len(text) for text in texts if text and not text.isspace())
     at = (len(lengths) - 1) / 100 if lengths else 0
     sampled = len(ids) + rejected
@@ -211,4 +286,5 @@ def _finding(
         repeated=len(ids) - len(set(ids)),
         empty=len(texts) - len(lengths),
         sampled=sampled,
+        read_as=read_as,
     )

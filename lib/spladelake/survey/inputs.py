@@ -9,9 +9,16 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from spladelake.errors import DataError, UsageError
+from spladelake.files.folders import check_hidden, data_files, hidden_files, is_hidden, visible_files
 from spladelake.files.formats import format_of
 
 _DIGITS = re.compile(r"\d+")
+# Words of a name that say what is in it.
+KIND_WORDS = {
+    "judgements": {"qrels", "qrel", "judgements", "judgments", "judgement", "judgment", "relevance", "labels"},
+    "queries": {"queries", "query", "questions", "question", "topics", "topic"},
+    "documents": {"documents", "document", "docs", "corpus", "collection", "passages", "articles", "texts"},
+}
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,12 @@ class Input:
     format: str
 
 
+def says_kind(name: str) -> str | None:
+    """The table that a file is for by the words of its name; None if they do not say it."""
+    words = set(re.split(r"[^a-z]+", name.lower()))
+    return next((kind for kind, known in KIND_WORDS.items() if words & known), None)
+
+
 def find_inputs(place: str) -> list[Input]:
     """Inputs of a file, or of a folder and the folders in it, by name. Raises DataError where there are none."""
     path = Path(place)
@@ -30,49 +43,42 @@ def find_inputs(place: str) -> list[Input]:
         raise DataError(place, "there is no such file or folder", "wanted your texts", "Correct the path.")
     if path.is_file():
         return [named_input(place)]
-    if whole := _folder_input(place):
-        return [whole]
-    entries = sorted(entry for entry in path.iterdir() if _is_data(entry))
-    inputs = []
-    for entry in entries:
-        if entry.is_file():
-            inputs += [Input(str(entry), (entry,), found)] if (found := format_of(entry.name)) else []
-        elif inner := _folder_input(str(entry)):
-            inputs.append(inner)
-        else:
-            files = sorted(file for file in entry.iterdir() if file.is_file() and _is_data(file))
-            inputs += [Input(str(file), (file,), found) for file in files if (found := format_of(file.name))]
+    inputs = _inputs_of(path)
     if not inputs:
-        names = ", ".join(entry.name for entry in entries[:5]) or "nothing"
+        names = ", ".join(sorted(entry.name for entry in path.iterdir())[:5]) or "nothing"
         raise DataError(
             place, f"it holds {names}", "wanted jsonl, csv, tsv, parquet or a Delta table", "Convert the texts to one."
         )
     return inputs
 
 
-def named_input(location: str, file_format: str = "auto") -> Input:
+def named_input(location: str, file_format: str = "auto", *, kind: str = "documents") -> Input:
     """The input at a path that the user named. Raises DataError or UsageError where it cannot be looked at."""
     path = Path(location)
     if not path.exists():
         raise DataError(location, "there is no such file or folder", "wanted an input", "Correct the path.")
-    if path.is_dir():
-        found = _folder_input(location)
-        files = found.files if found else tuple(sorted(f for f in path.rglob("*") if f.is_file() and _is_data(f)))
-        kind = found.format if found else (format_of(files[0].name) if files else None)
-    else:
-        files, kind = (path,), format_of(path.name)
-    kind = kind if file_format == "auto" else file_format
-    if not files:
+    if file_format in ("auto", "delta") and (path / "_delta_log").is_dir():
+        return Input(location, _delta_files(path), "delta")
+    check_hidden(location, hidden_files(path) if path.is_dir() else [location])
+    names, found = data_files(location, [str(file) for file in visible_files(path)], file_format, kind=kind)
+    if not names:
         raise DataError(location, "it holds no file", "wanted an input", "Correct the path.")
-    if kind is None:
-        wanted = "wanted jsonl, tsv, csv, parquet or a Delta table"
-        raise UsageError(location, "the format cannot be told from the name", wanted, "Rename it after its format.")
-    return Input(location, files, kind)
+    return Input(location, tuple(Path(name) for name in names), found)
 
 
-def _is_data(entry: Path) -> bool:
-    # As Spark lists folders: markers such as _SUCCESS and hidden files are none.
-    return not entry.name.startswith((".", "_"))
+def _inputs_of(folder: Path) -> list[Input]:
+    """Inputs of a folder and of all folders in it."""
+    if whole := _folder_input(str(folder)):
+        if whole.format != "delta":
+            check_hidden(str(folder), hidden_files(folder))
+        return [whole]
+    inputs = []
+    for entry in sorted(entry for entry in folder.iterdir() if not is_hidden(entry.name)):
+        if entry.is_dir():
+            inputs += _inputs_of(entry)
+        elif found := format_of(entry.name):
+            inputs.append(Input(str(entry), (entry,), found))
+    return inputs
 
 
 def _folder_input(location: str) -> Input | None:
@@ -80,13 +86,19 @@ def _folder_input(location: str) -> Input | None:
     folder = Path(location)
     if (folder / "_delta_log").is_dir():
         return Input(location, _delta_files(folder), "delta")
-    files = tuple(sorted(file for file in folder.iterdir() if file.is_file() and _is_data(file)))
-    formats = {format_of(file.name) for file in files}
+    files = visible_files(folder)
+    below = [file.relative_to(folder) for file in files]
     shapes = {"part-" if file.name.startswith("part-") else _DIGITS.sub("#", file.name) for file in files}
     only = len(files) > 1 or (files and files[0].name.startswith("part-"))
-    if not only or len(shapes) > 1 or len(formats) > 1 or None in formats:
+    parts = [part for file in below for part in file.parts[:-1]]
+    # Folders called after what is in them hold one table each; those of partitions, or of numbers, one together.
+    if not only or len(shapes) > 1 or any("=" not in part and says_kind(part) for part in parts):
         return None
-    return Input(location, files, str(formats.pop()))
+    try:
+        names, found = data_files(location, [str(file) for file in files], "auto", kind="documents")
+    except (DataError, UsageError):
+        return None
+    return Input(location, tuple(Path(name) for name in names), found)
 
 
 def _delta_files(folder: Path) -> tuple[Path, ...]:

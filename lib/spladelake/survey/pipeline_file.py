@@ -10,13 +10,13 @@ import yaml
 from spladelake.config.texts import MAX_REJECTED_DEFAULT
 from spladelake.errors import UsageError
 from spladelake.survey.findings import Finding
-from spladelake.survey.plan import OPTION_OF, Plan
+from spladelake.survey.plan import OPTION_OF, IngestPlan
 
 _COMMENT_AT = 52
 _MOST_NAMES = 5
 
 
-def pipeline_text(plan: Plan, *, name: str, lake: str, model: str, formats: dict[str, str]) -> str:
+def pipeline_text(plan: IngestPlan, *, name: str, lake: str, model: str, formats: dict[str, str]) -> str:
     """The file that `spladelake pipeline run` takes; name: what its first line calls it. formats: those given."""
     found = plan.findings
     lines = [f"# Made by `spladelake init` for {_shown(name)}, from what is in the files:", "#"]
@@ -41,7 +41,7 @@ def pipeline_text(plan: Plan, *, name: str, lake: str, model: str, formats: dict
     return "\n".join(lines) + "\n"
 
 
-def unused(plan: Plan) -> list[str]:
+def unused(plan: IngestPlan) -> list[str]:
     """Which files were left out, where some were: a line, with the first of them."""
     names = [_shown(name) for name in plan.unused]
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
@@ -56,6 +56,8 @@ def described(finding: Finding) -> list[str]:
     lines = [first]
     if sample.columns:
         lines.append(f"  columns {', '.join(f'{_shown(c.name)} ({c.kind})' for c in sample.columns.values())}")
+    if finding.read_as is not None:
+        lines.append(f"  read as {_shown(finding.read_as)}")
     where = f"first {finding.sampled:,} records" if finding.sampled < finding.rows else "records"
     if finding.lengths:
         size = finding.lengths
@@ -81,7 +83,7 @@ def faults(finding: Finding) -> list[str]:
     return [f"{found}: they will go to quarantine"]
 
 
-def _ingest(plan: Plan, formats: dict[str, str]) -> list[str]:
+def _ingest(plan: IngestPlan, formats: dict[str, str]) -> list[str]:
     if plan.folder is not None:
         split = _option("split", plan.split, "qrels/SPLIT.tsv") if plan.split is not None else []
         return [*_option("source", plan.folder, "a BEIR folder: corpus.jsonl, queries.jsonl, qrels/"), *split]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spladelake.errors import DataError
+from spladelake.files.formats import split_files
 from spladelake.survey.findings import Finding, examine, kind_of
 from spladelake.survey.inputs import find_inputs, named_input
 from spladelake.survey.samples import Sample, read_sample
@@ -24,7 +25,7 @@ OPTION_OF = {place: option for option, place in _COLUMN_OPTIONS.items()}
 
 
 @dataclass(frozen=True)
-class Plan:
+class IngestPlan:
     """Findings by table. unused: inputs that nothing is made of. beir: the folder's qrels split, where it is BEIR's."""
 
     findings: dict[str, Finding]
@@ -33,7 +34,7 @@ class Plan:
     split: str | None = None
 
 
-def plan(place: str, given: Mapping[str, str]) -> Plan:
+def plan(place: str, given: Mapping[str, str]) -> IngestPlan:
     """Look at the inputs of `place`, or at those that options of ingest_texts name instead.
 
     given: options of ingest_texts by name. Raises DataError or UsageError where the documents cannot be told.
@@ -45,14 +46,14 @@ def plan(place: str, given: Mapping[str, str]) -> Plan:
     samples, unused = _chosen(place, given)
     found = {kind: examine(samples[kind], kind, columns[kind]) for kind in KINDS if kind in samples}
     folder, split = _beir(Path(place), found) if not any(kind in given for kind in KINDS) else (None, None)
-    return Plan(found, unused, folder, split)
+    return IngestPlan(found, unused, folder, split)
 
 
 def _chosen(place: str, given: Mapping[str, str]) -> tuple[dict[str, Sample], list[str]]:
     named = [kind for kind in KINDS if kind in given]
     if named:
         formats = {kind: given.get(f"{kind}_format", "auto") for kind in named}
-        return {kind: read_sample(named_input(given[kind], formats[kind])) for kind in named}, []
+        return {kind: read_sample(named_input(given[kind], formats[kind], kind=kind)) for kind in named}, []
     samples = [read_sample(source) for source in find_inputs(place)]
     by_kind: dict[str | None, list[Sample]] = {}
     for sample in samples:
@@ -94,4 +95,8 @@ def _beir(folder: Path, found: dict[str, Finding]) -> tuple[str | None, str | No
     if judgements is None:
         return str(folder), None
     path = Path(judgements.location)
-    return (str(folder), path.stem) if path.parent == folder / "qrels" and path.suffix == ".tsv" else (None, None)
+    if path.parent != folder / "qrels":
+        return None, None
+    splits = split_files(sorted(file.name for file in path.parent.iterdir()))
+    split = next((split for split, name in splits.items() if name == path.name), None)
+    return (None, None) if split is None else (str(folder), split)

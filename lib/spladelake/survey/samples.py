@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from spladelake.errors import DataError
+from spladelake.files.columns import header_names
+from spladelake.files.contents import HEAD_BYTES, check_head
+from spladelake.files.csv_records import CsvRecord, csv_rows
+from spladelake.files.folders import path_columns
+from spladelake.files.formats import compression_of
+from spladelake.files.parquet_columns import ParquetFooter, parquet_footer, takes, type_name, unreadable
+from spladelake.files.rows import MalformedError, grade_of
 from spladelake.survey.inputs import Input
 
 SAMPLE_ROWS = 10_000
 # Read of each input before the rest is counted by proportion: about a second on one core.
 COUNTED_BYTES = 64_000_000
-_CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
+# The file, and the cells of its header.
+Header = tuple[str, tuple[str, ...]]
+_CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
 
 @dataclass(frozen=True)
-class Column:
-    """Values of one column in the sample; kind: string, integer, or what else its values are."""
+class SampledColumn:
+    """Values of one column in the sample.
+
+    kind: string, integer, or what else its values are. is_everywhere: whether every file of the input has it.
+    """
 
     name: str
     kind: str
     values: list[Any]
+    is_everywhere: bool = True
 
     @property
     def filled(self) -> list[Any]:
@@ -45,13 +57,23 @@ class Column:
 
 @dataclass(frozen=True)
 class Sample:
-    """What was read of an input. lines: as they stand in the file, where a line is a record."""
+    """What was read of an input.
+
+    - rows: number of all its records. is_exact: whether that was counted.
+    - lines: as they stand in the file, if a line is a record.
+    - headers, records: of csv, each record with the header of its file.
+    - footers: of Parquet files. folder_columns: columns that the names of their folders give.
+    """
 
     source: Input
     rows: int
     is_exact: bool
-    columns: dict[str, Column] = field(default_factory=dict)
+    columns: dict[str, SampledColumn] = field(default_factory=dict)
     lines: tuple[bytes, ...] = ()
+    headers: tuple[Header, ...] = ()
+    records: tuple[tuple[Header, CsvRecord], ...] = ()
+    footers: tuple[ParquetFooter, ...] = ()
+    folder_columns: tuple[str, ...] = ()
 
 
 def read_sample(source: Input) -> Sample:
@@ -59,8 +81,7 @@ def read_sample(source: Input) -> Sample:
     if source.format in ("parquet", "delta"):
         sample = _parquet_sample(source)
     elif source.format == "csv":
-        records, rows, is_exact = _first_records(source, _csv_records)
-        sample = Sample(source, rows, is_exact, _columns(records))
+        sample = _csv_sample(source)
     else:
         lines, rows, is_exact = _first_records(source, _line_records)
         columns = _columns(_objects(lines, source.location)) if source.format == "jsonl" else {}
@@ -70,14 +91,15 @@ def read_sample(source: Input) -> Sample:
     return sample
 
 
-def _first_records(source: Input, read: Callable[[Any], Iterator[Any]]) -> tuple[list[Any], int, bool]:
+def _first_records(source: Input, read: Callable[[Path, Any], Iterator[Any]]) -> tuple[list[Any], int, bool]:
     """(first records, number of all, whether that was counted to the end); blank lines are no records."""
     kept: list[Any] = []
     size = sum(file.stat().st_size for file in source.files)
     rows = done = 0
     for file in source.files:
+        _check(file, source.format)
         with _opened(file, source.location) as (raw, stream):
-            for record in read(stream):
+            for record in read(file, stream):
                 rows += 1
                 if len(kept) < SAMPLE_ROWS:
                     kept.append(record)
@@ -87,34 +109,33 @@ def _first_records(source: Input, read: Callable[[Any], Iterator[Any]]) -> tuple
     return kept, rows, True
 
 
+def _check(file: Path, file_format: str) -> None:
+    """Refuse a file that is not what its name says, as ingest_texts does."""
+    with file.open("rb") as opened:
+        check_head(str(file), opened.read(HEAD_BYTES), file_format)
+
+
 @contextmanager
 def _opened(file: Path, location: str) -> Iterator[tuple[Any, io.BufferedReader]]:
     """(the file as it lies on disk, its bytes decompressed); a fault while reading becomes a DataError."""
     import pyarrow as pa
 
-    if file.suffix in (".snappy", ".deflate"):
+    compression = compression_of(file.name)
+    if compression in (".snappy", ".deflate", ".lz4"):
         found = f"{file.name} is compressed as only Spark reads it"
-        raise DataError(location, found, "wanted plain, gz, bz2, zst or lz4", "Compress it anew.")
-    codec = _CODECS.get(file.suffix)
+        raise DataError(location, found, "wanted plain, gz, bz2 or zst", "Compress it anew.")
+    codec = _CODECS.get(compression or "")
     try:
         with file.open("rb") as raw:
             yield raw, io.BufferedReader(pa.CompressedInputStream(raw, codec), 1 << 20) if codec else raw
-    except (OSError, EOFError, csv.Error) as error:
+    except (OSError, EOFError) as error:
         reason = (str(error).splitlines() or [""])[0]
         fix = "Copy it again from its source, or correct the format."
         raise DataError(str(file), f"it cannot be read ({reason})", "wanted a whole file", fix) from error
 
 
-def _line_records(stream: io.BufferedReader) -> Iterator[bytes]:
+def _line_records(_: Path, stream: io.BufferedReader) -> Iterator[bytes]:
     return (line.removesuffix(b"\n") for line in stream if line.strip())
-
-
-def _csv_records(stream: io.BufferedReader) -> Iterator[dict[str, Any]]:
-    csv.field_size_limit(1 << 30)  # a text may be longer than the 128 kB that the module allows by itself
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
-    for record in csv.DictReader(text):
-        # Values beyond the header's columns stand under None; absent ones are null.
-        yield {name: value for name, value in record.items() if name is not None}
 
 
 def _objects(lines: list[bytes], location: str) -> list[dict[str, Any]]:
@@ -137,13 +158,18 @@ def _objects(lines: list[bytes], location: str) -> list[dict[str, Any]]:
     return objects
 
 
-def _columns(records: list[dict[str, Any]]) -> dict[str, Column]:
+def _columns(records: list[dict[str, Any]]) -> dict[str, SampledColumn]:
     names = dict.fromkeys(name for record in records for name in record)
     found = {}
     for name in names:
         values = [record.get(name) for record in records]
-        found[name] = Column(name, _kind(values), values)
+        found[name] = column_of(name, values)
     return found
+
+
+def column_of(name: str, values: list[Any]) -> SampledColumn:
+    """A column of values that Python or JSON has."""
+    return SampledColumn(name, _kind(values), values)
 
 
 def _kind(values: list[Any]) -> str:
@@ -153,26 +179,97 @@ def _kind(values: list[Any]) -> str:
     return "integer" if kinds == {int} else "/".join(sorted(kind.__name__ for kind in kinds))
 
 
+def _csv_sample(source: Input) -> Sample:
+    """Cells of all columns, by the headers of the files."""
+    headers: dict[Header, None] = {}
+
+    def read(file: Path, stream: io.BufferedReader) -> Iterator[tuple[Header, CsvRecord]]:
+        lines = (line.removesuffix(b"\n") for line in stream)
+        found = csv_rows(lines, _several_cells, place=str(file))
+        if found is not None:
+            cells, records = found
+            header = str(file), cells
+            headers[header] = None
+            yield from ((header, record) for record in records)
+
+    records, rows, is_exact = _first_records(source, read)
+    shown = [dict(zip(header_names(cells), record.cells, strict=False)) for (_, cells), record in records]
+    there = [set(header_names(cells)) for _, cells in headers]
+    columns = {
+        name: replace(column, is_everywhere=all(name in names for names in there))
+        for name, column in _columns(shown).items()
+    }
+    return Sample(source, rows, is_exact, columns, headers=tuple(headers), records=tuple(records))
+
+
+def _several_cells(cells: list[str]) -> tuple[str, ...]:
+    # With the right delimiter a header has several cells; with none it has one.
+    if len(cells) < 2:
+        raise DataError("its header", f"it has one cell ({cells[0]})", "wanted an id and a text", "Add a header.")
+    return tuple(cells)
+
+
 def _parquet_sample(source: Input) -> Sample:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows, kept = 0, None
+    footers, kept = [], None
     for file in source.files:
-        try:
-            opened = pq.ParquetFile(file)
-            rows += opened.metadata.num_rows
-            if kept is None and opened.metadata.num_rows:
-                kept = pa.Table.from_batches([next(opened.iter_batches(batch_size=SAMPLE_ROWS))])
-        except (pa.ArrowInvalid, OSError) as error:
-            reason = (str(error).splitlines() or [""])[0]
-            raise DataError(str(file), f"it cannot be read ({reason})", "wanted Parquet", "Copy it again.") from error
-    columns = {}
-    kept = pa.table({}) if kept is None else kept
-    for name, kind in zip(kept.schema.names, kept.schema.types, strict=True):
-        is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-        label = "string" if is_text else "integer" if pa.types.is_integer(kind) else str(kind)
-        values = kept[name].to_pylist() if label in ("string", "integer") else [None] * kept.num_rows
-        columns[name] = Column(name, label, values)
-    # Deletion vectors take rows away that the files still count.
-    return Sample(source, rows, source.format == "parquet", columns)
+        _check(file, "parquet")
+        with file.open("rb") as opened:
+            footer = parquet_footer(opened, name=str(file))
+            footers.append(footer)
+            if kept is None and footer.rows:
+                wanted = [name for name, kind in footer.types.items() if _is_read(kind)]
+                wanted = [name for name in wanted if name not in footer.repeated]
+                try:
+                    batches = pq.ParquetFile(opened).iter_batches(batch_size=SAMPLE_ROWS, columns=wanted)
+                    kept = pa.Table.from_batches([next(batches)])
+                except (pa.ArrowException, OSError) as error:
+                    raise unreadable(str(file), error) from error
+    columns: dict[str, SampledColumn] = {}
+    for footer in footers:
+        for name, kind in footer.types.items():
+            everywhere = all(name in other.types for other in footers)
+            columns.setdefault(name, SampledColumn(name, type_name(kind), _values(kept, name), everywhere))
+    # Deletion vectors take rows away that the files still count, and a table's older files may lack a column.
+    rows, is_exact = sum(footer.rows for footer in footers), source.format == "parquet"
+    folders = _folder_columns(source, kept.num_rows if kept else 0, columns) if is_exact else {}
+    checked = tuple(footers) if is_exact else ()
+    return Sample(source, rows, is_exact, columns | folders, footers=checked, folder_columns=tuple(folders))
+
+
+def _is_read(kind: Any) -> bool:
+    """Whether a column can hold ids, texts or grades, or objects with such fields."""
+    import pyarrow as pa
+
+    return takes("text", type_name(kind)) or takes("relevance", type_name(kind)) or pa.types.is_struct(kind)
+
+
+def _values(kept: Any, name: str) -> list[Any]:
+    """Values of a column of a table; nothing but null if the table has not got it."""
+    if kept is None:
+        return []
+    return kept[name].to_pylist() if name in kept.column_names else [None] * kept.num_rows
+
+
+def _folder_columns(source: Input, rows: int, columns: Mapping[str, SampledColumn]) -> dict[str, SampledColumn]:
+    """Columns that the names of folders give, with the value of the first file."""
+    first = source.files[0]
+    below = first.relative_to(source.location) if first != Path(source.location) else Path(first.name)
+    found = {name: value for name, value in path_columns(below.as_posix()).items() if name not in columns}
+    return {name: SampledColumn(name, "string", [value] * rows) for name, value in found.items()}
+
+
+def record_fault(ids: list[Any], grade: Any) -> str | None:
+    """Why a record cannot be used; None if it can."""
+    for value in ids:
+        if value is None or not str(value).strip():
+            return "an id is missing or empty"
+        if not isinstance(value, str) and value != value // 1:
+            return f"an id is {value}; a number must be whole to be one"
+    try:
+        grade_of("relevance", str(grade))
+    except MalformedError as fault:
+        return str(fault)
+    return None

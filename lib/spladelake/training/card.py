@@ -1,4 +1,4 @@
-"""What the model card of a trained model says besides sentence-transformers' own parts: before and after."""
+"""The section of a model card that compares a trained model with its start model."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from spladelake.files.results import SIZES, card_metrics
 from spladelake.measures import CARD_MEASURES
-from spladelake.training.work import HELD_OUT, Work
+from spladelake.training.work import HELD_OUT, TrainingWork
 
 
 def start_measures(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The start model's measures on dev, by our names, from the trainer's log; empty where they were not taken."""
+    """Return the start model's measures on dev from the trainer's log, by our names. Empty if the log has none."""
     return next((found for entry in history if entry.get("step") == 0 and (found := measures_of(entry))), {})
 
 
 def measures_of(entry: Mapping[str, Any]) -> dict[str, float]:
-    """The measures on dev, by our names, in one entry of the trainer's log; empty if it is of no evaluation."""
+    """Return the measures on dev in one entry of the trainer's log, by our names. Empty if the entry has none."""
     return {
         name: float(entry[key])
         for name in (*CARD_MEASURES, *SIZES)
@@ -26,8 +26,13 @@ def measures_of(entry: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def append_comparison(file: Path, work: Work, before: Mapping[str, float], after: Mapping[str, float]) -> None:
-    """Add a section to a model card: what the model was made from, and its measures beside the start model's."""
+def append_comparison(file: Path, work: TrainingWork, before: Mapping[str, float], after: Mapping[str, float]) -> None:
+    """Append a section to a model card: the model's sources, and its measures beside the start model's.
+
+    - file: the model card.
+    - work: the training.
+    - before, after: measures on dev of the start model and of the trained model, empty without dev.
+    """
     lines = [
         "",
         "## Before and after",
@@ -36,7 +41,7 @@ def append_comparison(file: Path, work: Work, before: Mapping[str, float], after
     ]
     if after:
         lines += [
-            "The measures are those of the queries that chose the checkpoint, by exact retrieval; they are no test.",
+            "Measured by exact retrieval on the queries that chose the checkpoint, so these measures are no test.",
             "",
             "| measure | start model | this model |",
             "|---|---|---|",

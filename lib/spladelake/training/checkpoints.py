@@ -1,4 +1,4 @@
-"""Whole checkpoints: each gets a mark when all of its files are written, and training goes on from marked ones only."""
+"""Complete checkpoints. A mark file is written last, and a training resumes only from a marked checkpoint."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ _NAME = re.compile(r"checkpoint-(\d+)")
 
 
 def step_of(folder: Path) -> int:
-    """Step that a checkpoint was written after."""
+    """Return the step of a checkpoint folder, -1 if the folder is no checkpoint."""
     match = _NAME.fullmatch(folder.name)
     return int(match[1]) if match else -1
 
 
 def last_complete(folder: Path, *, clean: bool) -> Path | None:
-    """The newest whole checkpoint of a training. clean: remove those that a kill left unfinished."""
+    """Return the newest complete checkpoint of a training, None if there is none.
+
+    - folder: the folder of the checkpoints.
+    - clean: remove the incomplete checkpoints that a kill left.
+    """
     every = sorted((path for path in folder.glob("checkpoint-*") if step_of(path) >= 0), key=step_of)
     found = [path for path in every if (path / MARK).exists()]
     if clean:
@@ -29,7 +33,7 @@ def last_complete(folder: Path, *, clean: bool) -> Path | None:
     if not found or not clean:
         return found[-1] if found else None
     best = _best_of(found[-1])
-    # The best one may have been among the unfinished; then the next evaluation chooses anew.
+    # The best checkpoint may have been incomplete. Then the next evaluation chooses a new best.
     if best is not None and not Path(best).is_dir():
         _forget_best(found[-1])
     return found[-1]
@@ -49,10 +53,10 @@ def _forget_best(checkpoint: Path) -> None:
 
 
 class MarkComplete(TrainerCallback):
-    """Marks a checkpoint when the trainer has written all of it."""
+    """Marks a checkpoint after the trainer has written all its files."""
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
-        """Called after the last file of a checkpoint."""
+        """Write the mark. The trainer calls this after the last file of a checkpoint."""
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and folder.is_dir():
             (folder / MARK).touch()

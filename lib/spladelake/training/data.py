@@ -1,12 +1,12 @@
-"""Training data as Parquet shards: pairs as row numbers, and every text once.
+"""Training data as Parquet shards: pairs as row numbers, and each text once.
 
     FOLDER/queries/*.parquet     row int64, text string
     FOLDER/documents/*.parquet   row int64, text string
     FOLDER/pairs/*.parquet       query int64, documents array<int64> (positive first), label array<double> or no label
-    FOLDER/dev_queries, dev_documents (id, text), dev_judgements (query_id, doc_id, relevance): of the dev part, if any
+    FOLDER/dev_queries, dev_documents (id, text), dev_judgements (query_id, doc_id, relevance): the dev part, if any
 
-The files of a folder, by name, hold the rows in the order of their numbers. They are read through memory-mapped Arrow,
-so that every process of a machine shares one copy, and a batch looks up no more than its own texts.
+The files of a folder, sorted by name, hold the rows by ascending row number. Memory-mapped Arrow reads them, so all
+processes of a machine share one copy. A batch looks up only its own texts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FIX = "Write the training data again: remove the work folder, and run train_mode
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """What checkpoints are measured on: texts by id, and relevance by query and document."""
+    """The held-out data that checkpoints are measured on: texts by id, and relevance by query id and document id."""
 
     queries: dict[str, str]
     documents: dict[str, str]
@@ -46,14 +46,14 @@ class TrainingData:
     folder: Path
 
     def files(self, name: str) -> list[str]:
-        """Parquet files of a part, in order; DataError where there is none."""
+        """Return the Parquet files of a part, sorted by name. Raises DataError if there are none."""
         found = sorted(str(path) for path in (self.folder / name).glob("*.parquet"))
         if not found:
-            raise DataError(str(self.folder / name), "it holds no Parquet file", "training reads it", FIX)
+            raise DataError(str(self.folder / name), "it holds no Parquet file", "training reads one or more", FIX)
         return found
 
     def count(self, name: str) -> int:
-        """Rows of a part, from the footers of its files."""
+        """Return the number of rows of a part, from the footers of its files."""
         return sum(pq.read_metadata(file).num_rows for file in self.files(name))
 
     @property
@@ -61,15 +61,21 @@ class TrainingData:
         return (self.folder / "dev_queries").is_dir()
 
     def check(self, *, labels: int | None) -> int:
-        """Number of negatives of each pair; raises DataError unless all pairs can be trained on.
+        """Return the number of negatives of each pair. Raises DataError unless all pairs can be trained on.
 
-        labels: how many each pair has more than negatives (0: margins, 1: scores), None where the loss wants none.
+        - labels: the number of labels of a pair beyond its negatives (0 for margins, 1 for scores), None if the loss
+          has no labels.
         """
         place = str(self.folder / "pairs")
         table = pq.read_table(self.files("pairs"))
         sizes = pc.unique(pc.list_value_length(table["documents"]).combine_chunks()).to_pylist()
         if len(sizes) != 1 or sizes[0] < 2:
-            raise DataError(place, f"its pairs have {sizes} documents", "a positive and as many negatives each", FIX)
+            raise DataError(
+                place,
+                f"its pairs have {sizes} documents",
+                "wanted a positive and equally many negatives in each",
+                FIX,
+            )
         for column, name in (("query", "queries"), ("documents", "documents")):
             numbers = table[column].combine_chunks()
             numbers = numbers.flatten() if column == "documents" else numbers
@@ -81,7 +87,7 @@ class TrainingData:
         return int(sizes[0]) - 1
 
     def pairs(self, *, labels: bool) -> Dataset:
-        """The pairs as a data set of (query, positive, negative_1 …, label); texts are looked up batch by batch."""
+        """Return the pairs as a data set of (query, positive, negative_1 …, label). Each batch looks up its texts."""
         pairs = self._mapped("pairs")
         if not labels and "label" in pairs.column_names:
             pairs = pairs.remove_columns("label")
@@ -89,19 +95,19 @@ class TrainingData:
         return pairs
 
     def first(self, name: str, count: int) -> list[str]:
-        """The first texts of a part, so many of them or all."""
+        """Return the first `count` texts of a part, or all if there are fewer."""
         rows = pq.ParquetFile(self.files(name)[0]).iter_batches(count, columns=["text"])
         return [text or "" for text in next(rows).column("text").to_pylist()]
 
     def longest(self, name: str, count: int) -> list[str]:
-        """The texts of a part that have the most characters, so many of them."""
+        """Return the `count` texts of a part that have the most characters."""
         table = pq.read_table(self.files(name), columns=["text"])
         lengths = pc.utf8_length(table["text"])
         best = pc.select_k_unstable(pa.table({"length": lengths}), k=count, sort_keys=[("length", "descending")])
         return [text or "" for text in table["text"].take(best).to_pylist()]
 
     def held_out(self) -> HeldOut:
-        """The dev part."""
+        """Return the dev part."""
         texts = []
         for name in ("dev_queries", "dev_documents"):
             table = pq.read_table(self.files(name))
@@ -121,35 +127,33 @@ class TrainingData:
         rows = self._mapped(name)
         numbers = rows.data.column("row").to_numpy()
         if not np.array_equal(numbers, np.arange(len(numbers))):
-            raise DataError(
-                str(self.folder / name), "its rows do not stand in their order", "row i is text number i", FIX
-            )
+            raise DataError(str(self.folder / name), "its rows are not in order", "wanted text number i in row i", FIX)
         return rows.select_columns("text")
 
 
 def check_labels(labels: pa.ListArray, wanted: int, *, place: str) -> None:
-    """Raise DataError unless every pair has so many labels, all finite, and they are not all the same."""
+    """Raise DataError unless every pair has `wanted` labels, all labels are finite, and they are not all equal."""
     lengths = pc.list_value_length(labels)
     if labels.null_count or pc.any(pc.not_equal(lengths, wanted)).as_py():
-        raise DataError(place, "a pair has too many or too few labels", f"{wanted} are wanted", FIX)
+        raise DataError(place, "a pair has too many or too few labels", f"wanted {wanted}", FIX)
     values: NDArray[np.float64] = labels.flatten().to_numpy(zero_copy_only=False)
     broken = ~np.isfinite(values)
     if broken.any():
         row = int(np.argmax(broken)) // wanted
         raise DataError(
-            f"{place} row {row}", f"a label is {values[broken][0]}", "a number is wanted", "Score the pairs again."
+            f"{place} row {row}", f"a label is {values[broken][0]}", "wanted a number", "Score the pairs again."
         )
     if len(values) and values.min() == values.max():
         raise DataError(
             place,
             f"all {len(values):,} labels are {values[0]:g}",
-            "a teacher that says the same of every pair teaches nothing",
-            "Use another teacher, or --loss ranking, which needs none.",
+            "a model learns nothing from equal labels",
+            "Use another teacher, or --loss ranking, which needs no teacher.",
         )
 
 
 class Texts:
-    """The transform of a batch of pairs: row numbers to texts, in columns as the losses read them."""
+    """The transform of a batch of pairs: replaces row numbers by texts, in the columns that the losses read."""
 
     def __init__(self, queries: Dataset, documents: Dataset) -> None:
         self._queries, self._documents = queries, documents

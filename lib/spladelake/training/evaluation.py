@@ -1,4 +1,4 @@
-"""Measuring a checkpoint on the dev part with this project's own encoder, exact retrieval and measures."""
+"""Measure a checkpoint on the dev part with this project's encoder, exact retrieval and measures."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from spladelake.scoring import TopK, count_products, query_passes, term_counts
 from spladelake.training.data import HeldOut
 from spladelake.vectors import SparseVectors
 
-# The deepest of the card's measures, map@100.
+# Ranks to retrieve: the card's deepest measure is map@100.
 DEPTH = 100
 
 
 def held_out_measures(encoder: SpladeEncoder, held_out: HeldOut) -> dict[str, float]:
-    """The card's measures and sizes of a model on held-out queries, by our names.
+    """Return the card's measures and sizes of a model on held-out queries, by our names.
 
-    Every query with a relevant document counts, with 0 where nothing was found. avg_flops: products in the score of a
-    query and a document, on average over all.
+    Every query with a relevant document counts, with 0 if retrieval finds none. avg_flops is the mean number of
+    products in the score of a query and a document, over all pairs.
     """
     doc_ids = sorted(held_out.documents)
     query_ids = [i for i in sorted(held_out.queries) if any(r > 0 for r in held_out.judgements.get(i, {}).values())]
@@ -52,7 +52,7 @@ def _relevance(
     queries: SparseVectors, documents: SparseVectors, query_ids: list[str], doc_ids: list[str], held_out: HeldOut,
     size: int,
 ) -> list[Any]:  # fmt: skip
-    """Judged relevance at every rank of every query: int32 (ranks), 0 where unjudged."""
+    """Return the judged relevance at each rank of each query: int32 (DEPTH), 0 for an unjudged document."""
     found = [np.zeros(DEPTH, dtype=np.int32) for _ in query_ids]
     for part in query_passes(queries, vocabulary_size=size, k=DEPTH):
         best = TopK(part, k=DEPTH)
@@ -65,9 +65,10 @@ def _relevance(
 
 
 class HeldOutEvaluator(BaseEvaluator):
-    """What sentence-transformers' trainer calls for a checkpoint; the model is written and loaded as users load it.
+    """The evaluator that sentence-transformers' trainer calls for a checkpoint.
 
-    The names are those of its own evaluator, so that model cards read the same.
+    It saves the model and loads it as users do. It names measures like sentence-transformers' own evaluator, so model
+    cards look the same.
     """
 
     def __init__(self, held_out: HeldOut, *, name: str, best: str) -> None:
@@ -79,7 +80,7 @@ class HeldOutEvaluator(BaseEvaluator):
     def __call__(
         self, model: BaseModel, output_path: str | None = None, epoch: int = -1, steps: int = -1
     ) -> dict[str, float]:
-        """Measures of the model, their names with `name` before them."""
+        """Return the measures of the model, each name prefixed with `name`."""
         with tempfile.TemporaryDirectory(prefix="spladelake-checkpoint-") as folder:
             model.save_pretrained(folder, create_model_card=False)
             encoder = SpladeEncoder.load(folder, device=str(model.device))
@@ -90,9 +91,9 @@ class HeldOutEvaluator(BaseEvaluator):
 
     @property
     def description(self) -> str:
-        """Heading of the table in the model card."""
+        """The heading of the table in the model card."""
         return "Sparse Information Retrieval"
 
     def get_config_dict(self) -> dict[str, Any]:
-        """What the card says of how the numbers were made."""
+        """Return the settings of the evaluation, for the model card."""
         return {"queries": len(self.held_out.queries), "documents": len(self.held_out.documents), "retrieval": "exact"}

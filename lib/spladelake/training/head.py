@@ -1,8 +1,8 @@
-"""The head of a SPLADE model in training, without the tokens x vocabulary matrix and without its gradient.
+"""The head of a SPLADE model in training, computed without the tokens x vocabulary matrix and its gradient.
 
-Plain autograd holds that matrix several times over, once for each of mask, relu, log1p and max, and multiplies a
-gradient of the same size that is 0 almost everywhere: max pooling passes it to one token a term, and only to terms that
-are active. Here the forward pass takes the maximum tile by tile, and the backward pass visits the active terms alone.
+Plain autograd stores that matrix once for each of mask, relu, log1p and max. Its gradient has the same size but is 0
+almost everywhere: max pooling passes a gradient to one token a term, and only for active terms. Here the forward pass
+takes the maximum tile by tile, and the backward pass visits only the active terms.
 """
 
 from __future__ import annotations
@@ -21,23 +21,26 @@ from spladelake.errors import SpladelakeError, UsageError
 
 log = logging.getLogger(__name__)
 
-# Terms and tokens of a tile: small enough to stay in a core's cache between the product and the maximum.
+# Terms and tokens of a tile. A tile stays in a core's cache between the product and the maximum.
 TILE_TERMS, TILE_TOKENS = 512, 2_048
-# Largest difference of a weight from sentence-transformers' own forward pass at which this one is used.
+# The fused head is used only if no weight differs by more than this from sentence-transformers' forward pass.
 TOLERANCE = 1e-4
 PROBES = ["a text of some words", "another", "and a third one that is a little longer than the others are"]
 
 
 class LargestLogit(torch.autograd.Function):
-    """Largest logit of every term in each text: max over tokens of hidden · weightᵀ, plus bias.
+    """The largest logit of every term in each text: max over tokens of hidden · weightᵀ, plus bias.
 
-    hidden: float32 (texts, tokens, width), padding filled with each text's first token. weight: (vocabulary, width).
-    bias: (vocabulary). Returns float32 (texts, vocabulary). A gradient goes to the first token with the largest logit.
+    - hidden: float32 (texts, tokens, width), padding filled with each text's first token.
+    - weight: float32 (vocabulary, width).
+    - bias: float32 (vocabulary).
+
+    The result is float32 (texts, vocabulary). A gradient goes to the first token with the largest logit.
     """
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """See the class."""
+        """Return the largest logits; see the class."""
         ctx.save_for_backward(hidden, weight)
         texts, tokens, width = hidden.shape
         largest = hidden.new_empty((texts, len(weight)))
@@ -50,7 +53,7 @@ class LargestLogit(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Gradients of hidden, weight and bias; a text costs its tokens times its terms with a gradient."""
+        """Return the gradients of hidden, weight and bias. A text costs its tokens times its terms with a gradient."""
         hidden, weight = ctx.saved_tensors
         of_hidden, of_weight = torch.zeros_like(hidden), torch.zeros_like(weight)
         for text in range(len(hidden)):
@@ -69,10 +72,14 @@ def _slices(length: int, size: int) -> Iterator[slice]:
 
 
 def splade_weights(hidden: Tensor, mask: Tensor, decoder: nn.Linear, activation: str) -> Tensor:
-    """Weight of every term in each text: max over tokens of log(1 + relu(logit)), or that of log1p once more.
+    """Return the weight of every term in each text, float32 (texts, vocabulary): max over tokens of log1p(relu(logit)).
 
-    hidden: float32 (texts, tokens, width). mask: (texts, tokens), 0 at padding, which stands behind the tokens.
-    Source: SPLADE v2, arXiv 2109.10086. log1p and relu never decrease, so the maximum is taken of the logits.
+    - hidden: float32 (texts, tokens, width).
+    - mask: (texts, tokens), 0 at padding, which follows the tokens.
+    - decoder: the layer that turns hidden states into logits.
+    - activation: "log1p_relu" applies log1p once more, "relu" does not.
+
+    log1p and relu are monotone, so the maximum over the logits suffices. Source: SPLADE v2, arXiv 2109.10086.
     """
     filled = torch.where(mask[..., None].bool(), hidden, hidden[:, :1])
     bias = decoder.bias if decoder.bias is not None else decoder.weight.new_zeros(len(decoder.weight))
@@ -81,10 +88,10 @@ def splade_weights(hidden: Tensor, mask: Tensor, decoder: nn.Linear, activation:
 
 
 def use_fused_head(model: SparseEncoder) -> bool:
-    """Compute the model's vectors by `splade_weights` from now on, if that gives what it gave before; whether it does.
+    """Switch a model to `splade_weights` if its vectors stay the same. Return whether it was switched.
 
-    On a CPU only, with max pooling over a masked language model whose decoder is its last layer. The model's parameters
-    and what it writes stay as they are.
+    This works on a CPU only, with max pooling over a masked language model whose decoder is its last layer. The
+    model's parameters and saved files do not change.
     """
     modules = list(model.children())
     if model.device.type != "cpu" or len(modules) != 2 or not isinstance(modules[1], SpladePooling):
@@ -104,38 +111,41 @@ def use_fused_head(model: SparseEncoder) -> bool:
         features["sentence_embedding"] = weights
         return features
 
-    # On the instances: their classes, names and saved form remain sentence-transformers' own.
+    # Only the instances change. Their classes, names and saved form remain sentence-transformers' own.
     decoder.__dict__["forward"] = lambda hidden: hidden
     pooling.__dict__["forward"] = pool
     try:
         fits = torch.allclose(probe(model), wanted, rtol=0, atol=TOLERANCE)
-    except RuntimeError:  # another shape than that of hidden states
+    except RuntimeError:  # The decoder's input does not have the shape of hidden states.
         fits = False
     if not fits:
         del decoder.__dict__["forward"], pooling.__dict__["forward"]
-        log.info("the head of %s is computed by sentence-transformers", type(transformer.model).__name__)
+        log.info("sentence-transformers computes the head of %s", type(transformer.model).__name__)
     return fits
 
 
 @contextmanager
 def trial(name: str) -> Iterator[None]:
-    """Raise UsageError where other libraries fail on a start model. name: of the model, as the user gave it."""
+    """Turn any error of another library into a UsageError about the start model.
+
+    - name: the model's name as the user gave it.
+    """
     try:
         yield
     except SpladelakeError:
         raise
-    except Exception as error:  # each architecture fails in a way of its own
+    except Exception as error:  # Each architecture fails in its own way.
         said = next(iter(str(error).strip().splitlines()), "")[:300]
         raise UsageError(
             f"--model {name}",
             f"it cannot be loaded and run as the start of a training ({type(error).__name__}: {said})",
-            "a model can be trained here if sentence-transformers can train it as a SparseEncoder",
+            "wanted a model that sentence-transformers can train as a SparseEncoder",
             "Start from another model.",
         ) from error
 
 
 def probe(model: SparseEncoder) -> Tensor:
-    """Vectors of a few short texts: float32 (texts, vocabulary)."""
+    """Return the vectors of a few short texts, float32 (texts, vocabulary)."""
     was_training = model.training
     model.eval()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What a training leaves behind while it runs: a csv of its log, and the number of its last step."""
+"""The files that a training writes while it runs: a csv of its log, and the number of its last step."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ COLUMNS = (
     "query_regularizer_weight", "document_regularizer_weight", "learning_rate", "grad_norm",
     *(f"eval_{HELD_OUT}_{name}" for name in card_metrics(dict.fromkeys([*CARD_MEASURES, *SIZES], 0.0))),
 )  # fmt: skip
-# Seconds between two notes of the step: what reads them shows no more than a bar.
+# Seconds between two writes of the step number, which only a progress bar reads.
 NOTE_SECONDS = 0.5
 
 
 class TrainingLog(TrainerCallback):
-    """Appends a row to the log whenever the trainer logs, and keeps the step in a file."""
+    """Appends a row to the csv whenever the trainer logs, and writes the step number to a file.
+
+    - log: the csv file.
+    - progress: the file of the step number.
+    """
 
     def __init__(self, log: Path, progress: Path) -> None:
         self._log, self._progress = log, progress
@@ -33,7 +37,7 @@ class TrainingLog(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Keep the rows up to the step that is gone on from; those after it are written again."""
+        """Drop the rows after the step that the training resumes from: it writes them again."""
         if not state.is_world_process_zero:
             return
         rows: list[dict[str, str]] = []
@@ -49,7 +53,7 @@ class TrainingLog(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Note the step, now and then."""
+        """Write the step number, at most every NOTE_SECONDS."""
         now = time.monotonic()
         if self.first_step is None:
             self.first_step = time.time()
@@ -61,7 +65,7 @@ class TrainingLog(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
         logs: dict[str, float] | None = None, **kwargs: object,
     ) -> None:  # fmt: skip
-        """Append what was logged."""
+        """Append the logged values as a row."""
         if not state.is_world_process_zero or not logs or not set(logs) & set(COLUMNS[3:]):
             return
         row = {"step": state.global_step, "seconds": round(time.monotonic() - self._began, 2), **logs}

@@ -1,4 +1,4 @@
-"""The loss of a training: one of sentence-transformers' under its SpladeLoss, with the schedule of the regularisers."""
+"""The loss of a training: a loss of sentence-transformers inside its SpladeLoss, and the schedule of regularisers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from torch import nn
 
 from spladelake.config.training import Distillation
 
-# Labels that a pair has beside one for each negative: margins have none, scores that of the positive.
+# Labels of a pair beyond one for each negative: scores have a label for the positive, margins do not. None: no labels.
 LABELS: dict[str, int | None] = {"margin-mse": 0, "kl-divergence": 1, "ranking": None}
 
 
 def splade_loss(model: SparseEncoder, settings: Distillation) -> SpladeLoss:
-    """Base loss + query_regularizer * FLOPS(queries) + document_regularizer * FLOPS(positives and negatives).
+    """Return base loss + query_regularizer * FLOPS(queries) + document_regularizer * FLOPS(positives and negatives).
 
-    FLOPS is the sum over terms of the squared mean weight in the batch (arXiv 2004.05665); margin-mse is arXiv
-    2010.02666, kl-divergence arXiv 2010.11386, ranking the softmax over the documents of the batch.
+    FLOPS is the sum over terms of the squared mean weight in the batch (arXiv 2004.05665). The base loss is margin-mse
+    (arXiv 2010.02666), kl-divergence (arXiv 2010.11386), or ranking, the softmax over the documents of the batch.
     """
     base: nn.Module
     if settings.loss == "margin-mse":
@@ -40,7 +40,7 @@ def splade_loss(model: SparseEncoder, settings: Distillation) -> SpladeLoss:
 
 
 def regularizer_schedule(loss: SpladeLoss, settings: Distillation) -> SpladeRegularizerWeightSchedulerCallback:
-    """What raises both weights from 0 to those of the loss over the first steps."""
+    """Return the callback that raises both regularisers from 0 to the weights of the loss over the first steps."""
     return SpladeRegularizerWeightSchedulerCallback(
         loss, scheduler_type=settings.regularizer_schedule, warmup_ratio=settings.regularizer_warmup
     )

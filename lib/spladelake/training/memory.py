@@ -1,4 +1,4 @@
-"""Whether the largest batch of a training fits into memory, before it starts."""
+"""Check before a training that its largest batch fits into memory."""
 
 from __future__ import annotations
 
@@ -12,26 +12,34 @@ from sentence_transformers import SparseEncoder
 from spladelake.errors import MachineError
 from spladelake.machine import free_memory
 from spladelake.training.data import TrainingData
-from spladelake.training.work import Work
+from spladelake.training.work import TrainingWork
 
 FLOAT_BYTES = 4
-# Arrays that a step holds of texts x vocabulary, and of tokens x vocabulary where sentence-transformers computes the
-# head: of mask, relu, log1p and maximum, with their gradients. Counted from these operations, not measured.
+# Arrays that a step holds: texts x vocabulary always, tokens x vocabulary only if sentence-transformers computes the
+# head. They belong to mask, relu, log1p and maximum and their gradients. Counted from these operations, not measured.
 TEXT_ARRAYS, TOKEN_ARRAYS = 8, 4
-# Arrays of the size of the weights that come with the first step: gradients, and AdamW's two moments.
+# Arrays as large as the weights that the first step allocates: gradients and AdamW's two moments.
 WEIGHT_ARRAYS = 3
-# Bytes of the activations of a layer: tokens x width x (34 + 5 x heads x length / width), in 16-bit numbers.
+# Bytes of a layer's activations with 16-bit numbers: tokens x width x (34 + 5 x heads x length / width).
 # Source: arXiv 2205.05198, equation 2.
 WIDTH_BYTES, ATTENTION_BYTES = 34, 5
 
 
 def check_fit(
-    model: SparseEncoder, data: TrainingData, work: Work, negatives: int, *, fused: bool, available: int | None = None
+    model: SparseEncoder,
+    data: TrainingData,
+    work: TrainingWork,
+    negatives: int,
+    *,
+    fused: bool,
+    available: int | None = None,
 ) -> None:
-    """Raise MachineError where the longest texts of the data, as one batch, need more memory than is free.
+    """Raise MachineError if a batch of the longest texts needs more memory than is free.
 
-    fused: whether the head works without the tokens x vocabulary matrix. available: bytes that may be used, None for
-    what is free on the model's device.
+    - model, data, work: the start model, the training data and the training.
+    - negatives: negatives of each pair.
+    - fused: whether the head works without the tokens x vocabulary matrix.
+    - available: bytes to use, None for the free memory of the model's device.
     """
     available = free_bytes(model.device) if available is None else available
     if available is None:
@@ -50,20 +58,20 @@ def check_fit(
         )
         raise MachineError(
             f"--batch-size {work.settings.batch_size}",
-            f"{rows} pairs with {negatives} negatives at once, of the longest texts, take about "
-            f"{(batch + weights) / 2**30:.1f} GiB with the optimiser, and {available / 2**30:.1f} GiB are free",
-            f"a batch of {rows * parts} is cut into {parts} such parts, and each has to fit",
+            f"{rows} pairs with {negatives} negatives of the longest texts need about "
+            f"{(batch + weights) / 2**30:.1f} GiB with the optimiser, but {available / 2**30:.1f} GiB are free",
+            f"the job splits a batch of {rows * parts} into {parts} such parts, and each must fit",
             f"{advice}, or a smaller --batch-size, --max-length or --negatives.",
         )
 
 
 def _needed(model: SparseEncoder, data: TrainingData, name: str, texts: int, *, fused: bool) -> int:
-    """Bytes of a forward pass over so many of the longest texts, with what its gradient needs."""
+    """Return the bytes that a forward pass over the `texts` longest texts keeps for its gradient."""
     transformer: Any = model[0]
     config = transformer.model.config
     length = _tokens(model, data.longest(name, texts), "query" if name == "queries" else "document")
     tokens, size = texts * length, config.vocab_size
-    # A network without attention has no such number.
+    # The configuration of a network without attention names no heads.
     heads = getattr(config, "num_attention_heads", 0)
     layer = WIDTH_BYTES + ATTENTION_BYTES * heads * length / config.hidden_size
     body = config.num_hidden_layers * tokens * config.hidden_size * layer * FLOAT_BYTES / 2
@@ -72,16 +80,16 @@ def _needed(model: SparseEncoder, data: TrainingData, name: str, texts: int, *, 
 
 
 def _tokens(model: SparseEncoder, texts: list[str], kind: str) -> int:
-    """Tokens of the longest of the texts, as the model reads texts of that kind."""
+    """Return the number of tokens of the longest text after the model's truncation of texts of that kind."""
     if not texts:
         return 0
     return int(model.preprocess(texts, prompt=model.prompts.get(kind), task=kind)["input_ids"].shape[1])
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Memory of a device that is free for this process, None where that cannot be told."""
+    """Return the bytes of a device that are free for this process, None if they are unknown."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     free = free_memory() if device.type == "cpu" else None
-    # torchrun tells each process how many stand beside it.
+    # torchrun sets LOCAL_WORLD_SIZE to the number of processes of the machine, which share its memory.
     return None if free is None else free // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

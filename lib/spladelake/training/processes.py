@@ -1,4 +1,4 @@
-"""What the processes of a training need of the one that starts them, beside the driver or in a task of Spark."""
+"""Set-up of the processes of a training, which start on the driver's machine or in tasks of Spark."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-# One bar is shown, by the driver; and the tokenizer's threads would only be in the way of torch's.
+# The driver shows the only progress bar. The tokenizer's threads would compete with torch's.
 QUIET = {"TQDM_DISABLE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 SECONDS_TO_LOOK = 0.5
 
 
 def environment_of_processes() -> dict[str, str]:
-    """Variables that give processes started from here the packages that are here, wherever they came from."""
+    """Return environment variables that let child processes import the packages of this process."""
     return {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **QUIET}
 
 
 class Sent:
-    """A function as TorchDistributor sends it to the processes that it starts, on executors by way of a task.
+    """A function that TorchDistributor pickles and sends to its processes; on executors, a task starts them.
 
-    A task finds what --py-files ships on its own sys.path, and its processes would not: TorchDistributor leaves no
-    place to say so but here, where the task unpickles the function. They end with the process that started them.
+    A task has the files of --py-files on its sys.path, but the processes that it starts do not. TorchDistributor has no
+    hook for that, so unpickling this object in the task sets the environment for them. The processes end with the
+    process that started them.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -40,10 +41,10 @@ class Sent:
 
 
 def end_with_parent() -> None:
-    """Have this process end within a second after the one that started it.
+    """End this process within a second after its parent ends.
 
-    torchrun gives its processes sessions of their own. Where it is killed with the job they would train on, and write
-    their checkpoints among those of the run that goes on from them.
+    torchrun starts its processes in their own sessions. If the job and torchrun are killed, the processes would keep
+    training and mix their checkpoints with those of the resumed run.
     """
     parent = os.getppid()
 

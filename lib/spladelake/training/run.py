@@ -1,4 +1,4 @@
-"""One training, in one of its processes: sentence-transformers' trainer with what must not go wrong around it."""
+"""One process of a training: sentence-transformers' trainer, with checks before, during and after it."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ from spladelake.training.losses import LABELS, regularizer_schedule, splade_loss
 from spladelake.training.memory import check_fit
 from spladelake.training.start import check_start
 from spladelake.training.verdict import collapsed_at, emptied, verdict
-from spladelake.training.work import HELD_OUT, Outcome, Work, total_steps
+from spladelake.training.work import HELD_OUT, Outcome, TrainingWork, total_steps
 
-# Of the checkpoints kept beside the best: one to go on from, should the newest be lost while it is written.
+# The trainer keeps this many checkpoints: if a kill interrupts the write of the newest, the one before it is left.
 KEPT_CHECKPOINTS = 2
-# By these torchrun tells a process of its group.
+# Environment variables by which torchrun tells a process its group.
 GROUP = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 class Distiller(SparseEncoderTrainer):
-    """sentence-transformers' trainer, which ends where the loss is no number, before the weights take it over."""
+    """sentence-transformers' trainer. It stops at a loss that is not finite, before the loss changes the weights."""
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        """One step, the weights not yet moved. Raises DataError where the loss of any process is not finite."""
+        """Compute the loss and gradients of one step. Raises DataError if the loss of any process is not finite."""
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch=num_items_in_batch)
         broken = (~torch.isfinite(loss.detach())).float()
         if torch.distributed.is_initialized():
@@ -53,21 +53,21 @@ class Distiller(SparseEncoderTrainer):
         if broken.item():
             last = last_complete(Path(str(self.args.output_dir)), clean=False)
             kept = f"the checkpoint of step {step_of(last)} is kept in {last}" if last else "there is no checkpoint yet"
-            said = loss.item() if not torch.isfinite(loss) else "no number in another process"
+            said = loss.item() if not torch.isfinite(loss) else "not a number in another process"
             raise DataError(
                 f"step {self.state.global_step + 1}",
                 f"the loss is {said}; {kept}",
-                "a number is wanted",
+                "wanted a number",
                 "Train with a lower --learning-rate or --precision float32; --model takes the checkpoint as a start, "
                 "with another --output.",
             )
         return loss
 
 
-def train(work: Work) -> Outcome:
+def train(work: TrainingWork) -> Outcome:
     """Train from the newest checkpoint or from the start, and write the model into the work folder.
 
-    A user's mistake comes back as the outcome's error, so that it crosses the border of a process whole.
+    A SpladelakeError is returned in the outcome, because a raised one would not reach the driver complete.
     """
     began = time.time()
     try:
@@ -78,14 +78,14 @@ def train(work: Work) -> Outcome:
 
 
 def _as_told(error: SpladelakeError) -> dict[str, Any]:
-    """An error as it crosses the border of a process."""
+    """Return an error in the form that `Outcome.error` has."""
     parts = {"place": error.place, "found": error.found, "wanted": error.wanted, "fix": error.fix}
     return {"kind": type(error).__name__, **parts}
 
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Hide a launcher's group of one process, for which transformers would copy gradients and drop the last batch."""
+    """Hide a launcher's group of one process: with it transformers would copy gradients and drop the last batch."""
     hidden = {name: os.environ.pop(name) for name in GROUP if name in os.environ}
     try:
         yield
@@ -93,11 +93,11 @@ def _alone() -> Iterator[None]:
         os.environ.update(hidden)
 
 
-def _train(work: Work, began: float) -> Outcome:
+def _train(work: TrainingWork, began: float) -> Outcome:
     trainer, written = trainer_of(work)
     checkpoint = last_complete(work.checkpoints, clean=trainer.is_world_process_zero())
     if checkpoint is not None:
-        trainer.args.eval_on_start = False  # that was done, and stands in the log
+        trainer.args.eval_on_start = False  # The log already has this evaluation.
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     state = trainer.state
     best = int(state.best_global_step) if state.best_global_step else None
@@ -114,10 +114,10 @@ def _train(work: Work, began: float) -> Outcome:
     return replace(outcome, seconds=round(time.time() - began, 2))
 
 
-def trainer_of(work: Work) -> tuple[Distiller, TrainingLog]:
-    """The trainer, ready to start, and what it writes its log with.
+def trainer_of(work: TrainingWork) -> tuple[Distiller, TrainingLog]:
+    """Return the trainer, ready to start, and the callback that writes its log.
 
-    Raises DataError, UsageError or MachineError where data, settings or memory do not allow it.
+    Raises DataError, UsageError or MachineError if the data, the settings or the memory do not allow the training.
     """
     disable_progress_bar()  # type: ignore[no-untyped-call]
     settings, data = work.settings, TrainingData(work.data)
@@ -125,7 +125,7 @@ def trainer_of(work: Work) -> tuple[Distiller, TrainingLog]:
     negatives = data.check(labels=labels)
     total_steps(settings, data.count("pairs"), processes=work.processes)
     arguments = training_arguments(work, has_dev=data.has_dev)
-    # Before the model, whose new weights are drawn where the start model has none.
+    # Before the model: it draws the weights that the start model lacks.
     set_seed(settings.seed)
     model = start_model(work)
     arguments.router_mapping = kinds = column_kinds(negatives)
@@ -148,12 +148,12 @@ def trainer_of(work: Work) -> tuple[Distiller, TrainingLog]:
 
 
 def column_kinds(negatives: int) -> dict[str, str]:
-    """Kind of the texts in each column of the pairs, whose prompt and length they are read with, as at inference."""
+    """Return the kind of the texts in each column of the pairs: it decides their prompt and length, as in encoding."""
     return {"query": "query", "positive": "document"} | {f"negative_{i + 1}": "document" for i in range(negatives)}
 
 
-def _finish(trainer: Distiller, work: Work, outcome: Outcome) -> Outcome:
-    """Write the model and its card; returns the outcome with the measures that the card shows, and the verdict."""
+def _finish(trainer: Distiller, work: TrainingWork, outcome: Outcome) -> Outcome:
+    """Write the model and its card. Return the outcome with the measures of the card and the verdict."""
     measures: dict[str, float] = {}
     evaluator = trainer.evaluator
     if isinstance(evaluator, HeldOutEvaluator):
@@ -173,22 +173,22 @@ def _finish(trainer: Distiller, work: Work, outcome: Outcome) -> Outcome:
     return replace(outcome, status=status, measures=measures, error=None if error is None else _as_told(error))
 
 
-def start_model(work: Work) -> SparseEncoder:
-    """The model to start from, as sentence-transformers loads it: its own layout, or a plain masked language model.
+def start_model(work: TrainingWork) -> SparseEncoder:
+    """Load the start model with sentence-transformers: a SparseEncoder or a plain masked language model.
 
-    Its weights are float32 however they are stored: steps of training are too small for numbers of 16 bits, and
-    --precision then says what the products are computed in. Raises UsageError if it cannot be trained.
+    The weights are loaded as float32, because training steps are too small for 16-bit weights. --precision sets only
+    the precision of the products. Raises UsageError if the model cannot be trained.
     """
     layout = check_start(Path(work.start), name=work.name, max_length=work.settings.max_length)
     with trial(work.name):
-        # What the encoder cannot read could not be used when it is trained.
+        # The trained model has the same layout, so the encoder must be able to read it.
         SpladeEncoder.load(work.start, device="cpu")
         model = _loaded(work, layout)
         probe(model)
     return model
 
 
-def _loaded(work: Work, layout: Layout) -> SparseEncoder:
+def _loaded(work: TrainingWork, layout: Layout) -> SparseEncoder:
     card = SparseEncoderModelCardData(
         train_datasets=[{"name": work.source}], local_files_only=True, generate_widget_examples=False
     )
@@ -202,15 +202,15 @@ def _loaded(work: Work, layout: Layout) -> SparseEncoder:
             model_kwargs={"dtype": torch.float32},
         )
     _set_lengths(model, layout, work.settings.max_length)
-    # sentence-transformers names the folder it loaded; others know a model of the hub by its id.
+    # sentence-transformers would name the local folder. Readers of the card know a hub model by its id.
     card.base_model = work.name if HUB_ID.fullmatch(work.name) and not Path(work.name).exists() else None
     return model
 
 
 def _set_lengths(model: SparseEncoder, layout: Layout, max_length: int | None) -> None:
-    """Have texts read at their own length of the layout, or all at max_length.
+    """Have the model read texts at the lengths of the layout, or all texts at max_length.
 
-    A start model may say a length in several places, and more than it has positions for; after this it says each once.
+    A start model can have a length in several places, and a larger one than its number of positions.
     """
     transformer: Any = model[0]
     query, document = (max_length, max_length) if max_length else (layout.query_length, layout.document_length)
@@ -220,18 +220,21 @@ def _set_lengths(model: SparseEncoder, layout: Layout, max_length: int | None) -
         arguments.pop("max_length", None)
 
 
-def on_gpu(work: Work) -> bool:
-    """Whether this process trains on a GPU. Raises MachineError where one is asked for and there is none."""
+def on_gpu(work: TrainingWork) -> bool:
+    """Whether this process trains on a GPU. Raises MachineError if --gpu yes is given and there is none."""
     there = torch.cuda.is_available()
     if work.gpu == "yes" and not there:
-        raise MachineError("--gpu yes", "torch sees no CUDA device", "one is asked for", "Leave it out, or use auto.")
+        raise MachineError("--gpu yes", "torch sees no CUDA device", "wanted one", "Leave the option out, or use auto.")
     return there and work.gpu != "no"
 
 
-def training_arguments(work: Work, *, has_dev: bool) -> SparseEncoderTrainingArguments:
-    """The settings in the words of sentence-transformers and transformers.
+def training_arguments(work: TrainingWork, *, has_dev: bool) -> SparseEncoderTrainingArguments:
+    """Return the settings as arguments of sentence-transformers' trainer.
 
-    Raises UsageError where half precision is asked for on a CPU.
+    - work: the training.
+    - has_dev: whether there is a dev part to evaluate checkpoints on.
+
+    Raises UsageError if half precision is set on a CPU.
     """
     settings, gpu = work.settings, on_gpu(work)
     if settings.precision in ("fp16", "bf16") and not gpu:

@@ -1,4 +1,4 @@
-"""Whether a model can be trained on from here: what its files say, before any training data are written. No torch."""
+"""Check by its files, before training data are written, that a start model can be trained. No torch."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from spladelake.errors import UsageError
 
 
 def check_start(folder: Path, *, name: str, max_length: int | None) -> Layout:
-    """The layout of a start model that can be trained.
+    """Check a start model and return its layout.
 
-    - folder: of the model.
-    - name: of the model, as the user gave it.
-    - max_length: tokens that the user wants read of a text, None for the model's own limit.
+    - folder: the model's folder.
+    - name: the model's name as the user gave it.
+    - max_length: largest number of tokens of a text, None for the model's own limit.
 
     Raises UsageError if the model cannot be read, if queries and documents do not go through one masked language
     model, or if it reads fewer or more tokens than can be trained.
@@ -29,17 +29,17 @@ def check_start(folder: Path, *, name: str, max_length: int | None) -> Layout:
         if shortest < SHORTEST_TEXT:
             raise UsageError(
                 f"--model {name}",
-                f"its own limit is {shortest} tokens of a text, special ones included",
-                f"{SHORTEST_TEXT} or more can be trained on",
-                "Name a --max-length.",
+                f"its own limit is {shortest} tokens of a text, special tokens included",
+                f"wanted {SHORTEST_TEXT} or more",
+                "Set --max-length.",
             )
     most = layout.positions
     if max_length is not None and most is not None and max_length > most:
         raise UsageError(
             f"--max-length {max_length}",
-            f"the model {name} has positions for {most} tokens, special ones included",
+            f"the model {name} has positions for {most} tokens, special tokens included",
             "the model cannot read more",
-            f"Use {most} or less.",
+            f"Use at most {most}.",
         )
     return layout
 
@@ -48,6 +48,6 @@ def _refused(name: str, found: str) -> UsageError:
     return UsageError(
         f"--model {name}",
         found,
-        "a model can be trained here if queries and documents go through the same masked language model and pooling",
-        "Start from another model, or save its Transformer and SpladePooling as a SparseEncoder of their own.",
+        "queries and documents must go through the same masked language model and pooling",
+        "Start from another model, or save its Transformer and SpladePooling as a new SparseEncoder.",
     )

@@ -1,4 +1,4 @@
-"""Whether a trained model is worth having: its vectors hold terms, and it measures no lower than its start model."""
+"""The verdict on a trained model: its vectors must hold terms, and it must measure no lower than its start model."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from spladelake.encoder.routes import Kind
 from spladelake.errors import DataError
 from spladelake.training.card import measures_of
 from spladelake.training.data import TrainingData
-from spladelake.training.work import Work
+from spladelake.training.work import TrainingWork
 
 Status = Literal["trained", "worse", "collapsed"]
-# Texts of each kind that are encoded by the trained model.
+# Number of training queries, and of training documents, that the check encodes with the trained model.
 SAMPLE = 200
-# A model has collapsed if a larger share of the texts of a kind than this has an empty vector.
+# A model has collapsed if more than this share of the queries, or of the documents, has an empty vector.
 MOST_EMPTY = 0.5
 
 
 def emptied(encoder: SpladeEncoder, data: TrainingData) -> str | None:
-    """What is empty, in words, if most training queries or documents have a vector without terms; else None.
+    """Return a clause for a message if most training queries or documents have an empty vector, else None.
 
     Null and blank texts are not counted: their vectors are empty with every model.
     """
@@ -39,10 +39,10 @@ def emptied(encoder: SpladeEncoder, data: TrainingData) -> str | None:
 
 
 def collapsed_at(history: Sequence[Mapping[str, Any]], *, after: int | None) -> int | None:
-    """The step of the first evaluation on dev at which all queries or all documents had empty vectors.
+    """Return the step of the first evaluation on dev with only empty query vectors or only empty document vectors.
 
     - history: the trainer's log.
-    - after: the step of the best checkpoint, which counts no longer; None without one.
+    - after: the step of the best checkpoint; evaluations up to it do not count. None without one.
     """
     for entry in history:
         found = measures_of(entry)
@@ -55,20 +55,21 @@ def collapsed_at(history: Sequence[Mapping[str, Any]], *, after: int | None) -> 
 
 
 def verdict(
-    work: Work, empty: str | None, before: Mapping[str, float], after: Mapping[str, float], *, step: int
+    work: TrainingWork, empty: str | None, before: Mapping[str, float], after: Mapping[str, float], *, step: int
 ) -> tuple[Status, DataError | None]:
-    """How good the written model is, and the error that a training ends with if it is not good enough.
+    """Return the status of the written model, and the error that ends the training if the model is not good enough.
 
-    - empty: see `emptied`.
-    - before, after: measures on dev of the start model and of the written one, empty without dev.
-    - step: the step that the written model is from.
+    - work: the training.
+    - empty: the result of `emptied`.
+    - before, after: measures on dev of the start model and of the written model, empty without dev.
+    - step: the step of the written model.
     """
-    kept = f"The model is kept in {work.model} to look at"
+    kept = f"The model stays in {work.model} for you to look at"
     if empty is not None:
         return "collapsed", DataError(
             f"the model of step {step}",
             f"the training collapsed: {empty}",
-            "most texts get terms from a model of use",
+            "a useful model gives most texts terms",
             f"Train again with a lower --learning-rate, --query-regularizer or --document-regularizer, and --force. "
             f"{kept}.",
         )
@@ -80,6 +81,6 @@ def verdict(
     return "worse", DataError(
         f"the model of step {step}",
         f"it is worse than its start model: {best} on dev is {after[best]:.4f}, and was {before[best]:.4f}",
-        "a training improves the measure that chooses the checkpoint (--best)",
+        "wanted no lower value of the measure that chooses the checkpoint (--best)",
         f"Train again with other settings and --force, or add --accept-worse to write this model. {kept}.",
     )

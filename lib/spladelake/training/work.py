@@ -1,4 +1,4 @@
-"""What one training is: where it works, what it starts from, how it came out. Small, and sent to its processes."""
+"""The description of a training, which is sent to its processes, and its outcome."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ from typing import Any, Literal
 from spladelake.config.training import Distillation
 from spladelake.errors import UsageError
 
-# Name under which the measures of dev stand in logs and cards.
+# Name of the dev part in logs and model cards.
 HELD_OUT = "held-out"
 
 
 @dataclass(frozen=True)
-class Work:
-    """A training. folder: of its data, checkpoints, log and, at its end, model. start: folder of the start model.
+class TrainingWork:
+    """A training.
 
-    name: of the start model, for the card. source: the training data in words, for the card. gpu: auto, yes or no.
-    processes: that train together.
+    - folder: the work folder, which holds the data, checkpoints, log and, at the end, the model.
+    - settings: the settings of the training.
+    - start: the folder of the start model.
+    - name: the start model's name, for the model card.
+    - source: the name of the training data, for the model card.
+    - processes: number of processes that train together.
+    - gpu: "auto", "yes" or "no".
     """
 
     folder: Path
@@ -44,12 +49,12 @@ class Work:
 
     @property
     def progress(self) -> Path:
-        """The number of the last step, as text."""
+        """The file that holds the number of the last step."""
         return self.folder / "progress"
 
     @property
     def noted_step(self) -> int:
-        """The last step that the training noted, 0 before the first."""
+        """The last step in the progress file, 0 before the first."""
         try:
             return int(self.progress.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -67,14 +72,18 @@ class Work:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training came out.
+    """The outcome of a training.
 
-    - status: trained; worse, if the model measures below its start model on dev; collapsed, if most texts have empty
-      vectors; failed, if there is no model.
-    - collapsed_at: step at which vectors on dev were empty although the written model, of an earlier step, is good.
+    - status: "worse" if the model measures below its start model on dev, "collapsed" if most texts have empty vectors,
+      "failed" if there is no model, else "trained".
+    - steps: number of steps, with those before a resume.
+    - resumed_from: step of the checkpoint that the training resumed from, else 0.
+    - best_step: step of the best checkpoint, None without dev.
+    - seconds: wall-clock time of the training.
     - first_step: time.time() at the end of the first step.
-    - measures, start_measures: of the written model and of the start model on dev, by our names, empty without dev.
-    - error: place, found, wanted, fix and the kind of an error that a user can act on; nothing is published then.
+    - collapsed_at: step of an evaluation with empty vectors after the step of the written model.
+    - measures, start_measures: measures on dev of the written model and of the start model, by our names.
+    - error: kind, place, found, wanted and fix of a SpladelakeError. A training with an error publishes no model.
     """
 
     status: Literal["trained", "worse", "collapsed", "failed"] = "trained"
@@ -90,17 +99,23 @@ class Outcome:
 
 
 def total_steps(settings: Distillation, pairs: int, *, processes: int) -> int:
-    """Steps of the whole training. Raises UsageError where the pairs do not fill one batch.
+    """Return the number of steps of the whole training, as transformers counts them.
 
-    As transformers counts them: processes beyond one leave out an incomplete batch at the end of an epoch.
+    With several processes, transformers leaves out the incomplete batch at the end of an epoch.
+
+    - settings: the settings of the training.
+    - pairs: number of pairs.
+    - processes: number of processes that train together.
+
+    Raises UsageError if the pairs do not fill one batch.
     """
     rows = settings.batch_size // (processes * settings.accumulate)
     if pairs < settings.batch_size:
         raise UsageError(
             "--batch-size",
             f"it is {settings.batch_size}, and there are {pairs:,} pairs to train on",
-            "one step takes a whole batch",
-            f"Use {pairs} or less, or mine more pairs.",
+            "one step needs a full batch",
+            f"Use at most {pairs}, or mine more pairs.",
         )
     if settings.max_steps is not None:
         return settings.max_steps

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from spladelake.demo.collection import DEMO_QUESTIONS, Collection, CollectionSummary, stdlib_collection, write_beir
+from spladelake.demo.collection import DEMO_QUESTIONS, CollectionSummary, DemoCollection, stdlib_collection, write_beir
 from spladelake.errors import DataError
 from spladelake.files import beir_judgement, jsonl_document_parser, jsonl_query_parser
 
@@ -92,7 +92,7 @@ def same_both():
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Collection:
+def made(tmp_path: Path) -> DemoCollection:
     for name, source in FILES.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def made(tmp_path: Path) -> Collection:
     return stdlib_collection(tmp_path)
 
 
-def test_documents_are_bodies_without_their_first_sentence(made: Collection) -> None:
+def test_documents_are_bodies_without_their_first_sentence(made: DemoCollection) -> None:
     body = TWENTY.strip()
     assert made.documents == (
         ("alpha", "", f"Module {body}"),
@@ -114,7 +114,7 @@ def test_documents_are_bodies_without_their_first_sentence(made: Collection) -> 
     )
 
 
-def test_queries_are_first_sentences_and_each_different_one_is_asked_once(made: Collection) -> None:
+def test_queries_are_first_sentences_and_each_different_one_is_asked_once(made: DemoCollection) -> None:
     assert made.queries == (
         ("q:alpha", "Read and write alpha files."),
         ("q:alpha.parse", "Parse a single line."),
@@ -127,7 +127,7 @@ def test_queries_are_first_sentences_and_each_different_one_is_asked_once(made: 
     )
 
 
-def test_judgements_list_every_body_that_a_sentence_came_from(made: Collection) -> None:
+def test_judgements_list_every_body_that_a_sentence_came_from(made: DemoCollection) -> None:
     relevant = defaultdict(list)
     for query_id, doc_id, relevance in made.judgements:
         assert relevance == 1
@@ -138,7 +138,7 @@ def test_judgements_list_every_body_that_a_sentence_came_from(made: Collection) 
     assert len(made.judgements) == 9
 
 
-def test_the_summary_accounts_for_every_docstring(made: Collection) -> None:
+def test_the_summary_accounts_for_every_docstring(made: DemoCollection) -> None:
     assert made.summary == CollectionSummary(
         files=4,
         unparsed_files=2,
@@ -157,7 +157,9 @@ def test_a_folder_without_docstrings_is_an_error_that_says_what_is_wanted(tmp_pa
         stdlib_collection(tmp_path)
 
 
-def test_a_written_collection_is_read_back_by_the_parsers_of_a_beir_folder(made: Collection, tmp_path: Path) -> None:
+def test_a_written_collection_is_read_back_by_the_parsers_of_a_beir_folder(
+    made: DemoCollection, tmp_path: Path
+) -> None:
     folder = tmp_path / "beir" / "demo"
     for _ in range(2):  # a second time replaces the first
         write_beir(made, folder)
@@ -176,7 +178,7 @@ PART = ("functools.py", "shutil.py", "textwrap.py", "timeit.py", "email", "json"
 
 
 @pytest.fixture(scope="module", params=["part", pytest.param("whole", marks=pytest.mark.slow)])
-def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Collection:
+def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DemoCollection:
     """The collection of a part of the standard library; of all of it among the slow tests."""
     if request.param == "whole":
         return stdlib_collection()
@@ -193,7 +195,7 @@ def test_the_standard_library_gives_about_two_thousand_documents() -> None:
     assert 1200 < len(whole.queries) < 3000
 
 
-def test_the_summary_accounts_for_every_real_docstring(real: Collection) -> None:
+def test_the_summary_accounts_for_every_real_docstring(real: DemoCollection) -> None:
     summary = real.summary
     assert len(real.documents) > 100
     dropped = summary.short + summary.unsuitable + summary.quoted + summary.repeated_bodies
@@ -201,7 +203,9 @@ def test_the_summary_accounts_for_every_real_docstring(real: Collection) -> None
     assert len(real.queries) == len(real.documents) + summary.repeated_bodies - summary.shared_queries
 
 
-def test_every_id_is_unique_and_fit_for_a_trec_file_and_every_judgement_refers_to_both_sides(real: Collection) -> None:
+def test_every_id_is_unique_and_fit_for_a_trec_file_and_every_judgement_refers_to_both_sides(
+    real: DemoCollection,
+) -> None:
     doc_ids = [doc_id for doc_id, _, _ in real.documents]
     query_ids = [query_id for query_id, _ in real.queries]
     assert len(set(doc_ids)) == len(doc_ids)
@@ -212,13 +216,13 @@ def test_every_id_is_unique_and_fit_for_a_trec_file_and_every_judgement_refers_t
     assert {doc_id for _, doc_id, _ in real.judgements} == set(doc_ids)
 
 
-def test_no_query_stands_word_for_word_in_a_document_that_answers_it(real: Collection) -> None:
+def test_no_query_stands_word_for_word_in_a_document_that_answers_it(real: DemoCollection) -> None:
     texts = {doc_id: " ".join((text or "").lower().split()) for doc_id, _, text in real.documents}
     queries = {query_id: " ".join((text or "").lower().split()) for query_id, text in real.queries}
     assert not [row for row in real.judgements if queries[row[0]] in texts[row[1]]]
 
 
-def test_a_known_docstring_is_parted_where_its_summary_ends(real: Collection) -> None:
+def test_a_known_docstring_is_parted_where_its_summary_ends(real: DemoCollection) -> None:
     # textwrap.dedent: "Remove any common leading whitespace from every line in `text`.", a blank line, the body.
     text = {doc_id: text for doc_id, _, text in real.documents}["textwrap.dedent"]
     assert dict(real.queries)["q:textwrap.dedent"] == "Remove any common leading whitespace from every line in `text`."
@@ -226,13 +230,13 @@ def test_a_known_docstring_is_parted_where_its_summary_ends(real: Collection) ->
     assert text.startswith("This can be used to make triple-quoted strings line up")
 
 
-def test_each_demo_question_has_its_answer_among_the_documents(real: Collection) -> None:
+def test_each_demo_question_has_its_answer_among_the_documents(real: DemoCollection) -> None:
     assert len(DEMO_QUESTIONS) == 3
     assert {"shutil.copytree", "functools.lru_cache", "timeit.Timer"} <= {doc_id for doc_id, _, _ in real.documents}
 
 
 def test_parsing_imports_nothing_and_prints_nothing(
-    made: Collection, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    made: DemoCollection, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "danger.py").write_text(
         f'print("imported")\nPATTERN = "\\d"\ndef f():\n    {docstring("A fine first line.", TWENTY)}'

@@ -120,13 +120,13 @@ def test_it_says_what_it_goes_beyond_and_nothing_of_what_it_does_not() -> None:
         asked = Forecast.model_validate({"model": "splade-tiny", "docs": 1_000_000, **given})
         return "\n".join(extrapolations(load_slopes(), asked))
 
-    assert "tasks at once" not in said()
-    assert "among 64 the work is taken as evenly divided" in said(executors=16, cores=4)
-    assert "index_vectors and retrieve_run was timed" not in said()
+    assert "parallel tasks" not in said()
+    assert "For 64 tasks the forecast divides the work evenly" in said(executors=16, cores=4)
+    assert "timings of index_vectors and retrieve_run" not in said()
     assert "50,000,000 is 5.7 times the largest" in said(docs=50_000_000)
-    assert "not compared with a measurement" in said(queries=10)
-    assert "splade-mini is taken as slower" in said(model="rasyosef/splade-mini")
-    assert "terms a document" in said()
+    assert "no measurement confirms the result" in said(queries=10)
+    assert "For rasyosef/splade-mini the forecast uses the relative speed" in said(model="rasyosef/splade-mini")
+    assert "terms per document" in said()
 
 
 def test_an_encode_job_timed_at_three_sizes_gives_its_line_and_error(tmp_path: Path) -> None:

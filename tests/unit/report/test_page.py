@@ -74,4 +74,10 @@ def test_one_system_without_vectors_is_a_page_too() -> None:
                       data.systems[0].values),), 60)  # fmt: skip
     page = render(bare)
     assert page.count("<svg") == 1
-    assert "Queries that differ most" not in page
+    assert "Queries with the largest differences" not in page
+
+
+def test_a_word_with_combining_marks_is_marked_whole_in_the_form_of_the_text() -> None:
+    assert marked("a हिन्दी word", ["हिन्दी"]) == [("a ", False), ("हिन्दी", True), (" word", False)]
+    assert marked("cafe\u0301 x", ["café"]) == [("cafe\u0301", True), (" x", False)]
+    assert in_text("हिन्दी", "यह हिन्दी है")

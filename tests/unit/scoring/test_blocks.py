@@ -143,5 +143,5 @@ def test_as_many_documents_as_ordinals_reach_are_taken_and_no_more() -> None:
 
 @pytest.mark.parametrize("term", [7, -1])
 def test_a_term_beyond_the_vocabulary_is_refused(term: int) -> None:
-    with pytest.raises(DataError, match=r"term ids reach from -?\d to \d; 0 to 6 is wanted"):
+    with pytest.raises(DataError, match=r"term ids reach from -?\d to \d; wanted 0 to 6"):
         invert(SparseVectors.from_rows([([term, 5], [1.0, 1.0])]), vocabulary_size=7)

@@ -38,7 +38,7 @@ def test_arrays_of_different_lengths_are_refused_by_row() -> None:
     vectors = SparseVectors(
         np.array([0, 2, 5]), np.array([1, 2, 0, 1, 2], dtype=np.int32), np.ones(5, dtype=np.float32)
     )
-    with pytest.raises(DataError, match="t, id 'q2': 3 indices but 2 values; wanted as many of both"):
+    with pytest.raises(DataError, match="t, id 'q2': 3 indices but 2 values; wanted equal numbers of both"):
         check_vectors(vectors, vocabulary_size=9, place="t", ids=["q1", "q2"], value_indptr=np.array([0, 2, 4]))
     short = SparseVectors(vectors.indptr, vectors.indices, vectors.values[:4])
     with pytest.raises(DataError, match="t: rows reach to 5, 5 indices and 4 values"):

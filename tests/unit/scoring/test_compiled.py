@@ -64,11 +64,11 @@ def test_changed_sources_have_another_folder(tmp_path: Path, monkeypatch: pytest
     # Without what this process remembers of its own sources, and with the copy in their place.
     monkeypatch.setattr(code_cache, "files", lambda package: sources)
     monkeypatch.setattr(code_cache, "_fingerprint_of_sources", code_cache._fingerprint_of_sources.__wrapped__)
-    before = code_cache.cache_folder.__wrapped__()
-    assert code_cache.cache_folder.__wrapped__() == before
+    before = code_cache.kernel_folder.__wrapped__()
+    assert code_cache.kernel_folder.__wrapped__() == before
     with (sources / "shortlist.py").open("a") as source:
         source.write("# one more line in a file that only native functions use\n")
-    assert code_cache.cache_folder.__wrapped__() != before
+    assert code_cache.kernel_folder.__wrapped__() != before
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_without_a_home_the_code_is_kept_among_temporary_files(no_home: Path) -> None:
-    found = code_cache.cache_folder.__wrapped__()
+    found = code_cache.kernel_folder.__wrapped__()
     assert found is not None
     assert found.parent == no_home / f"spladelake-{os.getuid()}"
     assert found.parent.stat().st_mode & 0o077 == 0
@@ -91,4 +91,4 @@ def test_without_a_home_the_code_is_kept_among_temporary_files(no_home: Path) ->
 def test_a_temporary_folder_that_others_can_write_to_is_not_trusted(no_home: Path) -> None:
     (no_home / f"spladelake-{os.getuid()}").mkdir()
     (no_home / f"spladelake-{os.getuid()}").chmod(0o777)
-    assert code_cache.cache_folder.__wrapped__() is None
+    assert code_cache.kernel_folder.__wrapped__() is None

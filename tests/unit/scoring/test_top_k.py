@@ -369,7 +369,7 @@ def test_what_does_not_belong_together_is_refused() -> None:
     (_, block), *_ = blocks_of(rows, vocabulary_size=5)
     with pytest.raises(DataError, match="2 ids for 1 documents"):
         top.add(block, ["d", "e"])
-    with pytest.raises(UsageError, match="lower_bounds: 2 of them"):
+    with pytest.raises(UsageError, match="lower_bounds: it has 2 bounds"):
         TopK(Queries.of(rows, vocabulary_size=5), k=1, lower_bounds=np.zeros(2, dtype=np.int64))
 
 

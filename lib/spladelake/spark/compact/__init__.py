@@ -1,1 +1,1 @@
-"""Smaller vectors: pruned and rounded, with their effect measured."""
+"""Compaction of vectors by pruning and rounding, with its effect measured."""

@@ -1,4 +1,4 @@
-"""The compaction job: the vectors of a model again in less space, and a report of what that costs."""
+"""The compaction job: it writes the vectors of a model in less space and reports what that costs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.compaction import Compaction, Statistics
 from spladelake.config.compaction import CompactVectors, Target
+from spladelake.config.model_kinds import properties_of_rows
 from spladelake.errors import DataError, UsageError
 from spladelake.names import short_name
 from spladelake.results import CompactResult
 from spladelake.spark.compact.trials import Judged, Trial, Trials, statistics_of
 from spladelake.spark.retrieve.request import collected_queries
-from spladelake.spark.retrieve.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
+from spladelake.spark.retrieve.vector_checks import (
+    check_every_row,
+    check_rows,
+    check_same_model,
+    surveyed,
+    vocabulary_size,
+)
 from spladelake.spark.tables.comparison_schemas import COMPACTIONS
 from spladelake.spark.tables.create import ensure_table, require
 from spladelake.spark.tables.delta_log import size_in_bytes
@@ -34,16 +41,21 @@ from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 
-# What a search tries, the smallest first: bits of the weights, then shares of each vector's sum.
+# The settings that a search tries, smallest vectors first: bits of the weights, then shares of each vector's sum.
 BITS = (2, 3, 4, 5, 6, 8, 10)
 SHARES = (0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
-# A scan reads a file of this size in a second or so, and a lake of the size of MS MARCO has some hundred of them.
+# A scan reads a file of this size in about a second. A lake as large as MS MARCO has about a hundred of them.
 FILE_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True)
-class _Tables:
-    """Where vectors are read and written. version: of the document vectors that are read."""
+class _CompactTables:
+    """The places where the job reads and writes vectors.
+
+    - name, into: names of the original and of the compacted vectors.
+    - version: version of the document vectors that the job reads.
+    - size: size of the vocabulary.
+    """
 
     lake: Lake
     name: str
@@ -59,13 +71,17 @@ class _Tables:
 
 
 def compact_vectors(session: SparkSession, options: CompactVectors) -> CompactResult:
-    """Write compacted vectors beside the original ones, with the settings given or with the smallest that will do."""
+    """Write compacted vectors beside the original ones.
+
+    The options give either the settings or a target. For a target the job searches the smallest settings that meet it.
+    """
     tables = _tables(session, options)
     judgements = _judgements(session, tables.lake, required=options.target is not None)
     lineage = _lineage(session, tables, options, judged=judgements is not None)
     target = tables.target("documents")
     result: CompactResult = {"table": str(target), "vectors": tables.into}
-    # The report is written last: without it a run was killed after its commit, and is done again.
+    # The report is written last. If it is missing, the job was killed after the commit of the vectors, and is done
+    # again.
     reported = replace(lineage, scope=tables.into)
     return made_unless_current(
         session, {target: lineage, tables.lake.table(COMPACTIONS.name): reported},
@@ -75,7 +91,7 @@ def compact_vectors(session: SparkSession, options: CompactVectors) -> CompactRe
 
 
 def _compact(
-    session: SparkSession, tables: _Tables, judgements: DataFrame | None, lineage: Lineage, reported: Lineage,
+    session: SparkSession, tables: _CompactTables, judgements: DataFrame | None, lineage: Lineage, reported: Lineage,
     options: CompactVectors,
 ) -> dict[str, Any]:  # fmt: skip
     """Write the compacted vectors and the report; returns the report."""
@@ -103,7 +119,7 @@ def _compact(
         trials.close()
 
 
-def _tables(session: SparkSession, options: CompactVectors) -> _Tables:
+def _tables(session: SparkSession, options: CompactVectors) -> _CompactTables:
     lake, name = Lake(options.lake), short_name(options.vectors or options.model)
     into = short_name(options.into) if options.into else f"{name}-compact"
     if lake.vectors(into, "documents") == lake.vectors(name, "documents"):
@@ -121,7 +137,9 @@ def _tables(session: SparkSession, options: CompactVectors) -> _Tables:
     check_same_model((documents, survey), (queries, surveyed(queries.read(session))))
     size = vocabulary_size(session, documents, queries)
     check_rows(session, documents, rows, survey, size=size)
-    return _Tables(lake, name, into, version, size)
+    # The job copies the queries unchanged, so every row is checked here.
+    check_every_row(queries, queries.read(session), size=size)
+    return _CompactTables(lake, name, into, version, size)
 
 
 def _judgements(session: SparkSession, lake: Lake, *, required: bool) -> DataFrame | None:
@@ -142,7 +160,7 @@ def _judgements(session: SparkSession, lake: Lake, *, required: bool) -> DataFra
     return rows
 
 
-def _lineage(session: SparkSession, tables: _Tables, options: CompactVectors, *, judged: bool) -> Lineage:
+def _lineage(session: SparkSession, tables: _CompactTables, options: CompactVectors, *, judged: bool) -> Lineage:
     source, queries = tables.source("documents"), tables.source("queries")
     inputs = {"documents": [str(source), tables.version], "queries": [str(queries), queries.version(session)]}
     if judged:
@@ -153,7 +171,10 @@ def _lineage(session: SparkSession, tables: _Tables, options: CompactVectors, *,
 
 
 def _search(trials: Trials, statistics: Statistics, target: Target) -> list[Trial]:
-    """Everything that was tried; the last one meets the target, and nothing smaller that was tried does."""
+    """Return every trial. The last one meets the target, and no smaller trial does.
+
+    Raises DataError if the measure of the original vectors is 0.
+    """
     wanted = target.share * trials.original.mean(target.measure)
     if not wanted > 0:
         raise DataError(
@@ -181,27 +202,35 @@ def _search(trials: Trials, statistics: Statistics, target: Target) -> list[Tria
 
 
 def _write(
-    session: SparkSession, tables: _Tables, rows: DataFrame, chosen: Trial, lineage: Lineage, options: CompactVectors
+    session: SparkSession,
+    tables: _CompactTables,
+    rows: DataFrame,
+    chosen: Trial,
+    lineage: Lineage,
+    options: CompactVectors,
 ) -> None:
-    """The compacted documents in files fit for scans, beside the queries and the vocabulary as they are.
+    """Write the compacted documents in files of a good size for scans, beside the unchanged queries and vocabulary.
 
-    Documents with the same heaviest terms stand together, as zstd finds the ids that they share then.
+    Documents with the same heaviest terms stand together, so that zstd finds the ids that they share.
     """
     source, target = tables.source("documents"), tables.target("documents")
-    # Three bytes a posting are what rounded vectors take; of others the files get twice as large.
+    # Rounded vectors take three bytes per posting. Files of other vectors become twice as large.
     files = max(1, math.ceil(chosen.postings * 3 / FILE_BYTES))
     ordered = rows.repartitionByRange(files, "cluster", "id").sortWithinPartitions("cluster", "id")
-    properties = _copied(session, source)
+    properties = properties_of_rows(table_properties(session, source))
     vocabulary = tables.source("vocabulary").read(session).coalesce(1)
     replace_rows(session, tables.target("vocabulary"), VOCABULARY, vocabulary, lineage=lineage)
     asked = tables.source("queries")
     queries = asked.read(session).coalesce(1).sortWithinPartitions("id")
     replace_rows(session, tables.target("queries"), VECTORS, queries, lineage=lineage)
     unchanged = {COMPACTED_FROM: str(asked), COMPACTION: "none: queries are as they were"}
-    set_properties(session, tables.target("queries"), {**_copied(session, asked), **unchanged})
+    set_properties(
+        session, tables.target("queries"), {**properties_of_rows(table_properties(session, asked)), **unchanged}
+    )
     if options.files == SPLIT:
         form = SPLIT_FILES
-        # Before the first such file: what reads by rows reads other files too.
+        # Set the property before the first split file is written. A session that reads by rows can read the other files
+        # too.
         ensure_table(session, target, VECTORS, properties={FILES: SPLIT})
         set_properties(session, target, {FILES: SPLIT})
     else:
@@ -221,22 +250,15 @@ def _write(
         )
 
 
-def _copied(session: SparkSession, ref: TableRef) -> dict[str, str]:
-    """What the properties of the original say of its rows, which still holds."""
-    names = ("model", "model_id", "max_length", "vocabulary_size", "source", "source_version", "average_length", "bm25")
-    found = table_properties(session, ref)
-    return {name: found[f"spladelake.{name}"] for name in names if f"spladelake.{name}" in found}
-
-
 def _report(
     session: SparkSession,
-    tables: _Tables,
+    tables: _CompactTables,
     trials: Trials,
     tried: list[Trial],
     lineage: Lineage,
     options: CompactVectors,
 ) -> dict[str, Any]:
-    """Rows of `compactions`, and the same as the job's result."""
+    """Write the rows of `compactions`; return the report as entries of the job's result."""
     chosen, original = tried[-1], trials.original
     before = size_in_bytes(session, tables.source("documents"))
     after = size_in_bytes(session, tables.target("documents"))

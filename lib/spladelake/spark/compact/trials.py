@@ -1,4 +1,4 @@
-"""What a compaction costs in effectiveness: the queries ranked over the vectors as they were and as they become."""
+"""The cost of a compaction in effectiveness: queries are ranked over the original and over the compacted vectors."""
 
 from __future__ import annotations
 
@@ -30,9 +30,13 @@ Values = dict[str, dict[str, float]]
 
 @dataclass(frozen=True)
 class Trial:
-    """One compaction that was tried. values: of each measure by query. dropped: largest weight that was left out.
+    """One compaction that was tried.
 
-    largest_error: of the score of any document that both rankings list. error_bound: what no score can exceed.
+    - postings: number of postings that it leaves.
+    - dropped: largest weight that it leaves out.
+    - values: value of each measure by query.
+    - largest_error: largest change of a score among the documents that both rankings list.
+    - error_bound: upper bound for the change of any score.
     """
 
     how: Compaction
@@ -49,7 +53,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Judged:
-    """What trials are measured by. judgements: (query_id, doc_id, relevance), or None where there are none."""
+    """The queries and measures of all trials.
+
+    - judgements: (query_id, doc_id, relevance); None if there are none.
+    - k: number of documents to rank for each query.
+    """
 
     queries: QueryBatch
     judgements: DataFrame | None
@@ -70,12 +78,12 @@ class Trials:
         self.original = Trial(Compaction(), int(postings["n"]), 0.0, self._values(self._ranking), 0.0, 0.0)
 
     def compacted(self, how: Compaction, statistics: Statistics) -> DataFrame:
-        """`vectors` rows under a compaction, with `dropped` and `cluster`."""
+        """Return the rows of `vectors` under a compaction, with `dropped` and `cluster`."""
         function = CompactRows(how, statistics, self.place, self.judged.queries.vocabulary_size)
         return self.rows.select(*VECTORS.column_names).mapInArrow(function, COMPACTED_DDL)
 
     def measure(self, how: Compaction, statistics: Statistics) -> Trial:
-        """Rank all queries over the compacted vectors."""
+        """Rank all queries over the compacted vectors; return the trial."""
         if how.is_lossless:
             return self.original
         rows = self.compacted(how, statistics).persist(StorageLevel.DISK_ONLY)
@@ -96,7 +104,7 @@ class Trials:
         return Trial(how, int(found["postings"]), dropped, values, error, bound)
 
     def tests(self, trial: Trial, *, permutations: int) -> dict[str, dict[str, Any]]:
-        """Of each measure: mean before and after, their ratio, and whether they differ by more than chance."""
+        """Return for each measure the means before and after, their ratio, and the p-values of the difference."""
         found = {}
         for number, (measure, before) in enumerate(self.original.values.items()):
             after = trial.values[measure]
@@ -113,7 +121,7 @@ class Trials:
         return found
 
     def close(self) -> None:
-        """Free what is kept on disk."""
+        """Free the ranking that is kept on disk."""
         self._ranking.unpersist()
 
     def _ranked(self, rows: DataFrame) -> DataFrame:
@@ -148,7 +156,7 @@ class Trials:
         return float(row["error"])
 
     def _bound(self, how: Compaction, statistics: Statistics, dropped: float) -> float:
-        """What no score of these queries can be off by, the best score and the heaviest query taken."""
+        """Return an upper bound for the change of any score, from the best score and the heaviest query."""
         bound = error_bound(how, statistics, largest_dropped=dropped)
         best = self._ranking.agg(F.coalesce(F.max("score"), F.lit(0.0)).alias("score")).first()
         assert best is not None
@@ -158,7 +166,7 @@ class Trials:
 
 
 def statistics_of(rows: DataFrame, how: Compaction, *, vocabulary_size: int) -> Statistics:
-    """The largest weight, and the thresholds of each term if the compaction asks for them."""
+    """Return the largest weight and, if the compaction needs them, the threshold of each term."""
     largest = largest_weight(rows)
     if not how.term_quantile:
         return Statistics(largest)

@@ -1,4 +1,4 @@
-"""What runs inside a Python worker to compact vectors."""
+"""The code that compacts vectors in a Python worker."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from spladelake.spark.encode.worker import VECTOR_BATCH
 from spladelake.spark.retrieve.worker import vectors_of
 from spladelake.vectors import SparseVectors
 
-# Rows of `vectors`, the largest weight that was left out of each, and its heaviest terms.
+# The columns of `vectors`, the largest weight that was left out of the vector, and the vector's heaviest terms.
 COMPACTED_BATCH = pa.schema(
     [*VECTOR_BATCH, pa.field("dropped", pa.float32()), pa.field("cluster", pa.list_(pa.int32()))]
 )
-# Documents that share so many of their heaviest terms stand side by side in a file.
+# Files are sorted by this many heaviest terms, so that similar documents stand side by side.
 CLUSTER_TERMS = 4
 
 
 @dataclass(frozen=True)
 class CompactRows:
-    """The function given to mapInArrow: `vectors` rows to the same rows compacted, with `dropped`, `cluster`."""
+    """The function for mapInArrow that compacts rows of `vectors` and adds `dropped` and `cluster`."""
 
     how: Compaction
     statistics: Statistics
@@ -49,13 +49,13 @@ class CompactRows:
 
 
 def _heaviest_terms(vectors: SparseVectors) -> list[NDArray[np.int32]]:
-    """The heaviest terms of each row, heaviest first."""
+    """Return the heaviest terms of each row, heaviest first."""
     rows = (vectors.row(i) for i in range(len(vectors)))
     return [terms[np.lexsort((terms, -weights))[:CLUSTER_TERMS]] for terms, weights in rows]
 
 
 def _largest_dropped(before: SparseVectors, after: SparseVectors) -> NDArray[np.float32]:
-    """Largest weight of each row that is no longer in it, 0 where all are."""
+    """Return the largest weight that each row has lost; 0 if it has lost none."""
     row_of = [np.repeat(np.arange(len(part)), part.active_dims).astype(np.int64) for part in (before, after)]
     keys = [rows << 32 | part.indices for rows, part in zip(row_of, (before, after), strict=True)]
     gone = ~np.isin(keys[0], keys[1], assume_unique=True)

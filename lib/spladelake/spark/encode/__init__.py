@@ -1,1 +1,1 @@
-"""Encode texts into sparse vectors, whole tables or what changed in them."""
+"""Encode texts into sparse vectors: whole tables, or only the texts that changed."""

@@ -1,6 +1,6 @@
-"""BM25 in the encode job: words are counted and weighed in packs of texts, and the same tables are written.
+"""BM25 in the encode job: words are counted and weighed in packs of texts; the tables are as for a neural model.
 
-Every document's weights depend on all documents, so a changed corpus is weighted again as a whole.
+The weights of each document depend on all documents, so a changed corpus is weighed again as a whole.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ import logging
 import time
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from spladelake.bm25.fingerprint import vocabulary_sums
 from spladelake.bm25.settings import (
-    BM25_MODEL,
     DEFAULT_B,
     DEFAULT_K1,
     DEFAULT_STEMMER,
@@ -27,18 +26,20 @@ from spladelake.bm25.settings import (
     read_stop_words,
 )
 from spladelake.config import EncodeTexts
+from spladelake.config.model_kinds import BM25_MODEL
 from spladelake.errors import DataError
 from spladelake.names import short_name
+from spladelake.results import EncodeResult
 from spladelake.spark.encode.bm25_packs import (
     Tally,
-    counted_here,
     counted_texts,
     learnt_vocabulary,
     tallied,
     weighed,
 )
+from spladelake.spark.encode.bm25_question import learnt_model, learnt_tables
 from spladelake.spark.encode.bm25_worker import IDS, TEXTS, TOKENS, CountWords, Statistics, Vocabulary, WeighWords
-from spladelake.spark.encode.texts import SIDES, Side, hashed
+from spladelake.spark.encode.texts import SIDES, Side
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.lineage import Lineage, is_current
@@ -52,8 +53,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Tables:
-    """Where the vectors of one name are."""
+class _Bm25Tables:
+    """The tables of one set of vectors, by side."""
 
     lake: Lake
     name: str
@@ -62,8 +63,8 @@ class _Tables:
         return self.lake.vectors(self.name, side)
 
 
-def encode_bm25(session: SparkSession, options: EncodeTexts) -> dict[str, Any]:
-    """Weigh the lake's documents, count the words of its queries, or both; what is current is left alone."""
+def encode_bm25(session: SparkSession, options: EncodeTexts) -> EncodeResult:
+    """Encode the lake's documents, queries or both with BM25; skip a side whose vectors are current."""
     settings = Bm25Settings(
         k1=DEFAULT_K1 if options.k1 is None else options.k1,
         b=DEFAULT_B if options.b is None else options.b,
@@ -71,19 +72,21 @@ def encode_bm25(session: SparkSession, options: EncodeTexts) -> dict[str, Any]:
         stop_words=read_stop_words(options.stopwords or DEFAULT_STOP_WORDS),
     )
     lake = Lake(options.lake)
-    tables = _Tables(lake, short_name(options.vectors or options.model))
+    tables = _Bm25Tables(lake, short_name(options.vectors or options.model))
     result: dict[str, Any] = {"model": BM25_MODEL}
     if options.side != "queries":
         result["documents"] = _encode_documents(session, tables, settings, force=options.force)
-    model_id = _learnt_model(session, tables, settings)
+    model_id = learnt_model(learnt_tables(session, lake, tables.name), settings)
     if options.side != "documents":
         result["queries"] = _encode_queries(session, tables, settings, model_id=model_id, force=options.force)
     sides = [part for part in result.values() if isinstance(part, dict)]
     skipped = all(part["status"] == "skipped" for part in sides)
-    return {**result, "model_id": model_id, "status": "skipped" if skipped else "written"}
+    return cast("EncodeResult", {**result, "model_id": model_id, "status": "skipped" if skipped else "written"})
 
 
-def _encode_documents(session: SparkSession, tables: _Tables, settings: Bm25Settings, *, force: bool) -> dict[str, Any]:
+def _encode_documents(
+    session: SparkSession, tables: _Bm25Tables, settings: Bm25Settings, *, force: bool
+) -> dict[str, Any]:
     source, target = tables.lake.table("documents"), tables["documents"]
     require(session, source, DOCUMENTS, made_by=f"spladelake ingest_texts --lake {tables.lake.root} …")
     version = source.version(session)
@@ -109,7 +112,7 @@ def _encode_documents(session: SparkSession, tables: _Tables, settings: Bm25Sett
             "source_version": str(version),
             "bm25": settings.fingerprint,
         }
-        # The vocabulary first: with a new one and old vectors the two disagree, and the next run does both again.
+        # The vocabulary first: if the run stops here, it disagrees with the old vectors, and the next run writes both.
         words = partial(token_rows, session, tally.words)
         write_vocabulary(session, tables["vocabulary"], words, {"model": BM25_MODEL, "model_id": model_id})
         describe(session, "weigh the words of the documents")
@@ -127,7 +130,7 @@ def _encode_documents(session: SparkSession, tables: _Tables, settings: Bm25Sett
 
 
 def _encode_queries(
-    session: SparkSession, tables: _Tables, settings: Bm25Settings, *, model_id: str, force: bool
+    session: SparkSession, tables: _Bm25Tables, settings: Bm25Settings, *, model_id: str, force: bool
 ) -> dict[str, Any]:
     source, target = tables.lake.table("queries"), tables["queries"]
     require(session, source, QUERIES, made_by=f"spladelake ingest_texts --lake {tables.lake.root} …")
@@ -166,21 +169,12 @@ def _encode_queries(
     }
 
 
-def counted_queries(session: SparkSession, lake: Lake, name: str, texts: DataFrame) -> DataFrame:
-    """`vectors` rows of a few (id, text) rows as queries, by what was learnt from the lake's documents.
-
-    Raises DataError unless the documents were encoded with the default settings.
-    """
-    settings = Bm25Settings(stop_words=read_stop_words(DEFAULT_STOP_WORDS))
-    tables = _Tables(lake, name)
-    model_id = _learnt_model(session, tables, settings)
-    counted = counted_here(hashed(texts).toArrow(), CountWords(settings, "occurrences"))
-    vocabulary = learnt_vocabulary(session, tables["vocabulary"], tallied(counted).words)
-    return weighed(session, counted, WeighWords(settings, vocabulary, None, model_id))
-
-
 def _lineage(side: Side, source: TableRef, version: int, made_with: str) -> Lineage:
-    """made_with: settings for documents; for queries what was learnt from the documents, which moves term ids."""
+    """Return the lineage of one side's vectors.
+
+    - made_with: for documents the fingerprint of the settings; for queries the documents' model_id, because other
+      documents change the term ids.
+    """
     return Lineage(
         "encode_texts",
         {side.name: [str(source), version]},
@@ -188,28 +182,14 @@ def _lineage(side: Side, source: TableRef, version: int, made_with: str) -> Line
     )
 
 
-def _learnt_model(session: SparkSession, tables: _Tables, settings: Bm25Settings) -> str:
-    """model_id of the document vectors that are there; raises DataError without them or under other settings."""
-    fix = f"Run encode_texts --lake {tables.lake.root} --model bm25 with these settings for both sides."
-    documents = tables["documents"]
-    if not documents.exists(session):
-        raise DataError(str(documents), "there are no vectors", "a query's words are looked up in the documents'", fix)
-    found = table_properties(session, documents)
-    if found.get("spladelake.bm25") != settings.fingerprint:
-        raise DataError(str(documents), "they were made with other settings", "wanted the same on both sides", fix)
-    model_id = found["spladelake.model_id"]
-    if table_properties(session, tables["vocabulary"]).get("spladelake.model_id") != model_id:
-        raise DataError(str(tables["vocabulary"]), "it is not that of the vectors", "wanted the words' term ids", fix)
-    return model_id
-
-
 def _learnt(tally: Tally, settings: Bm25Settings, *, place: TableRef) -> tuple[Statistics, str]:
-    """Statistics of the documents, and the fingerprint of them and the settings: the vectors' model_id."""
+    """Return the documents' statistics, and the model_id: a fingerprint of the statistics and the settings."""
     _check_ids(tally, place=place)
     rows, tokens, size = tally.facts[TEXTS], tally.facts[TOKENS], len(tally.words)
     if not size:
-        raise DataError(str(place), "no document has a word", "BM25 learns from words", "Check texts and stop words.")
-    # Two sums over hashes stand for the list of words and frequencies.
+        wanted = "wanted at least one word that is not a stop word"
+        raise DataError(str(place), "no document has a word", wanted, "Check the texts and the stop words.")
+    # Two sums over hashes stand for the list of words and document frequencies.
     sums = vocabulary_sums(tally.words, tally.amounts)
     recipe = [settings.fingerprint, rows, tokens, size, *map(str, sums)]
     model_id = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
@@ -217,12 +197,12 @@ def _learnt(tally: Tally, settings: Bm25Settings, *, place: TableRef) -> tuple[S
 
 
 def _check_ids(tally: Tally, *, place: TableRef) -> None:
-    """Raise DataError unless every id stands once."""
+    """Raise DataError if an id occurs twice."""
     rows, ids = tally.facts[TEXTS], tally.facts[IDS]
     if ids != rows:
         raise DataError(
             str(place),
             f"it has {rows:,} rows but {ids:,} different ids",
-            "every id must stand once: repeated texts would count twice",
+            "wanted each id once: BM25 would count repeated texts twice",
             "Remove the repeated rows.",
         )

@@ -1,6 +1,7 @@
-"""Packs of counted words between the passes of BM25: in the driver for a few texts, else in a DataFrame on disk.
+"""Packs of counted words between the two passes of BM25: an Arrow table in the driver, or a DataFrame on disk.
 
-Both hold the same rows (bm25_worker.PACKS), made by the same functions. No single word of a text is ever shuffled.
+The driver counts small tables itself; workers count larger ones. Both make the same rows (bm25_worker.PACKS) with the
+same functions. Spark shuffles the word totals of packs, never the words of a text.
 """
 
 from __future__ import annotations
@@ -39,17 +40,17 @@ from spladelake.spark.tables.delta_log import size_in_bytes
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VECTORS
 
-# So many texts are counted in the driver, in less time than a Python worker takes to start. A table of more bytes is
-# not asked whether it has so few.
+# The driver counts up to so many texts in less time than a Python worker takes to start. A table of more bytes goes to
+# workers at once: nothing counts its texts first.
 DRIVER_TEXTS, DRIVER_BYTES = 2_000, 4 * 2**20
-# Bytes of a table's files that a task counts: some seconds of work.
+# Bytes of table files per counting task: some seconds of work.
 TASK_BYTES = 8 * 2**20
-# Packs are large rows: Arrow batches between Java and Python are bounded by bytes too.
+# Packs are large rows, so a limit in bytes bounds the Arrow batches between Java and Python too.
 BATCHES = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "4096",
     "spark.sql.execution.arrow.maxBytesPerBatch": str(64 * 2**20),
 }
-# So few words are looked up in a vocabulary by its statistics of files; for more all of it is read.
+# For up to so many words Spark reads only the vocabulary files that may hold them; for more words it reads all files.
 WORDS_LOOKED_UP = 100
 
 Packs: TypeAlias = "pa.Table | DataFrame"
@@ -57,10 +58,12 @@ Packs: TypeAlias = "pa.Table | DataFrame"
 
 @dataclass(frozen=True, eq=False)
 class Tally:
-    """What all packs together say.
+    """Totals over all packs.
 
-    facts: TEXTS, IDS (different ones), TOKENS. statuses: texts of each status. words: in the order of their UTF-8
-    bytes; amounts: of each, as CountWords was told.
+    - facts: TEXTS, IDS (different ids) and TOKENS.
+    - statuses: number of texts of each status.
+    - words: different words, in the order of their UTF-8 bytes.
+    - amounts: amount of each word, see CountWords.
     """
 
     facts: dict[str, int]
@@ -73,7 +76,7 @@ class Tally:
 def counted_texts(
     session: SparkSession, source: TableRef, version: int, side: Side, count: CountWords
 ) -> Iterator[Packs]:
-    """The packs of a table's texts, which are kept until the body ends."""
+    """Count the words of a table's texts; yield the packs, which exist until the body ends."""
     rows, size = source.read(session, version=version), size_in_bytes(session, source)
     if size <= DRIVER_BYTES:
         few = texts_of(rows, side).limit(DRIVER_TEXTS + 1).toArrow()
@@ -82,7 +85,7 @@ def counted_texts(
             return
     slots = session.sparkContext.defaultParallelism
     tasks = slots * math.ceil(size / TASK_BYTES / slots)
-    # By id, so that a task sees all texts of an id and can tell how many different ones there are.
+    # Partition by id: a task then sees all texts of an id and can count the different ids.
     texts = texts_of(rows.repartition(max(tasks, 1), side.id_column), side)
     with session_settings(session, BATCHES):
         packs = texts.mapInArrow(count, PACKS).persist(StorageLevel.DISK_ONLY)
@@ -94,12 +97,12 @@ def counted_texts(
 
 
 def counted_here(texts: pa.Table, count: CountWords) -> pa.Table:
-    """The packs of (id, text, text_sha256, repaired) rows."""
+    """Count (id, text, text_sha256, repaired) rows in the driver; return their packs."""
     return pa.Table.from_batches(count(iter(texts.to_batches())), PACK_BATCH)
 
 
 def tallied(packs: Packs) -> Tally:
-    """Facts and amounts of all packs, each added up."""
+    """Add up the facts and amounts of all packs."""
     found = _sums_here(packs) if isinstance(packs, pa.Table) else _sums(packs)
     found = found.sort_by("name").combine_chunks()
     names, amounts = found["name"].combine_chunks().cast(pa.string()), found["amount"].to_numpy()
@@ -123,10 +126,10 @@ def _sums(packs: DataFrame) -> pa.Table:
 
 
 def weighed(session: SparkSession, packs: Packs, weigh: WeighWords) -> DataFrame:
-    """`vectors` rows of all texts in the packs."""
+    """Return the `vectors` rows of all texts in the packs."""
     if isinstance(packs, pa.Table):
         batches = list(weigh(iter(packs.to_batches())))
-        # Spark does not take a table of no batches.
+        # Spark does not accept a table without batches.
         table = pa.Table.from_batches(batches, VECTOR_BATCH) if batches else VECTOR_BATCH.empty_table()
         return session.createDataFrame(table, VECTORS.struct).coalesce(1)
     rows: DataFrame = packs.select("names", "pack").mapInArrow(weigh, VECTORS.struct)
@@ -134,7 +137,7 @@ def weighed(session: SparkSession, packs: Packs, weigh: WeighWords) -> DataFrame
 
 
 def learnt_vocabulary(session: SparkSession, table: TableRef, words: pa.StringArray) -> Vocabulary:
-    """The vocabulary of a table, or as much of it as the words need."""
+    """Read a vocabulary table: all of it, or only the rows of the given words if they are few."""
     rows = table.read(session).select("term_id", "token")
     if len(words) <= WORDS_LOOKED_UP:
         rows = rows.where(F.col("token").isin(words.to_pylist()))

@@ -1,7 +1,7 @@
-"""What runs inside a Python worker for BM25: texts to packs of counted words, packs to weights.
+"""BM25 inside a Python worker: texts to packs of counted words, packs to weights.
 
-A pack holds many texts under one list of their different words, so that nothing is done for a single word of a text
-outside numpy. The driver runs the same functions on a few texts.
+A pack holds many texts under one list of their different words, so that numpy handles all words of a pack at once.
+If there are few texts, the driver runs the same functions.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from spladelake.bm25.words import word_counter
 from spladelake.encoder.texts import clean_texts
 from spladelake.spark.encode.worker import VECTOR_BATCH
 
-# names: the different words of a pack, in the order of their UTF-8 bytes, or facts about texts; each has an amount.
-# pack: the texts and their counts as Arrow writes them, null beside facts.
+# names: the different words of a pack in the order of their UTF-8 bytes, or the names of facts about texts.
+# amounts: one for each name. pack: the texts and their counts as an Arrow stream; null in a row of facts.
 PACKS = "names array<string>, amounts array<bigint>, pack binary"
 PACK_BATCH = pa.schema([("names", pa.list_(pa.string())), ("amounts", pa.list_(pa.int64())), ("pack", pa.binary())])
-# `Counting.size` from which a pack is full: some 32 MB of postings, and less than 200 MB while it is counted.
+# A pack is full at this `Counting.size`: some 32 MB of postings, and less than 200 MB of memory during the count.
 PACK_SIZE = 4_000_000
 
-# Names of facts begin with a space, which no word holds; so they sort before all words.
+# Names of facts begin with a space. No word holds one, so facts sort before all words.
 FACT = " "
 TEXTS, IDS, TOKENS, STATUS = " texts", " ids", " tokens", " status "
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What BM25 needs to know of all documents beside the frequency of each word; empty documents count."""
+    """Statistics of all documents, empty ones included, that BM25 needs beside the document frequency of each word."""
 
     documents: int
     average_length: float
@@ -46,8 +46,11 @@ class Statistics:
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """words: in the order of their UTF-8 bytes. ids: term id of each, ascending. frequencies: documents with each, by
-    term id; None if nobody needs them.
+    """Words and their term ids.
+
+    - words: in the order of their UTF-8 bytes.
+    - ids: term id of each word, ascending.
+    - frequencies: documents that hold each word, by term id; None for queries, which do not need them.
     """
 
     words: pa.StringArray
@@ -55,7 +58,7 @@ class Vocabulary:
     frequencies: NDArray[np.int64] | None = None
 
     def ids_of(self, words: pa.StringArray) -> NDArray[np.int32]:
-        """Term ids of words, -1 for one that is not in the vocabulary."""
+        """Return the term id of each word; -1 if the vocabulary lacks it."""
         places = pc.index_in(words, value_set=self.words).fill_null(-1)
         found: NDArray[np.int32] = np.append(self.ids, np.int32(-1))[places.to_numpy()]
         return found
@@ -65,7 +68,9 @@ class Vocabulary:
 class CountWords:
     """The function given to mapInArrow: (id, text, text_sha256, repaired) to rows of PACKS.
 
-    amounts: of each word the texts that hold it, or how often it stands in all of them.
+    - amounts: for each word, count the texts that hold it or its occurrences in all of them.
+    - pack_size: `Counting.size` of a full pack.
+
     The last row of a task has the facts about all of its texts.
     """
 
@@ -86,7 +91,7 @@ class CountWords:
         yield _pack_row(pa.array(facts, pa.string()), np.array(list(facts.values()), np.int64), None)
 
     def _packs(self, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.Table, WordCounts]]:
-        """Texts (id, text_sha256, status, tokens) with their counts, as many as a pack takes at once."""
+        """Yield (id, text_sha256, status, tokens) rows and their counts, one pack at a time."""
         counter = word_counter(self.settings)
         counting, parts = Counting(counter), list[pa.Table]()
         for batch in batches:
@@ -147,9 +152,9 @@ def _from_bytes(words: pa.StringArray, pack: pa.Buffer) -> tuple[pa.RecordBatch,
 
 @dataclass(frozen=True)
 class WeighWords:
-    """The function given to mapInArrow: rows of PACKS to `vectors` rows, with the words that the vocabulary has.
+    """The function given to mapInArrow: rows of PACKS to `vectors` rows, without words that the vocabulary lacks.
 
-    statistics: of the documents; None for queries, whose weights are their counts.
+    - statistics: of the documents; None for queries, whose weights are counts.
     """
 
     settings: Bm25Settings

@@ -1,4 +1,4 @@
-"""Ids of texts that changed, from the change feed of their table: read at once, or by a stream that keeps its place."""
+"""Ids of texts that changed, from the change feed of their table: read as a batch, or by a stream with a checkpoint."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ from spladelake.spark.tables.write import save
 def changed_ids(
     session: SparkSession, source: TableRef, *, after: int, until: int, id_column: str
 ) -> DataFrame:  # fmt: skip
-    """(id) of every row that a commit after the one version, up to the other, inserted, updated or deleted.
+    """Return (id) of every row that a commit inserted, updated or deleted.
 
-    Raises DataError where the table has not kept what changed since then.
+    - after, until: versions of the table. Commits later than `after` count, up to `until` inclusive.
+
+    Raises DataError if the table did not record these changes or no longer keeps them.
     """
     if after >= until:
         return frame_of(session, [], "id string")
@@ -33,7 +35,7 @@ def changed_ids(
     try:
         feed = reader.load(source.path) if source.path is not None else reader.table(source.identifier)
         ids = feed.select(F.col(id_column).alias("id")).distinct()
-        ids.take(1)  # what is no longer there shows when it is read
+        ids.take(1)  # only a read finds missing files
     except Exception as error:
         raise _unreadable(source, error, after) from error
     return ids
@@ -42,10 +44,14 @@ def changed_ids(
 def collect_changes(
     session: SparkSession, source: TableRef, changed: TableRef, *, after: int, checkpoint: str, id_column: str
 ) -> None:
-    """Append (id, version) of everything that changed since the stream's last run to a table, then stop.
+    """Append (id, version) of every row that changed since the stream's last run to the table `changed`, then stop.
 
-    The stream's place is in `checkpoint`; without one it starts after the given version. A batch lands once, however
-    often it is tried.
+    A retried batch lands once.
+
+    - after: version after which a new stream starts.
+    - checkpoint: folder in which Spark keeps the position of the stream.
+
+    Raises DataError if the table did not record these changes or no longer keeps them.
     """
     ensure_table(session, changed, CHANGED)
     start = _first_version(session, changed, checkpoint, after + 1)
@@ -66,9 +72,9 @@ def collect_changes(
 
 
 def _first_version(session: SparkSession, changed: TableRef, checkpoint: str, version: int) -> int:
-    """The version that the stream of a checkpoint began with, which is this one if it is new.
+    """Return the version at which the stream of a checkpoint began: the given version if the stream is new.
 
-    A batch that Spark does again on restart is read from where the stream began, not from where it has come to.
+    If a restarted stream repeats a batch, Spark reads it from the stream's first version, not from its last position.
     """
     begun = json.loads(table_properties(session, changed).get("spladelake.streams", "{}"))
     if checkpoint not in begun or not exists(session, f"{checkpoint}/offsets"):
@@ -78,15 +84,18 @@ def _first_version(session: SparkSession, changed: TableRef, checkpoint: str, ve
 
 
 def checkpoint_of(given: str | None, staged: TableRef) -> str:
-    """Folder of a stream's checkpoint: as given, or beside the vectors of a lake that is a folder."""
+    """Return the folder of a stream's checkpoint: the given one, or one beside the vectors if the lake is a folder.
+
+    Raises UsageError if the lake is a catalog and no folder is given.
+    """
     if given is not None:
         return given
     if staged.path is None:
         raise UsageError(
             "--checkpoint",
             "it is missing",
-            "a stream over tables of a catalog keeps its place in a folder",
-            "Name a folder that lasts.",
+            "wanted a folder for the position of the stream, because the tables are in a catalog",
+            "Name a folder that outlives the job.",
         )
     return f"{staged.path.removesuffix('_staged')}_stream"
 
@@ -94,11 +103,11 @@ def checkpoint_of(given: str | None, staged: TableRef) -> str:
 def _unreadable(source: TableRef, error: Exception, after: int) -> Exception:
     text: Any = full_text(error)
     if "DELTA_MISSING_CHANGE_DATA" in text or "CHANGE_TABLE_FEED" in text or "DELTA_CHANGE_TABLE" in text:
-        found = f"it did not record what changed after version {after}"
+        found = f"it did not record all changes after version {after}"
     elif "DELTA_FILE_NOT_FOUND" in text or "DELTA_LOG_FILE_NOT_FOUND" in text or "VersionNotFound" in text:
-        found = f"what changed after version {after} is no longer kept"
+        found = f"it no longer keeps all changes after version {after}"
     else:
         return error
     return DataError(
-        str(source), found, "the change feed tells which texts to encode", "Run once with --changes snapshot."
+        str(source), found, "wanted a complete change feed since then", "Run once with --changes snapshot."
     )

@@ -1,4 +1,4 @@
-"""Encoding in chunks: each one commit of a table of its own, so that a killed run goes on where it stopped."""
+"""Encode in chunks. Each chunk is one commit of a staging table, so a restarted run resumes after the last chunk."""
 
 from __future__ import annotations
 
@@ -43,23 +43,25 @@ from spladelake.spark.tables.write import save
 
 log = logging.getLogger(__name__)
 
-# Multiplications and additions a second that a slot is taken to do before it is known: of a core at float32, which the
-# encoder of tests/bench/bench_encode.py passes on CPUs (fraction_of_limit) and a GPU by far.
+# Multiplications and additions per second that a slot is assumed to do until its rate is measured: one core at float32.
+# The encoder exceeds it on CPUs (fraction_of_limit in tests/bench/bench_encode.py), and by far on a GPU.
 FIRST_FLOPS = 50e9
-# Bytes of a token in running English text.
+# Mean bytes of a token in English text.
 BYTES_PER_TOKEN = 4.5
-# Texts whose vectors the driver holds until they are published: some megabytes.
+# Most vectors that the driver holds until they are published: some megabytes.
 ROWS_IN_MEMORY = ROWS_PER_BATCH
 _BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
-# From so many chunks on the texts are kept on the executors' disks, instead of being read and hashed for each.
+# If more chunks than these remain, the executors keep the texts on disk. Otherwise each chunk reads and hashes them.
 CHUNKS_TO_KEEP_TEXTS = 3
 
 
 @dataclass(frozen=True)
 class ChunkSize:
-    """How much work one commit holds: minutes of it, or a fixed number of rows.
+    """Size of a chunk, which one commit holds.
 
-    first_rate: texts a second that a slot is taken to encode before it is known.
+    - minutes: time to encode it.
+    - first_rate: texts per second that a slot is assumed to encode until its rate is measured.
+    - rows: a fixed number of rows, instead of the time.
     """
 
     minutes: float
@@ -67,7 +69,7 @@ class ChunkSize:
     rows: int | None = None
 
     def next(self, *, done: int, seconds: float, slots: int) -> int:
-        """Rows of the next chunk, after so many rows in so many seconds."""
+        """Return the rows of the next chunk, given that all slots encoded `done` rows in `seconds`."""
         if self.rows is not None:
             return self.rows
         rate = done / max(seconds, 1e-3) if done else self.first_rate * slots
@@ -75,8 +77,11 @@ class ChunkSize:
 
 
 def first_rate(checkpoint: Checkpoint | CrossCheckpoint, *, tokens: float) -> float:
-    """Texts of so many tokens a second that one slot will take, by the arithmetic of the model alone: every weight, of
-    four bytes, is multiplied and added once a token.
+    """Estimate the texts per second that one slot encodes, from the arithmetic of the model alone.
+
+    Each token multiplies and adds every weight (four bytes) once.
+
+    - tokens: tokens of a text.
     """
     names = [name for name, _ in checkpoint.file_digests if name.endswith(".safetensors")]
     weights = sum((Path(checkpoint.folder) / name).stat().st_size for name in names) / 4
@@ -84,11 +89,14 @@ def first_rate(checkpoint: Checkpoint | CrossCheckpoint, *, tokens: float) -> fl
 
 
 @dataclass(frozen=True)
-class Work:
-    """What is to be encoded into a staging table.
+class EncodeWork:
+    """Texts to encode into a staging table.
 
-    texts: (id, text, text_sha256, repaired, reason), each id once. rows: how many. target: the table it is for.
-    purpose: a run goes on only with what was staged for the same one.
+    - texts: (id, text, text_sha256, repaired, reason), each id once.
+    - rows: number of texts.
+    - target: the table that the vectors are for.
+    - rows_per_task: None derives it from the number of rows and the rate.
+    - purpose: a run resumes only rows that were staged for the same purpose.
     """
 
     texts: DataFrame
@@ -103,15 +111,20 @@ class Work:
 
 @dataclass(frozen=True)
 class Staged:
-    """What was encoded and is not published yet: `staged` rows, and whether they are a table's."""
+    """Texts that were encoded and are not published yet.
+
+    - rows: `staged` rows.
+    - is_table: whether a staging table holds them; if not, the driver does.
+    - totals: counts of the encoding tasks of this run.
+    """
 
     rows: DataFrame
     is_table: bool
     totals: Mapping[str, float]
 
 
-def stage(session: SparkSession, staged: TableRef, work: Work) -> Staged:
-    """Encode the texts: in the driver's memory if they are few, else in a staging table, chunk after chunk."""
+def stage(session: SparkSession, staged: TableRef, work: EncodeWork) -> Staged:
+    """Encode the texts. Few vectors are collected in the driver; others go to a staging table, chunk after chunk."""
     slots = session.sparkContext.defaultParallelism
     few = work.rows <= min(ROWS_IN_MEMORY, work.chunk.next(done=0, seconds=0, slots=slots))
     if few and not staged.exists(session):
@@ -120,18 +133,20 @@ def stage(session: SparkSession, staged: TableRef, work: Work) -> Staged:
     return Staged(staged.read(session), True, totals)
 
 
-def _in_memory(session: SparkSession, work: Work, slots: int) -> Staged:
-    """Encode less than a chunk: a run that is killed begins again, as it does with any chunk."""
+def _in_memory(session: SparkSession, work: EncodeWork, slots: int) -> Staged:
+    """Encode less than one chunk. A run that was killed begins it again, like any chunk."""
     totals = session.sparkContext.accumulator({}, Totals())
     table = _encode_at_once(session, work, totals, slots)
     if table.num_rows != work.rows:
-        raise TargetChangedError(f"{work.target}: {table.num_rows} rows instead of {work.rows} were encoded")
+        raise TargetChangedError(f"{work.target}: encoded {table.num_rows} rows instead of {work.rows}")
     rejected = pc.sum(pc.starts_with(table.column("status"), REJECTED)).as_py() or 0
     return Staged(session.createDataFrame(table, STAGED.struct), False, {**totals.value, "rejected": rejected})
 
 
-def _encode_at_once(session: SparkSession, work: Work, totals: Accumulator[dict[str, float]], slots: int) -> pa.Table:
-    """Encode all texts in one Spark job; returns `staged` rows."""
+def _encode_at_once(
+    session: SparkSession, work: EncodeWork, totals: Accumulator[dict[str, float]], slots: int
+) -> pa.Table:
+    """Encode all texts in one Spark job; return `staged` rows."""
     describe(session, f"encode {work.side.name} with {work.spec.checkpoint.name}")
     log.info("%s: encoding %s %s", work.target, f"{work.rows:,}", work.side.name)
     tasks = task_count(work.rows, slots=slots, rows_per_task=work.rows_per_task)
@@ -145,26 +160,26 @@ def _encode_at_once(session: SparkSession, work: Work, totals: Accumulator[dict[
     return table
 
 
-def _in_table(session: SparkSession, staged: TableRef, work: Work) -> dict[str, float]:
-    """Bring the staging table to hold a row for each of the texts; returns the totals of what was encoded now.
+def _in_table(session: SparkSession, staged: TableRef, work: EncodeWork) -> dict[str, float]:
+    """Fill the staging table with one row for each text; return the totals of this run.
 
-    What an earlier run staged for the same texts and model stays; anything else in the table goes.
-    Raises TargetChangedError if another run staged rows at the same time.
+    Rows that an earlier run staged for the same texts and model stay; all other rows are deleted.
+    Raises TargetChangedError if another run stages rows at the same time.
     """
     kept = _keep_usable(session, staged, work)
     if kept:
-        log.info("%s: going on after %s %s of a run that stopped", work.target, f"{kept:,}", work.side.name)
+        log.info("%s: resuming after %s %s of a run that stopped", work.target, f"{kept:,}", work.side.name)
     totals = session.sparkContext.accumulator({}, Totals())
     if kept < work.rows:
         _encode_chunks(session, staged, work, totals, kept)
     found = staged.read(session).agg(F.count("*").alias("rows"), F.count_if(is_rejected()).alias("rejected")).first()
     if found is None or found["rows"] != work.rows:
-        raise TargetChangedError(f"{staged}: other rows than the {work.rows} that were wanted")
+        raise TargetChangedError(f"{staged}: found other rows than the {work.rows} wanted")
     return {**totals.value, "resumed": kept, "rejected": found["rejected"]}
 
 
-def _keep_usable(session: SparkSession, staged: TableRef, work: Work) -> int:
-    """Leave in the staging table only rows that the work wants, each once; returns how many."""
+def _keep_usable(session: SparkSession, staged: TableRef, work: EncodeWork) -> int:
+    """Keep only the staged rows of the wanted texts, each once; return their number."""
     made_for = {"staged_for": f"{work.purpose}: {work.target}", "model_id": work.spec.checkpoint.model_id}
     if staged.exists(session):
         found = table_properties(session, staged)
@@ -185,13 +200,17 @@ def _keep_usable(session: SparkSession, staged: TableRef, work: Work) -> int:
 
 @dataclass
 class Remaining:
-    """The texts that are still to be encoded: rows of them, in the buckets from start on, each of an equal share."""
+    """The texts that are still to be encoded.
+
+    - rows: number of texts.
+    - start: first bucket that may hold one. Each bucket from there on has about the same number of texts.
+    """
 
     rows: int
     start: int = 0
 
     def cut(self, wanted: int) -> tuple[int, int]:
-        """First bucket and end of the next chunk, of about the wanted number of rows; at least one bucket."""
+        """Return the first and the end bucket of the next chunk: about `wanted` rows, at least one bucket."""
         if wanted >= self.rows:
             return self.start, BUCKETS
         width = max(1, (BUCKETS - self.start) * wanted // self.rows)
@@ -199,9 +218,9 @@ class Remaining:
 
 
 def _encode_chunks(
-    session: SparkSession, staged: TableRef, work: Work, totals: Accumulator[dict[str, float]], kept: int
+    session: SparkSession, staged: TableRef, work: EncodeWork, totals: Accumulator[dict[str, float]], kept: int
 ) -> None:
-    """Encode and commit what is not staged yet, chunk after chunk."""
+    """Encode and commit the texts that are not staged yet, chunk after chunk."""
     session.conf.set(_BATCH, str(ROWS_PER_BATCH))
     describe(session, f"encode {work.side.name} with {work.spec.checkpoint.name}")
     texts, left = _unstaged(session, staged, work, kept)
@@ -230,12 +249,12 @@ def _encode_chunks(
 
 
 def _rate(totals: dict[str, float]) -> float:
-    """Texts a second of one slot while it encodes, 0 where nothing was encoded yet."""
+    """Return the texts per second of one slot while it encodes; 0 if nothing was encoded yet."""
     return totals.get("texts", 0) / totals["seconds"] if totals.get("seconds") else 0.0
 
 
-def _unstaged(session: SparkSession, staged: TableRef, work: Work, kept: int) -> tuple[DataFrame, Remaining]:
-    """The texts that are not staged, with their bucket."""
+def _unstaged(session: SparkSession, staged: TableRef, work: EncodeWork, kept: int) -> tuple[DataFrame, Remaining]:
+    """Return the texts that are not staged, with their bucket, and how many remain."""
     texts = work.texts.withColumn("bucket", bucket())
     if not kept:
         return texts, Remaining(work.rows)
@@ -248,22 +267,24 @@ def _unstaged(session: SparkSession, staged: TableRef, work: Work, kept: int) ->
 def _commit_chunk(
     session: SparkSession,
     staged: TableRef,
-    work: Work,
+    work: EncodeWork,
     texts: DataFrame,
     totals: Accumulator[dict[str, float]],
     version: int,
 ) -> None:
-    """Encode the texts, spread over tasks, and append them as one commit, which lands once however often it is tried.
+    """Encode texts that are already spread over tasks, and append them as one commit. A retried commit lands once.
 
-    version: the one that the commit makes, which is its transaction's number too: of two runs that stage at the same
-    time, one gets it.
+    - version: table version that the commit makes, and its transaction number. If two runs stage at the same time,
+      only one of them can commit it.
+
+    Raises TargetChangedError if the other run committed it.
     """
     model_id = work.spec.checkpoint.model_id
     writer = encoded_or_rejected(texts, EncodeOrReject(work.spec, work.side.kind, totals)).write
     writer = writer.format("delta").mode("append").option("txnVersion", version)
     writer = writer.option("txnAppId", transaction_id("encode_texts", str(work.target), work.side.name, model_id))
     try:
-        # As those of vectors, since the staging table may become theirs.
+        # The file settings of the vectors' table, because the staging table may become that table.
         with session_settings(session, STAGED.files):
             save(writer, staged)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What differs between texts and the vectors made of them, and the one commit that makes it equal again."""
+"""Differences between texts and their vectors, and the one commit that removes these differences."""
 
 from __future__ import annotations
 
@@ -23,12 +23,16 @@ DELETED = "_deleted"
 
 @dataclass(frozen=True)
 class Difference:
-    """Texts against vectors.
+    """Differences between texts and vectors.
 
-    rows: texts. kept: those with a current vector. new: those whose id has no vector. gone: vectors without their text.
-
-    changed: (id, text, text_sha256, repaired) that need a vector. mean_bytes: of such a text. unwanted: ids of vectors
-    that no text stands for, or another text. partial: whether other texts, not looked at, keep their vectors.
+    - rows: number of texts.
+    - kept: number of texts with a current vector.
+    - new: number of texts whose id has no vector.
+    - gone: number of vectors whose id has no text.
+    - mean_bytes: mean size of a text that needs a vector.
+    - changed: (id, text, text_sha256, repaired) of the texts that need a vector.
+    - unwanted: ids of vectors to delete or replace; None if no vector is kept.
+    - partial: whether only some texts were compared; the vectors of all others stay.
     """
 
     rows: int
@@ -42,14 +46,17 @@ class Difference:
 
     @property
     def count(self) -> int:
-        """Texts that need a vector."""
+        """Number of texts that need a vector."""
         return self.rows - self.kept
 
 
 def difference(texts: DataFrame, vectors: DataFrame | None, *, model_id: str, place: str) -> Difference:
-    """Compare texts (id, text, text_sha256, repaired) with the vectors there are, by id, hash and model.
+    """Compare texts (id, text, text_sha256, repaired) with their vectors by id, hash and model.
 
-    vectors None: nothing is kept. Raises DataError where an id stands twice in the texts.
+    - vectors: `vectors` rows; None keeps no vector.
+    - place: the texts' table, for errors.
+
+    Raises DataError if an id occurs twice in the texts.
     """
     if vectors is None:
         size = F.avg(F.octet_length("text")).alias("mean_bytes")
@@ -82,7 +89,7 @@ def difference(texts: DataFrame, vectors: DataFrame | None, *, model_id: str, pl
     )
     assert counts is not None
     if counts["vectors"] != counts["vector_ids"]:
-        # Somebody else wrote to the table: nothing of it can be trusted.
+        # An id has two vectors, so another program wrote to the table: keep none of its vectors.
         return difference(texts, None, model_id=model_id, place=place)
     _check_ids(counts["rows"], counts["ids"], place)
     same = _same_id() & current
@@ -94,9 +101,10 @@ def difference(texts: DataFrame, vectors: DataFrame | None, *, model_id: str, pl
 
 
 def _once(frame: DataFrame, key: str, *, rows: str) -> DataFrame:
-    """One row of each key, and how many there were.
+    """Return one row for each key, and the number of rows that had it.
 
-    Before a join on the key this costs next to nothing, where counting different keys after it shuffles all rows again.
+    This costs almost nothing before a join on the key. Counting distinct keys after the join would shuffle all rows
+    again.
     """
     others = (F.first(name).alias(name) for name in frame.columns if name != key)
     return frame.groupBy(key).agg(F.count("*").alias(rows), *others)
@@ -107,7 +115,7 @@ def _same_id() -> Column:
 
 
 def _is_current(model_id: str) -> Column:
-    """Whether a vector is that of the text: the same hash and model, and the same word on whether it was repaired."""
+    """Whether a vector belongs to the text: same hash, same model, and both or neither repaired."""
     encoded = F.col("have_status").isin("ok", "repaired")
     same_status = ~encoded | ((F.col("have_status") == "repaired") == F.col("repaired"))
     same_text = F.col("text_sha256").eqNullSafe(F.col("have_sha256"))
@@ -119,7 +127,7 @@ def _check_ids(rows: int, ids: int, place: str) -> None:
         raise DataError(
             place,
             f"it has {rows:,} rows but {ids:,} different ids",
-            "every id must stand once: the scores of repeated ones would add up",
+            "wanted each id once: the scores of a repeated id would add up",
             "Remove the repeated rows.",
         )
 
@@ -128,12 +136,14 @@ def merge_rows(
     session: SparkSession, ref: TableRef, schema: TableSchema, changes: DataFrame, *, key: tuple[str, ...],
     inserts: bool, lineage: Lineage,
 ) -> int:  # fmt: skip
-    """Change the named rows of a table in one commit, and no other; returns the table's version.
+    """Change only the given rows of a table, in one commit; return the table's version.
 
-    changes: the schema's columns and a boolean `_deleted`, each key once; it must be cheap to read twice. Rows that
-    are not in it stay out of the table's change feed. inserts: whether keys may be new; without any, Delta broadcasts
-    the changes instead of shuffling the whole table.
-    A conflict with another writer is raised: what changes must then be found anew.
+    Rows that do not change stay out of the table's change feed.
+
+    - changes: the schema's columns and a boolean `_deleted`, each key once. Delta reads it twice, so it must be cheap.
+    - inserts: whether keys may be new. If not, Delta broadcasts the changes instead of shuffling the whole table.
+
+    Raises Delta's error if another writer conflicts: the caller must then compute the changes again.
     """
     ensure_table(session, ref, schema)
     new = {name: F.col(f"new.`{name}`") for name in schema.column_names}
@@ -151,9 +161,9 @@ def merge_rows(
 
 
 def mark_current(session: SparkSession, ref: TableRef, properties: Mapping[str, str], *, lineage: Lineage) -> int:
-    """Record that the table's rows, as they are, are what the lineage makes, and what its properties then say.
+    """Record that the lineage describes the table's present rows, and set properties; return the table's version.
 
-    One commit that touches no row; returns the table's version.
+    This is one commit that changes no row.
     """
     with exclusive(str(ref)), commit_metadata(session, lineage.as_json()):
         session.sql(f"ALTER TABLE {ref.identifier} SET TBLPROPERTIES ({property_list(properties)})")

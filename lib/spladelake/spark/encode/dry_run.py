@@ -1,4 +1,4 @@
-"""What an encode will take, measured on a sample of its own texts before it starts."""
+"""Forecast of an encode: time and space, measured on a sample of its texts before it starts."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from spladelake.spark.encode.worker import EncodeBatches
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.schemas import VECTORS
 
-# Texts of the sample for each slot: their mean length is then known to some 3 %, and a slot has work for seconds.
+# Sampled texts per slot: enough to know their mean length to some 3 %, and seconds of work for the slot.
 SAMPLE_PER_SLOT = 512
 
 
 def forecast_encode(
     session: SparkSession, texts: DataFrame, *, spec: WorkerSpec, kind: Literal["document", "query"]
 ) -> dict[str, Any]:
-    """Rows, tokens, seconds and bytes that encoding the texts will take on this session's slots.
+    """Forecast the rows, tokens, seconds and bytes of encoding the texts on this session's slots.
 
-    texts: (id, text, text_sha256, repaired). A sample chosen by hash is encoded on every slot at once, after each has
-    loaded its model on a few texts; texts that are equal are counted once, as they are encoded once.
+    First each slot loads its model on a few texts. Then all slots encode a sample, chosen by hash. Equal texts count
+    once, because a worker encodes them once.
+
+    - texts: (id, text, text_sha256, repaired).
     """
     rows, distinct = _counts(texts)
     slots = session.sparkContext.defaultParallelism
@@ -61,7 +63,7 @@ def _counts(texts: DataFrame) -> tuple[int, int]:
 def _run(
     session: SparkSession, texts: DataFrame, slots: int, spec: WorkerSpec, kind: Literal["document", "query"]
 ) -> tuple[pa.Table, dict[str, float]]:
-    """The vectors of some texts, encoded by all slots, and what the workers counted."""
+    """Encode texts on all slots; return the vectors and the totals of the workers."""
     totals = session.sparkContext.accumulator({}, Totals())
     spread = texts.repartition(slots, "text_sha256")
     vectors = spread.mapInArrow(EncodeBatches(spec, kind, totals), VECTORS.struct).toArrow()
@@ -69,7 +71,7 @@ def _run(
 
 
 def parquet_bytes(vectors: pa.Table) -> int:
-    """Bytes of the vectors as one Parquet file, written as schemas.VECTOR_FILES says."""
+    """Return the bytes of the vectors as one Parquet file with the settings of schemas.VECTOR_FILES."""
     sink = pa.BufferOutputStream()
     others = [name for name in vectors.column_names if name not in ("indices", "values")]
     pq.write_table(vectors, sink, compression="zstd", compression_level=9, use_dictionary=others)

@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """Which encoder a worker needs."""
+    """The encoder that a worker needs.
+
+    - token_budget: most padded tokens of a batch; None leaves it to the encoder.
+    """
 
     checkpoint: Checkpoint
     token_budget: int | None
 
     def load(self, *, threads: int | None, device: str | None) -> SpladeEncoder:
-        """The encoder, its files verified."""
+        """Verify the encoder's files and load them."""
         from spladelake.encoder import SpladeEncoder
 
         return SpladeEncoder.load(self.checkpoint, threads=threads, device=device, token_budget=self.token_budget)
@@ -29,7 +32,8 @@ encoders: ModelCache[SpladeEncoder] = ModelCache()
 
 
 def cached_encoder(spec: WorkerSpec) -> SpladeEncoder:
-    """The encoder that this process keeps for a spec. Functions that are sent to workers by value call this one: a
-    cache that they named themselves would be sent along.
+    """Return the encoder that this process keeps for a spec.
+
+    Functions that Spark pickles by value call this function. If they named the cache, Spark would pickle it too.
     """
     return encoders.get(spec)[0]

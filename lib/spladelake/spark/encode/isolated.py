@@ -1,4 +1,4 @@
-"""An encoder in a process of its own: a text that ends the process does not end the task."""
+"""An encoder in a child process: a text that ends the child does not end the task."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class CrashError(SpladelakeError):
-    """The process that encoded some texts ended."""
+    """The child process that encoded some texts ended."""
 
     def __init__(self, exit_code: int | None) -> None:
         how = f"signal {-exit_code}" if exit_code is not None and exit_code < 0 else f"exit code {exit_code}"
@@ -26,9 +26,9 @@ class CrashError(SpladelakeError):
 
 
 class IsolatedEncoder:
-    """Encodes as the encoder of a spec does, in a child process that is started anew where it ended.
+    """The encoder of a spec in a child process, which is started again after it ends.
 
-    A context manager. The child ends with this process, however it ends: its end of the pipe then closes.
+    A context manager. If this process ends in any way, the pipe closes and the child ends too.
     """
 
     def __init__(self, spec: WorkerSpec, share: Share) -> None:
@@ -47,7 +47,7 @@ class IsolatedEncoder:
         self._child = self._pipe = None
 
     def encode(self, texts: Sequence[str | None], *, kind: Kind = "document") -> EncodedBatch:
-        """As `SpladeEncoder.encode`. Raises CrashError where the child ended, and what the encoder raised in it."""
+        """As `SpladeEncoder.encode`. Raises CrashError if the child ends, and any error that the encoder raises."""
         pipe = self._pipe or self._start()
         try:
             pipe.send((list(texts), kind))
@@ -63,7 +63,7 @@ class IsolatedEncoder:
         return answer
 
     def _start(self) -> Connection:
-        # spawn: a fork of a process that has run torch may hold locks that nobody opens again.
+        # spawn: a fork of a process that has run torch may hold locks that no thread releases.
         context = multiprocessing.get_context("spawn")
         self._pipe, other = context.Pipe()
         self._child = context.Process(target=_serve, args=(other, self._spec, self._share), daemon=True)
@@ -73,7 +73,7 @@ class IsolatedEncoder:
 
 
 def _serve(pipe: Connection, spec: WorkerSpec, share: Share) -> None:
-    """Answer batches of texts with vectors, or with the error, until the other end of the pipe closes."""
+    """Answer each batch of texts with vectors or an error, until the other end of the pipe closes."""
     from spladelake.spark.encode.encoder_cache import encoders
 
     while True:

@@ -1,109 +1,14 @@
-"""The encode job: texts of a table to sparse vectors in a table, through one model in every Python worker."""
+"""The encode job: the model's vectoriser turns the texts of a table into sparse vectors in a table."""
 
 from __future__ import annotations
 
-import logging
-from pathlib import Path
-from typing import Any, cast
+from pyspark.sql import SparkSession
 
-from pyspark.sql import DataFrame, SparkSession
-
-from spladelake.bm25.settings import BM25_MODEL
 from spladelake.config import EncodeTexts
-from spladelake.encoder import EncoderSettings, resolve_checkpoint
-from spladelake.encoder.layout import read_layout
-from spladelake.encoder.tokens import vocabulary_tokens
-from spladelake.errors import UsageError
-from spladelake.names import short_name
 from spladelake.results import EncodeResult
-from spladelake.spark.encode.dry_run import forecast_encode
-from spladelake.spark.encode.encoder_cache import WorkerSpec
-from spladelake.spark.encode.side import SideJob
-from spladelake.spark.encode.texts import (
-    SIDES,
-    limited,
-    texts_of,
-)
-from spladelake.spark.encode.update import update_vectors
-from spladelake.spark.tables.create import require
-from spladelake.spark.tables.locks import alongside, exclusive, retrying
-from spladelake.spark.tables.properties import table_properties
-from spladelake.spark.tables.refs import Lake
-from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES
-from spladelake.spark.tables.vocabulary import token_rows, write_vocabulary
-
-log = logging.getLogger(__name__)
+from spladelake.spark.encode.vectorisers import vectoriser_of
 
 
 def encode_texts(session: SparkSession, options: EncodeTexts) -> EncodeResult:
-    """Encode the lake's documents, queries or both; unchanged texts under an unchanged model are left alone."""
-    if options.model == BM25_MODEL:
-        from spladelake.spark.encode.bm25 import encode_bm25
-
-        return cast("EncodeResult", encode_bm25(session, options))
-    settings = EncoderSettings(
-        max_length=options.max_length,
-        max_active_dims=options.max_active_dims,
-        minimum_weight=options.minimum_weight,
-        split_special_tokens=options.split_special_tokens,
-    )
-    checkpoint = resolve_checkpoint(options.model, settings=settings, sha256=options.model_sha256)
-    lake = Lake(options.lake)
-    name = short_name(options.vectors or options.model)
-    sides = ["documents", "queries"] if options.side == "both" else [options.side]
-    result: dict[str, Any] = {"model": checkpoint.name, "model_id": checkpoint.model_id}
-    for side in sides:
-        result[side] = _encode_side(SideJob(session, lake, SIDES[side], checkpoint, options, name))
-    statuses = {result[side]["status"] for side in sides}
-    result["status"] = statuses.pop() if len(statuses) == 1 else "written"
-    return cast("EncodeResult", result)
-
-
-def _encode_side(job: SideJob) -> dict[str, Any]:
-    schema = DOCUMENTS if job.side.name == "documents" else QUERIES
-    require(job.session, job.source, schema, made_by=f"spladelake ingest_texts --lake {job.lake.root} …")
-    if job.options.dry_run:
-        texts = limited(texts_of(job.source.read(job.session), job.side), job.options.max_text_bytes)
-        spec = WorkerSpec(job.checkpoint, job.options.token_budget)
-        return forecast_encode(job.session, texts.where("reason IS NULL"), spec=spec, kind=job.side.kind)
-    _check_same_name(job)
-    with alongside(lambda: _write_vocabulary(job)) as written, exclusive(str(job.target), "encode"):
-        return retrying(lambda: update_vectors(job, ready=written), place=str(job.target))
-
-
-def _check_same_name(job: SideJob) -> None:
-    """Refuse to mix new vectors with compacted ones, or to replace those of another model with the same short name."""
-    if not job.target.exists(job.session):
-        return
-    properties = table_properties(job.session, job.target)
-    if "spladelake.compaction" in properties:
-        raise UsageError(
-            str(job.target),
-            "it holds compacted vectors",
-            "new ones beside them would not be as small, nor would their loss be known",
-            "Encode under the original name, then run compact_vectors again.",
-        )
-    if job.options.vectors is not None:
-        return
-    found = properties.get("spladelake.model", job.checkpoint.name)
-    if found.split("@")[0] != job.checkpoint.name.split("@")[0]:
-        raise UsageError(
-            str(job.target),
-            f"it holds vectors of {found}",
-            f"{job.checkpoint.name} has the same short name",
-            "Give the new vectors a name of their own with --vectors.",
-        )
-
-
-def _write_vocabulary(job: SideJob) -> None:
-    """Write the vocabulary beside the vectors, once a model."""
-    checkpoint, target = job.checkpoint, job.lake.vectors(job.name, "vocabulary")
-
-    def rows() -> DataFrame:
-        folder = Path(checkpoint.folder)
-        tokens = vocabulary_tokens(folder / read_layout(folder).transformer, checkpoint.vocabulary_size)
-        return token_rows(job.session, tokens)
-
-    with exclusive(str(target), "encode"):
-        properties = {"model": checkpoint.name, "model_id": checkpoint.model_id}
-        write_vocabulary(job.session, target, rows, properties)
+    """Encode the lake's documents, queries or both. Texts keep their vectors if text and model are unchanged."""
+    return vectoriser_of(options.model).encode_texts(session, options)

@@ -1,4 +1,4 @@
-"""Models of a Python worker: loaded once a process, kept for the tasks that come after."""
+"""Models of a Python worker: a process loads each model once and keeps it for later tasks."""
 
 from __future__ import annotations
 
@@ -12,34 +12,38 @@ from pyspark import TaskContext
 
 Model = TypeVar("Model")
 Model_co = TypeVar("Model_co", covariant=True)
-# A worker serves one model at a time; a second is kept so that alternating jobs do not reload.
+# A worker uses one model at a time. It keeps a second one, so that alternating jobs do not load models again.
 CAPACITY = 2
 
 
 @dataclass(frozen=True)
 class Share:
-    """What a task may use of its machine: threads, None for all; a device, None for the model's choice."""
+    """The threads and the device that a task may use.
+
+    - threads: None for all.
+    - device: None leaves the choice to the model.
+    """
 
     threads: int | None
     device: str | None
 
 
 def task_share() -> Share:
-    """What Spark gave the task that runs here."""
+    """Return the share that Spark gave the running task."""
     context = TaskContext.get()
     return Share(context.cpus() if context else None, task_device(context))
 
 
 class ModelSpec(Hashable, Protocol[Model_co]):
-    """Which model a worker needs: small, frozen, sent with every task, and the key of the cache."""
+    """The model that a worker needs: small and frozen, sent with every task, and the key of the cache."""
 
     def load(self, *, threads: int | None, device: str | None) -> Model_co:
-        """Verify the files and load them. threads, device: None leaves the choice to the model."""
+        """Verify the model's files and load them. threads, device: see Share."""
         ...
 
 
 class ModelCache(Generic[Model]):
-    """The models of this process by spec, the one loaded first forgotten first."""
+    """The models of this process by spec. If the cache is full, it drops the model that it loaded first."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
@@ -47,7 +51,10 @@ class ModelCache(Generic[Model]):
         self._loaded: dict[ModelSpec[Model], Model] = {}
 
     def get(self, spec: ModelSpec[Model], share: Share | None = None) -> tuple[Model, bool]:
-        """The model of a spec, loaded on first use; and whether it was loaded now. share: the task's by default."""
+        """Return the model of a spec, and whether this call loaded it.
+
+        - share: by default the running task's share.
+        """
         with self._lock:
             if spec in self._loaded:
                 return self._loaded[spec], False
@@ -59,7 +66,7 @@ class ModelCache(Generic[Model]):
 
 
 def task_device(context: TaskContext | None) -> str | None:
-    """The GPU that Spark gave this task; None leaves the choice to the model (CUDA if there is one, else CPU)."""
+    """Return the GPU that Spark gave this task; None leaves the choice to the model (CUDA if present, else CPU)."""
     if forced := os.environ.get("SPLADELAKE_DEVICE"):
         return forced
     gpu = context.resources().get("gpu") if context else None

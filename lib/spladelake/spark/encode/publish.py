@@ -1,4 +1,4 @@
-"""The one commit that puts what is staged in the vectors' place, so that readers see the old rows or the new ones."""
+"""The one commit that publishes staged vectors: readers see either the old rows or the new ones."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 def publish(
     job: SideJob, changes: Difference, staged: Staged | None, lineage: Lineage, *, version: int, rejected: int
 ) -> None:
-    """Bring what is staged into the vectors, and take out what no text stands for.
+    """Publish the staged vectors, and delete vectors without a current text.
 
-    - version: of the texts.
-    - rejected: staged rows of texts that have no vector.
+    - version: version of the texts.
+    - rejected: number of staged rows without a vector.
     """
     session, target = job.session, job.target
     if staged is not None and staged.is_table and target.path and storage.can_take_name(session, target.path):
@@ -50,7 +50,7 @@ def publish(
 
 
 def _rename(job: SideJob, lineage: Lineage, *, version: int, rejected: int) -> None:
-    """Make the staging table that of the vectors, where there is none yet: no row is written twice."""
+    """Rename the staging table to the vectors' table, which does not exist yet: no row is written twice."""
     session, staged, target = job.session, job.staged, job.target
     assert staged.path is not None
     assert target.path is not None
@@ -63,7 +63,7 @@ def _rename(job: SideJob, lineage: Lineage, *, version: int, rejected: int) -> N
 
 
 def _removals(changes: Difference, ready: DataFrame | None) -> DataFrame:
-    """Ids of vectors to be deleted, in the form of the rows that replace others."""
+    """Return one row of `merge_rows` for each vector to delete: its id, nulls and `_deleted`."""
     assert changes.unwanted is not None
     ids = changes.unwanted if ready is None else changes.unwanted.join(ready.select("id"), "id", "left_anti")
     empty = {f.name: F.lit(None).cast(f.dataType) for f in VECTORS.struct.fields if f.name != "id"}

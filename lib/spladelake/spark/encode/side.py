@@ -1,4 +1,4 @@
-"""One side of an encode job, documents or queries: where it reads and writes."""
+"""One side of an encode job, documents or queries, and its tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spladelake.spark.tables.refs import Lake, TableRef
 
 @dataclass(frozen=True)
 class SideJob:
-    """One side of an encode job: where it reads and writes, and how."""
+    """One side of an encode job: the tables that it reads and writes, its model and its options."""
 
     session: SparkSession
     lake: Lake
@@ -38,11 +38,11 @@ class SideJob:
 
     @property
     def label(self) -> str:
-        """What this side's rows of the quarantine are called."""
+        """Name of this side's rows in the quarantine."""
         return f"encode_texts {self.side.name}: {self.target}"
 
     def lineage(self, version: int) -> Lineage:
-        """What the vectors are made from, of a version of the texts."""
+        """Return the lineage of vectors made from a version of the texts."""
         settings = {
             "model_id": self.checkpoint.model_id,
             "text_columns": list(self.side.text_columns),
@@ -51,7 +51,7 @@ class SideJob:
         return Lineage("encode_texts", {self.side.name: [str(self.source), version]}, settings)
 
     def properties(self, version: int) -> dict[str, str]:
-        """What the properties of the vectors' table say."""
+        """Return the table properties of vectors made from a version of the texts."""
         return {
             "model": self.checkpoint.name,
             "model_id": self.checkpoint.model_id,

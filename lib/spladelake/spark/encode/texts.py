@@ -1,4 +1,4 @@
-"""Texts on their way to a model: joined, hashed, spread over tasks, and what becomes of them."""
+"""Prepare texts for a model: join and hash them, spread them over tasks, and apply the encoding functions."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from pyspark.sql import functions as F
 from spladelake.spark.encode.worker import REJECTED, EncodeBatches, EncodeOrReject
 from spladelake.spark.tables.schemas import STAGED, VECTORS
 
-# Texts in a task: enough to repay its start (one Arrow batch), few enough that a lost task costs minutes at most.
+# Fewest and most texts of a task: enough to repay its start (one Arrow batch), few enough that a lost task costs at
+# most minutes.
 ROWS_PER_TASK = (2_048, 16_384)
-# So few texts are encoded before a second worker has loaded the model.
+# One worker encodes so few texts before a second worker has loaded the model.
 FEW_ROWS = 64
-# Tasks a slot on large corpora: spreads long and short texts, and moves the progress bar.
+# Tasks per slot for large corpora: they spread long and short texts evenly, and the progress bar moves often.
 TASKS_PER_SLOT = 64
-# Seconds of encoding that a task holds at least, where the rate is known: starting one and closing its file, while its
-# slot does not encode, costs some tenths of a second (tests/bench/bench_encode_spark.py).
+# Fewest seconds of encoding per task, if the rate is known. To start a task and to close its file takes some tenths of
+# a second, in which the slot does not encode (tests/bench/bench_encode_spark.py).
 SECONDS_PER_TASK = 10
-# Texts in an Arrow batch: what the encoder sorts by length at once.
+# Texts in an Arrow batch. The encoder sorts each batch by length.
 ROWS_PER_BATCH = 2_048
-# Buckets of equal share that the hashes of texts fall into: what a chunk of work is cut out by.
+# Number of hash buckets of about equal size. A chunk is a range of buckets.
 BUCKETS = 65_536
 
 SideName = Literal["documents", "queries"]
@@ -31,7 +32,7 @@ SideName = Literal["documents", "queries"]
 
 @dataclass(frozen=True)
 class Side:
-    """What differs between encoding documents and queries."""
+    """The names and columns that differ between documents and queries."""
 
     name: SideName
     kind: Literal["document", "query"]
@@ -46,9 +47,10 @@ SIDES = {
 
 
 def texts_of(frame: DataFrame, side: Side) -> DataFrame:
-    """(id, text, text_sha256, repaired): the side's text columns joined by a space, as BEIR joins title and text.
+    """Return (id, text, text_sha256, repaired) of a side's table.
 
-    Null if all of them are null. repaired: the text held invalid UTF-8, which is replaced by U+FFFD.
+    - text: the text columns joined by a space, as BEIR joins title and text; null if all of them are null.
+    - repaired: whether the text held invalid UTF-8, now replaced by U+FFFD.
     """
     present = [F.when(F.trim(F.col(c)) != "", F.col(c)) for c in side.text_columns]
     raw = F.coalesce(*(F.col(c) for c in reversed(side.text_columns)))
@@ -59,54 +61,53 @@ def texts_of(frame: DataFrame, side: Side) -> DataFrame:
 
 
 def hashed(texts: DataFrame) -> DataFrame:
-    """(id, text, text_sha256, repaired) of (id, text) rows."""
+    """Return (id, text, text_sha256, repaired) of (id, text) rows."""
     valid = F.make_valid_utf8("text")
     repaired = ~F.coalesce(F.is_valid_utf8("text"), F.lit(True))
     return texts.select("id", valid.alias("text"), F.sha2(valid, 256).alias("text_sha256"), repaired.alias("repaired"))
 
 
 def limited(texts: DataFrame, max_text_bytes: int) -> DataFrame:
-    """The texts with a `reason` against those that are too large, which go on without their text."""
+    """Add a column `reason`. A text of more than `max_text_bytes` gets a reason and becomes null."""
     size = F.octet_length("text")
     too_large = F.coalesce(size > max_text_bytes, F.lit(False))
-    reason = F.concat(
-        F.lit("the text has "), size.cast("string"), F.lit(f" bytes; at most {max_text_bytes} are wanted")
-    )
+    reason = F.concat(F.lit("the text has "), size.cast("string"), F.lit(f" bytes; wanted at most {max_text_bytes}"))
     return texts.withColumn("reason", F.when(too_large, reason)).withColumn("text", F.when(~too_large, F.col("text")))
 
 
 def bucket() -> Column:
-    """Bucket of a text by its hash, 0 to BUCKETS - 1: the same one for equal texts."""
+    """Return the bucket of a text by its hash, 0 to BUCKETS - 1. Equal texts have the same bucket."""
     return F.coalesce(F.conv(F.substring("text_sha256", 1, 4), 16, 10).cast("int"), F.lit(0))
 
 
 def spread(texts: DataFrame, tasks: int) -> DataFrame:
-    """The texts in that many tasks, equal ones side by side, so that a worker encodes them once.
+    """Spread texts over tasks by hash, equal texts side by side, so that a worker encodes them once.
 
-    By hash, so that a retried task gets the same rows; before encoding, so that nothing encoded is ever shuffled.
+    The hash gives a retried task the same rows. Spark shuffles texts before the encoding, never vectors after it.
     """
     return texts.repartition(tasks, "text_sha256").sortWithinPartitions("text_sha256")
 
 
 def encoded(texts: DataFrame, function: EncodeBatches) -> DataFrame:
-    """`vectors` rows of (id, text, text_sha256, repaired) rows: one Python evaluation, no shuffle after it."""
+    """Encode (id, text, text_sha256, repaired) rows to `vectors` rows, without a shuffle."""
     return texts.mapInArrow(function, VECTORS.struct).select(*VECTORS.column_names)
 
 
 def encoded_or_rejected(texts: DataFrame, function: EncodeOrReject) -> DataFrame:
-    """`staged` rows of (id, text, text_sha256, repaired, reason) rows: vectors, or reasons why there are none."""
+    """Encode (id, text, text_sha256, repaired, reason) rows to `staged` rows: vectors, or reasons for having none."""
     return texts.mapInArrow(function, STAGED.struct).select(*STAGED.column_names)
 
 
 def is_rejected() -> Column:
-    """Whether a `staged` row stands for a text that the model cannot take."""
+    """Whether a `staged` row belongs to a text that cannot be encoded."""
     return F.col("status").startswith(REJECTED)
 
 
 def task_count(rows: int, *, slots: int, rows_per_task: int | None = None, rate: float = 0.0) -> int:
-    """Number of Spark tasks for a corpus: bounded tasks, enough of them for every slot, as many for one as for another.
+    """Return the number of Spark tasks for a corpus: tasks of bounded size, the same number for each slot.
 
-    rate: rows a second that a slot encodes, 0 where it is not known.
+    - rows_per_task: a fixed size of a task; None chooses one.
+    - rate: rows per second that a slot encodes; 0 if it is not known.
     """
     if rows_per_task is not None:
         return max(1, math.ceil(rows / rows_per_task))

@@ -1,4 +1,4 @@
-"""Texts that make a model fail: found by halving the batch, while all others are encoded."""
+"""Find the texts on which a model fails by halving the batch, and encode all other texts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class AnyEncoder(Protocol):
-    """What encodes texts: the encoder of this process, or one that stands before it."""
+    """An encoder of this process, or a wrapper around one."""
 
     def encode(self, texts: Sequence[str | None], *, kind: Kind = "document") -> EncodedBatch:
         """As `SpladeEncoder.encode`."""
@@ -25,16 +25,16 @@ class AnyEncoder(Protocol):
 
 @dataclass
 class TolerantEncoder:
-    """An encoder that gives a text it fails on an empty vector, and says why in `reasons`, by text.
+    """An encoder that gives an empty vector to each text on which the model fails, and adds why to `reasons`, by text.
 
-    A machine without memory, or a model whose files changed, is no fault of a text: those errors are raised.
+    Raises MachineError and UsageError: too little memory or changed model files are no fault of a text.
     """
 
     encoder: AnyEncoder
     reasons: dict[str | None, str] = field(default_factory=dict)
 
     def encode(self, texts: Sequence[str | None], *, kind: Kind = "document") -> EncodedBatch:
-        """As `SpladeEncoder.encode`, of all texts that the model can take."""
+        """As `SpladeEncoder.encode`, with an empty vector for each text on which the model fails."""
         try:
             return self.encoder.encode(texts, kind=kind)
         except (MachineError, UsageError):
@@ -42,7 +42,7 @@ class TolerantEncoder:
         except Exception as error:
             failure: BaseException = error
         except BaseException as error:
-            # What Rust code of a tokenizer raises where it panics is no Exception.
+            # If a tokenizer's Rust code panics, it raises an error that is not an Exception.
             if type(error).__name__ != "PanicException":
                 raise
             failure = error
@@ -54,7 +54,7 @@ class TolerantEncoder:
 
 
 def reason_of(failure: BaseException) -> str:
-    """The failure in one line, without a word of the text it may quote."""
+    """Describe a failure in one line, without its message, which may quote the text."""
     if isinstance(failure, SpladelakeError):
         return f"the model failed on the text: {failure.found}"
     where = failure.__traceback__
@@ -65,7 +65,7 @@ def reason_of(failure: BaseException) -> str:
 
 
 def joined(first: EncodedBatch, second: EncodedBatch) -> EncodedBatch:
-    """Two batches as one, row after row."""
+    """Return the rows of two batches as one batch."""
     from spladelake.encoder.results import EncodedBatch
     from spladelake.encoder.sparse import concatenate
 

@@ -1,4 +1,4 @@
-"""One side of an encode: what changed since the vectors were made, encoded, and put in their place as one commit."""
+"""One side of an encode: find the texts that changed since the last run, encode them, publish them in one commit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.encode.change_feed import changed_ids, checkpoint_of, collect_changes
-from spladelake.spark.encode.chunks import BYTES_PER_TOKEN, ChunkSize, Staged, Work, first_rate, stage
+from spladelake.spark.encode.chunks import BYTES_PER_TOKEN, ChunkSize, EncodeWork, Staged, first_rate, stage
 from spladelake.spark.encode.diff import Difference, difference
 from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.encode.publish import publish
@@ -31,10 +31,11 @@ log = logging.getLogger(__name__)
 
 
 def update_vectors(job: SideJob, *, ready: Callable[[], object]) -> dict[str, Any]:
-    """Make the vectors those of the texts' newest version; returns what was done.
+    """Bring the vectors up to the newest version of the texts; return a report.
 
-    ready: waits for what must be there before the vectors. Raises TargetChangedError where another writer came first:
-    the work must then be planned again.
+    - ready: waits for the work that must end before the vectors are published.
+
+    Raises TargetChangedError if another writer commits first: the caller must then plan the work again.
     """
     session, target = job.session, job.target
     version = job.source.version(session)
@@ -42,7 +43,7 @@ def update_vectors(job: SideJob, *, ready: Callable[[], object]) -> dict[str, An
     again = job.options.force or job.options.retry_rejected
     if not again and is_current(session, target, lineage):
         log.info("%s: skipped, the vectors are current", target)
-        # A run that was killed after its commit may have left these.
+        # Repeat the last steps: a run that was killed after its commit may have left them out.
         set_properties(session, target, job.properties(version))
         drop_table(session, job.staged)
         return {"status": "skipped", "table": str(target)}
@@ -66,10 +67,10 @@ def update_vectors(job: SideJob, *, ready: Callable[[], object]) -> dict[str, An
     return {"status": "written", "table": str(target), **encode_report(totals, time.monotonic() - started), **counts}
 
 
-def _work(job: SideJob, changes: Difference) -> Work:
+def _work(job: SideJob, changes: Difference) -> EncodeWork:
     options = job.options
     rate = first_rate(job.checkpoint, tokens=2 + changes.mean_bytes / BYTES_PER_TOKEN)
-    return Work(
+    return EncodeWork(
         limited(changes.changed, options.max_text_bytes),
         changes.count,
         job.target,
@@ -82,11 +83,11 @@ def _work(job: SideJob, changes: Difference) -> Work:
 
 
 def _changes(job: SideJob, version: int, seen: int | None) -> Difference:
-    """What the vectors lack, by all texts and vectors or by those that the change feed names."""
+    """Compare texts with vectors: all of them, or only the ids that the change feed names."""
     model_id, place = job.checkpoint.model_id, str(job.source)
     texts = texts_of(job.source.read(job.session, version=version), job.side)
     vectors = None if seen is None or job.options.force else job.target.read(job.session, version=seen)
-    if vectors is not None and (ids := _candidates(job, version)) is not None:
+    if vectors is not None and (ids := _possibly_changed(job, version)) is not None:
         near, have = (rows.join(ids, "id", "left_semi") for rows in (texts, vectors))
         found = difference(near, have, model_id=model_id, place=place)
         if found.unwanted is not None:
@@ -94,8 +95,8 @@ def _changes(job: SideJob, version: int, seen: int | None) -> Difference:
     return difference(texts, vectors, model_id=model_id, place=place)
 
 
-def _candidates(job: SideJob, version: int) -> DataFrame | None:
-    """(id) of all texts that may have changed since the vectors were made; None if that cannot be told."""
+def _possibly_changed(job: SideJob, version: int) -> DataFrame | None:
+    """Return (id) of all texts that may have changed since the vectors were made; None if all must be compared."""
     options, session = job.options, job.session
     if options.changes == "snapshot":
         return None
@@ -113,8 +114,8 @@ def _candidates(job: SideJob, version: int) -> DataFrame | None:
             raise UsageError(
                 "--since-version",
                 f"it is {options.since_version}",
-                f"the vectors are of version {after}, so changes in between would be lost",
-                "Give that version or an earlier one, or leave it out.",
+                f"wanted at most {after}, the version that the vectors follow: changes in between would be lost",
+                "Give that version or an earlier one, or leave the option out.",
             )
         start = after if options.since_version is None else options.since_version
         ids = changed_ids(session, job.source, after=start, until=version, id_column=job.side.id_column)
@@ -122,7 +123,7 @@ def _candidates(job: SideJob, version: int) -> DataFrame | None:
 
 
 def _forget_changed(job: SideJob, version: int) -> None:
-    """Drop what the stream had noted up to a version, now that the vectors follow it."""
+    """Delete the changes that the stream noted up to a version, because the vectors follow it now."""
     changed = job.lake.changed(job.name, job.side.name)
     if changed.exists(job.session):
         with exclusive(str(changed)):
@@ -130,7 +131,7 @@ def _forget_changed(job: SideJob, version: int) -> None:
 
 
 def _quarantine(job: SideJob, changes: Difference, staged: Staged | None, lineage: Lineage, *, rejected: int) -> None:
-    """Put the texts that the model cannot take into quarantine; raises DataError if they are too many."""
+    """Put the texts that cannot be encoded into quarantine. Raises DataError if there are too many."""
     session, rows = job.session, None
     if staged is not None and rejected:
         reason = F.expr(f"substring(status, {len(REJECTED) + 1})").alias("reason")
@@ -151,7 +152,10 @@ def _quarantine(job: SideJob, changes: Difference, staged: Staged | None, lineag
 
 
 def _check_complete(job: SideJob, wanted: int) -> None:
-    """Every text has one vector, or its row in quarantine. wanted: texts that are not in quarantine."""
+    """Raise DataError unless every text has one vector or a row in quarantine.
+
+    - wanted: number of texts that are not in quarantine.
+    """
     written = row_count(job.session, job.target)
     if written != wanted:
         raise DataError(
@@ -163,7 +167,7 @@ def _check_complete(job: SideJob, wanted: int) -> None:
 
 
 def encode_report(totals: dict[str, float], seconds: float) -> dict[str, Any]:
-    """Counts and rates of an encode, from the totals of its tasks."""
+    """Return the counts and rates of an encode, from the totals of its tasks."""
     texts, padded = totals.get("texts", 0), totals.get("padded_tokens", 0)
     statuses = {k.removeprefix("status_"): int(v) for k, v in sorted(totals.items()) if k.startswith("status_")}
     return {

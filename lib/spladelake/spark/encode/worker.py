@@ -1,4 +1,4 @@
-"""What runs inside a Python worker to encode texts: one model a process, Arrow batches in and out."""
+"""Functions that encode texts inside a Python worker: one model per process, Arrow batches in and out."""
 
 from __future__ import annotations
 
@@ -18,27 +18,17 @@ from spladelake.spark.encode.encoder_cache import WorkerSpec, encoders
 from spladelake.spark.encode.isolated import IsolatedEncoder
 from spladelake.spark.encode.models import task_share
 from spladelake.spark.encode.tolerant import AnyEncoder, TolerantEncoder
+from spladelake.spark.tables.schemas import VECTORS
 
 if TYPE_CHECKING:
     from spladelake.encoder import EncodedBatch
 
 Value = TypeVar("Value")
 
-# One schema constant for every batch: Spark matches the columns by position.
-VECTOR_BATCH = pa.schema(
-    [
-        ("id", pa.string()),
-        ("indices", pa.list_(pa.int32())),
-        ("values", pa.list_(pa.float32())),
-        ("tokens", pa.int32()),
-        ("truncated", pa.bool_()),
-        ("text_sha256", pa.string()),
-        ("status", pa.string()),
-        ("model_id", pa.string()),
-    ]
-)
+# The schema of every batch. Spark matches its columns by position.
+VECTOR_BATCH = VECTORS.arrow
 
-# Start of the status of a text that the model cannot take; the reason follows.
+# Start of the status of a text that cannot be encoded; the reason follows.
 REJECTED = "rejected: "
 
 
@@ -67,11 +57,11 @@ class EncodeBatches:
 
 @dataclass(frozen=True)
 class EncodeOrReject:
-    """The function given to mapInArrow where one text must not end the job.
+    """The function given to mapInArrow if one text must not end the job.
 
-    Batches of (id, text, text_sha256, repaired, reason) to batches of `staged` rows: a text that the model fails on
-    has an empty vector and a status that says why, as has one that came with a reason. A task that is tried again
-    encodes in a process of its own, so that a text that ends the process is found like any other it fails on.
+    Maps batches of (id, text, text_sha256, repaired, reason) to batches of `staged` rows. A text on which the model
+    fails, or that comes with a reason, gets an empty vector and a status that says why. A retried task encodes in a
+    child process. A text that ends the child process is then found like any other text on which the model fails.
     """
 
     spec: WorkerSpec
@@ -107,7 +97,7 @@ class EncodeOrReject:
 
 
 def _with_reasons(encoded: EncodedBatch, batch: pa.RecordBatch, failed: dict[str | None, str]) -> list[str]:
-    """Statuses, one that says why for each text that the model failed on or that came with a reason."""
+    """Return the statuses. If a text came with a reason or the model failed on it, its status says why."""
     reasons = batch.column("reason").to_pylist()
     if failed:
         texts = batch.column("text").to_pylist()
@@ -117,7 +107,7 @@ def _with_reasons(encoded: EncodedBatch, batch: pa.RecordBatch, failed: dict[str
 
 @contextmanager
 def warnings_counted(totals: Accumulator[dict[str, float]]) -> Iterator[None]:
-    """Send the warnings of this package to the driver, each with its count, while the body runs."""
+    """Count this package's warnings while the body runs, then send the counts to the driver."""
     handler = _WarningCounter()
     logger = logging.getLogger("spladelake")
     logger.addHandler(handler)
@@ -142,8 +132,8 @@ class _WarningCounter(logging.Handler):
 def encode_batch(encoder: AnyEncoder, batch: pa.RecordBatch, kind: Literal["document", "query"]) -> EncodedBatch:
     """Encode a batch of (id, text, text_sha256, repaired) rows, texts of the same hash once.
 
-    Returns a row for each row of the batch, with the status `repaired` where invalid bytes were replaced before the
-    text came here; stats are those of the texts that were encoded.
+    Returns one row for each row of the batch. The status is `repaired` if invalid bytes were replaced before the text
+    came here. The stats count each encoded text once.
     """
     keys = batch.column("text_sha256").fill_null("").dictionary_encode()
     row_of = keys.indices.to_numpy(zero_copy_only=False).astype(np.int64)
@@ -165,9 +155,9 @@ def encode_batch(encoder: AnyEncoder, batch: pa.RecordBatch, kind: Literal["docu
 def vector_batch(
     batch: pa.RecordBatch, encoded: EncodedBatch, model_id: str, *, statuses: Sequence[str] | None = None
 ) -> pa.RecordBatch:
-    """One Arrow batch of `vectors` rows; the list columns wrap the encoder's arrays without a copy by element.
+    """Return an Arrow batch of `vectors` rows. The list columns wrap the encoder's arrays and copy no elements.
 
-    statuses: instead of the encoder's.
+    - statuses: replace the encoder's statuses.
     """
     vectors = encoded.vectors
     offsets = pa.array(vectors.indptr.astype(np.int32))

@@ -1,1 +1,1 @@
-"""Measures of runs against judgements, comparisons of runs, and the report."""
+"""Evaluation of runs against judgements, comparison of runs, and the data of the report."""

@@ -15,7 +15,7 @@ from spladelake.spark.tables.refs import Lake, TableRef
 
 
 @dataclass(frozen=True)
-class Collection:
+class ComparedCollection:
     """One collection of a comparison: its lake, the version of its measures, and the runs to compare."""
 
     name: str
@@ -25,11 +25,11 @@ class Collection:
     run_ids: tuple[str, ...]
     # Means, counts and sizes of every run, by run and measure.
     means: Mapping[tuple[str, str], float]
-    # (run_id, measure, query_id, value) of all measures, if they are few.
+    # (run_id, measure, query_id, value) of every run, collected to the driver; None if the table is too large for it.
     here: pa.Table | None
 
     def values_here(self, options: CompareRuns) -> pa.Table | None:
-        """What `values` has, from the rows that are here."""
+        """Return the rows of `values` from the collected table; None if the table was not collected."""
         if self.here is None:
             return None
         chosen = self.here.filter(
@@ -40,7 +40,7 @@ class Collection:
         return chosen.add_column(0, "collection", pa.repeat(pa.scalar(self.name, pa.string()), chosen.num_rows))
 
     def values(self, session: SparkSession, options: CompareRuns) -> DataFrame:
-        """(collection, run_id, measure, query_id, value) of the runs and measures that are compared."""
+        """Return (collection, run_id, measure, query_id, value) of the compared runs and measures."""
         rows = self.measures.read(session, version=self.version).where(F.col("query_id").isNotNull())
         chosen = rows.where(F.col("run_id").isin(*self.run_ids) & F.col("measure").isin(*options.measures))
         return chosen.select(F.lit(self.name).alias("collection"), "run_id", "measure", "query_id", "value")

@@ -1,4 +1,4 @@
-"""The comparison job: measured runs of one or several collections side by side, with tests of their differences."""
+"""The comparison job: compare measured runs of one or several collections and test their differences."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pyspark.sql.types import StructType
 from spladelake.config import CompareRuns
 from spladelake.errors import DataError
 from spladelake.results import CompareResult
-from spladelake.spark.evaluate.collection import Collection
+from spladelake.spark.evaluate.collection import ComparedCollection
 from spladelake.spark.evaluate.costs import costs_of
 from spladelake.spark.evaluate.paired_tests import (
     compared_pairs,
@@ -48,15 +48,19 @@ from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 
-# Bytes of files of a collection's measures, up to which the driver compares them itself: some millions of values.
+# The driver compares a collection itself if the files of its measures have at most this many bytes: millions of values.
 DRIVER_BYTES = 16 * 2**20
 _SHOWN = (COMPARED_SYSTEMS, COMPARED_COSTS, COMPARED_PAIRS)
-# Settings of evaluate_run that change what a value means: runs that differ in them cannot be compared.
+# Settings of evaluate_run that change the meaning of a value: runs that differ in them cannot be compared.
 _FOOTING = ("level", "answered_only", "trec_scores")
 
 
 def compare_runs(session: SparkSession, options: CompareRuns) -> CompareResult:
-    """Compare runs that evaluate_run has measured; the tables of `comparisons` hold what the result shows, and more."""
+    """Compare runs that evaluate_run has measured, and write the tables of `comparisons`.
+
+    The result holds the rows of all those tables but the per-query differences.
+    Raises DataError if a run is not measured or if the runs were measured in different ways.
+    """
     lake, started = Lake(options.lake), time.monotonic()
     lakes = options.collections or {options.lake.rstrip("/").rsplit("/", 1)[-1]: options.lake}
     collections = [_collection(session, name, Lake(root), options) for name, root in lakes.items()]
@@ -83,7 +87,7 @@ def compare_runs(session: SparkSession, options: CompareRuns) -> CompareResult:
     return cast("CompareResult", result)
 
 
-def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRuns) -> Collection:
+def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRuns) -> ComparedCollection:
     measures = lake.table("measures")
     require(session, measures, MEASURES, made_by=f"spladelake evaluate_run --lake {lake.root} …")
     version = measures.version(session)
@@ -112,16 +116,16 @@ def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRu
     if len(run_ids) < 2:
         raise DataError(
             str(measures),
-            f"{name} has {len(run_ids)} measured run",
+            f"measured runs of {name}: {len(run_ids)}",
             "a comparison needs two or more",
             "Measure another run with evaluate_run.",
         )
     _check_footing(session, measures, run_ids)
-    return Collection(name, lake, measures, version, run_ids, means, here)
+    return ComparedCollection(name, lake, measures, version, run_ids, means, here)
 
 
 def _check_footing(session: SparkSession, measures: TableRef, run_ids: tuple[str, ...]) -> None:
-    """Refuse runs that were measured against other judgements or by other settings: their values mean other things."""
+    """Raise DataError if the runs were measured against different judgements or with different settings."""
     footing = {}
     for run_id in run_ids:
         made = newest_lineage(session, measures, scope=run_id)
@@ -142,7 +146,7 @@ def _check_footing(session: SparkSession, measures: TableRef, run_ids: tuple[str
             )
 
 
-def _pairs(collections: list[Collection], baseline: str | None) -> list[tuple[str, str, str]]:
+def _pairs(collections: list[ComparedCollection], baseline: str | None) -> list[tuple[str, str, str]]:
     pairs = []
     for collection in collections:
         if baseline is not None:
@@ -153,9 +157,9 @@ def _pairs(collections: list[Collection], baseline: str | None) -> list[tuple[st
 
 
 def _write(
-    session: SparkSession, lake: Lake, collections: list[Collection], options: CompareRuns, lineage: Lineage
+    session: SparkSession, lake: Lake, collections: list[ComparedCollection], options: CompareRuns, lineage: Lineage
 ) -> dict[str, list[dict[str, Any]]]:
-    """Compare, and write the four tables; returns the rows of those that the result shows, by table."""
+    """Compare the runs, write the four tables, and return the rows of the tables in `_SHOWN` by table name."""
     with ExitStack() as kept:
         queries, found, differences = _compared(session, kept, collections, options)
         rows = {
@@ -170,17 +174,17 @@ def _write(
             _replace(session, lake, schema, frames[schema.name], lineage)
 
         at_once(replace, (COMPARED_QUERIES, COMPARED_PAIRS, COMPARED_COSTS))
-        # The systems last: their lineage says that all four are there.
+        # The table of systems is written last: its lineage tells the next run that all four tables are complete.
         replace(COMPARED_SYSTEMS)
     return rows
 
 
 def _compared(
-    session: SparkSession, kept: ExitStack, collections: list[Collection], options: CompareRuns
+    session: SparkSession, kept: ExitStack, collections: list[ComparedCollection], options: CompareRuns
 ) -> tuple[dict[tuple[str, str], int], list[dict[str, Any]], DataFrame]:
-    """Queries of each collection and measure, the tested pairs, and the differences of every query.
+    """Return the number of queries by collection and measure, the rows of tested pairs, and the per-query differences.
 
-    Few values are compared in the driver. The differences can be read until the stack is left.
+    The driver compares the values if all collections are small. The differences are readable until `kept` closes.
     """
     drawing = {"permutations": options.permutations, "seed": options.seed}
     pairs = _pairs(collections, options.baseline)
@@ -199,8 +203,11 @@ def _compared(
     return queries, compared_pairs(found, **drawing), found
 
 
-def _queries(shared: list[dict[str, Any]], collections: list[Collection]) -> dict[tuple[str, str], int]:
-    """Queries of each collection and measure, which must be the same for all runs. shared: of `shared_queries`."""
+def _queries(shared: list[dict[str, Any]], collections: list[ComparedCollection]) -> dict[tuple[str, str], int]:
+    """Return the number of queries by collection and measure from the rows of `shared_queries`.
+
+    Raises DataError if the runs of a collection were measured on different queries.
+    """
     runs = {collection.name: len(collection.run_ids) for collection in collections}
     counts = {}
     for row in shared:
@@ -216,7 +223,7 @@ def _queries(shared: list[dict[str, Any]], collections: list[Collection]) -> dic
 
 
 def _systems(
-    collections: list[Collection],
+    collections: list[ComparedCollection],
     queries: dict[tuple[str, str], int],
     options: CompareRuns,
 ) -> list[dict[str, Any]]:
@@ -239,7 +246,7 @@ def _systems(
 
 
 def _frame(session: SparkSession, schema: TableSchema, rows: list[dict[str, Any]]) -> DataFrame:
-    columns = StructType(schema.struct.fields[1:])  # the first is the comparison's name
+    columns = StructType(schema.struct.fields[1:])  # without the first, the comparison's name
     return frame_of(session, rows, columns)
 
 

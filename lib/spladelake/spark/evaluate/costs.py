@@ -1,4 +1,4 @@
-"""What the runs of a comparison cost: active dimensions, products, bytes and seconds."""
+"""Costs of the runs of a comparison: active dimensions, products, bytes and seconds."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
-from spladelake.spark.evaluate.collection import Collection
+from spladelake.spark.evaluate.collection import ComparedCollection
 from spladelake.spark.tables.delta_log import size_in_bytes
 from spladelake.spark.tables.driver_rows import collected
 from spladelake.spark.tables.lineage import newest_lineage
 from spladelake.spark.tables.refs import Lake, TableRef
 
 
-def costs_of(session: SparkSession, collection: Collection) -> list[dict[str, Any]]:
-    """Sizes that evaluate_run measured of each run's vectors, and what their table takes."""
+def costs_of(session: SparkSession, collection: ComparedCollection) -> list[dict[str, Any]]:
+    """Return a row for each run: the sizes that evaluate_run measured, table bytes and encoding seconds."""
     found, runs, costs = collection.means, collection.lake.table("runs"), []
     for run_id in collection.run_ids:
         made_from = (newest_lineage(session, runs, scope=run_id) or {}).get("inputs", {})
@@ -38,7 +38,7 @@ def costs_of(session: SparkSession, collection: Collection) -> list[dict[str, An
 
 
 def _encode_seconds(session: SparkSession, lake: Lake, vectors: TableRef) -> float | None:
-    """Seconds of the job that encoded most of the texts, as the run log says; None where it does not."""
+    """Return the seconds of the job that encoded the most texts, from the run log; None if the log has no such job."""
     log = lake.table("run_log")
     if not log.exists(session):
         return None

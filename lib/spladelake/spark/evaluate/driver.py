@@ -1,7 +1,7 @@
-"""An evaluation of a small run in the driver: its tables are read once, and nothing else is a Spark job.
+"""Evaluation of a small run in the driver: it reads each table once and starts no other Spark job.
 
-The values are those of the plan in evaluate.py, by the same definitions. Anything irregular, such as a repeated
-document, is left to that plan, which says what is wrong.
+The values equal those of the Spark plan in job.py, by the same definitions. Irregular inputs, such as a repeated
+document, are left to that plan, which raises the error.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from spladelake.measures.judged import TrecScores, judged_ranks
 from spladelake.spark.evaluate.query_measures import RANK_OF, VALUES, MeasureQueries
 from spladelake.spark.evaluate.sparsity import NAMES
 
-# Bytes of the files of a table that an evaluation reads, up to which the driver does it: a hundred MB in memory.
+# The driver evaluates a run if the files of each input table have at most this many bytes: about 100 MB in memory.
 MOST_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """What an evaluation reads, in memory.
+class MeasuredTables:
+    """The inputs of an evaluation, in memory.
 
     - run: (query_id, doc_id, rank, score).
     - judgements: (query_id, doc_id, relevance).
     - documents: (doc_id), or None if the lake has no documents.
-    - vectors: (id, indices) by side, with the dimensions of each side in `sizes`.
+    - vectors: (id, indices) by side.
+    - sizes: number of dimensions by side.
     """
 
     run: pa.Table
@@ -41,7 +42,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Settings:
-    """How a run is measured: the options of evaluate_run that change a value."""
+    """The options of evaluate_run that change a value."""
 
     names: tuple[str, ...]
     level: int
@@ -49,8 +50,8 @@ class Settings:
     trec_scores: TrecScores
 
 
-def measured(inputs: Inputs, settings: Settings) -> tuple[pa.Table, dict[str, float]] | None:
-    """(query_id, measure, value) rows, and the means, counts and sizes by name; None for irregular inputs."""
+def measured(inputs: MeasuredTables, settings: Settings) -> tuple[pa.Table, dict[str, float]] | None:
+    """Return (query_id, measure, value) rows, and the means, counts and sizes by name; None for irregular inputs."""
     run, judgements = inputs.run, inputs.judgements
     if not _regular(run, judgements, level=settings.level):
         return None
@@ -72,7 +73,7 @@ def measured(inputs: Inputs, settings: Settings) -> tuple[pa.Table, dict[str, fl
 
 
 def _regular(run: pa.Table, judgements: pa.Table, *, level: int) -> bool:
-    """Whether a run and judgements can be measured: rows, ids, numbers, no pair twice, something relevant."""
+    """Return whether the inputs have rows, no nulls, no NaN scores, no repeated pair and a relevant document."""
     if not run.num_rows or not judgements.num_rows:
         return False
     nulls = sum(run.column(name).null_count for name in ("query_id", "doc_id", "score"))
@@ -84,12 +85,12 @@ def _regular(run: pa.Table, judgements: pa.Table, *, level: int) -> bool:
 
 
 def _pairs(table: pa.Table) -> int:
-    """Different pairs of query and document."""
+    """Return the number of distinct (query_id, doc_id) pairs."""
     return int(table.select(["query_id", "doc_id"]).group_by(["query_id", "doc_id"]).aggregate([]).num_rows)
 
 
-def _counts(inputs: Inputs, judgements: pa.Table, ranks: pa.Table) -> dict[str, int]:
-    """The numbers of measures.notes.COUNTS but `queries`, and the judged queries of the run."""
+def _counts(inputs: MeasuredTables, judgements: pa.Table, ranks: pa.Table) -> dict[str, int]:
+    """Return the counts of measures.notes.COUNTS except `queries`, and the number of judged queries of the run."""
     answered, judged = (pc.unique(t.column("query_id").combine_chunks()) for t in (inputs.run, judgements))
     both = int(pc.sum(pc.is_in(answered, judged)).as_py() or 0)
     stated, above, level = (ranks.column(name).to_numpy() for name in ("stated_rank", "above", "level"))
@@ -108,7 +109,7 @@ def _counts(inputs: Inputs, judgements: pa.Table, ranks: pa.Table) -> dict[str, 
 
 
 def _by_query(judgements: pa.Table, ranks: pa.Table) -> pa.RecordBatch:
-    """(query_id, judged, hits) rows as MeasureQueries takes them, by query_id."""
+    """Return the (query_id, judged, hits) rows that MeasureQueries takes, sorted by query_id."""
     judged = judgements.sort_by([("query_id", "ascending"), ("doc_id", "ascending")])
     queries, starts = _groups(judged.column("query_id"))
     relevance = judged.column("relevance").combine_chunks().cast(pa.int32())
@@ -126,14 +127,14 @@ def _by_query(judgements: pa.Table, ranks: pa.Table) -> pa.RecordBatch:
 
 
 def _groups(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
-    """The different values of a sorted column, and where each begins, and the end."""
+    """Return the distinct values of a sorted column, and the row where each begins, followed by the row count."""
     encoded = column.combine_chunks().dictionary_encode()
     sizes = np.bincount(encoded.indices.to_numpy(zero_copy_only=False), minlength=len(encoded.dictionary))
     return encoded.dictionary, np.r_[0, np.cumsum(sizes)]
 
 
-def _sizes(inputs: Inputs, judgements: pa.Table, *, level: int) -> Iterator[tuple[str, float]]:
-    """Active dimensions, sparsity ratio and avg_flops, as spark.sparsity defines them."""
+def _sizes(inputs: MeasuredTables, judgements: pa.Table, *, level: int) -> Iterator[tuple[str, float]]:
+    """Yield active dimensions, sparsity ratio and avg_flops by name, as `evaluate.sparsity` defines them."""
     relevant = judgements.filter(pc.greater_equal(judgements.column("relevance"), level)).column("query_id")
     shares = {}
     for side, table in inputs.vectors.items():

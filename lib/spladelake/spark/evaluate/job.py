@@ -1,4 +1,4 @@
-"""The evaluation job: measures of a run, per query and on average, computed in Spark by the definitions of ring 1."""
+"""The evaluation job: compute the measures of a run, per query and on average, by the definitions of `measures`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from spladelake.spark.evaluate import driver as driver_evaluation
 from spladelake.spark.evaluate.query_measures import query_measures
 from spladelake.spark.evaluate.ranks import judged_hits, judged_ranks
 from spladelake.spark.evaluate.run_checks import answers, check_judgements, check_run, counted_rows
-from spladelake.spark.evaluate.sparsity import NAMES, sparsity, vocabulary_size
+from spladelake.spark.evaluate.sparsity import NAMES, sparsity
+from spladelake.spark.retrieve.vector_checks import check_every_row, vocabulary_size
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.driver_rows import collected
@@ -38,16 +39,16 @@ from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 
-# The published card's measures, then graded nDCG: the one measure that uses the grades.
+# The measures of a model card, then graded nDCG, the only measure that uses the grades.
 DEFAULT_MEASURES = (*CARD_MEASURES, "ndcg_cut_10")
 _WHOLE = pa.schema([("measure", pa.string()), ("query_id", pa.string()), ("value", pa.float64())])
-# Values of measures in one file: half a million take a second to write and a few MB.
+# Values in one file of the table `measures`: half a million take one second to write and a few MB.
 ROWS_PER_FILE = 500_000
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One evaluation: which run, from which tables at which versions, by which options."""
+class Evaluation:
+    """One evaluation: the run, the input tables with their versions, and the options."""
 
     run_id: str
     tables: dict[str, TableRef]
@@ -57,12 +58,12 @@ class Plan:
     options: EvaluateRun
 
     def read(self, session: SparkSession, name: str) -> DataFrame:
-        """The rows of an input table at the version that is measured."""
+        """Return the rows of an input table at the planned version."""
         return self.tables[name].read(session, version=self.versions[name])
 
 
 def evaluate_run(session: SparkSession, options: EvaluateRun) -> EvaluateResult:
-    """Measure one run of the lake; per-query values and means go to `measures`."""
+    """Measure one run of the lake, and write per-query values and means to the table `measures`."""
     lake, target = Lake(options.lake), Lake(options.lake).table("measures")
     plan = _plan(session, lake, options)
     started = time.monotonic()
@@ -89,12 +90,12 @@ def evaluate_run(session: SparkSession, options: EvaluateRun) -> EvaluateResult:
 
 
 def _written_means(session: SparkSession, target: TableRef, run_id: str) -> dict[str, float]:
-    """Means and counts of a run, as the table has them."""
+    """Return the stored means and counts of a run by name."""
     rows = target.read(session).where((F.col("run_id") == run_id) & F.col("query_id").isNull())
     return {row["measure"]: row["value"] for row in rows.collect()}
 
 
-def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Plan:
+def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Evaluation:
     run_id = options.run_id or options.dated(short_name(options.vectors or options.model))
     names = options.measures or DEFAULT_MEASURES
     runs, judgements = lake.table("runs"), lake.table("judgements")
@@ -108,7 +109,7 @@ def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Plan:
     if lake.table("documents").exists(session):
         tables["collection"] = lake.table("documents")
     versions = {name: ref.version(session) for name, ref in tables.items()}
-    # Another run in the table makes a new version of it, but nothing new to measure here.
+    # Writing another run changes the version of the table `runs`, but not this run: its own fingerprint counts.
     inputs = {**versions, "runs": made.get("fingerprint", versions["runs"])}
     inputs = {name: [str(ref), inputs[name]] for name, ref in tables.items()}
     settings = {
@@ -118,7 +119,7 @@ def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Plan:
         "trec_scores": options.trec_scores,
         **({} if options.part is None else {"part": options.part}),
     }
-    return Plan(run_id, tables, versions, Lineage("evaluate_run", inputs, settings, scope=run_id), names, options)
+    return Evaluation(run_id, tables, versions, Lineage("evaluate_run", inputs, settings, scope=run_id), names, options)
 
 
 def _order(names: tuple[str, ...], means: dict[str, float]) -> list[str]:
@@ -126,14 +127,14 @@ def _order(names: tuple[str, ...], means: dict[str, float]) -> list[str]:
 
 
 def _vectors_of_run(session: SparkSession, made: dict[str, Any]) -> dict[str, TableRef]:
-    """The vectors that a run was made from, by side; none where the run did not come from retrieve_run."""
+    """Return the vector tables of a run by side; empty if retrieve_run did not make the run."""
     made_from = made.get("inputs", {})
     refs = {side: TableRef.parse(made_from[side][0]) for side in NAMES if side in made_from}
     return {side: ref for side, ref in refs.items() if ref.exists(session)}
 
 
-def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> dict[str, float]:
-    """Measure the run and write what was found; returns means and counts by name."""
+def _write_measures(session: SparkSession, target: TableRef, plan: Evaluation) -> dict[str, float]:
+    """Measure the run, write its values and means, and return the means and counts by name."""
     where = f"run_id = {sql_string(plan.run_id)}"
     with ExitStack() as kept:
         found = _measured_in_driver(session, plan)
@@ -152,8 +153,9 @@ def _write_measures(session: SparkSession, target: TableRef, plan: Plan) -> dict
     return means
 
 
-def _measured_in_driver(session: SparkSession, plan: Plan) -> tuple[pa.Table, dict[str, float]] | None:
-    """Values and means of a run whose tables are small; None if they are not, or something about them is wrong."""
+def _measured_in_driver(session: SparkSession, plan: Evaluation) -> tuple[pa.Table, dict[str, float]] | None:
+    """Return the values and means of a run with small tables; None if a table is large or irregular."""
+    from spladelake.spark.retrieve.worker import check_table
 
     def small(name: str, columns: list[str], **equals: str) -> pa.Table | None:
         return collected(
@@ -164,19 +166,23 @@ def _measured_in_driver(session: SparkSession, plan: Plan) -> tuple[pa.Table, di
     run = small("runs", ["query_id", "doc_id", "rank", "score"], run_id=plan.run_id)
     judgements = small("judgements", ["query_id", "doc_id", "relevance"])
     documents = small("collection", ["doc_id"]) if "collection" in plan.tables else pa.table({"doc_id": []})
-    vectors = {side: small(side, ["id", "indices"]) for side in NAMES if side in plan.tables}
+    vectors = {side: small(side, ["id", "indices", "values"]) for side in NAMES if side in plan.tables}
     if run is None or judgements is None or documents is None or None in vectors.values():
         return None
     options = plan.options
     if options.part is not None:
         chosen = pa.array([row["query_id"] for row in _part(session, plan, *options.part.split("/")).collect()])
         run, judgements = (table.filter(pc.is_in(table.column("query_id"), chosen)) for table in (run, judgements))
-    inputs = driver_evaluation.Inputs(
+    checked = {side: table for side, table in vectors.items() if table is not None}
+    sizes = {side: vocabulary_size(session, plan.tables[side], plan.tables[side]) for side in checked}
+    for side, table in checked.items():
+        check_table(table, place=str(plan.tables[side]), vocabulary_size=sizes[side])
+    inputs = driver_evaluation.MeasuredTables(
         run,
         judgements,
         documents if "collection" in plan.tables else None,
-        {side: table for side, table in vectors.items() if table is not None},
-        {side: vocabulary_size(session, plan.tables[side]) for side in vectors},
+        checked,
+        sizes,
     )
     settings = driver_evaluation.Settings(
         plan.names, options.relevance_level, options.answered_only, options.trec_scores
@@ -184,8 +190,8 @@ def _measured_in_driver(session: SparkSession, plan: Plan) -> tuple[pa.Table, di
     return driver_evaluation.measured(inputs, settings)
 
 
-def _frames(session: SparkSession, plan: Plan) -> tuple[DataFrame, DataFrame]:
-    """The run and the judgements, both of the chosen queries only if a part was named."""
+def _frames(session: SparkSession, plan: Evaluation) -> tuple[DataFrame, DataFrame]:
+    """Return the run and the judgements, limited to the queries of the chosen part if there is one."""
     run = plan.read(session, "runs").where(F.col("run_id") == plan.run_id)
     judgements = plan.read(session, "judgements").select("query_id", "doc_id", "relevance")
     if plan.options.part is None:
@@ -194,8 +200,8 @@ def _frames(session: SparkSession, plan: Plan) -> tuple[DataFrame, DataFrame]:
     return run.join(chosen, "query_id", "left_semi"), judgements.join(chosen, "query_id", "left_semi")
 
 
-def _measured(session: SparkSession, plan: Plan, kept: ExitStack) -> tuple[DataFrame, dict[str, float]]:
-    """The same of a run of any size. The values can be read until the stack is left."""
+def _measured(session: SparkSession, plan: Evaluation, kept: ExitStack) -> tuple[DataFrame, dict[str, float]]:
+    """Return the values and means of a run of any size. The values are readable until `kept` closes."""
     place = str(plan.tables["runs"])
     whole = plan.read(session, "runs").where(F.col("run_id") == plan.run_id)
     rows = counted_rows(whole, place=place, run_id=plan.run_id)
@@ -212,15 +218,15 @@ def _measured(session: SparkSession, plan: Plan, kept: ExitStack) -> tuple[DataF
     values = _kept(kept, values)
     averages = values.groupBy("measure").agg(F.avg("value").alias("value"), F.count("*").alias("queries")).collect()
     counted = _counts(session, plan, answered, ranks, judgements)
-    # A convention leaves out some judged queries or none, so its largest number is that of all.
+    # sentence-transformers leaves out some judged queries, trec_eval none: the largest count is the number of queries.
     counted["queries"] = max((row["queries"] for row in averages), default=0)
     means = {row["measure"]: row["value"] for row in averages}
     means |= {name: float(counted[name]) for name in COUNTS if name in counted}
     return values, {**means, **_sparsity(session, plan, judgements)}
 
 
-def _part(session: SparkSession, plan: Plan, training_set: str, part: str) -> DataFrame:
-    """The queries of a part of a training set; raises DataError when there are none."""
+def _part(session: SparkSession, plan: Evaluation, training_set: str, part: str) -> DataFrame:
+    """Return the queries of a part of a training set. Raises DataError if there are none."""
     chosen = plan.read(session, "parts").where(F.col("part") == part)
     if chosen.isEmpty():
         raise DataError(
@@ -233,16 +239,16 @@ def _part(session: SparkSession, plan: Plan, training_set: str, part: str) -> Da
 
 
 def _kept(stack: ExitStack, frame: DataFrame) -> DataFrame:
-    """The frame, computed once and kept on disk until the stack is left."""
+    """Persist the frame on disk until the stack closes."""
     frame = frame.persist(StorageLevel.DISK_ONLY)
     stack.callback(frame.unpersist)
     return frame
 
 
 def _counts(
-    session: SparkSession, plan: Plan, answered: DataFrame, ranks: DataFrame, judgements: DataFrame
+    session: SparkSession, plan: Evaluation, answered: DataFrame, ranks: DataFrame, judgements: DataFrame
 ) -> dict[str, int]:
-    """The numbers of COUNTS but `queries`; raises DataError when no query of the run is judged."""
+    """Return the counts of COUNTS except `queries`. Raises DataError if no query of the run is judged."""
     judged = judgements.select("query_id").distinct().withColumn("judged", F.lit(True))
     found = answered.join(judged, "query_id", "full_outer").agg(
         F.count_if(F.col("results").isNull()).alias("queries_without_results"),
@@ -271,13 +277,15 @@ def _counts(
     return counts
 
 
-def _sparsity(session: SparkSession, plan: Plan, judgements: DataFrame) -> dict[str, float]:
-    """Sizes of the vectors that the run was made from, by name; nothing if they are not known."""
+def _sparsity(session: SparkSession, plan: Evaluation, judgements: DataFrame) -> dict[str, float]:
+    """Return the sizes of the run's vectors by name; empty if its vectors are unknown."""
     sides = [side for side in NAMES if side in plan.tables]
     if not sides:
         return {}
-    # sentence-transformers leaves out the queries without a relevant document here too.
+    # As in sentence-transformers, the sizes also leave out queries without a relevant document.
     relevant = judgements.where(F.col("relevance") >= plan.options.relevance_level).select("query_id").distinct()
     vectors = {side: plan.read(session, side) for side in sides}
-    sizes = {side: vocabulary_size(session, plan.tables[side]) for side in sides}
+    sizes = {side: vocabulary_size(session, plan.tables[side], plan.tables[side]) for side in sides}
+    for side in sides:
+        check_every_row(plan.tables[side], vectors[side], size=sizes[side])
     return {row["measure"]: row["value"] for row in sparsity(vectors, sizes, relevant).collect()}

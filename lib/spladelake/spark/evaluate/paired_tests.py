@@ -1,4 +1,4 @@
-"""Pairs of runs on the same queries: per-query differences, and tests of whether they are more than chance."""
+"""Pairs of runs on the same queries: per-query differences and significance tests."""
 
 from __future__ import annotations
 
@@ -40,9 +40,10 @@ _ARROW = pa.schema(
 
 
 def deltas(session: SparkSession, values: DataFrame, pairs: Sequence[tuple[str, str, str]]) -> DataFrame:
-    """(collection, measure, query_id, run_a, run_b, value_a, value_b, delta): what the second run gains on a query.
+    """Return (collection, measure, query_id, run_a, run_b, value_a, value_b, delta), where delta = value_b - value_a.
 
-    values: (collection, run_id, measure, query_id, value). pairs: (collection, run_a, run_b).
+    - values: (collection, run_id, measure, query_id, value).
+    - pairs: (collection, run_a, run_b).
     """
     named = [dict(zip(("collection", "run_a", "run_b"), pair, strict=True)) for pair in pairs]
     wanted = F.broadcast(frame_of(session, named, "collection string, run_a string, run_b string"))
@@ -56,7 +57,7 @@ def deltas(session: SparkSession, values: DataFrame, pairs: Sequence[tuple[str, 
 
 
 def deltas_of_table(values: pa.Table, pairs: Sequence[tuple[str, str, str]]) -> pa.Table:
-    """The same rows of values that are here already."""
+    """Return the rows of `deltas` for an Arrow table, without Spark."""
     keys = ["collection", "measure", "query_id"]
     parts = []
     for collection, run_a, run_b in pairs:
@@ -75,13 +76,13 @@ def deltas_of_table(values: pa.Table, pairs: Sequence[tuple[str, str, str]]) -> 
 
 
 def shared_queries(values: DataFrame) -> DataFrame:
-    """(collection, measure, queries, fewest): queries that have values, and the fewest runs that one of them has."""
+    """Return (collection, measure, queries, fewest): queries with values, and the fewest runs that a query has."""
     shared = values.groupBy("collection", "measure", "query_id").agg(F.count("*").alias("runs"))
     return shared.groupBy("collection", "measure").agg(F.count("*").alias("queries"), F.min("runs").alias("fewest"))
 
 
 def shared_of_table(values: pa.Table) -> list[dict[str, Any]]:
-    """The same rows of values that are here already."""
+    """Return the rows of `shared_queries` for an Arrow table, without Spark."""
     shared = values.group_by(["collection", "measure", "query_id"]).aggregate([("value", "count")])
     found = shared.group_by(["collection", "measure"]).aggregate([("query_id", "count"), ("value_count", "min")])
     rows: list[dict[str, Any]] = found.rename_columns(["collection", "measure", "queries", "fewest"]).to_pylist()
@@ -89,10 +90,10 @@ def shared_of_table(values: pa.Table) -> list[dict[str, Any]]:
 
 
 def compared_pair(table: pa.Table, *, permutations: int, seed: int) -> pa.Table:
-    """The differences of one pair on one collection and measure to one row.
+    """Test the differences of one pair on one collection and measure; return one row.
 
-    The draws depend on the seed and on the names alone, and the differences are put in the order of their query_id:
-    however Spark parts the rows, the p-values are the same.
+    The random draws depend only on the seed and the names, and the differences are sorted by query_id first.
+    So the p-values do not depend on Spark's partitions.
     """
     first = table.slice(0, 1).to_pylist()[0]
     names = {key: first[key] for key in _KEYS}
@@ -102,25 +103,29 @@ def compared_pair(table: pa.Table, *, permutations: int, seed: int) -> pa.Table:
 
 
 def _number(*names: str) -> int:
-    """A number that stands for the names, the same in every process."""
+    """Return a hash of the names that is the same in every process."""
     text = "\0".join(names).encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big")
 
 
 def compared_pairs(found: DataFrame, *, permutations: int, seed: int) -> list[dict[str, Any]]:
-    """One row a collection, measure and pair: wins, ties and losses of the second run, both tests, Holm's correction.
+    """Return one row for each collection, measure and pair: wins, ties and losses of the second run, and both tests.
 
-    found: of `deltas`. The pairs of one collection and measure are what Holm's method corrects for.
+    Holm's method corrects the p-values for the number of pairs of a collection and measure.
+
+    - found: the rows of `deltas`.
+    - permutations: random sign assignments if there are too many to enumerate.
+    - seed: seed of the random draws.
     """
 
-    def compare(table: pa.Table) -> pa.Table:  # Spark tells by the number of arguments whether to pass the key
+    def compare(table: pa.Table) -> pa.Table:  # with a second parameter, Spark would pass the key too
         return compared_pair(table, permutations=permutations, seed=seed)
 
     return _corrected([row.asDict() for row in found.groupBy(*_KEYS).applyInArrow(compare, _TESTED).collect()])
 
 
 def compared_pairs_of_table(found: pa.Table, *, permutations: int, seed: int) -> list[dict[str, Any]]:
-    """The same rows of differences that are here already."""
+    """Return the rows of `compared_pairs` for an Arrow table, without Spark."""
     rows = []
     for names in found.select(list(_KEYS)).group_by(list(_KEYS)).aggregate([]).to_pylist():
         mine = reduce(pc.and_, (pc.equal(found.column(key), name) for key, name in names.items()))
@@ -129,7 +134,7 @@ def compared_pairs_of_table(found: pa.Table, *, permutations: int, seed: int) ->
 
 
 def _corrected(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows in the order of their names, with the p-values that Holm's method makes of theirs."""
+    """Sort the rows by their names, and add the p-values corrected by Holm's method."""
     rows = sorted(rows, key=lambda row: tuple(row[key] for key in _KEYS))
     families: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:

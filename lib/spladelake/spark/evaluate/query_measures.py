@@ -1,4 +1,4 @@
-"""Measures of every query from the ranks of its judged documents, many queries at a time, by ring 1's definitions."""
+"""Measures of every query from the ranks of its judged documents, many queries at a time."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Integers = NDArray[np.int32]
 
 VALUES = pa.schema([("query_id", pa.string()), ("measure", pa.string()), ("value", pa.float64())])
 RANK_OF = {"sentence-transformers": "ascending_rank", "trec_eval": "descending_rank"}
-# Cells of a matrix of rankings or grades: a million int32 and their float64 products stay within some 20 MB.
+# Cells of a matrix of rankings or grades: one million int32 and their float64 products take about 20 MB.
 MAX_CELLS = 1_000_000
 
 
 @dataclass(frozen=True)
 class MeasureQueries:
-    """The function given to mapInArrow: (query_id, judged, hits) rows to one row a query and measure."""
+    """The function for mapInArrow: turns (query_id, judged, hits) rows into one row for each query and measure."""
 
     names: tuple[str, ...]
     level: int
@@ -60,7 +60,7 @@ class MeasureQueries:
 
 @dataclass(frozen=True)
 class Ragged:
-    """Numbers of a matrix that is 0 elsewhere: value, row and column of each."""
+    """A sparse matrix: value, row and column of each number; all other cells are 0."""
 
     values: Integers
     rows: NDArray[np.int64]
@@ -72,16 +72,18 @@ class Ragged:
         return int(self.columns.max(initial=-1)) + 1
 
     def dense(self) -> Integers:
-        """The matrix with its zeros, of shape (height, width)."""
+        """Return the dense matrix, of shape (height, width)."""
         matrix = np.zeros((self.height, self.width), dtype=np.int32)
         matrix[self.rows, self.columns] = self.values
         return matrix
 
 
 def relevance_by_rank(hits: pa.ListArray, rank: str, depth: int | None) -> Ragged:
-    """Relevance of the judged documents of each query, by their rank; those below `depth` are left out.
+    """Return the relevance of the judged documents of each query, by rank.
 
-    hits: list<struct<relevance, ascending_rank, descending_rank>>, null for a query without any.
+    - hits: list<struct<relevance, ascending_rank, descending_rank>>, null for a query without hits.
+    - rank: the field of the struct that holds the rank.
+    - depth: documents below this rank are left out; None keeps all.
     """
     rows, items = _rows_of(hits)
     columns = np.asarray(items.field(rank), dtype=np.int64) - 1
@@ -91,7 +93,7 @@ def relevance_by_rank(hits: pa.ListArray, rank: str, depth: int | None) -> Ragge
 
 
 def grades(judged: pa.ListArray) -> Ragged:
-    """Every grade of each query, in any order."""
+    """Return all grades of each query, in any order."""
     rows, items = _rows_of(judged)
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
     lengths = np.diff(starts, append=len(rows))
@@ -100,7 +102,7 @@ def grades(judged: pa.ListArray) -> Ragged:
 
 
 def _rows_of(lists: pa.ListArray) -> tuple[NDArray[np.int64], Any]:
-    """The row of every item of a list column, and the items."""
+    """Return the row number of each item of a list column, and the items."""
     lengths = np.asarray(lists.value_lengths().fill_null(0), dtype=np.int64)
     return np.repeat(np.arange(len(lists)), lengths), lists.flatten()
 
@@ -111,10 +113,12 @@ def _depth(measures: list[Measure]) -> int | None:
 
 
 def query_measures(ranks: DataFrame, judgements: DataFrame, *, names: tuple[str, ...], level: int) -> DataFrame:
-    """(query_id, measure, value): every measure of every judged query that counts under the measure's convention.
+    """Return (query_id, measure, value) of every judged query that counts under the measure's convention.
 
-    ranks: (query_id, relevance, ascending_rank, descending_rank) of the judged documents that were found. judgements:
-    (query_id, relevance), whatever was found.
+    - ranks: (query_id, relevance, ascending_rank, descending_rank) of the judged documents in the run.
+    - judgements: (query_id, relevance) of all judged documents.
+    - names: the measures.
+    - level: the smallest relevance that counts as relevant.
     """
     judged = judgements.groupBy("query_id").agg(F.collect_list("relevance").alias("judged"))
     hit = F.struct("relevance", *(F.col(name).cast("int").alias(name) for name in RANK_OF.values()))

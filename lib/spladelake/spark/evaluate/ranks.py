@@ -1,7 +1,7 @@
-"""Rank of every judged document of a run, found by counting what stands above it: nothing is sorted or shuffled.
+"""Rank of every judged document of a run, found by counting the rows above it, without a sort or shuffle of the run.
 
-A measure needs the ranks of the judged documents only, one or two of the thousand that a query of MS MARCO returns.
-Those are few enough to send to wherever the run's rows are, and each of them compares every row of its query.
+A measure needs the ranks of judged documents only: one or two of the 1,000 results of an MS MARCO query. These rows
+are few enough to broadcast; each is compared with every row of its query.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from pyspark.sql import functions as F
 
 from spladelake.measures.judged import TrecScores
 
-# Judged documents that every task may hold: 500,000 are about 100 MB. More are joined by a shuffle.
+# Judged documents that are broadcast to every task: 500,000 take about 100 MB. More are joined with a shuffle.
 BROADCAST_HITS = 500_000
 
-# Strings compare by their UTF-8 bytes, which is the order of code points, as Python's and trec_eval's strcmp is.
+# Spark compares strings by their UTF-8 bytes. That is the order of code points, as in Python and trec_eval (strcmp).
 RANKS_SQL = """
 SELECT hits.query_id, hits.relevance, hits.rank AS stated_rank,
     COUNT_IF(run.score > hits.score) AS above,
@@ -30,20 +30,25 @@ GROUP BY hits.query_id, hits.doc_id, hits.relevance, hits.rank
 
 
 def judged_hits(run: DataFrame, judgements: DataFrame) -> DataFrame:
-    """(query_id, doc_id, rank, score, relevance): the documents of a run that are judged."""
+    """Return (query_id, doc_id, rank, score, relevance) of the judged documents of a run."""
     return run.join(judgements, ["query_id", "doc_id"]).select("query_id", "doc_id", "rank", "score", "relevance")
 
 
 def judged_ranks(
     session: SparkSession, run: DataFrame, hits: DataFrame, *, hit_count: int, trec_scores: TrecScores
 ) -> DataFrame:
-    """Where the judged documents of a run stand, by its scores alone; the ranks it states are not used.
+    """Return the ranks of the judged documents of a run, by its scores alone; its stated ranks are not used.
 
-    run: (query_id, doc_id, score), no score null or NaN, each document once a query. hits: of `judged_hits`, and their
-    number. Returns (query_id, relevance, stated_rank, above, level, ascending_rank, descending_rank): how many
-    documents have a higher score and how many the same (itself included), and the rank from 1 where equal scores go by
-    ascending id, as in sentence-transformers, or by descending id, as in trec_eval. trec_scores: what the latter takes
-    for equal; trec_eval up to 9.0.8, and pytrec_eval with it, holds scores as float32.
+    - run: (query_id, doc_id, score), no score null or NaN, each document once per query.
+    - hits: the rows of `judged_hits`; hit_count: their number.
+    - trec_scores: the precision in which trec_eval compares scores. trec_eval up to 9.0.8, and with it pytrec_eval,
+      holds scores as float32.
+
+    Returns (query_id, relevance, stated_rank, above, level, ascending_rank, descending_rank), one row per document:
+
+    - above, level: how many documents of its query have a higher score, and how many the same (itself included).
+    - ascending_rank: rank from 1 if equal scores go by ascending id, as in sentence-transformers.
+    - descending_rank: rank from 1 if equal scores go by descending id, as in trec_eval.
     """
     small = F.broadcast(hits) if hit_count <= BROADCAST_HITS else hits
     query = RANKS_SQL.format(trec="FLOAT" if trec_scores == "float32" else "DOUBLE")

@@ -1,4 +1,4 @@
-"""Gathering what a report shows from the tables of a lake."""
+"""Read the data of a report from the tables of a lake."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from spladelake.errors import DataError, UsageError
 from spladelake.report.data import Cost, DifferingQuery, Hit, Listing, ReportData, System, VectorStatistics
 from spladelake.spark.retrieve.join import matched_terms
+from spladelake.spark.retrieve.vector_checks import check_every_row, vocabulary_size
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.delta_log import size_in_bytes
 from spladelake.spark.tables.lineage import newest_lineage
@@ -19,9 +20,9 @@ from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import MEASURES, RUNS
 from spladelake.spark.tables.suggestions import missing_run
 
-# Columns of the table where they were measured, in this order; the first is the measure of the plots.
+# Measures that the report shows if all its runs have them, in this order; the plots use the first.
 SHOWN = ("ndcg_cut_10", "ndcg@10", "mrr@10", "recip_rank", "recall@10", "map@100", "map", "recall_100", "recall_1000")
-# Systems that fit on a page: each has a line in the plots.
+# The most systems in a report: each has a line in the plots.
 MOST_SYSTEMS = 12
 HITS, TERMS = 5, 10
 
@@ -35,7 +36,7 @@ class _Vectors:
 
     @property
     def vocabulary(self) -> TableRef:
-        """The table of terms beside them."""
+        """The vocabulary table in the same folder."""
         place = str(self.documents)
         return TableRef.parse(place[: -len("documents")] + "vocabulary")
 
@@ -48,10 +49,13 @@ class _Vectors:
 def gather(
     session: SparkSession, lake: Lake, *, runs: Sequence[str] = (), measure: str | None = None, queries: int = 5
 ) -> ReportData:
-    """What a report shows of some runs, or of all measured ones: the first is the baseline.
+    """Return the data of a report.
 
-    queries: how many of those that differ most. Raises DataError when a run was not measured, UsageError when the
-    measure was not.
+    - runs: the runs to show, the baseline first; without them, all measured runs by name.
+    - measure: the measure of the plots; without it, the first of SHOWN that all runs have.
+    - queries: how many of the queries with the largest differences to list.
+
+    Raises DataError if a run was not measured, and UsageError if some run lacks the measure.
     """
     refs = {"runs": lake.table("runs"), "measures": lake.table("measures")}
     require(session, refs["runs"], RUNS, made_by=f"spladelake retrieve_run --lake {lake.root} …")
@@ -63,8 +67,8 @@ def gather(
     shown = tuple(dict.fromkeys(shown))
     if not shown or (measure and measure not in shared):
         raise UsageError(
-            f"measure {measure or 'of the report'}", "some runs were not measured by it",
-            f"all have {', '.join(sorted(shared)) or 'none'}", "Run evaluate_run for every run with the same "
+            f"measure {measure or 'of the report'}", "some runs do not have it",
+            f"all runs have: {', '.join(sorted(shared)) or 'none'}", "Run evaluate_run for every run with the same "
             "--measures.",
         )  # fmt: skip
     values = _values(measured, list(means), shown)
@@ -92,7 +96,7 @@ def gather(
 
 
 def _means(measured: DataFrame, place: TableRef, runs: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Means by run, in the order asked for, else by name."""
+    """Return the means by run and measure: in the order of `runs`, or by name if it is empty."""
     rows = measured.where(F.col("query_id").isNull())
     rows = rows.where(F.col("run_id").isin(*runs)) if runs else rows
     found: dict[str, dict[str, float]] = {}
@@ -114,7 +118,7 @@ def _means(measured: DataFrame, place: TableRef, runs: Sequence[str]) -> dict[st
 
 
 def _values(measured: DataFrame, runs: list[str], shown: tuple[str, ...]) -> dict[str, dict[str, dict[str, float]]]:
-    """Value by run, measure and query."""
+    """Return the values by run, measure and query."""
     found: dict[str, dict[str, dict[str, float]]] = {run_id: {name: {} for name in shown} for run_id in runs}
     rows = measured.where(F.col("query_id").isNotNull() & F.col("run_id").isin(*runs) & F.col("measure").isin(*shown))
     for row in rows.orderBy("query_id").toLocalIterator():
@@ -123,13 +127,17 @@ def _values(measured: DataFrame, runs: list[str], shown: tuple[str, ...]) -> dic
 
 
 def _vectors(session: SparkSession, runs: TableRef, run_id: str) -> _Vectors | None:
-    """The vectors of a run that retrieve_run made, if they are still there."""
+    """Return the vectors of a run; None if retrieve_run did not make the run, or its vectors are gone."""
     made_from = (newest_lineage(session, runs, scope=run_id) or {}).get("inputs", {})
     if not {"documents", "queries"} <= set(made_from):
         return None
     found = _Vectors(*(TableRef.parse(made_from[side][0]) for side in ("documents", "queries")))
     whole = all(ref.exists(session) for ref in (found.documents, found.queries, found.vocabulary))
-    return found if whole else None
+    if not whole:
+        return None
+    for ref in (found.documents, found.queries):
+        check_every_row(ref, ref.read(session), size=vocabulary_size(session, ref, ref))
+    return found
 
 
 def _frequencies(vectors: DataFrame) -> DataFrame:
@@ -137,7 +145,7 @@ def _frequencies(vectors: DataFrame) -> DataFrame:
 
 
 def _cost(session: SparkSession, vectors: _Vectors, means: Mapping[str, float]) -> Cost | None:
-    """What evaluate_run measured of a run's vectors, over the queries that count; None where it did not see them."""
+    """Return the sizes that evaluate_run measured of a run's vectors; None if it measured none."""
     names = {"query_terms": "query_active_dims", "document_terms": "corpus_active_dims", "products": "avg_flops"}
     if not set(names.values()) <= means.keys():
         return None
@@ -162,7 +170,7 @@ def _differing(
     measure: str,
     count: int,
 ) -> list[DifferingQuery]:
-    """The queries with the widest span between the best and the worst system, both listings with texts and terms."""
+    """Return the queries with the largest difference between the best and the worst system, with both result lists."""
     by_query: dict[str, dict[str, float]] = {}
     for system in systems:
         for query_id, value in system.values[measure].items():
@@ -187,7 +195,7 @@ def _differing(
 def _hits(
     session: SparkSession, lake: Lake, runs: list[str], queries: list[str], vectors: dict[str, _Vectors | None]
 ) -> dict[tuple[str, str], list[Hit]]:
-    """The first documents of every run for some queries, with texts, grades and terms."""
+    """Return the top documents of every run for some queries, with texts, grades and terms, by run and query."""
     table = lake.table("runs").read(session)
     first = table.where(F.col("run_id").isin(*runs) & F.col("query_id").isin(*queries) & (F.col("rank") <= HITS))
     judged = lake.table("judgements").read(session).select("query_id", "doc_id", "relevance")
@@ -229,7 +237,7 @@ def _terms(
 def _texts(
     session: SparkSession, table: TableRef, key: str, ids: list[str], columns: tuple[str, ...]
 ) -> dict[str, tuple[str, ...]]:
-    """Text columns by id, null ones as empty; nothing where there is no such table."""
+    """Return the text columns by id, a null as an empty text; empty if the table does not exist."""
     if not table.exists(session):
         return {}
     rows = table.read(session).where(F.col(key).isin(*sorted(set(ids)))).select(key, *columns)

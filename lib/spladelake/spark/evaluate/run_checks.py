@@ -1,4 +1,4 @@
-"""Refusal of runs and judgements whose measures would silently be wrong, before anything is measured."""
+"""Checks of runs and judgements that would silently give wrong measures; they run before the evaluation."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from spladelake.errors import DataError
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.suggestions import missing_run
 
-# Rows of a run in one task of the check: 250,000 hashes sort in 20 ms and take 2 MB.
+# Rows of a run in one task of the check: 250,000 hashes take 2 MB and are sorted in 20 ms.
 ROWS_PER_CHECK = 250_000
 
 
 def check_judgements(judgements: DataFrame, *, place: str, level: int) -> None:
-    """Refuse judgements that say two things of one document, or of which none is relevant."""
+    """Raise DataError if a document is judged twice for a query, or if no document is relevant."""
     pairs = judgements.groupBy("query_id", "doc_id").agg(
         F.count("*").alias("times"), F.max("relevance").alias("relevance")
     )
@@ -30,7 +30,7 @@ def check_judgements(judgements: DataFrame, *, place: str, level: int) -> None:
         raise DataError(
             place,
             f"no query has a document of relevance {level} or more",
-            "wanted at least one",
+            "wanted at least one relevant document",
             "Lower --relevance-level, or check the judgements.",
         )
     if most["times"] > 1 and (twice := _first_repeated(judgements)):
@@ -43,7 +43,7 @@ def check_judgements(judgements: DataFrame, *, place: str, level: int) -> None:
 
 
 def counted_rows(run: DataFrame, *, place: str, run_id: str) -> int:
-    """Rows of the run; raises DataError when there are none."""
+    """Return the number of rows of the run. Raises DataError if there are none."""
     rows = run.count()
     if rows == 0:
         fix = "Correct --run-id, or run retrieve_run first."
@@ -52,7 +52,10 @@ def counted_rows(run: DataFrame, *, place: str, run_id: str) -> int:
 
 
 def check_run(run: DataFrame, answered: DataFrame, *, place: str, run_id: str) -> None:
-    """Refuse a run whose measures would be silently wrong: not ordered, or with repeated documents."""
+    """Raise DataError if a row of the run lacks an id or a score, or if a query lists a document twice.
+
+    - answered: the rows of `answers` for the run.
+    """
     found = answered.agg(F.sum("unusable").alias("unusable"), F.sum("repeated").alias("repeated")).first()
     assert found is not None
     if found["unusable"]:
@@ -77,12 +80,15 @@ def check_run(run: DataFrame, answered: DataFrame, *, place: str, run_id: str) -
 
 
 def answers(run: DataFrame, *, rows: int, keys: tuple[str, ...] = ("query_id",)) -> DataFrame:
-    """(query, results, unusable, repeated) of every query of a run: its rows, and those that would falsify measures.
+    """Return (query, results, unusable, repeated) of every query of a run: counts of its rows.
 
-    rows: about how many there are, for the number of tasks. keys: what tells queries apart; `query` is their values
-    together. unusable: without an id or a number as score. repeated: beyond the first with their query and doc_id, by a
-    hash of 64 bits: at 55 million rows the chance of two that only look alike is 1 in 10,000.
-    One pass over the run, which moves the query and 8 bytes a row.
+    One pass over the run, which shuffles the query and 8 bytes per row.
+
+    - rows: approximate number of rows of the run; it sets the number of tasks.
+    - keys: the columns that identify a query; `query` is their values, joined by spaces.
+
+    unusable counts rows with a null id, or with a score that is null or NaN. repeated counts rows beyond the first with
+    the same query and doc_id. A 64-bit hash finds them: at 55 million rows the chance of a collision is 1 in 10,000.
     """
     present = [F.col(name).isNotNull() for name in (*keys, "doc_id", "score")]
     usable = reduce(and_, [*present, ~F.isnan("score")])
@@ -93,7 +99,10 @@ def answers(run: DataFrame, *, rows: int, keys: tuple[str, ...] = ("query_id",))
 
 
 def count_pairs(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """(query, pair) rows, a pair null where unusable, to rows of `answers`; a task has all rows of its queries."""
+    """Turn (query, pair) rows into rows of `answers`; a null pair marks an unusable row.
+
+    A task must get all rows of its queries.
+    """
     whole = [batch for batch in batches if batch.num_rows]
     if not whole:
         return
@@ -112,16 +121,16 @@ def count_pairs(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _first_repeated(run: DataFrame) -> tuple[str, str, int] | None:
-    """(query_id, doc_id, times) of a document that a query lists more than once; None if there is none."""
+    """Return (query_id, doc_id, times) of a document that a query lists more than once; None if there is none."""
     several = run.groupBy("query_id", "doc_id").count().where("count > 1")
     row = several.orderBy("query_id", "doc_id").first()
     return (row["query_id"], row["doc_id"], row["count"]) if row else None
 
 
 def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> dict[str, str]:
-    """What stands for the rows of every wanted run: equal text means equal rows, whatever wrote them and in what order.
+    """Return a fingerprint of every wanted run: equal fingerprints mean equal rows, in any order.
 
-    Raises DataError unless each of them is there, with every document and every rank once a query, and scores.
+    Raises DataError if a run is missing, lists a document or a rank twice for a query, or lacks a score.
     """
     usable = F.col("score").isNotNull() & ~F.isnan("score")
     mark = F.xxhash64("query_id", "doc_id", "rank", "score")
@@ -133,7 +142,7 @@ def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> dic
         F.sum(mark.cast("decimal(38,0)")).alias("sum"),
     )
     broken = F.when(F.col("different") < F.col("rows"), F.lit("lists a document or a rank twice"))
-    broken = broken.when(F.col("scored") < F.col("rows"), F.lit("has a score that is no number"))
+    broken = broken.when(F.col("scored") < F.col("rows"), F.lit("has a score that is not a number"))
     parts = (F.sum("rows"), F.bit_xor("xor"), F.sum("sum"))
     by_run = by_query.groupBy("run_id").agg(
         F.min(F.when(broken.isNotNull(), F.struct("query_id", broken.alias("why")))).alias("broken"),
@@ -142,10 +151,13 @@ def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> dic
     found = {row["run_id"]: row for row in by_run.collect()}
     for run_id in wanted:
         if run_id not in found:
-            raise missing_run(run.sparkSession, table, run_id, fix="Make it, or correct the name.")
+            raise missing_run(run.sparkSession, table, run_id, fix="Make the run, or correct its name.")
         if found[run_id]["broken"] is not None:
             query_id, why = found[run_id]["broken"]
             raise DataError(
-                str(table), f"run {run_id!r} {why} (query {query_id!r})", "wanted a ranking", "Write the run again."
+                str(table),
+                f"run {run_id!r} {why} (query {query_id!r})",
+                "wanted a valid ranking",
+                "Write the run again.",
             )
     return {run_id: found[run_id]["state"] for run_id in wanted}

@@ -1,39 +1,26 @@
-"""How large vectors are, and what scoring them costs, as sentence-transformers' evaluator counts it."""
+"""Sizes of vectors and the cost of scoring them, as sentence-transformers' evaluator defines them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spladelake.errors import DataError
-from spladelake.spark.tables.properties import table_properties
-from spladelake.spark.tables.refs import TableRef
-
-# Side of the lake, and what sentence-transformers calls it.
+# Side of the lake, and sentence-transformers' name of it.
 NAMES = {"queries": "query", "documents": "corpus"}
 
 
-def vocabulary_size(session: SparkSession, ref: TableRef) -> int:
-    """Number of dimensions of the vectors of a table."""
-    size = table_properties(session, ref).get("spladelake.vocabulary_size")
-    if size is None:
-        raise DataError(
-            str(ref),
-            "its table properties lack the number of dimensions",
-            "wanted spladelake.vocabulary_size",
-            "Run encode_texts again: it repairs the table properties.",
-        )
-    return int(size)
-
-
 def sparsity(vectors: Mapping[str, DataFrame], sizes: Mapping[str, int], counted: DataFrame) -> DataFrame:
-    """(measure, value): active dimensions and sparsity ratio of each side, and avg_flops where both are there.
+    """Return (measure, value): active dimensions and sparsity ratio of each side, and avg_flops if both sides exist.
 
-    vectors: (id, indices) by side. sizes: dimensions by side. counted: (query_id) of the queries that count; every
-    document does. avg_flops: products in one dot product of a query and a document, both drawn at random: the sum over
-    terms of the share of queries times the share of documents that have it.
+    avg_flops is the expected number of products in the dot product of a random query and a random document: the sum
+    over terms of (share of queries with the term) * (share of documents with the term).
+
+    - vectors: (id, indices) by side.
+    - sizes: number of dimensions by side.
+    - counted: (query_id) of the queries that count; all documents count.
+
     Source: sentence-transformers' SparseInformationRetrievalEvaluator; Paria et al. 2020, arXiv 2004.05665.
     """
     used = dict(vectors)
@@ -67,7 +54,7 @@ def _flops(queries: DataFrame, documents: DataFrame) -> DataFrame:
 
 
 def _shares(rows: DataFrame, name: str) -> DataFrame:
-    """(term_id, share of the vectors that have the term)."""
+    """Return (term_id, share of the vectors that have the term)."""
     counts = rows.select(F.explode("indices").alias("term_id")).groupBy("term_id").count()
     total = rows.agg(F.count("*").alias("total"))
     return counts.crossJoin(F.broadcast(total)).select("term_id", (F.col("count") / F.col("total")).alias(name))

@@ -1,1 +1,1 @@
-"""Runs and vectors from and for other programs."""
+"""Import and export of runs and vectors in the formats of other programs."""

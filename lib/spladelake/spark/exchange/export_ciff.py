@@ -1,4 +1,4 @@
-"""A whole collection as one CIFF file: postings are inverted in Spark and pass the driver term by term."""
+"""Export of a whole collection as one CIFF file: Spark inverts the postings, and the driver writes them by term."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILE = "index.ciff"
 
 
 def write_ciff_file(export: Export, folder: str) -> None:
-    """Write the file into a folder; documents are numbered in the order of their ids."""
+    """Write the file into a folder. Documents are numbered in the order of their ids."""
     quantiser = export.quantiser
     assert quantiser is not None
     rows = numbered(export.rows.select("id", "indices", "values")).persist()
@@ -29,7 +29,9 @@ def write_ciff_file(export: Export, folder: str) -> None:
     try:
         totals = documents.agg(F.count("*").alias("n"), F.coalesce(F.sum("length"), F.lit(0)).alias("tokens")).first()
         assert totals is not None
-        header = CiffHeader(messages.count(), totals["n"], totals["tokens"], f"weights of {quantiser.step:.9g} a unit")
+        header = CiffHeader(
+            messages.count(), totals["n"], totals["tokens"], f"weights in units of {quantiser.step:.9g}"
+        )
         with tempfile.TemporaryDirectory(prefix="spladelake-export-") as temporary:
             local = Path(temporary) / FILE
             with local.open("wb") as file:
@@ -41,7 +43,7 @@ def write_ciff_file(export: Export, folder: str) -> None:
 
 
 def _messages(export: Export, rows: DataFrame, quantiser: Quantiser) -> DataFrame:
-    """(term, message) of every term that occurs, ascending by the bytes of the term."""
+    """Return (term, message) of every term that occurs, ascending by the bytes of the term."""
     terms = [{"term_id": number, "term": token} for number, token in enumerate(export.tokens)]
     names = frame_of(export.session, terms, "term_id int, term string")
     pairs = rows.select("place", F.posexplode("indices").alias("at", "term_id"), "values")

@@ -1,4 +1,4 @@
-"""The folder of an export: whose files it holds, and how it is made ready for new ones."""
+"""The folder of an export: find the files of earlier exports, and remove them before a new one."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ from spladelake.errors import UsageError
 from spladelake.spark.exchange.export_plan import MANIFEST, PARTS, Export
 from spladelake.spark.tables import storage
 
-# Among the parts: what each of their files is called in the end.
+# File in the folder of parts: the final name of each file of the parts.
 MOVES = "moves.json"
 CARD = "README.md"
-# How the names of files begin that would be loaded with those of an export, or be replaced by them.
+# Prefixes of the file names that an export writes, and that engines load from its folder.
 _NAMES = ("part-", "train-", "index.ciff")
 
 
 def manifest_in(session: SparkSession, folder: str) -> dict[str, Any] | None:
-    """What export_vectors noted beside its files; None where it noted nothing."""
+    """Return the manifest that export_vectors wrote to the folder; None if there is none."""
     found = _json_in(session, f"{folder}/{MANIFEST}")
     return found if str(found.get("written_by", "")).startswith("spladelake") else None
 
 
 def moves_in(session: SparkSession, parts: str) -> dict[str, str]:
-    """The name that each file of these parts gets; empty where that is not decided yet."""
+    """Return the final name of each file of these parts; empty if the names are not chosen yet."""
     return _json_in(session, f"{parts}/{MOVES}")
 
 
 def make_room(export: Export, manifest: dict[str, Any] | None) -> None:
-    """Delete what earlier exports wrote, but for the parts that this one goes on after, and nothing else.
+    """Delete the files of earlier exports, and nothing else; keep the finished parts of this export.
 
-    manifest: that of the folder. Raises UsageError where other files have names that the export gives.
+    - manifest: the manifest of the folder.
+
+    Raises UsageError if another file has a name that the export could write.
     """
     session, output = export.session, export.output
     kept = {} if export.options.force else moves_in(session, export.parts)
@@ -45,7 +47,7 @@ def make_room(export: Export, manifest: dict[str, Any] | None) -> None:
     present = storage.children(session, output)
     _refuse_others(export, [name for name in present if name not in ours])
     if manifest is not None:
-        # Until they are gone it still says whose files these are, but no longer that they are current.
+        # While the files are deleted, the manifest still names them as ours, but no longer as current.
         noted = {**manifest, "fingerprint": None}
         storage.write_text(session, f"{output}/{MANIFEST}", json.dumps(noted, indent=1) + "\n")
     for name in ours.intersection(present) - {MANIFEST, *kept.values()}:
@@ -69,7 +71,7 @@ def _refuse_others(export: Export, names: list[str]) -> None:
 
 
 def _json_in(session: SparkSession, path: str) -> dict[str, Any]:
-    """The object that a file of JSON holds; empty where there is none."""
+    """Return the object in a JSON file; empty if the file is missing or holds no object."""
     try:
         found = json.loads(storage.read_text(session, path) or "null")
     except ValueError:

@@ -1,4 +1,4 @@
-"""What an export of vectors needs to know before it writes: the rows, the names of the terms, the manifest."""
+"""The plan of an export of vectors: its rows, the names of the terms, and the manifest."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import VECTORS, VOCABULARY
 
-# Beside the files, says how they were made.
+# File beside the exported files that says how they were made.
 MANIFEST = "export.json"
-# Characters of a too long id in a message.
+# Characters of a too long id that a message shows.
 SHOWN = 40
-# How the folders begin that hold what is done of an export so far.
+# Prefix of the folders with the finished parts of an export.
 PARTS = ".parts-"
 
 
 @dataclass(frozen=True)
 class Export:
-    """One export: the vectors, where they go, and how."""
+    """One export: the vectors, the output folder and the format."""
 
     session: SparkSession
     options: ExportVectors
@@ -44,12 +44,12 @@ class Export:
 
     @property
     def parts(self) -> str:
-        """Folder of what is done so far."""
+        """The folder of the finished parts."""
         return f"{self.output}/{PARTS}{self.manifest['fingerprint'][:12]}"
 
 
 def planned(session: SparkSession, options: ExportVectors) -> Export:
-    """The export that the options ask for. Raises DataError where the lake has no such vectors."""
+    """Return the plan of the export. Raises DataError if the lake has no such vectors."""
     lake, name = Lake(options.lake), short_name(options.vectors or options.model)
     source, vocabulary = lake.vectors(name, options.side), lake.vectors(name, "vocabulary")
     made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
@@ -82,7 +82,7 @@ def planned(session: SparkSession, options: ExportVectors) -> Export:
 
 
 def check_ids(export: Export) -> None:
-    """Raise DataError if the engine that the format is for takes no ids as long as some of the rows have."""
+    """Raise DataError if a row's id is longer than the engine of the format accepts."""
     form = LINE_FORMATS.get(export.options.output_format)
     if form is None or form.longest_id is None:
         return
@@ -94,13 +94,13 @@ def check_ids(export: Export) -> None:
             str(export.source),
             f"{found['ids']:,} ids are longer than {form.longest_id:,} bytes, such as {found['first'][:SHOWN]!r}…, "
             f"which has {len(found['first'].encode()):,}",
-            f"{export.options.output_format} takes no longer id and would leave these documents out",
+            f"{export.options.output_format} accepts no longer id and would skip these documents",
             "Give these documents shorter ids, ingest and encode them again, or choose another --output-format.",
         )
 
 
 def tokens_of(vocabulary: DataFrame, size: int) -> list[str]:
-    """Name of every dimension, in their order; one that the table lacks is its number in brackets."""
+    """Return the token of every dimension, in order; a dimension without a token is its number in brackets."""
     tokens = [f"[{term}]" for term in range(size)]
     for row in vocabulary.collect():
         tokens[row["term_id"]] = row["token"]
@@ -108,6 +108,6 @@ def tokens_of(vocabulary: DataFrame, size: int) -> list[str]:
 
 
 def numbered(rows: DataFrame) -> DataFrame:
-    """The rows with their `place` in the order of their ids, from 0."""
+    """Return the rows with a column `place`: their position from 0 in the order of their ids."""
     places = rows.select("id", (F.row_number().over(Window.orderBy("id")) - 1).cast("long").alias("place"))
     return rows.join(places, "id")

@@ -1,4 +1,4 @@
-"""The export jobs: runs, judgements and measures as single files that other tools read."""
+"""The export jobs of runs, judgements and measures: each writes one file for another tool."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from spladelake.spark.tables.suggestions import missing_run
 
 
 def export_run(session: SparkSession, options: ExportRun) -> ExportRunResult:
-    """Write a run, the judgements or both; rows pass the driver one partition at a time."""
+    """Write a run, the judgements, or both. The driver holds one partition of the rows at a time."""
     lake, result = Lake(options.lake), {}
     if options.output is not None:
         ref = lake.table("runs")
@@ -45,7 +45,7 @@ def export_run(session: SparkSession, options: ExportRun) -> ExportRunResult:
 
 
 def export_measures(session: SparkSession, options: ExportMeasures) -> ExportMeasuresResult:
-    """Write the measures of one run in the form of another tool."""
+    """Write the measures of one run in the format of another tool."""
     ref = Lake(options.lake).table("measures")
     made_by = f"spladelake evaluate_run --lake {options.lake} …"
     rows = _of_run(require(session, ref, MEASURES, made_by=made_by), options.run_id, ref)
@@ -76,7 +76,7 @@ def _of_run(rows: DataFrame, run_id: str, ref: TableRef) -> DataFrame:
 
 
 def _written(session: SparkSession, output: str, write: Callable[[Path], int]) -> dict[str, Any]:
-    """Write a local file, or one made here and copied to the file system that the path names."""
+    """Write a local file; for a path on another file system, write a temporary file and upload it."""
     started, target = time.monotonic(), storage.absolute(output)
     if "://" in target:
         with tempfile.TemporaryDirectory(prefix="spladelake-export-") as folder:
@@ -110,7 +110,7 @@ def _trec_eval(path: Path, values: DataFrame, means: dict[str, float]) -> int:
 
 
 def _predictions(session: SparkSession, lake: Lake) -> Callable[[Path, DataFrame], int]:
-    """Writer of sentence-transformers' predictions: a line a query with its text and its results."""
+    """Return a writer of sentence-transformers' predictions: one line per query, with its text and its results."""
     made_by = f"spladelake ingest_texts --lake {lake.root} --queries …"
     texts = require(session, lake.table("queries"), QUERIES, made_by=made_by).select("query_id", "text")
 
@@ -126,7 +126,7 @@ def _prediction_line(row: tuple[str, str | None, list[Row]], place: str) -> str:
     query_id, text, results = row
     for result in results:
         if not math.isfinite(result["score"]):
-            wanted = "JSON has finite numbers only"
+            wanted = "JSON has only finite numbers"
             raise DataError(place, f"score is {result['score']}", wanted, "Write the run again with finite scores.")
     found = [{"corpus_id": result["doc_id"], "score": result["score"]} for result in results]
     return json.dumps({"query_id": query_id, "query": text, "results": found}) + "\n"

@@ -1,4 +1,4 @@
-"""The export job of vectors: one folder of files for another engine, written part by part."""
+"""The export job of vectors: it writes a folder of files for another engine, part by part."""
 
 from __future__ import annotations
 
@@ -22,29 +22,36 @@ from spladelake.spark.exchange.export_ciff import write_ciff_file
 from spladelake.spark.exchange.export_folder import CARD, MOVES, make_room, manifest_in, moves_in
 from spladelake.spark.exchange.export_plan import MANIFEST, Export, check_ids, numbered, planned
 from spladelake.spark.exchange.worker import LINE_DDL, Lines
+from spladelake.spark.retrieve.vector_checks import check_every_row
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.data_files import data_files, rows_of_files
 
 log = logging.getLogger(__name__)
 
-# Parts of the work that a stopped export can go on after.
+# Most parts of an export. An interrupted export resumes after its last finished part.
 MOST_CHUNKS = 64
-# Postings of a chunk that pass the driver as one matrix: some 400 MB.
+# Most postings that the driver holds as one matrix: about 400 MB.
 MATRIX_POSTINGS = 50_000_000
 
 
 def export_vectors(session: SparkSession, options: ExportVectors) -> ExportVectorsResult:
-    """Write the vectors of one side of a lake in the format of another engine, with a manifest that says how."""
+    """Write the vectors of one side of a lake in the format of another engine, with a manifest.
+
+    An interrupted export resumes after its last finished part; an up-to-date export is skipped.
+    Raises DataError if the lake has no such vectors or an id is too long for the engine, and UsageError if the output
+    folder holds files of others.
+    """
     started = time.monotonic()
     export = planned(session, options)
     result: ExportVectorsResult = {"format": options.output_format, "output": export.output}
     found = manifest_in(session, export.output)
     if not options.force and found is not None and found.get("fingerprint") == export.manifest["fingerprint"]:
         log.info("%s: skipped, the files are current", export.output)
-        # A run that was killed after its manifest may have left these.
+        # An earlier run that was killed after it wrote the manifest may have left its parts.
         storage.remove(session, export.parts)
         return {**result, "status": "skipped"}
     check_ids(export)
+    check_every_row(export.source, export.rows, size=len(export.tokens))
     make_room(export, found)
     chunks = _write_whole(export) if options.output_format == "ciff" else _write_chunks(export)
     files, rows = _publish(export, chunks), export.rows.count()
@@ -58,7 +65,7 @@ def export_vectors(session: SparkSession, options: ExportVectors) -> ExportVecto
 
 
 def _write_whole(export: Export) -> int:
-    """Write one CIFF file, unless that is done; returns the number of parts."""
+    """Write one CIFF file unless it is finished; return the number of parts."""
     folder = f"{export.parts}/00000"
     if not storage.exists(export.session, f"{folder}/_SUCCESS"):
         storage.remove(export.session, folder)
@@ -68,7 +75,7 @@ def _write_whole(export: Export) -> int:
 
 
 def _write_chunks(export: Export) -> int:
-    """Write what is not done yet, chunk by chunk of data files; returns the number of parts."""
+    """Write the unfinished parts, each from a chunk of data files; return the number of parts."""
     session, rows = export.session, export.rows
     line_format = LINE_FORMATS.get(export.options.output_format)
     names = list(data_files(rows))
@@ -105,7 +112,7 @@ def _write_parquet(export: Export, part: DataFrame, folder: str) -> None:
 
 
 def _write_matrices(export: Export, part: DataFrame, folder: str) -> None:
-    """Matrices as scipy.sparse.save_npz writes them, with an array of the rows' ids beside: load_npz reads them."""
+    """Write matrices that scipy.sparse.load_npz reads, with the ids of the rows as a further array."""
     postings = part.agg(F.coalesce(F.sum(F.size("indices")), F.lit(0)).alias("n")).first()
     assert postings is not None
     pieces = max(1, math.ceil(int(postings["n"]) / MATRIX_POSTINGS))
@@ -130,9 +137,9 @@ _WRITERS: dict[str, Callable[[Export, DataFrame, str], None]] = {"npz": _write_m
 
 
 def _publish(export: Export, chunks: int) -> list[str]:
-    """Move the files of all parts into the folder, under numbers in a row; returns their names.
+    """Move the files of all parts into the folder with consecutive numbers, and return their names.
 
-    What goes where is written down first, so that a run that stopped in between is gone on with.
+    A file of the moves is written first, so that a later run can finish interrupted moves.
     """
     session = export.session
     moves = moves_in(session, export.parts)
@@ -144,14 +151,14 @@ def _publish(export: Export, chunks: int) -> list[str]:
         if storage.exists(session, source):
             storage.move(session, source, target)
         elif not storage.exists(session, target):
-            raise DataError(target, "it is missing", "the export wrote this file", "Export again with --force.")
+            raise DataError(target, "it is missing", "the export wrote this file before", "Export again with --force.")
     if export.options.output_format == "parquet":
         storage.write_text(session, f"{export.output}/{CARD}", _card(export))
     return list(moves.values())
 
 
 def _moves(export: Export, chunks: int) -> dict[str, str]:
-    """The name that each file of the parts gets."""
+    """Return the final name of each file of the parts."""
     made = [
         f"{export.parts}/{number:05}/{name}"
         for number in range(chunks)

@@ -1,4 +1,4 @@
-"""The import job of vectors: documents of another engine's files as rows of a vectors table."""
+"""The import job of vectors: it reads the files of another engine into a table of vectors."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 from spladelake.config.exchange import ImportVectors
+from spladelake.config.model_kinds import IMPORTED_PREFIX
 from spladelake.errors import DataError
 from spladelake.exchange import DocRecord, PostingsList, read_ciff
 from spladelake.names import short_name
@@ -40,13 +41,13 @@ log = logging.getLogger(__name__)
 
 _OTHER = {"documents": "queries", "queries": "documents"}
 
-# Postings of a CIFF file that are in memory at once.
+# Most postings of a CIFF file in memory at once.
 HELD_POSTINGS = 5_000_000
 _LISTS = pa.schema([("term", pa.string()), ("places", pa.list_(pa.int64())), ("impacts", pa.list_(pa.int64()))])
 
 
 def import_vectors(session: SparkSession, options: ImportVectors) -> ImportVectorsResult:
-    """Read documents with their vectors into the lake. Raises DataError for what is none of the format."""
+    """Read documents with their vectors into the lake. Raises DataError if the input does not have the format."""
     started, lake, name = time.monotonic(), Lake(options.lake), short_name(options.vectors)
     path = storage.absolute(options.input)
     storage.require_input(session, path, option="--input")
@@ -57,7 +58,7 @@ def import_vectors(session: SparkSession, options: ImportVectors) -> ImportVecto
     vocabulary = lake.vectors(name, "vocabulary")
     if not options.force and is_current(session, target, lineage) and _belongs(session, vocabulary, target):
         log.info("%s: skipped, the vectors are current", target)
-        # A run that was killed after its commit may have left these.
+        # An earlier run that was killed after its commit may not have set these properties.
         set_properties(session, target, _properties(session, vocabulary, path))
         return {**result, "status": "skipped"}
     refuse_other_makers(session, target, job=lineage.job, option="--vectors")
@@ -82,25 +83,25 @@ def import_vectors(session: SparkSession, options: ImportVectors) -> ImportVecto
 
 
 def _properties(session: SparkSession, vocabulary: TableRef, path: str) -> dict[str, str]:
-    """What the properties of the vectors' table say, by the vocabulary that was written before them."""
+    """Return the properties of the vectors' table, from the vocabulary table that was written before it."""
     said = table_properties(session, vocabulary)
     model = {key: said[f"spladelake.{key}"] for key in ("model", "model_id")}
     return {**model, "vocabulary_size": str(vocabulary.read(session).count()), "source": path}
 
 
 def _belongs(session: SparkSession, vocabulary: TableRef, target: TableRef) -> bool:
-    """Whether the vocabulary beside the vectors is still that of their model."""
+    """Return whether the vocabulary table still belongs to the model of the vectors."""
     row = target.read(session).select("model_id").first()
     return row is not None and is_current(session, vocabulary, vocabulary_lineage(row["model_id"]))
 
 
 def _check_other_side(session: SparkSession, other: TableRef, model_id: str, name: str) -> None:
-    """Refuse to put a vocabulary in the place of the one that the other side's vectors go by."""
+    """Raise DataError if the other side's vectors use another vocabulary, which this import would replace."""
     row = other.read(session).select("model_id").first() if other.exists(session) else None
     if row is not None and row["model_id"] != model_id:
         raise DataError(
             str(other),
-            f"its vectors are of the model {row['model_id'][:21]}, those read are of {model_id[:21]}",
+            f"its vectors are of the model {row['model_id'][:21]}, the vectors of --input are of {model_id[:21]}",
             "documents and queries of one name must share a vocabulary",
             f"Give --like {name} to use its terms, or another name with --vectors.",
         )
@@ -108,7 +109,7 @@ def _check_other_side(session: SparkSession, other: TableRef, model_id: str, nam
 
 def _from_lines(session: SparkSession, path: str, manifest: dict[str, Any]) -> DataFrame:
     reader = session.read.option("lineSep", "\n")
-    # Of a folder the files that may be meant; a file that is named is meant, whatever its name.
+    # In a folder, read only files with a suitable name. A file that the user names is read whatever its name.
     if storage.is_folder(session, path):
         reader = reader.option("pathGlobFilter", "*.json*")
     return (
@@ -120,7 +121,7 @@ def _from_lines(session: SparkSession, path: str, manifest: dict[str, Any]) -> D
 
 
 def _from_ciff(session: SparkSession, path: str, lake: Lake, cleanup: ExitStack) -> DataFrame:
-    """(id, terms, weights) of the documents of one CIFF file, which passes the driver once, list by list."""
+    """Return (id, terms, weights) of the documents of a CIFF file; the driver reads it once, list by list."""
     folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="spladelake-import-")))
     local, tables = folder / "index.ciff", folder / "tables"
     tables.mkdir()
@@ -178,7 +179,7 @@ def _write_records(records: Iterator[DocRecord], target: Path) -> None:
 
 
 def _check_rows(rows: DataFrame, path: str) -> None:
-    """Refuse an input without documents, which is none of the format, and ids that stand twice."""
+    """Raise DataError if the input has no document or an id occurs twice."""
     if rows.isEmpty():
         raise DataError(
             path, "it holds no document", "importing it would delete the present vectors", "Correct --input."
@@ -188,7 +189,7 @@ def _check_rows(rows: DataFrame, path: str) -> None:
         raise DataError(
             path,
             f"the id {twice['id']!r} occurs {twice['count']} times",
-            "every id must stand once",
+            "every id must be unique",
             "Remove the copies.",
         )
 
@@ -196,7 +197,7 @@ def _check_rows(rows: DataFrame, path: str) -> None:
 def _vocabulary(
     session: SparkSession, lake: Lake, options: ImportVectors, rows: DataFrame, path: str
 ) -> tuple[list[str], dict[str, str]]:
-    """Names of the dimensions, and what the properties say of the model."""
+    """Return the token of each dimension, and the properties of the model."""
     if options.like is not None:
         other = short_name(options.like)
         ref, vectors = lake.vectors(other, "vocabulary"), lake.vectors(other, "documents")
@@ -208,11 +209,11 @@ def _vocabulary(
     ordered = terms.select("term", F.row_number().over(Window.orderBy("term")).alias("number")).orderBy("number")
     tokens = [row["term"] for row in ordered.collect()]
     digest = hashlib.sha256("\n".join(tokens).encode()).hexdigest()
-    return tokens, {"model": f"imported from {path.rsplit('/', 1)[-1]}", "model_id": f"imported-{digest[:40]}"}
+    return tokens, {"model": f"imported from {path.rsplit('/', 1)[-1]}", "model_id": f"{IMPORTED_PREFIX}{digest[:40]}"}
 
 
 def _manifest(session: SparkSession, path: str) -> dict[str, Any]:
-    """What export_vectors noted beside the files; nothing where it did not write them."""
+    """Return the manifest that export_vectors wrote beside the files; empty if there is none."""
     folder = path if storage.is_folder(session, path) else path.rsplit("/", 1)[0]
     return manifest_in(session, folder) or {}
 

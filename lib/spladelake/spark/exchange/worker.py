@@ -1,4 +1,4 @@
-"""What runs inside a Python worker to write vectors for other engines, and to read theirs."""
+"""Functions that run in a Python worker to write vectors for other engines and to read their files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PARSED = pa.schema([("id", pa.string()), ("terms", pa.list_(pa.string())), ("we
 
 @dataclass(frozen=True)
 class Lines:
-    """The function given to mapInArrow: batches of (id, indices, values, place) to one text a document."""
+    """The function for mapInArrow: turns (id, indices, values, place) rows into one text per document."""
 
     name: str
     tokens: Broadcast[list[str]]
@@ -51,7 +51,10 @@ class Lines:
 
 @dataclass(frozen=True)
 class PostingsMessages:
-    """Batches of (term, postings array<struct<place, weight>>, ascending by place) to CIFF's messages."""
+    """The function for mapInArrow: turns (term, postings) rows into messages of CIFF.
+
+    postings: array<struct<place, weight>>, ascending by place.
+    """
 
     quantiser: Quantiser
 
@@ -69,7 +72,7 @@ class PostingsMessages:
 
 @dataclass(frozen=True)
 class Lengths:
-    """Batches of (id, values) to the sum of each document's impacts."""
+    """The function for mapInArrow: turns (id, values) rows into (id, length), the sum of the document's impacts."""
 
     quantiser: Quantiser
 
@@ -86,9 +89,9 @@ class Lengths:
 
 @dataclass(frozen=True)
 class ParseLines:
-    """Batches of (file, line) to (id, terms, weights); raises DataError for a line that is no document.
+    """The function for mapInArrow: turns (file, line) rows into (id, terms, weights).
 
-    content_is_id: see `parse_line`.
+    Raises DataError if a line is not a document. content_is_id: see `parse_line`.
     """
 
     content_is_id: bool
@@ -108,7 +111,13 @@ class ParseLines:
 
 @dataclass(frozen=True)
 class ToVectors:
-    """Batches of (id, terms, weights) to `vectors` rows, by the number of each term in a vocabulary."""
+    """The function for mapInArrow: turns (id, terms, weights) rows into rows of a vectors table.
+
+    - numbers: the number of each term in the vocabulary.
+    - step: weight of one unit.
+    - model_id: written to every row.
+    - place: the name of the input in errors.
+    """
 
     numbers: Broadcast[dict[str, int]]
     step: float

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.ingest.shared_files import shared
-from spladelake.spark.ingest.sources import Source
+from spladelake.spark.ingest.source import Source
 from spladelake.spark.tables.refs import Lake
 
 

@@ -16,8 +16,10 @@ from pyspark.sql.window import Window
 
 from spladelake.config import IngestTexts
 from spladelake.errors import DataError
-from spladelake.results import IngestResult
-from spladelake.spark.ingest.sources import Source, beir_sources, named_sources, places, records
+from spladelake.results import IngestResult, TableOfTexts
+from spladelake.spark.ingest.judgements import read_as
+from spladelake.spark.ingest.source import Source
+from spladelake.spark.ingest.sources import beir_sources, named_sources, places, reading, records
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.lineage import Lineage, is_current
@@ -69,9 +71,7 @@ def _lineage(source: Source, options: IngestTexts, fingerprint: Any) -> Lineage:
     )
 
 
-def _ingest(
-    session: SparkSession, lake: Lake, source: Source, options: IngestTexts, fingerprint: Any
-) -> dict[str, Any]:
+def _ingest(session: SparkSession, lake: Lake, source: Source, options: IngestTexts, fingerprint: Any) -> TableOfTexts:
     target, name = lake.table(source.kind), source.label or source.location
     lineage = _lineage(source, options, fingerprint)
     if not options.force and is_current(session, target, lineage):
@@ -79,9 +79,11 @@ def _ingest(
         return {"status": "skipped", "table": str(target)}
     describe(session, f"ingest {source.kind} from {name}")
     started = time.monotonic()
-    found = records(session, source).persist(StorageLevel.DISK_ONLY)
-    try:
+    form = read_as(session, source)
+    with reading(session, source):
+        found = records(session, source).persist(StorageLevel.DISK_ONLY)
         total = found.count()
+    try:
         if total == 0:
             raise DataError(
                 name,
@@ -109,13 +111,16 @@ def _ingest(
         log.warning(
             "%s: %d of %d records are in %s: %s", source.kind, bad, total, lake.table("quarantine"), examples[0]
         )
-    return {
+    result: TableOfTexts = {
         "status": "written",
         "table": str(target),
         "rows": total - bad,
         "rejected": bad,
         "seconds": round(time.monotonic() - started, 2),
     }
+    if form is not None:
+        result["read_as"] = form
+    return result
 
 
 def _repeated(found: DataFrame, source: Source) -> DataFrame | None:
@@ -164,18 +169,25 @@ def _quarantine(
     mine = F.col("input") == made_for
     if not bad and not (target.exists(session) and not target.read(session).where(mine).isEmpty()):
         return []
-    if source.format == "delta":
-        numbered = rejected.withColumn("line", F.lit(None).cast("bigint"))
-    else:
-        numbered = with_lines(rejected, places(session, source), header_lines=1 if source.format == "csv" else 0)
     fixed = source.label or (source.location if source.format == "delta" else None)
     name = F.lit(fixed) if fixed else storage.plain_path(F.col("file"))
-    rows = numbered.select(name.alias("source"), "line", "reason", "raw", F.lit(made_for).alias("input"))
-    rows = rows.orderBy("source", "line").coalesce(1)
     where = f"input = {sql_string(made_for)}"
-    replace_rows(session, target, QUARANTINE, rows, lineage=lineage, where=where)
+    with reading(session, source):
+        numbered = _numbered(session, source, rejected)
+        rows = numbered.select(name.alias("source"), "line", "reason", "raw", F.lit(made_for).alias("input"))
+        rows = rows.orderBy("source", "line").coalesce(1)
+        replace_rows(session, target, QUARANTINE, rows, lineage=lineage, where=where)
     first = target.read(session).where(mine).orderBy("source", "line").limit(3).collect()
     return [f"{Path(row['source']).name}{_at(row['line'])}: {row['reason']}" for row in first]
+
+
+def _numbered(session: SparkSession, source: Source, rejected: DataFrame) -> DataFrame:
+    """The rejects with `line`: number of a record in its file from 1, of Parquet its row; null for a Delta table."""
+    if source.format == "delta":
+        return rejected.withColumn("line", F.lit(None).cast("bigint"))
+    if source.format in ("csv", "json"):
+        return rejected.withColumn("line", F.col("seq") if source.format == "csv" else F.lit(None).cast("bigint"))
+    return with_lines(rejected, places(session, source), header_lines=0)
 
 
 def _made_for(source: Source) -> str:

@@ -6,88 +6,28 @@ a usable record), then the columns of the table it goes to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 
-import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.types import IntegralType, StringType, StructType
+from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.config import IngestTexts
 from spladelake.errors import DataError, UsageError
-from spladelake.files import LineParser, Rejected
-from spladelake.files.formats import COMPRESSED, GUESSES, OPTIONAL_COLUMNS, format_of, line_parser, suffix_of
+from spladelake.files.contents import HEAD_BYTES, check_head
+from spladelake.files.folders import check_hidden, data_files, hidden_files, is_hidden
+from spladelake.files.formats import COMPRESSED, split_files
+from spladelake.spark.ingest.columns import delta_records, exact_names, parquet_records
+from spladelake.spark.ingest.json_files import json_records
+from spladelake.spark.ingest.judgements import judgements_format
+from spladelake.spark.ingest.source import LINE_FORMATS, TABLE_PREFIX, Source, table_ref
+from spladelake.spark.ingest.text_files import csv_frame, line_records, lines_of
 from spladelake.spark.tables import storage
-from spladelake.spark.tables.refs import TableRef
-from spladelake.spark.tables.schema import TableSchema
-from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS
-from spladelake.spark.tables.sql_text import quoted
 
-TABLE_PREFIX = "table:"
-_PLACE = (
-    StructType()
-    .add("file", "string")
-    .add("block", "long")
-    .add("seq", "long")
-    .add("raw", "binary")
-    .add("reason", "string")
-)
-_PLACE_ARROW = [
-    ("file", pa.string()),
-    ("block", pa.int64()),
-    ("seq", pa.int64()),
-    ("raw", pa.binary()),
-    ("reason", pa.string()),
-]
-_ARROW_TYPES = {"string": pa.string(), "int": pa.int32(), "double": pa.float64()}
+log = logging.getLogger(__name__)
 
-# One record a line, read by the parsers of ring 1; the others are read by Spark's own sources.
-LINE_FORMATS = ("jsonl", "tsv", "qrels", "trec")
-SCHEMAS: dict[str, TableSchema] = {
-    "documents": DOCUMENTS,
-    "queries": QUERIES,
-    "judgements": JUDGEMENTS,
-    "runs": RUNS,
-}
-
-
-@dataclass(frozen=True)
-class Source:
-    """One input: which table it fills, where it is, its format and the names of its columns where given.
-
-    label: what to call it where its files are made anew at every run. version: of a Delta table, the one to read.
-    """
-
-    kind: str
-    location: str
-    format: str
-    columns: tuple[tuple[str, str], ...] = ()
-    label: str | None = None
-    version: int | None = None
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Columns that identify a record."""
-        return {"documents": ("doc_id",), "queries": ("query_id",)}.get(self.kind, ("query_id", "doc_id"))
-
-    @property
-    def schema(self) -> TableSchema:
-        return SCHEMAS[self.kind]
-
-    def fingerprint(self, session: SparkSession) -> Any:
-        """What changes when the input does: the version of a Delta table, else names, sizes and times of its files."""
-        if self.format == "delta":
-            return [self.location, self.version]
-        return [self.location, storage.input_fingerprint(session, self.location)]
-
-
-def table_ref(location: str) -> TableRef:
-    """`table:NAME` is a table of the catalog, anything else a folder."""
-    if location.startswith(TABLE_PREFIX):
-        return TableRef(name=location.removeprefix(TABLE_PREFIX))
-    return TableRef(path=location)
+# Files looked at at once: each waits for its store, not for this machine.
+_READERS = 16
 
 
 def named_sources(session: SparkSession, options: IngestTexts) -> list[Source]:
@@ -106,42 +46,38 @@ def named_sources(session: SparkSession, options: IngestTexts) -> list[Source]:
         location, file_format = getattr(options, kind), getattr(options, f"{kind}_format")
         if location is None:
             continue
+        given = tuple((name, column) for name, column in columns if column is not None)
         if not location.startswith(TABLE_PREFIX):
             location = storage.absolute(location)
             storage.require_input(session, location, option=f"--{kind}")
-        if file_format == "auto":
-            file_format = guess_format(session, location, kind)
-        given = tuple((name, column) for name, column in columns if column is not None)
-        if given and file_format in ("tsv", "qrels"):
-            raise UsageError(
-                location,
-                f"columns are named, but {file_format} has none",
-                "its columns go by their place: id, text",
-                "Leave the column options out, or read it with a header as csv.",
-            )
-        version = _delta_version(session, location) if file_format == "delta" else None
-        sources.append(Source(kind, location, file_format, given, version=version))
+        sources.append(_source(session, kind, location, file_format, given))
     return sources
 
 
-def guess_format(session: SparkSession, location: str, kind: str) -> str:
-    """Format of an input by its name, or by the first file of a folder."""
-    if location.startswith(TABLE_PREFIX) or storage.exists(session, f"{location}/_delta_log"):
-        return "delta"
-    name = location
-    if inside := storage.folders(session, location):
-        name = next(iter(storage.children(session, inside[0])), location)
-    found = format_of(name)
-    if kind == "judgements" and found in ("tsv", None):
-        return "qrels"
-    if found is None:
+def _source(
+    session: SparkSession, kind: str, location: str, file_format: str, given: tuple[tuple[str, str], ...]
+) -> Source:
+    """The input at a location, with the files that are read."""
+    is_table = location.startswith(TABLE_PREFIX) or storage.exists(session, f"{location}/_delta_log")
+    if file_format == "delta" or (file_format == "auto" and is_table):
+        return Source(kind, location, "delta", given, version=_delta_version(session, location))
+    _check_hidden(session, location)
+    files = {storage.shown_path(file.path): file for file in storage.input_files(session, location)}
+    said = file_format
+    names, file_format = data_files(location, list(files), said, kind=kind)
+    if given and file_format == "qrels":
         raise UsageError(
             location,
-            f"the format cannot be told from the name (…{suffix_of(name)})",
-            "wanted jsonl, tsv, csv, parquet or a Delta table",
-            f"Say it with --{kind.replace('_', '-')}-format.",
+            "columns are named, but qrels has none",
+            "its columns go by their place",
+            "Leave the column options out, or read it with a header as csv.",
         )
-    return found
+    if left := sorted(files.keys() - set(names)):
+        log.info("%s: not read: %s", location, ", ".join(left[:8]))
+    read = tuple(files[name] for name in names)
+    if kind == "judgements" and said == "auto":
+        file_format = judgements_format(session, read, file_format, place=location)
+    return Source(kind, location, file_format, given, files=read, all_files=not left)
 
 
 def beir_sources(session: SparkSession, folder: str, split: str) -> list[Source]:
@@ -164,79 +100,17 @@ def beir_sources(session: SparkSession, folder: str, split: str) -> list[Source]
                 "Correct --source, or name the files with --documents, --queries and --judgements.",
             )
         sources.append(Source(kind, f"{folder}/{names[0]}", "jsonl"))
-    splits = [name.removesuffix(".tsv") for name in storage.children(session, f"{folder}/qrels")]
+    splits = split_files(storage.children(session, f"{folder}/qrels"))
     if splits and split not in splits:
         raise DataError(
-            f"{folder}/qrels", f"it has no {split}.tsv", f"it holds the splits {', '.join(splits)}", "Correct --split."
+            f"{folder}/qrels",
+            f"it has no {split}.tsv, .jsonl, .csv or .parquet",
+            f"it holds the splits {', '.join(splits)}",
+            "Correct --split.",
         )
     if splits:
-        sources.append(Source("judgements", f"{folder}/qrels/{split}.tsv", "qrels"))
+        sources.append(_source(session, "judgements", f"{folder}/qrels/{splits[split]}", "auto", ()))
     return sources
-
-
-def records(session: SparkSession, source: Source) -> DataFrame:
-    """Every record of an input, usable or not."""
-    if source.format in LINE_FORMATS:
-        return _line_records(session, source)
-    return _column_records(session, source)
-
-
-@dataclass(frozen=True)
-class ParseLines:
-    """The function given to mapInArrow: (file, block, seq, line) batches to records."""
-
-    parser: LineParser[Any]
-    schema: TableSchema
-
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        columns = [(c.name, _ARROW_TYPES[c.type]) for c in self.schema.columns]
-        arrow = pa.schema([*_PLACE_ARROW, *columns])
-        blank = (None,) * len(columns)
-        for batch in batches:
-            lines = batch.column("line").to_pylist()
-            parsed = [self.parser(line) for line in lines]
-            is_row = [row is not None for row in parsed]
-            rejected = [isinstance(row, Rejected) for row in parsed]
-            rows = [blank if row is None or bad else row for row, bad in zip(parsed, rejected, strict=True)]
-            place = [
-                batch.column("file"),
-                batch.column("block"),
-                batch.column("seq"),
-                pa.array([line if bad else None for line, bad in zip(lines, rejected, strict=True)], pa.binary()),
-                pa.array([row.reason if isinstance(row, Rejected) else None for row in parsed], pa.string()),
-            ]
-            by_column = zip(*rows, strict=True)
-            values = [pa.array(column, kind) for column, (_, kind) in zip(by_column, columns, strict=True)]
-            yield pa.RecordBatch.from_arrays([*place, *values], schema=arrow).filter(pa.array(is_row))
-
-
-def _lines(session: SparkSession, source: Source) -> DataFrame:
-    """Every line of a text input: (file, block, seq, line)."""
-    # Line feeds only: a text may hold U+0085 or a lone carriage return.
-    reader = session.read.option("lineSep", "\n").option("recursiveFileLookup", "true")
-    lines = reader.text(source.location)
-    return lines.select(
-        F.col("_metadata.file_path").alias("file"),
-        F.col("_metadata.file_block_start").alias("block"),
-        F.monotonically_increasing_id().alias("seq"),
-        F.col("value").cast("binary").alias("line"),
-    )
-
-
-def places(session: SparkSession, source: Source) -> DataFrame:
-    """Where every line or record of an input stands: (file, block, seq), as `records` numbers them."""
-    frame = _lines(session, source) if source.format in LINE_FORMATS else _column_records(session, source)
-    return frame.select("file", "block", "seq")
-
-
-def _line_records(session: SparkSession, source: Source) -> DataFrame:
-    parser = line_parser(source.kind, source.format, dict(source.columns), place=source.location)
-    parse = ParseLines(parser, source.schema)
-    return _lines(session, source).mapInArrow(parse, _record_schema(source.schema))
-
-
-def _record_schema(schema: TableSchema) -> StructType:
-    return StructType([*_PLACE.fields, *schema.struct.fields])
 
 
 def _delta_version(session: SparkSession, location: str) -> int:
@@ -246,103 +120,51 @@ def _delta_version(session: SparkSession, location: str) -> int:
     return ref.version(session)
 
 
-def _column_records(session: SparkSession, source: Source) -> DataFrame:
-    """Records of csv, parquet or Delta: columns chosen by name, checked by expressions."""
-    frame = _read_columns(session, source)
-    # Names of our own, so that an input may have columns named file, block or seq.
-    frame = frame.select(
-        "*",
-        F.col("_metadata.file_path").alias("__file"),
-        F.col("_metadata.file_block_start").alias("__block"),
-        F.monotonically_increasing_id().alias("__seq"),
-    )
-    names = column_names(source, frame)
-    values = {column.name: _value(source, frame, column.name, names[column.name]) for column in source.schema.columns}
-    reason = F.coalesce(
-        F.when(F.col("_corrupt_record").isNotNull(), "the record does not have the header's number of columns"),
-        *(_replaced_fault(source, value) for value in values.values()),
-        *(_id_fault(names[key] or key, values[key]) for key in source.keys),
-        *(_text_fault(names[c] or c, values[c]) for c in values if c not in source.keys and c != "relevance"),
-        *([_relevance_fault(names["relevance"] or "", values["relevance"])] if "relevance" in values else []),
-    )
-    record = F.coalesce(F.col("_corrupt_record"), F.to_json(F.struct(*(v.alias(n) for n, v in values.items()))))
-    typed = [v.try_cast("int").alias(n) if n == "relevance" else v.alias(n) for n, v in values.items()]
-    place = [F.col(f"__{name}").alias(name) for name in ("file", "block", "seq")]
-    checked = frame.select(*place, record.cast("binary").alias("raw"), reason.alias("reason"), *typed)
-    return checked.withColumn("raw", F.when(F.col("reason").isNotNull(), F.col("raw")))
+def records(session: SparkSession, source: Source) -> DataFrame:
+    """Every record of an input, usable or not; execute it within `reading`.
 
-
-def _read_columns(session: SparkSession, source: Source) -> DataFrame:
-    """The columns of an input, and `_corrupt_record`: the text of a record that does not fit the header."""
-    if source.format == "csv":
-        # enforceSchema=false: a file of the folder whose header differs fails, instead of being read by position.
-        reader = session.read.options(header=True, multiLine=True, escape='"', recursiveFileLookup=True)
-        header = reader.csv(source.location).columns
-        schema = ", ".join(f"{quoted(name)} string" for name in [*header, "_corrupt_record"])
-        reader = reader.schema(schema).options(columnNameOfCorruptRecord="_corrupt_record", enforceSchema=False)
-        return reader.csv(source.location)
+    Raises DataError for a file that is not what its name says, or that lacks a column.
+    """
     if source.format == "delta":
-        frame = table_ref(source.location).read(session, version=source.version)
-    else:
-        frame = session.read.parquet(source.location)
-    return frame.withColumn("_corrupt_record", F.lit(None).cast("string"))
+        return delta_records(session, source)
+    _check_hidden(session, source.location)
+    check_heads(session, source)
+    if source.format in LINE_FORMATS:
+        return line_records(session, source)
+    if source.format == "json":
+        return json_records(session, source)
+    return csv_frame(session, source) if source.format == "csv" else parquet_records(session, source)
 
 
-def column_names(source: Source, frame: DataFrame) -> dict[str, str | None]:
-    """Name in the input of each table column; None for a title that the input does not have."""
-    present = [name for name in frame.columns if not name.startswith("__") and name != "_corrupt_record"]
-    named, chosen = dict(source.columns), {}
-    for column, guesses in GUESSES[source.kind].items():
-        wanted = (named[column],) if column in named else guesses
-        found = next((name for name in wanted if name in present), None)
-        if found is None and (column in named or (source.kind, column) not in OPTIONAL_COLUMNS):
-            option = f"--{source.kind.removesuffix('s')}-{column.removeprefix('doc_').removeprefix('query_')}"
-            raise DataError(
-                source.location,
-                f"it has no column {' or '.join(map(repr, wanted))} (it has {', '.join(present)})",
-                f"every {source.schema.name} table needs {column}",
-                f"Name the column with {option}." if source.kind != "judgements" else "Rename the column.",
-            )
-        chosen[column] = found
-    return chosen
+def reading(session: SparkSession, source: Source) -> AbstractContextManager[None]:
+    """Settings of the session under which the records of an input are read."""
+    return exact_names(session) if source.format == "parquet" else nullcontext()
 
 
-def _value(source: Source, frame: DataFrame, column: str, name: str | None) -> Column:
-    """A table column as a string, from a column of the input whose type can stand for it."""
-    if name is None:
-        return F.lit(None).cast("string")
-    kind = frame.schema[name].dataType
-    ids = column.endswith("_id") or column == "relevance"
-    if not (isinstance(kind, StringType) or (ids and isinstance(kind, IntegralType))):
-        raise DataError(
-            source.location,
-            f"column {name!r} is {kind.simpleString()}",
-            f"{column} wants {'a string or a whole number' if ids else 'a string'}",
-            "Cast it, or name another column.",
-        )
-    return F.col(quoted(name)).cast("string")
+def places(session: SparkSession, source: Source) -> DataFrame:
+    """Where every line or record of an input stands: (file, block, seq), as `records` numbers them."""
+    frame = lines_of(session, source) if source.format in LINE_FORMATS else parquet_records(session, source)
+    return frame.select("file", "block", "seq")
 
 
-def _id_fault(name: str, value: Column) -> Column:
-    return (
-        F.when(value.isNull(), f'"{name}" is missing; every record needs one')
-        .when(F.trim(value) == "", f'"{name}" is empty; ids need at least one character')
-        .when(~F.is_valid_utf8(value), f'"{name}" is not valid UTF-8')
-        .when(value.contains("\0"), f'"{name}" holds a NUL character; ids must be text')
-    )
+def check_heads(session: SparkSession, source: Source) -> None:
+    """Refuse files that are not what their names say."""
+
+    def check(file: storage.InputFile) -> None:
+        with storage.open_input(session, file) as opened:
+            check_head(storage.shown_path(file.path), opened.read(HEAD_BYTES), source.format)
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        list(pool.map(check, source.listed(session)))
 
 
-def _text_fault(name: str, value: Column) -> Column:
-    return F.when(~F.is_valid_utf8(value), f'"{name}" is not valid UTF-8; files must be UTF-8')
-
-
-def _replaced_fault(source: Source, value: Column) -> Column:
-    """Spark's csv reader puts U+FFFD where a byte is not UTF-8, so that alone tells of it."""
-    reason = "it holds bytes that are not UTF-8 (or U+FFFD itself, which stands for them); files must be UTF-8"
-    return F.when(F.lit(source.format == "csv") & value.contains("\ufffd"), reason)
-
-
-def _relevance_fault(name: str, value: Column) -> Column:
-    whole = value.rlike("^-?[0-9]{1,10}$") & value.try_cast("int").isNotNull()
-    found = F.concat(F.lit(f'"{name}" is '), F.coalesce(value, F.lit("missing")), F.lit("; it must be an integer"))
-    return F.when(~F.coalesce(whole, F.lit(False)), found)
+def _check_hidden(session: SparkSession, location: str) -> None:
+    """Refuse files that Spark would pass over."""
+    for root in storage.roots(session, location):
+        local = storage.local_path(root)
+        if is_hidden(root.rsplit("/", 1)[-1]) and not storage.is_folder(session, root):
+            check_hidden(storage.shown_path(root), [root])
+        elif local is not None and local.is_dir():
+            check_hidden(str(local), hidden_files(local))
+        elif local is None:
+            check_hidden(root, [name for name in storage.contents(session, root) if is_hidden(name)])

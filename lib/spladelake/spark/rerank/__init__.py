@@ -1,1 +1,1 @@
-"""Rescore and combine the rankings of runs."""
+"""Jobs that make a new run from existing runs: re-ranking with a cross-encoder, and fusion."""

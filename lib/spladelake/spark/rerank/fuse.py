@@ -1,4 +1,4 @@
-"""The fusion job: several runs of a lake as one, by ranks or by normalised scores."""
+"""The fusion job: combines several runs of a lake into one, by ranks or by normalised scores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ log = logging.getLogger(__name__)
 
 
 def fuse_runs(session: SparkSession, options: FuseRuns) -> FuseResult:
-    """Fuse runs of the lake into a new one in `runs`."""
+    """Fuse runs of the lake and write the result as a new run in the table `runs`.
+
+    Raises DataError if a run is missing or lists a document or a rank twice.
+    """
     target = Lake(options.lake).table("runs")
     require(session, target, RUNS, made_by=f"spladelake retrieve_run --lake {options.lake} …")
     version = target.version(session)
@@ -34,7 +37,7 @@ def fuse_runs(session: SparkSession, options: FuseRuns) -> FuseResult:
     chosen = {"k": options.k, "method": options.method, "how": how, "weights": list(weights)}
     run = target.read(session, version=version).where(F.col("run_id").isin(*options.runs))
     made_from = check_runs(run, options.runs, table=target)
-    # A list, as the order of the runs decides the order of the sums.
+    # A list keeps the order of the runs, which decides the order in which scores are added.
     lineage = Lineage("fuse_runs", {"runs": list(made_from.items())}, chosen, scope=options.target)
     result: FuseResult = {"run_id": options.target, "table": str(target), "runs": list(options.runs)}
     return made_unless_current(
@@ -46,7 +49,7 @@ def fuse_runs(session: SparkSession, options: FuseRuns) -> FuseResult:
 def _fuse(
     session: SparkSession, run: DataFrame, target: TableRef, lineage: Lineage, options: FuseRuns
 ) -> dict[str, Any]:
-    """Write the fused run; returns its counts."""
+    """Write the fused run and return its numbers of rows and queries."""
     weights = options.weights or (1.0,) * len(options.runs)
     if options.method == "rrf":
         values = reciprocal_ranks(run, constant=options.rank_constant)
@@ -55,7 +58,7 @@ def _fuse(
     lowest = options.method == "sum" and options.normalisation == "z-score"
     scores = summed(values, list(zip(options.runs, weights, strict=True)), missing="lowest" if lowest else "zero")
     counts = Observation()
-    # Each query has one row of rank 1.
+    # Each query has exactly one row of rank 1.
     counted = (F.count("*").alias("rows"), F.count_if(F.col("rank") == 1).alias("queries"))
     ranked = best(scores, k=options.k).withColumn("run_id", F.lit(options.target)).orderBy("query_id", "rank")
     rows = ranked.observe(counts, *counted)
@@ -64,15 +67,19 @@ def _fuse(
 
 
 def reciprocal_ranks(run: DataFrame, *, constant: int) -> DataFrame:
-    """(run_id, query_id, doc_id, value): 1 / (constant + rank). Source: Cormack, Clarke, Büttcher, SIGIR 2009."""
+    """Return (run_id, query_id, doc_id, value) with value = 1 / (constant + rank).
+
+    Source: Cormack, Clarke, Büttcher, SIGIR 2009.
+    """
     return run.select("run_id", "query_id", "doc_id", (1 / (F.lit(constant) + F.col("rank"))).alias("value"))
 
 
 def normalised(run: DataFrame, *, how: str) -> DataFrame:
-    """(run_id, query_id, doc_id, value): scores of each run and query made comparable.
+    """Return (run_id, query_id, doc_id, value): scores normalised within each run and query.
 
-    min-max: (score - lowest) / (highest - lowest), 1 where all are equal. z-score: (score - mean) / standard deviation
-    of the listed scores, 0 where all are equal. none: the score.
+    - run: rows of `runs`.
+    - how: "min-max" gives (score - lowest) / (highest - lowest), or 1 if all scores are equal. "z-score" gives
+      (score - mean) / standard deviation of the listed scores, or 0 if all scores are equal. "none" keeps the score.
     """
     columns = ["run_id", "query_id", "doc_id"]
     if how == "none":
@@ -82,7 +89,7 @@ def normalised(run: DataFrame, *, how: str) -> DataFrame:
         spread = F.col("high") - F.col("low")
         value = F.when(spread > 0, (F.col("score") - F.col("low")) / spread).otherwise(1.0)
     else:
-        # Sums over sorted arrays: the same whatever order the rows come in.
+        # Sums over sorted arrays do not depend on the order of the rows.
         scores = run.groupBy("run_id", "query_id").agg(F.sort_array(F.collect_list("score")).alias("scores"))
         mean = F.expr("aggregate(scores, 0D, (s, x) -> s + x) / size(scores)")
         squares = F.expr("aggregate(scores, 0D, (s, x) -> s + (x - mean) * (x - mean)) / size(scores)")
@@ -92,10 +99,12 @@ def normalised(run: DataFrame, *, how: str) -> DataFrame:
 
 
 def summed(values: DataFrame, weights: Sequence[tuple[str, float]], *, missing: str) -> DataFrame:
-    """(query_id, doc_id, score): weighted values of all runs, added in the order of the runs.
+    """Return (query_id, doc_id, score): the weighted values of all runs, added in the order of `weights`.
 
-    weights: (run_id, weight). missing: what a run gives to a document that it does not list: "zero", or "lowest", its
-    lowest value for the query (0 if it lists none).
+    - values: (run_id, query_id, doc_id, value).
+    - weights: (run_id, weight).
+    - missing: the value of a document that a run does not list. "zero", or "lowest" for the run's lowest value for the
+      query (0 if the run does not list the query).
     """
 
     def of_run(place: int) -> Column:
@@ -115,7 +124,7 @@ def summed(values: DataFrame, weights: Sequence[tuple[str, float]], *, missing: 
 
 
 def best(scores: DataFrame, *, k: int) -> DataFrame:
-    """(query_id, doc_id, rank from 1, score): the k best of each query, by score descending, then doc_id ascending."""
+    """Return (query_id, doc_id, rank from 1, score): each query's top k by score descending, then doc_id ascending."""
     order = Window.partitionBy("query_id").orderBy(F.desc("score"), F.asc("doc_id"))
     ranked = scores.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= k)
     return ranked.select("query_id", "doc_id", "rank", "score")

@@ -1,4 +1,4 @@
-"""The re-ranking job: the top of a run scored anew by a cross-encoder, one model in every Python worker."""
+"""The re-ranking job: a cross-encoder scores the top of a run again, with one model in every Python worker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spladelake.results import RerankResult
 from spladelake.spark.encode.texts import ROWS_PER_BATCH, task_count
 from spladelake.spark.evaluate.run_checks import check_runs
 from spladelake.spark.rerank.pairs import check_texts, run_pairs, scored_pairs
-from spladelake.spark.rerank.worker import RerankerSpec, ScorePairs
+from spladelake.spark.rerank.worker import RerankerSpec, ScorePairBatches
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.lineage import Lineage
@@ -31,7 +31,11 @@ log = logging.getLogger(__name__)
 
 
 def rerank_run(session: SparkSession, options: RerankRun) -> RerankResult:
-    """Score the top of a run of the lake with a cross-encoder, and write the new order as a run of its own."""
+    """Score the top of a run of the lake with a cross-encoder and write the new order as another run.
+
+    Raises UsageError if the cross-encoder cannot be used, and DataError if the run is missing or a text of one of its
+    pairs is.
+    """
     lake = Lake(options.lake)
     tables = {name: lake.table(name) for name in ("documents", "queries", "runs")}
     made_by = f"spladelake ingest_texts --lake {lake.root} …"
@@ -73,7 +77,7 @@ def _write(
     options: RerankRun,
     spec: RerankerSpec,
 ) -> dict[str, Any]:
-    """Score and write; returns what happened."""
+    """Score the pairs, write the run, and return the counts."""
     started = time.monotonic()
     top = run.where(F.col("rank") <= options.depth)
     pairs = run_pairs(top, inputs.rows["queries"], inputs.rows["documents"])
@@ -83,8 +87,8 @@ def _write(
         tasks = task_count(count, slots=session.sparkContext.defaultParallelism, rows_per_task=options.rows_per_task)
         totals = session.sparkContext.accumulator({}, Totals())
         session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ROWS_PER_BATCH))
-        # Kept, as the ranking below reads the scores twice and the model must not run again for it.
-        scored = scored_pairs(pairs, ScorePairs(spec, totals), tasks=tasks).persist(StorageLevel.DISK_ONLY)
+        # The ranking below reads the scores twice. Persisted scores keep the model from running a second time.
+        scored = scored_pairs(pairs, ScorePairBatches(spec, totals), tasks=tasks).persist(StorageLevel.DISK_ONLY)
         with progress(f"re-rank {options.run}", total=count, done=lambda: totals.value.get("pairs", 0)):
             scored.count()
         ranked = reranked(run, scored, depth=options.depth, keep=options.rest == "keep")
@@ -108,10 +112,13 @@ def _write(
 
 
 def reranked(run: DataFrame, scored: DataFrame, *, depth: int, keep: bool) -> DataFrame:
-    """(query_id, doc_id, rank, score): the scored documents in their new order, then, if kept, the rest in its own.
+    """Return (query_id, doc_id, rank, score): the scored documents re-ranked, then the rest of the run if `keep`.
 
-    Order of the scored is total: score descending, then doc_id ascending. A document of the rest has the lowest new
-    score of its query minus its distance in ranks from depth, so that sorting by score gives the same order.
+    The scored documents are ordered by score descending, then doc_id ascending. The rest keeps its ranks. Its scores
+    are the query's lowest new score minus the distance in ranks from `depth`, so sorting by score gives the same order.
+
+    - run: rows of `runs`.
+    - scored: (query_id, doc_id, score) of the documents up to rank `depth`.
     """
     order = Window.partitionBy("query_id").orderBy(F.desc("score"), F.asc("doc_id"))
     top = scored.select("query_id", "doc_id", F.row_number().over(order).alias("rank"), "score")

@@ -1,4 +1,4 @@
-"""Pairs of a query and a document with their texts, and their scores by a cross-encoder."""
+"""Pairs of a query and a document with their texts, and the scores that a cross-encoder gives them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
 from spladelake.spark.encode.texts import SIDES, texts_of
-from spladelake.spark.rerank.worker import ScorePairs
+from spladelake.spark.rerank.worker import ScorePairBatches
 from spladelake.spark.tables.refs import TableRef
 
 
 def run_pairs(run: DataFrame, queries: DataFrame, documents: DataFrame) -> DataFrame:
-    """(query_id, doc_id, query, document, pair, known) for every row of a run, its texts joined by id.
+    """Return (query_id, doc_id, query, document, pair, known) for every row of a run, with texts joined by id.
 
-    pair: hash of both texts. known: whether both ids are in the tables; texts can be null where they are.
+    `pair` is a hash of both texts. `known` says whether both ids are in the tables; the text of a known id can be null.
     """
     asked = texts_of(queries, SIDES["queries"]).select(
         F.col("id").alias("query_id"), F.col("text").alias("query"), F.col("text_sha256").alias("query_hash")
@@ -34,14 +34,19 @@ def run_pairs(run: DataFrame, queries: DataFrame, documents: DataFrame) -> DataF
     )
 
 
-def scored_pairs(pairs: DataFrame, function: ScorePairs, *, tasks: int) -> DataFrame:
-    """(query_id, doc_id, score) of `run_pairs` rows: equal pairs in one task, side by side."""
+def scored_pairs(pairs: DataFrame, function: ScorePairBatches, *, tasks: int) -> DataFrame:
+    """Return (query_id, doc_id, score) for rows of `run_pairs`. Pairs of equal texts meet in one task, in sequence."""
     spread = pairs.drop("known").repartition(tasks, "pair").sortWithinPartitions("pair")
     return spread.mapInArrow(function, SCORED)
 
 
 def check_texts(pairs: DataFrame, tables: Mapping[str, TableRef], *, what: str) -> int:
-    """Number of pairs; raises DataError unless the texts of all of them are there. what: the table that names them."""
+    """Return the number of pairs. Raises DataError if a pair names an id that is not in the tables.
+
+    - pairs: rows of `run_pairs`.
+    - tables: the table of each name; "queries", "documents" and `what` are read.
+    - what: the name of the table that lists the pairs.
+    """
     absent = ~F.col("known")
     place = F.min(F.when(absent, F.struct("query_id", "doc_id"))).alias("first")
     row = pairs.agg(F.count("*").alias("rows"), F.count_if(absent).alias("absent"), place).first()

@@ -1,4 +1,4 @@
-"""What runs inside a Python worker to score pairs: one cross-encoder a process, equal pairs once."""
+"""The scoring of pairs in a Python worker: one cross-encoder a process, and one score for pairs of equal texts."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ SCORE_BATCH = pa.schema([("query_id", pa.string()), ("doc_id", pa.string()), ("s
 
 @dataclass(frozen=True)
 class RerankerSpec:
-    """Which cross-encoder a worker needs."""
+    """The cross-encoder that a worker loads, and the tokens of its batches (None for the default)."""
 
     checkpoint: CrossCheckpoint
     token_budget: int | None
 
     def load(self, *, threads: int | None, device: str | None) -> CrossEncoder:
-        """The cross-encoder, its files verified."""
+        """Verify the files of the cross-encoder and load it."""
         from spladelake.reranker import CrossEncoder
 
         return CrossEncoder.load(self.checkpoint, threads=threads, device=device, token_budget=self.token_budget)
 
 
-# One at a time: re-ranking jobs seldom alternate between models.
+# One model at a time: re-ranking jobs seldom alternate between models.
 rerankers: ModelCache[CrossEncoder] = ModelCache(capacity=1)
 
 
 @dataclass(frozen=True)
-class ScorePairs:
-    """The function given to mapInArrow: (query_id, doc_id, query, document, pair) to (query_id, doc_id, score) rows.
+class ScorePairBatches:
+    """The function for mapInArrow: turns (query_id, doc_id, query, document, pair) into (query_id, doc_id, score).
 
-    pair: a hash of both texts; rows of one hash come one after another and are scored once.
+    `pair` is a hash of both texts. Rows of equal `pair` must follow each other; the model scores them once.
     """
 
     spec: RerankerSpec
@@ -49,7 +49,7 @@ class ScorePairs:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        last: dict[str, float] = {}  # the last pair of the batch before, which the next may begin with
+        last: dict[str, float] = {}  # The last pair of the previous batch: the next batch may begin with it.
         for batch in batches:
             if batch.num_rows == 0:
                 continue
@@ -65,7 +65,7 @@ class ScorePairs:
             yield pa.RecordBatch.from_arrays([*columns, pa.array(scores, pa.float64())], schema=SCORE_BATCH)
 
     def _score(self, batch: pa.RecordBatch, fresh: dict[str, int]) -> dict[str, float]:
-        """Scores by pair of the rows that stand for a pair each."""
+        """Return the score of every pair in `fresh`, which maps a pair to the row that holds its texts."""
         encoder, loaded_now = rerankers.get(self.spec)
         rows = pa.array(list(fresh.values()), pa.int64())
         queries, documents = (batch.column(name).take(rows).to_pylist() for name in ("query", "document"))

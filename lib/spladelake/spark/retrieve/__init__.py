@@ -1,1 +1,1 @@
-"""Exact top-k retrieval by dot product: in blocks, in the driver, or as a SQL join."""
+"""Exact top-k retrieval by dot product, in blocks, in the driver, or as a SQL join."""

@@ -1,8 +1,8 @@
-"""Retrieval in blocks: the join of the SQL strategy, a few thousand documents at a time in native code.
+"""Retrieval in blocks: native code computes the join of the SQL strategy for a few thousand documents at a time.
 
-Documents stream through the workers, which hold all queries and keep the best documents of each; what the tasks found
-is brought together by query and merged. Scores are integers that do not depend on any cutting, so the rows are those
-of the SQL strategy.
+Documents stream through the workers. Each worker holds all queries and keeps the best documents of each query. Spark
+then collects these candidates by query, and a worker merges them. Scores are sums of integers, which do not depend on
+how the documents are divided, so the rows equal those of the SQL strategy.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ from spladelake.vectors import SparseVectors
 
 log = logging.getLogger(__name__)
 
-# Bytes of one place of a ranking in a task: units, rests and row, and the units that its process remembers.
+# Bytes that a task holds for one place of a ranking: units, rests and row, and the units that its process remembers.
 PLACE_BYTES = 28
-# Bytes of one candidate's units in a row of CANDIDATES.
+# Bytes of the units of one candidate in a row of CANDIDATES.
 UNIT_BYTES = 8
-# Bytes of candidates that one merging task shall get.
+# Bytes of candidates that one merging task should get.
 MERGE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
 class QueryBatch:
-    """The queries of a retrieval: ids and vectors, row by row."""
+    """The ids and vectors of a retrieval's queries, in the same order."""
 
     ids: list[str]
     vectors: SparseVectors
     vocabulary_size: int
 
     def take(self, rows: NDArray[np.int64]) -> QueryBatch:
-        """The queries of these rows."""
+        """Return the queries of these rows."""
         return replace(self, ids=[self.ids[row] for row in rows.tolist()], vectors=self.vectors.take(rows))
 
 
@@ -58,7 +58,9 @@ class QueryBatch:
 class Corpus:
     """The documents of a retrieval.
 
-    rows: (id, indices, values, groups), or the rows of a persisted index if `is_index`.
+    - rows: (id, indices, values, groups), or the rows of a persisted index if `is_index`.
+    - is_index: whether the rows are those of an index.
+    - place: the table of document vectors, for messages.
     """
 
     rows: DataFrame
@@ -68,16 +70,24 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Asked:
-    """One run to make: how it is finished, and the bit of the documents that count."""
+    """One run to make.
+
+    - kept: the rules that choose the final rows from the candidates.
+    - group: the bit that marks, in the column `groups`, the documents that this run ranks.
+    """
 
     kept: Kept
     group: int = 1
 
 
 def passes(asked: Sequence[Asked], queries: int, *, task_bytes: int) -> list[list[tuple[int, int, int]]]:
-    """Which (run, first query, end) are ranked in each pass over the documents, so that a task has memory for them.
+    """Plan the passes over the documents: a list of (run, first query, end of queries) for each pass.
 
-    Usually one pass; otherwise as few as the memory allows.
+    The plan has as few passes as the memory allows, usually one.
+
+    - asked: the runs.
+    - queries: number of queries.
+    - task_bytes: memory of a task for its rankings.
     """
     planned: list[list[tuple[int, int, int]]] = [[]]
     left = task_bytes
@@ -106,7 +116,12 @@ def ranked_in_blocks(
     totals: Accumulator[dict[str, float]],
     task_bytes: int,
 ) -> DataFrame:
-    """(run, query_id, doc_id, rank, score): the ranking of every query in each of the runs."""
+    """Return (run, query_id, doc_id, rank, score): the ranking of every query in each run.
+
+    - queries, corpus, asked: the queries, the documents and the runs.
+    - totals: counts from the workers.
+    - task_bytes: memory of a task for its rankings.
+    """
     candidates = _candidates(session, queries, corpus, asked, None, totals=totals, task_bytes=task_bytes)
     return _merged(session, queries, candidates, asked)
 
@@ -120,7 +135,11 @@ def ranked_in_driver(
     totals: DriverTotals,
     task_bytes: int,
 ) -> pa.Table:
-    """The same rows by the same functions, computed in this process. documents: (id, indices, values, groups)."""
+    """Return the rows of `ranked_in_blocks`, computed by the same functions in this process.
+
+    - documents: (id, indices, values, groups).
+    - place: the table of document vectors, for messages.
+    """
     candidates: list[pa.RecordBatch] = []
     for one in _passes(queries, asked, None, place=place, task_bytes=task_bytes):
         score = ScoreVectors(Here(one), totals)
@@ -141,11 +160,14 @@ def ranked_with_sample(
     totals: Accumulator[dict[str, float]],
     task_bytes: int,
 ) -> Iterator[DataFrame]:
-    """The same rows, with far fewer candidates: documents below what a sample leads to expect are left out.
+    """Give the rows of `ranked_in_blocks` with far fewer candidates. They can be read until the context ends.
 
-    Where so many documents reach that as are wanted, the best are among them, whatever the sample was. Queries with
-    fewer are ranked again without it. sample: parts of the documents, of which there are `documents`. The rows can be
-    read until the context is left.
+    A sample of the documents gives an estimate of each query's k-th best score. Tasks skip documents below the
+    estimate. If at least k documents reach it, the best k are among them. Queries with fewer are ranked again without
+    the estimate, so the sample never changes a result.
+
+    - sample: vectors and ids of parts of the documents.
+    - documents: number of all documents.
     """
     of_all = Queries.of(queries.vectors, vocabulary_size=queries.vocabulary_size)
     expected = [expected_bounds(of_all, sample, k=run.kept.depth, documents=documents) for run in asked]
@@ -156,10 +178,10 @@ def ranked_with_sample(
         if not len(short):
             yield _merged(session, queries, candidates, asked)
             return
-        log.info("%s of %s queries are ranked again without a sample", f"{len(short):,}", f"{len(queries.ids):,}")
+        log.info("%s of %s queries are ranked again without the sample", f"{len(short):,}", f"{len(queries.ids):,}")
         enough = candidates.where(~F.col("query").isin(short.tolist()))
         again = queries.take(short)
-        # Work that is done twice is counted once.
+        # The second ranking of a query is not counted.
         uncounted = session.sparkContext.accumulator({}, Totals())
         rows = ranked_in_blocks(session, again, corpus, asked, totals=uncounted, task_bytes=task_bytes)
         yield _merged(session, queries, enough, asked).unionAll(rows)
@@ -168,7 +190,7 @@ def ranked_with_sample(
 
 
 def _short_queries(candidates: DataFrame, asked: Sequence[Asked], expected: Sequence[Expected]) -> NDArray[np.int64]:
-    """Queries of which, in some run, fewer documents than wanted reached what was expected of them."""
+    """Return the numbers of the queries that have too few documents above the estimate in some run."""
     count = F.sum(F.length("units") / UNIT_BYTES).cast("long").alias("count")
     rows = candidates.groupBy("run", "query").agg(count).collect()
     short = np.zeros(len(expected[0].bounds), dtype=np.bool_)
@@ -188,10 +210,10 @@ def _merged(session: SparkSession, queries: QueryBatch, candidates: DataFrame, a
 
 
 def _merge_tasks(session: SparkSession, queries: QueryBatch, asked: Sequence[Asked]) -> int:
-    """Tasks to merge in: what a slot hands over is a few times the final rows, whatever the number of its tasks."""
+    """Return the number of merging tasks. Each slot's tasks hand over candidates of a few times the final rows."""
     slots = session.sparkContext.defaultParallelism
     rows = sum(len(queries.ids) * run.kept.depth for run in asked)
-    # 40 bytes a row: score and id. A slot's tasks hand over its best rows and, later, ever fewer.
+    # 40 bytes a row: score and id. Later tasks of a slot hand over ever fewer candidates.
     return max(slots, math.ceil(rows * 40 * 3 * slots / MERGE_BYTES)) if rows > 100_000 else 1
 
 
@@ -205,7 +227,7 @@ def _candidates(
     totals: Accumulator[dict[str, float]],
     task_bytes: int,
 ) -> DataFrame:
-    """CANDIDATES rows of all passes."""
+    """Return the CANDIDATES rows of all passes."""
     function = ScoreBlocks if corpus.is_index else ScoreVectors
     frames = []
     for one in _passes(queries, asked, expected, place=corpus.place, task_bytes=task_bytes):
@@ -217,12 +239,12 @@ def _candidates(
 def _passes(
     queries: QueryBatch, asked: Sequence[Asked], expected: Sequence[Expected] | None, *, place: str, task_bytes: int
 ) -> Iterator[Pass]:
-    """What is ranked in each reading of the documents."""
+    """Yield the passes over the documents, with the queries and runs of each."""
     planned = passes(asked, len(queries.ids), task_bytes=task_bytes)
     if len(planned) > 1:
         log.info("%s queries take %d passes over the documents", f"{len(queries.ids):,}", len(planned))
     for part in planned:
-        # Runs that rank the same queries share their flat arrays; in a pass that cuts them, each has its own.
+        # Runs that rank the same range of queries share one pass and its arrays.
         for first, end in sorted({(first, end) for _, first, end in part}):
             wanted = tuple(
                 _wanted(number, asked[number], first, end, None if expected is None else expected[number])
@@ -244,10 +266,10 @@ def _wanted(number: int, run: Asked, first: int, end: int, expected: Expected | 
 
 
 def _least(kept: Kept, queries: int) -> NDArray[np.int64]:
-    """Units that any listed document has: those of the least score, rounded down."""
+    """Return the lowest units that a listed document can have: the minimum score in units, rounded down."""
     return np.full(queries, math.floor(min(kept.minimum_score, 2.0**31) * SCORE_UNITS), dtype=np.int64)
 
 
 def set_batch_size(session: SparkSession) -> None:
-    """One Arrow batch is one block."""
+    """Make Spark send one block of documents in each Arrow batch."""
     session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(BLOCK_DOCUMENTS))

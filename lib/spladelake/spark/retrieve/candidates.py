@@ -1,4 +1,4 @@
-"""What tasks hand over to each other: the candidates of each query as binary columns, and their merge in a worker."""
+"""The candidates that ranking tasks pass to merging tasks, packed as binary columns, and the merge in a worker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pyspark import Broadcast
 from spladelake.scoring import DocIds, Ranked, merge
 from spladelake.spark.session.totals import Here
 
-# One row a run and query: its candidates as binary columns, which Spark moves at the speed of memory.
+# One row for each run and query. Spark moves binary columns at the speed of memory.
 CANDIDATES = pa.schema(
     [
         ("run", pa.int32()),
@@ -39,16 +39,16 @@ RANKED = pa.schema(
 )
 RANKED_DDL = "run int, query_id string, doc_id string, rank int, score double"
 
-# Rows of candidates or of a ranking handed to Spark at once: some 30 MB.
+# Most rows of candidates or of a ranking in one Arrow batch, about 30 MB.
 ROWS_AT_ONCE = 1_000_000
 
 
 def packed(ranked: Ranked, *, run: int) -> Iterator[pa.RecordBatch]:
-    """A ranking as CANDIDATES rows, one a query."""
+    """Pack a ranking into CANDIDATES rows, one a query."""
     edges = np.flatnonzero(np.r_[True, np.diff(ranked.queries) != 0, True]) if len(ranked) else np.zeros(1, np.int64)
     first = 0
     while first < len(edges) - 1:
-        # As many whole queries as fit, one at least.
+        # Take as many whole queries as fit, at least one.
         last = max(first + 1, int(np.searchsorted(edges, edges[first] + ROWS_AT_ONCE, side="right")) - 1)
         rows = edges[first : last + 1]
         start, end = int(rows[0]), int(rows[-1])
@@ -66,13 +66,13 @@ def packed(ranked: Ranked, *, run: int) -> Iterator[pa.RecordBatch]:
 
 
 def _binary(data: NDArray[Any], offsets: NDArray[Any]) -> pa.BinaryArray:
-    """A binary column over the bytes of an array."""
+    """Return a binary column over the bytes of an array."""
     buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(np.ascontiguousarray(data))]
     return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, buffers)
 
 
 def unpacked(batch: pa.RecordBatch) -> Ranked:
-    """The ranked rows of CANDIDATES of one run; queries come in the batch's order, each once or more."""
+    """Unpack CANDIDATES rows of one run. Queries keep the batch's order and can occur several times."""
     units, counts = _flat(batch.column("units"), np.int64)
     rests, _ = _flat(batch.column("rests"), np.int64)
     lengths, _ = _flat(batch.column("id_lengths"), np.int32)
@@ -84,7 +84,7 @@ def unpacked(batch: pa.RecordBatch) -> Ranked:
 
 
 def _flat(column: pa.BinaryArray, dtype: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """All values of a binary column as one array, and how many items each row has."""
+    """Return all values of a binary column as one array, and the number of values in each row."""
     _, offsets, data = column.buffers()
     places = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + len(column) + 1].astype(np.int64)
     raw = np.frombuffer(data, dtype=np.uint8) if data is not None else np.empty(0, dtype=np.uint8)
@@ -94,7 +94,12 @@ def _flat(column: pa.BinaryArray, dtype: Any) -> tuple[NDArray[Any], NDArray[np.
 
 @dataclass(frozen=True)
 class Kept:
-    """How a run is finished: its k, whether a document with the query's id is left out, and the least score."""
+    """The rules that choose a run's final rows from its candidates.
+
+    - k: most documents of a query.
+    - exclude_self: whether to leave out a document with the query's id.
+    - minimum_score: lowest score to keep.
+    """
 
     k: int
     exclude_self: bool
@@ -102,15 +107,18 @@ class Kept:
 
     @property
     def depth(self) -> int:
-        """Documents that the tasks must find: one more where one of them may be left out."""
+        """The number of documents that tasks must find: k, plus one that exclude_self may leave out."""
         return self.k + self.exclude_self
 
 
 @dataclass(frozen=True)
 class MergeCandidates:
-    """The function given to mapInArrow: CANDIDATES of all tasks for some queries to RANKED rows.
+    """The function for mapInArrow: merges CANDIDATES rows of all ranking tasks into RANKED rows.
 
-    query_ids: the id of every query number. Rows of one (run, query) must come to one task.
+    All rows of a (run, query) must be in one task.
+
+    - query_ids: the id of every query number.
+    - kept: the rules of each run.
     """
 
     query_ids: Broadcast[list[str]] | Here[list[str]]
@@ -146,7 +154,10 @@ class MergeCandidates:
 
 
 def finished(ranked: Ranked, asked: pa.StringArray, kept: Kept) -> Ranked:
-    """The rows that count, k of each query at most. asked: the ids of the ranked rows' queries."""
+    """Apply a run's rules to its merged candidates and return at most k rows of each query.
+
+    - asked: the id of each query number in `ranked`.
+    """
     counts = ranked.scores >= kept.minimum_score
     if kept.exclude_self:
         same = pc.equal(asked.take(pa.array(ranked.queries)), _strings(ranked.doc_ids))
@@ -164,6 +175,6 @@ def _rows(ranked: Ranked, rows: NDArray[np.int64]) -> Ranked:
 
 
 def _strings(ids: DocIds) -> pa.StringArray:
-    """Ids as an Arrow column over the same bytes."""
+    """Return ids as an Arrow column over the same bytes."""
     buffers = [None, pa.py_buffer(ids.starts.astype(np.int32)), pa.py_buffer(ids.data)]
     return pa.Array.from_buffers(pa.string(), len(ids), buffers)

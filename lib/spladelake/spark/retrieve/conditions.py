@@ -1,4 +1,4 @@
-"""Which documents a retrieval looks at: those that meet a condition."""
+"""Restrict a retrieval to the documents that meet a condition."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.errors import UsageError
+from spladelake.spark.session.read_only import refusal_of_rows
 
 
 def selected(vectors: DataFrame, texts: DataFrame | None, conditions: list[str | None]) -> DataFrame:
-    """(id, indices, values, groups): bit i of groups says that the document meets conditions[i]; None is always met.
+    """Return (id, indices, values, groups). Bit i of groups says whether the document meets conditions[i].
 
-    texts: the `documents` table. Raises UsageError for a condition that is not one on its columns.
+    - texts: the `documents` table; None only if no condition is given.
+    - conditions: SQL conditions on `texts`; every document meets None.
+
+    Raises UsageError if Spark cannot resolve a condition on these columns, or if it does more than read.
     """
     columns = vectors.select("id", "indices", "values")
     always = sum(1 << i for i, condition in enumerate(conditions) if condition is None)
@@ -32,16 +36,18 @@ def selected(vectors: DataFrame, texts: DataFrame | None, conditions: list[str |
 
 
 def _boolean(texts: DataFrame, condition: str):  # type: ignore[no-untyped-def]
-    """The condition as a column, after Spark has understood it."""
+    """Return a condition as a column, after Spark has resolved it."""
     try:
         expression = F.expr(condition)
-        texts.where(expression)
+        refused = refusal_of_rows(texts.where(expression))
     except (AnalysisException, ParseException) as error:
         reason = " ".join(str(error).split("SQLSTATE")[0].split())[:300]
         raise UsageError(
             f"--where {condition!r}",
             reason,
             f"wanted a condition on {', '.join(texts.columns)}",
-            "Correct it; strings stand in single quotes.",
+            "Correct it; put strings in single quotes.",
         ) from None
+    if refused is not None:
+        raise UsageError(f"--where {condition!r}", refused, "wanted a condition that only reads", "Correct it.")
     return expression

@@ -1,7 +1,7 @@
-"""A question answered in the driver: ranking and explanation of a small collection by the kernels of the workers.
+"""Answer a question in the driver: rank a small collection and explain its scores, with the kernels of the workers.
 
-The rows are those that workers find, to the last bit: the same kernel scores, in integers that do not depend on any
-cutting, and a contribution is the same product of two doubles.
+The rows equal the rows of workers to the last bit. The same kernel adds up scores as integers, so the division into
+blocks does not matter. A contribution is the same product of two doubles.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from spladelake.spark.retrieve.worker import VECTOR_COLUMNS
 from spladelake.spark.session.totals import DriverTotals
 from spladelake.vectors import SparseVectors
 
-# Up to these a driver holds all vectors of a collection and ranks them in less time than workers take to start.
+# Up to these limits the driver reads and ranks all vectors of a collection before workers could start.
 MOST_DOCUMENTS = 50_000
 MOST_BYTES = 64 * 2**20
-# Of the ranking of one question: far more than it takes.
+# Memory limit of the ranking of one question: far more than it takes.
 TASK_BYTES = 64 * 2**20
-# Bytes of the table of texts, of which the titles are read.
+# Most bytes of a `documents` table whose titles are read without Spark.
 MOST_TEXT_BYTES = 256 * 2**20
 
 _MODEL = pa.schema([("model_id", pa.string())])
@@ -42,10 +42,15 @@ Best = list[tuple[str, float]]
 
 @dataclass(frozen=True)
 class SmallCollection:
-    """What a question is asked of. vectors: (id, indices, values). model_id: None where there is no vector.
+    """A small collection, read into the driver.
 
-    vocabulary_model_id, properties: what the tables of the vocabulary and of the vectors say of themselves.
-    tokens, titles: (term_id, token) of the vocabulary and (doc_id, title) of the documents.
+    - place: the vectors' table, for errors.
+    - vectors: (id, indices, values).
+    - model_id: of the vectors; None if there is no vector.
+    - vocabulary_model_id: model_id in the properties of the vocabulary's table.
+    - properties: properties of the vectors' table.
+    - tokens: (term_id, token) of the vocabulary.
+    - titles: (doc_id, title) of the documents.
     """
 
     place: str
@@ -62,7 +67,7 @@ class SmallCollection:
         return int(self.properties["spladelake.vocabulary_size"])
 
     def answer(self, query: SparseVectors, *, k: int, terms: int) -> list[dict[str, Any]]:
-        """The k best documents for the vector of a question, as `search_documents` returns them."""
+        """Return the k best documents for the vector of a question, as `search_documents` does."""
         best = ranked_here(query, self.vectors, k=k, vocabulary_size=self.vocabulary_size, place=self.place)
         return explained(
             query, best, self.vectors, terms=terms,
@@ -71,7 +76,11 @@ class SmallCollection:
 
 
 def ranked_here(query: SparseVectors, vectors: pa.Table, *, k: int, vocabulary_size: int, place: str) -> Best:
-    """(doc_id, score) of the k best documents, best first. vectors: (id, indices, values)."""
+    """Return (doc_id, score) of the k best documents, best first.
+
+    - vectors: (id, indices, values).
+    - place: the vectors' table, for errors.
+    """
     check_vectors(query, vocabulary_size=vocabulary_size, place="the question", ids=["question"])
     found = ranked_in_driver(
         QueryBatch(["question"], query, vocabulary_size),
@@ -93,17 +102,19 @@ def explained(
     tokens: Callable[[set[int]], Mapping[int, str]],
     titles: Callable[[list[str]], Mapping[str, str | None]],
 ) -> list[dict[str, Any]]:
-    """The best documents with rank, title and what made each score: the largest share first, at most `terms` of them.
+    """Return the best documents with rank, title, score and at most `terms` contributions, the largest first.
 
-    vectors: (id, indices, values) of these documents at least. tokens, titles: names of terms and titles of documents.
+    - vectors: (id, indices, values) of at least these documents.
+    - tokens, titles: functions that return the tokens of term ids, and the titles of documents.
     """
     if not best:
         return []
     ids = [doc_id for doc_id, _ in best]
     rows = pc.index_in(pa.array(ids, pa.string()), vectors["id"].combine_chunks()).to_pylist()
-    shares = [_shares(query, *(vectors[name][row].values.to_numpy() for name in ("indices", "values"))) for row in rows]
-    token_of, title_of = tokens({term for of_hit in shares for term in of_hit}), titles(ids)
-    named = [_named(of_hit, token_of, most=terms) for of_hit in shares]
+    weights = ([vectors[name][row].values.to_numpy() for name in ("indices", "values")] for row in rows)
+    contributions = [_contributions(query, indices, values) for indices, values in weights]
+    token_of, title_of = tokens({term for of_hit in contributions for term in of_hit}), titles(ids)
+    named = [_named(of_hit, token_of, most=terms) for of_hit in contributions]
     return [
         {"rank": rank, "doc_id": doc_id, "title": title_of.get(doc_id), "score": score, "terms": shown}
         for rank, ((doc_id, score), shown) in enumerate(zip(best, named, strict=True), start=1)
@@ -111,24 +122,24 @@ def explained(
     ]
 
 
-def _shares(query: SparseVectors, indices: NDArray[np.int32], values: NDArray[np.float32]) -> dict[int, float]:
-    """What each common term adds to the score: the product of its weights in question and document."""
+def _contributions(query: SparseVectors, indices: NDArray[np.int32], values: NDArray[np.float32]) -> dict[int, float]:
+    """Return the contribution of each common term to the score: the product of its weights in question and document."""
     asked, weights = query.row(0)
     common, in_query, in_document = np.intersect1d(asked, indices, assume_unique=True, return_indices=True)
     products = weights[in_query].astype(np.float64) * values[in_document].astype(np.float64)
     return dict(zip(common.tolist(), products.tolist(), strict=True))
 
 
-def _named(shares: Mapping[int, float], tokens: Mapping[int, str], *, most: int) -> dict[str, float] | None:
-    """The largest shares by token, as SQL sorts them; None where the vocabulary names none of the terms."""
-    known = sorted(((share, tokens[term]) for term, share in shares.items() if term in tokens), reverse=True)
-    return {token: share for share, token in known[:most]} if known else None
+def _named(contributions: Mapping[int, float], tokens: Mapping[int, str], *, most: int) -> dict[str, float] | None:
+    """Return the largest contributions by token, sorted as in SQL; None if the vocabulary names none of the terms."""
+    known = sorted(((part, tokens[term]) for term, part in contributions.items() if term in tokens), reverse=True)
+    return {token: part for part, token in known[:most]} if known else None
 
 
 def small_collection(lake: str, name: str) -> SmallCollection | None:
-    """The collection of a local folder, read without Spark.
+    """Read the collection of a local folder without Spark.
 
-    None where it is not small, or anything about it is unusual: then Spark reads it, or says what is wrong with it.
+    Returns None if the collection is large, or unusual in any way. Spark then reads it, or reports the fault.
     """
     if ":" in lake.partition("/")[0]:
         return None
@@ -160,7 +171,7 @@ def _is_small(vectors: FolderTable, texts: FolderTable) -> bool:
 
 
 def pairs(table: pa.Table, keys: Iterable[Any]) -> dict[Any, Any]:
-    """Second column by first, of the rows whose first column is one of the keys."""
+    """Return the second column by the first, of the rows whose first column is one of the keys."""
     key = table.column(0)
     chosen = table.filter(pc.is_in(key, pa.array(list(keys), key.type)))
     return dict(zip(*(column.to_pylist() for column in chosen.columns), strict=True))

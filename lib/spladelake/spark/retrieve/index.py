@@ -1,4 +1,4 @@
-"""The persisted index: document vectors as blocks ready to score, kept beside them and checked before each use."""
+"""The persisted index: document vectors as blocks ready to score. Each use checks that the index is current."""
 
 from __future__ import annotations
 
@@ -36,20 +36,8 @@ from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 
-_BLOCKS = pa.schema(
-    [
-        ("source_file", pa.string()),
-        ("documents", pa.int32()),
-        ("id_starts", pa.binary()),
-        ("ids", pa.binary()),
-        ("terms", pa.binary()),
-        ("ordinals", pa.binary()),
-        ("weights", pa.binary()),
-        ("model_id", pa.string()),
-    ]
-)
-
-# A row is some 9 MB of numbers that do not repeat: pages and row groups are closed by size, looked at after each row.
+# A row is about 9 MB of numbers that do not repeat. Parquet closes pages and row groups by size, so the writer checks
+# the size after each row and writes no dictionaries.
 WRITER_OPTIONS = {
     "compression": "zstd",
     "parquet.compression.codec.zstd.level": "1",
@@ -64,7 +52,12 @@ WRITER_OPTIONS = {
 
 @dataclass(frozen=True)
 class BuildBlocks:
-    """The function given to mapInArrow: (id, indices, values, model_id, source_file) rows to rows of the index."""
+    """The function for mapInArrow: turns (id, indices, values, model_id, source_file) rows into rows of the index.
+
+    - place: the table of document vectors, for messages.
+    - vocabulary_size: dimensions of the vectors.
+    - totals: counts from the workers.
+    """
 
     place: str
     vocabulary_size: int
@@ -87,39 +80,48 @@ class BuildBlocks:
             terms, ordinals, weights, batch.column("model_id")[0].as_py(),
         ]  # fmt: skip
         self.totals.add({"documents": len(vectors), "blocks": 1})
-        columns = [pa.array([value], field.type) for value, field in zip(values, _BLOCKS, strict=True)]
-        return pa.RecordBatch.from_arrays(columns, schema=_BLOCKS)
+        schema = INDEX.arrow
+        columns = [pa.array([value], field.type) for value, field in zip(values, schema, strict=True)]
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _lineage(documents: TableRef, files: list[str]) -> Lineage:
-    """The index is made from data files: versions of the table that have the same files have the same index."""
+    """Return the lineage of the index, which depends on data files: table versions with equal files share an index."""
     digest = hashlib.sha256("\n".join(files).encode()).hexdigest()
     return Lineage("index_vectors", {"documents": [str(documents), digest]}, {})
 
 
 @dataclass(frozen=True)
 class FoundIndex:
-    """The index of some document vectors: its rows if it is current."""
+    """The state of an index, and its rows if the index is current."""
 
     state: Literal["none", "stale", "used"]
     rows: DataFrame | None = None
 
 
 def current_index(session: SparkSession, index: TableRef, documents: TableRef, *, version: int) -> FoundIndex:
-    """The index if it was made from exactly the vectors of this version; else says why it is not used."""
+    """Return the index if it was made from exactly the vectors of this version. Log the reason if it is stale.
+
+    - index, documents: the tables of the index and of the document vectors.
+    - version: the version of `documents`.
+    """
     if not index.exists(session):
         return FoundIndex("none")
     wanted = _lineage(documents, list(data_files(documents.read(session, version=version))))
     found = newest_lineage(session, index)
     if found is None or found["fingerprint"] != wanted.fingerprint:
-        why = "somebody else wrote to it" if found is None else "the vectors have changed since it was made"
-        log.warning("%s: the index is ignored, %s; index_vectors brings it up to date", index, why)
+        why = "another program wrote to it" if found is None else "the vectors have changed since it was made"
+        log.warning("%s: the index is ignored, %s; run index_vectors to update it", index, why)
         return FoundIndex("stale")
     return FoundIndex("used", index.read(session))
 
 
 def index_vectors(session: SparkSession, options: IndexVectors) -> IndexResult:
-    """Write the blocks of document vectors that have none yet, and drop those whose vectors are gone."""
+    """Bring the index of a lake's document vectors up to date.
+
+    The job adds blocks for new data files and removes the blocks of deleted ones. Raises DataError if the vectors are
+    missing or break an invariant.
+    """
     lake, model = Lake(options.lake), short_name(options.vectors or options.model)
     documents, target = lake.vectors(model, "documents"), lake.vectors(model, "index")
     made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
@@ -138,14 +140,14 @@ def _index(
     session: SparkSession, documents: TableRef, rows: DataFrame, target: TableRef, lineage: Lineage, files: list[str],
     *, force: bool,
 ) -> dict[str, Any]:  # fmt: skip
-    """Write the blocks; returns their counts."""
+    """Write the blocks and return the counts."""
     size = vocabulary_size(session, documents, documents)
     survey = surveyed(rows)
     check_same_model((documents, survey))
     check_rows(session, documents, rows, survey, size=size)
     found = newest_lineage(session, target)
     kept = set() if force or found is None else _indexed_files(session, target, documents, found)
-    totals = _write(session, rows, target, lineage, _Plan(files, kept, documents, size))
+    totals = _write(session, rows, target, lineage, _IndexPlan(files, kept, documents, size))
     set_properties(session, target, {"vocabulary_size": str(size), "source": str(documents)})
     blocks = target.read(session).agg(F.count("*").alias("blocks"), F.sum("documents").alias("rows")).first()
     assert blocks is not None
@@ -154,15 +156,21 @@ def _index(
 
 
 def _indexed_files(session: SparkSession, target: TableRef, documents: TableRef, found: dict[str, Any]) -> set[str]:
-    """Data files that have their blocks already; none if the index was made from another table."""
+    """Return the data files that the index has blocks of. Empty if the index was made from another table."""
     if found["inputs"]["documents"][0] != str(documents):
         return set()
     return {row["source_file"] for row in target.read(session).select("source_file").distinct().collect()}
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """files: the data files of the vectors. kept: those that the index has blocks of, current or not."""
+class _IndexPlan:
+    """The inputs of a write.
+
+    - files: the data files of the vectors.
+    - kept: the data files that the index already has blocks of; some may be gone from `files`.
+    - documents: the table of the vectors.
+    - vocabulary_size: dimensions of the vectors.
+    """
 
     files: list[str]
     kept: set[str]
@@ -170,7 +178,9 @@ class _Plan:
     vocabulary_size: int
 
 
-def _write(session: SparkSession, rows: DataFrame, target: TableRef, lineage: Lineage, plan: _Plan) -> dict[str, float]:
+def _write(
+    session: SparkSession, rows: DataFrame, target: TableRef, lineage: Lineage, plan: _IndexPlan
+) -> dict[str, float]:
     compile_kernels()
     set_batch_size(session)
     totals = session.sparkContext.accumulator({}, Totals())

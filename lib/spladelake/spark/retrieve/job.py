@@ -1,4 +1,4 @@
-"""The retrieval job: exact top-k by dot product of query and document vectors, as runs."""
+"""The retrieval job: writes the exact top k documents by dot product of each query as runs."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.conditions import selected
 from spladelake.spark.retrieve.index import FoundIndex, current_index
 from spladelake.spark.retrieve.join import count_products, top_k
-from spladelake.spark.retrieve.request import Inputs, inputs_of, run_lineage
+from spladelake.spark.retrieve.request import RetrievalInputs, inputs_of, run_lineage
 from spladelake.spark.retrieve.sample import pays, sample_of
 from spladelake.spark.retrieve.since_version import Changes, changes_since, merged_with_previous
 from spladelake.spark.retrieve.task_sizes import even_tasks
 from spladelake.spark.retrieve.vector_checks import (
+    check_every_row,
     check_rows,
 )
 from spladelake.spark.session.progress import progress
@@ -50,12 +51,15 @@ from spladelake.vectors import SparseVectors
 
 log = logging.getLogger(__name__)
 
-# Up to this many documents plain SQL also says how many products it sums: counting them takes less than a second.
+# The SQL strategy also counts its products up to this number of documents, which takes less than a second.
 COUNTED_DOCUMENTS = 50_000
 
 
 def retrieve_run(session: SparkSession, options: RetrieveRun) -> RetrieveResult:
-    """Rank the documents of the lake for each of its queries, as one or more runs in `runs`."""
+    """Rank the documents of the lake for each query and write one or more runs to the table `runs`.
+
+    Raises DataError if a table is missing or holds bad vectors, UsageError if a condition cannot be used.
+    """
     lake, model = Lake(options.lake), short_name(options.vectors or options.model)
     target = lake.table("runs")
     inputs = inputs_of(session, lake, model, options)
@@ -94,26 +98,28 @@ def retrieve_run(session: SparkSession, options: RetrieveRun) -> RetrieveResult:
 
 
 class _Retrieval:
-    """One retrieval: what is asked of which documents, and the strategy that was chosen for it."""
+    """One retrieval: the inputs, the runs to make, and the chosen strategy."""
 
     def __init__(
-        self, session: SparkSession, inputs: Inputs, options: RetrieveRun, rankings: Mapping[str, Ranking]
+        self, session: SparkSession, inputs: RetrievalInputs, options: RetrieveRun, rankings: Mapping[str, Ranking]
     ) -> None:
         self.session, self.inputs, self.options, self.rankings = session, inputs, options, rankings
         self.document_count = inputs.survey.rows
         self.products: int | None = None
-        # Rows and queries of each run, if they are known before they are written.
+        # Numbers of rows and of queries of each run, if they are known before the write.
         self.found: dict[str, tuple[int, int]] | None = None
         self.strategy = self._choose()
         self.index = self._current_index()
         in_driver = self.strategy == "driver"
         self.totals = DriverTotals() if in_driver else session.sparkContext.accumulator({}, Totals())
-        if self.index.rows is None:
-            # The index was made of rows that were checked.
+        if self.strategy == "sql":
+            check_every_row(inputs.documents, inputs.document_rows, size=inputs.vocabulary_size)
+        elif self.index.rows is None:
+            # `index_vectors` checked the rows of an index.
             check_rows(session, inputs.documents, inputs.document_rows, inputs.survey, size=inputs.vocabulary_size)
 
     def _choose(self) -> str:
-        """The strategy; for plain SQL on few documents also the number of products."""
+        """Return the strategy. For the SQL strategy on few documents, also count the products."""
         chosen: str = self.options.strategy
         if chosen == "auto":
             chosen = "blocks" if self.inputs.documents_here is None else "driver"
@@ -127,7 +133,7 @@ class _Retrieval:
 
     @contextmanager
     def ranked(self) -> Iterator[DataFrame]:
-        """(run, query_id, doc_id, rank, score) of every run, to be read until the context is left."""
+        """Give (run, query_id, doc_id, rank, score) of every run. The rows can be read until the context ends."""
         if self.options.since_version is not None:
             yield self._since(self.options.since_version)
         elif self.strategy == "sql":
@@ -144,7 +150,7 @@ class _Retrieval:
             yield self.in_blocks(self.inputs.asked, self.inputs.document_rows)
 
     def _sample(self) -> list[tuple[SparseVectors, DocIds]]:
-        """Some of the documents; none where it would not pay, or a condition decides which of them count."""
+        """Return a sample of the documents. It is empty if a sample would not pay or a run has a condition."""
         rankings = self.rankings.values()
         rows = len(self.inputs.asked.ids) * sum(ranking.k for ranking in rankings)
         if any(ranking.where for ranking in rankings) or not pays(documents=self.document_count, rows=rows):
@@ -190,11 +196,11 @@ class _Retrieval:
         return found
 
     def in_blocks(self, queries: QueryBatch, documents: DataFrame) -> DataFrame:
-        """The ranking of some of the queries among some of the documents, in every run."""
+        """Rank some of the queries among some of the documents for every run."""
         return ranked_in_blocks(self.session, queries, *self._asked(documents), **self._limits())
 
     def _asked(self, documents: DataFrame) -> tuple[Corpus, list[Asked]]:
-        """What is ranked in blocks, and the runs to make of it."""
+        """Prepare for ranking in blocks and return the corpus and the runs."""
         compile_kernels()
         set_batch_size(self.session)
         conditions = list(dict.fromkeys(ranking.where for ranking in self.rankings.values()))
@@ -208,7 +214,7 @@ class _Retrieval:
         return {"totals": self.totals, "task_bytes": self.options.task_memory_mb * 2**20}
 
     def _current_index(self) -> FoundIndex:
-        """The index, where it may serve this retrieval and is current."""
+        """Return the index if this retrieval can use it and it is current."""
         filtered = any(ranking.where for ranking in self.rankings.values())
         if self.strategy != "blocks" or filtered or self.options.index == "off":
             return FoundIndex("none")
@@ -226,7 +232,7 @@ class _Retrieval:
         return Corpus(rows, is_index=False, place=place)
 
     def reading(self) -> dict[str, str]:
-        """Settings under which Spark reads the documents."""
+        """Return the session settings for reading the documents."""
         if self.strategy != "blocks" or self.options.since_version is not None:
             return {}
         inputs = self.inputs
@@ -234,7 +240,7 @@ class _Retrieval:
         return even_tasks(self.session, inputs.documents if self.index.rows is None else index)
 
     def _texts(self) -> DataFrame | None:
-        """The `documents` table, where a condition asks for its columns."""
+        """Return the `documents` table if a condition needs its columns."""
         if "texts" not in self.inputs.versions:
             return None
         return self.inputs.lake.table("documents").read(self.session, version=self.inputs.versions["texts"])
@@ -244,7 +250,7 @@ class _Retrieval:
         return merged_with_previous(self.session, changes, self.inputs.asked, self.in_blocks)
 
     def report(self) -> dict[str, Any]:
-        """How it was computed."""
+        """Return the strategy and its counts, for the job's result."""
         totals = self.totals.value
         products = self.products if self.products is not None else int(totals.get("products", 0))
         found: dict[str, Any] = {"strategy": self.strategy, "products": products}
@@ -255,7 +261,7 @@ class _Retrieval:
 
 
 def _found(session: SparkSession, target: TableRef, run_ids: list[str]) -> dict[str, tuple[int, int]]:
-    """Rows of each run that was written, and queries that have any."""
+    """Return, for each written run, the numbers of rows and of queries with a row."""
     rows = (
         target.read(session)
         .where(F.col("run_id").isin(run_ids))
@@ -267,7 +273,7 @@ def _found(session: SparkSession, target: TableRef, run_ids: list[str]) -> dict[
 
 
 def _counts(found: Mapping[str, tuple[int, int]], run_ids: list[str], *, queries: int) -> dict[str, Any]:
-    """Rows written and queries without a hit; of each run by its name if there are several."""
+    """Return the numbers of rows, queries and queries without a hit; for each run by name if there are several."""
     counts = {}
     for run_id in run_ids:
         rows, answered = found.get(run_id, (0, 0))

@@ -1,15 +1,15 @@
-"""Retrieval as plain SQL: the join that says what a run is, and the explanation of its scores."""
+"""Retrieval as plain SQL: the join that defines a run, and the query that explains its scores."""
 
 from __future__ import annotations
 
 from pyspark.sql import DataFrame, SparkSession
 
-# A score is the exact dot product of the float32 weights, so that neither partitioning nor retries nor the order of a
-# sum can change a ranking, and documents tie only where their dot products are equal. A product of two float32 is
-# exact in a double; it is split into whole units of 2^-30 and a rest in units of 2^-76, and each part is summed as an
-# integer. Exact while weights multiply to 2^-29 or more (below that the rest is cut at 2^-76); a sum that does not
-# fit fails. A document's weight is looked up by its place after the join: few of its terms are in a query, and a zip of
-# the arrays would make an object of each.
+# A score is the exact dot product of the float32 weights. So partitions, retries and the order of a sum cannot change a
+# ranking, and documents tie only if their dot products are equal. The product of two float32 is exact in a double. The
+# query splits it into whole units of 2^-30 and a rest in units of 2^-76, and sums both parts as integers. This is exact
+# if every product is 2^-29 or more; the rest of a smaller product is cut at 2^-76. A sum that overflows fails.
+# The query looks up a document's weight by position after the join: few of a document's terms are in a query, and
+# arrays_zip would create an object for each term.
 TOP_K_SQL = """
 WITH query_terms AS (
     SELECT id AS query_id, term.indices AS term_id, CAST(term.`values` AS DOUBLE) * POWER(2D, 30) AS weight
@@ -58,14 +58,17 @@ def top_k(
     minimum_score: float = 0.0,
     exclude_self: bool = False,
 ) -> DataFrame:
-    """The k documents of highest dot product for every query: (query_id, doc_id, rank from 1, score).
+    """Return (query_id, doc_id, rank from 1, score): the k documents of highest dot product for every query.
 
-    queries, documents: (id, indices, values). A document that shares no term with a query is not listed, nor one that
-    scores less than minimum_score or, with exclude_self, has the query's id.
-    Order is total: exact score descending, then doc_id ascending. score is the double nearest to the exact one (from
-    2^23 on possibly its neighbour).
+    Documents are ordered by exact score descending, then doc_id ascending. `score` is the double nearest to the exact
+    score; from 2^23 on it can be the neighbouring double. A document that shares no term with a query is not listed.
+
+    - queries, documents: (id, indices, values).
+    - k: most documents of a query.
+    - minimum_score: lowest score to list.
+    - exclude_self: whether to leave out a document with the query's id.
     """
-    # Spark pushes a top-k into each task only up to this threshold.
+    # Spark computes a top k inside each task only up to this threshold.
     session.conf.set("spark.sql.optimizer.windowGroupLimitThreshold", str(max(1000, k)))
     return session.sql(
         TOP_K_SQL,
@@ -87,7 +90,7 @@ FROM (SELECT explode(indices) AS term_id FROM {documents}) JOIN query_terms USIN
 
 
 def count_products(session: SparkSession, queries: DataFrame, documents: DataFrame) -> int:
-    """Products of weights that the join makes: sum over terms of the documents and the queries that have it."""
+    """Return the number of products of weights in the join: the sum over terms of documents times queries with it."""
     row = session.sql(PRODUCTS_SQL, queries=queries, documents=documents).first()
     assert row is not None
     return int(row["products"])
@@ -124,9 +127,14 @@ def matched_terms(
     *,
     limit: int,
 ) -> DataFrame:
-    """Ranked rows with `terms` array<struct<contribution, token>>: what made each score, largest share first.
+    """Return the ranked rows with `terms` array<struct<contribution, token>>, largest contribution first.
 
-    A contribution is the product of the term's weights in query and document; all of them add up to the score.
+    A contribution is the product of a term's weights in query and document. All contributions add up to the score.
+
+    - queries, documents: (id, indices, values).
+    - ranked: (query_id, doc_id, rank, score).
+    - vocabulary: (term_id, token).
+    - limit: most terms of a row.
     """
     return session.sql(
         MATCHED_TERMS_SQL, queries=queries, documents=documents, ranked=ranked, vocabulary=vocabulary, limit=limit

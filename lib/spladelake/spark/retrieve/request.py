@@ -1,4 +1,4 @@
-"""The tables that a retrieval reads, each at one version, and the lineage of its runs."""
+"""The tables that a retrieval reads, each at one version, and the lineage of the runs that it writes."""
 
 from __future__ import annotations
 
@@ -29,14 +29,23 @@ from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
 
-# What the driver ranks itself: so many bytes of files, some 20,000 documents, and so many rows of rankings. On less
-# than that, starting tasks takes longer than ranking (tests/bench/bench_small.py).
+# The driver ranks up to this many bytes of files, about 20,000 documents, and up to this many rows of rankings. For
+# less, starting tasks takes longer than ranking (tests/bench/bench_small.py).
 DRIVER_BYTES, DRIVER_ROWS = 16 * 2**20, 1_000_000
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """The tables of a retrieval, each at one version."""
+class RetrievalInputs:
+    """The tables of a retrieval, each at one version.
+
+    - documents, queries: the tables of vectors.
+    - versions: version by name; "texts" is the table `documents`, if a condition needs it.
+    - document_rows, query_rows: the vectors.
+    - survey: the summary of the document vectors.
+    - asked: all queries.
+    - vocabulary_size: dimensions of the vectors.
+    - documents_here: (id, indices, values, model_id) of all documents if the driver ranks them, else None.
+    """
 
     lake: Lake
     model: str
@@ -48,14 +57,13 @@ class Inputs:
     survey: Survey
     asked: QueryBatch
     vocabulary_size: int
-    # (id, indices, values, model_id) of all documents, if the driver ranks them.
     documents_here: pa.Table | None
 
 
-def inputs_of(session: SparkSession, lake: Lake, model: str, options: RetrieveRun) -> Inputs:
-    """The tables of a retrieval, checked and each at its newest version.
+def inputs_of(session: SparkSession, lake: Lake, model: str, options: RetrieveRun) -> RetrievalInputs:
+    """Check the tables of a retrieval and return them, each at its newest version.
 
-    Raises DataError if a table is missing, holds bad vectors, or was made by another model than the other side.
+    Raises DataError if a table is missing or holds bad vectors, or if queries and documents have different models.
     """
     documents, queries = lake.vectors(model, "documents"), lake.vectors(model, "queries")
     made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
@@ -68,7 +76,7 @@ def inputs_of(session: SparkSession, lake: Lake, model: str, options: RetrieveRu
         versions["texts"] = texts.version(session)
     document_rows = documents.read(session, version=versions["documents"])
     query_rows = queries.read(session, version=versions["queries"])
-    # All queries come to the driver. They are few and small beside documents: 55,578 of MS MARCO take 10 MB.
+    # The driver reads all queries. They are few and small: 55,578 queries of MS MARCO take 10 MB.
     columns = [*VECTOR_COLUMNS.names, "model_id"]
     table = collected(session, queries, columns, version=versions["queries"], most_bytes=sys.maxsize)
     assert table is not None
@@ -79,13 +87,15 @@ def inputs_of(session: SparkSession, lake: Lake, model: str, options: RetrieveRu
     size = vocabulary_size(session, documents, queries)
     check_rows(session, queries, query_rows, asked, size=size)
     batch = query_batch(table, str(queries), size)
-    return Inputs(lake, model, documents, queries, versions, document_rows, query_rows, survey, batch, size, here)
+    return RetrievalInputs(
+        lake, model, documents, queries, versions, document_rows, query_rows, survey, batch, size, here
+    )
 
 
 def _documents_here(
     session: SparkSession, ref: TableRef, columns: list[str], version: int, options: RetrieveRun, *, queries: int
 ) -> pa.Table | None:
-    """The document vectors in the driver, if it shall rank them: if asked to, or if they and the rankings are few."""
+    """Read the document vectors into the driver if the strategy says so or the data are small; else return None."""
     if options.strategy == "driver":
         return collected(session, ref, columns, version=version, most_bytes=sys.maxsize)
     rows = queries * sum(ranking.k for ranking in options.rankings("").values())
@@ -94,8 +104,13 @@ def _documents_here(
     return collected(session, ref, columns, version=version, most_bytes=DRIVER_BYTES)
 
 
-def run_lineage(inputs: Inputs, run_id: str, ranking: Ranking, *, documents_version: int | None = None) -> Lineage:
-    """What a run is made from; how it is computed is no part of it, since it does not change a row."""
+def run_lineage(
+    inputs: RetrievalInputs, run_id: str, ranking: Ranking, *, documents_version: int | None = None
+) -> Lineage:
+    """Return the lineage of a run. The strategy is no part of it, because it does not change a row.
+
+    - documents_version: version of the document vectors, None for the version in `inputs`.
+    """
     version = inputs.versions["documents"] if documents_version is None else documents_version
     tables: dict[str, Any] = {
         "documents": [str(inputs.documents), version],
@@ -108,12 +123,12 @@ def run_lineage(inputs: Inputs, run_id: str, ranking: Ranking, *, documents_vers
 
 
 def collected_queries(rows: DataFrame, place: str, vocabulary_size: int) -> QueryBatch:
-    """All queries of (id, indices, values) rows on the driver, by id."""
+    """Collect the queries of (id, indices, values) rows into the driver, sorted by id."""
     return query_batch(rows.select(*VECTOR_COLUMNS.names).toArrow(), place, vocabulary_size)
 
 
 def query_batch(table: pa.Table, place: str, vocabulary_size: int) -> QueryBatch:
-    """The queries of a table that is here, by id."""
+    """Return the queries of a local table of (id, indices, values), sorted by id."""
     batches = table.select(VECTOR_COLUMNS.names).sort_by("id").combine_chunks().to_batches()
     batch = batches[0].cast(VECTOR_COLUMNS) if batches else pa.RecordBatch.from_pylist([], schema=VECTOR_COLUMNS)
     vectors, ids = vectors_of(batch, place=place, vocabulary_size=vocabulary_size)

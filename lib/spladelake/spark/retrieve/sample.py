@@ -1,4 +1,4 @@
-"""A few documents from all over a table, read without reading the rest."""
+"""A sample of documents from files spread over a table, without a read of the other files."""
 
 from __future__ import annotations
 
@@ -15,30 +15,38 @@ from spladelake.spark.tables.data_files import data_files, rows_of_files
 from spladelake.spark.tables.refs import TableRef
 from spladelake.vectors import SparseVectors
 
-# Documents of a sample, and data files that it takes them from: two blocks, scored by the driver in 2 s for 6,980
-# queries. Each file costs the reading of one of its row groups.
+# Number of documents in a sample, and of data files that they come from. The driver scores these two blocks in 2 s for
+# 6,980 queries. Each file costs the read of one row group.
 SAMPLED_DOCUMENTS, SAMPLED_FILES = 16_384, 8
-# Fewer files may all be alike.
+# No sample is taken from fewer files: their documents may all be alike.
 FEWEST_FILES = 4
-# Candidates that are not handed over, for each row of the runs: so many for each time that the documents are e times
-# as many as those. 6,980,000 rows gave 27.1 instead of 15.9 million of 0.5 million documents, 49.5 instead of 20.6 of 2
-# million and 70.8 (of the code before) instead of 33.0 of 8.84 million.
+# A sample saves SPARED * ln(documents / SPARED_FROM) candidates for each row of the runs. Measured with 6,980,000 rows,
+# millions of candidates without and with a sample: 27.1 and 15.9 for 0.5 million documents, 49.5 and 20.6 for
+# 2 million, 70.8 (with earlier code) and 33.0 for 8.84 million.
 SPARED, SPARED_FROM = 1.35, 150_000
-# Those that take as long as a sample: its nine seconds on two cores, at 0.8 s for a million. Measured by
-# bench_retrieve_spark.py --plain: of 2 million documents 500,000 rows took 9 s more with a sample and 6,980,000 rows
-# 13 s less; of half a million, which is near where it begins to pay, those took 3 s more.
+# Number of candidates that take as long as a sample: the sample takes 9 s on two cores, a million candidates 0.8 s.
+# Measured by bench_retrieve_spark.py --plain. With 2 million documents, a sample cost 9 s for 500,000 rows and saved
+# 13 s for 6,980,000 rows. With 0.5 million documents, close to break-even, it cost 3 s for 6,980,000 rows.
 FEWEST_SPARED = 11_000_000
 
 
 def pays(*, documents: int, rows: int) -> bool:
-    """Whether a sample spares more than it costs. rows: of all runs together, queries × k."""
+    """Whether a sample saves more time than it costs.
+
+    - documents: number of documents.
+    - rows: number of rows of all runs, queries × k.
+    """
     return rows * SPARED * math.log(max(documents, 1) / SPARED_FROM) >= FEWEST_SPARED
 
 
 def sample_of(
     session: SparkSession, ref: TableRef, rows: DataFrame, *, vocabulary_size: int
 ) -> list[tuple[SparseVectors, DocIds]]:
-    """The first vectors of some of the table's data files, file by file; none where it has few files."""
+    """Return the first vectors of some data files of a table, one item a file. Empty if the table has few files.
+
+    - ref, rows: the table of document vectors and its rows.
+    - vocabulary_size: dimensions of the vectors.
+    """
     files = list(data_files(rows))
     if len(files) < FEWEST_FILES:
         return []

@@ -1,4 +1,4 @@
-"""Runs brought up to date: only what changed since a version of the vectors is scored, and the result is exact."""
+"""Exact updates of runs: only document vectors that changed since an earlier version are scored."""
 
 from __future__ import annotations
 
@@ -20,21 +20,24 @@ from spladelake.spark.tables.lineage import newest_lineage
 from spladelake.spark.tables.schemas import RUNS
 
 if TYPE_CHECKING:
-    from spladelake.spark.retrieve.request import Inputs
+    from spladelake.spark.retrieve.request import RetrievalInputs
 
 log = logging.getLogger(__name__)
 
-# What tells that a document's vector is the same, where encode_texts made it: of the same text by the same model.
+# Vectors that encode_texts wrote are equal if these columns are: the same text, encoded by the same model.
 SAME_VECTOR = ("id", "text_sha256", "model_id")
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What is to be scored, and what is known.
+    """The changes since a version, and the earlier runs.
 
-    added: vectors that are new since the version. everything: all vectors of today. previous: (run, query_id, doc_id,
-    rank, score) of the runs as they were. lost: (query_id), queries of which a run lists a document that is no more as
-    it was; nothing is known of what would follow it. k: of each run, by number.
+    - added: document vectors that are new or changed since the version.
+    - everything: all current document vectors.
+    - previous: (run, query_id, doc_id, rank, score) of the earlier runs.
+    - lost: (query_id) of queries with a listed document that was changed or deleted. The document that now follows is
+      unknown, so these queries must be ranked among all documents.
+    - k: the k of each run, by run number.
     """
 
     added: DataFrame
@@ -44,19 +47,28 @@ class Changes:
     k: list[int]
 
 
-def changes_since(session: SparkSession, inputs: Inputs, rankings: Mapping[str, Ranking], *, version: int) -> Changes:
-    """Compare the document vectors with those of an earlier version, from which all the runs must have been made."""
+def changes_since(
+    session: SparkSession, inputs: RetrievalInputs, rankings: Mapping[str, Ranking], *, version: int
+) -> Changes:
+    """Compare the document vectors with an earlier version of their table.
+
+    - inputs: the tables of the retrieval.
+    - rankings: settings by run_id.
+    - version: the earlier version.
+
+    Raises DataError if the version does not exist, or if a run was not made from it with the same queries and settings.
+    """
     if version > inputs.versions["documents"]:
         raise DataError(
             str(inputs.documents),
             f"its newest version is {inputs.versions['documents']}",
-            f"--since-version {version} names an older one",
-            "Look at DESCRIBE HISTORY of the table.",
+            f"wanted an existing version, not --since-version {version}",
+            "Choose a version that DESCRIBE HISTORY of the table lists.",
         )
     _check_previous(session, inputs, rankings, version)
     made = newest_lineage(session, inputs.documents)
     by_text = made is not None and made["job"] == "encode_texts"
-    # What others wrote may be of no text, or another vector of the same one: there the vectors themselves tell it.
+    # Vectors of another writer may have no text, or differ for the same text, so the vectors themselves are compared.
     of_vector = (F.lit(0) if by_text else F.xxhash64("indices", "values")).alias("of_vector")
     before = inputs.documents.read(session, version=version).select(*SAME_VECTOR, of_vector).alias("before")
     now = inputs.document_rows.select("*", of_vector).alias("now")
@@ -71,8 +83,10 @@ def changes_since(session: SparkSession, inputs: Inputs, rankings: Mapping[str, 
     return Changes(added, inputs.document_rows, previous, lost, [ranking.k for ranking in rankings.values()])
 
 
-def _check_previous(session: SparkSession, inputs: Inputs, rankings: Mapping[str, Ranking], version: int) -> None:
-    """Refuse to build on a run that was made from other vectors, queries or settings."""
+def _check_previous(
+    session: SparkSession, inputs: RetrievalInputs, rankings: Mapping[str, Ranking], version: int
+) -> None:
+    """Raise DataError unless every run was made from this version of the vectors, these queries and these settings."""
     from spladelake.spark.retrieve.request import run_lineage
 
     runs = inputs.lake.table("runs")
@@ -81,13 +95,11 @@ def _check_previous(session: SparkSession, inputs: Inputs, rankings: Mapping[str
         found = newest_lineage(session, runs, scope=run_id)
         wanted = run_lineage(inputs, run_id, ranking, documents_version=version)
         if found is None or found["fingerprint"] != wanted.fingerprint:
-            made = (
-                "is not there, or was not made by retrieve_run" if found is None else _difference(found, wanted.inputs)
-            )
+            made = "is missing, or retrieve_run did not make it" if found is None else _difference(found, wanted.inputs)
             raise DataError(
                 str(runs),
                 f"run {run_id!r} {made}",
-                f"wanted it as made from version {version} of {inputs.documents} with the same queries and settings",
+                f"wanted a run made from version {version} of {inputs.documents} with the same queries and settings",
                 "Give the version that the run was made from, or leave out --since-version.",
             )
 
@@ -106,11 +118,15 @@ def merged_with_previous(
     queries: QueryBatch,
     rank: Callable[[QueryBatch, DataFrame], DataFrame],
 ) -> DataFrame:
-    """(run, query_id, doc_id, rank, score) as a full retrieval of today would give them.
+    """Return (run, query_id, doc_id, rank, score), equal to a full retrieval from the current vectors.
 
-    The best documents of a query are among its previous best and the new ones, unless one of the previous is gone.
-    Scores are compared as the doubles that the table holds; where an old and a new document have the same, the query
-    is ranked anew, because their exact scores may still differ. rank: ranks queries among documents.
+    The best documents of a query are among its earlier best and the added ones, unless an earlier one was changed or
+    deleted. The table holds scores as doubles. If an earlier and an added document have equal doubles, their exact
+    scores may still differ, so the query is ranked again among all documents.
+
+    - changes: the changes since the earlier version.
+    - queries: all queries.
+    - rank: a function that ranks queries among documents.
     """
     found = rank(queries, changes.added).persist()
     tied = (
@@ -119,7 +135,7 @@ def merged_with_previous(
         .distinct()
     )
     again = {row["query_id"] for row in changes.lost.union(tied).distinct().collect()}
-    log.info("%s of %s queries are ranked anew among all documents", f"{len(again):,}", f"{len(queries.ids):,}")
+    log.info("%s of %s queries are ranked again among all documents", f"{len(again):,}", f"{len(queries.ids):,}")
     rows = np.array([row for row, query_id in enumerate(queries.ids) if query_id in again], dtype=np.int64)
     merged = _best(changes, changes.previous.unionByName(found))
     if not len(rows):
@@ -130,7 +146,7 @@ def merged_with_previous(
 
 
 def _best(changes: Changes, rows: DataFrame) -> DataFrame:
-    # Of equal doubles all are old or all are new, and stand in the order of their exact scores already.
+    # Documents with equal doubles are all earlier or all added, so their ranks already follow the exact scores.
     order = Window.partitionBy("run", "query_id").orderBy(F.desc("score"), F.asc("rank"))
     k = F.create_map(*[F.lit(x) for pair in enumerate(changes.k) for x in pair])[F.col("run")]
     ranked = rows.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= k)

@@ -1,4 +1,4 @@
-"""How a table's files are dealt out to the tasks that rank its documents."""
+"""The division of a table's files among the tasks that rank its documents."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from spladelake.spark.tables.delta_log import file_sizes
 from spladelake.spark.tables.refs import TableRef
 
 _MOST_BYTES = "spark.sql.files.maxPartitionBytes"
-# Spark counts a file as so many bytes larger than it is, for the time that opening takes.
+# Spark adds this number of bytes to the size of each file, for the time to open it.
 OPEN_BYTES = 4 * 2**20
-# Bytes of a task: what Spark gives one by itself, and the most that is worth trying again after a failure.
+# Bytes of a task: Spark's default, and the most that one task should have to repeat after a failure.
 TASK_BYTES, MOST_TASK_BYTES = 128 * 2**20, 2**30
-# Tasks that a slot gets one after the other, or up to twice as many where they come out even or would pass
-# MOST_TASK_BYTES. Each hands over the documents that beat those its process found before: ever fewer, but of thirty
-# tasks still half as many again as of eight.
+# Number of tasks that a slot runs one after the other. It can double if that divides the files more evenly or keeps a
+# task below MOST_TASK_BYTES. Later tasks of a process hand over ever fewer candidates, yet 30 tasks hand over half as
+# many again as 8.
 WAVES = 8
 
 
 def even_tasks(session: SparkSession, ref: TableRef) -> dict[str, str]:
-    """Settings under which a scan of the table has about as many tasks as its slots can do in whole rounds.
+    """Return session settings that divide a scan of the table into whole rounds of tasks.
 
-    Spark cuts a table into tasks of 128 MB, whatever that leaves for the last round: three tasks for two slots take as
-    long as four. No settings where the user has given some, or where slots are not counted yet: they come with tasks.
+    Spark makes tasks of 128 MB even if the last round then leaves slots idle: three tasks on two slots take as long as
+    four. Returns no settings if the user has set the size, or under dynamic allocation, which has no fixed number of
+    slots.
     """
     given = session.conf.get(_MOST_BYTES, None) is not None
     if given or session.conf.get("spark.dynamicAllocation.enabled", "false") == "true":
@@ -35,14 +36,18 @@ def even_tasks(session: SparkSession, ref: TableRef) -> dict[str, str]:
 
 
 def most_bytes(files: int, size: int, *, slots: int) -> int:
-    """Bytes that a task reads at most. size: of all files together.
+    """Return the value for spark.sql.files.maxPartitionBytes.
 
-    Spark puts one file behind the other into a task, with its OPEN_BYTES, until the bytes of the next would pass this.
-    Files are taken to be alike; half a one on top allows for those that are larger.
+    Spark adds files to a task, each with OPEN_BYTES, until the next file would exceed this value. The calculation
+    assumes files of equal size and adds half a file for larger ones.
+
+    - files: number of files.
+    - size: bytes of all files.
+    - slots: number of slots.
     """
     total = size + files * OPEN_BYTES
     if files < 2 * slots:
-        # Too few to be dealt out whole: they are cut, where their row groups allow it.
+        # There are too few files to give out whole ones, so Spark cuts them at their row groups.
         waves = max(1, round(total / (slots * TASK_BYTES)))
         return math.ceil(max(OPEN_BYTES, total / (slots * waves)))
     each = total / files
@@ -54,7 +59,7 @@ def most_bytes(files: int, size: int, *, slots: int) -> int:
 
 
 def _longest(files: int, count: int, slots: int) -> int:
-    """Files that the last slot to end has read, where tasks have so many of them."""
+    """Return the number of files that the last slot to end reads, with `count` files in each task."""
     tasks, rest = divmod(files, count)
     rounds, over = divmod(tasks, slots)
     return rounds * count + (count if over else rest)

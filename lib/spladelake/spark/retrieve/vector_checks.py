@@ -1,4 +1,4 @@
-"""Refusal of vectors that cannot be joined, before any of them is: the table and a row are named."""
+"""Refuse vectors that break an invariant before any join. The error names the table and a row."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import same_condition
 from spladelake.spark.tables.schemas import VECTORS
+from spladelake.spark.tables.sql_text import sql_string
 
-# What a row breaks, said as what was found; the conditions are the table's own constraints.
+# Found and wanted, by the name of the constraint that a row breaks. The conditions are the table's own constraints.
 _FOUND = {
     "id_present": ("the id is null", "wanted an id"),
+    "arrays_present": ("indices or values is null", "wanted term ids and weights"),
     "same_length": ("indices and values differ in length", "wanted a weight for each term"),
     "weights_positive": ("a weight is null, not finite or not above 0", "wanted finite weights above 0"),
     "terms_valid": ("a term id is null or below 0", "wanted term ids from 0"),
@@ -25,11 +27,17 @@ _FOUND = {
     "model_present": ("the model_id is null", "wanted the model of the vector"),
 }
 _FIX = "Find the row and encode it again; the encoder never writes such a vector."
+_ARRAYS_PRESENT = "indices IS NOT NULL AND `values` IS NOT NULL"
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What one reading of a table of vectors says: rows, an example id of each model_id, and the highest term id."""
+    """Facts from one scan of a table of vectors.
+
+    - rows: number of rows.
+    - examples: an example id of each model_id.
+    - highest: highest term id; None if there is no term.
+    """
 
     rows: int
     examples: dict[str | None, str | None]
@@ -51,7 +59,7 @@ def surveyed(rows: DataFrame) -> Survey:
 
 
 def surveyed_table(table: pa.Table) -> Survey:
-    """Survey (id, indices, model_id) rows that are here already."""
+    """Survey (id, indices, model_id) rows in the driver."""
     by_model = table.select(["model_id", "id"]).group_by("model_id").aggregate([("id", "min")]).to_pylist()
     by_model.sort(key=lambda row: str(row["model_id"]))
     highest = pc.max(pc.list_flatten(table.column("indices"))).as_py()
@@ -59,7 +67,7 @@ def surveyed_table(table: pa.Table) -> Survey:
 
 
 def check_same_model(*tables: tuple[TableRef, Survey]) -> None:
-    """Refuse vectors of different models, whose dimensions or weights do not mean the same; names the first table."""
+    """Raise DataError if the vectors are of different models, whose dimensions or weights differ in meaning."""
     examples = {str(ref): survey.examples for ref, survey in tables}
     models = {model_id for of_table in examples.values() for model_id in of_table}
     if len(models) > 1:
@@ -76,7 +84,7 @@ def check_same_model(*tables: tuple[TableRef, Survey]) -> None:
 
 
 def vocabulary_size(session: SparkSession, documents: TableRef, queries: TableRef) -> int:
-    """Dimensions of the vectors on both sides, which must be the same."""
+    """Return the number of dimensions of both sides' vectors. Raises DataError if a table lacks it or they differ."""
     sizes = {}
     for ref in (documents, queries):
         found = table_properties(session, ref).get("spladelake.vocabulary_size")
@@ -91,7 +99,7 @@ def vocabulary_size(session: SparkSession, documents: TableRef, queries: TableRe
     if len(set(sizes.values())) > 1:
         raise DataError(
             str(documents),
-            f"its vectors have {sizes[str(documents)]:,} dimensions, those of {queries} {sizes[str(queries)]:,}",
+            f"its vectors have {sizes[str(documents)]:,} dimensions, the vectors of {queries} {sizes[str(queries)]:,}",
             "wanted one vocabulary",
             "Encode both sides with the same model.",
         )
@@ -99,17 +107,21 @@ def vocabulary_size(session: SparkSession, documents: TableRef, queries: TableRe
 
 
 def largest_weight(rows: DataFrame) -> float:
-    """The largest weight of all vectors; 0 where there is none."""
+    """Return the largest weight of all vectors; 0 if there is none."""
     row = rows.agg(F.coalesce(F.max(F.array_max("values")), F.lit(0.0)).alias("largest")).first()
     assert row is not None
     return float(row["largest"])
 
 
 def check_rows(session: SparkSession, ref: TableRef, rows: DataFrame, survey: Survey, *, size: int) -> None:
-    """Refuse a table of vectors of which a row breaks an invariant, naming the row.
+    """Raise DataError, which names the row, if a vector breaks an invariant; for readers that check rows again.
 
-    Delta enforces the table's own constraints at every write: if the table has them all, term ids ascend, and only
-    the highest is looked at, since no constraint knows the size of the vocabulary.
+    Delta enforces the table's own constraints at every write. If the table has all of them, term ids ascend, and this
+    check reads only the highest: no constraint knows the size of the vocabulary. An engine that ignores constraints
+    may still have written bad rows. `vectors_of` finds them in the worker; a reader without it calls
+    `check_every_row` instead.
+
+    - size: size of the vocabulary.
     """
     properties = table_properties(session, ref)
     enforced = all(
@@ -117,12 +129,41 @@ def check_rows(session: SparkSession, ref: TableRef, rows: DataFrame, survey: Su
     )
     if enforced and (survey.highest is None or survey.highest < size):
         return
-    conditions = {**VECTORS.constraints, "terms_known": f"size(indices) = 0 OR array_max(indices) < {size}"}
+    check_every_row(ref, rows, size=size)
+
+
+def check_every_row(ref: TableRef, rows: DataFrame, *, size: int) -> None:
+    """Raise DataError, which names the row, if a vector breaks an invariant, whichever engine wrote it.
+
+    Reads indices and values of all rows.
+
+    - size: size of the vocabulary.
+    """
     broken = F.coalesce(
-        *(F.when(~F.coalesce(F.expr(sql), F.lit(False)), F.lit(name)) for name, sql in conditions.items())
+        *(F.when(~F.coalesce(F.expr(sql), F.lit(False)), F.lit(name)) for name, sql in _conditions(size).items())
     )
     row = rows.select("id", "indices", broken.alias("broken")).where("broken IS NOT NULL").first()
     if row is not None:
         known = f"the vocabulary ends at {size - 1}"
         found, wanted = _FOUND.get(row["broken"], (f"it has term {max(row['indices'] or [0])}", known))
         raise DataError(f"{ref}, id {row['id']!r}", found, wanted, _FIX)
+
+
+def checked_indices(ref: TableRef, *, size: int) -> str:
+    """Return a SQL expression on a table of vectors: `indices`, or the error of `check_every_row` for a bad row."""
+    of_row = r"coalesce(concat('\'', id, '\''), 'None')"
+    place = f"{sql_string(f'spladelake.errors.DataError: {ref}, id ')}, {of_row}, ': '"
+    cases = []
+    for name, condition in _conditions(size).items():
+        found, wanted = _FOUND.get(name, ("it has term ", f"the vocabulary ends at {size - 1}"))
+        said = [sql_string(found), *([] if name in _FOUND else ["CAST(array_max(indices) AS STRING)"])]
+        text = ", ".join([place, *said, sql_string(f"; {wanted}. {_FIX}")])
+        cases.append(f"WHEN NOT coalesce({condition}, false) THEN raise_error(concat({text}))")
+    return f"CASE {' '.join(cases)} ELSE indices END"
+
+
+def _conditions(size: int) -> dict[str, str]:
+    """Return the invariants of a vector by name, in the order in which they are checked."""
+    constraints = VECTORS.constraints
+    first = {"id_present": constraints["id_present"], "arrays_present": _ARRAYS_PRESENT}
+    return {**first, **constraints, "terms_known": f"size(indices) = 0 OR array_max(indices) < {size}"}

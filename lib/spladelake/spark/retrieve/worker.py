@@ -1,9 +1,9 @@
-"""What runs inside a Python worker to rank documents: blocks of them against all queries of a pass."""
+"""The ranking of documents in a Python worker: blocks of documents against all queries of a pass."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,15 +30,20 @@ from spladelake.spark.retrieve.candidates import packed
 from spladelake.spark.session.totals import DriverTotals, Here
 from spladelake.vectors import SparseVectors
 
-# What `vectors_of` reads of a row of `vectors`.
+# The columns that `vectors_of` reads.
 VECTOR_COLUMNS = pa.schema([("id", pa.string()), ("indices", pa.list_(pa.int32())), ("values", pa.list_(pa.float32()))])
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """One run of a pass. number: of the run among all. depth: documents to keep. group: bit of the documents that
-    count, in the column `groups`. bounds: int64 (queries), units below which no document is of interest. density:
-    float32 (queries), share of the documents that are expected to reach them; all of them if None."""
+    """One run of a pass.
+
+    - number: the run's number among all runs.
+    - depth: number of documents to keep for each query.
+    - group: the bit that marks, in the column `groups`, the documents that this run ranks.
+    - bounds: int64 (queries), score in units below which documents are skipped.
+    - density: float32 (queries), expected share of documents that reach the bounds; None for all of them.
+    """
 
     number: int
     depth: int
@@ -49,9 +54,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Pass:
-    """What every task of one pass over the documents needs: broadcast once.
+    """The inputs of every task of one pass over the documents, broadcast once.
 
-    token: names the pass. place: the table of document vectors, as errors name it.
+    - token: identifies the pass.
+    - queries: the queries of the pass.
+    - wanted: the runs of the pass.
+    - place: the table of document vectors, for messages.
     """
 
     token: str
@@ -61,11 +69,11 @@ class Pass:
 
 
 class _Learned:
-    """What this process found in documents of a pass that it scored before: the best scores of each run.
+    """The best scores of each run that this process has found so far in a pass.
 
-    They bound the k-th score of the whole corpus from below, so later tasks in this process hand over far fewer
-    candidates, and how many those were says how the first block is best scored. A partition that comes again, because
-    its task is tried again, is not counted again.
+    They are lower bounds of the k-th score over the whole corpus, so later tasks of this process hand over far fewer
+    candidates. The density of candidates decides how to score the first block. A partition counts once, even if Spark
+    retries its task.
     """
 
     def __init__(self, asked: Pass) -> None:
@@ -74,14 +82,14 @@ class _Learned:
         self.densities = [wanted.density for wanted in asked.wanted]
 
     def start(self, asked: Pass) -> list[TopK]:
-        """One empty ranking for each run, with the best bounds known so far."""
+        """Return an empty ranking for each run, with the best bounds known so far."""
         return [
             TopK(asked.queries, k=wanted.depth, lower_bounds=np.maximum(wanted.bounds, best.bounds()), density=density)
             for wanted, best, density in zip(asked.wanted, self.best, self.densities, strict=True)
         ]
 
     def finish(self, asked: Pass, tops: list[TopK], found: list[Ranked], partition: int) -> None:
-        """Learn from what a task found."""
+        """Add the results of a task to the best scores."""
         self.densities = [top.density for top in tops]
         if partition not in self.partitions:
             self.partitions.add(partition)
@@ -93,7 +101,7 @@ _learned: list[_Learned] = []
 
 
 def learned(asked: Pass) -> _Learned:
-    """What this process knows of a pass; what it knew of another is forgotten."""
+    """Return the best scores that this process knows of a pass. It forgets those of an earlier pass."""
     if not _learned or _learned[0].token != asked.token:
         _learned[:] = [_Learned(asked)]
     return _learned[0]
@@ -101,7 +109,7 @@ def learned(asked: Pass) -> _Learned:
 
 @dataclass(frozen=True)
 class _Score(ABC):
-    """A function given to mapInArrow: documents in some form to CANDIDATES."""
+    """A function for mapInArrow: turns documents into CANDIDATES rows. Subclasses read documents in different forms."""
 
     asked: Broadcast[Pass] | Here[Pass]
     totals: Accumulator[dict[str, float]] | DriverTotals
@@ -121,11 +129,11 @@ class _Score(ABC):
 
     @abstractmethod
     def add(self, asked: Pass, tops: list[TopK], batch: pa.RecordBatch) -> int:
-        """Rank the documents of a batch; returns how many they are."""
+        """Rank the documents of a batch and return their number."""
 
 
 class ScoreVectors(_Score):
-    """Documents as rows of (id, indices, values, groups)."""
+    """Ranks documents that come as rows of (id, indices, values, groups)."""
 
     def add(self, asked: Pass, tops: list[TopK], batch: pa.RecordBatch) -> int:
         size = asked.queries.vocabulary_size
@@ -143,7 +151,7 @@ class ScoreVectors(_Score):
 
 
 class ScoreBlocks(_Score):
-    """Documents as rows of a persisted index."""
+    """Ranks documents that come as rows of a persisted index."""
 
     def add(self, asked: Pass, tops: list[TopK], batch: pa.RecordBatch) -> int:
         count = 0
@@ -156,7 +164,7 @@ class ScoreBlocks(_Score):
 
 
 def stored_block(batch: pa.RecordBatch, row: int) -> tuple[Block, DocIds]:
-    """A block of the index and the ids of its documents, as views of the batch."""
+    """Return a block of the index and the ids of its documents, as views of the batch."""
     terms, ordinals, weights, starts, data = (
         batch.column(name)[row].as_buffer() for name in ("terms", "ordinals", "weights", "id_starts", "ids")
     )
@@ -164,22 +172,17 @@ def stored_block(batch: pa.RecordBatch, row: int) -> tuple[Block, DocIds]:
 
 
 def vectors_of(batch: pa.RecordBatch, *, place: str, vocabulary_size: int) -> tuple[SparseVectors, DocIds]:
-    """Vectors and ids of an Arrow batch with VECTOR_COLUMNS, without a copy.
+    """Return the vectors and ids of an Arrow batch with VECTOR_COLUMNS, without a copy.
 
-    Raises DataError naming the first bad row.
+    - batch: the rows.
+    - place: the table of the rows, for messages.
+    - vocabulary_size: dimensions of the vectors.
+
+    Raises DataError that names the first bad row.
     """
     ids, indices, values = (batch.column(name) for name in ("id", "indices", "values"))
     names = _Ids(ids)
-    for name, column in (("indices", indices), ("values", values)):
-        flat_nulls = column.flatten().null_count
-        if column.null_count or flat_nulls:
-            row = column.is_null().index(True).as_py() if column.null_count else -1
-            raise DataError(
-                f"{place}{f', id {names[row]!r}' if row >= 0 else ''}",
-                f"{name} is null" if row >= 0 else f"{name} holds a null",
-                "wanted term ids and weights",
-                "Find the row and encode it again; the encoder never writes such a vector.",
-            )
+    _refuse_nulls(names, {"id": ids, "indices": indices, "values": values}, place)
     indptr, value_indptr = _offsets(indices), _offsets(values)
     vectors = SparseVectors(
         indptr,
@@ -190,8 +193,28 @@ def vectors_of(batch: pa.RecordBatch, *, place: str, vocabulary_size: int) -> tu
     return vectors, doc_ids_of(ids)
 
 
+def check_table(table: pa.Table, *, place: str, vocabulary_size: int) -> None:
+    """Raise DataError that names the first bad row of a table with VECTOR_COLUMNS."""
+    for batch in table.select(VECTOR_COLUMNS.names).cast(VECTOR_COLUMNS).combine_chunks().to_batches():
+        vectors_of(batch, place=place, vocabulary_size=vocabulary_size)
+
+
+def _refuse_nulls(names: Sequence[str], columns: Mapping[str, pa.Array], place: str) -> None:
+    """Raise DataError if an id, an array, or an element of an array is null."""
+    for name, column in columns.items():
+        if not column.null_count and (name == "id" or not column.flatten().null_count):
+            continue
+        if column.null_count:
+            found, row = f"{name} is null", column.is_null().index(True).as_py()
+        else:
+            element = column.flatten().is_null().index(True).as_py()
+            found, row = f"{name} holds a null", int(np.searchsorted(_offsets(column), element, side="right")) - 1
+        fix = "Find the row and encode it again; the encoder never writes such a vector."
+        raise DataError(f"{place}, id {names[row]!r}", found, "wanted an id, term ids and weights", fix)
+
+
 class _Ids(Sequence[str]):
-    """Ids of a column by row, as Python strings only where an error names one."""
+    """The ids of a column by row. An id becomes a Python string only if an error names it."""
 
     def __init__(self, column: pa.StringArray) -> None:
         self._column = column
@@ -209,7 +232,7 @@ def _offsets(column: pa.ListArray) -> NDArray[np.int64]:
 
 
 def doc_ids_of(column: pa.StringArray) -> DocIds:
-    """Ids of an Arrow string column, without a copy of their bytes."""
+    """Return the ids of an Arrow string column, without a copy of their bytes."""
     _, offsets, data = column.buffers()
     starts = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + len(column) + 1].astype(np.int64)
     first, last = (starts[0], starts[-1]) if len(column) else (0, 0)
@@ -218,7 +241,7 @@ def doc_ids_of(column: pa.StringArray) -> DocIds:
 
 
 def counted(ranked: Ranked, top: TopK) -> dict[str, float]:
-    """What a task did for a run."""
+    """Return the counts of a task for a run."""
     work = top.work
     return {
         "products": work.products,

@@ -1,1 +1,1 @@
-"""The Spark session: how it starts, the settings it runs under, its progress, and failures explained."""
+"""The Spark session: its start, its settings, its progress, and explanations of its failures."""

@@ -1,8 +1,8 @@
-"""Java's archive of Spark's classes (AppCDS), from which a local session starts in about half the time.
+"""Java's archive of Spark's classes (AppCDS), which halves the start-up time of a local session.
 
-It is made once by a session that does a little of everything and ends: by `spladelake prepare`, or in the background
-after the first command that started a session without one. It is found by the Java and the Spark that it was made with.
-Java itself ignores an archive that does not fit it.
+`spladelake prepare` creates the archive. Otherwise the first command that starts a session without an archive creates
+one in the background, at its end. The archive's content comes from a session that uses a little of every feature. Its
+name identifies the Java and the Spark that it was made with. Java ignores an archive that does not fit.
 """
 
 from __future__ import annotations
@@ -23,29 +23,33 @@ from pathlib import Path
 import pyspark
 
 from spladelake.errors import MachineError
-from spladelake.machine import free_memory
-from spladelake.spark.session.jars import cache_folder
+from spladelake.machine import cache_folder, free_memory
 
-# Java prints warnings, such as those about classes that it leaves out, to stdout, which is the result's.
+# By default Java prints warnings to stdout, for instance about classes that it leaves out. stdout is for a command's
+# result.
 WARNINGS = "-Xlog:disable -Xlog:all=warning:stderr"
 SECONDS_TO_WRITE = 300
-# On a busy machine what has the lowest priority takes many times as long as alone.
+# The process in the background has the lowest priority, so it may take very long on a busy machine.
 _MOST_SECONDS = 1800
 
 VARIABLE = "SPLADELAKE_PREPARE"
-# The program that makes the archive. It uses what jobs use, so it is above this module and known by name only.
+# The program that creates the archive. It imports rooms above this one, so this module knows it by name only.
 _MODULE = "spladelake.spark.upkeep.archive_session"
 IN_BACKGROUND = "--in-background"
 _SECONDS_BETWEEN_TRIES = 24 * 3600
-# What it takes: a heap of 1 GiB with Java and Python around it; the archive, and what Spark writes beside it.
+# The program needs a heap of 1 GiB besides Java and Python, and disk space for the archive and temporary files.
 _BYTES_OF_MEMORY, _BYTES_ON_DISK = 2 * 2**30, 2**30
-# How the names of the folders begin in which it is made.
+# Prefix of the work folders.
 _WORK = "work-"
 
 
 @dataclass(frozen=True)
 class Made:
-    """An archive: whether it was there already, and the seconds that it took if not."""
+    """An archive.
+
+    - was_there: whether it existed already.
+    - seconds: time to create it, 0 if it existed.
+    """
 
     path: Path
     was_there: bool
@@ -53,9 +57,9 @@ class Made:
 
 
 def found_archive(java: str) -> Path | None:
-    """The archive of this Java and the installed Spark; None where there is none, or a piece of one.
+    """Return the archive of this Java and the installed Spark; None if there is none or it is incomplete.
 
-    Its name ends in its size: Java dies of an archive that was cut.
+    The name ends in the size of the file, because a truncated archive crashes Java.
     """
     files = _folder().glob(f"{_stem(java)}-*.jsa")
     return next((file for file in files if file.stem.endswith(f"-{file.stat().st_size}")), None)
@@ -66,7 +70,7 @@ def _folder() -> Path:
 
 
 def _stem(java: str) -> str:
-    """How the names of the archives of this Java and the installed Spark begin."""
+    """Return the prefix of archive names for this Java and the installed Spark."""
     spark_jars = sorted((Path(pyspark.__file__).parent / "jars").glob("*.jar"))
     digest = hashlib.sha256()
     for file in (Path(java).resolve(), *spark_jars):
@@ -76,15 +80,17 @@ def _stem(java: str) -> str:
 
 
 def java_options(java: str) -> str:
-    """Options of a JVM that is to start from the archive; empty where there is none."""
+    """Return the JVM options that use the archive; empty if there is none."""
     found = found_archive(java)
     return "" if found is None else f'"-XX:SharedArchiveFile={found}" {WARNINGS}'
 
 
 def make_archive(java: str, *, wait: bool = True) -> Made | None:
-    """Make the archive unless it is there; one process at a time. Raises MachineError where Java makes none.
+    """Create the archive unless it exists. Only one process at a time does so.
 
-    wait: for another process that makes it; without, the answer is then None.
+    - wait: wait while another process creates it. If False, return None in that case.
+
+    Raises MachineError if the folder is not writable or Java creates no archive.
     """
     started, folder = time.monotonic(), _folder()
     if (there := found_archive(java)) is not None:
@@ -109,7 +115,10 @@ def make_archive(java: str, *, wait: bool = True) -> Made | None:
 
 @contextmanager
 def _only_one(folder: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold the lock on a folder; yields whether it is held. It is the system's, and ends with the process."""
+    """Lock a folder while the body runs; yield whether this process got the lock.
+
+    The operating system releases the lock if the process dies.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -121,11 +130,11 @@ def _only_one(folder: Path, *, wait: bool) -> Iterator[bool]:
 
 
 def _made(java: str, folder: Path) -> Path:
-    """Make the archive and give it its name, and remove what was left by processes that were killed."""
+    """Remove the leftovers of killed processes, create the archive and return its path."""
     for left in folder.glob(f"{_WORK}*"):
         shutil.rmtree(left, ignore_errors=True)
     stem = _stem(java)
-    # Java writes in place; under its name there must only be a whole one.
+    # Java writes the file in place, so it gets its final name only when it is complete.
     with tempfile.TemporaryDirectory(dir=folder, prefix=_WORK) as work:
         part = Path(work) / "part"
         said = _recorded(part)
@@ -140,7 +149,7 @@ def _made(java: str, folder: Path) -> Path:
 
 
 def _recorded(part: Path) -> str | None:
-    """Record the archive in a process of its own; returns why there is none, or None."""
+    """Record the archive in a process of its own. Return None on success, else the reason of the failure."""
     command = [sys.executable, "-m", _MODULE, str(part)]
     try:
         done = subprocess.run(
@@ -156,15 +165,15 @@ def _recorded(part: Path) -> str | None:
 
 
 def _tried(java: str) -> Path:
-    """The file that is there while the archive is made in the background, and after that has failed."""
+    """Return the file that marks an attempt in the background. It stays if the attempt fails."""
     return _folder() / f"{_stem(java)}.tried"
 
 
 def begin_in_background(java: str) -> Path | None:
-    """Begin to make the archive in a process that outlives this one; returns the folder that it goes to.
+    """Start to create the archive in a process that outlives this one; return the archive's folder.
 
-    None where that is not wanted (SPLADELAKE_PREPARE=off), not needed, was tried within a day, or there is no room.
-    Nothing that goes wrong with it is an error: only later starts take longer.
+    Return None if SPLADELAKE_PREPARE is off, the archive exists, somebody tried within a day, or memory or disk space
+    is short. No failure is an error here: sessions only start more slowly.
     """
     if os.environ.get(VARIABLE, "").lower() in ("off", "0", "no", "false"):
         return None
@@ -176,8 +185,8 @@ def begin_in_background(java: str) -> Path | None:
         folder.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(folder).free < _BYTES_ON_DISK or not _is_first_try(tried):
             return None
-        # Of its own session and without our streams: neither a closed terminal nor a caller that waits for the end of
-        # our output has to do with it.
+        # The process gets a session of its own and none of our streams. So closing the terminal does not end it, and a
+        # caller that reads our output to the end does not wait for it.
         subprocess.Popen(
             [sys.executable, "-m", _MODULE, IN_BACKGROUND],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -188,7 +197,7 @@ def begin_in_background(java: str) -> Path | None:
 
 
 def _is_first_try(tried: Path) -> bool:
-    """Whether nobody has tried within a day; of two processes that ask at once, one is told so."""
+    """Mark an attempt; return whether it is the first within a day. If two processes ask at once, one gets False."""
     if tried.exists() and time.time() - tried.stat().st_mtime > _SECONDS_BETWEEN_TRIES:
         tried.unlink(missing_ok=True)
     try:

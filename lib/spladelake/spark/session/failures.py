@@ -1,4 +1,4 @@
-"""Failures that reached the driver through Spark, told as the error that caused them."""
+"""Failures that reached the driver through Spark, turned into the errors that caused them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ _CONFLICTS = (
 )
 
 
+_NO_ACCESS = ("Permission denied", "Read-only file system", "Mkdirs failed", "AccessControlException")
+
 _UNREADABLE = (
     "EOFException",
     "not in gzip format",
@@ -34,13 +36,15 @@ _UNREADABLE = (
 )
 
 
-# Spark's sentence on a file that it cannot read, and what it adds; and a file that Delta or Spark named.
+# Text that Spark appends to an error that a SQL expression raised.
+_SQLSTATE = re.compile(r"\s*SQLSTATE: \w{5}\b.*")
+# Spark's message about a file that it cannot read, with the reason; and the names that Spark gives to data files.
 _READING = re.compile(r"\[FAILED_READ_FILE\.\w+\] Encountered error while reading file (.+?)\.\s+(.*)")
 _DATA_FILE = re.compile(r"/part-\d{5}-[0-9a-f]{8}-[0-9a-f-]{27}\S*$")
 
 
 def _unreadable_file(text: str) -> DataError:
-    """A file that is cut, damaged or of another format, by what Spark says of it and its causes."""
+    """Return the error for a truncated, damaged or wrongly formatted file, from Spark's message and its causes."""
     read = _READING.search(text)
     if read is None:
         place, reason = "an input file", _line_with(text, *_UNREADABLE)
@@ -61,12 +65,12 @@ def _unreadable_file(text: str) -> DataError:
 
 
 def _line_with(text: str, *signs: str) -> str:
-    """The first line that holds one of the signs, short enough for a message."""
+    """Return the first line that contains one of the signs, cut to 300 characters."""
     return next((line.strip() for line in text.splitlines() if any(s in line for s in signs)), "")[:300]
 
 
 class WorkerError(SpladelakeError):
-    """One of our errors as it arrived from a worker: its text is whole, its parts are not known."""
+    """One of our errors that arrived from a worker as text: its four parts are unknown."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__("worker", message, "", "")
@@ -77,7 +81,7 @@ class WorkerError(SpladelakeError):
 
 
 def full_text(error: BaseException) -> str:
-    """Everything an exception says, the Java side's causes included."""
+    """Return the text of an exception and of its causes in Java."""
     java = getattr(error, "java_exception", None)
     parts = [str(error)]
     while java is not None and len(parts) < 20:
@@ -87,11 +91,11 @@ def full_text(error: BaseException) -> str:
 
 
 def explained(error: BaseException) -> SpladelakeError | None:
-    """The error behind a Spark failure as one with an exit code; None if it is not one we know."""
+    """Return the error behind a Spark failure, with its exit code; None if the failure is unknown."""
     text = full_text(error)
     if match := re.search(r"spladelake\.errors\.(\w+): (.+)", text):
         kind = getattr(errors, match[1], SpladelakeError)
-        return WorkerError(match[2].strip(), kind.exit_code)
+        return WorkerError(_SQLSTATE.sub("", match[2]).strip(), kind.exit_code)
     if any(name in text for name in _CONFLICTS):
         return ConflictError(
             "the target table",
@@ -106,29 +110,30 @@ def explained(error: BaseException) -> SpladelakeError | None:
             "every row must meet the table's constraints",
             "Check the input rows, and the program that wrote them.",
         )
-    if "No space left on device" in text:
+    if any(sign in text for sign in ("No space left on device", "Disk quota exceeded", "File too large")):
         return errors.MachineError(
             "the disk",
             "it is full",
             "the job writes tables and temporary files",
             "Free space, or put spark.local.dir and --lake on a larger disk.",
         )
-    if "Permission denied" in text or "AccessControlException" in text or "Mkdirs failed" in text:
+    if any(sign in text for sign in _NO_ACCESS):
         return errors.MachineError(
             "the file system",
-            _line_with(text, "Permission denied", "Mkdirs failed", "Access"),
+            _line_with(text, *_NO_ACCESS),
             "the job must be able to read its inputs and write its tables",
             "Change the permissions, or choose another folder.",
         )
-    if "CSV header does not conform" in text:
-        return DataError(
-            "a csv file of the folder",
-            "its header differs from that of the first file",
-            "wanted the same columns in the same order in every file",
-            "Ingest the files separately, or rewrite them.",
-        )
     if any(sign in text for sign in _UNREADABLE):
         return _unreadable_file(text)
+    if "Answer from Java side is empty" in text or "Error while sending or receiving" in text:
+        return errors.MachineError(
+            "Java",
+            "it ended while the job ran",
+            "wanted it to run as long as the job",
+            "Read the lines above. If there are none, the system ended it, usually for lack of memory: lower "
+            "spark.driver.memory.",
+        )
     if "JAVA_GATEWAY_EXITED" in text:
         return errors.MachineError(
             "Java",

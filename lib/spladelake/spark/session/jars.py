@@ -1,7 +1,7 @@
-"""The two Delta jars a session needs, resolved once into a cache folder.
+"""The two Delta jars that a session needs, downloaded once into a cache folder.
 
-`delta.configure_spark_with_delta_pip` resolves at every start and pulls some thirty jars, Hadoop and Jackson older
-than Spark's own among them. Two are enough, so they are fetched once by Spark's own Ivy client and kept.
+`delta.configure_spark_with_delta_pip` resolves dependencies at every start. It adds some thirty jars, among them Hadoop
+and Jackson versions older than Spark's own. Two jars are enough, and Spark's own Ivy client downloads them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import tempfile
 from pathlib import Path
 
 from spladelake.errors import MachineError
+from spladelake.machine import cache_folder
 
 log = logging.getLogger(__name__)
 
 DELTA_VERSION = "4.4.0"
-# sha256 of the published artifacts: a cache folder is shared state and is not trusted unread.
+# sha256 of the published artifacts. Other programs can write to the cache folder, so every use checks the files.
 DELTA_JARS = {
     "delta-spark_4.2_2.13": "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
     "delta-storage": "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
@@ -27,23 +28,17 @@ DELTA_JARS = {
 DOWNLOAD_MB = 10
 
 
-def cache_folder() -> Path:
-    """The folder of this package in the user's cache: XDG_CACHE_HOME, or ~/.cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "spladelake"
-
-
 def jars_folder() -> Path:
-    """Where the jars are kept: SPLADELAKE_JARS, or jars in the cache folder."""
+    """Return the folder of the jars: SPLADELAKE_JARS, or `jars` in the cache folder."""
     if configured := os.environ.get("SPLADELAKE_JARS"):
         return Path(configured)
     return cache_folder() / "jars"
 
 
 def delta_jars() -> list[Path]:
-    """Verified local paths of the Delta jars, fetched from Maven Central on first use.
+    """Return the local paths of the Delta jars, verified, after a download from Maven Central on first use.
 
-    Raises MachineError when they are neither in the folder nor can be fetched.
+    Raises MachineError if the jars are neither in the folder nor can be downloaded.
     """
     folder = jars_folder()
     jars = [folder / f"{name}-{DELTA_VERSION}.jar" for name in DELTA_JARS]
@@ -65,8 +60,8 @@ def _is_intact(jar: Path, digest: str) -> bool:
 
 
 def _fetch(folder: Path) -> None:
-    """Resolve the jars with Spark's Ivy client in a Java process of their own, then move them into place."""
-    # Here, not at the top: pyspark need not be importable to ask where the jars are.
+    """Download the jars with Spark's Ivy client in a Java process of its own, then move them into the folder."""
+    # Imported here, because a caller that only asks for the folder needs no pyspark.
     from py4j.protocol import Py4JJavaError
     from pyspark.java_gateway import launch_gateway
 
@@ -106,7 +101,10 @@ def _fetch(folder: Path) -> None:
 
 
 def _install(source: Path, target: Path) -> None:
-    """Copy under another name first: two processes may fetch at once, and each must see whole files only."""
+    """Copy a file under a temporary name, then rename it.
+
+    So two processes can download at once, and each sees complete files only.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as part:
         part.write(source.read_bytes())

@@ -1,4 +1,4 @@
-"""Progress of a Spark job on the driver's terminal: from what its tasks have added up, or the tasks themselves."""
+"""Progress of a Spark job on the driver's terminal, from totals that its tasks report or from its finished tasks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 REFRESH_SECONDS = 0.5
-# Without a terminal a line this often keeps a scheduler's log alive and short.
+# Without a terminal, progress is a line this often: a scheduler's log shows that the job runs, and stays short.
 LOG_SECONDS = 30.0
-# Bars that are shown now: the line of tasks gives way to them.
+# Number of bars on the screen. If there is one, the line of tasks is not shown.
 _bars = 0
 
 
 class RateColumn(ProgressColumn):
-    """Rows a second since the start."""
+    """Rows per second since the start."""
 
     def render(self, task: Task) -> Text:
         rate = task.completed / task.elapsed if task.elapsed else 0.0
@@ -31,7 +31,13 @@ class RateColumn(ProgressColumn):
 
 @contextmanager
 def progress(label: str, *, total: int, done: Callable[[], float], unit: str = "rows") -> Iterator[None]:
-    """Show `done()` of `total` on stderr while the body runs: a bar on a terminal, else a line now and then."""
+    """Show progress on stderr while the body runs: a bar on a terminal, otherwise a line every LOG_SECONDS.
+
+    - label: name of the work.
+    - total: the value of `done()` at the end.
+    - done: returns the amount that is done.
+    - unit: noun for the amount, in the plural.
+    """
     global _bars
     show = _bar if sys.stderr.isatty() else _lines
     _bars += 1
@@ -44,7 +50,7 @@ def progress(label: str, *, total: int, done: Callable[[], float], unit: str = "
 
 @contextmanager
 def stage_line(session: SparkSession, label: str) -> Iterator[None]:
-    """While the body runs and shows no bar of its own: a line of the tasks that run, on a terminal only."""
+    """Show the number of finished tasks on a terminal while the body runs, unless the body shows a bar."""
     if not sys.stderr.isatty():
         yield
         return
@@ -100,13 +106,16 @@ def _stages(label: str, tracker: StatusTracker, stop: threading.Event) -> None:
             if info is not None:
                 counts.append((info.numCompletedTasks, info.numTasks, now - since.setdefault(stage, now)))
         if counts:
-            # The cursor goes back to the start, so that whatever is written next takes the line's place.
+            # The cursor returns to the start of the line, so the next output overwrites it.
             print(f"{stage_text(label, counts)}\x1b[K", end="\r", file=sys.stderr, flush=True)
     print("\x1b[K", end="\r", file=sys.stderr, flush=True)
 
 
 def stage_text(label: str, counts: Sequence[tuple[int, int, float]]) -> str:
-    """One line about the stages that run. counts: of each (tasks done, tasks, seconds since it was first seen)."""
+    """Return one line about the running stages.
+
+    - counts: for each stage (finished tasks, all tasks, seconds since it was first seen).
+    """
     done, total = sum(c[0] for c in counts), sum(c[1] for c in counts)
     left = max((seconds / d * (n - d) for d, n, seconds in counts if d), default=None)
     rate = sum(d / seconds for d, _, seconds in counts if seconds)

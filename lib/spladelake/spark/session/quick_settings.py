@@ -1,7 +1,8 @@
-"""Sessions of commands that end in seconds: what makes a cold JVM and plans over few rows quick, and long jobs slow.
+"""Settings for commands that end within seconds. They would slow down long jobs.
 
-Processor time of a cold session and four aggregates over a lake of 420 documents, two cores, best of two: 30 s as
-sessions are otherwise, 15 s with Java's first compiler and serial collector, 12 to 14 s with interpreted plans too.
+They make a cold JVM and plans over few rows fast. Processor time of a cold session with four aggregates over a lake of
+420 documents (two cores, best of two): 30 s with the usual settings, 15 s with Java's first compiler and serial
+collector, 12 to 14 s with interpreted plans as well.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-# Java's second compiler, and a collector with threads of its own, pay after minutes.
+# Java's second compiler (C2) and a parallel collector pay off only after minutes.
 _COMPILER, _COLLECTOR = "-XX:TieredStopAtLevel=1 -XX:-UsePerfData", "-XX:+UseSerialGC"
-# Code that is generated for each plan is compiled twice, by Janino and by Java, and then runs over a few thousand rows.
+# Spark generates code for each plan, and both Janino and Java compile it. Interpreting the plan over a few thousand
+# rows is faster.
 SETTINGS = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
@@ -21,14 +23,17 @@ SETTINGS = {
     "spark.sql.shuffle.partitions": "1",
     "spark.databricks.delta.snapshotPartitions": "1",
 }
-# Bytes of data files up to which a lake is small: some ten thousand documents with their vectors and runs.
+# A lake with at most this many bytes of data files is small: ten thousand documents with their vectors and runs.
 MOST_BYTES = 32 * 2**20
-# Files of all kinds up to which a lake is looked through before Spark starts: it takes some 10 ms.
+# A lake with more files than this does not count as small. Listing so many files before Spark starts takes 10 ms.
 MOST_FILES = 5_000
 
 
 def java_options(settings: Mapping[str, str]) -> str:
-    """Options of the JVM of a quick session. settings: those of the caller."""
+    """Return the JVM options of a quick session.
+
+    - settings: Spark configuration of the caller.
+    """
     given = [*settings.values(), *(os.environ.get(name, "") for name in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"))]
     # Java refuses to start with two collectors.
     is_chosen = any(re.search(r"-XX:\+Use\w+GC", text) for text in given)
@@ -36,7 +41,7 @@ def java_options(settings: Mapping[str, str]) -> str:
 
 
 def is_small_lake(lake: str) -> bool:
-    """Whether the tables of a lake are small: known of a folder of this machine only, False of others and of none."""
+    """Return whether the tables of a lake are small. False if the lake is missing or is no local folder."""
     if ":" in lake.partition("/")[0]:
         return False
     size, left, folders = 0, MOST_FILES, [Path(lake).expanduser()]

@@ -1,4 +1,4 @@
-"""Settings of a session that hold while a block runs."""
+"""Settings of a session that hold while a block of code runs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from pyspark.sql import SparkSession
 
 @contextmanager
 def session_settings(session: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
-    """While the body runs, the session has these settings: files are written under them by writers, by MERGE and by
-    OPTIMIZE alike, and views and functions are defined under them.
+    """Apply settings to the session while the body runs, then restore the earlier values.
+
+    They apply to the files that writers, MERGE and OPTIMIZE write, and to the views and functions that are defined.
     """
     before = {key: session.conf.get(key, None) for key in settings}
     for key, value in settings.items():
@@ -28,7 +29,7 @@ def session_settings(session: SparkSession, settings: Mapping[str, str]) -> Iter
                 session.conf.set(key, old)
 
 
-# Delta takes the metadata of commands that are no writers from the session, which threads share.
+# Except for DataFrame writers, Delta reads the metadata of a commit from the session, which threads share.
 _metadata_free = threading.Condition()
 _metadata_in_use: list[str] = []
 _METADATA_SETTING = "spark.databricks.delta.commitInfo.userMetadata"
@@ -36,9 +37,9 @@ _METADATA_SETTING = "spark.databricks.delta.commitInfo.userMetadata"
 
 @contextmanager
 def commit_metadata(session: SparkSession, text: str) -> Iterator[None]:
-    """Have commands such as CREATE TABLE, MERGE and ALTER TABLE record a text with their commit.
+    """Record a text in the commits of commands such as CREATE TABLE, MERGE and ALTER TABLE.
 
-    Threads that record the same text run side by side; another one waits.
+    Threads with the same text run side by side. A thread with another text waits.
     """
     with _metadata_free:
         _metadata_free.wait_for(lambda: all(used == text for used in _metadata_in_use))
@@ -61,9 +62,9 @@ _settings_before: Any = None
 
 @contextmanager
 def settings_kept(session: SparkSession) -> Iterator[None]:
-    """Give the session back the settings that it has now when the body ends, whatever the body sets.
+    """Restore the session's settings when the body ends.
 
-    Of bodies that run side by side in threads, the last one to end gives back what the first one found.
+    If bodies run side by side in threads, the last one to end restores the settings that the first one found.
     """
     global _jobs_running, _settings_before
     with _jobs_free:
@@ -81,7 +82,7 @@ def settings_kept(session: SparkSession) -> Iterator[None]:
 
 def _give_back(session: SparkSession, before: Any) -> None:
     after = _settings(session)
-    # Compared in Java: going through a map of Java's from here takes a message an entry.
+    # Compare in Java: to read a Java map from Python takes one message per entry.
     if before.equals(after):
         return
     wanted, found = dict(before), dict(after)
@@ -93,5 +94,5 @@ def _give_back(session: SparkSession, before: Any) -> None:
 
 
 def _settings(session: SparkSession) -> Any:
-    """All settings of the session that were set, as a map of Java's that stays as it is."""
+    """Return a copy of all explicit settings of the session, as a Java map."""
     return session.conf._jconf.getAllAsJava()

@@ -1,24 +1,31 @@
-"""A Spark session with what the jobs rely on; apart from that, whatever the caller already set stays."""
+"""The start of a Spark session with the settings that the jobs rely on. Other settings of the caller stay."""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
+import pyspark
 from pyspark import SparkConf, SparkContext
 from pyspark.find_spark_home import _find_spark_home
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from spladelake.errors import MachineError
+from spladelake.signals import take_interrupts
 from spladelake.spark.session import quick_settings as quick_sessions
 from spladelake.spark.session.class_archive import java_options
 from spladelake.spark.session.jars import delta_jars
+
+log = logging.getLogger(__name__)
 
 JAVA_MINIMUM = 17
 
@@ -27,28 +34,31 @@ DELTA_SETTINGS = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
 
-# Settings of the SQL session that correctness rests on; each can be changed on a running session.
+# SQL settings that correct results depend on. Each can be changed on a running session.
 REQUIRED_SETTINGS = {
-    # mapInArrow matches columns by position and would swap like-typed ones in silence.
+    # mapInArrow matches columns by position. Without the check it would silently swap columns of the same type.
     "spark.sql.execution.arrow.pyspark.validateSchema.enabled": "true",
-    # A worker killed by native code says where, instead of "exited unexpectedly".
+    # If native code kills a worker, the error shows where, instead of "exited unexpectedly".
     "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
     # A truncated gzip or a vanished file must fail the job, not shorten the corpus.
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
-    # Spark would put settings and environment variables in the place of ${env:NAME} in an id or a path.
+    # Otherwise Spark would replace ${env:NAME} in an id or a path by the value of a variable.
     "spark.sql.variable.substitute": "false",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
 }
 
 
-# The Java of the session that this process has started without an archive of its classes, if it has.
+# The Java of each session that this process started without a class archive.
 started_without_archive: list[str] = []
 
 
 def java_version() -> tuple[str, int]:
-    """Path and major version of the Java that Spark will start. Raises MachineError if there is none or it is old."""
+    """Return path and major version of the Java that Spark will start.
+
+    Raises MachineError if there is no Java or it is too old.
+    """
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
     place = f"JAVA_HOME={home}" if home else "PATH"
@@ -65,11 +75,12 @@ def java_version() -> tuple[str, int]:
 
 
 def spark_session(app_name: str, *, settings: Mapping[str, str] | None = None, quick: bool = False) -> SparkSession:
-    """The running session if there is one, else a new one: under spark-submit with its settings, otherwise local.
+    """Return the running session, or start one: with spark-submit's settings under spark-submit, otherwise locally.
 
-    settings: Spark configuration of the caller; it wins over every default made here. quick: the process ends after
-    seconds of work on few rows; a new local session is then made for that.
-    Raises MachineError without Java or without Delta Lake.
+    - settings: Spark configuration of the caller. It overrides every default of this module.
+    - quick: whether the process will end after seconds of work on few rows. A new local session then starts faster.
+
+    Raises MachineError if Java or Delta Lake is missing.
     """
     if not _is_hosted():
         java, _ = java_version()
@@ -88,30 +99,30 @@ def spark_session(app_name: str, *, settings: Mapping[str, str] | None = None, q
 
 
 def _is_hosted() -> bool:
-    """Whether somebody else started the JVM: spark-submit, a notebook, a test session."""
+    """Return whether another program started the JVM: spark-submit, a notebook, a test session."""
     return SparkContext._gateway is not None or "PYSPARK_GATEWAY_PORT" in os.environ
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def small_machine_settings() -> dict[str, str]:
-    """Shuffle sizes for one machine: Spark's and Delta's defaults (200 and 50 tasks) are made for clusters."""
+    """Return shuffle sizes for one machine. The defaults of Spark (200 tasks) and Delta (50) suit clusters."""
     return {"spark.sql.shuffle.partitions": str(4 * usable_cores()), "spark.databricks.delta.snapshotPartitions": "2"}
 
 
 def _local_session(app_name: str, java: str, settings: Mapping[str, str], *, quick: bool) -> SparkSession:
-    # Workers must run this interpreter: the system's python3 would not have the packages.
+    # Workers must run this interpreter: the system's python3 lacks the packages.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    # A laptop's own host name may not resolve; local executors need no other address.
+    # The host name of a laptop may not resolve. Local executors need no other address.
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    _spare_processes()
+    _speed_up_start()
     log4j = files("spladelake.spark").joinpath("log4j2.properties")
     defaults = {
         **DELTA_SETTINGS,
-        # Four tries for a task, as on a cluster: a worker that dies does not end the job.
+        # Four attempts per task, as on a cluster: a worker that dies does not end the job.
         "spark.master": "local[*,4]",
         "spark.jars": ",".join(str(jar) for jar in delta_jars()),
         "spark.driver.memory": f"{local_driver_memory_mb()}m",
@@ -119,7 +130,7 @@ def _local_session(app_name: str, java: str, settings: Mapping[str, str], *, qui
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         **small_machine_settings(),
-        "spark.sql.warehouse.dir": str(Path("spark-warehouse").absolute()),
+        "spark.sql.warehouse.dir": _warehouse(),
     }
     if quick:
         defaults |= quick_sessions.SETTINGS
@@ -134,15 +145,40 @@ def _local_session(app_name: str, java: str, settings: Mapping[str, str], *, qui
     return builder.getOrCreate()
 
 
-def _spare_processes() -> None:
-    """Tell Spark's start script what it would start an interpreter and a slow JVM for."""
-    os.environ.setdefault("SPARK_HOME", _find_spark_home())
-    # Of the JVM that only puts a command line together.
+def _speed_up_start() -> None:
+    """Make Spark's start script faster: it need not start Python to find SPARK_HOME, and its launcher JVM is quick."""
+    _use_own_spark()
+    # Options of the launcher JVM, which only builds a command line.
     os.environ.setdefault("SPARK_LAUNCHER_OPTS", "-XX:TieredStopAtLevel=1")
 
 
+def _use_own_spark() -> None:
+    """Set SPARK_HOME to the Spark inside the installed pyspark, unless it names a Spark of the same version."""
+    own, given = Path(pyspark.__file__).parent, os.environ.get("SPARK_HOME")
+    if not (own / "bin" / "spark-submit").exists():
+        # This pyspark belongs to the Spark that SPARK_HOME names.
+        os.environ.setdefault("SPARK_HOME", _find_spark_home())
+        return
+    if given and any(Path(given, "jars").glob(f"spark-core_*-{pyspark.__version__}.jar")):
+        return
+    if given:
+        log.warning("SPARK_HOME=%s is not used: the installed pyspark %s has its own Spark", given, pyspark.__version__)
+    os.environ["SPARK_HOME"] = str(own)
+
+
+def _warehouse() -> str:
+    """Return the folder for tables of Spark's catalog: below the working folder or else the temporary one."""
+    try:
+        folder = Path.cwd()
+        if os.access(folder, os.W_OK):
+            return str(folder / "spark-warehouse")
+    except OSError:  # The working folder was deleted.
+        os.chdir(tempfile.gettempdir())
+    return str(Path(tempfile.gettempdir()) / f"spark-warehouse-{os.getpid()}")
+
+
 def local_driver_memory_mb() -> int:
-    """Heap for a local session: a quarter of the machine's memory, 1 to 8 GiB; Python workers need the rest."""
+    """Return the heap of a local session in MiB: a quarter of the memory, 1 to 8 GiB. Python workers use the rest."""
     total_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     return max(1024, min(8192, total_mb // 4))
 
@@ -150,11 +186,16 @@ def local_driver_memory_mb() -> int:
 def _with_required(session: SparkSession) -> SparkSession:
     for key, value in REQUIRED_SETTINGS.items():
         session.conf.set(key, value)
+    take_interrupts()
+    if not log.isEnabledFor(logging.DEBUG):
+        # pyspark logs the error of a statement with two stack traces, on one line, and then raises it.
+        for context in ("SQL", "DataFrame"):
+            PySparkLogger.getLogger(f"{context}QueryContextLogger").setLevel(logging.CRITICAL + 1)
     return session
 
 
 def _needs_delta(conf: SparkConf) -> bool:
-    """Whether the running JVM lacks the Delta classes."""
+    """Return whether the running JVM lacks the Delta classes."""
     SparkContext._ensure_initialized(conf=conf)
     jvm = SparkContext._jvm
     assert jvm is not None
@@ -163,7 +204,10 @@ def _needs_delta(conf: SparkConf) -> bool:
 
 
 def _add_to_classpath(conf: SparkConf) -> str:
-    """Give a local spark-submit without --jars the cached jars; elsewhere say how to submit. Returns spark.jars."""
+    """Add the cached jars to a local spark-submit that has no --jars; return the value of spark.jars.
+
+    Raises MachineError for a running session or a cluster, with the way to submit.
+    """
     master = conf.get("spark.master", "local[*]") or ""
     if SparkContext._active_spark_context is not None or not master.startswith("local"):
         raise MachineError(
@@ -177,7 +221,7 @@ def _add_to_classpath(conf: SparkConf) -> str:
     assert jvm is not None
     loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
     for jar in jars:
-        # spark-submit's class loader is made to grow: it is how Spark itself adds --jars in client mode.
+        # The class loader of spark-submit accepts new jars. Spark itself adds --jars in this way in client mode.
         loader.addURL(jvm.java.io.File(jar).toURI().toURL())
     given = conf.get("spark.jars", "") or ""
     return ",".join([*filter(None, given.split(",")), *jars])

@@ -1,4 +1,4 @@
-"""Job descriptions in the Spark UI: every job of a step begins with the step's name."""
+"""Job descriptions in the Spark UI. Each begins with the name of the step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STEP = "spladelake.step"
 
 @contextmanager
 def step_description(session: SparkSession, step: str) -> Iterator[None]:
-    """Name the jobs of the body after a step, until it ends."""
+    """Begin the descriptions of the body's Spark jobs with the name of a step."""
     context = session.sparkContext
     context.setLocalProperty(_STEP, step)
     describe(session)
@@ -24,6 +24,6 @@ def step_description(session: SparkSession, step: str) -> Iterator[None]:
 
 
 def describe(session: SparkSession, what: str = "") -> None:
-    """Say what the next jobs do, beside the name of the step; without `what` they carry the name alone."""
+    """Describe the next Spark jobs by the name of the step and, if given, by `what` they do."""
     step = session.sparkContext.getLocalProperty(_STEP)
     session.sparkContext.setJobDescription(": ".join(filter(None, (step, what))))

@@ -1,4 +1,4 @@
-"""Sums and values that tasks share with the driver, and their twins for work that the driver does itself."""
+"""Sums and values that tasks share with the driver, and their stand-ins if the driver does the work itself."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Totals(AccumulatorParam[dict[str, float]]):
 
 
 class DriverTotals:
-    """The same sums for work that the driver does itself, where a task has an accumulator."""
+    """The stand-in for an accumulator of `Totals` if the driver does the work itself."""
 
     def __init__(self) -> None:
         self.value: dict[str, float] = {}
@@ -36,6 +36,6 @@ class DriverTotals:
 
 @dataclass(frozen=True)
 class Here(Generic[Value]):
-    """A value for work that the driver does itself, where a task has a broadcast."""
+    """The stand-in for a broadcast value if the driver does the work itself."""
 
     value: Value

@@ -5,7 +5,7 @@ install(session, lake="my-lake", model="splade-tiny")
 session.sql("SELECT * FROM search('how is bread made', 5)")
 """
 
-from spladelake.spark.sql.definitions import Collection, Definition, definitions
+from spladelake.spark.sql.definitions import Definition, LakeTables, definitions
 from spladelake.spark.sql.install import Installed, install, script
 
-__all__ = ["Collection", "Definition", "Installed", "definitions", "install", "script"]
+__all__ = ["Definition", "Installed", "LakeTables", "definitions", "install", "script"]

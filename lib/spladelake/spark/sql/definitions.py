@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.config.runs import MOST_K
 from spladelake.spark.retrieve.join import TOP_K_SQL
+from spladelake.spark.retrieve.vector_checks import checked_indices, vocabulary_size
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.sql_text import quoted, sql_string
 
@@ -20,15 +21,18 @@ _NEEDS = re.compile(r"^-- needs:(.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Collection:
-    """The tables of a lake that SQL looks at. vectors: name of the vectors' folder."""
+class LakeTables:
+    """The tables of a lake that SQL reads.
+
+    - vectors: name of the vectors' folder.
+    """
 
     lake: Lake
     vectors: str
 
     @property
     def tables(self) -> dict[str, TableRef]:
-        """Every table by the name that explore.sql has for it."""
+        """Every table by its name in explore.sql."""
         own = {name: self.lake.table(name) for name in ("documents", "queries", "judgements", "runs", "measures")}
         return {
             **own,
@@ -38,7 +42,7 @@ class Collection:
         }
 
     def made_by(self, table: str, model: str) -> str:
-        """The command that makes a table."""
+        """Return the command that makes a table."""
         lake = self.lake.root
         if table in ("document_vectors", "query_vectors", "vocabulary"):
             return f"spladelake encode_texts --lake {lake} --model {model}"
@@ -49,7 +53,7 @@ class Collection:
 
 @dataclass(frozen=True)
 class Definition:
-    """One statement of explore.sql: what it defines, and the tables and earlier definitions it stands on."""
+    """One statement of explore.sql: its name and kind, and the tables and earlier definitions that it needs."""
 
     name: str
     kind: str
@@ -58,11 +62,12 @@ class Definition:
 
 
 def definitions(
-    session: SparkSession, collection: Collection, present: Mapping[str, TableRef], *, model_id: str
+    session: SparkSession, collection: LakeTables, present: Mapping[str, TableRef], *, model_id: str
 ) -> list[Definition]:
-    """The statements in their order.
+    """Return the statements in order.
 
-    present: those of the collection's tables that are there. model_id: of the model that encodes questions.
+    - present: the tables of the collection that exist.
+    - model_id: of the model that encodes questions.
     """
     measures = measures_of(session, present["measures"]) if "measures" in present else []
     values = {
@@ -71,7 +76,9 @@ def definitions(
         "measure_columns": ", ".join(f"max(value) FILTER (WHERE measure = {sql_string(name)})" for name in measures),
         "model_id": sql_string(model_id),
         "top_k_search": _top_k("search", documents="encoded_alike", exclude_self=False),
-        "top_k_others": _top_k("similar", documents="document_vectors", exclude_self=True),
+        "top_k_others": _top_k("similar", documents="stored", exclude_self=True),
+        "document_indices": _checked(session, collection.tables["document_vectors"], present),
+        "query_indices": _checked(session, collection.tables["query_vectors"], present),
     }
     source = files("spladelake.spark.sql").joinpath("explore.sql").read_text(encoding="utf-8")
     found = []
@@ -86,13 +93,20 @@ def definitions(
 
 
 def measures_of(session: SparkSession, measures: TableRef) -> list[str]:
-    """Names of the measures of which there is a mean."""
+    """Return the sorted names of the measures that have a mean."""
     rows = measures.read(session).where("query_id IS NULL").select("measure").distinct().collect()
     return sorted(row["measure"] for row in rows)
 
 
+def _checked(session: SparkSession, ref: TableRef, present: Mapping[str, TableRef]) -> str:
+    """Return SQL for the term ids of a vector. It raises an error if the vector breaks an invariant."""
+    if ref not in present.values():
+        return "indices"
+    return checked_indices(ref, size=vocabulary_size(session, ref, ref))
+
+
 def _top_k(function: str, *, documents: str, exclude_self: bool) -> str:
-    """The ranking that says what a run is, of the documents for `asked`; the function's k is checked on the way."""
+    """Return SQL that ranks documents for `asked` by the definition of a run, and checks the function's k."""
     given = f"{function}.k"
     k = (
         f"(CASE WHEN {given} BETWEEN 1 AND {MOST_K} THEN {given} ELSE raise_error(concat('{function}: k is ', "

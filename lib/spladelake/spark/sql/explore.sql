@@ -1,6 +1,8 @@
--- What `spladelake sql` and `spladelake.spark.sql.install` define. Each statement ends with a semicolon at the end of a
--- line and names the tables and earlier definitions it stands on; it is left out where one of them is not there.
--- Functions raise an error for what they cannot answer: a null or an empty result never stands for one.
+-- `spladelake sql` and `spladelake.spark.sql.install` define these views and functions. Each statement ends with a
+-- semicolon at the end of a line. Its "needs" line names the tables and earlier definitions it needs; the statement is
+-- left out if one of them is missing. Functions raise an error if they have no answer: they never return null or no rows
+-- instead. Views and functions that read vectors raise an error if a vector breaks an invariant; only document_vectors
+-- and query_vectors show it.
 
 -- needs: documents
 CREATE OR REPLACE TEMPORARY VIEW documents COMMENT 'Texts to search, one row each.'
@@ -41,7 +43,8 @@ CREATE OR REPLACE TEMPORARY VIEW postings (
     weight COMMENT 'Weight of the term in the document, above 0.'
 ) COMMENT 'Every term of every document: the vectors as rows.'
 AS SELECT term_id, id AS doc_id, get(`values`, place) AS weight
-FROM document_vectors LATERAL VIEW posexplode(indices) AS place, term_id;
+FROM (SELECT id, ${document_indices} AS indices, `values` FROM document_vectors)
+LATERAL VIEW posexplode(indices) AS place, term_id;
 
 -- needs: query_vectors
 CREATE OR REPLACE TEMPORARY VIEW query_postings (
@@ -50,7 +53,8 @@ CREATE OR REPLACE TEMPORARY VIEW query_postings (
     weight COMMENT 'Weight of the term in the query, above 0.'
 ) COMMENT 'Every term of every query.'
 AS SELECT term_id, id AS query_id, get(`values`, place) AS weight
-FROM query_vectors LATERAL VIEW posexplode(indices) AS place, term_id;
+FROM (SELECT id, ${query_indices} AS indices, `values` FROM query_vectors)
+LATERAL VIEW posexplode(indices) AS place, term_id;
 
 -- needs: postings, vocabulary
 CREATE OR REPLACE TEMPORARY VIEW term_statistics (
@@ -198,7 +202,8 @@ CREATE OR REPLACE TEMPORARY FUNCTION query_vector(query_id STRING COMMENT 'A que
 RETURNS STRUCT<indices: ARRAY<INT>, `values`: ARRAY<FLOAT>, model_id: STRING>
 COMMENT 'Vector of a query, and the model that made it.'
 RETURN coalesce(
-    (SELECT any_value(struct(indices, `values`, model_id)) FROM query_vectors WHERE id = query_vector.query_id),
+    (SELECT any_value(struct(${query_indices} AS indices, `values`, model_id))
+        FROM query_vectors WHERE id = query_vector.query_id),
     raise_error(concat('There is no vector of a query ', coalesce(query_vector.query_id, 'null'),
         '. See SELECT query_id, text FROM queries; encode new ones with encode_texts.'))
 );
@@ -208,7 +213,8 @@ CREATE OR REPLACE TEMPORARY FUNCTION document_vector(doc_id STRING COMMENT 'A do
 RETURNS STRUCT<indices: ARRAY<INT>, `values`: ARRAY<FLOAT>, model_id: STRING>
 COMMENT 'Vector of a document, and the model that made it.'
 RETURN coalesce(
-    (SELECT any_value(struct(indices, `values`, model_id)) FROM document_vectors WHERE id = document_vector.doc_id),
+    (SELECT any_value(struct(${document_indices} AS indices, `values`, model_id))
+        FROM document_vectors WHERE id = document_vector.doc_id),
     raise_error(concat('There is no vector of a document ', coalesce(document_vector.doc_id, 'null'),
         '. See SELECT doc_id, title FROM documents; encode new ones with encode_texts.'))
 );
@@ -264,7 +270,8 @@ COMMENT 'The k documents whose vectors are most like that of a document, itself 
 RETURN WITH asked AS (
     SELECT similar.doc_id AS id, vector.indices AS indices, vector.`values` AS `values`
     FROM (SELECT document_vector(similar.doc_id) AS vector)
-)
+),
+stored AS (SELECT id, ${document_indices} AS indices, `values` FROM document_vectors)
 SELECT rank, found.doc_id, score, title, text
 FROM (${top_k_others}) AS found LEFT JOIN documents ON documents.doc_id = found.doc_id
 ORDER BY rank;
@@ -290,7 +297,7 @@ RETURN WITH asked AS (
         ELSE search.question END) AS vector)
 ),
 encoded_alike AS (
-    SELECT id, `values`, if(model_id = ${model_id}, indices, raise_error(concat('search: the document ', id,
+    SELECT id, `values`, if(model_id = ${model_id}, ${document_indices}, raise_error(concat('search: the document ', id,
         ' was encoded by the model ', model_id, ', questions are by ', ${model_id},
         '. Define the functions again, with the model of the vectors.'))) AS indices
     FROM document_vectors

@@ -1,4 +1,4 @@
-"""What went wrong with a statement, told to the person who typed it."""
+"""Explain a failed statement to the person who typed it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from spladelake.names import closest
 from spladelake.spark.session.failures import explained
 
 _CONDITION = re.compile(r"^\[([A-Z_.0-9]+)\]\s*")
-# What Spark adds to the sentences of an error: its code, then the statement again and the plan.
+# Spark appends this to the sentences of an error: a code, the statement and the plan.
 _REST = re.compile(r"\s*SQLSTATE:.*|\s*== SQL.*", re.DOTALL)
 _NOT_FOUND = ("TABLE_OR_VIEW_NOT_FOUND", "UNRESOLVED_ROUTINE", "UNRESOLVABLE_TABLE_VALUED_FUNCTION")
-# The statement is well formed, but a value in the tables is not.
+# Conditions of a correct statement that meets a wrong value in the tables.
 _DATA = ("ARITHMETIC_OVERFLOW", "CAST_OVERFLOW", "DIVIDE_BY_ZERO", "DELTA_VIOLATE_CONSTRAINT")
 
 
 def statement_error(
     error: PySparkException, *, missing: Mapping[str, str], defined: Iterable[str] = ()
 ) -> SpladelakeError:
-    """The error of a statement: exit code 2, or 3 where a value is at fault.
+    """Return the error of a statement, with exit code 2, or 3 if a value in the tables is at fault.
 
-    missing: what could not be defined for this lake, with the reason: a statement that names it says why. defined: what
-    was.
+    - missing: the reason for each name that could not be defined. The error of a statement that uses it has the reason.
+    - defined: the names that were defined.
     """
     if (known := explained(error)) is not None:
         return known
@@ -43,13 +43,13 @@ def statement_error(
             )
         close = (closest(name, defined) for name in re.findall(r"`([^`]+)`", said))
         near = next((f"did you mean {name!r}?" for name in close if name), None)
-        listed = near or "SHOW VIEWS and SHOW USER FUNCTIONS list what there is"
+        listed = near or "SHOW VIEWS and SHOW USER FUNCTIONS list the known names"
         return kind("the statement", said, listed, "Correct the name.")
     return kind("the statement", said, "wanted a statement of Spark SQL", "Correct it; DESCRIBE NAME shows columns.")
 
 
 class StatementError(UsageError):
-    """What a function of explore.sql raised: its text is whole, place and fix included."""
+    """An error raised by a function of explore.sql. Its message is complete, with place and fix."""
 
     def __init__(self, message: str) -> None:
         super().__init__("the statement", message, "", "")

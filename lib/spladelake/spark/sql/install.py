@@ -10,39 +10,42 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 from pyspark.sql.pandas.functions import arrow_udf
 
-from spladelake.bm25 import BM25_MODEL
 from spladelake.config import DEFAULT_MODEL
+from spladelake.config.model_kinds import Capability, kind_of_model
 from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.errors import DataError, SpladelakeError
 from spladelake.names import short_name
 from spladelake.spark.encode.encoder_cache import WorkerSpec, cached_encoder
 from spladelake.spark.session.settings import session_settings
-from spladelake.spark.sql.definitions import Collection, Definition, definitions
+from spladelake.spark.sql.definitions import Definition, LakeTables, definitions
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.split_files import ROW_READER, make_readable
 
 PYTHON_FUNCTIONS = ("encode_query", "text_terms")
-# Sums that do not fit and casts that lose end in an error. Views and functions keep the setting they are defined under.
+# An overflow or a lossy cast raises an error. Views and functions keep the setting under which they are defined.
 ANSI = {"spark.sql.ansi.enabled": "true"}
 _VECTOR = "struct<indices: array<int>, `values`: array<float>>"
 
 
 @dataclass(frozen=True)
 class Installed:
-    """What was defined, and of what was not the reason and what to do."""
+    """The names that were defined; for each missing name the reason and the fix."""
 
     names: tuple[str, ...]
     missing: dict[str, str]
 
 
 def install(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vectors: str | None = None) -> Installed:
-    """Define the views and functions of a lake as temporary ones of the session.
+    """Define temporary views and functions over a lake in the session.
 
-    model: encodes questions, and names the vectors unless `vectors` does. What a table or the model is missing for is
-    left out, with the reason. Raises DataError where the lake has none of the tables.
+    A definition is left out, with the reason, if a table that it needs or the model is missing.
+
+    - model: encodes questions, and names the vectors unless `vectors` does.
+
+    Raises DataError if the lake has none of the tables.
     """
-    collection = Collection(Lake(lake), short_name(vectors or model))
+    collection = LakeTables(Lake(lake), short_name(vectors or model))
     present = _present(session, collection)
     if not present:
         raise DataError(lake, "it holds no table of spladelake", "wanted documents, vectors or runs", "Correct --lake.")
@@ -62,14 +65,14 @@ def install(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vec
             if lacking is None:
                 session.sql(definition.statement)
                 defined.append(definition.name)
-            elif lacking != definition.name:  # the view of a table that is not there has its reason already
+            elif lacking != definition.name:  # a missing table has its reason already
                 missing[definition.name] = f"it needs {lacking}: {missing.get(lacking, 'nothing was measured yet')}"
     return Installed(tuple(dict.fromkeys(defined)), {k: v for k, v in missing.items() if k not in defined})
 
 
 def script(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vectors: str | None = None) -> str:
-    """The same definitions as a file for spark-sql or a Thrift server, without those that need Python."""
-    collection = Collection(Lake(lake), short_name(vectors or model))
+    """Return the definitions as a script for spark-sql or a Thrift server, without functions that need Python."""
+    collection = LakeTables(Lake(lake), short_name(vectors or model))
     present = _present(session, collection)
     kept = [definition for definition, lacking in _resolved(session, collection, present, []) if lacking is None]
     head = f"-- Views and functions over {lake}, for spark-sql -i or a Thrift session with Delta Lake.\n\n"
@@ -79,8 +82,8 @@ def script(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vect
     return head + "\n\n".join(f"{definition.statement};" for definition in kept) + "\n"
 
 
-def _present(session: SparkSession, collection: Collection) -> dict[str, TableRef]:
-    """The tables that are there, which the session can read from then on."""
+def _present(session: SparkSession, collection: LakeTables) -> dict[str, TableRef]:
+    """Return the tables that exist, and set the session so that it can read them."""
     present = {name: ref for name, ref in collection.tables.items() if ref.exists(session)}
     for ref in present.values():
         make_readable(session, ref)
@@ -89,13 +92,16 @@ def _present(session: SparkSession, collection: Collection) -> dict[str, TableRe
 
 def _resolved(
     session: SparkSession,
-    collection: Collection,
+    collection: LakeTables,
     present: dict[str, TableRef],
     functions: list[str],
     *,
     model_id: str = "",
 ) -> Iterator[tuple[Definition, str | None]]:
-    """Every definition in order, with the first thing it needs that is not there. functions: those of Python."""
+    """Yield every definition in order, with the first name it needs that is missing, or None.
+
+    - functions: the Python functions that are defined.
+    """
     known = {*present, *functions, *(["measure_columns"] if _has_means(present, session) else [])}
     for definition in definitions(session, collection, present, model_id=model_id):
         lacking = next((name for name in definition.needs if name not in known), None)
@@ -111,10 +117,11 @@ def _has_means(present: dict[str, TableRef], session: SparkSession) -> bool:
 def _encoding(
     session: SparkSession, present: dict[str, TableRef], model: str, missing: dict[str, str]
 ) -> Checkpoint | None:
-    """The model that the functions of Python run; where it cannot serve, `missing` says why instead."""
+    """Return the model that the Python functions run. If it cannot be used, return None and add why to `missing`."""
     try:
-        if model == BM25_MODEL:
-            why = "it encodes by a SPLADE model; for BM25 use the command `spladelake search --model bm25`"
+        kind = kind_of_model(model)
+        if Capability.SQL_FUNCTIONS not in kind.capabilities:
+            why = f"it needs a SPLADE model; for {kind.name} use the command `spladelake search --model {model}`"
         elif "document_vectors" not in present:
             why = missing["document_vectors"]
         else:
@@ -123,8 +130,8 @@ def _encoding(
             if found in (None, checkpoint.model_id):
                 return checkpoint
             why = (
-                f"the vectors are of the model_id {str(found)[:12]}, {model} with its own settings is "
-                f"{checkpoint.model_id[:12]}; name the model and vectors that belong together"
+                f"the vectors have the model_id {str(found)[:12]}, {model} with its own settings has "
+                f"{checkpoint.model_id[:12]}; name a model and vectors that belong together"
             )
     except SpladelakeError as error:
         why = str(error)
@@ -133,7 +140,7 @@ def _encoding(
 
 
 def _encode_query(spec: WorkerSpec):  # type: ignore[no-untyped-def]
-    """The SQL function encode_query(text): the vector of a question, by the model that the worker keeps loaded."""
+    """Return the SQL function encode_query(text): the vector of a question. The worker keeps the model loaded."""
 
     def encode_query(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -151,7 +158,7 @@ def _encode_query(spec: WorkerSpec):  # type: ignore[no-untyped-def]
 
 
 def _text_terms(checkpoint: Checkpoint):  # type: ignore[no-untyped-def]
-    """The SQL function text_terms(text): tokens of a document's text as the model reads it, special ones too."""
+    """Return the SQL function text_terms(text): the term ids of a document's tokens, special tokens included."""
     spec = WorkerSpec(checkpoint, None)
 
     def text_terms(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:

@@ -21,12 +21,12 @@ from spladelake.display.results import console
 
 Format = Literal["table", "csv", "json"]
 
-# A person looks at no more; programs get all rows.
+# Most rows of a table for people. csv and JSON get all rows.
 ROWS_SHOWN = 200
 
 
 def write_rows(rows: DataFrame, out: TextIO, *, output_format: Format) -> int:
-    """Write the rows of a statement; returns how many. json: one object a line, nested values kept."""
+    """Write the rows of a statement; return their number. JSON has one object a line and keeps nested values."""
     if output_format == "table":
         return _write_table(rows, out)
     found = 0
@@ -67,7 +67,7 @@ def _shown(value: Any) -> str:
 
 
 def _cell(value: Any) -> str:
-    """A value as the text of one cell: what is nested as JSON, null as nothing."""
+    """Return a value as the text of one cell: a nested value as JSON, null as an empty text."""
     if value is None:
         return ""
     plain = _plain(value)
@@ -75,7 +75,7 @@ def _cell(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value of Spark as one of JSON; numbers that JSON lacks become text."""
+    """Return a Spark value as a JSON value. Numbers that JSON lacks become text."""
     if isinstance(value, Row):
         return {name: _plain(item) for name, item in zip(_numbered(value.__fields__), value, strict=True)}
     if isinstance(value, dict):
@@ -92,7 +92,7 @@ def _plain(value: Any) -> Any:
 
 
 def _numbered(names: Sequence[str]) -> list[str]:
-    """The names, of which one that stands again gets a number: JSON has room for one of each."""
+    """Append a number to repeated names, because a JSON object holds each name once."""
     found: list[str] = []
     for name in names:
         free = (f"{name}_{number}" for number in count(2))
@@ -101,7 +101,7 @@ def _numbered(names: Sequence[str]) -> list[str]:
 
 
 def statements(lines: Iterator[str]) -> Iterator[str]:
-    """Statements of a text: each ends at a line that ends with a semicolon; the last one may end without."""
+    """Yield the statements of a text. Each ends at a line that ends with a semicolon; the last may have none."""
     held: list[str] = []
     for line in lines:
         held.append(line.rstrip("\n"))
@@ -111,7 +111,7 @@ def statements(lines: Iterator[str]) -> Iterator[str]:
     yield from _statement(held)
 
 
-# What says nothing by itself.
+# Text without a statement: spaces, semicolons and comments.
 _EMPTY = re.compile(r"(?>\s|;|--[^\n]*|/\*(?s:.*?)\*/)*+")
 
 

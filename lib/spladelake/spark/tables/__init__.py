@@ -1,1 +1,1 @@
-"""Delta tables: where they are, their schemas, and how rows are written, read, locked and logged."""
+"""Delta tables: their places and schemas, and how jobs read, write, lock and log them."""

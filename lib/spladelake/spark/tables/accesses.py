@@ -1,4 +1,4 @@
-"""Which versions of which tables a job read and wrote, for its row in the run log."""
+"""The versions of tables that a job reads and writes, for its row in the run log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Accesses:
-    """Tables by their path or name, with the version that was read, or the newest that was written."""
+    """Versions of tables by the table's path or name.
+
+    - read: the version that was read.
+    - written: the newest version that was written.
+    """
 
     read: dict[str, int] = field(default_factory=dict)
     written: dict[str, int] = field(default_factory=dict)
@@ -21,7 +25,7 @@ _current: ContextVar[Accesses | None] = ContextVar("accesses", default=None)
 
 @contextmanager
 def noted() -> Iterator[Accesses]:
-    """Collect what this thread reads and writes while the body runs."""
+    """Collect the reads and writes of this thread while the body runs."""
     accesses = Accesses()
     token = _current.set(accesses)
     try:
@@ -31,12 +35,12 @@ def noted() -> Iterator[Accesses]:
 
 
 def note_read(table: str, version: int) -> None:
-    """A version of a table is read."""
+    """Note that the job reads a version of a table."""
     if (accesses := _current.get()) is not None:
         accesses.read[table] = version
 
 
 def note_written(table: str, version: int) -> None:
-    """A commit made a version of a table."""
+    """Note that a commit of the job made a version of a table."""
     if (accesses := _current.get()) is not None:
         accesses.written[table] = version

@@ -1,4 +1,4 @@
-"""The tables of comparisons of runs and of compactions of vectors."""
+"""Schemas of the tables for comparisons of runs and for compactions of vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables that are required, made or removed, with their comments and constraints."""
+"""Functions that require, create or drop tables, with their comments and constraints."""
 
 from __future__ import annotations
 
@@ -17,10 +17,16 @@ from spladelake.spark.tables.properties import LAYOUT_VERSION
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import TableSchema
 from spladelake.spark.tables.suggestions import similar_path
+from spladelake.spark.tables.upgrade import keep_up_to_date
 
 
 def require(session: SparkSession, ref: TableRef, schema: TableSchema, *, made_by: str) -> DataFrame:
-    """The rows of an input table, after checking that it is there and has the columns of its schema."""
+    """Return the rows of an input table.
+
+    - made_by: the command that makes the table, for the message.
+
+    Raises DataError if the table is missing, or lacks a column of its schema, or has one of another type.
+    """
     if not ref.exists(session):
         near = similar_path(session, ref.path) if ref.path is not None else None
         asked = f"Did you mean {near}? If not, make it first" if near else "Make it first"
@@ -52,13 +58,14 @@ def _check_columns(ref: TableRef, frame: DataFrame, schema: TableSchema) -> None
 def ensure_table(
     session: SparkSession, ref: TableRef, schema: TableSchema, *, properties: Mapping[str, str] | None = None
 ) -> None:
-    """Create the table with its comments and constraints unless it is there; refuse one of another schema.
+    """Create a table with its comments and constraints unless it exists.
 
-    A table of an earlier release is brought to the present layout. properties: those of a new table, as
-    `set_properties` takes them.
+    A table of an earlier release is upgraded to the current layout.
+
+    - properties: properties of a new table, as `set_properties` takes them.
+
+    Raises DataError if the existing table has other columns or comes from a later release.
     """
-    from spladelake.spark.tables.upgrade import keep_up_to_date  # it builds on this module
-
     if ref.exists(session):
         keep_up_to_date(session, ref, schema)
         _check_columns(ref, ref.read(session), schema)
@@ -69,7 +76,7 @@ def ensure_table(
 
 def _create(session: SparkSession, ref: TableRef, schema: TableSchema, properties: Mapping[str, str]) -> None:
     builder = DeltaTable.createIfNotExists(session).comment(schema.comment)
-    # By name also where it is a path: of a location alone Delta makes a name without quoting its own back-ticks.
+    # Pass a name for a table of a path too: from a location alone Delta builds one without quoting its back-ticks.
     builder = builder.tableName(ref.identifier)
     if ref.path is not None:
         builder = builder.location(ref.path)
@@ -84,10 +91,12 @@ def create_with_rows(
     session: SparkSession, ref: TableRef, schema: TableSchema, rows: DataFrame, *, lineage: Lineage,
     options: Mapping[str, str], properties: Mapping[str, str],
 ) -> None:  # fmt: skip
-    """Make the table of a folder, with its comments, constraints, properties and rows, in one commit.
+    """Create the table of a folder with its comments, constraints, properties and rows, in one commit.
 
-    The caller holds the table's lock. A process that is killed before the commit leaves data files that belong to no
-    table, and a mark beside the folder that says so: the next writer removes both.
+    The caller holds the table's lock. A process that is killed before the commit leaves data files without a table, and
+    a mark beside the folder. The next writer sees the mark and removes both.
+
+    Raises DataError if the folder holds other files.
     """
     assert ref.path is not None
     mark = f"{ref.path.rsplit('/', 1)[0]}/.{ref.path.rsplit('/', 1)[1]}.unfinished"
@@ -115,7 +124,7 @@ def create_with_rows(
 
 
 def _table_properties(schema: TableSchema, properties: Mapping[str, str]) -> dict[str, str]:
-    """Properties of a new table, as Delta names them."""
+    """Return the properties of a new table, named as Delta names them."""
     found = {f"delta.constraints.{name}": condition for name, condition in schema.constraints.items()}
     if schema.change_feed:
         found["delta.enableChangeDataFeed"] = "true"
@@ -124,7 +133,7 @@ def _table_properties(schema: TableSchema, properties: Mapping[str, str]) -> dic
 
 
 def drop_table(session: SparkSession, ref: TableRef) -> None:
-    """Remove the table with its files, if it is there."""
+    """Remove the table with its files, if it exists."""
     if ref.path is not None:
         storage.remove(session, ref.path)
     else:

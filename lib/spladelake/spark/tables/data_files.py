@@ -1,4 +1,4 @@
-"""The data files behind a Delta table's rows: written once, never changed, and readable by themselves."""
+"""The data files of a Delta table: each is written once, never changed, and readable by itself."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from pyspark.sql import functions as F
 from spladelake.spark.tables.delta_log import reader_version
 from spladelake.spark.tables.refs import TableRef
 
-# Spark would take these in a path for patterns.
+# Spark treats these characters of a path as a pattern.
 _PATTERN_SIGNS = set("*?[]{}\\")
 
 
 def data_files(rows: DataFrame) -> dict[str, str]:
-    """Path of each data file by its name, sorted by name. No two files of a table have the same name."""
+    """Return the path of each data file by its name, sorted by name. A name is unique within a table."""
     paths = (unquote(uri) for uri in rows.inputFiles())
     return dict(sorted((path.rsplit("/", 1)[-1], path) for path in paths))
 
 
 def rows_of_files(session: SparkSession, ref: TableRef, rows: DataFrame, names: Sequence[str]) -> DataFrame:
-    """The rows that stand in some of a table's data files, reading no other file where the table allows it.
+    """Return the rows of some data files of a table. Spark reads no other file if the table allows that.
 
-    rows: of one version of the table. The result has the hidden column `_metadata` too.
+    - rows: the rows of one version of the table.
+    - names: names of the data files.
+
+    The result has the hidden column `_metadata` too.
     """
     files = data_files(rows)
     paths = [files[name] for name in names]
-    # Version 1 has neither renamed columns nor deleted rows: a file's rows are the table's.
+    # Reader version 1 has neither renamed columns nor deletion vectors, so a file holds only rows of the table.
     plain = reader_version(session, ref) == 1
     if not paths or not plain or _PATTERN_SIGNS & set("".join(paths)):
         return rows.where(F.col("_metadata.file_name").isin(list(names)))

@@ -1,7 +1,7 @@
-"""Small tables in the driver's memory: read by deltalake from a folder of this machine, else by Spark.
+"""Small tables in the driver's memory. deltalake reads a table of a local folder, Spark reads the others.
 
-Two Spark jobs, one for the list of files and one for the rows, take some tenths of a second a table. deltalake reads
-the same version of the same files in some milliseconds.
+Spark runs two jobs, one for the list of files and one for the rows, which take some tenths of a second per table.
+deltalake reads the same version of the same files in some milliseconds.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ def collected(
     most_bytes: int,
     equals: Mapping[str, str] | None = None,
 ) -> pa.Table | None:
-    """The columns of a table, one chunk each; None if the table's data files have more than most_bytes.
+    """Return columns of a table, one chunk each; None if the table's data files have more than `most_bytes`.
 
-    equals: wanted values by column; rows with others are left out.
+    - version: the version to read.
+    - equals: wanted values by column. Rows with other values are left out.
     """
     plain = _folder_table(ref, version)
     if plain is not None and plain.bytes > most_bytes:
@@ -58,25 +59,25 @@ def collected(
 
 
 def row_count(session: SparkSession, ref: TableRef, *, version: int | None = None) -> int:
-    """Rows of a table, of a local folder by the footers of its files."""
+    """Return the number of rows of a table. For a local folder the footers of its files tell it."""
     plain = _folder_table(ref, version)
     return ref.read(session, version=version).count() if plain is None else plain.rows
 
 
 def _folder_table(ref: TableRef, version: int | None) -> FolderTable | None:
-    """The table of a local folder, if deltalake can read it."""
+    """Return the table of a local folder; None for other tables, or if deltalake cannot read it."""
     if ref.path is None or not ref.path.startswith("/"):
         return None
     return folder_table(Path(ref.path), version=version)
 
 
 def frame_of(session: SparkSession, rows: Sequence[Mapping[str, Any]], schema: StructType | str) -> DataFrame:
-    """The rows, in one partition.
+    """Return rows of the driver as a DataFrame of one partition.
 
-    - rows: a value for each column by its name; an absent one is null.
+    - rows: for each row its values by column. An absent value is null.
     - schema: Spark's, or its DDL.
 
-    Spark makes rows of Arrow itself. Of a list of tuples a Python worker does it, which takes a second to start.
+    Spark reads the rows as Arrow. For a list of tuples it would start a Python worker, which takes a second.
     """
     struct = DataType.fromDDL(schema) if isinstance(schema, str) else schema
     assert isinstance(struct, StructType)

@@ -1,4 +1,4 @@
-"""What the rows of a table were made from, as its commits say."""
+"""The lineage of a table's rows: the job, inputs and settings that made them, as the commits record them."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from spladelake.errors import UsageError
 from spladelake.spark.tables import delta_log
 from spladelake.spark.tables.refs import TableRef
 
-# Commits that leave the rows of a table as they are.
+# Operations that do not change the rows of a table.
 _HOUSEKEEPING = re.compile(
     r"^(OPTIMIZE|VACUUM.*|SET TBLPROPERTIES|UNSET TBLPROPERTIES|ADD CONSTRAINT|DROP CONSTRAINT|CHANGE COLUMN.*"
     r"|ADD COLUMNS|CREATE TABLE|COMPUTE STATS|UPGRADE PROTOCOL|CLUSTER BY|REORG)$"
 )
 
 
-# Commits that are looked at one by one, of which one most often tells where the rows come from; older ones, of which a
-# shared table has many, are read by a Spark job.
+# The driver reads this many commits one by one, and usually one of them has the lineage. A Spark job reads the older
+# ones, of which a shared table has many.
 _COMMITS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """What a table's rows were made from: equal lineage means equal rows, so the work need not be done again.
+    """The origin of a table's rows. Equal lineage means equal rows, so the work need not be done again.
 
-    scope: the part of a shared table that the job replaces (a run_id), "" for the whole table. retry: input and options
-    to run the job with again, of rows in quarantine; it does not tell rows apart.
+    - scope: the part of a shared table that the job replaces (a run_id); "" for the whole table.
+    - retry: of rows in quarantine, the input and the options to run the job with again. The fingerprint ignores it.
     """
 
     job: str
@@ -48,7 +48,7 @@ class Lineage:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def as_json(self) -> str:
-        """For the commit: all of it, readable in DESCRIBE HISTORY."""
+        """Return everything as JSON for the commit; DESCRIBE HISTORY shows it."""
         return json.dumps(
             {
                 "job": self.job,
@@ -64,13 +64,17 @@ class Lineage:
 
 
 def is_current(session: SparkSession, ref: TableRef, lineage: Lineage) -> bool:
-    """Whether the table's rows (of the lineage's scope) were made from exactly these inputs and not touched since."""
+    """Return whether the table's rows in the lineage's scope have this lineage and were not changed since."""
     found = newest_lineage(session, ref, scope=lineage.scope)
     return found is not None and found["fingerprint"] == lineage.fingerprint
 
 
 def refuse_other_makers(session: SparkSession, *refs: TableRef, job: str, option: str) -> None:
-    """Refuse to replace tables whose rows another job, or somebody by hand, has made; an empty table is nobody's."""
+    """Raise UsageError if another job, or a person, made the rows of a table that the job would replace.
+
+    - job: name of the job. It may replace its own rows, and any empty table.
+    - option: option that takes another name, for the message.
+    """
     for ref in refs:
         found = newest_lineage(session, ref)
         if (found is None or found["job"] != job) and ref.exists(session) and not ref.read(session).isEmpty():
@@ -84,7 +88,7 @@ def refuse_other_makers(session: SparkSession, *refs: TableRef, job: str, option
 
 
 def newest_lineage(session: SparkSession, ref: TableRef, *, scope: str = "") -> dict[str, Any] | None:
-    """What the rows of a scope were made from, as the commit says; None if somebody else wrote to the table since."""
+    """Return the lineage of the rows in a scope, from the commits. None if another program wrote to the table since."""
     if not ref.exists(session):
         return None
     for commit in _commits(session, ref):
@@ -97,7 +101,7 @@ def newest_lineage(session: SparkSession, ref: TableRef, *, scope: str = "") -> 
 
 
 def _commits(session: SparkSession, ref: TableRef) -> Iterator[delta_log.Commit]:
-    """The commits of a table that its log still holds, the newest first."""
+    """Yield the commits that the table's log still holds, newest first."""
     newest = delta_log.newest_commits(session, ref, _COMMITS_AT_ONCE)
     yield from newest
     if newest and newest[-1].version > 0:
@@ -108,7 +112,7 @@ def _commits(session: SparkSession, ref: TableRef) -> Iterator[delta_log.Commit]
 
 
 def _lineage_of(metadata: str | None) -> dict[str, Any] | None:
-    """What a commit's metadata says of where the rows come from, if it is ours."""
+    """Return the lineage that a commit's metadata holds; None if this package did not write it."""
     try:
         found = json.loads(metadata or "null")
     except ValueError:

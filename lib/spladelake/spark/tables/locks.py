@@ -1,4 +1,4 @@
-"""Two writers of one table: locks between processes of one machine, and a new try where Delta saw a conflict."""
+"""Locks between writers of a table on one machine, and retries after a conflict that Delta reports."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from spladelake.errors import ConflictError
+from spladelake.spark.session.failures import full_text
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
 
-# Delta's errors that say: somebody committed first, and the same work may succeed on the new state of the table.
-# Changed metadata, a changed protocol and a repeated transaction are not among them: the work itself is then wrong.
+# Delta's errors if another writer committed first and the same work may succeed on the table's new state. Changed
+# metadata, a changed protocol and a repeated transaction are not among them: a retry would repeat wrong work.
 RETRIED = (
     "ConcurrentAppendException",
     "ConcurrentDeleteReadException",
@@ -32,7 +33,7 @@ RETRIED = (
     "ConcurrentWriteException",
 )
 TRIES = 5
-# Seconds before the second try; doubled for each further one, and drawn from half of it to all of it.
+# Seconds before the second attempt, doubled for each further one. The real pause is a random 50 to 100 % of it.
 FIRST_PAUSE = 0.5
 LOCK_SECONDS_VARIABLE = "SPLADELAKE_LOCK_SECONDS"
 LOCK_SECONDS = 3600.0
@@ -43,13 +44,11 @@ _naming = threading.Lock()
 
 
 class TargetChangedError(Exception):
-    """The target or its staged rows changed while work on them was planned: the work must be planned again."""
+    """The target or its staged rows changed after the work was planned, so the work must be planned again."""
 
 
 def is_retried(error: BaseException) -> bool:
-    """Whether an error is one of Delta's that a new try may mend."""
-    from spladelake.spark.session.failures import full_text
-
+    """Return whether a retry may succeed after this error."""
     if isinstance(error, TargetChangedError):
         return True
     text = full_text(error)
@@ -57,7 +56,13 @@ def is_retried(error: BaseException) -> bool:
 
 
 def retrying(work: Callable[[], Result], *, place: str, pause: Callable[[float], None] = time.sleep) -> Result:
-    """The result of the work, tried again where another writer came first. Raises ConflictError after the last try."""
+    """Return the result of the work, after retries if another writer committed first.
+
+    - place: the table, for messages.
+    - pause: waits the given seconds.
+
+    Raises ConflictError if the last of TRIES attempts fails too.
+    """
     for tried in range(1, TRIES + 1):
         try:
             return work()
@@ -78,21 +83,24 @@ def retrying(work: Callable[[], Result], *, place: str, pause: Callable[[float],
 
 @contextmanager
 def alongside(work: Callable[[], None]) -> Iterator[Callable[[], None]]:
-    """Do work in a thread of its own while the body runs; yields what waits for its end and raises what it raised."""
+    """Run work in a thread of its own while the body runs.
+
+    Yields a function that waits for the work and raises the work's error. The end of the body waits for the work too.
+    """
     with ThreadPoolExecutor(1) as pool:
-        # In this thread's context, so that the tables that the work reads and writes are noted with the body's.
+        # A copy of this thread's context lets the reads and writes of the work count as those of the job.
         future = pool.submit(copy_context().run, work)
         yield future.result
         future.result()
 
 
 def at_once(work: Callable[[Item], None], items: Iterable[Item]) -> None:
-    """Do work on every item, in threads; raises the first error when all have ended.
+    """Run work on every item, in threads. Raise the first error after all have ended.
 
-    A commit is mostly waiting for Spark's scheduler, so several small ones together take little longer than one.
+    A commit mostly waits for Spark's scheduler, so several small ones together take little longer than one.
     """
     with ThreadPoolExecutor() as pool:
-        # Each in a copy of this thread's context, so that the tables it reads and writes are noted with the job's.
+        # Copies of this thread's context let the reads and writes of the work count as those of the job.
         futures = [pool.submit(copy_context().run, work, item) for item in items]
     for future in futures:
         future.result()
@@ -100,11 +108,15 @@ def at_once(work: Callable[[Item], None], items: Iterable[Item]) -> None:
 
 @contextmanager
 def exclusive(place: str, purpose: str = "commit") -> Iterator[None]:
-    """Hold the only right to change a table, among the threads of this process and the processes of this machine.
+    """Hold the lock that lets one thread of one process on this machine change a table.
 
-    place: folder or name of the table. On the local file system Delta cannot tell two processes apart, so an advisory
-    lock on a file in the folder above the table does; on other file systems Delta's own commit protocol must serve.
-    Raises ConflictError after SPLADELAKE_LOCK_SECONDS (default 3600) of waiting.
+    - place: folder or name of the table.
+    - purpose: kind of change. Locks for different purposes do not exclude each other.
+
+    On the local file system Delta cannot tell two processes apart. An advisory lock on a file in the folder above the
+    table can. On other file systems Delta's own commit protocol protects the table.
+
+    Raises ConflictError after a wait of SPLADELAKE_LOCK_SECONDS (default 3600).
     """
     with _naming:
         lock = _named.setdefault(f"{place} {purpose}", threading.RLock())
@@ -140,7 +152,7 @@ def _file_lock(place: str, purpose: str, deadline: float) -> Iterator[None]:
 
 
 def lock_file(place: str, purpose: str) -> Path | None:
-    """The file that stands for a table of the local file system; None for a table elsewhere or in a catalog."""
+    """Return the lock file of a table on the local file system; None for a table elsewhere or in a catalog."""
     path = place.removeprefix("file:") if place.startswith("file:/") else place
     if "://" in path or not path.startswith("/"):
         return None
@@ -174,6 +186,6 @@ def _still_held(place: str) -> ConflictError:
 
 
 def transaction_id(*parts: str) -> str:
-    """A txnAppId: readable parts, the last of them shortened to a hash so that ids stay short."""
+    """Return a txnAppId of readable parts. The last part becomes a hash, to keep the id short."""
     *named, settings = parts
     return ":".join(["spladelake", *named, sha256(settings.encode()).hexdigest()[:16]])

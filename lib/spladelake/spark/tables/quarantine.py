@@ -1,4 +1,4 @@
-"""Rows that could not be used: kept by the job that met them, shown, and tried again."""
+"""The quarantine: rows that a job could not use. They can be shown and tried again."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ from spladelake.spark.tables.write import replace_rows
 def replace_quarantine(
     session: SparkSession, lake: Lake, rejected: DataFrame | None, label: str, source: str, *, lineage: Lineage
 ) -> list[str]:
-    """Make the rejected (id, text, reason) the rows of an input in `quarantine`; returns up to three as sentences.
+    """Replace the rows of an input in `quarantine`; return the reasons of up to three new rows.
 
-    None: nothing was rejected, and what was before goes. A text is kept as JSON beside its id.
+    - rejected: the new rows (id, text, reason). None if nothing was rejected: the old rows are only removed.
+    - label: name of the input in the table.
+    - source: file or table that the rows came from.
+
+    A new row keeps its id and text as JSON.
     """
     target = lake.table("quarantine")
     mine = F.col("input") == label
@@ -46,22 +50,26 @@ def replace_quarantine(
 
 
 def quarantined_ids(session: SparkSession, lake: Lake, label: str) -> DataFrame:
-    """(id) of the texts that an encode job put into quarantine."""
+    """Return (id) of the texts that an encode job put into quarantine."""
     target = lake.table("quarantine")
     if not target.exists(session):
         return frame_of(session, [], "id string")
     raw = F.col("raw").cast("string")
-    # At a version, since the rows are about to be replaced.
+    # Read at a version, because the job is about to replace these rows.
     rows = target.read(session, version=target.version(session)).where(F.col("input") == label)
     return rows.select(F.get_json_object(raw, "$.id").alias("id"))
 
 
-# Bytes of a row that `quarantine show` hands out.
+# Bytes of each row that `quarantine show` prints.
 SHOWN_BYTES = 200
 
 
 def shown_rows(session: SparkSession, lake: str, *, label: str | None, limit: int) -> dict[str, Any]:
-    """Rows in quarantine: how many of each input, and the first ones in full but for their bytes."""
+    """Return the number of rows of each input in quarantine, and the first rows, each cut to SHOWN_BYTES.
+
+    - label: the only input to show; None for all.
+    - limit: number of rows to show.
+    """
     rows = _quarantined(session, lake, label)
     inputs = {row["input"]: row["count"] for row in rows.groupBy("input").count().orderBy("input").collect()}
     raw = F.decode(F.substring("raw", 1, SHOWN_BYTES), "ISO-8859-1").alias("raw")
@@ -79,9 +87,11 @@ def _quarantined(session: SparkSession, lake: str, label: str | None) -> DataFra
 
 
 def retries(session: SparkSession, lake: str, *, label: str | None) -> Iterator[tuple[str, Options]]:
-    """(job, options) that put rows into quarantine, to be run again; the options are those of the commit.
+    """Yield the jobs that put rows into quarantine, with their options, to run them again.
 
-    Raises DataError where the inputs are not known, or a commit does not say how to read its input again.
+    - label: the only input to retry; None for all.
+
+    Raises DataError if the input has no rows in quarantine, or a commit does not name the job and its options.
     """
     inputs = [row["input"] for row in _quarantined(session, lake, label).select("input").distinct().collect()]
     if label is not None and not inputs:
@@ -105,7 +115,7 @@ def retries(session: SparkSession, lake: str, *, label: str | None) -> Iterator[
 
 
 def _commits(session: SparkSession, ref: TableRef) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Job and options of the newest commit of each input, from the table's history."""
+    """Return job and options of each input's newest commit, from the table's history."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     for row in ref.delta(session).history().select("userMetadata").toLocalIterator():
         try:

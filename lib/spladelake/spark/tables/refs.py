@@ -1,4 +1,4 @@
-"""Where tables are: in a folder or in a catalog."""
+"""References to tables in a folder or in a catalog."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCHEMA_PREFIX = "schema:"
 
 @dataclass(frozen=True)
 class TableRef:
-    """Where a Delta table is: a folder (`path`), or a dotted name in the session's catalog (`name`)."""
+    """The place of a Delta table: a folder (`path`), or a dotted name in the session's catalog (`name`)."""
 
     path: str | None = None
     name: str | None = None
@@ -30,34 +30,34 @@ class TableRef:
 
     @classmethod
     def parse(cls, text: str) -> TableRef:
-        """The reference that `str` wrote: a path has a slash, a name in the catalog has none."""
+        """Return the reference that `str` wrote as text. A path has a slash, a catalog name has none."""
         return cls(path=text) if "/" in text else cls(name=text)
 
     @property
     def identifier(self) -> str:
-        """The table as Spark SQL names it."""
+        """The table's name in Spark SQL."""
         if self.path is not None:
             return f"delta.{quoted(self.path)}"
         return ".".join(quoted(part) for part in (self.name or "").split("."))
 
     def delta(self, session: SparkSession) -> DeltaTable:
-        """Delta's handle on the table, which must exist."""
+        """Return Delta's handle on the table, which must exist."""
         if self.path is not None:
             return DeltaTable.forPath(session, self.path)
         return DeltaTable.forName(session, self.identifier)
 
     def exists(self, session: SparkSession) -> bool:
-        """Whether a Delta table is there."""
+        """Return whether the Delta table exists."""
         if self.path is not None:
             return bool(DeltaTable.isDeltaTable(session, self.path))
         return session.catalog.tableExists(self.identifier)
 
     def version(self, session: SparkSession) -> int:
-        """Number of the table's newest commit."""
+        """Return the number of the table's newest commit."""
         return delta_log.newest_version(session, self)
 
     def read(self, session: SparkSession, *, version: int | None = None) -> DataFrame:
-        """The table's rows, at a version if one is given."""
+        """Return the table's rows, at a version if one is given."""
         make_readable(session, self)
         if version is None:
             return self.delta(session).toDF()
@@ -68,7 +68,7 @@ class TableRef:
 
 @dataclass(frozen=True)
 class Lake:
-    """The tables of one collection: a folder, or a catalog schema written `schema:NAME`."""
+    """The tables of one collection, in a folder or in a catalog schema written `schema:NAME`."""
 
     root: str
 
@@ -77,23 +77,23 @@ class Lake:
             raise UsageError("--lake", "it is empty", "wanted a folder or schema:NAME", "Name the place of the tables.")
 
     def table(self, name: str) -> TableRef:
-        """A table of the collection: documents, queries, judgements, runs, measures, quarantine."""
+        """Return a table of the collection: documents, queries, judgements, runs, measures, quarantine."""
         return self._ref(name)
 
     def vectors(self, model: str, side: str) -> TableRef:
-        """Vectors of one side (documents, queries) under a model's short name, or its vocabulary."""
+        """Return the vectors of one side (documents, queries) under a model's short name, or its vocabulary."""
         return self._ref("vectors", model, side)
 
     def staged(self, model: str, side: str) -> TableRef:
-        """What an unfinished encode has done so far; it is gone once the vectors hold it."""
+        """Return the table of vectors that an unfinished encode has made so far. The finished encode removes it."""
         return self._ref("vectors", model, f"{side}_staged")
 
     def changed(self, model: str, side: str) -> TableRef:
-        """Ids that a stream saw change and the vectors do not yet follow."""
+        """Return the table of ids whose texts a stream saw change and whose vectors are still the old ones."""
         return self._ref("vectors", model, f"{side}_changed")
 
     def training(self, training_set: str, name: str) -> TableRef:
-        """A table of a training set: parts, pairs, teacher_scores, scored_pairs."""
+        """Return a table of a training set: parts, pairs, teacher_scores, scored_pairs."""
         return self._ref("training", training_set, name)
 
     def _ref(self, *parts: str) -> TableRef:

@@ -1,4 +1,4 @@
-"""The run log: one row for every job that ran in a lake, also for those that failed."""
+"""The run log: one row for every run of a job in a lake, failed runs included."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from spladelake.spark.tables.write import save
 
 log = logging.getLogger(__name__)
 
-# Options in which a job may differ from the dry run that forecast it.
+# Options that may differ between a job and the dry run that forecast it.
 _SAME: dict[str, Any] = {"dry_run": True, "force": False, "run_id": None, "run_date": None}
 
 Run = Callable[..., dict[str, Any]]
 
 
 def recorded(session: SparkSession, name: str, options: Options, job: Run) -> dict[str, Any]:
-    """Run a job and write its row into the run log of its lake, whether it ends or fails.
+    """Run a job and write its row into the run log of its lake, whether the job succeeds or fails.
 
-    A job of options without a lake has no row. A row that cannot be written is a warning, never a failed job.
+    A job without the option `lake` gets no row. If the row cannot be written, the job only logs a warning.
     """
     lake = getattr(options, "lake", None)
     if not isinstance(lake, str):
@@ -56,7 +56,7 @@ def recorded(session: SparkSession, name: str, options: Options, job: Run) -> di
 
 
 def run_id_of(name: str, options: Options, result: dict[str, Any]) -> str | None:
-    """What a run of a job is called: as its result says, as was asked, or after the day; None if it has no name."""
+    """Return the name of a run: from the result, the options, or the job's name and the day; None without a name."""
     if not isinstance(options, JobOptions):
         return None
     given = result.get("run_id") or getattr(options, "target", None) or options.run_id
@@ -101,9 +101,10 @@ def _row(
 def _forecast(
     session: SparkSession, name: str, options: Options, result: dict[str, Any], parts: list[dict[str, Any]]
 ) -> tuple[float | None, float | None]:
-    """Seconds that a dry run says; of a job that was forecast before, those that were said and how far off they were.
+    """Return the forecast seconds of a job and their relative error (forecast over real seconds, less 1).
 
-    A forecast counts for the job of the same options over the same rows.
+    A dry run has a forecast and no error. A job gets the newest forecast of a dry run with the same options and the
+    same number of rows. Both are None if there is no forecast.
     """
     seconds = sum(float(part.get("seconds") or 0) for part in parts)
     if result.get("status") == "forecast":
@@ -124,7 +125,7 @@ def _forecast(
 
 
 def _comparable(options: Options) -> dict[str, Any]:
-    """The options that a dry run of the job has, whatever the runs are called."""
+    """Return the options with those in _SAME set to fixed values."""
     return {**options.model_dump(mode="json"), **_SAME}
 
 
@@ -137,11 +138,11 @@ def _sum(parts: list[dict[str, Any]], key: str) -> int:
 
 
 def exit_code_of(error: BaseException | None) -> int:
-    """What the command ends with."""
+    """Return the exit code of the command."""
     if error is None:
         return 0
     if isinstance(error, KeyboardInterrupt):
-        return 130
+        return getattr(error, "exit_code", 130)
     known = error if isinstance(error, SpladelakeError) else explained(error)
     return known.exit_code if known is not None else 1
 
@@ -150,7 +151,7 @@ def _message(error: BaseException) -> str:
     known = error if isinstance(error, SpladelakeError) else explained(error)
     if known is not None:
         return str(known)
-    # The text of an unknown error may quote a row: only its kind is kept.
+    # The text of an unknown error may quote a row, so the log keeps only its type.
     return f"unexpected {type(error).__name__}"
 
 

@@ -1,15 +1,33 @@
-"""How a table is described: its columns, constraints and comments."""
+"""The description of a table: its columns, constraints and comments."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pyarrow as pa
 from pyspark.sql.types import DataType, StructField, StructType
+
+# Arrow's types of the columns, by their DDL.
+ARROW_TYPES: dict[str, pa.DataType] = {
+    "string": pa.string(),
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "double": pa.float64(),
+    "float": pa.float32(),
+    "boolean": pa.bool_(),
+    "binary": pa.binary(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", "UTC"),
+    "array<int>": pa.list_(pa.int32()),
+    "array<float>": pa.list_(pa.float32()),
+    "array<double>": pa.list_(pa.float64()),
+    "array<string>": pa.list_(pa.string()),
+}
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its Spark SQL type in DDL form and what it means."""
+    """A column: its name, its Spark SQL type in DDL form, and its meaning."""
 
     name: str
     type: str
@@ -18,10 +36,11 @@ class Column:
 
 @dataclass(frozen=True)
 class TableSchema:
-    """A table of the project. `constraints` are SQL conditions that every row keeps, by name.
+    """A table of the project.
 
-    change_feed: whether Delta records which rows each commit changed, so that what reads it can follow. files: settings
-    of the session under which its data files are written.
+    - constraints: SQL conditions that every row meets, by name.
+    - change_feed: whether Delta records the changed rows of each commit, so that readers can follow them.
+    - files: settings of the session under which its data files are written.
     """
 
     name: str
@@ -33,8 +52,13 @@ class TableSchema:
 
     @property
     def struct(self) -> StructType:
-        """The columns as Spark's schema type."""
+        """The columns as a Spark schema."""
         return StructType([StructField(c.name, DataType.fromDDL(c.type), nullable=True) for c in self.columns])
+
+    @property
+    def arrow(self) -> pa.Schema:
+        """The columns as Arrow's schema, for workers and the driver alike."""
+        return pa.schema([(c.name, ARROW_TYPES[c.type]) for c in self.columns])
 
     @property
     def column_names(self) -> list[str]:
@@ -42,5 +66,5 @@ class TableSchema:
 
 
 def same_condition(found: str | None, wanted: str) -> bool:
-    """Whether a constraint of a table is that of a schema: ADD CONSTRAINT keeps it with other spaces."""
+    """Return whether a table's constraint equals the schema's. Spaces do not count: ADD CONSTRAINT may change them."""
     return found is not None and "".join(found.split()) == "".join(wanted.split())

@@ -1,4 +1,4 @@
-"""The tables: their columns, constraints and comments, in one place."""
+"""Schemas of the tables of texts, vectors, runs, quarantine and run log."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ JUDGEMENTS = TableSchema(
     {"ids_present": "query_id IS NOT NULL AND doc_id IS NOT NULL", "relevance_present": "relevance IS NOT NULL"},
 )
 
-# How the data files of vectors are written (tests/bench/bench_storage.py). Term ids and weights as they are, without a
-# dictionary, are what zstd makes smallest among the forms that every reader knows; a higher level costs little here.
+# Settings for the data files of vectors (tests/bench/bench_storage.py). Of all encodings that every reader knows, zstd
+# compresses plain term ids and weights, without a dictionary, best. A high level costs little time here.
 VECTOR_FILES = {
     "spark.sql.parquet.compression.codec": "zstd",
     "parquet.compression.codec.zstd.level": "9",
@@ -67,8 +67,8 @@ VECTORS = TableSchema(
     {
         "id_present": "id IS NOT NULL",
         "same_length": "size(indices) = size(`values`)",
-        # Loops that Spark compiles, which cost next to nothing beside a lambda over the elements or sorting them. NaN
-        # is the largest number there; of weights with a null among them array_contains says neither yes nor no.
+        # Spark compiles these functions to loops, which cost far less than a lambda over the elements or a sort. NaN
+        # counts as the largest number. If the weights hold a null, array_contains can return null.
         "weights_positive": (
             "size(`values`) = 0 OR (array_min(`values`) > 0 AND array_max(`values`) < float('Infinity') "
             "AND coalesce(NOT array_contains(`values`, float(0)), false))"
@@ -81,8 +81,8 @@ VECTORS = TableSchema(
     files=VECTOR_FILES,
 )
 
-# Vectors that an unfinished encode has made so far. A text that the model cannot take has an empty vector there, and
-# `rejected: REASON` as its status. Where no vectors are yet, this very table becomes theirs.
+# Vectors that an unfinished encode has made so far. If the model cannot encode a text, the text has an empty vector and
+# the status `rejected: REASON`. If there is no table of vectors yet, this table becomes it.
 STAGED = replace(VECTORS, name="staged")
 
 CHANGED = TableSchema(

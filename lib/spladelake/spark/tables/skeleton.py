@@ -1,4 +1,4 @@
-"""The frame that jobs share: each input at one version, work that is skipped if its result is current, its time."""
+"""The steps that all jobs share: read each input at one version, skip finished work, measure the time."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Inputs:
     rows: Mapping[str, DataFrame]
 
     def lineage(self, names: Iterable[str] | None = None) -> dict[str, list[Any]]:
-        """[table, version] of each input, or of those of the names, as `Lineage.inputs` takes them."""
+        """Return [table, version] of each input, or of the named inputs, as `Lineage.inputs` takes them."""
         return {name: [str(self.refs[name]), self.versions[name]] for name in (self.refs if names is None else names)}
 
 
 def inputs_of(session: SparkSession, needed: Mapping[str, Needed]) -> Inputs:
-    """The tables at their newest versions. Raises DataError for one that is missing or has other columns."""
+    """Return the tables at their newest versions. Raises DataError if one is missing or has other columns."""
     for table in needed.values():
         require(session, table.ref, table.schema, made_by=table.made_by)
     refs = {name: table.ref for name, table in needed.items()}
@@ -66,12 +66,12 @@ def made_unless_current(
     step: str,
     known: R,
 ) -> R:
-    """Do a job's work unless all its targets hold its result already, and return the job's result.
+    """Do a job's work unless all its targets already hold its result; return the job's result.
 
-    - targets: the tables that the work makes, with the lineage of their rows. The first names the work in the log.
-    - work: makes the targets; returns the counts of its result.
-    - force: do the work in any case.
-    - step: description of the Spark jobs of the work.
+    - targets: the tables that the work makes, with the lineage of their rows. The log names the first of them.
+    - work: makes the targets and returns the counts of the result.
+    - force: whether to do the work in any case.
+    - step: description of the work's Spark jobs.
     - known: entries of the result that are known before the work.
     """
     if not force and all(is_current(session, ref, lineage) for ref, lineage in targets.items()):

@@ -1,13 +1,13 @@
-"""Strings and names as SQL writes them."""
+"""Quotation of strings and names in SQL."""
 
 from __future__ import annotations
 
 
 def sql_string(text: str) -> str:
-    """A SQL string literal, whatever characters the text holds."""
+    """Return the SQL string literal of a text, whatever characters the text holds."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def quoted(name: str) -> str:
-    """A SQL identifier, whatever characters the name holds."""
+    """Return the SQL identifier of a name, whatever characters the name holds."""
     return "`" + name.replace("`", "``") + "`"

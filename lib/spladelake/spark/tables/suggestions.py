@@ -1,4 +1,4 @@
-"""What was most likely meant where a lake has no table or run of a name."""
+"""Suggestions for an unknown name: the most similar table or run that exists in the lake."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_RUNS = 1_000
 
 
 def similar_path(session: SparkSession, path: str) -> str | None:
-    """A path that is there and differs from the given one in its first part that is not; None where none is near."""
+    """Return an existing path that differs from the given one only in its first missing part; None if there is none."""
     root, rest = re.fullmatch(r"([\w+.-]+://[^/]*)?(.*)", path, re.DOTALL).groups("")  # type: ignore[union-attr]
     parts = rest.strip("/").split("/")
     try:
@@ -30,12 +30,12 @@ def similar_path(session: SparkSession, path: str) -> str | None:
                 found = "/".join([above, near or "", *parts[at + 1 :]])
                 return found if near and storage.exists(session, found) else None
     except Py4JJavaError:
-        pass  # a folder that may not be listed: the error at hand is told without a suggestion
+        pass  # The folder may not be listed: the error is then shown without a suggestion.
     return None
 
 
 def missing_run(session: SparkSession, table: TableRef, run_id: str, *, fix: str) -> DataError:
-    """The error for a run that a table of runs or measures does not have."""
+    """Return the error for a run that a table of runs or measures lacks, with the most similar run."""
     rows = table.read(session).select("run_id").distinct().orderBy("run_id").limit(MOST_RUNS).collect()
     known = suggestion(run_id, [row["run_id"] for row in rows])
     return DataError(str(table), f"it has no run {run_id!r}", known, fix)

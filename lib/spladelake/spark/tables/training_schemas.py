@@ -1,4 +1,4 @@
-"""The tables of a training set."""
+"""Schemas of the tables of a training set."""
 
 from __future__ import annotations
 

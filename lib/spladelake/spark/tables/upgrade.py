@@ -1,9 +1,8 @@
-"""Tables of an earlier release brought to the present layout, and those of a later one refused.
+"""Upgrade of tables from an earlier release to the current layout. Tables of a later release are refused.
 
 Version 2: every column has its comment and every constraint of its schema is in force, whatever release made the table;
-vectors are written as schemas.VECTOR_FILES says. Version 3: the run log names runs and their days. Version 4: weights
-are checked by a cheaper condition that says the same. Rows and data files stay as they are until a job writes them
-again.
+vectors are written under schemas.VECTOR_FILES. Version 3: the run log has names and days of runs. Version 4: a cheaper,
+equivalent constraint checks the weights. Rows and data files stay as they are until a job rewrites them.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ PROPERTY = "spladelake.layout"
 
 
 def keep_up_to_date(session: SparkSession, ref: TableRef, schema: TableSchema) -> None:
-    """Upgrade a table that an earlier release made. One without a version is somebody else's and is left alone.
+    """Upgrade a table that an earlier release made. A table without a version is not ours and stays as it is.
 
-    Raises DataError for a table of a later release.
+    Raises DataError if a later release made the table.
     """
     found = property_in_memory(session, ref, PROPERTY)
     if found is None or found == LAYOUT_VERSION:
@@ -53,7 +52,7 @@ def keep_up_to_date(session: SparkSession, ref: TableRef, schema: TableSchema) -
 def upgrade_statements(
     session: SparkSession, ref: TableRef, schema: TableSchema, properties: dict[str, str]
 ) -> list[str]:
-    """What makes a table one of the present layout, its version last: a stopped upgrade is done again."""
+    """Return the statements that upgrade a table. The version comes last, so an interrupted upgrade is done again."""
     table = f"ALTER TABLE {ref.identifier}"
     found = {field.name: field.metadata.get("comment") for field in ref.read(session).schema.fields}
     statements = [
@@ -75,8 +74,10 @@ def upgrade_statements(
 
 
 def _constraint_changes(schema: TableSchema, properties: dict[str, str]) -> Iterator[str]:
-    """What puts the constraints of a schema in force, also where the table has one of the name that says it otherwise:
-    checks of vectors trust the very conditions of the schema only.
+    """Yield the changes that put the constraints of a schema in force.
+
+    A constraint that has the right name but another condition is replaced, because checks of vectors rely on the
+    schema's own conditions.
     """
     held = {key.lower(): condition for key, condition in properties.items()}
     for name, condition in schema.constraints.items():

@@ -1,4 +1,4 @@
-"""The vocabulary beside the vectors: which term an id stands for."""
+"""The vocabulary table beside the vectors: the term of each id."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from spladelake.spark.tables.write import replace_rows
 def write_vocabulary(
     session: SparkSession, target: TableRef, rows: Callable[[], DataFrame], properties: Mapping[str, str]
 ) -> None:
-    """Write the vocabulary of a model, once: the terms of a model are the same, whichever job writes them.
+    """Write the vocabulary of a model unless it is current. Every job writes the same terms for a model.
 
-    rows: (term_id, token). properties: those of the table, `model_id` among them.
+    - rows: returns (term_id, token).
+    - properties: properties of the table, `model_id` among them.
     """
     lineage = vocabulary_lineage(properties["model_id"])
     if is_current(session, target, lineage):
@@ -29,13 +30,13 @@ def write_vocabulary(
 
 
 def vocabulary_lineage(model_id: str) -> Lineage:
-    """What the rows of a vocabulary are made from."""
+    """Return the lineage of a vocabulary."""
     return Lineage("encode_texts", {}, {"model_id": model_id})
 
 
 def token_rows(session: SparkSession, tokens: Sequence[str]) -> DataFrame:
-    """(term_id, token) of tokens in the order of their ids."""
-    # As Arrow, of which Spark makes rows itself. A list of tuples takes a Python worker in a stage of one task, and if
-    # that worker hangs no speculation begins, since none of the stage's tasks has ended.
+    """Return (term_id, token) of tokens in the order of their ids."""
+    # Spark reads Arrow itself. For a list of tuples it would start a Python worker in a stage of one task. If that
+    # worker hung, speculation would not begin, because no other task of the stage has ended.
     table = pa.table({"term_id": pa.array(range(len(tokens)), pa.int32()), "token": pa.array(tokens, pa.string())})
     return session.createDataFrame(table, VOCABULARY.struct).coalesce(1)

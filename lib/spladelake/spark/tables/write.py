@@ -1,4 +1,4 @@
-"""Delta tables by path or name: create with their documentation, replace as one commit, recognise finished work."""
+"""Replacement of a Delta table's rows in one commit that records their lineage."""
 
 from __future__ import annotations
 
@@ -28,15 +28,14 @@ def replace_rows(
     files: Mapping[str, str] | None = None,
     properties: Mapping[str, str] | None = None,
 ) -> int:
-    """Replace all rows, or those that a SQL condition names, in one commit; returns the table's version.
+    """Replace all rows, or the rows that meet a SQL condition, in one commit; return the table's version.
 
-    The commit carries the lineage, so readers see either the old rows or the new ones, never a mixture. Rows that
-    break the condition or a constraint make the whole commit fail. A folder that holds no table yet gets one in the
-    same commit.
+    The commit carries the lineage. Readers see either the old rows or the new ones, never a mixture. If a row breaks
+    the condition or a constraint, the whole commit fails. If the folder holds no table yet, the same commit creates it.
 
-    - where: condition that every row meets. Delta refuses rows that do not, except for a table that is new.
-    - files: settings under which the data files are written, if not those of the schema.
-    - properties: of the table, as `set_properties` takes them.
+    - where: condition that every new row meets. Delta refuses other rows, except in a new table.
+    - files: settings under which the data files are written, instead of the schema's.
+    - properties: properties of the table, as `set_properties` takes them.
     """
     options = writer_options or {}
     with exclusive(str(ref)), session_settings(session, schema.files if files is None else files):
@@ -56,7 +55,7 @@ def replace_rows(
 
 
 def save(writer: DataFrameWriter, ref: TableRef) -> None:
-    """Run a writer into the table."""
+    """Write a writer's rows to the table."""
     if ref.path is not None:
         writer.save(ref.path)
     else:

@@ -1,1 +1,1 @@
-"""Training pairs, teacher scores, and the training of a model."""
+"""Jobs that mine training pairs, score them with teachers, and train a model."""

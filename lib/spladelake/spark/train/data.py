@@ -1,4 +1,4 @@
-"""Pairs and texts of a lake as the Parquet shards that `spladelake.training` reads: every text once, joined by id."""
+"""Write pairs and texts of a lake as the Parquet shards that `spladelake.training` reads. Each text is written once."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ from spladelake.errors import DataError, UsageError
 from spladelake.spark.encode.texts import SIDES, texts_of
 from spladelake.spark.tables.refs import TableRef
 
-# Documents of each dev query that are searched, of the run that the pairs were mined from.
+# The documents of the dev part include the run's top documents of each dev query, down to this rank.
 DEV_RANKS = 100
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What training data are made from. pairs: with the columns of `scored_pairs` unless the loss is ranking.
+    """The inputs of the training data.
 
-    dev: (query_id) of the dev part, None without one. run: (query_id, doc_id, rank) that the pairs were mined from,
-    None where that is not known. level: smallest grade that is relevant.
+    - pairs: rows of `scored_pairs`, or of `pairs` if the loss is ranking.
+    - place: the table of the pairs, for messages.
+    - queries, documents, judgements: rows of these tables; judgements is None if there is no dev part.
+    - dev: (query_id) of the dev part, None without one.
+    - run: (query_id, doc_id, rank) of the run that the pairs were mined from, None if it is unknown.
+    - level: smallest relevance grade that counts as relevant.
     """
 
     pairs: DataFrame
@@ -39,10 +43,10 @@ class Sources:
 
 
 def write_training_data(sources: Sources, folder: Path, options: TrainModel) -> dict[str, int]:
-    """Write the shards; returns how many pairs and texts, and how many pairs have too few negatives and are left out.
+    """Write the shards. Return the numbers of pairs, of texts, and of pairs left out for having too few negatives.
 
-    Raises DataError where ids have no text, scores are no numbers, or no pair is left, UsageError where the executors
-    wrote elsewhere.
+    Raises DataError if an id has no text, a score is not a number, or no pair is left. Raises UsageError if the
+    executors wrote to another disk than the driver's.
     """
     scored = options.loss != "ranking"
     most = sources.pairs.agg(F.max(F.size("neg_ids")).alias("most")).first()
@@ -56,8 +60,8 @@ def write_training_data(sources: Sources, folder: Path, options: TrainModel) -> 
             raise DataError(
                 str(sources.place),
                 f"none of its {counts['with_fewer_negatives']:,} pairs has {max(1, negatives)} negatives",
-                "each pair is trained with the same number",
-                "Lower --negatives, or mine more.",
+                "wanted the same number of negatives for each pair",
+                "Lower --negatives, or mine more negatives.",
             )
         if scored:
             _check_scores(whole, sources.place)
@@ -80,7 +84,7 @@ def write_training_data(sources: Sources, folder: Path, options: TrainModel) -> 
 
 
 def _check_scores(pairs: DataFrame, place: TableRef) -> None:
-    """Refuse scores and margins that are no numbers, or margins that are all the same."""
+    """Raise DataError if a score or margin is not a number, or if all margins are equal."""
 
     def bad(column: Column) -> Column:
         return column.isNull() | F.isnan(column) | (F.abs(column) == float("inf"))
@@ -100,29 +104,29 @@ def _check_scores(pairs: DataFrame, place: TableRef) -> None:
         query_id, pos_id = row["first"]
         raise DataError(
             str(place),
-            f"{row['broken']:,} pairs have a score or margin that is no number, such as query {query_id!r} with "
+            f"{row['broken']:,} pairs have a score or margin that is not a number, such as query {query_id!r} with "
             f"document {pos_id!r}",
-            "a model learns from numbers",
-            "Score them again: score_pairs --force.",
+            "wanted numbers",
+            "Score the pairs again: score_pairs --force.",
         )
     if row["least"] == row["most"]:
         raise DataError(
             str(place),
             f"all margins are {row['least']:g}",
-            "a teacher that says the same of every pair teaches nothing",
-            "Use another teacher, or --loss ranking, which needs none.",
+            "a model learns nothing from equal margins",
+            "Use another teacher, or --loss ranking, which needs no teacher.",
         )
 
 
 def _numbered(ids: DataFrame, column: str) -> DataFrame:
-    """(id, row): the different ids, numbered from 0 in their order."""
+    """Return (id, row): the distinct ids, sorted and numbered from 0."""
     order = Window.orderBy("id")
     distinct = ids.select(F.col(column).alias("id")).distinct()
     return distinct.select("id", (F.row_number().over(order) - 1).cast("bigint").alias("row"))
 
 
 def _write_texts(ids: DataFrame, texts: DataFrame, folder: Path, *, place: TableRef) -> int:
-    """Write the texts of the ids; returns how many."""
+    """Write the texts of the ids and return their number. Raises DataError if an id has no text."""
     joined = ids.join(texts.select("id", F.coalesce("text", F.lit("")).alias("text")), "id", "left")
     absent = F.col("text").isNull()
     row = joined.agg(
@@ -143,7 +147,7 @@ def _write_texts(ids: DataFrame, texts: DataFrame, folder: Path, *, place: Table
 
 
 def _rows(pairs: DataFrame, queries: DataFrame, documents: DataFrame, negatives: int, options: TrainModel) -> DataFrame:
-    """(query, documents, label) of every pair, as row numbers; no label where the loss wants none."""
+    """Return (query, documents, label) of every pair, as row numbers. The ranking loss has no label."""
     margins = F.slice("margins", 1, negatives)
     if options.margin_floor is not None:
         floor = F.lit(float(options.margin_floor))
@@ -154,7 +158,7 @@ def _rows(pairs: DataFrame, queries: DataFrame, documents: DataFrame, negatives:
         "ranking": F.lit(None).cast("array<double>"),
     }
     listed = F.concat(F.array("pos_id"), F.slice("neg_ids", 1, negatives))
-    # A key of its own for every row: a query may have the same positive in several of them.
+    # Every row gets its own key, because several rows may have the same query and positive.
     keyed = pairs.select("query_id", listed.alias("doc_ids"), labels[options.loss].alias("label"))
     keyed = keyed.withColumn("key", F.monotonically_increasing_id())
     each = keyed.select("key", "query_id", "label", F.posexplode("doc_ids").alias("place", "id"))
@@ -173,7 +177,10 @@ def _rows(pairs: DataFrame, queries: DataFrame, documents: DataFrame, negatives:
 
 
 def _write_dev(sources: Sources, dev: DataFrame, judgements: DataFrame, folder: Path, options: TrainModel) -> int:
-    """Write the dev part: some of its queries, their judgements, and the documents they are searched in."""
+    """Write a sample of the dev part: queries, their judgements, and the documents to search. Return the query count.
+
+    Judged documents come first, then the top documents of the run, then others in the order of a hash.
+    """
     judged = judgements.join(dev, "query_id", "left_semi").withColumn(
         "relevance", F.greatest(F.lit(0), F.col("relevance") - (sources.level - 1))
     )
@@ -200,17 +207,17 @@ def _write_dev(sources: Sources, dev: DataFrame, judgements: DataFrame, folder: 
 
 
 def _write(rows: DataFrame, folder: Path, *order: str) -> None:
-    """Write Parquet whose files, by name, hold the rows in order."""
+    """Write Parquet files that hold the rows in order, if the files are read by name."""
     rows.orderBy(*order).write.mode("overwrite").parquet(f"file://{folder}")
 
 
 def check_here(folder: Path, *, rows: int) -> None:
-    """Raise UsageError unless the files of a folder hold all rows: executors elsewhere may have one of its name."""
+    """Raise UsageError unless the driver sees all rows: executors may have written to a disk of their own."""
     found = sum(pq.read_metadata(file).num_rows for file in folder.glob("*.parquet"))
     if found != rows:
         raise UsageError(
             "--output",
             f"{folder} has {found:,} of the {rows:,} rows that Spark's executors wrote",
-            "the driver, the executors and the training's processes read and write one folder",
+            "the driver, the executors and the training processes need the same folder",
             "Name an --output on a disk that all machines share, or run the job on one machine.",
         )

@@ -1,4 +1,4 @@
-"""The training job: a training set of the lake to a model folder, by processes under Spark's TorchDistributor."""
+"""The training job: trains a model on a training set of the lake, in processes of Spark's TorchDistributor."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from spladelake.spark.train.model_folder import (
     shared_start,
     work_folder,
 )
-from spladelake.training import Outcome, Work, total_steps, train
+from spladelake.training import Outcome, TrainingWork, total_steps, train
 from spladelake.training.processes import Sent, environment_of_processes
 from spladelake.training.start import check_start
 
@@ -52,12 +52,15 @@ log = logging.getLogger(__name__)
 
 INSTALL = "pip install 'spladelake[train]'"
 PACKAGES = ("sentence_transformers", "datasets", "accelerate")
-# Options that do not change what is trained.
+# Options that do not change the trained model, so they are no part of its fingerprint.
 NOT_PART = {"training_set", "output", "model", "log_steps", "gpu", "where", "accept_worse"}
 
 
 def train_model(session: SparkSession, options: TrainModel) -> TrainResult:
-    """Train a model on a training set of the lake and write its folder."""
+    """Train a model on a training set of the lake and write the model folder.
+
+    Raises UsageError for an unusable option or start model, DataError for unusable pairs or a model that got worse.
+    """
     _check_installed()
     output = Path(options.output).expanduser().absolute()
     start = _start(options.model, options.max_length)
@@ -67,8 +70,8 @@ def train_model(session: SparkSession, options: TrainModel) -> TrainResult:
         made = made_from(output)
         if output.exists() and made is None:
             raise UsageError(
-                str(output), "it is there and was not written by this job", "a folder of its own is wanted",
-                "Name another folder.",
+                str(output), "the folder exists and this job did not write it", "wanted a new folder",
+                "Name another --output.",
             )  # fmt: skip
         remove_published_work(output)
         if made is not None and made["fingerprint"] == lineage.fingerprint and not options.force:
@@ -80,12 +83,12 @@ def train_model(session: SparkSession, options: TrainModel) -> TrainResult:
 def _train(
     session: SparkSession, options: TrainModel, sources: Sources, lineage: Lineage, start: Checkpoint, output: Path
 ) -> dict[str, Any]:
-    """Write the data unless a killed run left them, train, and put the model in its place."""
+    """Write the training data unless an interrupted run left them, train, and publish the model folder."""
     started, clock = time.monotonic(), time.time()
     folder = work_folder(output, lineage, start=Path(start.folder), force=options.force)
     settings = Distillation(**{name: getattr(options, name) for name in Distillation.model_fields})
     start_folder = shared_start(start, folder) if options.where == "executors" else start.folder
-    work = Work(
+    work = TrainingWork(
         folder, settings, start=start_folder, name=options.model, source=f"{sources.place}",
         processes=options.processes, gpu=options.gpu,
     )  # fmt: skip
@@ -100,7 +103,7 @@ def _train(
         json.dumps({**(made_from(folder) or {}), "outcome": asdict(outcome)}, indent=2), encoding="utf-8"
     )
     if outcome.resumed_from:
-        log.info("%s: went on from the checkpoint of step %d", output, outcome.resumed_from)
+        log.info("%s: resumed from the checkpoint of step %d", output, outcome.resumed_from)
     publish(folder, output)
     _say(output, outcome, options.best)
     return {
@@ -115,16 +118,16 @@ def _train(
 
 
 def _say(output: Path, outcome: Outcome, best: str) -> None:
-    """What people should know of a model that was written."""
+    """Log the quality of a written model."""
     before, after = outcome.start_measures.get(best), outcome.measures.get(best)
     if after is not None:
         start = "" if before is None else f" (the start model {before:.4f})"
         log.info("%s: %s %.4f on dev%s, from step %s", output, best, after, start, outcome.best_step)
     if outcome.status == "worse":
-        log.warning("%s: the model is worse than its start model, and was written because of --accept-worse", output)
+        log.warning("%s: the model is worse than its start model; --accept-worse let the job write it", output)
     if outcome.collapsed_at is not None:
         log.warning(
-            "%s: the vectors were empty at step %d; the model is the checkpoint of step %s, from before the collapse",
+            "%s: the vectors were empty at step %d; the model is the checkpoint of step %s, before the collapse",
             output, outcome.collapsed_at, outcome.best_step,
         )  # fmt: skip
 
@@ -135,22 +138,20 @@ def _check_installed() -> None:
     missing = [name for name in PACKAGES if not importlib.util.find_spec(name)]
     if missing:
         raise MachineError(
-            f"package {missing[0]}",
-            "it is not installed",
-            "training needs the extra `train`",
-            f"Install it: {INSTALL}.",
-        )
+            f"package {missing[0]}", "it is not installed", "training needs the packages of the extra `train`",
+            f"Install them: {INSTALL}.",
+        )  # fmt: skip
 
 
 def _start(model: str, max_length: int | None) -> Checkpoint:
-    """The start model, found and checked, before data are written that it could not be trained on."""
+    """Find and check the start model. An unusable model ends the job before it writes training data."""
     checkpoint = resolve_checkpoint(model)
     check_start(Path(checkpoint.folder), name=model, max_length=max_length)
     return checkpoint
 
 
 def sources_of(session: SparkSession, options: TrainModel, start: Checkpoint) -> tuple[Sources, Lineage]:
-    """The tables that the data are made from, each at one version, and what the model is made from."""
+    """Return the inputs of the training data, each table at one version, and the lineage of the model."""
     lake = Lake(options.lake)
     mined, parts = (lake.training(options.training_set, name) for name in ("pairs", "parts"))
     pairs = mined if options.loss == "ranking" else lake.training(options.training_set, "scored_pairs")
@@ -161,7 +162,7 @@ def sources_of(session: SparkSession, options: TrainModel, start: Checkpoint) ->
         require(session, tables[name], schema, made_by=f"spladelake ingest_texts --lake {lake.root} …")
     for ref, name, schema in ((parts, "parts", PARTS), (lake.table("judgements"), "judgements", JUDGEMENTS)):
         if not ref.exists(session):
-            break  # judgements alone say nothing to a training
+            break  # Judgements are used only together with parts.
         tables[name] = ref
         require(session, ref, schema, made_by="spladelake mine_pairs")
     versions = {name: ref.version(session) for name, ref in tables.items()}
@@ -173,12 +174,12 @@ def sources_of(session: SparkSession, options: TrainModel, start: Checkpoint) ->
         if "judgements" in at:
             dev = at["parts"].where(F.col("part") == "dev").select("query_id")
     if dev is None or dev.isEmpty():
-        log.warning("%s: it has no dev part, so the last checkpoint is taken, not the best", parts)
+        log.warning("%s: it has no dev part, so the job takes the last checkpoint, not the best", parts)
         dev = None
     runs = lake.table("runs")
     run = runs.read(session).where(F.col("run_id") == made.get("run")) if runs.exists(session) else None
     inputs = {name: [str(ref), versions[name]] for name, ref in tables.items()}
-    # A new version of a training set's table has the same rows unless a job wrote others.
+    # OPTIMIZE makes a new version with the same rows, so the lineage of these tables stands for their content.
     for name in {"pairs", "parts"} & tables.keys():
         inputs[name][1] = (newest_lineage(session, tables[name]) or {}).get("fingerprint", versions[name])
     settings = options.settings(*NOT_PART)
@@ -191,7 +192,7 @@ def sources_of(session: SparkSession, options: TrainModel, start: Checkpoint) ->
 
 
 def _check_parts(pairs: DataFrame, parts: DataFrame, *, place: TableRef) -> None:
-    """Refuse pairs of queries that are not in the part train: they are of an earlier division into parts."""
+    """Raise DataError if a query of the pairs is not in the part train: the parts changed after the pairs were made."""
     train = parts.where(F.col("part") == "train").select("query_id")
     other = pairs.select("query_id").distinct().join(train, "query_id", "left_anti")
     row = other.agg(F.count("*").alias("queries"), F.min("query_id").alias("first")).first()
@@ -200,13 +201,13 @@ def _check_parts(pairs: DataFrame, parts: DataFrame, *, place: TableRef) -> None
         raise DataError(
             str(place),
             f"{row['queries']:,} of its queries are not in the part train, such as {row['first']!r}",
-            "what dev and test measure must not be trained on, and the parts have changed since the pairs were made",
-            "Run mine_pairs again, and then score_pairs where the loss needs teachers.",
+            "dev and test queries must not be trained on, and the parts have changed since the pairs were made",
+            "Run mine_pairs again, then score_pairs if the loss needs teachers.",
         )
 
 
-def _data(session: SparkSession, sources: Sources, work: Work, options: TrainModel) -> dict[str, int]:
-    """Write the training data, all of them or none; returns the counts."""
+def _data(session: SparkSession, sources: Sources, work: TrainingWork, options: TrainModel) -> dict[str, int]:
+    """Write the training data completely or not at all, and return the counts."""
     counts_file = work.data / COUNTS
     if not counts_file.is_file():
         fresh = work.data.with_name("data.new")
@@ -220,52 +221,52 @@ def _data(session: SparkSession, sources: Sources, work: Work, options: TrainMod
     return found
 
 
-def _run(session: SparkSession, work: Work, options: TrainModel) -> Outcome:
-    """Train in processes of TorchDistributor. Raises MachineError where they end without a result."""
+def _run(session: SparkSession, work: TrainingWork, options: TrainModel) -> Outcome:
+    """Train in processes of TorchDistributor. Raises UsageError if Spark has too few slots or GPUs."""
     from pyspark.ml.torch.distributor import TorchDistributor
 
     local = options.where == "driver"
-    # A machine's GPUs need not be known to Spark: its processes find them where they run beside the driver.
+    # Processes on the driver's machine find its GPUs even if Spark does not know of them.
     given = "gpu" in session.sparkContext.resources if local else _task_gpus(session) > 0
     if not local and options.gpu == "yes" and not given:
         raise UsageError(
-            "--gpu yes", "Spark gives its tasks no GPU", "spark.task.resource.gpu.amount says how many a task has",
+            "--gpu yes", "Spark gives its tasks no GPU", "wanted spark.task.resource.gpu.amount above 0",
             "Use the settings of conf/gpu.conf.",
         )  # fmt: skip
     slots = session.sparkContext.defaultParallelism
     if not local and options.processes > slots:
         raise UsageError(
             f"--processes {options.processes}", f"the executors have {slots} slots",
-            "all processes of a training run at the same time, each in one",
-            "Use fewer, or give the job more executors or cores.",
+            "all processes of a training run at the same time, each in its own slot",
+            "Use fewer processes, or give the job more executors or cores.",
         )  # fmt: skip
     distributor = TorchDistributor(
         num_processes=options.processes, local_mode=local, use_gpu=given and options.gpu != "no"
     )
-    # It takes fewer than asked for with no more than a warning, and each step's batch would be smaller.
+    # TorchDistributor only warns if it starts fewer processes. The batch of each step would then be smaller.
     if distributor.num_processes != options.processes:
         raise UsageError(
             f"--processes {options.processes}", f"the driver has {distributor.num_processes} GPUs",
-            "each process trains on one of its own",
-            "Use fewer, or give the driver more (spark.driver.resource.gpu.amount).",
+            "each process trains on its own GPU",
+            "Use fewer processes, or give the driver more GPUs (spark.driver.resource.gpu.amount).",
         )  # fmt: skip
     try:
-        # Its processes' output is for people; stdout is for the one line that a scheduler reads.
+        # The output of the processes is for people. stdout holds only the result line that a scheduler reads.
         with redirect_stdout(sys.stderr), _environment(options.processes):
             outcome = distributor.run(Sent(train), work)
     except (RuntimeError, PySparkException, Py4JError) as error:
         if (known := explained(error)) is not None:
             raise known from error
         raise MachineError(
-            "the training's processes", f"they ended without a result ({last_line(str(error))})", "a model was wanted",
-            "See what they say above; the same command goes on from the last checkpoint.",
+            "the training processes", f"they ended without a result ({last_line(str(error))})", "wanted a model",
+            "Read their output above, then run the same command again: it resumes from the last checkpoint.",
         ) from error  # fmt: skip
     assert isinstance(outcome, Outcome)
     return outcome
 
 
 def last_line(text: str) -> str:
-    """The last line of what an error says, before the stack of the JVM, short enough for a message."""
+    """Return the last line of an error's text before the JVM's stack trace, at most 300 characters."""
     lines = [line.strip() for line in text.partition("JVM stacktrace:")[0].splitlines()]
     return next((line for line in reversed(lines) if line and not line.startswith("at ")), "")[:300]
 
@@ -276,7 +277,7 @@ def _task_gpus(session: SparkSession) -> float:
 
 @contextmanager
 def _environment(processes: int) -> Iterator[None]:
-    """What processes beside the driver need of this one, and their share of the cores."""
+    """Set the environment variables of processes on the driver's machine, among them their share of the cores."""
     wanted = environment_of_processes()
     if processes > 1:
         wanted["OMP_NUM_THREADS"] = str(max(1, usable_cores() // processes))
@@ -293,7 +294,7 @@ def _environment(processes: int) -> Iterator[None]:
 
 
 def _error(found: dict[str, Any]) -> SpladelakeError:
-    """An error of a process as it was raised there."""
+    """Rebuild an error that a training process raised."""
     kind = getattr(errors, str(found["kind"]))
     error: SpladelakeError = kind(found["place"], found["found"], found["wanted"], found["fix"])
     return error

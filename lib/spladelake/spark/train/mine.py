@@ -1,4 +1,4 @@
-"""The mining job: training pairs of judged positives and hard negatives from a run, as ids."""
+"""The mining job: pairs of judged positives and hard negatives from a run, stored as ids."""
 
 from __future__ import annotations
 
@@ -25,13 +25,20 @@ from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 
-# Resolution of the shares of the parts: hashes are cut to so many hexadecimal digits.
+# Hexadecimal digits of the hash that assigns a query to a part: 8 digits are shares in steps of 2^-32.
 HASH_DIGITS = 8
 HAS_WORDS = "size(words) > 0"
+# Separators of words. Marks belong to words, as in BM25, but in scripts without spaces they separate words: otherwise
+# a whole sentence would be one word, and near duplicates would share none.
+NO_WORD = r"[^\p{L}\p{N}[\p{M}&&[^\p{IsThai}\p{IsLao}\p{IsMyanmar}\p{IsKhmer}]]]+"
 
 
 def mine_pairs(session: SparkSession, options: MinePairs) -> MineResult:
-    """Put the judged queries into parts, and mine pairs for those that are trained on."""
+    """Divide the judged queries into the parts train, dev and test, and mine pairs for the part train.
+
+    Raises DataError if the run is missing or names unknown documents, if no query is in the part train, or if no
+    positive has a negative.
+    """
     lake = Lake(options.lake)
     tables = {name: lake.table(name) for name in ("documents", "queries", "judgements", "runs")}
     made_by = f"spladelake ingest_texts --lake {lake.root} …"
@@ -60,7 +67,7 @@ def _write(
     lineage: Lineage,
     options: MinePairs,
 ) -> dict[str, Any]:
-    """Write both tables; returns what was found."""
+    """Mine the pairs, write both tables, and return the counts."""
     at, tables = inputs.rows, inputs.refs
     judged = at["judgements"].where(F.col("relevance") >= options.relevance_level)
     parts = query_parts(
@@ -72,7 +79,7 @@ def _write(
             str(tables["judgements"]),
             f"{sum(counts.values()):,} queries with a text have a document of relevance {options.relevance_level} or "
             "more, none of them in the part train",
-            "a model is trained on such queries",
+            "wanted at least one such query in the part train",
             "Check the judgements and --relevance-level, or lower --dev-share and --test-share.",
         )
     _check_documents(run, at["documents"], tables, options)
@@ -93,8 +100,8 @@ def _write(
         raise DataError(
             str(tables["runs"]),
             f"no document of run {options.run!r} qualifies as a negative of any of {found['positives']:,} positives",
-            "with positives alone a model has nothing to tell apart",
-            "Widen the window of ranks or scores or lower the margin, or mine from another run.",
+            "wanted a negative for at least one positive",
+            "Widen the range of ranks or scores, lower the margin, or mine from another run.",
         )
     ready = pairs.where(F.size("neg_ids") >= 1).orderBy("query_id", "pos_id")
     replace_rows(session, targets["parts"], PARTS, parts.orderBy("query_id"), lineage=lineage)
@@ -110,9 +117,14 @@ def _write(
 
 
 def query_parts(queries: DataFrame, judged: DataFrame, *, dev: float, test: float, seed: int) -> DataFrame:
-    """(query_id, part) of every query with a text and a judgement.
+    """Return (query_id, part) of every query with a text and a judgement.
 
-    By a hash of the text in lower case and single spaces, so that the same question asked twice is in one part.
+    A hash of the text in lower case with single spaces decides the part, so equal questions are in one part.
+
+    - queries: (query_id, text).
+    - judged: rows with the query_id of every judged query.
+    - dev, test: shares of these parts, 0 to 1.
+    - seed: changes the division.
     """
     known = queries.join(judged.select("query_id").distinct(), "query_id", "left_semi")
     plain = F.regexp_replace(F.trim(F.lower("text")), r"\s+", " ")
@@ -123,15 +135,22 @@ def query_parts(queries: DataFrame, judged: DataFrame, *, dev: float, test: floa
 
 
 def words_of(documents: DataFrame) -> DataFrame:
-    """(doc_id, words): hashes of the different words of title and text, runs of letters and digits in lower case."""
+    """Return (doc_id, words): hashes of the distinct words of title and text.
+
+    A word is a run of letters, digits and marks, in lower case.
+    """
     texts = texts_of(documents, SIDES["documents"])
-    found = F.split(F.lower(F.coalesce("text", F.lit(""))), r"[^\p{L}\p{N}]+")
+    found = F.split(F.lower(F.coalesce("text", F.lit(""))), NO_WORD)
     words = F.array_distinct(F.transform(F.filter(found, lambda word: word != ""), lambda word: F.xxhash64(word)))
     return texts.select(F.col("id").alias("doc_id"), words.alias("words"))
 
 
 def _positives(judged: DataFrame, run: DataFrame, texts: DataFrame, options: MinePairs) -> DataFrame:
-    """(query_id, pos_id, score, words, wanted): positives with a text; score in the run, null where it lacks them."""
+    """Return (query_id, pos_id, score, words, wanted) of the positives with a text.
+
+    `score` is the score in the run, null if the run does not list the document. `wanted` marks the positives to mine
+    for; the others still exclude near duplicates.
+    """
     rows = judged.select("query_id", "doc_id", "relevance").dropDuplicates(["query_id", "doc_id"])
     rows = rows.join(texts.where(HAS_WORDS), "doc_id")
     rows = rows.join(run.select("query_id", "doc_id", "score"), ["query_id", "doc_id"], "left")
@@ -142,7 +161,7 @@ def _positives(judged: DataFrame, run: DataFrame, texts: DataFrame, options: Min
 
 
 def _candidates(run: DataFrame, judged: DataFrame, texts: DataFrame, options: MinePairs) -> DataFrame:
-    """(query_id, doc_id, score, place, words): documents of the windows that are not judged relevant."""
+    """Return (query_id, doc_id, score, place, words) of documents in the rank and score ranges, not judged relevant."""
     score = F.col("score")
     rows = run.where(F.col("rank").between(options.min_rank, options.max_rank))
     if options.min_score is not None:
@@ -150,7 +169,7 @@ def _candidates(run: DataFrame, judged: DataFrame, texts: DataFrame, options: Mi
     if options.max_score is not None:
         rows = rows.where(score <= options.max_score)
     rows = rows.join(judged.select("query_id", "doc_id"), ["query_id", "doc_id"], "left_anti")
-    # By hash the choice depends on seed and ids alone, however the rows are spread.
+    # A hash makes the choice depend on seed and ids alone, not on the partitions of the rows.
     drawn = F.xxhash64(F.lit(options.seed), F.col("query_id"), F.col("doc_id"))
     place = F.col("rank").cast("bigint") if options.choose == "top" else drawn
     rows = rows.select("query_id", "doc_id", "score", place.alias("place"))
@@ -158,10 +177,12 @@ def _candidates(run: DataFrame, judged: DataFrame, texts: DataFrame, options: Mi
 
 
 def mined(positives: DataFrame, candidates: DataFrame, options: MinePairs) -> DataFrame:
-    """(query_id, pos_id, neg_ids) of every wanted positive; neg_ids may be empty.
+    """Return (query_id, pos_id, neg_ids) of every wanted positive. neg_ids may be empty.
 
-    positives: (query_id, pos_id, score, words, wanted). candidates: (query_id, doc_id, score, place, words), chosen by
-    ascending place, then doc_id. A candidate near to any positive of its query is none of its negatives.
+    A candidate that is a near duplicate of any positive of its query, or of an earlier negative, is left out.
+
+    - positives: (query_id, pos_id, score, words, wanted).
+    - candidates: (query_id, doc_id, score, place, words). Negatives are chosen by ascending place, then doc_id.
     """
     listed = candidates.groupBy("query_id").agg(
         F.sort_array(F.collect_list(F.struct("place", "doc_id", "score", "words"))).alias("listed")
@@ -179,7 +200,7 @@ def mined(positives: DataFrame, candidates: DataFrame, options: MinePairs) -> Da
 
 
 def _far_below(score: Column, options: MinePairs) -> Column:
-    """Whether a candidate scores less than the positive by the margins; no where the run lacks the positive."""
+    """Whether a candidate scores below the positive by the margins. With a margin, the run must list the positive."""
     wanted = F.lit(True)
     if options.margin is not None:
         wanted = wanted & (F.col("score") - score >= options.margin)
@@ -189,15 +210,15 @@ def _far_below(score: Column, options: MinePairs) -> Column:
 
 
 def similarity(one: str, other: str) -> str:
-    """SQL of the Jaccard index of two sets of words, neither empty: shared ones over all."""
+    """Return SQL of the Jaccard index of two non-empty sets of words: the size of intersection over union."""
     shared = f"size(array_intersect({one}, {other}))"
     return f"({shared} / (size({one}) + size({other}) - {shared}))"
 
 
 def _first_different(count: int, limit: float) -> str:
-    """SQL of the ids of the first so many in `listed` that are not near to one chosen before."""
+    """Return SQL of the ids of the first `count` candidates in `listed`, without near duplicates of earlier ones."""
     near = f"{similarity('k.words', 'c.words')} >= {limit!r}D"
-    # The start value is an empty slice of the list itself, which gives it the type of what is added.
+    # The start value is an empty slice of the list itself, so it has the list's type.
     return (
         f"transform(aggregate(listed, slice(listed, 1, 0), (kept, c) -> "
         f"CASE WHEN size(kept) >= {count} OR exists(kept, k -> {near}) THEN kept ELSE concat(kept, array(c)) END), "
@@ -206,7 +227,7 @@ def _first_different(count: int, limit: float) -> str:
 
 
 def _check_documents(run: DataFrame, documents: DataFrame, tables: Mapping[str, TableRef], options: MinePairs) -> None:
-    """Refuse a run that ranks documents the lake does not have: their texts could not be compared, nor trained on."""
+    """Raise DataError if the run ranks documents that the lake does not have: mining and training need their texts."""
     near = run.where(F.col("rank").between(options.min_rank, options.max_rank))
     unknown = near.select("query_id", "doc_id").join(documents.select("doc_id"), "doc_id", "left_anti")
     row = unknown.agg(F.count("*").alias("rows"), F.min(F.struct("query_id", "doc_id")).alias("first")).first()

@@ -1,4 +1,4 @@
-"""The folder of a trained model, and beside it, as FOLDER.work, the one of a training in progress."""
+"""The folder of a trained model, and beside it FOLDER.work, the work folder of a training in progress."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from spladelake.spark.tables.lineage import Lineage
 
 log = logging.getLogger(__name__)
 
-# In both folders: what the model is made from, by which a later run knows that it need not be made again.
+# File in both folders: the lineage of the model. A later run compares it to know whether the model is current.
 MADE_FROM = "spladelake_training.json"
-# In the folder of training data, when they are whole: how many there are.
+# File in the folder of training data with their counts. It exists only if the data are complete.
 COUNTS = "counts.json"
-# Tables that are read while the training data are written, and not again.
+# Tables that the job reads only to write the training data.
 READ_ONCE = ("documents", "queries", "judgements")
-# In the work folder, while a model takes the place of another: the other.
+# Subfolder of the work folder that holds the previous model while the new one replaces it.
 PREVIOUS = "previous"
 
 
 def made_from(folder: Path) -> dict[str, Any] | None:
-    """What a folder says it was made from, None where it says nothing."""
+    """Return the lineage that a folder records, None if it records none."""
     try:
         found = json.loads((folder / MADE_FROM).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -34,16 +34,21 @@ def made_from(folder: Path) -> dict[str, Any] | None:
 
 
 def work_folder(output: Path, lineage: Lineage, *, start: Path, force: bool) -> Path:
-    """The folder of work in progress.
+    """Return the work folder, emptied unless it holds data or checkpoints of this training.
 
-    Raises UsageError where it holds checkpoints of another training, or the start model: one of its checkpoints.
+    - output: the model folder.
+    - lineage: the lineage of this training.
+    - start: the folder of the start model.
+    - force: whether an earlier training may be removed.
+
+    Raises UsageError if the folder holds checkpoints of another training, or if the start model lies in it.
     """
     folder = _work_of(output)
     if start.resolve().is_relative_to(folder.resolve()):
         raise UsageError(
             f"--model {start}",
             f"it lies in {folder}, the work folder of this --output",
-            "the start model must stay, and the work folder goes",
+            "the job removes the work folder, but the start model must stay",
             "Name another --output.",
         )
     found = made_from(folder)
@@ -52,17 +57,17 @@ def work_folder(output: Path, lineage: Lineage, *, start: Path, force: bool) -> 
     if found is not None and not same and begun and (folder / "data" / COUNTS).is_file():
         same = _lasting(found) == _lasting(json.loads(lineage.as_json()))
         if same:
-            log.info("%s: tables have changed since it was begun; it goes on with the data that it has", folder)
+            log.info("%s: tables have changed since this training began; it resumes with the data it wrote", folder)
     if folder.exists() and not (same or force) and (begun or not (folder / MADE_FROM).is_file()):
         raise UsageError(
             str(folder),
             "another training, of other data or settings, left its checkpoints there",
-            "they are kept until it is said that they may go",
-            "Add --force to remove them, name another --output, or take away what is wanted.",
+            "the job removes them only with --force",
+            "Add --force, name another --output, or move the files that you want to keep.",
         )
     if force or not same:
         if (folder / PREVIOUS).exists() and not output.exists():
-            (folder / PREVIOUS).rename(output)  # a kill came between the two
+            (folder / PREVIOUS).rename(output)  # A kill came between the two renames of `publish`.
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MADE_FROM).write_text(lineage.as_json(), encoding="utf-8")
@@ -70,13 +75,13 @@ def work_folder(output: Path, lineage: Lineage, *, start: Path, force: bool) -> 
 
 
 def _lasting(made: dict[str, Any]) -> list[Any]:
-    """What a training depends on still when its data are written."""
+    """Return the parts of a lineage that still matter after the training data are written."""
     inputs = {name: made_of for name, made_of in made["inputs"].items() if name not in READ_ONCE}
     return [made["job"], inputs, made["settings"]]
 
 
 def shared_start(start: Checkpoint, folder: Path) -> str:
-    """A copy of the start model in the work folder, which executors see: the driver's cache is on one machine."""
+    """Copy the start model into the work folder, because executors do not see the driver's cache. Return the path."""
     copy = folder / "start"
     if not copy.exists():
         fresh = folder / "start.new"
@@ -87,7 +92,7 @@ def shared_start(start: Checkpoint, folder: Path) -> str:
 
 
 def remove_published_work(output: Path) -> None:
-    """Remove the work folder of the training that made the model, where a kill left it."""
+    """Remove the work folder of the training that made the published model, if a kill left it."""
     work, made = made_from(_work_of(output)), made_from(output)
     if work is not None and made is not None and work["fingerprint"] == made["fingerprint"]:
         shutil.rmtree(_work_of(output))
@@ -98,7 +103,7 @@ def _work_of(output: Path) -> Path:
 
 
 def publish(work: Path, output: Path) -> None:
-    """Put the model of a work folder in its place, and remove the folder, with the model that was there before."""
+    """Move the model of a work folder to `output`, then remove the work folder and the previous model."""
     previous = work / PREVIOUS
     shutil.rmtree(previous, ignore_errors=True)
     if output.exists():

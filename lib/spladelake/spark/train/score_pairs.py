@@ -1,4 +1,4 @@
-"""The teachers' job: mined pairs scored by cross-encoders or by a run, each pair of texts once, in chunks."""
+"""The scoring job: teachers, which are cross-encoders or runs, score mined pairs in chunks, equal texts once."""
 
 from __future__ import annotations
 
@@ -36,13 +36,18 @@ from spladelake.spark.tables.write import replace_rows, save
 log = logging.getLogger(__name__)
 
 KEYS = ["query_id", "doc_id"]
-# Scores are counted in this unit where teachers are scaled, so that no order of summing changes a digit.
+# Type in which scores are summed to scale teachers: a decimal sum does not depend on the order of the rows.
 EXACT = "decimal(38,12)"
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A teacher and what stands for its scores. checkpoint: None for a run of the lake."""
+    """A teacher.
+
+    - name: the teacher's name as the user gave it.
+    - model_id: key of its scores in `teacher_scores`.
+    - checkpoint: the cross-encoder, None for a run of the lake.
+    """
 
     name: str
     model_id: str
@@ -51,7 +56,12 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Scoring:
-    """One run of the job. pairs: rows of `run_pairs` with the bucket of each pair of texts."""
+    """One run of the job.
+
+    - scores: the table `teacher_scores` of the training set.
+    - pairs: rows of `run_pairs` with the bucket of each pair of texts.
+    - totals: counts from the workers.
+    """
 
     session: SparkSession
     options: ScorePairs
@@ -61,7 +71,11 @@ class Scoring:
 
 
 def score_pairs(session: SparkSession, options: ScorePairs) -> ScoreResult:
-    """Score the pairs of a training set, and write them with scores and margins."""
+    """Score the pairs of a training set and write them with scores and margins.
+
+    Raises DataError if a table, run or text is missing, or if no pair has the scores of all teachers. Raises UsageError
+    if a cross-encoder cannot be used.
+    """
     lake = Lake(options.lake)
     mined, target = (lake.training(options.training_set, name) for name in ("pairs", "scored_pairs"))
     ingested = f"spladelake ingest_texts --lake {lake.root} …"
@@ -93,7 +107,7 @@ def _score(
     session: SparkSession, options: ScorePairs, inputs: Inputs, teachers: list[Teacher], target: TableRef,
     lineage: Lineage,
 ) -> dict[str, Any]:  # fmt: skip
-    """Score the pairs that have no score yet, and write the set; returns the counts."""
+    """Score the pairs that have no score yet, write the scored pairs, and return the counts."""
     lake, at, started = Lake(options.lake), inputs.rows, time.monotonic()
     pairs = run_pairs(_distinct(at["pairs"]), at["queries"], at["documents"])
     pairs = pairs.withColumn("bucket", _bucket()).persist(StorageLevel.DISK_ONLY)
@@ -104,7 +118,7 @@ def _score(
     try:
         count = check_texts(pairs, inputs.refs, what="pairs")
         ensure_table(session, scoring.scores, TEACHER_SCORES)
-        # Held for the whole of it: another run would find the same pairs missing and score them too.
+        # One lock for all teachers: a second run would find the same pairs missing and score them too.
         with exclusive(str(scoring.scores), "scoring"):
             for teacher in teachers:
                 _fill(scoring, teacher, lake)
@@ -131,18 +145,18 @@ def _teacher(session: SparkSession, lake: Lake, name: str, options: ScorePairs) 
 
 
 def _distinct(pairs: DataFrame) -> DataFrame:
-    """(query_id, doc_id): every document of every pair, each once a query."""
+    """Return (query_id, doc_id): the distinct documents of each query's pairs."""
     listed = F.explode(F.concat(F.array("pos_id"), F.col("neg_ids"))).alias("doc_id")
     return pairs.select("query_id", listed).distinct()
 
 
 def _bucket() -> Column:
-    """Bucket of a pair of texts, 0 to BUCKETS - 1: equal pairs are always in one chunk."""
+    """Return the bucket of a pair of texts, 0 to BUCKETS - 1. Equal pairs share a bucket, and so a chunk."""
     return F.conv(F.substring(F.sha2("pair", 256), 1, 4), 16, 10).cast("int")
 
 
 def _fill(scoring: Scoring, teacher: Teacher, lake: Lake) -> None:
-    """Bring the table of scores to hold all that the teacher says of the pairs."""
+    """Add the teacher's missing scores of the pairs to the table of scores."""
     known = scoring.scores.read(scoring.session).where(F.col("model_id") == teacher.model_id)
     missing = scoring.pairs.join(known.select(*KEYS, "pair"), [*KEYS, "pair"], "left_anti")
     if teacher.checkpoint is None:
@@ -161,7 +175,7 @@ def _fill(scoring: Scoring, teacher: Teacher, lake: Lake) -> None:
 
 
 def _score_chunks(scoring: Scoring, teacher: Teacher, missing: DataFrame) -> None:
-    """Score and commit the pairs that no score is known of, chunk after chunk."""
+    """Score and commit the pairs without a known score, chunk by chunk."""
     assert teacher.checkpoint is not None
     session, options = scoring.session, scoring.options
     left = Remaining(missing.count())
@@ -171,7 +185,7 @@ def _score_chunks(scoring: Scoring, teacher: Teacher, missing: DataFrame) -> Non
     rate = first_rate(teacher.checkpoint, tokens=teacher.checkpoint.max_length)
     chunk, total = ChunkSize(options.chunk_minutes, rate, options.chunk_rows), left.rows
     before, began = int(scoring.totals.value.get("pairs", 0)), time.monotonic()
-    function = rerank_worker.ScorePairs(
+    function = rerank_worker.ScorePairBatches(
         rerank_worker.RerankerSpec(teacher.checkpoint, options.token_budget), scoring.totals
     )
     slots = session.sparkContext.defaultParallelism
@@ -192,15 +206,15 @@ def _score_chunks(scoring: Scoring, teacher: Teacher, missing: DataFrame) -> Non
 
 
 def _score_chunk(
-    scoring: Scoring, teacher: Teacher, pairs: DataFrame, function: rerank_worker.ScorePairs, *, tasks: int
+    scoring: Scoring, teacher: Teacher, pairs: DataFrame, function: rerank_worker.ScorePairBatches, *, tasks: int
 ) -> None:
-    """Score the pairs, spread over tasks, and commit their scores."""
+    """Score the pairs in `tasks` tasks and commit their scores."""
     scored = scored_pairs(pairs.drop("bucket"), function, tasks=tasks)
     _append(scoring, teacher, scored.join(pairs.select(*KEYS, "pair"), KEYS))
 
 
 def _append(scoring: Scoring, teacher: Teacher, scored: DataFrame) -> None:
-    """Add (query_id, doc_id, pair, score) rows to the table of scores, as one commit."""
+    """Append (query_id, doc_id, pair, score) rows to the table of scores in one commit."""
     rows = scored.withColumn("teacher", F.lit(teacher.name)).withColumn("model_id", F.lit(teacher.model_id))
     writer = rows.select(*TEACHER_SCORES.column_names).write.format("delta").mode("append")
     retrying(lambda: save(writer, scoring.scores), place=str(scoring.scores))
@@ -209,7 +223,7 @@ def _append(scoring: Scoring, teacher: Teacher, scored: DataFrame) -> None:
 def _publish(
     scoring: Scoring, pairs: DataFrame, teachers: list[Teacher], target: TableRef, lineage: Lineage
 ) -> dict[str, int]:
-    """Write the pairs with the teachers' average; returns how many, and how many lack a score."""
+    """Write the pairs with the teachers' average. Return the numbers of written pairs and of pairs without a score."""
     session = scoring.session
     said = scoring.scores.read(session).where(F.col("model_id").isin([teacher.model_id for teacher in teachers]))
     # Two writers on machines without a common lock may have scored a pair twice.
@@ -224,8 +238,8 @@ def _publish(
         raise DataError(
             str(scoring.scores),
             f"none of the {wanted:,} pairs has the scores of {', '.join(teacher.name for teacher in teachers)}",
-            "a positive and a negative are scored in each",
-            "Retrieve deeper with the run that is the teacher, or mine the pairs from it.",
+            "wanted scores of the positive and of a negative",
+            "Retrieve more documents in the run that is the teacher, or mine the pairs from that run.",
         )
     replace_rows(session, target, SCORED_PAIRS, rows.orderBy("query_id", "pos_id"), lineage=lineage)
     rows.unpersist()
@@ -233,10 +247,12 @@ def _publish(
 
 
 def averaged(scores: DataFrame, model_ids: list[str], *, scaled: bool) -> DataFrame:
-    """(query_id, doc_id, score): mean of what all teachers say; pairs that one of them does not score are left out.
+    """Return (query_id, doc_id, score): the mean score over the teachers of each pair that all teachers score.
 
-    scores: (model_id, query_id, doc_id, score). scaled: first (score - mean) / deviation * first deviation + first
-    mean, both over the pairs that all teachers score; a teacher that says the same of every pair counts as the mean.
+    - scores: (model_id, query_id, doc_id, score).
+    - model_ids: the teachers.
+    - scaled: give each teacher the mean and standard deviation of the first before averaging, taken over the returned
+      pairs. The scores of a teacher without deviation become the first teacher's mean.
     """
     of = [
         F.max(F.when(F.col("model_id") == name, F.col("score"))).alias(f"score_{i}") for i, name in enumerate(model_ids)
@@ -265,7 +281,7 @@ def averaged(scores: DataFrame, model_ids: list[str], *, scaled: bool) -> DataFr
 
 
 def with_margins(pairs: DataFrame, scores: DataFrame) -> DataFrame:
-    """`scored_pairs` rows: the pairs whose positive has a score, with those of their negatives that have one."""
+    """Return rows of `scored_pairs`: the pairs whose positive has a score, without the negatives that have none."""
     each = pairs.select("query_id", "pos_id", F.posexplode("neg_ids").alias("place", "doc_id"))
     found = each.join(scores, KEYS).groupBy("query_id", "pos_id")
     negatives = found.agg(F.sort_array(F.collect_list(F.struct("place", "doc_id", "score"))).alias("listed"))

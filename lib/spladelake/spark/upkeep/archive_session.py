@@ -1,6 +1,6 @@
-"""The program that makes Java's archive of Spark's classes: a session that does a little of everything that jobs do.
+"""The program that creates Java's archive of Spark's classes, in a session that uses a little of every feature.
 
-`spladelake.spark.session.class_archive` starts it, with the path of the archive or with the word for the background.
+`spladelake.spark.session.class_archive` starts it with one argument: the path of the archive, or IN_BACKGROUND.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from spladelake.spark.tables.properties import set_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import RUN_LOG, VECTORS
 from spladelake.spark.tables.write import replace_rows
-from spladelake.spark.upkeep.counts import collected, rows_of, table_counts
+from spladelake.spark.upkeep.counts import counted, rows_of, table_counts
 
 
 def _make_in_background() -> None:
-    """What the process in the background does: it gives way to all others, and ends by itself."""
+    """Create the archive at the lowest priority, or do nothing if another process creates it."""
     os.nice(19)
     make_archive(java_version()[0], wait=False)
 
@@ -37,17 +37,17 @@ def _same(batches: Iterable[object]) -> Iterable[object]:
 
 
 def _record(target: str) -> None:
-    """Start a session that writes, when its JVM ends, all classes that it has used, and use those that jobs use."""
+    """Run a session that uses what jobs use. When its JVM ends, it writes all the classes that it used to `target`."""
     options = f'{quick_settings.java_options({})} "-XX:ArchiveClassesAtExit={target}" {WARNINGS}'
     settings = {
         "spark.driver.defaultJavaOptions": options,
         "spark.driver.memory": "1g",
-        # VACUUM would spread ten files over 10,000 tasks.
+        # By default VACUUM spreads ten files over 10,000 tasks.
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
     }
     session = spark_session("spladelake prepare", settings=settings)
     place = f"{Path(target).parent}/table"
-    # With generated code, as long jobs have it, and without, as quick commands do.
+    # Once with generated code, for long jobs, and once without, for quick commands.
     for number, plans in enumerate(({}, quick_settings.SETTINGS)):
         for key, value in plans.items():
             session.conf.set(key, value)
@@ -58,11 +58,11 @@ def _record(target: str) -> None:
     gateway.shutdown()
     gateway.proc.stdin.close()
     if gateway.proc.wait(timeout=SECONDS_TO_WRITE) != 0:
-        raise SystemExit("Java could not write all of it")
+        raise SystemExit("Java could not write the whole archive")
 
 
 def _use(session: SparkSession, path: str) -> None:
-    """Do a little of everything that jobs do."""
+    """Use a little of every feature that jobs use."""
     ref, log = TableRef(path=path), TableRef(path=f"{path}-log")
     ensure_table(session, ref, VECTORS, properties={"model": "prepare"})
     rows = session.range(10).selectExpr(
@@ -81,7 +81,7 @@ def _use(session: SparkSession, path: str) -> None:
     joined.orderBy("n").limit(3).collect()
     exploded = ref.read(session).selectExpr("id", "posexplode(indices) AS (place, term)").repartition(2, "id")
     exploded.selectExpr("*", "row_number() OVER (PARTITION BY term ORDER BY place DESC, id) AS rank").toArrow()
-    collected(session, [table_counts(rows_of(session, ref), VECTORS, keys=("id",))])
+    counted(session, [table_counts(rows_of(session, ref), VECTORS, keys=("id",))])
     ref.read(session).groupBy("model_id").agg(F.collect_set("status"), F.count_distinct("id")).collect()
     session.createDataFrame([("a", 1)], "id string, n int").join(rows, "id", "left_anti").persist().count()
     ensure_table(session, log, RUN_LOG)

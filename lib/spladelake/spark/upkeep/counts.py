@@ -1,7 +1,7 @@
-"""Counts of what is wrong with tables, many of them in one Spark job, and the constraints' among them.
+"""Counts of errors in tables, such as rows that break a constraint, many counts in one Spark job.
 
-A job for each count costs a small lake more than its rows do. So counts of one table are made in one pass over it, and
-those of all tables are the rows of one result.
+In a small lake a Spark job for each count takes longer than the rows. So one pass over a table makes all its counts,
+and one result holds the counts of all tables.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import TableSchema
 
 Found = dict[str, Any]
-# Bytes of a table's data files up to which they are read without Delta's plan of the scan.
+# A table of at most this many bytes is read straight from its data files, without Delta's scan.
 MOST_BYTES = 64 * 2**20
-# Spark would take the first of these in a path for patterns, and the last for the value of a column.
+# Spark treats these characters of a path as a pattern and, the last one, as the value of a partition column.
 _SIGNS = set("*?[]{}\\=")
 ROWS, REPEATED = "number of rows", "keys that stand more than once"
 
 
 def rows_of(session: SparkSession, ref: TableRef) -> DataFrame:
-    """Rows of a table at its newest version, of a small one in a folder of this machine straight from its data files.
+    """Return the rows of a table at its newest version. A small local table is read straight from its data files.
 
-    For each scan Delta runs a Spark job or two over the table's log, which cost more than the rows of a small table.
+    For each scan Delta runs a Spark job or two over the table's log. They take longer than the rows of a small table.
     """
     rows = ref.read(session)
     if ref.path is None or "://" in ref.path or _SIGNS & set(ref.path):
@@ -41,8 +41,8 @@ def rows_of(session: SparkSession, ref: TableRef) -> DataFrame:
     return session.read.schema(rows.schema).parquet(*(str(found.folder / name) for name in found.sizes))
 
 
-def collected(session: SparkSession, counts: Sequence[DataFrame]) -> list[Found]:
-    """The only row of each of the frames, all from one Spark job. What is null has no entry."""
+def counted(session: SparkSession, counts: Sequence[DataFrame]) -> list[Found]:
+    """Return the only row of each frame, all from one Spark job. Null values have no entry."""
     rows = [
         frame.select(F.lit(number).alias("number"), F.to_json(F.struct("*")).alias("row"))
         for number, frame in enumerate(counts)
@@ -56,26 +56,31 @@ def collected(session: SparkSession, counts: Sequence[DataFrame]) -> list[Found]
 def table_counts(
     rows: DataFrame, schema: TableSchema | None, *, keys: Sequence[str] = (), more: Mapping[str, str] | None = None
 ) -> DataFrame:
-    """One row: ROWS; of each constraint by its name how many rows break it; and so of more conditions, when they hold.
+    """Return a frame of one row: the number of rows, and for each condition the number of rows that break or meet it.
 
-    keys: columns of which each combination stands once; REPEATED counts those that do not. more: SQL conditions.
+    - schema: its constraints count the rows that break them.
+    - keys: columns that are unique together. REPEATED counts the values that occur more than once.
+    - more: further SQL conditions by name. They count the rows that meet them.
     """
-    counted = {
+    conditions = {
         name: f"NOT coalesce({sql}, false)" for name, sql in ({} if schema is None else schema.constraints).items()
     }
-    counted |= more or {}
-    sums = [F.count("*").alias(ROWS), *(F.expr(f"count_if({sql})").alias(name) for name, sql in counted.items())]
+    conditions |= more or {}
+    sums = [F.count("*").alias(ROWS), *(F.expr(f"count_if({sql})").alias(name) for name, sql in conditions.items())]
     if not keys:
         return rows.agg(*sums)
     by_key = rows.groupBy(*keys).agg(*sums)
     repeated = F.count_if(F.col(ROWS) > 1).alias(REPEATED)
-    return by_key.agg(repeated, *(F.coalesce(F.sum(F.col(name)), F.lit(0)).alias(name) for name in (ROWS, *counted)))
+    return by_key.agg(repeated, *(F.coalesce(F.sum(F.col(name)), F.lit(0)).alias(name) for name in (ROWS, *conditions)))
 
 
 def constraint_sentences(
     ref: TableRef, schema: TableSchema | None, found: Found, properties: Mapping[str, str]
 ) -> list[str]:
-    """Constraints that the table lacks, and constraints that rows of it break. found: of its `table_counts`."""
+    """Return a sentence for each constraint that the table lacks or that some of its rows break.
+
+    - found: the table's `table_counts`.
+    """
     constraints = {} if schema is None else schema.constraints
     missing = [name for name in constraints if f"delta.constraints.{name}" not in properties]
     return [

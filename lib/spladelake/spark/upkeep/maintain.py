@@ -1,4 +1,4 @@
-"""The maintenance job: small files compacted, old ones deleted, constraints in place."""
+"""The maintenance job: it compacts small files, deletes old ones and checks the constraints."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ from spladelake.spark.tables.schemas import (
 )
 from spladelake.spark.tables.split_files import files_of
 from spladelake.spark.tables.sql_text import quoted
-from spladelake.spark.upkeep.counts import collected, constraint_sentences, rows_of, table_counts
+from spladelake.spark.upkeep.counts import constraint_sentences, counted, rows_of, table_counts
 
 log = logging.getLogger(__name__)
 
-# Columns by which look-ups and updates find rows, and by which --cluster puts rows side by side. By ZORDER: the
-# clustering that Delta keeps in a table's properties shuts out readers of protocol version 1.
+# Look-ups and updates find rows by these columns, so --cluster sorts by them. It uses ZORDER, because readers of
+# protocol version 1 cannot read tables with Delta's own clustering (CLUSTER BY).
 CLUSTERED = {
     DOCUMENTS.name: ("doc_id",), QUERIES.name: ("query_id",), JUDGEMENTS.name: ("query_id",), VECTORS.name: ("id",),
     RUNS.name: ("run_id", "query_id"), MEASURES.name: ("run_id", "query_id"),
 }  # fmt: skip
 _VACUUM_LOGGING = "spark.databricks.delta.vacuum.logging.enabled"
-# Tasks over which VACUUM spreads the names of a table's files. Spark's 10,000 keep two cores of a cluster busy for
-# minutes a table.
+# Tasks over which VACUUM spreads the names of a table's files. Spark's default of 10,000 keeps two cores of a cluster
+# busy for minutes per table.
 _LISTING_TASKS = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
 
 
 @dataclass(frozen=True)
 class LakeTable:
-    """A table of a lake: where it is, the name of its schema, and its properties."""
+    """A table of a lake: its place, the name of its schema, and its properties."""
 
     ref: TableRef
     schema_name: str
@@ -61,7 +61,7 @@ class LakeTable:
 
 
 def tables_of(session: SparkSession, lake: Lake) -> list[LakeTable]:
-    """Every table of a lake that this package made, sorted by name."""
+    """Return every table of a lake that this package made, sorted by name."""
     if lake.root.startswith(SCHEMA_PREFIX):
         schema = lake.root.removeprefix(SCHEMA_PREFIX)
         rows = session.sql(f"SHOW TABLES IN {quoted(schema)}").collect()
@@ -81,9 +81,10 @@ def tables_of(session: SparkSession, lake: Lake) -> list[LakeTable]:
 
 
 def schema_name(ref: TableRef, properties: dict[str, str]) -> str:
-    """Name of a table's schema, "" where this package did not make it.
+    """Return the name of a table's schema; "" if this package did not make the table.
 
-    A run that was killed just before its staging table became that of the vectors has it say so already.
+    The properties of a staging table can already name `vectors`, if the run was killed just before the table became the
+    vectors.
     """
     if "spladelake.staged_for" in properties and str(ref).endswith("_staged"):
         return STAGED.name
@@ -91,7 +92,7 @@ def schema_name(ref: TableRef, properties: dict[str, str]) -> str:
 
 
 def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainResult:
-    """Compact, check and clean every table of the lake. Raises DataError where rows break a table's constraints."""
+    """Compact, check and clean every table of the lake. Raises DataError if rows break a table's constraints."""
     lake, started = Lake(options.lake), time.monotonic()
     tables = tables_of(session, lake)
     if not tables:
@@ -99,7 +100,7 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainR
     schemas = [SCHEMAS.get(table.schema_name) for table in tables]
     checked = [table_counts(rows_of(session, t.ref), schema) for t, schema in zip(tables, schemas, strict=True)]
     findings, reports = [], {}
-    for table, schema, found in zip(tables, schemas, collected(session, checked), strict=True):
+    for table, schema, found in zip(tables, schemas, counted(session, checked), strict=True):
         findings += constraint_sentences(table.ref, schema, found, table.properties)
         report = reports[str(table.ref)] = _maintain(session, table, schema, options)
         log.info("%s: %s", table.ref, ", ".join(f"{key} {value}" for key, value in report.items()))
@@ -110,17 +111,21 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainR
             "every row must meet its table's constraints",
             "Run the job that made the table again with --force.",
         )
-    return {"status": "dry run" if options.dry_run else "done", "tables": reports, "seconds": _since(started)}
+    return {
+        "status": "dry run" if options.dry_run else "done",
+        "tables": reports,
+        "seconds": round(time.monotonic() - started, 2),
+    }
 
 
 def _maintain(
     session: SparkSession, table: LakeTable, schema: TableSchema | None, options: MaintainTables
 ) -> dict[str, Any]:
-    """Compact one table and delete its old files; returns what was done."""
+    """Compact one table and delete its old files; return the counts of files."""
     ref = table.ref
     if options.dry_run:
         return {"files_to_delete": _vacuum(session, ref, options).count() if _has_old_files(ref, options) else 0}
-    # What a VACUUM writes into the table's history is two commits that say nothing of the rows.
+    # Otherwise every VACUUM adds two commits to the table's history that say nothing about its rows.
     session.conf.set(_VACUUM_LOGGING, "false")
     files = {} if schema is None else files_of(table.properties, schema.files)
     removed, count = 0, _file_count(session, ref)
@@ -137,16 +142,16 @@ def _maintain(
 
 
 def _file_count(session: SparkSession, ref: TableRef) -> int:
-    """Data files of the newest version: of a plain local folder from its log, where Delta would run a Spark job."""
+    """Return the number of data files in the newest version. A local folder's log is read without Spark."""
     found = folder_table(Path(ref.path)) if ref.path is not None and "://" not in ref.path else None
     return delta_log.file_sizes(session, ref)[0] if found is None else len(found.sizes)
 
 
 def _has_old_files(ref: TableRef, options: MaintainTables) -> bool:
-    """Whether VACUUM may find something to delete: it takes seconds to see that all of a table's files are younger.
+    """Return whether VACUUM may find something to delete. VACUUM itself takes seconds to find nothing.
 
-    It deletes only what is older than the retention, whatever else it asks. Of a folder of this machine the ages are
-    known; of any other place the answer is yes.
+    VACUUM deletes only files older than the retention. The ages are known for a local folder. For other places the
+    answer is True.
     """
     if ref.path is None or "://" in ref.path:
         return True
@@ -160,7 +165,7 @@ def _has_old_files(ref: TableRef, options: MaintainTables) -> bool:
 
 
 def _ages(folder: str) -> Iterator[tuple[str, float]]:
-    """Path and time of change of all that VACUUM looks at in a table's folder: not its log."""
+    """Yield path and modification time of every entry of a table's folder that VACUUM looks at, the log excluded."""
     for entry in os.scandir(folder):
         if entry.name == "_delta_log":
             continue
@@ -170,7 +175,7 @@ def _ages(folder: str) -> Iterator[tuple[str, float]]:
 
 
 def _vacuum(session: SparkSession, ref: TableRef, options: MaintainTables) -> DataFrame:
-    """What VACUUM answers, which has done its work by then; a dry run names the files that it would delete."""
+    """Run VACUUM and return its answer. A dry run lists the files that VACUUM would delete."""
     tasks = min(int(session.conf.get(_LISTING_TASKS) or 0), 4 * session.sparkContext.defaultParallelism)
     statement = f"VACUUM {ref.identifier} RETAIN {options.retention_hours} HOURS{' DRY RUN' if options.dry_run else ''}"
     with session_settings(session, {_LISTING_TASKS: str(tasks)}), _println_on_stderr(session):
@@ -179,7 +184,7 @@ def _vacuum(session: SparkSession, ref: TableRef, options: MaintainTables) -> Da
 
 @contextmanager
 def _println_on_stderr(session: SparkSession) -> Iterator[None]:
-    """Turn Scala's println of this thread to stderr: VACUUM says how much it deleted, and stdout is the result's."""
+    """Send Scala's println of this thread to stderr: VACUUM prints a count, but stdout is for the result."""
     jvm = session.sparkContext._jvm
     assert jvm is not None
     console = getattr(getattr(jvm.scala, "Console$"), "MODULE$")
@@ -192,10 +197,6 @@ def _println_on_stderr(session: SparkSession) -> Iterator[None]:
 
 
 def _order(schema: TableSchema | None, properties: Mapping[str, str]) -> str:
-    """The clause that clusters a table; none where compact_vectors has put like documents side by side."""
+    """Return the clause that clusters a table; empty for vectors that compact_vectors has already sorted."""
     columns = () if schema is None or "spladelake.compaction" in properties else CLUSTERED.get(schema.name, ())
     return f" ZORDER BY ({', '.join(columns)})" if columns else ""
-
-
-def _since(started: float) -> float:
-    return round(time.monotonic() - started, 2)

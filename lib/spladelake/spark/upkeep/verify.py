@@ -1,4 +1,4 @@
-"""The verification job: do the tables of a lake agree with each other, and each with itself."""
+"""The verification job: it checks each table of a lake, and the tables against each other."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ from spladelake.spark.tables.quarantine import quarantined_ids
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.split_files import COMPACTED_FROM
 from spladelake.spark.tables.sql_text import sql_string
-from spladelake.spark.upkeep.counts import REPEATED, ROWS, Found, collected, constraint_sentences, rows_of, table_counts
+from spladelake.spark.upkeep.counts import REPEATED, ROWS, Found, constraint_sentences, counted, rows_of, table_counts
 from spladelake.spark.upkeep.maintain import LakeTable, tables_of
 
-# Findings shown in the error's one line; all of them are in its `findings`.
+# Most findings that the error's message shows. Its `findings` holds all of them.
 SHOWN = 10
 
 
 class FindingsError(DataError):
-    """Tables that do not agree; findings: all of them, one sentence each."""
+    """Tables that do not agree.
+
+    - findings: all findings, one sentence each.
+    """
 
     def __init__(self, lake: str, findings: list[str]) -> None:
         shown = "; ".join(findings[:SHOWN])
@@ -35,41 +38,41 @@ class FindingsError(DataError):
         super().__init__(
             lake,
             f"{len(findings)} findings: {shown}{more}",
-            "tables that agree were wanted",
-            "Run the jobs that made them again; what is current is skipped.",
+            "wanted tables that agree",
+            "Run the jobs that made them again; current tables are skipped.",
         )
         self.findings = findings
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables of a lake that are there."""
+    """The existing tables of a lake."""
 
     session: SparkSession
     lake: Lake
     found: list[LakeTable]
 
     def rows(self, ref: TableRef) -> DataFrame | None:
-        """Rows of a table, None where there is none."""
+        """Return the rows of a table; None if the table does not exist."""
         return rows_of(self.session, ref) if any(ref == table.ref for table in self.found) else None
 
     def of(self, schema: str) -> Iterator[LakeTable]:
-        """Every table of a schema."""
+        """Return every table that has a schema of this name."""
         return (table for table in self.found if table.schema_name == schema)
 
 
-# A frame of one row, and the sentences that its values amount to.
+# A frame of one row, and a function that turns its values into findings.
 Check = tuple[DataFrame, Callable[[Found], Iterable[str]]]
 
 
 def verify_tables(session: SparkSession, options: VerifyTables) -> VerifyResult:
-    """Check every table of the lake. Raises FindingsError where something is wrong."""
+    """Check every table of the lake. Raises FindingsError if a check fails."""
     lake, started = Lake(options.lake), time.monotonic()
     tables = Tables(session, lake, tables_of(session, lake))
     if not tables.found:
         raise DataError(options.lake, "it holds no table", "wanted a lake with tables", "Correct --lake.")
     between = [*_texts(tables), *_runs(tables), *_measures(tables)]
-    found = collected(session, [*(_counts(session, table) for table in tables.found), *(frame for frame, _ in between)])
+    found = counted(session, [*(_counts(session, table) for table in tables.found), *(frame for frame, _ in between)])
     counts = dict(zip(tables.found, found, strict=False))
     findings = [
         said for check in (_constraints, _keys, _vectors) for t, f in counts.items() for said in check(tables, t, f)
@@ -91,11 +94,11 @@ _KEYS = {
     "runs": ("run_id", "query_id", "doc_id"),
     "measures": ("run_id", "measure", "query_id"),
 }
-_FOREIGN, _BEYOND, _WITH_TEXT = "rows of another model", "terms beyond the vocabulary", "texts that were there"
+_FOREIGN, _BEYOND, _WITH_TEXT = "rows of another model", "terms beyond the vocabulary", "rows with a text"
 
 
 def _counts(session: SparkSession, table: LakeTable) -> DataFrame:
-    """What one pass over a table counts."""
+    """Return the counts that one pass over a table makes."""
     more = {}
     if table.schema_name == "vectors":
         model_id = table.properties.get("spladelake.model_id")
@@ -115,20 +118,20 @@ def _constraints(tables: Tables, table: LakeTable, found: Found) -> list[str]:
 
 
 def _keys(tables: Tables, table: LakeTable, found: Found) -> Iterator[str]:
-    """Every key stands once."""
+    """Find keys that occur more than once."""
     if found.get(REPEATED):
         keys = " and ".join(_KEYS[table.schema_name])
-        yield f"{table.ref}: {found[REPEATED]:,} values of {keys} stand more than once"
+        yield f"{table.ref}: {found[REPEATED]:,} values of {keys} occur more than once"
 
 
 def _vectors(tables: Tables, table: LakeTable, found: Found) -> Iterator[str]:
-    """Vectors are of one model, within its vocabulary, and have a table of texts if they came from one."""
+    """Find vectors of another model, vectors beyond the vocabulary, and vectors whose table of texts is missing."""
     if table.schema_name != "vectors":
         return
     if found[_FOREIGN]:
         rows = table.ref.read(tables.session).select("model_id").distinct().collect()
         models = sorted(str(row["model_id"]) for row in rows)
-        yield f"{table.ref}: the rows are of model_id {', '.join(m[:12] for m in models)}, which its properties deny"
+        yield f"{table.ref}: the rows have model_id {', '.join(m[:12] for m in models)}, the properties another"
     if found[_BEYOND]:
         size = _vocabulary_size(table)
         yield f"{table.ref}: {found[_BEYOND]:,} vectors have terms beyond the vocabulary of {size:,}"
@@ -142,7 +145,7 @@ def _side(ref: TableRef) -> Side:
 
 
 def _texts(tables: Tables) -> Iterator[Check]:
-    """Vectors are those of the texts."""
+    """Compare vectors with their texts."""
     for table in tables.of("vectors"):
         side = _side(table.ref)
         texts = tables.rows(tables.lake.table(side.name))
@@ -158,8 +161,11 @@ def _unlike_texts(ref: TableRef, side: Side, found: Found) -> list[str]:
 
 
 def _against_texts(tables: Tables, texts: DataFrame, vectors: DataFrame, label: str) -> DataFrame:
-    """label: input that texts went to quarantine for; of compacted vectors that which they were made from."""
-    # The encoder leaves the hash out of a null text only: other vectors without one came without texts.
+    """Count texts without vectors, vectors without texts, and texts that changed after they were encoded.
+
+    - label: input in quarantine. Its texts need no vectors. For compacted vectors it is the input of the original ones.
+    """
+    # The encoder leaves out the hash of null texts only. Other vectors without a hash were imported without texts.
     known = F.col("text_sha256").isNotNull() | (F.col("status") == "null")
     have = vectors.select(F.col("id").alias("have_id"), F.col("text_sha256").alias("have_sha256"), known.alias("known"))
     apart = quarantined_ids(tables.session, tables.lake, label).select(F.col("id").alias("q"))
@@ -167,7 +173,7 @@ def _against_texts(tables: Tables, texts: DataFrame, vectors: DataFrame, label: 
     joined = joined.join(F.broadcast(apart), F.col("id") == F.col("q"), "left")
     return joined.agg(
         F.count_if(F.col("have_id").isNull() & F.col("q").isNull()).alias("without a vector"),
-        F.count_if(F.col("id").isNull()).alias("gone, but their vectors are there"),
+        F.count_if(F.col("id").isNull()).alias("gone, but their vectors remain"),
         F.count_if(
             F.col("id").isNotNull() & F.col("known") & ~F.col("text_sha256").eqNullSafe(F.col("have_sha256"))
         ).alias("changed since they were encoded"),
@@ -175,7 +181,7 @@ def _against_texts(tables: Tables, texts: DataFrame, vectors: DataFrame, label: 
 
 
 def _runs(tables: Tables) -> Iterator[Check]:
-    """Runs rank known documents for known queries, without gaps, by descending score."""
+    """Find documents and queries of runs that the lake lacks, and rankings with gaps or ascending scores."""
     ref = tables.lake.table("runs")
     runs = tables.rows(ref)
     if runs is None:
@@ -203,7 +209,7 @@ def _said(sentence: str, found: Found) -> list[str]:
 
 
 def _measures(tables: Tables) -> Iterator[Check]:
-    """Measures are of runs that are there."""
+    """Find measures whose run is missing."""
     ref = tables.lake.table("measures")
     measures, runs = tables.rows(ref), tables.rows(tables.lake.table("runs"))
     if measures is not None and runs is not None:
@@ -213,6 +219,6 @@ def _measures(tables: Tables) -> Iterator[Check]:
 
 
 def _leftovers(table: LakeTable, found: Found) -> Iterator[str]:
-    """No encode stopped half way."""
+    """Find an encode that stopped halfway."""
     if table.schema_name == "staged":
         yield f"{table.ref}: an encode stopped after {found[ROWS]:,} texts; run encode_texts again to finish it"

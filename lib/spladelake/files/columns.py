@@ -1,0 +1,81 @@
+"""The choice of an input's columns: the names in a header, and the column of the input for each column of a table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+
+from spladelake.errors import DataError
+from spladelake.files.guesses import GUESSES, OPTIONAL_COLUMNS, grade_column, guess, told
+
+# Most usual names that a message lists.
+_MOST_GUESSES = 6
+
+
+def option_of(kind: str, column: str) -> str:
+    """Return the option of ingest_texts that names a column, such as `--document-text`."""
+    return f"--{'query' if kind == 'queries' else kind.removesuffix('s')}-{column.rsplit('_', 1)[-1]}"
+
+
+def header_names(cells: Sequence[str]) -> list[str]:
+    """Return a unique name for every cell of a header, as pandas does.
+
+    An empty cell is `Unnamed: N`, with its position N from 0. The second `text` is `text.1`.
+    """
+    names: list[str] = []
+    for place, cell in enumerate(cells):
+        name = cell.strip() or f"Unnamed: {place}"
+        again, number = name, 0
+        while again in names:
+            number += 1
+            again = f"{name}.{number}"
+        names.append(again)
+    return names
+
+
+def repeated_names(cells: Sequence[str]) -> list[str]:
+    """Return the names that a header has more than once."""
+    return [name for name, times in Counter(cell.strip() for cell in cells).items() if times > 1 and name]
+
+
+def chosen_columns(
+    kind: str, named: Mapping[str, str], present: Sequence[str], *, place: str, repeated: Collection[str] = ()
+) -> dict[str, str | None]:
+    """Return the input's name of each column of a table, None for a missing optional column (title or grades).
+
+    - kind: the table.
+    - named: names that the user gave, by column of the table. For the other columns the usual names are tried.
+    - present: the unique names of the input's columns.
+    - place: the input, for messages.
+    - repeated: the names that its header has more than once.
+
+    Raises DataError if a column that the table needs is missing, or if several columns have the usual name.
+    """
+    chosen: dict[str, str | None] = {}
+    by_name = told(kind, present) if kind == "judgements" else {}
+    for column, guesses in GUESSES[kind].items():
+        wanted = (named[column],) if column in named else guesses[:_MOST_GUESSES]
+        if column in named:
+            found = named[column] if named[column] in present else None
+        elif column == "relevance" and len(chosen) == 2:
+            found = grade_column(by_name, present, place=place)
+        else:
+            found = by_name.get(column) or guess(kind, column, present)
+        if found is None and (column in named or (kind, column) not in OPTIONAL_COLUMNS):
+            raise DataError(
+                place,
+                f"it has no column {' or '.join(map(repr, wanted))} (it has {', '.join(present)})",
+                f"wanted a column for {column}",
+                f"Name the column with {option_of(kind, column)}." if kind != "judgements" else "Rename the column.",
+            )
+        if found in repeated and column not in named:
+            raise DataError(
+                place,
+                f"its header has {found!r} more than once",
+                f"wanted one column for {column}",
+                f"Say which one with {option_of(kind, column)}: {found!r} is the first, '{found}.1' the second."
+                if kind != "judgements"
+                else "Rename one of them.",
+            )
+        chosen[column] = found
+    return chosen

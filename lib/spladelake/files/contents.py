@@ -1,0 +1,100 @@
+"""A check of a file's first bytes: they must fit the file's name and a format that a job can read."""
+
+from __future__ import annotations
+
+from spladelake.errors import DataError
+from spladelake.files.formats import compression_of
+
+# This many bytes identify every kind of file below. The mark of a tar archive comes last, at byte 257.
+HEAD_BYTES = 600
+_FRAME_OF_LZ4 = b"\x04\x22\x4d\x18"
+_COMPRESSIONS = {
+    ".gz": b"\x1f\x8b",
+    ".bz2": b"BZh",
+    ".zst": b"\x28\xb5\x2f\xfd",
+}
+# First bytes of a file, its kind, and how to convert it into a readable file.
+_OTHERS = (
+    (b"PK\x03\x04", "a zip archive (or a spreadsheet)", "Unpack it, or save the sheet as csv in UTF-8."),
+    (b"\xfd7zXZ\x00", "compressed by xz", "Run: xz -d FILE, and compress it by gzip or zstd if you like."),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack it."),
+    (b"PAR1", "a Parquet file", "Let its name end in .parquet."),
+    (b"PARE", "an encrypted Parquet file", "Decrypt it."),
+    (b"ARROW1", "an Arrow (Feather) file", "Write it as Parquet."),
+    (b"ORC", "an ORC file", "Write it as Parquet."),
+    (b"Obj\x01", "an Avro file", "Write it as Parquet."),
+    (b"SQLite format 3\x00", "an SQLite database", "Export the table as csv."),
+    (b"%PDF-", "a PDF", "Extract its text first."),
+    (b"\x89HDF\r\n", "an HDF5 file", "Write it as Parquet."),
+)
+_UTF_16 = (
+    (b"\xff\xfe\x00\x00", "UTF-32"),
+    (b"\x00\x00\xfe\xff", "UTF-32"),
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+)
+
+
+def check_head(name: str, head: bytes, file_format: str) -> None:
+    """Raise DataError if the first bytes of a file do not fit its format. The error names the kind of the file.
+
+    - name: the file.
+    - head: its first HEAD_BYTES bytes, or all bytes of a shorter file.
+    - file_format: jsonl, tsv, csv, qrels, trec, predictions or parquet.
+    """
+    if file_format == "parquet":
+        return _check_parquet(name, head)
+    compression = compression_of(name)
+    if not head and compression is None:
+        return None
+    if head.startswith(_FRAME_OF_LZ4):
+        found, fix = "compressed by the tool lz4", "Run: lz4 -d FILE, and compress it by gzip or zstd if you like."
+        raise _refused(name, found, "Spark reads only Hadoop's lz4, another format", fix)
+    wanted = "wanted lines of text in UTF-8, plain or compressed by gzip, bzip2 or zstd"
+    for suffix, start in _COMPRESSIONS.items():
+        if compression == suffix:
+            if not head.startswith(start):
+                what = "empty" if not head else "not compressed that way, or damaged"
+                raise _refused(
+                    name, f"{what}, though its name ends in {suffix}", wanted, "Copy it again, or rename it."
+                )
+            return None
+        if head.startswith(start) and compression is None:
+            raise _refused(name, f"compressed ({suffix})", wanted, f"Let its name end in {suffix}.")
+    if compression is None:
+        _check_text(name, head, wanted)
+    return None
+
+
+def _check_text(name: str, head: bytes, wanted: str) -> None:
+    for start, found, fix in _OTHERS:
+        if head.startswith(start):
+            raise _refused(name, found, wanted, fix)
+    if head[257:262] == b"ustar":
+        raise _refused(name, "a tar archive", wanted, "Unpack it.")
+    encoding = next((encoding for start, encoding in _UTF_16 if head.startswith(start)), None)
+    if encoding is None and (half := _zeros(head)):
+        encoding = f"UTF-16{half}"
+    if encoding is not None:
+        raise _refused(name, f"text in {encoding[:6]}", wanted, f"Run: iconv -f {encoding} -t UTF-8 FILE > NEW")
+
+
+def _zeros(head: bytes) -> str | None:
+    """Return LE or BE if the first 32 bytes are UTF-16 without a byte order mark: every other byte is zero."""
+    piece = head[:32]
+    if len(piece) < 4:
+        return None
+    if not any(piece[1::2]) and all(piece[::2]):
+        return "LE"
+    return "BE" if not any(piece[::2]) and all(piece[1::2]) else None
+
+
+def _check_parquet(name: str, head: bytes) -> None:
+    if not head.startswith(b"PAR1"):
+        what = next((found for start, found, _ in _OTHERS if head.startswith(start)), None)
+        found = what or ("empty" if not head else "not a Parquet file, or damaged")
+        raise _refused(name, found, "wanted a Parquet file", "Copy it again, or remove it.")
+
+
+def _refused(name: str, found: str, wanted: str, fix: str) -> DataError:
+    return DataError(name, f"it is {found}", wanted, fix)

@@ -1,0 +1,201 @@
+"""Records of Parquet files and Delta tables: only the columns that are meant are read, and checked by expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import reduce
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, StructType
+
+from spladelake.files.columns import chosen_columns
+from spladelake.files.folders import path_columns
+from spladelake.files.parquet_columns import ParquetFooter, meant_columns, parquet_footer, type_name, wrong_type
+from spladelake.spark.ingest.column_values import can_be, column_text, field_at, number_fault, schema_of
+from spladelake.spark.ingest.source import Source, table_ref
+from spladelake.spark.tables import storage
+
+_CASE_SENSITIVE = "spark.sql.caseSensitive"
+# Footers read at once: each waits for its store, not for this machine.
+_READERS = 16
+# Spark's type for Arrow's; that of a string, and of a column without values, is string.
+_TYPES = {
+    pa.bool_(): "boolean",
+    pa.float32(): "float",
+    pa.float64(): "double",
+    pa.int8(): "tinyint",
+    pa.int16(): "smallint",
+    pa.int32(): "int",
+    pa.int64(): "bigint",
+    pa.uint8(): "smallint",
+    pa.uint16(): "int",
+    pa.uint32(): "bigint",
+    pa.uint64(): "decimal(20,0)",
+}
+
+# Of each column of a table: its name in the input and its Spark type there; no type if a folder gives it, no name if
+# there is none.
+Chosen = tuple[tuple[str, str | None, str | None], ...]
+
+
+@contextmanager
+def exact_names(session: SparkSession) -> Iterator[None]:
+    """Meanwhile names of columns that differ in case only are different names, as they are in files."""
+    before = session.conf.get(_CASE_SENSITIVE, "false")
+    session.conf.set(_CASE_SENSITIVE, "true")
+    try:
+        yield
+    finally:
+        session.conf.set(_CASE_SENSITIVE, str(before))
+
+
+def parquet_records(session: SparkSession, source: Source) -> DataFrame:
+    """Records of Parquet files, each by its own columns and types; execute it within `exact_names`.
+
+    Raises DataError if a file has not a column that is meant, or has it in a type that can be no id or text.
+    """
+    shards: dict[tuple[Chosen, frozenset[str]], list[str]] = {}
+    below = sorted(storage.roots(session, source.location), key=len, reverse=True)
+    for file, footer in zip(source.listed(session), _footers(session, source), strict=True):
+        folders = _folders(file.path, below)
+        chosen = _chosen(source, footer, folders)
+        # A column may have a dot in its own name.
+        top = frozenset(name for _, name, _ in chosen if name in footer.types)
+        shards.setdefault((chosen, top), []).append(file.path)
+    frames = [_shard_records(session, source, chosen, top, paths, below) for (chosen, top), paths in shards.items()]
+    return reduce(DataFrame.unionByName, frames)
+
+
+def _footers(session: SparkSession, source: Source) -> Iterable[ParquetFooter]:
+    def footer(file: storage.InputFile) -> ParquetFooter:
+        with storage.open_input(session, file) as opened:
+            return parquet_footer(opened, name=storage.shown_path(file.path))
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        return list(pool.map(footer, source.listed(session)))
+
+
+def _folders(path: str, below: list[str]) -> str:
+    """The part of a path below the root of its input."""
+    root = next((root for root in below if path.startswith(root)), "")
+    return path.removeprefix(root)
+
+
+def _chosen(source: Source, footer: ParquetFooter, folders: str) -> Chosen:
+    names = meant_columns(source.kind, dict(source.columns), footer, others=path_columns(folders))
+    return tuple((column, name, _spark_type(footer, name)) for column, name in names.items())
+
+
+def _spark_type(footer: ParquetFooter, name: str | None) -> str | None:
+    kind = None if name is None else footer.type_of(name)
+    if kind is None:
+        return None
+    if pa.types.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    # Nothing is read of a column without any value: its type in the file says nothing.
+    return "void" if type_name(kind) == "null" else _TYPES.get(kind, "string")
+
+
+def _shard_records(
+    session: SparkSession, source: Source, chosen: Chosen, top: frozenset[str], paths: list[str], below: list[str]
+) -> DataFrame:
+    read = {name: kind for _, name, kind in chosen if name is not None and kind not in (None, "void")}
+    schema = schema_of({name: DataType.fromDDL(kind or "string") for name, kind in read.items()}, top)
+    frame = session.read.schema(schema).options(**storage.reader_options(paths)).parquet(*paths)
+    # By this name even if the file has a column called _metadata.
+    place = frame.metadataColumn("_metadata")
+    values = {column: _shard_value(frame, column, name, kind, place, below) for column, name, kind in chosen}
+    return _checked(source, frame, place, values, {column: name for column, name, _ in chosen})
+
+
+def _shard_value(
+    frame: DataFrame, column: str, name: str | None, kind: str | None, place: Column, below: list[str]
+) -> Column:
+    if name is None or kind == "void":
+        # Pairs without grades are relevant.
+        return F.lit("1" if name is None and column == "relevance" else None).cast("string")
+    if kind is None:
+        return _folder_value(name, place, below)
+    return column_text(frame.schema, column, name)
+
+
+def _folder_value(name: str, place: Column, below: list[str]) -> Column:
+    """The value that a folder `name=value` gives, as `path_columns` reads it."""
+
+    @F.udf("string")
+    def value(uri: str) -> str | None:
+        return path_columns(_folders(storage.person_path(uri), [storage.shown_path(root) for root in below])).get(name)
+
+    return value(place.getField("file_path"))
+
+
+def delta_records(session: SparkSession, source: Source) -> DataFrame:
+    """Records of a Delta table."""
+    frame = table_ref(source.location).read(session, version=source.version)
+    within = [name for _, name in source.columns if field_at(frame.schema, name) is not None]
+    present = list(dict.fromkeys([*frame.columns, *within]))
+    names = chosen_columns(source.kind, dict(source.columns), present, place=source.location)
+    values = {column: _value(source, frame, column, name) for column, name in names.items()}
+    return _checked(source, frame, frame.metadataColumn("_metadata"), values, names)
+
+
+def _checked(
+    source: Source, frame: DataFrame, place: Column, values: dict[str, Column], names: dict[str, str | None]
+) -> DataFrame:
+    """Records with their place, and with the reason against those that cannot be used."""
+    reason = F.coalesce(
+        *(_id_fault(names[key] or key, values[key]) for key in source.keys),
+        *_number_faults(frame.schema, names, values),
+        *(_text_fault(names[c] or c, values[c]) for c in values if c not in source.keys and c != "relevance"),
+        *([_relevance_fault(names["relevance"] or "", values["relevance"])] if "relevance" in values else []),
+    )
+    record = F.to_json(F.struct(*(v.alias(n) for n, v in values.items()))).cast("binary")
+    typed = [v.try_cast("int").alias(n) if n == "relevance" else v.alias(n) for n, v in values.items()]
+    return frame.select(
+        place.getField("file_path").alias("file"),
+        place.getField("file_block_start").alias("block"),
+        F.monotonically_increasing_id().alias("seq"),
+        F.when(reason.isNotNull(), record).alias("raw"),
+        reason.alias("reason"),
+        *typed,
+    )
+
+
+def _value(source: Source, frame: DataFrame, column: str, name: str | None) -> Column:
+    """A table column as a string, from a column of the input whose type can stand for it."""
+    if name is None:
+        return F.lit("1" if column == "relevance" else None).cast("string")
+    field = field_at(frame.schema, name)
+    if field is None or not can_be(column, field.dataType):
+        raise wrong_type(source.location, column, name, "not there" if field is None else field.dataType.simpleString())
+    return column_text(frame.schema, column, name)
+
+
+def _number_faults(schema: StructType, names: dict[str, str | None], values: dict[str, Column]) -> Iterator[Column]:
+    for column, name in names.items():
+        field = field_at(schema, name) if name is not None and column.endswith("_id") else None
+        if field is not None and (fault := number_fault(field, values[column])) is not None:
+            yield fault
+
+
+def _id_fault(name: str, value: Column) -> Column:
+    return (
+        F.when(value.isNull(), f'"{name}" is missing; every record needs one')
+        .when(F.trim(value) == "", f'"{name}" is empty; ids need at least one character')
+        .when(~F.is_valid_utf8(value), f'"{name}" is not valid UTF-8')
+        .when(value.contains("\0"), f'"{name}" holds a NUL character; ids must be text')
+    )
+
+
+def _text_fault(name: str, value: Column) -> Column:
+    return F.when(~F.is_valid_utf8(value), f'"{name}" is not valid UTF-8; files must be UTF-8')
+
+
+def _relevance_fault(name: str, value: Column) -> Column:
+    whole = value.rlike("^-?[0-9]{1,10}$") & value.try_cast("int").isNotNull()
+    found = F.concat(F.lit(f'"{name}" is '), F.coalesce(value, F.lit("missing")), F.lit("; it must be an integer"))
+    return F.when(~F.coalesce(whole, F.lit(False)), found)

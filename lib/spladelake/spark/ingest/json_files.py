@@ -1,0 +1,79 @@
+"""Judgements and runs of files that are one JSON value each, parsed whole in a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from spladelake.files.json_pairs import Pair, json_pairs, judgement_of_pair, run_line_of_pair
+from spladelake.files.rows import MalformedError, line_text
+from spladelake.spark.ingest.source import Source
+from spladelake.spark.ingest.text_files import arrow_schema, record_schema
+from spladelake.spark.tables import storage
+from spladelake.spark.tables.schema import TableSchema
+
+_ROWS = 50_000
+_CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+
+
+@dataclass(frozen=True)
+class ParseJson:
+    """The function given to mapInArrow: (path, content) of files to records; a file that is broken is one of them."""
+
+    kind: str
+    schema: TableSchema
+    by_rank: bool
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        arrow = arrow_schema(self.schema)
+        rows = (row for batch in batches for file in batch.to_pylist() for row in self._rows(**file))
+        while taken := list(islice(rows, _ROWS)):
+            arrays = [
+                pa.array(values, kind) for values, kind in zip(zip(*taken, strict=True), arrow.types, strict=True)
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=arrow)
+
+    def _rows(self, path: str, content: bytes) -> Iterator[tuple[Any, ...]]:
+        number, blank = -1, (None,) * len(self.schema.columns)
+        try:
+            for number, pair in enumerate(json_pairs(_text(path, content), self.kind)):
+                try:
+                    row = (
+                        judgement_of_pair(pair)
+                        if self.kind == "judgements"
+                        else run_line_of_pair(pair, by_rank=self.by_rank)
+                    )
+                except MalformedError as fault:
+                    raw = repr(pair).encode()
+                    yield path, 0, number, raw, f"document {pair[1]} of query {pair[0]}: {fault}", *blank
+                else:
+                    yield path, 0, number, None, None, *row
+        except MalformedError as fault:
+            yield path, 0, number + 1, content[:200], str(fault), *blank
+
+    def _row(self, pair: Pair) -> tuple[Any, ...]:
+        return judgement_of_pair(pair) if self.kind == "judgements" else run_line_of_pair(pair, by_rank=self.by_rank)
+
+
+def _text(path: str, content: bytes) -> str:
+    codec = next((codec for suffix, codec in _CODECS.items() if path.endswith(suffix)), None)
+    if codec is not None:
+        try:
+            content = pa.input_stream(pa.BufferReader(content), compression=codec).read()
+        except OSError as error:
+            raise MalformedError(f"it cannot be decompressed ({error})") from None
+    return line_text(content)
+
+
+def json_records(session: SparkSession, source: Source, *, by_rank: bool = False) -> DataFrame:
+    """Records of the files of an input; by_rank: of a run, whether ranks decide."""
+    paths = source.paths(session)
+    options = storage.reader_options(file.path for file in source.listed(session))
+    files = session.read.format("binaryFile").options(**options).load(paths)
+    parse = ParseJson(source.kind, source.schema, by_rank)
+    return files.select("path", "content").mapInArrow(parse, record_schema(source.schema))

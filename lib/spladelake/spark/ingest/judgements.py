@@ -1,0 +1,55 @@
+"""What a file of judgements is: its format by its first lines, and how it is understood."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import SparkSession
+
+from spladelake.files.formats import first_keys, line_parser
+from spladelake.files.guesses import NO_GRADES, told
+from spladelake.files.json_pairs import LISTS
+from spladelake.files.layouts import header_layout, usable_lines
+from spladelake.files.parquet_columns import parquet_footer
+from spladelake.spark.ingest import file_heads
+from spladelake.spark.ingest.source import LINE_FORMATS, Source, table_ref
+from spladelake.spark.tables import storage
+
+
+def judgements_format(
+    session: SparkSession, files: Sequence[storage.InputFile], file_format: str, *, place: str
+) -> str:
+    """Format of judgements, of which the name tells file_format: JSON may be one value, csv may have no header."""
+    if file_format == "jsonl":
+        filled = [line for line in file_heads.first_lines(session, files) if line.strip()]
+        names = told("judgements", first_keys(filled[:1]))
+        return "jsonl" if {"query_id", "doc_id"} <= names.keys() else "json"
+    if file_format == "csv":
+        first = usable_lines(file_heads.first_lines(session, files)[:1])
+        return "csv" if not first or header_layout(first[0], "judgements", place) is not None else "qrels"
+    return file_format
+
+
+def read_as(session: SparkSession, source: Source) -> str | None:
+    """What was understood of the form of judgements, if it is not the usual one."""
+    if source.kind != "judgements":
+        return None
+    if source.format == "json":
+        return NO_GRADES if LISTS.match(file_heads.first_bytes(session, source.listed(session))) else None
+    if source.format in LINE_FORMATS:
+        first = file_heads.first_lines(session, source.listed(session))
+        return line_parser(source.kind, source.format, dict(source.columns), place=source.location, first=first)[1]
+    return None if "relevance" in told("judgements", _columns(session, source)) else NO_GRADES
+
+
+def _columns(session: SparkSession, source: Source) -> list[str]:
+    """Names of the columns of a csv or Parquet file or of a Delta table."""
+    if source.format == "delta":
+        return table_ref(source.location).read(session, version=source.version).columns
+    if source.format == "csv":
+        first = usable_lines(file_heads.first_lines(session, source.listed(session))[:1])
+        layout = header_layout(first[0], "judgements", source.location) if first else None
+        return ["relevance"] if layout is None else list(layout.header)
+    file = source.listed(session)[0]
+    with storage.open_input(session, file) as opened:
+        return list(parquet_footer(opened, name=storage.shown_path(file.path)).types)

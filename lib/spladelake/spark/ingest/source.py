@@ -1,0 +1,78 @@
+"""One input: the table that it fills, its files and its format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from spladelake.spark.tables import storage
+from spladelake.spark.tables.refs import TableRef
+from spladelake.spark.tables.schema import TableSchema
+from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS
+
+TABLE_PREFIX = "table:"
+# One record a line, read by the parsers of ring 1.
+LINE_FORMATS = ("jsonl", "tsv", "qrels", "trec")
+SCHEMAS: dict[str, TableSchema] = {
+    "documents": DOCUMENTS,
+    "queries": QUERIES,
+    "judgements": JUDGEMENTS,
+    "runs": RUNS,
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input.
+
+    - kind: the table that it fills. location: the file, folder, pattern or table that the user named.
+    - format: jsonl, tsv, csv, parquet, qrels, trec or delta.
+    - columns: (column of the table, name in the input) if the user named them.
+    - label: what to call it if its files are made anew at every run.
+    - version: of a Delta table, the one to read.
+    - files: those to read; None until somebody has looked. all_files: whether no file of the location is left out.
+    """
+
+    kind: str
+    location: str
+    format: str
+    columns: tuple[tuple[str, str], ...] = ()
+    label: str | None = None
+    version: int | None = None
+    files: tuple[storage.InputFile, ...] | None = None
+    all_files: bool = True
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Columns that identify a record."""
+        return {"documents": ("doc_id",), "queries": ("query_id",)}.get(self.kind, ("query_id", "doc_id"))
+
+    @property
+    def schema(self) -> TableSchema:
+        """Schema of the table."""
+        return SCHEMAS[self.kind]
+
+    def listed(self, session: SparkSession) -> tuple[storage.InputFile, ...]:
+        """The files to read."""
+        return storage.input_files(session, self.location) if self.files is None else self.files
+
+    def paths(self, session: SparkSession) -> list[str]:
+        """What to give a reader: the roots of the input, or its files one by one if some of the roots' are left out."""
+        if self.all_files:
+            return storage.roots(session, self.location)
+        return [file.path for file in self.listed(session)]
+
+    def fingerprint(self, session: SparkSession) -> Any:
+        """What changes when the input does: the version of a Delta table, else names, sizes and times of its files."""
+        if self.format == "delta":
+            return [self.location, self.version]
+        return [self.location, storage.fingerprint_of(self.listed(session))]
+
+
+def table_ref(location: str) -> TableRef:
+    """`table:NAME` is a table of the catalog, anything else a folder."""
+    if location.startswith(TABLE_PREFIX):
+        return TableRef(name=location.removeprefix(TABLE_PREFIX))
+    return TableRef(path=location)

@@ -1,0 +1,160 @@
+"""A vector that breaks an invariant is refused by everything that reads vectors, with the table, the row and the fix.
+
+Another engine that ignores constraints wrote it: its commit holds one more file, and the constraints still stand
+in the table's metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from spladelake.errors import SpladelakeError
+from spladelake.spark.retrieve.search import search_documents, search_folder
+from spladelake.spark.sql import install
+from spladelake.spark.sql.failures import statement_error
+from support.collections import QUESTIONS
+
+VECTORS = "vectors/splade-tiny/documents"
+MODEL = {"model": "splade-tiny"}
+BAD: dict[str, tuple[list[Any] | None, list[Any] | None]] = {
+    "arrays of two lengths": ([5, 6, 7], [1.0, 1.0]),
+    "not a number": ([5, 6], [1.0, float("nan")]),
+    "an infinite weight": ([5], [float("inf")]),
+    "a negative weight": ([5], [-1.0]),
+    "a weight of zero": ([5], [0.0]),
+    "terms out of order": ([6, 5], [1.0, 1.0]),
+    "a term twice": ([5, 5], [1.0, 1.0]),
+    "a negative term": ([-1], [1.0]),
+    "a term beyond the vocabulary": ([2**30], [1.0]),
+    "a null among the weights": ([5, 6], [1.0, None]),
+    "a null among the terms": ([None, 5], [1.0, 1.0]),
+    "no terms": (None, [1.0]),
+    "no weights": ([5], None),
+    "no arrays": (None, None),
+}
+
+
+def add_row(folder: Path, indices: list[Any] | None, values: list[Any] | None) -> None:
+    """Commit one more row `bad` to a Delta table as an engine does that knows no constraints."""
+    pattern = pq.read_table(next(folder.glob("*.parquet"))).slice(0, 1)
+    given = {"id": ["bad"], "indices": [indices], "values": [values]}
+    columns = [pa.array(given[f.name], f.type) if f.name in given else pattern[f.name] for f in pattern.schema]
+    pq.write_table(pa.table(columns, schema=pattern.schema), folder / "theirs.parquet")
+    size = (folder / "theirs.parquet").stat().st_size
+    add = {"path": "theirs.parquet", "partitionValues": {}, "size": size, "modificationTime": 0, "dataChange": True}
+    version = max(int(log.stem) for log in (folder / "_delta_log").glob("*.json")) + 1
+    (folder / "_delta_log" / f"{version:020}.json").write_text(json.dumps({"add": add}) + "\n")
+
+
+@pytest.fixture(scope="module")
+def lake_with(run_job: Any, fruit_lake: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """A lake with a measured run, to whose document vectors a bad row was added afterwards; one for each kind."""
+    folder = tmp_path_factory.mktemp("bad")
+    shutil.copytree(fruit_lake, folder / "good")
+    run_job("retrieve_run", lake=str(folder / "good"), **MODEL, k=5)
+    run_job("evaluate_run", lake=str(folder / "good"), **MODEL)
+
+    def made(case: str) -> str:
+        lake = folder / case.replace(" ", "-")
+        if not lake.exists():
+            shutil.copytree(folder / "good", lake)
+            add_row(lake / VECTORS, *BAD[case])
+        return str(lake)
+
+    return made
+
+
+def job(name: str, **options: Any) -> Callable[..., Any]:
+    return lambda spark, run_job, lake: run_job(name, lake=lake, **MODEL, **options)
+
+
+def export(output_format: str) -> Callable[..., Any]:
+    return lambda spark, run_job, lake: run_job(
+        "export_vectors", lake=lake, **MODEL, output=f"{lake}/{output_format}", output_format=output_format
+    )
+
+
+def statement(text: str) -> Callable[..., Any]:
+    def ask(spark: SparkSession, run_job: Any, lake: str) -> None:
+        install(spark, lake=lake, **MODEL)
+        try:
+            spark.sql(text).collect()
+        except PySparkException as error:
+            raise statement_error(error, missing={}) from error
+
+    return ask
+
+
+READERS: dict[str, Callable[..., Any]] = {
+    "retrieve in the driver": job("retrieve_run", run_id="x", strategy="driver"),
+    "retrieve in blocks": job("retrieve_run", run_id="x", strategy="blocks"),
+    "retrieve in SQL": job("retrieve_run", run_id="x", strategy="sql"),
+    "index": job("index_vectors"),
+    "search without Spark": lambda spark, run_job, lake: search_folder(QUESTIONS["q1"], lake=lake, **MODEL),
+    "search with Spark": lambda spark, run_job, lake: search_documents(spark, QUESTIONS["q1"], lake=lake, **MODEL),
+    "compact": job("compact_vectors", mantissa_bits=6),
+    "evaluate": job("evaluate_run", force=True),
+    **{
+        f"export as {name}": export(name)
+        for name in ("npz", "parquet", "anserini", "ciff", "seismic", "opensearch", "elasticsearch", "qdrant")
+    },
+    "verify": lambda spark, run_job, lake: run_job("verify_tables", lake=lake),
+    "SQL: search": statement("SELECT * FROM search('which fruit', 3)"),
+    "SQL: similar to others": statement("SELECT * FROM similar('bread', 3)"),
+    "SQL: similar to it": statement("SELECT * FROM similar('bad', 3)"),
+    "SQL: explain": statement("SELECT * FROM explain('q1', 'bad')"),
+    "SQL: postings": statement("SELECT sum(weight) FROM postings"),
+    "SQL: terms": statement("SELECT * FROM term_statistics"),
+}
+# In the tests that always run, each check of its own meets a bad row: workers', the driver's, SQL's and the exports'.
+USUAL = {
+    ("retrieve in the driver", "not a number"),
+    ("retrieve in SQL", "not a number"),
+    ("search without Spark", "not a number"),
+    ("export as npz", "arrays of two lengths"),
+    ("SQL: search", "arrays of two lengths"),
+    ("verify", "not a number"),
+}
+
+
+@pytest.mark.parametrize(
+    ("reader", "case"),
+    [
+        pytest.param(name, case, marks=() if (name, case) in USUAL else pytest.mark.slow)
+        for case in BAD
+        for name in READERS
+    ],
+)
+def test_every_reader_refuses_every_bad_vector(
+    spark: SparkSession, run_job: Any, lake_with: Callable[[str], str], reader: str, case: str
+) -> None:
+    lake = lake_with(case)
+    before = {str(file) for file in Path(lake).rglob("*.parquet")}
+    with pytest.raises(SpladelakeError) as raised:
+        READERS[reader](spark, run_job, lake)
+    told = str(raised.value)
+    assert raised.value.exit_code == 3
+    assert f"{lake}/{VECTORS}" in told
+    assert "1 " in told if reader == "verify" else "id 'bad': " in told
+    assert "again" in told
+    assert "SQLSTATE" not in told
+    assert "\n" not in told
+    assert {str(file) for file in Path(lake).rglob("*.parquet")} == before, "nothing was written"
+
+
+def test_the_view_of_the_vectors_shows_a_bad_row_so_that_it_can_be_looked_at(
+    spark: SparkSession, lake_with: Callable[[str], str]
+) -> None:
+    install(spark, lake=lake_with("arrays of two lengths"), **MODEL)
+    (row,) = spark.sql("SELECT indices, `values` FROM document_vectors WHERE id = 'bad'").collect()
+    assert (row["indices"], row["values"]) == BAD["arrays of two lengths"]

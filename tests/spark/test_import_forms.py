@@ -1,0 +1,268 @@
+"""Runs and judgements mean the same in every form that people have them in; what is not plain is refused."""
+
+from __future__ import annotations
+
+import decimal
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import ranx
+from pyspark.sql import SparkSession
+
+from spladelake.errors import DataError
+
+RUN = {"q1": {"d1": 2.5, "d2": 1.25}, "q2": {"d2": 0.5, "d3": 0.25}}
+# Rank and score of the same, as `runs` has them.
+SCORED = [("q1", "d1", 1, 2.5), ("q1", "d2", 2, 1.25), ("q2", "d2", 1, 0.5), ("q2", "d3", 2, 0.25)]
+RANKED = [(query, doc, rank, -float(rank)) for query, doc, rank, _ in SCORED]
+
+
+def lines(form: str) -> Callable[[Path], object]:
+    """Writer of a line for each row of SCORED."""
+
+    def write(path: Path) -> object:
+        rows = [form.format(q=q, d=d, r=r, s=s) for q, d, r, s in SCORED]
+        return path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+    return write
+
+
+def headed(header: str, form: str) -> Callable[[Path], object]:
+    def write(path: Path) -> object:
+        lines(form)(path)
+        return path.write_text(f"{header}\n{path.read_text(encoding='utf-8')}", encoding="utf-8")
+
+    return write
+
+
+def as_json(value: object, **options: Any) -> Callable[[Path], object]:
+    return lambda path: path.write_text(json.dumps(value, **options), encoding="utf-8")
+
+
+def pyterrier(path: Path) -> None:
+    frame = pd.DataFrame(SCORED, columns=["qid", "docno", "rank", "score"]).assign(docid=range(4), query="some text")
+    frame.to_csv(path)
+
+
+RUN_FORMS: dict[str, tuple[str, Callable[[Path], object], list[Any]]] = {
+    "ranx json": ("r.json", lambda path: ranx.Run(RUN, name="r").save(str(path)), SCORED),
+    "ranx parquet": ("r.parquet", lambda path: ranx.Run(RUN, name="r").save(str(path)), SCORED),
+    "MTEB": ("r.json", as_json({"mteb_model_metadata": {"name": "m"}, "default": {"test": RUN}}), SCORED),
+    "lists of documents": ("r.json", as_json({q: list(d) for q, d in RUN.items()}), RANKED),
+    "rows of JSON": ("r.jsonl", lines('{{"qid": "{q}", "docid": "{d}", "score": {s}}}'), SCORED),
+    "MS MARCO": ("r.tsv", lines("{q}\t{d}\t{r}"), RANKED),
+    "a name of two words": ("r.trec", lines("{q} Q0 {d} {r} {s} my run"), SCORED),
+    "no ranks": ("r.trec", lines("{q} Q0 {d} - {s} r"), SCORED),
+    "PyTerrier's csv": ("r.csv", pyterrier, SCORED),
+    "ranks alone in Parquet": (
+        "r.parquet",
+        lambda path: pd.DataFrame([row[:3] for row in SCORED], columns=["qid", "pid", "rank"]).to_parquet(path),
+        RANKED,
+    ),
+}  # fmt: skip
+# One of each reader by default; the others are read by the same code.
+USUAL = {"ranx json", "MS MARCO", "no ranks", "ranks alone in Parquet"}
+# Forms of which the job says how it understood them.
+UNUSUAL = {"lists of documents", "MS MARCO", "a name of two words", "PyTerrier's csv", "ranx parquet",
+           "ranks alone in Parquet"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "form", [form if form in USUAL else pytest.param(form, marks=pytest.mark.slow) for form in RUN_FORMS]
+)
+def test_every_form_of_a_run_gives_the_same_rows(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, form: str
+) -> None:
+    name, write, wanted = RUN_FORMS[form]
+    write(tmp_path / name)
+    result = run_job("import_run", lake=lake, run=str(tmp_path / name))
+    rows = spark.read.format("delta").load(f"{lake}/runs").collect()
+    assert {row["run_id"] for row in rows} == {"my run" if form == "a name of two words" else "r"}
+    assert sorted((row["query_id"], row["doc_id"], row["rank"], row["score"]) for row in rows) == wanted
+    assert ("read_as" in result) == (form in UNUSUAL)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("qrels.tsv", "q1\t0\td1\t1\nq2\t0\td1\t1\n", "4 columns, and their values do not show"),
+        ("r.tsv", "qid\tdocno\nq1\td1\n", "its first line names qid, docno"),
+        ("r.json", '{"q1": {"d1": 1.0, "d1": 2.0}}', "the key 'd1' occurs twice"),
+        ("r.json", '{"q1": {"d1": "high"}}', "score is 'high'; it must be a finite number"),
+        ("r.csv", "qid,docno,score\nq1,d1,\n", "score is ''; it must be a finite number"),
+    ],
+)
+def test_a_run_that_is_not_plain_is_refused_and_leaves_no_table(
+    run_job: Any, lake: str, tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        run_job("import_run", lake=lake, run=str(tmp_path / name))
+    assert not Path(lake, "runs").exists()
+
+
+JUDGED = [("q1", "d1", 1), ("q1", "d2", 0), ("q2", "d3", 1)]
+
+
+def judged(form: str, header: str = "") -> Callable[[Path], object]:
+    rows = "".join(form.format(q=q, d=d, r=r, f=float(r), t=bool(r), j=str(bool(r)).lower()) for q, d, r in JUDGED)
+    return lambda path: path.write_text(header + rows, encoding="utf-8")
+
+
+def table_of(*columns: str, grades: Callable[[int], Any] = int) -> pd.DataFrame:
+    return pd.DataFrame([(q, d, grades(r)) for q, d, r in JUDGED], columns=list(columns))
+
+
+JUDGEMENT_FORMS: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "MTEB, decimals": ("j.jsonl", judged('{{"query-id": "{q}", "corpus-id": "{d}", "score": {f}}}\n')),
+    "ranx": (
+        "j.json",
+        lambda path: ranx.Qrels({"q1": {"d1": 1, "d2": 0}, "q2": {"d3": 1}}).save(str(path)),
+    ),
+    "a header of other names": ("j.tsv", judged("{d}\t{r}\t{q}\n", "passage_id\tgold\tQUERY\n")),
+    "csv": ("j.csv", lambda path: table_of("Topic", "DocNo", "Label", grades=float).to_csv(path, index=False)),
+    "csv without header": ("j.csv", judged("{q},{d},{r}\n")),
+    "Parquet, decimals": ("j.parquet", lambda path: table_of("QID", "PID", "Grade", grades=float).to_parquet(path)),
+    "Parquet, booleans": ("j.parquet", lambda path: table_of("q_id", "pid", "relevant", grades=bool).to_parquet(path)),
+}  # fmt: skip
+
+
+def judgements(spark: SparkSession, lake: str) -> list[Any]:
+    rows = spark.read.format("delta").load(f"{lake}/judgements").collect()
+    return sorted((row["query_id"], row["doc_id"], row["relevance"]) for row in rows)
+
+
+@pytest.mark.parametrize("form", JUDGEMENT_FORMS)
+def test_every_form_of_judgements_gives_the_same_rows(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, form: str
+) -> None:
+    name, write = JUDGEMENT_FORMS[form]
+    write(tmp_path / name)
+    assert run_job("ingest_texts", lake=lake, judgements=str(tmp_path / name))["judgements"]["rejected"] == 0
+    assert judgements(spark, lake) == JUDGED
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("j.tsv", "q1\td1\nq2\td3\n"),
+        ("j.csv", "query_id,doc_id\nq1,d1\nq2,d3\n"),
+        ("j.json", '{"q1": ["d1"],\n "q2": ["d3"]}'),
+    ],
+)
+def test_pairs_without_grades_are_of_grade_1_and_the_result_says_so(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, name: str, content: str
+) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    result = run_job("ingest_texts", lake=lake, judgements=str(tmp_path / name))
+    assert "of grade 1" in result["judgements"]["read_as"]
+    assert judgements(spark, lake) == [("q1", "d1", 1), ("q2", "d3", 1)]
+
+
+def test_a_grade_with_a_fraction_is_quarantined_and_a_table_without_grades_is_refused(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    table_of("qid", "pid", "rel", grades=lambda r: r / 2).to_parquet(tmp_path / "j.parquet")
+    run_job("ingest_texts", lake=lake, judgements=str(tmp_path / "j.parquet"), max_rejected=1)
+    assert judgements(spark, lake) == [("q1", "d2", 0)]
+    reasons = {row["reason"] for row in spark.read.format("delta").load(f"{lake}/quarantine").collect()}
+    assert reasons == {'"rel" is 0.5; it must be an integer'}
+    pd.DataFrame({"qid": ["q"], "pid": ["d"], "stars": ["x"], "note": ["y"]}).to_parquet(tmp_path / "n.parquet")
+    with pytest.raises(DataError, match="none of its columns is called relevance"):
+        run_job("ingest_texts", lake=lake, judgements=str(tmp_path / "n.parquet"))
+
+
+def test_a_beir_folder_may_have_mtebs_jsonl_judgements(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "d1", "text": "x"}\n', encoding="utf-8")
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q1", "text": "x"}\n', encoding="utf-8")
+    judged('{{"query-id": "{q}", "corpus-id": "{d}", "score": {r}}}\n')(tmp_path / "qrels" / "test.jsonl")
+    run_job("ingest_texts", lake=lake, source=str(tmp_path))
+    assert judgements(spark, lake) == JUDGED
+    with pytest.raises(DataError, match=r"it has no dev\.tsv, .*it holds the splits test"):
+        run_job("ingest_texts", lake=lake, source=str(tmp_path), split="dev")
+
+
+def documents(spark: SparkSession, lake: str) -> dict[str, str]:
+    return {row["doc_id"]: row["text"] for row in spark.read.format("delta").load(f"{lake}/documents").collect()}
+
+
+IDS = {
+    "whole decimals": pa.array([decimal.Decimal("1.00"), decimal.Decimal("20.00")], pa.decimal128(10, 2)),
+    "pandas' numbers": pa.array([1.0, 20.0]),
+}
+
+
+@pytest.mark.parametrize("kind", IDS)
+def test_ids_of_numbers_without_fraction_are_their_digits_whatever_the_columns_are_called(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, kind: str
+) -> None:
+    pq.write_table(pa.table({"ID": IDS[kind], "Page_Content": ["a", "b"], "n": [1, 2]}), tmp_path / "d.parquet")
+    run_job("ingest_texts", lake=lake, documents=str(tmp_path / "d.parquet"))
+    assert documents(spark, lake) == {"1": "a", "20": "b"}
+
+
+def test_an_id_with_a_fraction_and_one_too_large_to_be_exact_are_quarantined(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    pq.write_table(pa.table({"id": [1.0, 1.5, 2.0**53, None], "text": list("abcd")}), tmp_path / "d.parquet")
+    run_job("ingest_texts", lake=lake, documents=str(tmp_path / "d.parquet"), max_rejected=1)
+    assert documents(spark, lake) == {"1": "a"}
+    assert spark.read.format("delta").load(f"{lake}/quarantine").count() == 3
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "delta"])
+def test_a_field_within_an_object_can_be_named(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, form: str
+) -> None:
+    rows = [{"meta": {"key": "1", "text": "a"}, "text": "no"}, {"meta": {"key": "2", "text": "b"}, "text": "no"}]
+    path = tmp_path / f"d.{form}"
+    if form == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "d.parquet")
+    if form == "delta":
+        spark.read.parquet(str(tmp_path / "d.parquet")).write.format("delta").save(str(path))
+    run_job("ingest_texts", lake=lake, documents=str(path), document_id="meta.key", document_text="meta.text")
+    assert documents(spark, lake) == {"1": "a", "2": "b"}
+
+
+def test_keys_of_json_lines_are_guessed_as_columns_are(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    (tmp_path / "d.jsonl").write_text('{"docno": "1", "Contents": "a"}\n{"docno": "2", "Contents": "b"}\n')
+    (tmp_path / "q.jsonl").write_text('{"qid": "1", "question": "a"}\n')
+    run_job("ingest_texts", lake=lake, documents=str(tmp_path / "d.jsonl"), queries=str(tmp_path / "q.jsonl"))
+    assert documents(spark, lake) == {"1": "a", "2": "b"}
+    assert [tuple(row) for row in spark.read.format("delta").load(f"{lake}/queries").collect()] == [("1", "a")]
+
+
+def test_ids_of_a_char_column_are_without_its_padding(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "docs"
+    spark.sql(f"CREATE TABLE delta.`{path}` (id CHAR(5), text STRING) USING delta")
+    spark.sql(f"INSERT INTO delta.`{path}` VALUES ('a', 'x'), ('bcdef', 'y ')")
+    run_job("ingest_texts", lake=lake, documents=str(path))
+    assert documents(spark, lake) == {"a": "x", "bcdef": "y "}
+
+
+@pytest.mark.parametrize("name", ["r[1].trec", "{a,b}.trec", "my run*.trec", "a\\b.trec"])
+def test_every_character_of_a_files_name_means_itself(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, name: str
+) -> None:
+    for other in ("r1.trec", "rx.trec", "my run 2.trec"):
+        lines("{q} Q0 {d} {r} {s} other")(tmp_path / other)
+    lines("{q} Q0 {d} {r} {s} mine")(tmp_path / name)
+    assert run_job("import_run", lake=lake, run=str(tmp_path / name))["run_ids"] == ["mine"]
+    judged("{q} 0 {d} {r}\n")(tmp_path / name)
+    run_job("ingest_texts", lake=lake, judgements=str(tmp_path / name))
+    assert judgements(spark, lake) == JUDGED

@@ -1,0 +1,160 @@
+"""csv and tsv as the world writes them: the parsers of ingest_texts read them, and `init` finds the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from spladelake.errors import DataError
+from spladelake.files import Rejected
+from spladelake.files.csv_records import checked_row, csv_layout, csv_rows
+from spladelake.files.formats import line_parser
+from spladelake.files.rows import MalformedError
+from spladelake.survey.plan import plan
+
+Row = tuple[str, str | None, str | None]
+PLAIN = [("1", None, "red apples"), ("2", None, "green pears")]
+CSV = b"id,text\n1,red apples\n2,green pears\n"
+TSV = b"1\tred apples\n2\tgreen pears\n"
+FRAME = pd.DataFrame({"id": ["1", "2"], "text": ["red apples", "green pears"]})
+TABLE_COLUMN = {"document_id": "doc_id", "document_title": "title", "document_text": "text"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file, and what becomes of it: rows, pieces of the reasons against other records, or a piece of the error."""
+
+    name: str
+    files: dict[str, bytes]
+    rows: list[Row] = field(default_factory=list)
+    rejected: tuple[str, ...] = ()
+    says: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+
+CASES = [
+    Case("a mark and carriage returns", {"d.csv": b"\xef\xbb\xbf" + CSV.replace(b"\n", b"\r\n")}, PLAIN),
+    Case("no line feed at the end", {"d.csv": CSV[:-1]}, PLAIN),
+    Case("latin-1", {"d.csv": b"id,text\n1,red apples\n2,caf\xe9\n"}, PLAIN[:1], ("0xe9, which is not UTF-8",)),
+    Case("blank lines", {"d.csv": b"\n" + CSV.replace(b"\n", b"\n\n")}, PLAIN),
+    Case(
+        "an open quote",
+        {"d.csv": b'id,text\n1,5" screen\n2,"open\n3,plain\n4,last\n'},
+        says="d.csv line 3: a quote is opened",
+    ),
+    Case("quotes that do not pair", {"d.csv": b'id,text\n1,"a\n2,"b\n3,c\n'}, says="d.csv line 2: a quote is opened"),
+    Case(
+        "a quote within a cell",
+        {"d.csv": b'id,text\n1,"a"b\n2,green pears\n'},
+        PLAIN[1:],
+        ("its quotes are broken",),
+    ),
+    Case("an open quote at the end", {"d.csv": b'id,text\n1,red apples\n2,"b'}, PLAIN[:1], ("its quotes are broken",)),
+    Case("what pandas writes", {"d.csv": FRAME.to_csv().encode()}, PLAIN),
+    Case("what pandas writes with tabs", {"d.csv": FRAME.to_csv(sep="\t").encode()}, PLAIN),
+    Case("semicolons", {"d.csv": FRAME.to_csv(sep=";", index=False).encode()}, PLAIN),
+    Case("a trailing comma", {"d.csv": CSV.replace(b"\n", b",\n")}, PLAIN),
+    Case("a trailing comma but in the header", {"d.csv": b"id,text\n1,red apples,\n2,green pears,\n"}, PLAIN),
+    Case(
+        "too many and too few cells",
+        {"d.csv": CSV + b"3,a,b\n4\n"},
+        PLAIN,
+        ("but the header has", "but the header has"),
+    ),
+    Case("a name twice", {"d.csv": b"id,text,text\n1,x,red apples\n"}, says="Say which one with --document-text"),
+    Case(
+        "a name twice, as the advice says",
+        {"d.csv": b"id,text,text\n1,x,red apples\n"},
+        PLAIN[:1],
+        options={"document_text": "text.1"},
+    ),
+    Case(
+        "an id without a name",
+        {"d.csv": b",text\n1,red apples\n2,green pears\n"},
+        PLAIN,
+        options={"document_id": "Unnamed: 0"},
+    ),
+    Case("no header", {"d.csv": b"1,red apples\n2,green pears\n"}, says="d.csv: it"),
+    Case("a tsv with a header", {"d.tsv": b"pid\tpassage\n" + TSV}, PLAIN),
+    Case("a tsv whose text has an unusual name", {"d.tsv": b"#id\tabstract\n" + TSV}, PLAIN),
+    Case("a tsv of three columns", {"d.tsv": b"id\ttitle\ttext\n1\tT\tred apples\n"}, [("1", "T", "red apples")]),
+    Case(
+        "a tsv whose columns are named",
+        {"d.tsv": b"nr\ttopic\twords\n1\tT\tred apples\n"},
+        [("1", "T", "red apples")],
+        options={"document_id": "nr", "document_title": "topic", "document_text": "words"},
+    ),
+    Case(
+        "columns that a tsv does not name",
+        {"d.tsv": TSV},
+        says="in its first line it has no column 'nr'",
+        options={"document_id": "nr"},
+    ),
+    Case(
+        "a tsv with quotes, read as csv",
+        {"d.tsv": FRAME.assign(text=['red "apples"', "green\npears"]).to_csv(sep="\t", index=False).encode()},
+        [("1", None, 'red "apples"'), ("2", None, "green\npears")],
+        options={"documents_format": "csv"},
+    ),
+    Case(
+        "MS MARCO's documents",
+        {"d.tsv": b"D1\thttps://a.b/c\tApples\tred apples\nD2\thttp://a.b\t\tgreen pears\n"},
+        [("D1", "Apples", "red apples"), ("D2", "", "green pears")],
+    ),
+]
+
+
+def parsed(case: Case, folder: Path) -> tuple[list[Row], list[str]]:
+    """(rows, reasons against the other records), as the job's workers parse the file."""
+    (name, content), named = next(iter(case.files.items())), {}
+    for option, column in TABLE_COLUMN.items():
+        if option in case.options:
+            named[column] = case.options[option]
+    lines, place = content.split(b"\n"), str(folder / name)
+    rows, reasons = [], []
+    if name.endswith(".csv") or "documents_format" in case.options:
+        found = csv_rows(lines, partial(csv_layout, "documents", named, place=place), place=place)
+        assert found is not None
+        for record in found[1]:
+            try:
+                rows.append(checked_row(record, found[0]))
+            except MalformedError as fault:
+                reasons.append(str(fault))
+        return rows, reasons
+    parse, _ = line_parser("documents", "tsv", named, place=place, first=lines)
+    kept = [row for line in lines if (row := parse(line)) is not None]
+    reasons = [row.reason for row in kept if isinstance(row, Rejected)]
+    return [row for row in kept if not isinstance(row, Rejected)], reasons
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_dialect_is_read_or_refused_and_init_says_the_same(tmp_path: Path, case: Case) -> None:
+    for name, content in case.files.items():
+        (tmp_path / name).write_bytes(content)
+    options = {"documents": str(tmp_path / next(iter(case.files))), **case.options}
+    if case.says is not None:
+        for look in (lambda: parsed(case, tmp_path), lambda: plan("unused", options)):
+            with pytest.raises(DataError) as raised:
+                look()
+            assert case.says in str(raised.value)
+        return
+    rows, reasons = parsed(case, tmp_path)
+    assert rows == case.rows
+    assert len(reasons) == len(case.rejected)
+    assert all(piece in reason for piece, reason in zip(case.rejected, reasons, strict=True))
+    finding = plan("unused", options).findings["documents"]
+    assert (finding.rows, finding.rejected) == (len(rows) + len(reasons), len(reasons))
+
+
+def test_cells_of_what_pandas_writes_are_what_pandas_reads(tmp_path: Path) -> None:
+    texts = ['say "no"', "a, b", "two\nlines", "\ttab", " spaces ", "a;b|c", "'", '"']
+    frame = pd.DataFrame({"id": [str(n) for n in range(len(texts))], "title": texts[::-1], "text": texts})
+    for separator in ",;\t|":
+        content = frame.to_csv(sep=separator).encode()
+        rows, reasons = parsed(Case("pandas", {"d.csv": content}), tmp_path)
+        assert reasons == []
+        assert rows == list(frame.itertuples(index=False, name=None))
