@@ -106,6 +106,7 @@ def test_steps_have_the_loss_and_gradients_of_sentence_transformers_own_script(t
             torch.testing.assert_close(ours[name], gradient, rtol=1e-3, atol=1e-4 * float(gradient.abs().max()) + 1e-9)
 
 
+@pytest.mark.slow  # by default, test_training_starts trains smaller models, with the checks at the end of a training
 def test_the_trained_folder_loads_everywhere_with_equal_vectors_and_its_card_shows_the_measures(tmp_path: Path) -> None:
     # A low rate: where a query has no term left, its documents of score 0 are listed by the reference only.
     work = small_work(tmp_path, evaluate_steps=2, learning_rate=1e-4)

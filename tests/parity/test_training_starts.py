@@ -90,6 +90,7 @@ def test_a_training_that_collapses_to_empty_vectors_ends_as_an_error(tmp_path: P
     assert not kept.encode_document(DOCUMENTS, convert_to_sparse_tensor=False).numpy().any()
 
 
+@SLOW  # two trainings of splade-tiny
 def test_a_model_below_its_start_is_an_error_unless_it_is_accepted(tmp_path: Path) -> None:
     # The teacher says the opposite of what dev measures.
     work = small_work(tmp_path, labels=[[-30.0, -20.0]] * 5 + [[-20.0, -30.0]], max_steps=6, learning_rate=2e-3)
