@@ -11,14 +11,14 @@ import json
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from spladelake.encoder.hub import fetch
 from spladelake.encoder.layout import Layout, read_layout
-from spladelake.encoder.refusals import check_tokenizer_file, told_as_refusal
+from spladelake.encoder.saved.tokenizer import check_tokenizer_file
 from spladelake.encoder.settings import EncoderSettings
 from spladelake.encoder.static import load_static
-from spladelake.encoder.weights import SINGLE_FILE
+from spladelake.encoder.weights.files import SINGLE_FILE
 from spladelake.errors import UsageError
 
 DEFAULT_MODEL = "rasyosef/splade-mini"
@@ -76,8 +76,7 @@ def resolve_checkpoint(
     folder = model_folder(model, revision)
     if model == TINY_ALIAS:
         sha256 = sha256 or TINY_SHA256
-    with told_as_refusal(folder, "description"):
-        layout = read_layout(folder)
+    layout = read_layout(folder)
     for route in {layout.transformer, layout.static_query or layout.transformer}:
         check_tokenizer_file(folder / route)
     if layout.static_query is not None:
@@ -86,12 +85,15 @@ def resolve_checkpoint(
     if sha256 is not None:
         _check_digest(folder, layout, dict(digests), sha256)
     in_force = effective_settings(layout, settings, place=model)
-    recipe = {
+    recipe: dict[str, Any] = {
         "recipe": FINGERPRINT_RECIPE,
         "files": digests,
         "pooling": [layout.pooling, layout.activation],
         "settings": asdict(in_force),
     }
+    arguments = [dict(layout.tokenizer_arguments), dict(layout.config_changes)]
+    if any(arguments):  # only then, so that other checkpoints keep the model_id that they have always had
+        recipe["arguments"] = arguments
     canonical = json.dumps(recipe, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return Checkpoint(
         name=model,
