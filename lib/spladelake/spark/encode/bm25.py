@@ -84,9 +84,7 @@ def encode_bm25(session: SparkSession, options: EncodeTexts) -> EncodeResult:
     return cast("EncodeResult", {**result, "model_id": model_id, "status": "skipped" if skipped else "written"})
 
 
-def _encode_documents(
-    session: SparkSession, tables: _Bm25Tables, settings: Bm25Settings, *, force: bool
-) -> SideResult:
+def _encode_documents(session: SparkSession, tables: _Bm25Tables, settings: Bm25Settings, *, force: bool) -> SideResult:
     source, target = tables.lake.table("documents"), tables["documents"]
     require(session, source, DOCUMENTS, made_by=f"spladelake ingest_texts --lake {tables.lake.root} …")
     version = source.version(session)
