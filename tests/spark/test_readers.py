@@ -285,7 +285,7 @@ CASES = [
         given="d",
     ),
     Case("the tool lz4", {"d.jsonl.lz4": lz4(JSONL)}, says="it is compressed by the tool lz4"),
-    Case("xz", {"d.jsonl.xz": lzma.compress(JSONL)}, says="cannot be told from the name (….xz)"),
+    Case("xz", {"d.jsonl.xz": lzma.compress(JSONL)}, says="its name (….xz) does not show its format"),
     Case("xz under another name", {"d.jsonl": lzma.compress(JSONL)}, says="it is compressed by xz"),
     Case("gzip under another name", {"d.csv": gzip.compress(CSV)}, says="it is compressed (.gz)"),
     Case("no gzip under its name", {"d.csv.gz": CSV}, says="not compressed that way"),
@@ -405,4 +405,4 @@ def test_what_ingest_texts_refuses_init_refuses_before(spark: SparkSession, tmp_
         with pytest.raises(SpladelakeError) as raised:
             look()
         assert str(case.says) in str(raised.value)
-        assert raised.value.exit_code == (2 if "cannot be told" in str(case.says) else 3)
+        assert raised.value.exit_code == (2 if "show its format" in str(case.says) else 3)
