@@ -80,6 +80,22 @@ def test_every_classifier_has_the_scores_of_sentence_transformers(tmp_path: Path
     assert CrossEncoder.load(folder, device="cpu").score(PAIRS).scores == pytest.approx(wanted, abs=TOLERANCE)
 
 
+def test_settings_of_the_config_hold_for_an_architecture_that_transformers_builds(
+    tmp_path: Path, assert_same_vectors
+) -> None:
+    from support.checkpoints import edit
+
+    folder = tmp_path / "saved"
+    plain = build(tmp_path / "plain", "mpnet", "AutoModelForMaskedLM")
+    SparseEncoder(str(plain), device="cpu").save_pretrained(str(folder))
+    before = SpladeEncoder.load(str(folder), device="cpu").encode_documents(TEXTS)
+    edit(folder / "sentence_bert_config.json", config_kwargs={"num_hidden_layers": 1, "hidden_act": "relu"})
+    wanted = SparseEncoder(str(folder), device="cpu").encode_document(TEXTS, convert_to_sparse_tensor=False).numpy()
+    found = SpladeEncoder.load(str(folder), device="cpu").encode_documents(TEXTS)
+    assert_same_vectors(found, wanted, TOLERANCE)
+    assert found.values.tolist() != before.values.tolist()
+
+
 def test_an_attention_that_is_not_installed_gives_way_to_the_plain_one(tmp_path: Path, assert_same_vectors) -> None:
     from support.checkpoints import edit
 

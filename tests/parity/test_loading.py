@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 import spladelake.encoder.model as loading
 from spladelake.encoder import SpladeEncoder
-from spladelake.encoder.parts import model_parts
+from spladelake.encoder.weights.parts import model_parts
 from support.families import FAMILIES, TEXTS, bert, mobilebert
 
 FLOAT32 = 2e-5
@@ -105,7 +105,7 @@ def test_known_families_are_read_without_transformers_models(tmp_path, family, m
     folder = FAMILIES[family](tmp_path)
     wanted = theirs(folder)
     monkeypatch.setattr(
-        loading, "build_model", lambda folder, kind: pytest.fail("transformers was asked to build the model")
+        loading, "build_model", lambda folder, kind, changes: pytest.fail("transformers was asked to build the model")
     )
     assert_same_vectors(SpladeEncoder.load(str(folder), device="cpu").encode_documents(TEXTS), wanted, FLOAT32)
 
@@ -113,7 +113,7 @@ def test_known_families_are_read_without_transformers_models(tmp_path, family, m
 @pytest.mark.parametrize("family", ["bert", "distilbert", "roberta"])
 def test_a_model_that_transformers_built_gives_the_same_vectors(tmp_path, family, monkeypatch, assert_same_vectors):
     folder = FAMILIES[family](tmp_path)
-    monkeypatch.setattr(loading, "_read_directly", lambda folder: None)
+    monkeypatch.setattr(loading, "_read_directly", lambda folder, layout: None)
     encoder = SpladeEncoder.load(str(folder), device="cpu")
     assert encoder.method.startswith("unpadded")
     assert_same_vectors(encoder.encode_documents(TEXTS), theirs(folder), FLOAT32)
@@ -143,7 +143,7 @@ def test_a_rearrangement_that_disagrees_is_not_used(tmp_path, monkeypatch, caplo
 
     folder = str(bert(tmp_path))
     right = SpladeEncoder.load(folder, device="cpu").encode_documents(TEXTS)
-    monkeypatch.setattr(loading, "_read_directly", lambda folder: None)
+    monkeypatch.setattr(loading, "_read_directly", lambda folder, layout: None)
     monkeypatch.setattr(loading, "model_parts", wrong)
     encoder = SpladeEncoder.load(folder, device="cpu")
     assert "differs from transformers" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ from sentence_transformers.sparse_encoder.evaluation import SparseInformationRet
 from transformers import TrainerCallback, set_seed
 
 from spladelake.encoder import SpladeEncoder, resolve_checkpoint
+from spladelake.encoder.layout import read_layout
 from spladelake.errors import DataError, MachineError, UsageError
 from spladelake.training import TrainingData, train
 from spladelake.training.evaluation import held_out_measures
 from spladelake.training.head import use_fused_head
 from spladelake.training.memory import check_fit, free_bytes
-from spladelake.training.run import trainer_of
+from spladelake.training.run import start_model, trainer_of
 from support.collections import FRUIT, QUESTIONS
+from support.families import bert
 from support.training_data import DOCUMENTS, PAIRS, margins, small_work
 
 TINY = resolve_checkpoint("splade-tiny").folder
@@ -103,6 +106,7 @@ def test_steps_have_the_loss_and_gradients_of_sentence_transformers_own_script(t
             torch.testing.assert_close(ours[name], gradient, rtol=1e-3, atol=1e-4 * float(gradient.abs().max()) + 1e-9)
 
 
+@pytest.mark.slow  # by default, test_training_starts trains smaller models, with the checks at the end of a training
 def test_the_trained_folder_loads_everywhere_with_equal_vectors_and_its_card_shows_the_measures(tmp_path: Path) -> None:
     # A low rate: where a query has no term left, its documents of score 0 are listed by the reference only.
     work = small_work(tmp_path, evaluate_steps=2, learning_rate=1e-4)
@@ -244,3 +248,46 @@ def test_measures_on_the_dev_part_are_those_of_sentence_transformers_evaluator(t
     wanted = evaluator(SparseEncoder(TINY, device="cpu", local_files_only=True))
     for name, value in found.items():
         assert value == pytest.approx(wanted[name if name in wanted else f"dot_{name}"], abs=1e-4), name
+
+
+def test_texts_are_trained_with_the_prompts_and_lengths_that_they_are_encoded_with(tmp_path):
+    plain = bert(tmp_path / "plain")
+    start = SparseEncoder(str(plain), device="cpu", prompts={"query": "find: ", "document": "buyer of "})
+    start[0].query_length = 9
+    start.save_pretrained(str(tmp_path / "start"))
+    work = replace(small_work(tmp_path / "work", dev=False, max_length=None), start=str(tmp_path / "start"))
+    trainer, _ = trainer_of(work)
+    batch = trainer.data_collator([trainer.train_dataset[0], trainer.train_dataset[1]])
+    encoder = SpladeEncoder.load(str(tmp_path / "start"), device="cpu")
+    texts = {"query": list(QUESTIONS.values())[:2], "positive": [DOCUMENTS[0], DOCUMENTS[3]]}
+    for column, kind in (("query", "query"), ("positive", "document")):
+        ids, _ = encoder._routes[kind].tokenise(texts[column])
+        rows = zip(batch[f"{column}_input_ids"], batch[f"{column}_attention_mask"], strict=True)
+        assert [row[mask.bool()].tolist() for row, mask in rows] == [found.tolist() for found in ids]
+    assert batch["query_input_ids"].shape[1] == 9
+
+
+@pytest.mark.parametrize(
+    ("given", "max_length", "wanted"),
+    [
+        ({"query_length": 9}, None, (9, 48)),
+        ({"query_length": 9, "document_length": 30}, None, (9, 30)),
+        ({"query_length": 90, "document_length": 200}, None, (48, 48)),
+        ({"processing_kwargs": {"text": {"max_length": 11}}, "query_length": 9}, None, (11, 11)),
+        ({"processing_kwargs": {"common": {"max_length": 11}}, "document_length": 4}, 12, (12, 12)),
+        ({"query_length": 5}, 12, (12, 12)),
+    ],
+)
+def test_a_trained_model_reads_texts_at_its_start_model_s_lengths_unless_one_is_given(
+    tmp_path, given, max_length, wanted
+):
+    start = SparseEncoder(str(bert(tmp_path / "plain")), device="cpu")  # 48 positions
+    for name, value in given.items():
+        setattr(start[0], name, value)
+    start.save_pretrained(str(tmp_path / "start"))
+    model = start_model(replace(small_work(tmp_path / "work", max_length=max_length), start=str(tmp_path / "start")))
+    found = [model.preprocess(["a b c d e f " * 40], task=kind)["input_ids"].shape[1] for kind in ("query", "document")]
+    assert tuple(found) == wanted
+    model.save_pretrained(str(tmp_path / "trained"))
+    layout = read_layout(tmp_path / "trained")
+    assert (layout.query_length, layout.document_length) == wanted

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +60,7 @@ def test_a_start_model_stored_in_half_precision_trains_as_the_same_weights_in_fl
 
 def test_a_start_model_whose_own_length_is_above_its_positions_trains_on_what_it_can_read(tmp_path: Path) -> None:
     start = bert(tmp_path / "start")  # 48 positions
-    (start / "sentence_bert_config.json").write_text('{"max_seq_length": 200}')
+    edit(start / "tokenizer_config.json", model_max_length=200)
     long = work_from(tmp_path / "work", start, max_steps=2)
     text = " ".join(DOCUMENTS) * 10
     rows = {"row": list(range(len(DOCUMENTS))), "text": [text, *DOCUMENTS[1:]]}
@@ -91,6 +90,7 @@ def test_a_training_that_collapses_to_empty_vectors_ends_as_an_error(tmp_path: P
     assert not kept.encode_document(DOCUMENTS, convert_to_sparse_tensor=False).numpy().any()
 
 
+@SLOW  # two trainings of splade-tiny
 def test_a_model_below_its_start_is_an_error_unless_it_is_accepted(tmp_path: Path) -> None:
     # The teacher says the opposite of what dev measures.
     work = small_work(tmp_path, labels=[[-30.0, -20.0]] * 5 + [[-20.0, -30.0]], max_steps=6, learning_rate=2e-3)
@@ -149,7 +149,7 @@ def without_head(folder: Path) -> Path:
 def with_own_length(length: int) -> Callable[[Path], Path]:
     def start(folder: Path) -> Path:
         made = bert(folder / "start")
-        (made / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": length}))
+        edit(made / "tokenizer_config.json", model_max_length=length)
         return made
 
     return start
@@ -166,7 +166,7 @@ def with_own_length(length: int) -> Callable[[Path], Path]:
         (without_head, None, "masked-language-model head"),
         (lambda folder: bert(folder / "start"), 49, "positions for 48 tokens"),
         (lambda folder: roberta(folder / "start"), 49, "positions for 48 tokens"),
-        (with_own_length(0), None, "it reads only 0 tokens of each text by default"),
+        (with_own_length(0), None, "model_max_length is 0"),
         (with_own_length(1), None, "it reads only 1 tokens of each text by default"),
     ],
 )

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from spladelake.encoder.checkpoint import DEFAULT_MODEL, Checkpoint, resolve_checkpoint
+from spladelake.config.base import DEFAULT_MODEL
+from spladelake.encoder.checkpoint import Checkpoint, resolve_checkpoint
 from spladelake.encoder.results import EncodedBatch, EncodeStats, Status
 from spladelake.encoder.settings import EncoderSettings
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spladelake.encoder.linear import PackedLinear
-from spladelake.encoder.parts import LayerParts, Linear, ModelParts, Norm
 from spladelake.encoder.tokens import TokenIds
+from spladelake.encoder.weights.parts import LayerParts, Linear, ModelParts, Norm
 
 ROW_MULTIPLE = 32
 # Architectures that read the padding beside a text whatever the mask says: convolutions, pooling, Fourier transforms

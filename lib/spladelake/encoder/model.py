@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from spladelake.encoder.body import READS_PADDING, Body, PaddedBody, SameLengthBody, UnpaddedBody
+from spladelake.encoder.build import build_model, model_config
 from spladelake.encoder.devices import release_memory
 from spladelake.encoder.head import Decoder, Head, LogitsHead
 from spladelake.encoder.layout import Layout
-from spladelake.encoder.parts import decoder_part, model_parts, unknown_tensors
 from spladelake.encoder.refusals import told_as_refusal
-from spladelake.encoder.shapes import FIX
-from spladelake.encoder.tensors import CheckpointTensors, check_finite
 from spladelake.encoder.tuning import fastest_head
-from spladelake.encoder.weights import folder_headers, read_json
-from spladelake.errors import UsageError
+from spladelake.encoder.weights.families import FAMILIES
+from spladelake.encoder.weights.parts import decoder_part, model_parts, unknown_tensors
+from spladelake.encoder.weights.tensors import CheckpointTensors
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +32,6 @@ AGREEMENT = 1e-4
 # Tokens of the texts that a rearranged model is tried on: different lengths, two of them equal, and one longer than the
 # 64 tokens that some architectures read at once.
 PROBE_LENGTHS = (67, 11, 6, 6, 3)
-# A model that transformers builds may have more numbers than its files hold, as tied tensors are saved once; beyond
-# this many times as many, and so many more, its config belongs to another model.
-MOST_MADE_UP, MADE_UP = 2, 10_000_000
 
 
 @dataclass(frozen=True)
@@ -61,7 +53,7 @@ def load_model(
     here is read straight from its file. Any other is built by transformers, then rearranged for speed as far as the
     result agrees with transformers' own on a probe; what could not be rearranged is logged.
     """
-    direct = _read_directly(folder) if device.type == "cpu" else None
+    direct = _read_directly(folder, layout) if device.type == "cpu" else None
     body, decoder = direct or _read_by_transformers(folder, layout, device, autocast)
     release_memory()  # of the tensors that were laid out anew
     if decoder is None:
@@ -80,9 +72,12 @@ def _batches(body: Body) -> str:
     return "padded batches" if body.pads else "unpadded batches"
 
 
-def _read_directly(folder: Path) -> tuple[Body, Decoder] | None:
+def _read_directly(folder: Path, layout: Layout) -> tuple[Body, Decoder] | None:
     """Body and decoder of a known family, None when the files hold anything that is not known."""
-    config, tensors = read_json(folder / "config.json"), CheckpointTensors(folder)
+    if layout.model_type not in FAMILIES:
+        return None
+    # With the numbers that transformers fills in, and under the names that it gives them.
+    config, tensors = model_config(folder, layout.config_changes).to_dict(), CheckpointTensors(folder)
     parts = model_parts(config, tensors)
     if parts is None or unknown_tensors(config, tensors, parts):
         return None
@@ -99,7 +94,7 @@ def _read_by_transformers(
     folder: Path, layout: Layout, device: torch.device, autocast: torch.dtype | None
 ) -> tuple[Body, Decoder | None]:
     """Body and decoder as transformers builds them; without a decoder, the body gives logits itself."""
-    model = build_model(folder, "AutoModelForMaskedLM")
+    model = build_model(folder, "AutoModelForMaskedLM", layout.config_changes)
     with told_as_refusal(folder, "model"):
         probe = _Probe(model, layout)
     name, linear = _output_layer(model)
@@ -173,110 +168,6 @@ class _Probe:
     def _near(self, logits: Tensor) -> bool:
         difference = (logits - self.logits).abs().max()
         return bool(difference <= AGREEMENT * self.logits.abs().max().clamp_min(1))
-
-
-def build_model(folder: Path, kind: str) -> Any:
-    """The model as transformers' class `kind` builds it, with the attention that transformers chooses for it.
-
-    Raises UsageError when the folder's files do not fill the model, or when transformers cannot build it.
-    """
-    with told_as_refusal(folder, "model"), _no_progress_bar():
-        try:
-            model, report = _built(folder, kind)
-        except (ImportError, ValueError) as error:
-            # A config may name an attention that this machine or this architecture does not have.
-            if not re.search("attention|attn", str(error)):
-                raise
-            logger.debug("%s is built with plain attention: %s", folder, error)
-            model, report = _built(folder, kind, attn_implementation="eager")
-    mismatched = [f"{key} {list(found)} for {list(wanted)}" for key, found, wanted in report["mismatched_keys"]]
-    if mismatched:
-        raise UsageError(
-            str(folder),
-            f"its weights have other shapes than config.json wants: {'; '.join(sorted(mismatched)[:5])}",
-            "every tensor must have the model's shape",
-            FIX,
-        )
-    made_up = sorted(report["missing_keys"])
-    if made_up:
-        raise UsageError(
-            str(folder),
-            f"its files lack {', '.join(made_up[:5])}",
-            "every tensor of the model is wanted, or the rest would be random",
-            "Use a complete checkpoint.",
-        )
-    for name, tensor in model.named_parameters():
-        check_finite(folder, name, tensor)
-    return model.eval().requires_grad_(False)
-
-
-def _built(folder: Path, kind: str, **options: str) -> tuple[Any, dict[str, Any]]:
-    """A model and transformers' report of the tensors that it found. options: of `from_pretrained`."""
-    import transformers
-
-    safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    config, factory = transformers.AutoConfig.from_pretrained(folder, **safe), getattr(transformers, kind)
-    _without_cache(config)
-    _check_held(folder, factory, deepcopy(config), options)
-    model, report = factory.from_pretrained(
-        folder,
-        config=config,
-        use_safetensors=True,
-        dtype=torch.float32,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,  # they are refused with their names
-        **safe,
-        **options,
-    )
-    return model, report
-
-
-def _without_cache(config: Any) -> None:
-    """Let no layer keep its keys and values for tokens to come; sentence-transformers switches that off too."""
-    if hasattr(config, "use_cache"):
-        config.use_cache = False
-    for name in getattr(config, "sub_configs", None) or ():
-        if (inner := getattr(config, name, None)) is not None:
-            _without_cache(inner)
-
-
-def _check_held(folder: Path, factory: Any, config: Any, options: dict[str, str]) -> None:
-    """Raise UsageError when the config asks for far more numbers than the files hold, before memory is taken."""
-    with torch.device("meta"):
-        skeleton = factory.from_config(config, **options)
-    headers = folder_headers(folder)
-    wanted, held = (
-        sum(tensor.numel() for tensor in skeleton.parameters()),
-        sum(header.size for header in headers.values()),
-    )
-    if wanted > MOST_MADE_UP * held + MADE_UP:
-        other = {
-            name: tensor
-            for name, tensor in skeleton.named_parameters()
-            if name not in headers or headers[name].shape != tuple(tensor.shape)
-        }
-        largest = sorted(other, key=lambda name: -other[name].numel())[:3]
-        raise UsageError(
-            str(folder / "config.json"),
-            f"a model of {wanted:,} numbers is described, and the weights hold {held:,}",
-            f"they have no {', '.join(f'{name} {list(other[name].shape)}' for name in largest)}",
-            FIX,
-        )
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Keep transformers from drawing a bar for the second that loading takes."""
-    from transformers.utils import logging as own
-
-    bars: Any = own
-    shown = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            bars.enable_progress_bar()
 
 
 def _output_layer(model: Any) -> tuple[str, nn.Linear | None]:

@@ -94,17 +94,6 @@ def refusal(place: Path, part: str, error: BaseException) -> SpladelakeError:
     )
 
 
-def check_tokenizer_file(folder: Path) -> None:
-    """Raise UsageError unless the tokenizer.json of a folder, if it has one, is of a kind that can be read here."""
-    path = folder / "tokenizer.json"
-    if not path.is_file():
-        return
-    from tokenizers import Tokenizer
-
-    with told_as_refusal(path, "content"):
-        Tokenizer.from_file(str(path))
-
-
 def first_line(error: BaseException) -> str:
     """The kind of an error and the first line of what it says, short enough for a message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -51,7 +51,13 @@ def make_routes(
         return loaded.head.terms(loaded.body.hidden(ids), [len(of_text) for of_text in ids])
 
     inner, split = folder / layout.transformer, settings.split_special_tokens
-    tokenizer = load_tokenizer(inner, special=True, split_special_tokens=split, lower_case=layout.lower_case)
+    tokenizer = load_tokenizer(
+        inner,
+        special=True,
+        split_special_tokens=split,
+        lower_case=layout.lower_case,
+        arguments=layout.tokenizer_arguments,
+    )
     runner = Runner(compute, TokenBudget(loaded.token_budget), threads, loaded.body.pads)
     document = Route(tokenizer, settings.document_prompt or "", settings.max_length or layout.document_length, runner)
     query = Route(tokenizer, settings.query_prompt or "", settings.max_length or layout.query_length, runner)
@@ -60,7 +66,7 @@ def make_routes(
     if layout.static_query is not None:
         inner = folder / layout.static_query
         static = load_static(inner, layout.vocabulary_size)
-        tokenizer = load_tokenizer(inner, special=False, split_special_tokens=split, lower_case=False)
+        tokenizer = load_tokenizer(inner, special=False, split_special_tokens=split)
         query = Route(
             tokenizer,
             query.prompt,
@@ -73,10 +79,11 @@ def make_routes(
 
 def _check(folder: Path, route: Route, vocabulary_size: int) -> None:
     """Raise UsageError when token ids would be out of range, or when no token of a text would be kept."""
-    if route.tokenizer.largest_id >= vocabulary_size:
+    largest = route.tokenizer.largest_id
+    if largest >= vocabulary_size:
         raise UsageError(
             str(folder),
-            f"its tokenizer has the token id {route.tokenizer.largest_id}",
+            f"its tokenizer has the token {route.tokenizer.tokens(largest + 1)[-1]!r} with the id {largest}",
             f"the model knows ids below {vocabulary_size}",
             "Use the tokenizer that the model was trained with.",
         )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors import deserialize
 
 from spladelake.encoder.tokens import TokenIds
-from spladelake.encoder.weights import SINGLE_FILE, read_json, tensor_names
+from spladelake.encoder.weights.files import SINGLE_FILE, tensor_names
 from spladelake.errors import UsageError
 from spladelake.vectors import SparseVectors
 
@@ -45,13 +45,6 @@ def load_static(folder: Path, vocabulary_size: int) -> StaticWeights:
     Raises UsageError if its file is of another kind, or if a weight is below 0: vectors hold weights above 0 only, and
     without these a score would be another one than that of sentence-transformers.
     """
-    if "path" in read_json(folder / "config.json"):
-        raise UsageError(
-            str(folder),
-            "its weights are in another file (path)",
-            f"they are read from {SINGLE_FILE}",
-            "Load it with sentence-transformers and save it again.",
-        )
     tensor_names(folder / SINGLE_FILE)  # the file is whole
     tensors: dict[str, dict[str, Any]] = dict(deserialize((folder / SINGLE_FILE).read_bytes()))  # type: ignore[no-untyped-call]
     weight = _numbers(tensors["weight"]) if "weight" in tensors else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spladelake.encoder.refusals import told_as_refusal
-from spladelake.encoder.weights import read_json
+from spladelake.encoder.saved.values import read_json
 from spladelake.errors import UsageError
 
 TokenIds = NDArray[np.int32]
@@ -108,9 +108,23 @@ class TextTokenizer:
         return next(uncertain, len(words))
 
 
-def load_tokenizer(folder: Path, *, special: bool, split_special_tokens: bool, lower_case: bool) -> TextTokenizer:
-    """The tokenizer of a model folder. Raises UsageError when it has no implementation in the tokenizers library."""
-    loaded = read_tokenizer(folder)
+def load_tokenizer(
+    folder: Path,
+    *,
+    special: bool,
+    split_special_tokens: bool,
+    lower_case: bool = False,
+    arguments: Mapping[str, Any] | None = None,
+) -> TextTokenizer:
+    """The tokenizer of a model folder. Raises UsageError when it has no implementation in the tokenizers library.
+
+    - special: whether special tokens are put around each text.
+    - split_special_tokens: whether a literal special token is read as plain text, even if the tokenizer's own
+      setting says otherwise.
+    - lower_case: whether texts are read in lower case, whatever the tokenizer does.
+    - arguments: what else it is read with.
+    """
+    loaded = read_tokenizer(folder, lower_case=lower_case, arguments=arguments)
     backend = getattr(loaded, "backend_tokenizer", None)
     if backend is None:
         raise UsageError(
@@ -119,10 +133,15 @@ def load_tokenizer(folder: Path, *, special: bool, split_special_tokens: bool, l
             "a tokenizer of the tokenizers library (tokenizer.json) is wanted",
             "Convert it to tokenizer.json.",
         )
-    if lower_case:
-        _lower_case_first(backend)
-    backend.encode_special_tokens = split_special_tokens
     with told_as_refusal(folder, "tokenizer"):
+        if special and "token_type_ids" in loaded.model_input_names and any(_in_template(backend).type_ids):
+            raise UsageError(
+                str(folder),
+                "its tokenizer gives token_type_ids other than 0 to a single text",
+                "models are run with token type 0",
+                "Use a checkpoint without them.",
+            )
+        backend.encode_special_tokens = split_special_tokens or loaded.split_special_tokens
         return TextTokenizer(backend, special=special, keep_end=loaded.truncation_side == "left")
 
 
@@ -135,8 +154,10 @@ def vocabulary_tokens(folder: Path, size: int) -> tuple[str, ...]:
 
     with told_as_refusal(path, "content"):
         vocabulary: dict[str, int] = Tokenizer.from_file(str(path)).get_vocab(with_added_tokens=True)
-    added = read_json(config).get("added_tokens_decoder", {}) if config.is_file() else {}
-    return _by_id(vocabulary | {token["content"]: int(term_id) for term_id, token in added.items()}, size)
+    with told_as_refusal(config, "content"):
+        added = read_json(config).get("added_tokens_decoder", {}) if config.is_file() else {}
+        vocabulary |= {token["content"]: int(term_id) for term_id, token in added.items()}
+    return _by_id(vocabulary, size)
 
 
 def _by_id(vocabulary: dict[str, int], size: int) -> tuple[str, ...]:
@@ -144,42 +165,50 @@ def _by_id(vocabulary: dict[str, int], size: int) -> tuple[str, ...]:
     return tuple(tokens.get(term_id, f"[{term_id}]") for term_id in range(size))
 
 
-def read_tokenizer(folder: Path) -> Any:
-    """A folder's tokenizer as transformers reads it.
+def read_tokenizer(folder: Path, *, lower_case: bool = False, arguments: Mapping[str, Any] | None = None) -> Any:
+    """A folder's tokenizer as transformers reads it; see `load_tokenizer` for the parameters.
 
     Raises UsageError when its files are damaged or of another kind, MachineError when it needs an absent package.
     """
+    known: dict[str, Any] = {**(arguments or {}), "local_files_only": True, "trust_remote_code": False}
     with told_as_refusal(folder, "tokenizer"):
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    if not tokenizer.get_vocab():
-        raise UsageError(
-            str(folder), "its tokenizer has no vocabulary", "a tokenizer of the model is wanted", "Copy it again."
-        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, **known)
+        if not tokenizer.get_vocab():
+            raise UsageError(
+                str(folder), "its tokenizer has no vocabulary", "a tokenizer of the model is wanted", "Copy it again."
+            )
+        if lower_case and getattr(tokenizer, "backend_tokenizer", None) is not None:
+            _lower_case_first(tokenizer.backend_tokenizer)
     return tokenizer
 
 
 def _surroundings(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """Special tokens that the tokenizer's own template puts before and after a text.
-
-    The template is tried on a vocabulary of one word, as no word is in every tokenizer's.
-    """
-    from tokenizers import Tokenizer, models
-
-    probe = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))  # noqa: S106 - no password
-    if tokenizer.post_processor is not None:
-        probe.post_processor = tokenizer.post_processor
-    encoding = probe.encode("a", add_special_tokens=True)
+    """Special tokens that the tokenizer's own template puts before and after a text."""
+    encoding = _in_template(tokenizer)
     inner = [position for position, special in enumerate(encoding.special_tokens_mask) if not special]
     if len(inner) != 1:
         raise ValueError(f"its template puts a text {len(inner)} times into one sequence")
     return encoding.ids[: inner[0]], encoding.ids[inner[0] + 1 :]
 
 
+def _in_template(tokenizer: Any) -> Any:
+    """A text of one token in the tokenizer's own template, with a vocabulary of that word: no word is in each one's."""
+    from tokenizers import Tokenizer, models
+
+    probe = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))  # noqa: S106 - no password
+    if tokenizer.post_processor is not None:
+        probe.post_processor = tokenizer.post_processor
+    return probe.encode("a", add_special_tokens=True)
+
+
 def _lower_case_first(tokenizer: Any) -> None:
-    """Lower-case before the tokenizer's own normaliser, as sentence-transformers' do_lower_case does."""
+    """Lower-case before the tokenizer's own normaliser, unless that does so itself: sentence-transformers' way."""
     from tokenizers import normalizers
 
-    own = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
+    normalizer = tokenizer.normalizer
+    own = list(normalizer) if isinstance(normalizer, normalizers.Sequence) else [normalizer] if normalizer else []
+    if any(isinstance(part, normalizers.Lowercase) for part in own):
+        return
     tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])

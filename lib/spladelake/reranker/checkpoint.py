@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from spladelake.encoder.checkpoint import file_digest, model_folder
-from spladelake.encoder.layout import (
+from spladelake.encoder.refusals import told_as_refusal
+from spladelake.encoder.saved.config import named_architectures, transformer_config
+from spladelake.encoder.saved.lengths import text_lengths
+from spladelake.encoder.saved.model import FILE, SavedModel, saved_model
+from spladelake.encoder.saved.modules import module_list
+from spladelake.encoder.saved.tokenizer import (
     TOKENIZER_FILES,
-    TRANSFORMER_CONFIGS,
     check_tokenizer,
-    length_limit,
-    named_architectures,
-    transformer_config,
-    wrapper_config,
+    check_tokenizer_file,
+    refuse_chat_template,
 )
-from spladelake.encoder.refusals import check_tokenizer_file, told_as_refusal
-from spladelake.encoder.shapes import check_shapes
-from spladelake.encoder.weights import folder_headers, read_json, weight_files
+from spladelake.encoder.saved.transformer import TRANSFORMER_CONFIGS, TransformerSettings, transformer_settings
+from spladelake.encoder.weights.files import check_names, folder_headers, weight_files
+from spladelake.encoder.weights.shapes import check_shapes
 from spladelake.errors import UsageError
 
 # Functions applied to the single logit. sentence-transformers saves the dotted name of the class.
-ACTIVATIONS = ("Identity", "Sigmoid", "Tanh", "ReLU")
+ACTIVATIONS = ("Identity", "Sigmoid", "Tanh", "ReLU", "LogSigmoid", "Softplus", "Softsign", "GELU", "SiLU", "ELU")
 DEFAULT_ACTIVATION = "Sigmoid"
 # Version of the fingerprint. Raise it if the same files and settings begin to give other scores.
 FINGERPRINT_RECIPE = 1
@@ -36,10 +39,13 @@ class CrossCheckpoint:
 
     - name: the model's name as the user gave it.
     - folder: local folder.
-    - model_id: hex sha256 of its files, activation and maximum length.
+    - model_id: hex sha256 of its files, activation, maximum length and settings.
     - file_digests: (relative file, sha256).
     - activation: one of ACTIVATIONS.
     - max_length: largest number of tokens of a pair.
+    - prompt: text that stands before each query.
+    - lower_case: whether pairs are read in lower case.
+    - tokenizer_arguments, config_changes: arguments that the tokenizer and the config are read with.
     """
 
     name: str
@@ -48,6 +54,10 @@ class CrossCheckpoint:
     file_digests: tuple[tuple[str, str], ...]
     activation: str
     max_length: int
+    prompt: str = ""
+    lower_case: bool = False
+    tokenizer_arguments: Mapping[str, Any] = field(default_factory=dict)
+    config_changes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def resolve_cross_encoder(model: str, *, max_length: int | None = None) -> CrossCheckpoint:
@@ -60,64 +70,79 @@ def resolve_cross_encoder(model: str, *, max_length: int | None = None) -> Cross
     """
     folder = model_folder(model)
     with told_as_refusal(folder, "description"):
-        config = _config(folder)
-        check_shapes(folder, config, folder_headers(folder))
-        check_tokenizer(folder)
-        check_tokenizer_file(folder)
-        limit = length_limit(folder, config, wrapper_config(folder))
+        saved = saved_model(folder, "CrossEncoder")
+        settings = _settings(folder, plain=saved is None)
+        saved = saved or SavedModel()
+        config = _config(folder, settings)
+        limit = text_lengths(folder, config, settings).plain
+    check_tokenizer_file(folder)
     if max_length is not None and max_length > limit:
         raise UsageError("max_length", f"it is {max_length}", f"{model} takes {limit} tokens", f"Use at most {limit}.")
     names = ("config.json", "modules.json", "config_sentence_transformers.json", *TOKENIZER_FILES, *TRANSFORMER_CONFIGS)
     present = sorted({*weight_files(folder), *(name for name in names if (folder / name).is_file())})
     digests = tuple((name, file_digest(folder / name)) for name in present)
-    activation, length = _activation(folder, config), max_length or limit
-    recipe = json.dumps([FINGERPRINT_RECIPE, digests, activation, length], separators=(",", ":"))
-    model_id = hashlib.sha256(recipe.encode()).hexdigest()
-    return CrossCheckpoint(model, str(folder), model_id, digests, activation, length)
+    activation, length = _activation(folder, config, saved), max_length or limit
+    recipe: list[Any] = [FINGERPRINT_RECIPE, digests, activation, length]
+    changes = [saved.default_prompt, settings.lower_case, dict(settings.tokenizer), dict(settings.config)]
+    if any(changes):  # only then, so that other checkpoints keep the model_id that they have always had
+        recipe += changes
+    return CrossCheckpoint(
+        name=model,
+        folder=str(folder),
+        model_id=hashlib.sha256(json.dumps(recipe, separators=(",", ":")).encode()).hexdigest(),
+        file_digests=digests,
+        activation=activation,
+        max_length=length,
+        prompt=saved.default_prompt,
+        lower_case=settings.lower_case,
+        tokenizer_arguments=settings.tokenizer,
+        config_changes=settings.config,
+    )
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    """Read config.json. Raises UsageError unless it describes a classifier of one label without code of its own."""
-    config = transformer_config(folder)
+def _settings(folder: Path, *, plain: bool) -> TransformerSettings:
+    """Return the settings of the one module, none for a plain model. Raises UsageError if there are other modules."""
+    if plain:
+        refuse_chat_template(folder)
+        return TransformerSettings()
+    kinds = [(module.name, module.path) for module in module_list(folder)]
+    if kinds != [("Transformer", "")]:
+        found = ", ".join(f"{kind} in {path!r}" for kind, path in kinds)
+        place = str(folder / "modules.json")
+        raise UsageError(place, f"it lists {found}", "wanted one Transformer", "Use another model.")
+    return transformer_settings(folder, "sequence-classification", default_task="feature-extraction")
+
+
+def _config(folder: Path, settings: TransformerSettings) -> dict[str, Any]:
+    """Return config.json with its changes. Raises UsageError unless it describes a whole classifier of one label."""
+    config = transformer_config(folder, "AutoModelForSequenceClassification", settings)
     architectures = named_architectures(config)
     labels = config.get("num_labels") or len(config.get("id2label") or ()) or 2
-    if not any(str(name).endswith("ForSequenceClassification") for name in architectures) or labels != 1:
+    if not any(name.endswith("ForSequenceClassification") for name in architectures) or labels != 1:
         raise UsageError(
             str(folder / "config.json"),
-            f"its architectures are {', '.join(map(str, architectures)) or 'not given'}, with {labels} labels",
+            f"its architectures are {', '.join(architectures) or 'not given'}, with num_labels {labels}",
             "wanted a …ForSequenceClassification of one label",
             "Use a re-ranker such as cross-encoder/ms-marco-MiniLM-L6-v2.",
         )
-    modules = folder / "modules.json"
-    if modules.is_file():
-        try:
-            listed = json.loads(modules.read_text(encoding="utf-8"))
-            kinds = [(str(entry["type"]).rsplit(".", 1)[-1], entry["path"]) for entry in listed]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise UsageError(
-                str(modules), f"it cannot be read ({error!r})", "wanted a list of modules", "Copy the file again."
-            ) from error
-        if kinds != [("Transformer", "")]:
-            found = ", ".join(f"{kind} in {path!r}" for kind, path in kinds)
-            raise UsageError(str(modules), f"it lists {found}", "wanted one Transformer", "Use another model.")
+    headers = folder_headers(folder)
+    check_names(folder, headers)
+    check_shapes(folder, settings, headers)
+    check_tokenizer(folder, config)
     return config
 
 
-def _activation(folder: Path, config: dict[str, Any]) -> str:
+def _activation(folder: Path, config: dict[str, Any], saved: SavedModel) -> str:
     """Return the name of the activation: the newest place where sentence-transformers saves it, else its default."""
-    path = folder / "config_sentence_transformers.json"
-    saved = read_json(path) if path.is_file() else {}
-    places = (
-        saved.get("activation_fn"),
-        (config.get("sentence_transformers") or {}).get("activation_fn"),
-        config.get("sbert_ce_default_activation_function"),
-    )
-    given = next((str(value) for value in places if value), f"torch.nn.{DEFAULT_ACTIVATION}")
+    older = config.get("sentence_transformers")
+    if not isinstance(older, dict) or "activation_fn" not in older:
+        older = {"activation_fn": config.get("sbert_ce_default_activation_function")}
+    given = str(saved.activation or older["activation_fn"] or f"torch.nn.{DEFAULT_ACTIVATION}")
     name = given.rsplit(".", 1)[-1]
     if not given.startswith("torch.nn.") or name not in ACTIVATIONS:
         raise UsageError(
-            str(folder),
-            f"its activation is {given}",
+            str(folder / (FILE if saved.activation else "config.json")),
+            f"activation_fn is {given}",
             f"wanted one of torch.nn's {', '.join(ACTIVATIONS)}",
             "Use another model.",
         )

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from spladelake.encoder.batching import TokenBudget, batch_size
 from spladelake.encoder.body import READS_PADDING
+from spladelake.encoder.build import build_model
 from spladelake.encoder.checkpoint import verify_files
 from spladelake.encoder.devices import choose_device, is_out_of_memory, release_memory
-from spladelake.encoder.model import AGREEMENT, build_model
+from spladelake.encoder.model import AGREEMENT
 from spladelake.encoder.refusals import told_as_refusal
 from spladelake.encoder.texts import clean_texts
 from spladelake.encoder.threads import ModelThreads, use_threads
@@ -89,8 +90,8 @@ class CrossEncoder:
         where = choose_device(device)
         workers = use_threads(threads, where)
         folder = Path(checkpoint.folder)
-        tokenizer = read_tokenizer(folder)
-        loaded = build_model(folder, "AutoModelForSequenceClassification").to(where)
+        tokenizer = read_tokenizer(folder, lower_case=checkpoint.lower_case, arguments=checkpoint.tokenizer_arguments)
+        loaded = build_model(folder, "AutoModelForSequenceClassification", checkpoint.config_changes).to(where)
         budget = token_budget or (CPU_TOKENS if where.type == "cpu" else ACCELERATOR_TOKENS)
         return cls(checkpoint, loaded, tokenizer, threads=workers, token_budget=budget)
 
@@ -122,6 +123,8 @@ class CrossEncoder:
 
     def _tokenise(self, pairs: Sequence[Pair]) -> dict[str, list[list[int]]]:
         queries, documents = (clean_texts([pair[side] for pair in pairs])[0] for side in (0, 1))
+        if self.checkpoint.prompt:
+            queries = [self.checkpoint.prompt + query for query in queries]
         return dict(
             self._tokenizer(
                 queries, documents, truncation="longest_first", max_length=self.checkpoint.max_length, padding=False
@@ -129,7 +132,11 @@ class CrossEncoder:
         )
 
     def _plan(self, lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Return the indices of the pairs of each batch, longest pairs first."""
+        """Return the indices of the pairs of each batch, longest pairs first.
+
+        If a score depends on the padding, a batch holds pairs of one length: some architectures read it, others count
+        positions from padding on the left.
+        """
         order = np.argsort(-lengths, kind="stable")
         batches, start = [], 0
         while start < len(order):

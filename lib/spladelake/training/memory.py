@@ -69,7 +69,7 @@ def _needed(model: SparseEncoder, data: TrainingData, name: str, texts: int, *, 
     """Return the bytes that a forward pass over the `texts` longest texts keeps for its gradient."""
     transformer: Any = model[0]
     config = transformer.model.config
-    length = _tokens(model, data.longest(name, texts))
+    length = _tokens(model, data.longest(name, texts), "query" if name == "queries" else "document")
     tokens, size = texts * length, config.vocab_size
     # The configuration of a network without attention names no heads.
     heads = getattr(config, "num_attention_heads", 0)
@@ -79,9 +79,11 @@ def _needed(model: SparseEncoder, data: TrainingData, name: str, texts: int, *, 
     return int(body + head * FLOAT_BYTES)
 
 
-def _tokens(model: SparseEncoder, texts: list[str]) -> int:
-    """Return the number of tokens of the longest text after the model's truncation."""
-    return int(model.preprocess(texts)["input_ids"].shape[1]) if texts else 0
+def _tokens(model: SparseEncoder, texts: list[str], kind: str) -> int:
+    """Return the number of tokens of the longest text after the model's truncation of texts of that kind."""
+    if not texts:
+        return 0
+    return int(model.preprocess(texts, prompt=model.prompts.get(kind), task=kind)["input_ids"].shape[1])
 
 
 def free_bytes(device: torch.device) -> int | None:

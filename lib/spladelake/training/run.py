@@ -128,6 +128,8 @@ def trainer_of(work: TrainingWork) -> tuple[Distiller, TrainingLog]:
     # Before the model: it draws the weights that the start model lacks.
     set_seed(settings.seed)
     model = start_model(work)
+    arguments.router_mapping = kinds = column_kinds(negatives)
+    arguments.prompts = {column: prompt for column, kind in kinds.items() if (prompt := model.prompts.get(kind))}
     fused = use_fused_head(model)
     check_fit(model, data, work, negatives, fused=fused)
     evaluator = HeldOutEvaluator(data.held_out(), name=HELD_OUT, best=settings.best) if data.has_dev else None
@@ -143,6 +145,11 @@ def trainer_of(work: TrainingWork) -> tuple[Distiller, TrainingLog]:
     )
     trainer.remove_callback(PrinterCallback)
     return trainer, written
+
+
+def column_kinds(negatives: int) -> dict[str, str]:
+    """Return the kind of the texts in each column of the pairs: it decides their prompt and length, as in encoding."""
+    return {"query": "query", "positive": "document"} | {f"negative_{i + 1}": "document" for i in range(negatives)}
 
 
 def _finish(trainer: Distiller, work: TrainingWork, outcome: Outcome) -> Outcome:
@@ -194,11 +201,23 @@ def _loaded(work: TrainingWork, layout: Layout) -> SparseEncoder:
             local_files_only=True,
             model_kwargs={"dtype": torch.float32},
         )
-    # The start model's own limit can exceed its number of positions; the layout's limit does not.
-    model.max_seq_length = work.settings.max_length or layout.max_length
+    _set_lengths(model, layout, work.settings.max_length)
     # sentence-transformers would name the local folder. Readers of the card know a hub model by its id.
     card.base_model = work.name if HUB_ID.fullmatch(work.name) and not Path(work.name).exists() else None
     return model
+
+
+def _set_lengths(model: SparseEncoder, layout: Layout, max_length: int | None) -> None:
+    """Have the model read texts at the lengths of the layout, or all texts at max_length.
+
+    A start model can have a length in several places, and a larger one than its number of positions.
+    """
+    transformer: Any = model[0]
+    query, document = (max_length, max_length) if max_length else (layout.query_length, layout.document_length)
+    model.max_seq_length = document
+    transformer.query_length, transformer.document_length = None if query == document else query, None
+    for arguments in transformer.processing_kwargs.values():
+        arguments.pop("max_length", None)
 
 
 def on_gpu(work: TrainingWork) -> bool:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from spladelake.config.training import SHORTEST_TEXT
-from spladelake.encoder.layout import Layout, is_router, position_limit, read_layout, transformer_config, wrapper_config
-from spladelake.encoder.weights import read_json
+from spladelake.encoder.layout import Layout, is_router, read_layout
 from spladelake.errors import UsageError
 
 
@@ -26,10 +24,8 @@ def check_start(folder: Path, *, name: str, max_length: int | None) -> Layout:
         raise _refused(name, "its queries do not go through the model: each token has a fixed weight")
     if is_router(folder):
         raise _refused(name, "its modules are behind a Router, even if both routes are one model")
-    inner = folder / layout.transformer
     if max_length is None:
-        own = _own_length(inner)
-        shortest = layout.max_length if own is None else min(own, layout.max_length)
+        shortest = min(layout.query_length, layout.document_length)
         if shortest < SHORTEST_TEXT:
             raise UsageError(
                 f"--model {name}",
@@ -37,7 +33,7 @@ def check_start(folder: Path, *, name: str, max_length: int | None) -> Layout:
                 f"training needs {SHORTEST_TEXT} or more",
                 f"Set --max-length to {SHORTEST_TEXT} or more.",
             )
-    most = position_limit(transformer_config(inner))
+    most = layout.positions
     if max_length is not None and most is not None and max_length > most:
         raise UsageError(
             f"--max-length {max_length}",
@@ -46,15 +42,6 @@ def check_start(folder: Path, *, name: str, max_length: int | None) -> Layout:
             f"Set --max-length to {most} or less.",
         )
     return layout
-
-
-def _own_length(inner: Path) -> int | None:
-    """Return the largest number of tokens of a text in the start model's files, None if they have none."""
-    own: Any = wrapper_config(inner).get("max_seq_length")
-    path = inner / "tokenizer_config.json"
-    if own is None and path.is_file():
-        own = read_json(path).get("model_max_length")
-    return int(own) if isinstance(own, int | float) else None
 
 
 def _refused(name: str, found: str) -> UsageError:

@@ -197,6 +197,13 @@ def test_a_model_without_any_length_is_refused(copy):
 
 # Refusals
 
+
+def _own_tokenizer(folder: Path) -> None:
+    """Name code for a tokenizer that transformers has nothing like."""
+    edit(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["own.T", "own.T"]}, tokenizer_class="Own")
+    edit(folder / "config.json", model_type="vit")
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no config": (lambda f: (f / "config.json").unlink(), "no config.json"),
     "config that is no JSON": (lambda f: (f / "config.json").write_text("{"), "cannot be read"),
@@ -225,11 +232,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         "header cannot be read",
     ),
     "remote code": (
-        lambda f: edit(f / "config.json", auto_map={"AutoModel": "own.Model"}),
+        lambda f: edit(f / "config.json", auto_map={"AutoConfig": "own.Config"}, model_type="own"),
         "run code that comes with the checkpoint",
     ),
     "remote tokenizer code": (
-        lambda f: edit(f / "tokenizer_config.json", auto_map={"AutoTokenizer": "own.Tokenizer"}),
+        lambda f: _own_tokenizer(f),
         "run code that comes with the checkpoint",
     ),
     "no masked language model": (
@@ -298,7 +305,7 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(copy):
     tokenizer = json.loads((copy / "tokenizer.json").read_text())
     tokenizer["model"]["vocab"]["zzzz"] = 300
     (copy / "tokenizer.json").write_text(json.dumps(tokenizer))
-    with pytest.raises(UsageError, match="token id 300"):
+    with pytest.raises(UsageError, match="with the id 300"):
         SpladeEncoder.load(str(copy), device="cpu")
 
 

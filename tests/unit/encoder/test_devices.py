@@ -15,9 +15,9 @@ from spladelake.encoder.devices import choose_autocast, choose_device, is_out_of
 from spladelake.encoder.head import Decoder, TiledHead
 from spladelake.encoder.layout import read_layout
 from spladelake.encoder.model import load_model
-from spladelake.encoder.parts import model_parts
 from spladelake.encoder.tokens import load_tokenizer
 from spladelake.encoder.tuning import accelerator_head, fastest_head
+from spladelake.encoder.weights.parts import model_parts
 from spladelake.errors import UsageError
 from spladelake.scoring import check_vectors
 from support.families import TEXTS, bert, modernbert

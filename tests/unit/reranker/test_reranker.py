@@ -44,10 +44,10 @@ def spoil(folder: Path, target: Path, file: str, **changes: object) -> Path:
 @pytest.mark.parametrize(
     ("file", "changes", "says"),
     [
-        ("config.json", {"auto_map": {"AutoModel": "evil.Model"}}, "it asks to run code"),
-        ("config.json", {"id2label": {"0": "a", "1": "b"}}, "with 2 labels"),
+        ("config.json", {"auto_map": {"AutoConfig": "evil.Config"}, "model_type": "evil"}, "it asks to run code"),
+        ("config.json", {"id2label": {"0": "a", "1": "b"}}, "with num_labels 2"),
         ("config.json", {"architectures": ["BertForMaskedLM"]}, "BertForMaskedLM"),
-        ("config.json", {"sentence_transformers": {"activation_fn": "os.system"}}, "its activation is os.system"),
+        ("config.json", {"sentence_transformers": {"activation_fn": "os.system"}}, "activation_fn is os.system"),
         ("config.json", {"hidden_size": 64}, "hidden_size 64"),
         ("config.json", {"num_hidden_layers": 10**9}, r"num_hidden_layers is 1,000,000,000"),
         ("config.json", {"num_hidden_layers": 1}, r"num_hidden_layers is 1; the weights hold the layers 0 to 1"),

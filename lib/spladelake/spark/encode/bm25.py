@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import time
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, cast
@@ -29,7 +28,7 @@ from spladelake.config import EncodeTexts
 from spladelake.config.model_kinds import BM25_MODEL
 from spladelake.errors import DataError
 from spladelake.names import short_name
-from spladelake.results import EncodeResult
+from spladelake.results import EncodeResult, SideResult
 from spladelake.spark.encode.bm25_packs import (
     Tally,
     counted_texts,
@@ -42,10 +41,11 @@ from spladelake.spark.encode.bm25_worker import IDS, TEXTS, TOKENS, CountWords, 
 from spladelake.spark.encode.texts import SIDES, Side
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.create import require
-from spladelake.spark.tables.lineage import Lineage, is_current
+from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.properties import set_properties, table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, VECTORS
+from spladelake.spark.tables.skeleton import made_unless_current
 from spladelake.spark.tables.vocabulary import token_rows, write_vocabulary
 from spladelake.spark.tables.write import replace_rows
 
@@ -84,9 +84,7 @@ def encode_bm25(session: SparkSession, options: EncodeTexts) -> EncodeResult:
     return cast("EncodeResult", {**result, "model_id": model_id, "status": "skipped" if skipped else "written"})
 
 
-def _encode_documents(
-    session: SparkSession, tables: _Bm25Tables, settings: Bm25Settings, *, force: bool
-) -> dict[str, Any]:
+def _encode_documents(session: SparkSession, tables: _Bm25Tables, settings: Bm25Settings, *, force: bool) -> SideResult:
     source, target = tables.lake.table("documents"), tables["documents"]
     require(session, source, DOCUMENTS, made_by=f"spladelake ingest_texts --lake {tables.lake.root} …")
     version = source.version(session)
@@ -94,12 +92,17 @@ def _encode_documents(
     ids = {table: table_properties(session, tables[table]).get("spladelake.model_id") if tables[table].exists(session)
            else None for table in ("documents", "vocabulary")}  # fmt: skip
     whole = ids["documents"] is not None and ids["documents"] == ids["vocabulary"]
-    if whole and not force and is_current(session, target, lineage):
-        log.info("%s: skipped, the vectors are current", target)
-        return {"status": "skipped", "table": str(target)}
-    started = time.monotonic()
-    describe(session, "count the words of the documents")
-    count = CountWords(settings, "texts")
+    return made_unless_current(
+        session, {target: lineage}, lambda: _weigh_documents(session, tables, settings, version, lineage),
+        force=force or not whole, step="count the words of the documents", known=SideResult(table=str(target)),
+    )  # fmt: skip
+
+
+def _weigh_documents(
+    session: SparkSession, tables: _Bm25Tables, settings: Bm25Settings, version: int, lineage: Lineage
+) -> dict[str, Any]:
+    """Write the vocabulary and the documents' vectors; return the counts."""
+    source, count = tables.lake.table("documents"), CountWords(settings, "texts")
     with counted_texts(session, source, version, SIDES["documents"], count) as counted:
         tally = tallied(counted)
         statistics, model_id = _learnt(tally, settings, place=source)
@@ -118,20 +121,13 @@ def _encode_documents(
         describe(session, "weigh the words of the documents")
         vocabulary = Vocabulary(tally.words, np.arange(len(tally.words), dtype=np.int32), tally.amounts)
         vectors = weighed(session, counted, WeighWords(settings, vocabulary, statistics, model_id))
-        replace_rows(session, target, VECTORS, vectors, lineage=lineage, properties=properties)
-    return {
-        "status": "written",
-        "table": str(target),
-        "rows": statistics.documents,
-        "seconds": round(time.monotonic() - started, 2),
-        **asdict(statistics),
-        "statuses": tally.statuses,
-    }
+        replace_rows(session, tables["documents"], VECTORS, vectors, lineage=lineage, properties=properties)
+    return {"rows": statistics.documents, **asdict(statistics), "statuses": tally.statuses}
 
 
 def _encode_queries(
     session: SparkSession, tables: _Bm25Tables, settings: Bm25Settings, *, model_id: str, force: bool
-) -> dict[str, Any]:
+) -> SideResult:
     source, target = tables.lake.table("queries"), tables["queries"]
     require(session, source, QUERIES, made_by=f"spladelake ingest_texts --lake {tables.lake.root} …")
     version = source.version(session)
@@ -144,25 +140,31 @@ def _encode_queries(
         "source": str(source),
         "source_version": str(version),
     }
-    if not force and is_current(session, target, lineage):
-        log.info("%s: skipped, the vectors are current", target)
+    result = made_unless_current(
+        session, {target: lineage},
+        lambda: _weigh_queries(session, tables, settings, version, lineage, properties),
+        force=force, step="count the words of the queries", known=SideResult(table=str(target)),
+    )  # fmt: skip
+    if result["status"] == "skipped":
         set_properties(session, target, properties)
-        return {"status": "skipped", "table": str(target)}
-    started = time.monotonic()
-    describe(session, "count the words of the queries")
-    count = CountWords(settings, "occurrences")
+    return result
+
+
+def _weigh_queries(
+    session: SparkSession, tables: _Bm25Tables, settings: Bm25Settings, version: int, lineage: Lineage,
+    properties: dict[str, str],
+) -> dict[str, Any]:  # fmt: skip
+    """Write the queries' vectors; return the counts."""
+    source, count, model_id = tables.lake.table("queries"), CountWords(settings, "occurrences"), properties["model_id"]
     with counted_texts(session, source, version, SIDES["queries"], count) as counted:
         tally = tallied(counted)
         _check_ids(tally, place=source)
         vocabulary = learnt_vocabulary(session, tables["vocabulary"], tally.words)
         vectors = weighed(session, counted, WeighWords(settings, vocabulary, None, model_id))
-        replace_rows(session, target, VECTORS, vectors, lineage=lineage, properties=properties)
+        replace_rows(session, tables["queries"], VECTORS, vectors, lineage=lineage, properties=properties)
     unknown = tally.amounts[vocabulary.ids_of(tally.words) < 0]
     return {
-        "status": "written",
-        "table": str(target),
         "rows": tally.facts[TEXTS],
-        "seconds": round(time.monotonic() - started, 2),
         "tokens": tally.facts[TOKENS],
         "unknown_tokens": int(unknown.sum()),
         "statuses": tally.statuses,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +19,11 @@ from spladelake.results import IngestResult, TableOfTexts
 from spladelake.spark.ingest.judgements import read_as
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.ingest.sources import beir_sources, named_sources, places, reading, records
-from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.lineage import Lineage, is_current
 from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.schemas import QUARANTINE
+from spladelake.spark.tables.skeleton import made_unless_current
 from spladelake.spark.tables.sql_text import sql_string
 from spladelake.spark.tables.write import replace_rows
 
@@ -74,11 +73,15 @@ def _lineage(source: Source, options: IngestTexts, fingerprint: Any) -> Lineage:
 def _ingest(session: SparkSession, lake: Lake, source: Source, options: IngestTexts, fingerprint: Any) -> TableOfTexts:
     target, name = lake.table(source.kind), source.label or source.location
     lineage = _lineage(source, options, fingerprint)
-    if not options.force and is_current(session, target, lineage):
-        log.info("%s: skipped, %s has not changed", target, name)
-        return {"status": "skipped", "table": str(target)}
-    describe(session, f"ingest {source.kind} from {name}")
-    started = time.monotonic()
+    return made_unless_current(
+        session, {target: lineage}, lambda: _write(session, lake, source, options, lineage),
+        force=options.force, step=f"ingest {source.kind} from {name}", known=TableOfTexts(table=str(target)),
+    )  # fmt: skip
+
+
+def _write(session: SparkSession, lake: Lake, source: Source, options: IngestTexts, lineage: Lineage) -> dict[str, Any]:
+    """Write the usable records to the table and the others to the quarantine; return the counts."""
+    target, name = lake.table(source.kind), source.label or source.location
     form = read_as(session, source)
     with reading(session, source):
         found = records(session, source).persist(StorageLevel.DISK_ONLY)
@@ -106,7 +109,6 @@ def _ingest(session: SparkSession, lake: Lake, source: Source, options: IngestTe
         replace_rows(session, target, source.schema, usable, lineage=lineage)
     finally:
         found.unpersist()
-        describe(session)
     if bad:
         log.warning(
             "%s: %d of %d records went to %s, such as %s",
@@ -116,16 +118,8 @@ def _ingest(session: SparkSession, lake: Lake, source: Source, options: IngestTe
             lake.table("quarantine"),
             examples[0],
         )
-    result: TableOfTexts = {
-        "status": "written",
-        "table": str(target),
-        "rows": total - bad,
-        "rejected": bad,
-        "seconds": round(time.monotonic() - started, 2),
-    }
-    if form is not None:
-        result["read_as"] = form
-    return result
+    counts: dict[str, Any] = {"rows": total - bad, "rejected": bad}
+    return counts if form is None else {**counts, "read_as": form}
 
 
 def _repeated(found: DataFrame, source: Source) -> DataFrame | None:

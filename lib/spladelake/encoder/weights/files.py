@@ -15,6 +15,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from spladelake.encoder.saved.values import read_json
 from spladelake.errors import UsageError
 
 SINGLE_FILE = "model.safetensors"
@@ -41,6 +42,8 @@ HEADS: dict[str, tuple[str, ...]] = {
     "mpnet": (r"lm_head\.dense\.weight", r"lm_head\.(decoder\.)?bias"),
 }
 HEADS |= dict.fromkeys(("xlm-roberta", "camembert", "roberta-prelayernorm"), HEADS["roberta"])
+# Names that torch.compile, DataParallel and FSDP put before those of the tensors.
+WRAPPERS = re.compile(r"^module\.|(^|\.)(_orig_mod|_fsdp_wrapped_module|_forward_module)\.")
 EMBEDDINGS = r".*(word_embeddings|embed_tokens|tok_embeddings)\.weight"
 DECODERS: dict[str, str] = {
     "bert": r"cls\.predictions\.decoder\.weight",
@@ -179,6 +182,26 @@ def _consistent(header: TensorHeader, start: int, end: int) -> bool:
     return 0 <= start <= end and (bits is None or header.size * bits == (end - start) * 8)
 
 
+def check_names(place: Path, names: Iterable[str]) -> None:
+    """Raise UsageError when a wrapper of training has put its name before the names of the tensors.
+
+    transformers knows none of these names: it would fill the whole model with random numbers.
+    """
+    for name in sorted(names):
+        wrapper = WRAPPERS.search(name)
+        if wrapper:
+            raise UsageError(
+                str(place),
+                f"the tensor {name} has the name of a wrapper, {wrapper[0].strip('.')}, in its name",
+                "tensors are named as transformers names them; it would fill these with random numbers",
+                f"It was saved from {_wrapped_by(wrapper[0])}: save it again from the model inside.",
+            )
+
+
+def _wrapped_by(wrapper: str) -> str:
+    return "torch.compile" if "_orig_mod" in wrapper else "a model wrapped for training on several devices"
+
+
 def check_head(place: Path, model_type: str, names: Iterable[str], *, tied: bool) -> None:
     """Raise UsageError when tensors of the MLM head are absent, so that none would be made up at random.
 
@@ -197,25 +220,11 @@ def check_head(place: Path, model_type: str, names: Iterable[str], *, tied: bool
     if absent:
         raise UsageError(
             str(place),
-            f"it lacks {', '.join(absent)} of the masked-language-model head",
+            f"it lacks {', '.join(absent)} of the masked-language-model head"
+            + ("" if tied else ", and tie_word_embeddings is false"),
             "a SPLADE checkpoint carries its trained head",
             "Use a checkpoint saved from the MaskedLM model, not from its body alone.",
         )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises UsageError when it is something else."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise UsageError(
-            str(path), f"it cannot be read ({error})", "JSON is wanted", "Copy the checkpoint again."
-        ) from error
-    if not isinstance(value, dict):
-        raise UsageError(
-            str(path), f"it holds a {type(value).__name__}", "an object is wanted", "Copy the checkpoint again."
-        )
-    return value
 
 
 def _damaged(path: Path, found: str) -> UsageError:

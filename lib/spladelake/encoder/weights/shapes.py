@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from spladelake.encoder.families import FAMILIES, Family, tensor_sizes
-from spladelake.encoder.weights import TensorHeader
+from spladelake.encoder.saved.transformer import TransformerSettings
+from spladelake.encoder.saved.values import read_json, refused, whole_number
+from spladelake.encoder.weights.families import FAMILIES, Family, tensor_sizes
+from spladelake.encoder.weights.files import TensorHeader
 from spladelake.errors import UsageError
 
 Headers = Mapping[str, TensorHeader]
@@ -42,29 +44,33 @@ PLACES = re.compile(r"(.*\.)?(embeddings\.position_embeddings|wpe)\.weight")
 SHARED_LAYERS = ("albert", "funnel", "perceiver", "zamba", "zamba2", "reformer")
 
 
-def check_shapes(folder: Path, config: Mapping[str, Any], headers: Headers) -> None:
-    """Raise UsageError unless the numbers of config.json are those of the tensors.
+def check_shapes(folder: Path, settings: TransformerSettings, headers: Headers) -> None:
+    """Raise UsageError unless the numbers of config.json, with the changes of its settings, are those of the tensors.
 
-    config: as in config.json of the folder. headers: all tensors of its weights, by today's names.
+    headers: all tensors of the folder's weights, by today's names. Settings may ask for fewer layers than there are, as
+    in sentence-transformers. The error names the file that is wrong.
     """
+    config, path = read_json(folder / "config.json"), settings.path
+    try:
+        _check_config(folder, config | dict(settings.config), headers, chosen=settings.config)
+    except UsageError as error:
+        if path is None or not settings.config:
+            raise
+        _check_config(folder, config, headers)
+        wanted = f"with it, config.json does not fit the weights: {error.found}; {error.wanted}"
+        raise refused(path, settings.config_name, dict(settings.config), wanted, "Leave it out.") from error
+
+
+def _check_config(folder: Path, config: Mapping[str, Any], headers: Headers, *, chosen: Collection[str] = ()) -> None:
+    """See `check_shapes`, of one config. chosen: keys by which fewer layers than there are may be asked for."""
     path = folder / "config.json"
     _check_bounds(path, config, headers)
     family = FAMILIES.get(str(config.get("model_type")))
     if family is not None and any(name.startswith(family.embeddings) for name in headers):
-        _check_family(path, config, headers, family)
+        _check_family(path, config, headers, family, chosen)
     else:
-        _check_layers(path, config, headers)
+        _check_layers(path, config, headers, chosen)
         _check_words(path, config, headers)
-
-
-def number(path: Path, config: Mapping[str, Any], key: str, *, least: int = 0) -> int | None:
-    """A whole number of a JSON file, None if it has none. Raises UsageError when the value is anything else."""
-    value = config.get(key)
-    if value is None or (type(value) is int and value >= least):
-        return value
-    raise UsageError(
-        str(path), f"{key} is {_short(value)}", f"a whole number of {least} or more is wanted", "Copy it again."
-    )
 
 
 def _check_bounds(path: Path, config: Mapping[str, Any], headers: Headers) -> None:
@@ -102,16 +108,19 @@ def _numbers(config: Mapping[str, Any], place: str = "", depth: int = 0) -> Iter
                     yield f"{place}{key}", one
 
 
-def _check_family(path: Path, config: Mapping[str, Any], headers: Headers, family: Family) -> None:
-    layers, heads = number(path, config, family.layers), number(path, config, family.heads, least=1)
-    _check_count(path, family.layers, layers, _members(headers, family.layer), family.layer.format("N").rstrip("."))
-    width = number(path, config, family.width, least=1)
+def _check_family(
+    path: Path, config: Mapping[str, Any], headers: Headers, family: Family, chosen: Collection[str]
+) -> None:
+    layers, heads = whole_number(path, config, family.layers, least=0), whole_number(path, config, family.heads)
+    found, stack = _members(headers, family.layer), family.layer.format("N").rstrip(".")
+    _check_count(path, family.layers, layers, found, stack, fewer=family.layers in chosen)
+    width = whole_number(path, config, family.width)
     if width is not None and heads is not None and width % heads:
         raise UsageError(
             str(path), f"{family.width} is {width} and {family.heads} {heads}", "the heads share the width evenly", FIX
         )
     for name, keys in tensor_sizes(family, layers or 0).items():
-        wanted = [number(path, config, key) for key in keys]
+        wanted = [whole_number(path, config, key, least=0) for key in keys]
         if name not in headers or None in wanted:
             continue
         _check_type(path.parent, name, headers[name])
@@ -130,7 +139,7 @@ def _check_type(folder: Path, name: str, header: TensorHeader) -> None:
         )
 
 
-def _check_layers(path: Path, config: Mapping[str, Any], headers: Headers) -> None:
+def _check_layers(path: Path, config: Mapping[str, Any], headers: Headers, chosen: Collection[str]) -> None:
     """The number of layers of an architecture whose names are not known."""
     key = next((key for key in LAYERS if key in config), None)
     if key is None or config.get("model_type") in SHARED_LAYERS:
@@ -139,16 +148,17 @@ def _check_layers(path: Path, config: Mapping[str, Any], headers: Headers) -> No
     for name in headers:
         if found := re.match(r"((?:.*?\.)?(?:layers?|h|block|blocks))\.(\d+)\.", name):
             stacks[found[1]].add(int(found[2]))
-    wanted = number(path, config, key)
+    wanted = whole_number(path, config, key, least=0)
     if not stacks or wanted is None:
         return
     stack = max(stacks, key=lambda name: len(stacks[name]))
     if wanted > len(stacks[stack]) or (len(stacks) == 1 and not config.get("is_encoder_decoder")):
-        _check_count(path, key, wanted, stacks[stack], f"{stack}.N")
+        _check_count(path, key, wanted, stacks[stack], f"{stack}.N", fewer=key in chosen)
 
 
-def _check_count(path: Path, key: str, wanted: int | None, found: set[int], stack: str) -> None:
-    if wanted is not None and found != set(range(wanted)):
+def _check_count(path: Path, key: str, wanted: int | None, found: set[int], stack: str, *, fewer: bool) -> None:
+    """fewer: whether the weights may hold more layers than are wanted."""
+    if wanted is not None and not (set(range(wanted)) <= found if fewer else found == set(range(wanted))):
         held = f"{min(found)} to {max(found)}" if found else "none"
         raise UsageError(
             str(path), f"{key} is {wanted:,}", f"the weights hold the layers {held} ({stack}), {len(found)} in all", FIX
@@ -168,7 +178,7 @@ def _check_words(path: Path, config: Mapping[str, Any], headers: Headers) -> Non
         if len(header.shape) != 2:
             continue
         if WORDS.fullmatch(name) and terms is not None:
-            rows = number(path, config, terms)
+            rows = whole_number(path, config, terms, least=0)
             widths = {key: config[key] for key in config if key in WIDTHS or SIZES.fullmatch(key)}
             if rows is not None and header.shape[0] != rows:
                 raise _contradiction(path, f"{terms} {rows:,}", name, header, (rows, header.shape[1]))
@@ -177,12 +187,12 @@ def _check_words(path: Path, config: Mapping[str, Any], headers: Headers) -> Non
                 wanted = (header.shape[0], config[named])
                 raise _contradiction(path, f"{named} {config[named]}", name, header, wanted)
         if PLACES.fullmatch(name) and (key := next((key for key in PLACE_KEYS if key in config), None)) is not None:
-            rows = number(path, config, key)
+            rows = whole_number(path, config, key, least=0)
             # YOSO and Nyströmformer have two positions more than they say; the loader knows who does.
             if rows is not None and header.shape[0] not in (rows, rows + 2):
                 raise _contradiction(path, f"{key} {rows:,}", name, header, (rows, header.shape[1]))
     width = next((key for key in WIDTHS if key in config), None)
-    if width is not None and (value := number(path, config, width)) is not None:
+    if width is not None and (value := whole_number(path, config, width, least=0)) is not None:
         sides = {side for header in headers.values() for side in header.shape}
         if sides and value not in sides:
             raise UsageError(str(path), f"{width} is {value:,}", "no tensor of the weights has that length", FIX)
@@ -197,8 +207,3 @@ def _contradiction(
         f"{list(wanted)} is wanted by config.json",
         FIX,
     )
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) < 80 else f"{text[:80]}…"

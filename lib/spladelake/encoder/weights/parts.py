@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spladelake.encoder.families import DEVIATIONS, DISTILBERT_EPS, FAMILIES, UNUSED, Family
 from spladelake.encoder.linear import ACTIVATIONS
+from spladelake.encoder.weights.families import DEVIATIONS, DISTILBERT_EPS, FAMILIES, UNUSED, Family
 
 
 @dataclass(frozen=True)

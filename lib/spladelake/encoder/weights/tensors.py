@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from spladelake.encoder.weights import modern_name, tensor_names, weight_files
+from spladelake.encoder.weights.files import modern_name, tensor_names, weight_files
 from spladelake.errors import UsageError
 
 

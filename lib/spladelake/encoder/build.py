@@ -1,0 +1,138 @@
+"""A model as transformers builds it: from safetensors, without code of the checkpoint, every tensor from its files."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spladelake.encoder.refusals import told_as_refusal
+from spladelake.encoder.weights.files import folder_headers
+from spladelake.encoder.weights.shapes import FIX
+from spladelake.encoder.weights.tensors import check_finite
+from spladelake.errors import UsageError
+
+logger = logging.getLogger(__name__)
+
+# A model that transformers builds may have more numbers than its files hold, as tied tensors are saved once; beyond
+# this many times as many, and so many more, its config belongs to another model.
+MOST_MADE_UP, MADE_UP = 2, 10_000_000
+
+
+def model_config(folder: Path, changes: Mapping[str, Any]) -> Any:
+    """transformers' config of a folder, some of its settings changed. Raises UsageError when it cannot be read."""
+    from transformers import AutoConfig
+
+    with told_as_refusal(folder / "config.json", "content"):
+        return AutoConfig.from_pretrained(folder, **{**changes, "local_files_only": True, "trust_remote_code": False})
+
+
+def build_model(folder: Path, kind: str, changes: Mapping[str, Any]) -> Any:
+    """The model as transformers' class `kind` builds it, with the attention that transformers chooses for it.
+
+    changes: of its config.
+    Raises UsageError when the folder's files do not fill the model, or when transformers cannot build it.
+    """
+    with told_as_refusal(folder, "model"), _no_progress_bar():
+        try:
+            model, report = _built(folder, kind, changes)
+        except (ImportError, ValueError) as error:
+            # A config may name an attention that this machine or this architecture does not have.
+            if not re.search("attention|attn", str(error)):
+                raise
+            logger.debug("%s is built with plain attention: %s", folder, error)
+            model, report = _built(folder, kind, changes, attn_implementation="eager")
+    mismatched = [f"{key} {list(found)} for {list(wanted)}" for key, found, wanted in report["mismatched_keys"]]
+    if mismatched:
+        raise UsageError(
+            str(folder),
+            f"its weights have other shapes than config.json wants: {'; '.join(sorted(mismatched)[:5])}",
+            "every tensor must have the model's shape",
+            FIX,
+        )
+    made_up = sorted(report["missing_keys"])
+    if made_up:
+        raise UsageError(
+            str(folder),
+            f"its files lack {', '.join(made_up[:5])}",
+            "every tensor of the model is wanted, or the rest would be random",
+            "Use a complete checkpoint.",
+        )
+    for name, tensor in model.named_parameters():
+        check_finite(folder, name, tensor)
+    return model.eval().requires_grad_(False)
+
+
+def _built(folder: Path, kind: str, changes: Mapping[str, Any], **options: str) -> tuple[Any, dict[str, Any]]:
+    """A model and transformers' report of the tensors that it found. options: of `from_pretrained`."""
+    import transformers
+
+    config, factory = model_config(folder, changes), getattr(transformers, kind)
+    _without_cache(config)
+    _check_held(folder, factory, deepcopy(config), options)
+    model, report = factory.from_pretrained(
+        folder,
+        config=config,
+        use_safetensors=True,
+        dtype=torch.float32,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are refused with their names
+        local_files_only=True,
+        trust_remote_code=False,
+        **options,
+    )
+    return model, report
+
+
+def _without_cache(config: Any) -> None:
+    """Let no layer keep its keys and values for tokens to come; sentence-transformers switches that off too."""
+    if hasattr(config, "use_cache"):
+        config.use_cache = False
+    for name in getattr(config, "sub_configs", None) or ():
+        if (inner := getattr(config, name, None)) is not None:
+            _without_cache(inner)
+
+
+def _check_held(folder: Path, factory: Any, config: Any, options: dict[str, str]) -> None:
+    """Raise UsageError when the config asks for far more numbers than the files hold, before memory is taken."""
+    with torch.device("meta"):
+        skeleton = factory.from_config(config, **options)
+    headers = folder_headers(folder)
+    wanted, held = (
+        sum(tensor.numel() for tensor in skeleton.parameters()),
+        sum(header.size for header in headers.values()),
+    )
+    if wanted > MOST_MADE_UP * held + MADE_UP:
+        other = {
+            name: tensor
+            for name, tensor in skeleton.named_parameters()
+            if name not in headers or headers[name].shape != tuple(tensor.shape)
+        }
+        largest = sorted(other, key=lambda name: -other[name].numel())[:3]
+        raise UsageError(
+            str(folder / "config.json"),
+            f"a model of {wanted:,} numbers is described, and the weights hold {held:,}",
+            f"they have no {', '.join(f'{name} {list(other[name].shape)}' for name in largest)}",
+            FIX,
+        )
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Keep transformers from drawing a bar for the second that loading takes."""
+    from transformers.utils import logging as own
+
+    bars: Any = own
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bars.enable_progress_bar()

@@ -1,0 +1,53 @@
+"""config.json of a transformers model, with the changes that the settings of sentence-transformers make to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spladelake.encoder.saved.remote_code import AutoModel, check_model_code
+from spladelake.encoder.saved.transformer import TransformerSettings
+from spladelake.encoder.saved.values import read_json
+from spladelake.errors import UsageError
+
+
+def transformer_config(folder: Path, kind: AutoModel, settings: TransformerSettings) -> dict[str, Any]:
+    """config.json of a transformers model that its class `kind` is to build, with the changes of its settings.
+
+    Raises UsageError when there is none, when the model needs code of its own or is only an adapter to another one.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UsageError(str(folder), "it has no config.json", "a transformers model is wanted", "Check the path.")
+    config = read_json(path) | dict(settings.config)
+    check_model_code(path, config, kind)
+    _refuse_quantised(path, config)
+    if (folder / "adapter_config.json").is_file():
+        raise UsageError(
+            str(folder),
+            "it is an adapter (adapter_config.json) to another model",
+            "a complete model is wanted",
+            "Merge the adapter into its base model and save that.",
+        )
+    return config
+
+
+def named_architectures(config: Mapping[str, Any]) -> list[str]:
+    """Classes that a config.json names; a single name need not stand in a list."""
+    named = config.get("architectures") or []
+    return [str(name) for name in (named if isinstance(named, list) else [named])]
+
+
+def _refuse_quantised(path: Path, config: Mapping[str, Any]) -> None:
+    """Raise UsageError when the weights are those of a quantised model."""
+    key = next((key for key in ("quantization_config", "compression_config") if config.get(key)), None)
+    if key is not None:
+        value = config[key]
+        method = value.get("quant_method") if isinstance(value, dict) else value
+        raise UsageError(
+            str(path),
+            f"its weights are quantised ({key}, quant_method {method!r})",
+            "weights in float32, float16 or bfloat16 are read",
+            "Use the checkpoint that it was quantised from, or save it dequantised.",
+        )

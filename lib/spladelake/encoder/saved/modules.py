@@ -1,0 +1,152 @@
+"""The modules a text goes through: modules.json, and the Router that has one list for each kind of text."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from spladelake.encoder.saved.values import check_known, mapping, read_if_there, refused
+from spladelake.errors import UsageError
+
+Kind = Literal["query", "document"]
+
+ROUTERS = ("Router", "Asym")
+PACKAGE = "sentence_transformers."
+PARAMETERS = ("default_route", "allow_empty_key", "route_mappings")
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module: its class, and its sub-folder in the model folder."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Route:
+    """The modules that texts of one kind go through, in order."""
+
+    modules: tuple[Module, ...]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(module.name for module in self.modules)
+
+
+def saved_routes(folder: Path) -> dict[Kind, Route]:
+    """The modules of queries and of documents, of a folder with modules.json.
+
+    Raises UsageError when a file cannot be read, or a Router has no route for queries or documents.
+    """
+    chain = module_list(folder)
+    routes: dict[Kind, Route] = {}
+    for kind in ("query", "document"):
+        modules: list[Module] = []
+        for module in chain:
+            modules += _routed(folder, module.path, kind) if module.name in ROUTERS else [module]
+        routes[kind] = Route(tuple(modules))
+    return routes
+
+
+def module_list(folder: Path) -> tuple[Module, ...]:
+    """The entries of modules.json, which are not imported. Raises UsageError when they are not as wanted."""
+    path = folder / "modules.json"
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        chain = tuple((str(entry["type"]), str(entry["path"])) for entry in entries)
+        names = [entry.get("name") for entry in entries]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UsageError(
+            str(path),
+            f"it cannot be read ({error})",
+            "sentence-transformers' list of modules is wanted",
+            "Copy it again.",
+        ) from error
+    if len(set(map(str, names))) != len(names):
+        raise refused(path, "name", names, "each module has a name of its own", "Copy it again.")
+    return tuple(Module(_class(path, reference), _inside(path, place)) for reference, place in chain)
+
+
+def _routed(folder: Path, sub_folder: str, kind: Kind) -> list[Module]:
+    """The modules of a Router for one kind of text; its config is router_config.json, config.json in older ones."""
+    path = folder / sub_folder / "router_config.json"
+    config = read_if_there(path)
+    if not config:
+        path = folder / sub_folder / "config.json"
+        config = read_if_there(path)
+    types, structure = mapping(path, config, "types"), mapping(path, config, "structure")
+    parameters = mapping(path, config, "parameters")
+    check_known(path, parameters, PARAMETERS)
+    default = parameters.get("default_route")
+    if default is not None and default not in structure:
+        raise refused(path, "default_route", default, f"one of its routes {sorted(structure)} is wanted", "Correct it.")
+    route = _route(path, _mappings(path, mapping(path, parameters, "route_mappings"), structure), structure, kind)
+    modules = []
+    for name in structure[route]:
+        if name not in types:
+            raise UsageError(str(path), f"structure names {name}, types does not", "each has a class", "Copy it again.")
+        modules.append(Module(_class(path, types[name]), _inside(path, f"{sub_folder}/{name}".strip("/"))))
+    return modules
+
+
+def _mappings(
+    path: Path, written: Mapping[str, str], structure: Mapping[str, Any]
+) -> dict[tuple[str | None, object], str]:
+    """Routes by (task, modality), which are saved as text; a key that cannot be read is left out, as there."""
+    read = {}
+    for key, route in written.items():
+        try:
+            task, modality = ast.literal_eval(key)
+        except (ValueError, SyntaxError, TypeError):
+            continue
+        if route not in structure:
+            raise refused(path, "route_mappings", dict(written), f"its routes are {sorted(structure)}", "Correct it.")
+        read[(task, modality)] = route
+    return read
+
+
+def _route(
+    path: Path, mappings: Mapping[tuple[str | None, object], str], structure: Mapping[str, Any], kind: Kind
+) -> str:
+    """Name of the route of texts of that kind, in sentence-transformers' order of precedence."""
+    for key in ((kind, "text"), (kind, None), (None, "text"), (None, None)):
+        if key in mappings:
+            return mappings[key]
+    for name in (kind, "text"):
+        if name in structure:
+            return name
+    raise UsageError(
+        str(path),
+        f"its Router has no route for {kind} texts, but the routes {', '.join(structure) or 'none'}",
+        "a route for queries and one for documents are wanted",
+        "Use a model for retrieval.",
+    )
+
+
+def _class(path: Path, reference: object) -> str:
+    """Class name of a module: the last part of its dotted reference, which is never imported.
+
+    Raises UsageError for a class that is not sentence-transformers' own.
+    """
+    if not str(reference).startswith(PACKAGE):
+        raise UsageError(
+            str(path),
+            f"type is {reference!r}: code of its own",
+            f"only classes of {PACKAGE[:-1]} are known",
+            "Use a checkpoint without remote code.",
+        )
+    return str(reference).rsplit(".", 1)[-1]
+
+
+def _inside(path: Path, sub_folder: str) -> str:
+    """The sub-folder, after checking that it does not lead out of the model folder."""
+    if Path(sub_folder).is_absolute() or ".." in Path(sub_folder).parts:
+        raise UsageError(
+            str(path), f"a module has the path {sub_folder!r}", "paths stay in the folder", "Copy it again."
+        )
+    return sub_folder

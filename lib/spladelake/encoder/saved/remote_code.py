@@ -1,0 +1,67 @@
+"""Whether a model folder needs code that comes with it, or only names it (auto_map)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from spladelake.errors import UsageError
+
+AutoModel = Literal["AutoModelForMaskedLM", "AutoModelForSequenceClassification"]
+
+
+def check_model_code(path: Path, config: Mapping[str, Any], kind: AutoModel) -> None:
+    """Raise UsageError when only code of the checkpoint can build the model that config.json describes.
+
+    transformers takes its own class, if it has one, where code is not allowed. It is imported only for a checkpoint
+    that names code, as that takes seconds.
+    """
+    named = config.get("auto_map")
+    if not isinstance(named, dict) or not {"AutoConfig", kind} & set(named):
+        return
+    from transformers.models.auto import modeling_auto
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    models = {
+        "AutoModelForMaskedLM": modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+        "AutoModelForSequenceClassification": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    }
+    known = {"AutoConfig": CONFIG_MAPPING_NAMES, kind: models[kind]}
+    model_type = config.get("model_type")
+    for name in sorted(set(known) & set(named)):
+        if model_type not in known[name]:
+            raise _code(path, f"auto_map.{name} is {named[name]!r}, and transformers has no {model_type!r} of its own")
+
+
+def check_tokenizer_code(path: Path, config: Mapping[str, Any], model_type: object) -> None:
+    """Raise UsageError when only code of the checkpoint can build the tokenizer, or a processor of more than texts.
+
+    config: of tokenizer_config.json. model_type: of config.json.
+    """
+    named = config.get("auto_map")
+    code = named.get("AutoTokenizer") if isinstance(named, dict) else named
+    if code:
+        from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES, tokenizer_class_from_name
+
+        own = str(config.get("tokenizer_class")).removesuffix("Fast")
+        classes = (tokenizer_class_from_name(name) for name in (own, f"{own}Fast"))  # type: ignore[no-untyped-call]
+        if not TOKENIZER_MAPPING_NAMES.get(str(model_type)) and not any(classes):
+            raise _code(path, f"auto_map is {named!r}, and transformers has no tokenizer of its own for it")
+    processor = config.get("processor_class")
+    if processor:
+        from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+
+        if processor in PROCESSOR_MAPPING_NAMES.values():
+            raise UsageError(
+                str(path), f"processor_class is {processor!r}", "a tokenizer of texts is wanted", "Leave it out."
+            )
+
+
+def _code(path: Path, found: str) -> UsageError:
+    return UsageError(
+        str(path),
+        f"it asks to run code that comes with the checkpoint: {found}",
+        "only architectures and tokenizers that transformers itself knows are run",
+        "Use a checkpoint without remote code.",
+    )

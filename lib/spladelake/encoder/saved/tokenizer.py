@@ -1,0 +1,73 @@
+"""Which files a tokenizer has, and whether texts can be read with it as sentence-transformers reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spladelake.encoder.refusals import told_as_refusal
+from spladelake.encoder.saved.lengths import TOKENIZER_CONFIG
+from spladelake.encoder.saved.remote_code import check_tokenizer_code
+from spladelake.encoder.saved.values import read_if_there, refused
+from spladelake.errors import UsageError
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "sentencepiece.model",
+    "spm.model",
+    "tokenizer.model",
+)
+VOCABULARIES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "sentencepiece.model",
+    "spm.model",
+    "tokenizer.model",
+)
+
+
+def check_tokenizer(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raise UsageError unless the folder has a tokenizer that needs no code of its own."""
+    if not any((folder / name).is_file() for name in VOCABULARIES):
+        raise UsageError(
+            str(folder),
+            "it has no tokenizer (tokenizer.json)",
+            "a model needs its tokenizer",
+            "Copy the whole checkpoint.",
+        )
+    path = folder / TOKENIZER_CONFIG
+    check_tokenizer_code(path, read_if_there(path), config.get("model_type"))
+
+
+def check_tokenizer_file(folder: Path) -> None:
+    """Raise UsageError unless the tokenizer.json of a folder, if it has one, is of a kind that can be read here."""
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        return
+    from tokenizers import Tokenizer
+
+    with told_as_refusal(path, "content"):
+        Tokenizer.from_file(str(path))
+
+
+def refuse_chat_template(folder: Path) -> None:
+    """Raise UsageError when a plain model has a chat template: sentence-transformers puts texts into it."""
+    path = folder / TOKENIZER_CONFIG
+    template = read_if_there(path).get("chat_template")
+    files = [*folder.glob("chat_template.*"), *folder.glob("additional_chat_templates/*.jinja")]
+    if template or files:
+        raise refused(
+            files[0] if files else path, "chat_template", template or files[0].name, "texts are read as they are"
+        )

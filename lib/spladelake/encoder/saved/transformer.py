@@ -1,0 +1,168 @@
+"""Settings of sentence-transformers' Transformer module: sentence_bert_config.json and the names it had before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from spladelake.encoder.saved.values import check_known, mapping, read_if_there, refused, whole_number
+
+Task = Literal["fill-mask", "sequence-classification"]
+
+TRANSFORMER_CONFIGS = tuple(
+    f"sentence_{name}_config.json"
+    for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+# Where the next module looks for the logits.
+OUTPUTS: dict[Task, str] = {"fill-mask": "token_embeddings", "sequence-classification": "scores"}
+# Old name first: if both are given, sentence-transformers takes the old one.
+MODEL, TOKENIZER, CONFIG = (
+    ("model_args", "model_kwargs"),
+    ("tokenizer_args", "processor_kwargs"),
+    ("config_args", "config_kwargs"),
+)
+KNOWN = (
+    *MODEL, *TOKENIZER, *CONFIG, "max_seq_length", "do_lower_case", "transformer_task", "modality_config",
+    "module_output_name", "processing_kwargs", "unpad_inputs", "query_length", "document_length", "query_expansion",
+    "tokenizer_name_or_path", "backend", "cache_dir",
+)  # fmt: skip
+# sentence-transformers overwrites these with where it found the folder, and drops the permission to run code.
+PLACE = frozenset({"subfolder", "token", "cache_dir", "revision", "local_files_only", "trust_remote_code"})
+# Arguments of a model that change how it is computed, or in which precision, but not what it computes.
+WITHOUT_EFFECT = frozenset(
+    {"dtype", "torch_dtype", "attn_implementation", "low_cpu_mem_usage", "device_map", "use_safetensors"}
+)
+# Arguments that name other files, other code or another kind of model.
+ELSEWHERE = frozenset(
+    {"config", "code_revision", "gguf_file", "mistral_format", "name_or_path", "auto_map", "architectures",
+     "model_type", "return_unused_kwargs", "quantization_config", "compression_config", "_from_auto",
+     "_configuration_file", "_commit_hash", "tokenizer_type", "init_inputs"}
+)  # fmt: skip
+# Arguments of a call of the tokenizer that leave the token ids of a text as they are.
+CALL_WITHOUT_EFFECT = frozenset(
+    {"padding", "padding_side", "pad_to_multiple_of", "return_attention_mask", "verbose", "logits_to_keep", "stride"}
+)
+
+
+@dataclass(frozen=True)
+class TransformerSettings:
+    """Settings of a Transformer module that were found and can be honoured.
+
+    max_seq_length: tokens of a text, None if the tokenizer says. query_length, document_length: tokens of a text of
+    that kind. call_length: tokens of any text; wins over the other lengths. lower_case: texts are read in lower case.
+    tokenizer, config: arguments that the tokenizer and the model's config are read with. path, config_name: the file
+    and the name in it that `config` is from.
+    """
+
+    max_seq_length: int | None = None
+    query_length: int | None = None
+    document_length: int | None = None
+    call_length: int | None = None
+    lower_case: bool = False
+    tokenizer: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+    config_name: str = CONFIG[0]
+
+
+def transformer_settings(folder: Path, task: Task, *, default_task: str) -> TransformerSettings:
+    """Read the settings of the Transformer module in a folder.
+
+    - task: what the module is needed for.
+    - default_task: what its class does if the file does not say.
+
+    Raises UsageError, with the setting's name, for any that changes the result in a way that is not supported.
+    """
+    path, config = _first(folder)
+    check_known(path, config, KNOWN)
+    _check_task(path, config, task, default_task)
+    if config.get("query_expansion") is not None:
+        raise refused(path, "query_expansion", config["query_expansion"], "this project has no such step")
+    if config.get("tokenizer_name_or_path") is not None:
+        wanted = "the tokenizer is read from the model's own folder"
+        raise refused(path, "tokenizer_name_or_path", config["tokenizer_name_or_path"], wanted)
+    _check_arguments_of_model(path, config)
+    return TransformerSettings(
+        max_seq_length=whole_number(path, config, "max_seq_length"),
+        query_length=whole_number(path, config, "query_length"),
+        document_length=whole_number(path, config, "document_length"),
+        call_length=_call_length(path, config),
+        lower_case=bool(config.get("do_lower_case", False)),
+        tokenizer=_arguments(path, config, TOKENIZER),
+        config=_arguments(path, config, CONFIG),
+        path=path,
+        config_name=_named(path, config, CONFIG)[0],
+    )
+
+
+def _first(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The first file of the module that is there and not empty."""
+    for name in TRANSFORMER_CONFIGS:
+        if config := read_if_there(folder / name):
+            return folder / name, config
+    return folder / TRANSFORMER_CONFIGS[0], {}
+
+
+def _check_task(path: Path, config: Mapping[str, Any], task: Task, default_task: str) -> None:
+    """Raise UsageError unless the module gives the logits of texts to the module that needs them."""
+    given = config.get("transformer_task", default_task)
+    if given != task:
+        raise refused(path, "transformer_task", given, f"{task} is needed here", "Use a checkpoint of that task.")
+    modalities = mapping(path, config, "modality_config")
+    if not modalities:
+        return
+    text = {"method": "forward", "method_output_name": "logits"}
+    found = modalities.get("text")
+    if not isinstance(found, dict) or found | {"method_output_name": _plain(found)} != text or "message" in modalities:
+        raise refused(path, "modality_config", modalities, "texts are read as they are, and logits are taken")
+    if config.get("module_output_name") != OUTPUTS[task]:
+        raise refused(path, "module_output_name", config.get("module_output_name"), f"{OUTPUTS[task]} is wanted")
+
+
+def _plain(modality: Mapping[str, Any]) -> object:
+    """Name of a modality's output: a list of one name is the name."""
+    name = modality.get("method_output_name")
+    return name[0] if isinstance(name, list) and len(name) == 1 else name
+
+
+def _named(path: Path, config: Mapping[str, Any], names: tuple[str, str]) -> tuple[str, dict[str, Any]]:
+    """The name in use and the arguments under it, without those that say where the folder is."""
+    name = names[0] if names[0] in config else names[1]
+    return name, {key: value for key, value in mapping(path, config, name).items() if key not in PLACE}
+
+
+def _arguments(path: Path, config: Mapping[str, Any], names: tuple[str, str]) -> dict[str, Any]:
+    """Arguments to honour. Raises UsageError for one that leads to other files or another kind of model."""
+    name, arguments = _named(path, config, names)
+    for key, value in arguments.items():
+        if key in ELSEWHERE or key.endswith("_file"):
+            raise refused(path, f"{name}.{key}", value, "a model is read from its own files, as its own kind")
+    if names is TOKENIZER and "model_max_length" in arguments:
+        named = f"{name}.model_max_length"
+        whole_number(path, {named: arguments["model_max_length"]}, named)
+    return arguments
+
+
+def _check_arguments_of_model(path: Path, config: Mapping[str, Any]) -> None:
+    name, arguments = _named(path, config, MODEL)
+    for key, value in arguments.items():
+        if key not in WITHOUT_EFFECT:
+            raise refused(path, f"{name}.{key}", value, "the model is read as its own config.json says")
+
+
+def _call_length(path: Path, config: Mapping[str, Any]) -> int | None:
+    """Length of texts from the arguments of the tokenizer's call. Raises UsageError for other arguments with effect."""
+    processing = mapping(path, config, "processing_kwargs")
+    arguments = mapping(path, processing, "text") | mapping(path, processing, "common")
+    for key, value in arguments.items():
+        plain = {"truncation": (True, "longest_first"), "return_tensors": ("pt",), "add_special_tokens": (True,)}
+        if key not in CALL_WITHOUT_EFFECT and key != "max_length" and value not in plain.get(key, ()):
+            raise refused(path, f"processing_kwargs.text.{key}", value, "texts are tokenised without it")
+    side = arguments.get("padding_side") or _named(path, config, TOKENIZER)[1].get("padding_side")
+    padded = arguments.get("padding") == "max_length" or arguments.get("pad_to_multiple_of")
+    if padded and (side or read_if_there(path.parent / "tokenizer_config.json").get("padding_side")) == "left":
+        wanted = "positions are counted from the first token of a text, not from padding before it"
+        raise refused(path, "processing_kwargs", processing, wanted)
+    return whole_number(path, arguments, "max_length")

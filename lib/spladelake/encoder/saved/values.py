@@ -1,0 +1,63 @@
+"""How the values of a model folder's JSON files are read, and refused by the file and the name of the setting."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from spladelake.errors import UsageError
+
+# Characters of a value in a message.
+LONGEST = 200
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises UsageError when it is something else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise UsageError(
+            str(path), f"it cannot be read ({error})", "JSON is wanted", "Copy the checkpoint again."
+        ) from error
+    if not isinstance(value, dict):
+        raise UsageError(
+            str(path), f"it holds a {type(value).__name__}", "an object is wanted", "Copy the checkpoint again."
+        )
+    return value
+
+
+def refused(path: Path, name: str, value: object, wanted: str, fix: str = "Use a checkpoint without it.") -> UsageError:
+    """The error for a setting whose effect this project does not have."""
+    said = repr(value)
+    return UsageError(str(path), f"{name} is {said if len(said) <= LONGEST else f'{said[:LONGEST]}…'}", wanted, fix)
+
+
+def read_if_there(path: Path) -> dict[str, Any]:
+    """The JSON object in a file, {} if there is no such file. Raises UsageError when it is no JSON object."""
+    return read_json(path) if path.is_file() else {}
+
+
+def check_known(path: Path, config: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Raise UsageError for a setting that sentence-transformers' class does not take either."""
+    for name in sorted(set(config) - set(known)):
+        raise refused(path, name, config[name], "sentence-transformers 6 has no such setting for this module")
+
+
+def whole_number(path: Path, config: Mapping[str, Any], name: str, *, least: int = 1) -> int | None:
+    """A setting that is a whole number of that size or more, or None. Raises UsageError for any other value."""
+    value = config.get(name)
+    if value is None or (type(value) is int and value >= least):
+        return value
+    raise refused(path, name, value, f"a whole number from {least} is wanted", "Correct it, or leave it out.")
+
+
+def mapping(path: Path, config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A setting that is an object, {} if it is absent or null. Raises UsageError for any other value."""
+    value = config.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise refused(path, name, value, "an object is wanted", "Correct it, or leave it out.")
+    return dict(value)
