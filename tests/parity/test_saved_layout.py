@@ -89,7 +89,7 @@ def test_a_module_outside_the_folder_is_refused(saved):
     modules = json.loads((saved / "modules.json").read_text())
     modules[1]["path"] = "../elsewhere"
     (saved / "modules.json").write_text(json.dumps(modules))
-    assert "paths stay in the folder" in refusal(saved)
+    assert "wanted a path inside the model folder" in refusal(saved)
 
 
 def test_a_router_with_other_routes_is_refused(original, tmp_path):

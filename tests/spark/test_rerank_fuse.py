@@ -80,7 +80,7 @@ def test_a_reranked_run_has_the_scores_of_sentence_transformers_and_the_rest_bel
             assert again["copy"] == again["apple"]
     dropped = run_job("rerank_run", **{**options, "rest": "drop", "run_id": "top", "rows_per_task": 2})
     assert (dropped["rows"], dropped["distinct_pairs"]) == (15, 13)
-    with pytest.raises(UsageError, match="is the run that is re-ranked"):
+    with pytest.raises(UsageError, match="is the run to re-rank"):
         run_job("rerank_run", **options, run_id="first")
     with pytest.raises(DataError, match="it has no run 'absent'"):
         run_job("rerank_run", **{**options, "run": "absent"})
@@ -123,11 +123,11 @@ def test_reciprocal_rank_fusion_is_as_worked_by_hand(spark: SparkSession, run_jo
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"runs": "one"}, "wanted two or more different ones"),
-        ({"runs": "one,one"}, "wanted two or more different ones"),
-        ({"runs": "one,two", "weights": "1"}, "weights are 1 for 2 runs"),
+        ({"runs": "one"}, "fusion needs two or more different runs"),
+        ({"runs": "one,one"}, "fusion needs two or more different runs"),
+        ({"runs": "one,two", "weights": "1"}, "--weights has 1 weights for 2 runs"),
         ({"runs": "one,two", "weights": "0,0"}, "one of them above 0"),
-        ({"runs": "one,two", "run_id": "two"}, "is one of the runs that are fused"),
+        ({"runs": "one,two", "run_id": "two"}, "is one of the runs to fuse"),
     ],
 )
 def test_options_of_fusion_that_make_no_sense_are_refused(run_job: Any, given: dict[str, str], says: str) -> None:

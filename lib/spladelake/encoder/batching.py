@@ -76,7 +76,7 @@ class TokenBudget:
     def halve(self, tried: int) -> None:
         """Allow half of what was tried and did not fit."""
         self.tokens = max(1, min(self.tokens, tried) // 2)
-        logger.warning("out of memory with a batch of %d tokens; going on with at most %d", tried, self.tokens)
+        logger.warning("out of memory with a batch of %d tokens; further batches have at most %d", tried, self.tokens)
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Runner:
             raise MachineError(
                 "memory",
                 f"one text of {size} tokens does not fit beside the model",
-                "the model needs room for its longest text",
+                "wanted memory for the longest text",
                 "Use a machine or device with more memory, or a smaller max_length.",
             )
         self.budget.halve(size)

@@ -53,7 +53,7 @@ def build_model(folder: Path, kind: str, changes: Mapping[str, Any]) -> Any:
         raise UsageError(
             str(folder),
             f"its weights have other shapes than config.json wants: {'; '.join(sorted(mismatched)[:5])}",
-            "every tensor must have the model's shape",
+            "wanted the shapes of config.json for all tensors",
             FIX,
         )
     made_up = sorted(report["missing_keys"])
@@ -61,7 +61,7 @@ def build_model(folder: Path, kind: str, changes: Mapping[str, Any]) -> Any:
         raise UsageError(
             str(folder),
             f"its files lack {', '.join(made_up[:5])}",
-            "every tensor of the model is wanted, or the rest would be random",
+            "wanted every tensor of the model, because transformers fills missing tensors with random numbers",
             "Use a complete checkpoint.",
         )
     for name, tensor in model.named_parameters():
@@ -117,8 +117,8 @@ def _check_held(folder: Path, factory: Any, config: Any, options: dict[str, str]
         largest = sorted(other, key=lambda name: -other[name].numel())[:3]
         raise UsageError(
             str(folder / "config.json"),
-            f"a model of {wanted:,} numbers is described, and the weights hold {held:,}",
-            f"they have no {', '.join(f'{name} {list(other[name].shape)}' for name in largest)}",
+            f"it describes a model of {wanted:,} numbers, but the weights have {held:,}",
+            f"wanted a model without {', '.join(f'{name} {list(other[name].shape)}' for name in largest)}",
             FIX,
         )
 

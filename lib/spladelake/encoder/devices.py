@@ -31,8 +31,8 @@ def choose_device(name: str | None) -> torch.device:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(
             f"device {name}",
-            f"it cannot be used ({reason})",
-            "a device of this machine is wanted",
+            f"the device cannot be used ({reason})",
+            "wanted a device of this machine",
             "Use cpu, cuda or mps.",
         ) from error
     return device
@@ -46,14 +46,14 @@ def choose_autocast(device: torch.device, precision: Precision) -> torch.dtype |
     """
     if precision not in ("auto", "float32", "float16", "bfloat16"):
         raise UsageError(
-            "precision", f"it is {precision!r}", "auto, float32, float16 or bfloat16 is wanted", "Use auto."
+            "precision", f"the value is {precision!r}", "wanted auto, float32, float16 or bfloat16", "Use auto."
         )
     if precision == "auto":
         return torch.float16 if device.type == "cuda" else None
     if precision == "float32":
         return None
     if device.type == "cpu":
-        raise UsageError("precision", f"it is {precision} on a CPU", "a CPU computes in float32", "Use auto.")
+        raise UsageError("precision", f"the value is {precision} on a CPU", "a CPU computes in float32", "Use auto.")
     return torch.float16 if precision == "float16" else torch.bfloat16
 
 

@@ -74,14 +74,19 @@ class SpladeEncoder:
         Raises UsageError when the model or an option cannot be used.
         """
         if token_budget is not None and token_budget < 1:
-            raise UsageError("token_budget", f"it is {token_budget}", "1 or more is wanted", "Leave it out.")
+            raise UsageError(
+                "token_budget", f"the value is {token_budget}", "wanted 1 or more", "Leave out token_budget."
+            )
         checkpoint = _checkpoint(model, settings)
         where = choose_device(device)
         workers = use_threads(threads, where)
         folder = Path(checkpoint.folder)
         layout = read_layout(folder)
         if layout.similarity != "dot":
-            logger.warning("%s compares by %s; here vectors are compared by dot product", model, layout.similarity)
+            logger.warning(
+                "%s compares vectors by %s, but spladelake compares them by dot product",
+                checkpoint.name, layout.similarity,
+            )  # fmt: skip
         autocast = choose_autocast(where, precision)
         budget = token_budget or (CPU_TOKENS if where.type == "cpu" else ACCELERATOR_TOKENS)
         # In a worker, so that what is measured while loading is measured as it will run.
@@ -109,7 +114,7 @@ class SpladeEncoder:
         """
         began = time.perf_counter()
         if kind not in self._routes:
-            raise UsageError("kind", f"it is {kind!r}", "document or query is wanted", "Use one of them.")
+            raise UsageError("kind", f"the value is {kind!r}", "wanted document or query", "Use document or query.")
         route = self._routes[kind]
         cleaned, status = clean_texts(texts)
         tokens, truncated = np.zeros(len(cleaned), dtype=np.int32), np.zeros(len(cleaned), dtype=np.bool_)
@@ -143,7 +148,7 @@ class SpladeEncoder:
     def decode(self, vectors: SparseVectors, top_k: int | None = None) -> list[list[tuple[str, float]]]:
         """Tokens and weights of each row, heaviest first, between equals the lower term id; top_k of them, or all."""
         if top_k is not None and top_k < 1:
-            raise UsageError("top_k", f"it is {top_k}", "1 or more is wanted", "Leave it out for all terms.")
+            raise UsageError("top_k", f"the value is {top_k}", "wanted 1 or more", "Leave out top_k to get all terms.")
         rows = (heaviest_terms(*vectors.row(row), top_k) for row in range(len(vectors)))
         return [
             [(self.vocabulary[term_id], float(weight)) for term_id, weight in zip(*row, strict=True)] for row in rows
@@ -162,9 +167,9 @@ def _checkpoint(model: str | Checkpoint, settings: EncoderSettings | None) -> Ch
     if settings is not None and settings != model.settings:
         raise UsageError(
             "encoder settings",
-            "they differ from the checkpoint's own",
-            "its model_id stands for those it was resolved with",
-            "Leave them out, or resolve the model again with them.",
+            "the given settings differ from the checkpoint's own",
+            "wanted the settings that the model_id of the checkpoint stands for",
+            "Leave out settings, or resolve the model again with these settings.",
         )
     verify_files(model)
     return model

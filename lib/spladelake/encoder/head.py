@@ -192,6 +192,6 @@ def check_finite(hidden: Tensor) -> None:
         raise DataError(
             "model output",
             "a hidden state is infinite or not a number",
-            "finite numbers are wanted",
-            "The checkpoint is damaged, or overflows in half precision: try precision float32.",
+            "wanted finite numbers",
+            "Use precision float32. If it is in use already, the checkpoint is damaged: use another checkpoint.",
         )

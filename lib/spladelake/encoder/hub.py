@@ -27,12 +27,13 @@ def fetch(model: str, revision: str | None) -> Path:
     if not ID.fullmatch(name):
         raise UsageError(
             f"model {model}",
-            "there is no such folder, and it is no Hugging Face id (owner/name)",
-            "a folder, package:NAME/folder, a hub id or splade-tiny is wanted",
-            "Check the name.",
+            "there is no such folder, and the name is no Hugging Face id (owner/name)",
+            "wanted a folder, package:NAME/folder, a Hugging Face id or splade-tiny",
+            "Correct the name of the model.",
         )
     if pinned and revision and pinned != revision:
-        raise UsageError(f"model {model}", f"revision says {revision}", "one revision is wanted", "Give it once.")
+        found = f"the id has the revision {pinned}, but the argument revision is {revision}"
+        raise UsageError(f"model {model}", found, "wanted one revision", "Give the revision only once.")
     # Imported late: it takes a good part of a second, and only hub models need it.
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
@@ -51,15 +52,15 @@ def fetch(model: str, revision: str | None) -> Path:
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise UsageError(
             f"model {model}",
-            "the hub knows no such model, or not for you",
-            "a public or permitted id is wanted",
+            "the hub has no such model, or you have no access to the model",
+            "wanted the id of a model that you may download",
             ALTERNATIVES,
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise UsageError(
             f"model {model}",
             f"there is no such folder, and the hub cannot be reached ({_first_line(error)})",
-            "a model has to be on this machine or on a hub within reach",
+            "wanted a model on this machine or on a hub that can be reached",
             ALTERNATIVES,
         ) from error
     return Path(folder)
@@ -75,7 +76,7 @@ def _announce(name: str, asked: dict[str, Any]) -> None:
     except LocalEntryNotFoundError:
         files = [file for file in snapshot_download(name, dry_run=True, **asked) if file.will_download]
         megabytes = sum(file.file_size for file in files) / 1e6
-        log.info("first use of %s: fetching %d files, %.1f MB, from the hub", name, len(files), megabytes)
+        log.info("first use of %s: downloading %d files, %.1f MB, from the hub", name, len(files), megabytes)
 
 
 def _first_line(error: Exception) -> str:

@@ -74,7 +74,7 @@ class Layout:
 def read_layout(folder: Path) -> Layout:
     """Read a model folder's own description. Raises UsageError when a part is absent, damaged or of an unknown kind."""
     if not folder.is_dir():
-        raise UsageError(str(folder), "there is no such folder", "a model folder is wanted", "Check the path.")
+        raise UsageError(str(folder), "there is no such folder", "wanted a model folder", "Correct the path.")
     with told_as_refusal(folder, "description"):
         return _read(folder)
 
@@ -147,8 +147,8 @@ def _check_static(path: Path) -> None:
             path,
             "path",
             config["path"],
-            f"weights are read from {SINGLE_FILE}",
-            "Load it with sentence-transformers and save it again.",
+            f"wanted the weights in {SINGLE_FILE}",
+            "Load the model with sentence-transformers and save it again.",
         )
 
 
@@ -169,12 +169,14 @@ def _model_config(folder: Path, settings: TransformerSettings) -> dict[str, Any]
         raise UsageError(
             str(path),
             f"its architectures are {', '.join(map(str, architectures)) or 'not given'}",
-            "SPLADE needs a masked-language-model head (…ForMaskedLM)",
+            "wanted a masked-language-model head (…ForMaskedLM)",
             "Use a SPLADE checkpoint, not a dense embedding model.",
         )
     for key, kind in (("model_type", str), ("vocab_size", int)):
         if type(config.get(key)) is not kind:
-            raise UsageError(str(path), f'"{key}" is {config.get(key)!r}', "every model has one", "Copy it again.")
+            wanted = "wanted a text" if kind is str else "wanted a whole number"
+            found = f'"{key}" is {config.get(key)!r}'
+            raise UsageError(str(path), found, wanted, "Copy config.json again from its source.")
     _check_weights(folder, config, settings)
     check_tokenizer(folder, config)
     return config
@@ -192,9 +194,7 @@ def _one_of(place: Path, config: dict[str, Any], key: str, allowed: tuple[str, .
     """A pooling setting, the first allowed value where the file does not give one."""
     value = config.get(key, allowed[0])
     if value not in allowed:
-        raise UsageError(
-            str(place), f"{key} is {value!r}", f"{' or '.join(allowed)} is supported", "Use another checkpoint."
-        )
+        raise UsageError(str(place), f"{key} is {value!r}", f"wanted {' or '.join(allowed)}", "Use another checkpoint.")
     return str(value)
 
 
@@ -219,6 +219,6 @@ def _unsupported(folder: Path, found: str) -> UsageError:
     return UsageError(
         str(folder),
         found,
-        "a masked language model with SpladePooling is supported, and SparseStaticEmbedding for queries",
+        "wanted a masked language model with SpladePooling; queries may go through SparseStaticEmbedding",
         "Use a SPLADE checkpoint.",
     )

@@ -58,7 +58,8 @@ def load_model(
     release_memory()  # of the tensors that were laid out anew
     if decoder is None:
         logger.warning(
-            "%s: %s does not end in a plain linear layer, so all its logits are held: slow, in small batches",
+            "%s: %s does not end in a plain linear layer, so spladelake computes all its logits: slow, in small "
+            "batches",
             folder,
             layout.architecture,
         )
@@ -124,7 +125,10 @@ def _rearranged(
         unpadded = UnpaddedBody(replace(parts, words=decoder.weight if tied else parts.words.clone()))
         if probe.agrees(unpadded, decoder):
             return unpadded
-        logger.warning("the unpadded form of %s differs from transformers' own and is not used", type(model).__name__)
+        logger.warning(
+            "%s: unpadded batches give other logits than transformers, so spladelake uses padded batches",
+            type(model).__name__,
+        )
     for kind in (SameLengthBody,) if _reads_padding(model) else (PaddedBody, SameLengthBody):
         if probe.agrees(kind(model, torch.device("cpu"), None), decoder):
             return kind(model.to(device), device, autocast)

@@ -61,36 +61,35 @@ def refusal(place: Path, part: str, error: BaseException) -> SpladelakeError:
         return MachineError(
             str(place),
             f"its {part} does not fit into memory ({first_line(error)})",
-            "all of it has to be loaded",
+            f"wanted memory for the whole {part}",
             "Use a machine or device with more memory, or a smaller model.",
         )
     if (package := _absent_package(place, error)) is not None:
         return MachineError(
             str(place),
             f"its {part} needs the package {package}, which is not installed",
-            "every machine that loads the model needs it",
-            f"Run pip install {package}, or save the model with a tokenizer.json once where it is installed.",
+            "wanted the package on every machine that loads the model",
+            f"Run pip install {package}. Or, where the package is installed, save the model with a tokenizer.json.",
         )
     if found := re.search(r"model type `([^`]+)`", text):
         return UsageError(
             str(place / "config.json" if place.is_dir() else place),
             f'"model_type" is {found[1]!r}, which transformers {_version("transformers")} does not know',
-            "an architecture of the installed transformers is wanted",
-            "Correct it, or install a transformers that knows it.",
+            "wanted an architecture of the installed transformers",
+            "Correct model_type, or install a version of transformers that knows the architecture.",
         )
     if "Unrecognized model" in text or "Unrecognized configuration class" in text:
         return UsageError(
             str(place),
-            f"transformers {_version('transformers')} has no such model for it ({first_line(error)})",
-            "an architecture of the installed transformers is wanted",
-            "Use another checkpoint, or install a transformers that knows it.",
+            f"transformers {_version('transformers')} has no class for this model ({first_line(error)})",
+            "wanted an architecture of the installed transformers",
+            "Use another checkpoint, or install a version of transformers that knows the architecture.",
         )
     return UsageError(
         str(place),
         f"its {part} cannot be read ({first_line(error)})",
-        "files that the installed transformers "
-        f"{_version('transformers')} and tokenizers {_version('tokenizers')} read are wanted",
-        "Copy the checkpoint again; if it is whole, it was saved by a newer version: install that one.",
+        f"wanted files that transformers {_version('transformers')} and tokenizers {_version('tokenizers')} can read",
+        "Copy the checkpoint again from its source. If it is complete, install newer versions of these packages.",
     )
 
 

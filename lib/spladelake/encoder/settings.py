@@ -32,21 +32,22 @@ class EncoderSettings:
         _whole_number("max_active_dims", self.max_active_dims)
         weight = self.minimum_weight
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-            raise _wrong("minimum_weight", weight, "a weight is a finite number from 0", "Use 0 to keep every term.")
+            raise _wrong("minimum_weight", weight, "wanted a finite number of 0 or more", "Use 0 to keep every term.")
         if not isinstance(self.split_special_tokens, bool):
             raise _wrong(
-                "split_special_tokens", self.split_special_tokens, "True or False is wanted", "Use one of them."
+                "split_special_tokens", self.split_special_tokens, "wanted True or False", "Use True or False."
             )
         for name in ("query_prompt", "document_prompt"):
             prompt = getattr(self, name)
             if prompt is not None and not isinstance(prompt, str):
-                raise _wrong(name, prompt, "a prompt is a text", 'Use "" for no prompt.')
+                raise _wrong(name, prompt, "wanted a text", 'Use "" for no prompt.')
 
 
 def _whole_number(name: str, value: object) -> None:
     """Raise UsageError unless value is None or an int from 1."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise _wrong(name, value, "a whole number from 1 is wanted", "Leave it out for what the checkpoint says.")
+        fix = f"Leave out {name} to use the value of the checkpoint."
+        raise _wrong(name, value, "wanted a whole number of 1 or more", fix)
 
 
 def _wrong(name: str, value: object, wanted: str, fix: str) -> UsageError:

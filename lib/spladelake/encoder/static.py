@@ -50,11 +50,15 @@ def load_static(folder: Path, vocabulary_size: int) -> StaticWeights:
     weight = _numbers(tensors["weight"]) if "weight" in tensors else None
     if weight is None or len(weight) > vocabulary_size or not np.isfinite(weight).all():
         held = ", ".join(f"{name} {t['dtype']} {tuple(t['shape'])}" for name, t in tensors.items())
+        found = f'it has no tensor "weight" with a number for each token (its tensors: {held or "none"})'
+        if weight is not None:
+            too_many = len(weight) > vocabulary_size
+            found = f"it has weights for {len(weight):,} tokens" if too_many else "a weight is not finite"
         raise UsageError(
             str(folder / SINGLE_FILE),
-            f"it holds {held}",
-            f"one finite weight for each of at most {vocabulary_size} tokens is wanted",
-            "Save the module again.",
+            found,
+            f"wanted finite weights for at most {vocabulary_size:,} tokens, as many as the model has",
+            "Save the module again with sentence-transformers.",
         )
     below = np.flatnonzero(weight < 0)
     if len(below):
@@ -63,8 +67,8 @@ def load_static(folder: Path, vocabulary_size: int) -> StaticWeights:
             str(folder / SINGLE_FILE),
             f"{len(below):,} of its {len(weight):,} weights are below 0, the lowest is {weight[lowest]:g}, of the "
             f"token with the id {lowest}",
-            "vectors hold weights above 0 only, and without these weights a query would have other scores",
-            "Use another model, or set these weights to 0 and save the module again if such tokens shall not count.",
+            "wanted weights of 0 or more: vectors hold only weights above 0, so the scores of queries would change",
+            "Use another model. If these tokens shall not count, set their weights to 0 and save the module again.",
         )
     return StaticWeights(weight)
 

@@ -59,7 +59,9 @@ def use_threads(threads: int | None, device: torch.device) -> ModelThreads:
     """
     if threads is not None:
         if threads < 1:
-            raise UsageError("threads", f"they are {threads}", "1 or more is wanted", "Leave it out to use all cores.")
+            raise UsageError(
+                "threads", f"the number is {threads}", "wanted 1 or more", "Leave out threads to use all cores."
+            )
         # The tokenizers library reads both when it starts its own pool.
         os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
         os.environ.setdefault("RAYON_NUM_THREADS", str(threads))

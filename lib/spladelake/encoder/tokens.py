@@ -130,16 +130,16 @@ def load_tokenizer(
         raise UsageError(
             str(folder),
             f"its tokenizer {type(loaded).__name__} exists only in Python",
-            "a tokenizer of the tokenizers library (tokenizer.json) is wanted",
-            "Convert it to tokenizer.json.",
+            "wanted a tokenizer of the tokenizers library (tokenizer.json)",
+            "Convert the tokenizer to tokenizer.json.",
         )
     with told_as_refusal(folder, "tokenizer"):
         if special and "token_type_ids" in loaded.model_input_names and any(_in_template(backend).type_ids):
             raise UsageError(
                 str(folder),
                 "its tokenizer gives token_type_ids other than 0 to a single text",
-                "models are run with token type 0",
-                "Use a checkpoint without them.",
+                "wanted token type 0, because spladelake runs models without other token types",
+                "Use another checkpoint.",
             )
         backend.encode_special_tokens = split_special_tokens or loaded.split_special_tokens
         return TextTokenizer(backend, special=special, keep_end=loaded.truncation_side == "left")
@@ -177,7 +177,10 @@ def read_tokenizer(folder: Path, *, lower_case: bool = False, arguments: Mapping
         tokenizer = AutoTokenizer.from_pretrained(folder, **known)
         if not tokenizer.get_vocab():
             raise UsageError(
-                str(folder), "its tokenizer has no vocabulary", "a tokenizer of the model is wanted", "Copy it again."
+                str(folder),
+                "its tokenizer has no vocabulary",
+                "wanted the tokenizer of the model",
+                "Copy the files of the tokenizer again from their source.",
             )
         if lower_case and getattr(tokenizer, "backend_tokenizer", None) is not None:
             _lower_case_first(tokenizer.backend_tokenizer)

@@ -60,11 +60,11 @@ def accelerator_head(tiled: TiledHead, decoder: Decoder, pooling: Pooling, activ
         fused = TritonHead(decoder, "max", activation, tile=tiled.tile)
         wanted, found = tiled.largest(hidden, lengths).float(), fused.largest(hidden, lengths)
     except Exception as error:  # a compiler for the GPU fails in many ways, none of which matters here
-        logger.info("the fused GPU kernel cannot be used: %s", error)
+        logger.info("spladelake cannot use the fused GPU kernel and uses the tiled head: %s", error)
         return plain
     # The tiled head rounds each logit to the type it multiplies in.
     if (found - wanted).abs().max() > 4 * torch.finfo(weight.dtype).eps * wanted.abs().max():
-        logger.warning("the fused GPU kernel disagrees with the tiled head and is not used")
+        logger.warning("the fused GPU kernel gives other logits than the tiled head, so spladelake uses the tiled head")
         return plain
     seconds = [_wall_seconds(lambda head=head: head.largest(hidden, lengths), weight.device) for head in (tiled, fused)]  # type: ignore[misc]
     return plain if seconds[0] < seconds[1] else (fused, "all terms in one fused kernel")

@@ -77,7 +77,8 @@ def resolve_cross_encoder(model: str, *, max_length: int | None = None) -> Cross
         limit = text_lengths(folder, config, settings).plain
     check_tokenizer_file(folder)
     if max_length is not None and max_length > limit:
-        raise UsageError("max_length", f"it is {max_length}", f"{model} takes {limit} tokens", f"Use at most {limit}.")
+        wanted, fix = f"wanted at most {limit}, the limit of {model}", f"Set max_length to {limit} or less."
+        raise UsageError("max_length", f"the value is {max_length}", wanted, fix)
     names = ("config.json", "modules.json", "config_sentence_transformers.json", *TOKENIZER_FILES, *TRANSFORMER_CONFIGS)
     present = sorted({*weight_files(folder), *(name for name in names if (folder / name).is_file())})
     digests = tuple((name, file_digest(folder / name)) for name in present)
@@ -109,7 +110,7 @@ def _settings(folder: Path, *, plain: bool) -> TransformerSettings:
     if kinds != [("Transformer", "")]:
         found = ", ".join(f"{kind} in {path!r}" for kind, path in kinds)
         place = str(folder / "modules.json")
-        raise UsageError(place, f"it lists {found}", "wanted one Transformer", "Use another model.")
+        raise UsageError(place, f"the modules are {found}", "wanted only one Transformer", "Use another model.")
     return transformer_settings(folder, "sequence-classification", default_task="feature-extraction")
 
 
@@ -122,7 +123,7 @@ def _config(folder: Path, settings: TransformerSettings) -> dict[str, Any]:
         raise UsageError(
             str(folder / "config.json"),
             f"its architectures are {', '.join(architectures) or 'not given'}, with num_labels {labels}",
-            "wanted a …ForSequenceClassification of one label",
+            "wanted a …ForSequenceClassification with one label",
             "Use a re-ranker such as cross-encoder/ms-marco-MiniLM-L6-v2.",
         )
     headers = folder_headers(folder)

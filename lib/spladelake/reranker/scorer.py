@@ -84,7 +84,9 @@ class CrossEncoder:
         Raises UsageError if the model or an option cannot be used.
         """
         if token_budget is not None and token_budget < 1:
-            raise UsageError("token_budget", f"it is {token_budget}", "wanted 1 or more", "Leave it out.")
+            raise UsageError(
+                "token_budget", f"the value is {token_budget}", "wanted 1 or more", "Leave out token_budget."
+            )
         checkpoint = resolve_cross_encoder(model) if isinstance(model, str) else model
         verify_files(checkpoint)
         where = choose_device(device)
@@ -117,7 +119,10 @@ class CrossEncoder:
             tokens += int(lengths.sum())
         if not np.isfinite(scores).all():
             raise DataError(
-                self.checkpoint.name, "it gives a score that is not finite", "wanted a number", "Use another model."
+                self.checkpoint.name,
+                "the model gives a score that is not finite",
+                "wanted finite scores",
+                "Use another model.",
             )
         return PairScores(scores, tokens, padded, time.perf_counter() - began)
 
@@ -161,7 +166,7 @@ class CrossEncoder:
             raise MachineError(
                 "memory",
                 f"one pair of {size} tokens does not fit beside the model",
-                "the model needs room for its longest pair",
+                "wanted memory for the longest pair",
                 "Use a machine or device with more memory, or a smaller max_length.",
             )
         self._budget.halve(size)

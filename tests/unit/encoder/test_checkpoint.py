@@ -70,8 +70,8 @@ def test_a_name_that_is_no_folder_and_no_id_is_refused():
 
 
 def test_only_a_hub_id_has_revisions(original):
-    assert "only a hub id" in refusal(original, revision="main")
-    assert "only a hub id" in refusal("splade-tiny", revision="main")
+    assert "only a Hugging Face id" in refusal(original, revision="main")
+    assert "only a Hugging Face id" in refusal("splade-tiny", revision="main")
 
 
 def test_the_default_model_out_of_reach_names_the_alternatives(monkeypatch, tmp_path):
@@ -158,7 +158,7 @@ def test_a_checkpoint_survives_pickling_and_loads(original):
 def test_a_worker_refuses_files_that_differ_from_the_driver_s(copy):
     checkpoint = resolve_checkpoint(str(copy))
     edit(copy / "tokenizer_config.json", model_max_length=40)
-    with pytest.raises(UsageError, match=r"tokenizer_config.json: its sha256 is [0-9a-f]{64}; [0-9a-f]{64} is wanted"):
+    with pytest.raises(UsageError, match=r"tokenizer_config.json: its sha256 is [0-9a-f]{64}; wanted [0-9a-f]{64}"):
         SpladeEncoder.load(checkpoint, device="cpu")
     (copy / "tokenizer_config.json").unlink()
     with pytest.raises(UsageError, match="not on this machine"):
@@ -185,7 +185,7 @@ def test_a_length_beyond_the_model_s_positions_is_refused(original):
 
 
 def test_a_length_without_room_for_a_token_is_refused(original):
-    with pytest.raises(UsageError, match="Use 3 or more"):
+    with pytest.raises(UsageError, match="Set max_length to 3 or more"):
         SpladeEncoder.load(str(original), device="cpu", settings=EncoderSettings(max_length=2))
 
 
@@ -207,7 +207,7 @@ def _own_tokenizer(folder: Path) -> None:
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no config": (lambda f: (f / "config.json").unlink(), "no config.json"),
     "config that is no JSON": (lambda f: (f / "config.json").write_text("{"), "cannot be read"),
-    "config that is a list": (lambda f: (f / "config.json").write_text("[]"), "an object is wanted"),
+    "config that is a list": (lambda f: (f / "config.json").write_text("[]"), "wanted a JSON object"),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "no model.safetensors"),
     "weights only as a pickle": (

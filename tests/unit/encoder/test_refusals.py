@@ -177,8 +177,8 @@ RAW: dict[str, tuple[Callable[[Path], object], str]] = {
     "tokenizer.json cut in half": (lambda f: half_of(f / "tokenizer.json"), "tokenizer.json"),
     "tokenizer.json that is empty": (lambda f: (f / "tokenizer.json").write_text(""), "tokenizer.json"),
     "tokenizer.json that is {}": (lambda f: (f / "tokenizer.json").write_text("{}"), "tokenizer.json"),
-    "tokenizer.json of a newer library": (newer, "saved by a newer version"),
-    "tokenizer_config.json that is a list": (lambda f: (f / "tokenizer_config.json").write_text("[]"), "an object"),
+    "tokenizer.json of a newer library": (newer, "install newer versions"),
+    "tokenizer_config.json that is a list": (lambda f: (f / "tokenizer_config.json").write_text("[]"), "a JSON object"),
     "quantised weights": (
         lambda f: edit(f / "config.json", quantization_config={"quant_method": "gptq", "bits": 4}),
         "quant_method 'gptq'",
@@ -189,7 +189,7 @@ RAW: dict[str, tuple[Callable[[Path], object], str]] = {
     "architectures that are a number": (lambda f: edit(f / "config.json", architectures=7), "architectures are 7"),
     "an index without shards": (lambda f: shards(f, {}), "index.json"),
     "an index that is a list": (lambda f: shards(f, []), "weight_map"),
-    "an index of other tensors": (lambda f: shards(f, {"absent": "model-1.safetensors"}), "does not hold absent"),
+    "an index of other tensors": (lambda f: shards(f, {"absent": "model-1.safetensors"}), "has no tensor absent"),
     "weights that are a page of the web": (
         lambda f: (f / "model.safetensors").write_text("<!DOCTYPE html>" * 99),
         "first eight bytes",

@@ -19,16 +19,18 @@ def transformer_config(folder: Path, kind: AutoModel, settings: TransformerSetti
     """
     path = folder / "config.json"
     if not path.is_file():
-        raise UsageError(str(folder), "it has no config.json", "a transformers model is wanted", "Check the path.")
+        raise UsageError(
+            str(folder), "the folder has no config.json", "wanted a transformers model", "Correct the path."
+        )
     config = read_json(path) | dict(settings.config)
     check_model_code(path, config, kind)
     _refuse_quantised(path, config)
     if (folder / "adapter_config.json").is_file():
         raise UsageError(
             str(folder),
-            "it is an adapter (adapter_config.json) to another model",
-            "a complete model is wanted",
-            "Merge the adapter into its base model and save that.",
+            "the folder is an adapter (adapter_config.json) to another model",
+            "wanted a complete model",
+            "Merge the adapter into its base model, and save the merged model.",
         )
     return config
 
@@ -48,6 +50,6 @@ def _refuse_quantised(path: Path, config: Mapping[str, Any]) -> None:
         raise UsageError(
             str(path),
             f"its weights are quantised ({key}, quant_method {method!r})",
-            "weights in float32, float16 or bfloat16 are read",
-            "Use the checkpoint that it was quantised from, or save it dequantised.",
+            "wanted weights in float32, float16 or bfloat16",
+            "Use the checkpoint from before the quantisation, or save a dequantised copy.",
         )

@@ -59,7 +59,7 @@ def text_lengths(folder: Path, config: Mapping[str, Any], settings: TransformerS
         raise UsageError(
             str(folder),
             "neither its tokenizer nor its config says how many tokens fit",
-            "a length is needed",
+            "wanted the most tokens of a text",
             'Put "model_max_length" into tokenizer_config.json.',
         )
     table = positions if positions is not None and _has_table(config) else UNLIMITED
@@ -83,7 +83,7 @@ def tokenizer_length(folder: Path, settings: TransformerSettings = TransformerSe
     if length is None:
         return None
     if isinstance(length, bool) or not isinstance(length, int | float) or not length >= 1:
-        raise refused(path, name, length, "a whole number from 1 is wanted", "Correct it.")
+        raise refused(path, name, length, "wanted a whole number of 1 or more", f"Correct {name}.")
     return int(length) if length < UNLIMITED else None
 
 

@@ -50,13 +50,13 @@ def saved_model(folder: Path, model_type: ModelType) -> SavedModel | None:
     if model_type == "CrossEncoder" and found != model_type:
         return None
     if found not in (None, model_type):
-        raise refused(path, "model_type", found, f"{model_type} is wanted", f"Use a model saved as a {model_type}.")
+        raise refused(path, "model_type", found, f"wanted {model_type}", f"Use a model saved as a {model_type}.")
     _check_requirements(path, config)
     prompts = _prompts(path, config)
     default = config.get("default_prompt_name")
     names = {*prompts, *(("query", "document") if model_type == "SparseEncoder" else ())}
     if default is not None and default not in names:
-        raise refused(path, "default_prompt_name", default, f"one of the prompts {sorted(names)} is wanted", "Fix it.")
+        raise refused(path, "default_prompt_name", default, f"wanted one of the prompts {sorted(names)}", "Correct it.")
     return SavedModel(
         prompts=prompts,
         default_prompt=prompts.get(str(default), ""),
@@ -70,7 +70,7 @@ def _prompts(path: Path, config: Mapping[str, Any]) -> dict[str, str]:
     prompts = mapping(path, config, "prompts")
     for name, prompt in prompts.items():
         if prompt is not None and not isinstance(prompt, str):
-            raise refused(path, f"prompts.{name}", prompt, "a prompt is a text", "Correct it, or leave it out.")
+            raise refused(path, f"prompts.{name}", prompt, "wanted a text", "Correct or remove the prompt.")
     return {name: prompt or "" for name, prompt in prompts.items()}
 
 
@@ -82,8 +82,10 @@ def _check_requirements(path: Path, config: Mapping[str, Any]) -> None:
         name = str(ALIASES.get(package, package))
         installed = _installed(name)
         if isinstance(specifier, str) and not _satisfied(installed, specifier):
-            found = f"requirements asks for {name}{specifier}, and {installed or 'no version of it'} is installed"
-            raise UsageError(str(path), found, "the model needs it", f"pip install -U '{name}{specifier}'.")
+            found = f"requirements asks for {name}{specifier}, but {installed or 'no version'} is installed"
+            raise UsageError(
+                str(path), found, "wanted a version that the model accepts", f"Run pip install -U '{name}{specifier}'."
+            )
 
 
 def _installed(package: str) -> str | None:

@@ -63,12 +63,14 @@ def module_list(folder: Path) -> tuple[Module, ...]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             str(path),
-            f"it cannot be read ({error})",
-            "sentence-transformers' list of modules is wanted",
-            "Copy it again.",
+            f"the file cannot be read ({error})",
+            "wanted the list of modules of sentence-transformers",
+            "Copy the file again from its source.",
         ) from error
     if len(set(map(str, names))) != len(names):
-        raise refused(path, "name", names, "each module has a name of its own", "Copy it again.")
+        raise refused(
+            path, "name", names, "wanted a different name for each module", "Copy the file again from its source."
+        )
     return tuple(Module(_class(path, reference), _inside(path, place)) for reference, place in chain)
 
 
@@ -84,12 +86,15 @@ def _routed(folder: Path, sub_folder: str, kind: Kind) -> list[Module]:
     check_known(path, parameters, PARAMETERS)
     default = parameters.get("default_route")
     if default is not None and default not in structure:
-        raise refused(path, "default_route", default, f"one of its routes {sorted(structure)} is wanted", "Correct it.")
+        raise refused(
+            path, "default_route", default, f"wanted one of the routes {sorted(structure)}", "Correct the route."
+        )
     route = _route(path, _mappings(path, mapping(path, parameters, "route_mappings"), structure), structure, kind)
     modules = []
     for name in structure[route]:
         if name not in types:
-            raise UsageError(str(path), f"structure names {name}, types does not", "each has a class", "Copy it again.")
+            found = f'"structure" has the module {name}, but "types" does not'
+            raise UsageError(str(path), found, "wanted a class for each module", "Copy the file again from its source.")
         modules.append(Module(_class(path, types[name]), _inside(path, f"{sub_folder}/{name}".strip("/"))))
     return modules
 
@@ -105,7 +110,13 @@ def _mappings(
         except (ValueError, SyntaxError, TypeError):
             continue
         if route not in structure:
-            raise refused(path, "route_mappings", dict(written), f"its routes are {sorted(structure)}", "Correct it.")
+            raise refused(
+                path,
+                "route_mappings",
+                dict(written),
+                f"wanted only the routes {sorted(structure)}",
+                "Correct the routes.",
+            )
         read[(task, modality)] = route
     return read
 
@@ -122,8 +133,8 @@ def _route(
             return name
     raise UsageError(
         str(path),
-        f"its Router has no route for {kind} texts, but the routes {', '.join(structure) or 'none'}",
-        "a route for queries and one for documents are wanted",
+        f"its Router has no route for {kind} texts (its routes: {', '.join(structure) or 'none'})",
+        "wanted a route for queries and a route for documents",
         "Use a model for retrieval.",
     )
 
@@ -136,8 +147,8 @@ def _class(path: Path, reference: object) -> str:
     if not str(reference).startswith(PACKAGE):
         raise UsageError(
             str(path),
-            f"type is {reference!r}: code of its own",
-            f"only classes of {PACKAGE[:-1]} are known",
+            f"a module has the type {reference!r}, which is code of its own",
+            f"wanted classes of {PACKAGE[:-1]}",
             "Use a checkpoint without remote code.",
         )
     return str(reference).rsplit(".", 1)[-1]
@@ -147,6 +158,9 @@ def _inside(path: Path, sub_folder: str) -> str:
     """The sub-folder, after checking that it does not lead out of the model folder."""
     if Path(sub_folder).is_absolute() or ".." in Path(sub_folder).parts:
         raise UsageError(
-            str(path), f"a module has the path {sub_folder!r}", "paths stay in the folder", "Copy it again."
+            str(path),
+            f"a module has the path {sub_folder!r}",
+            "wanted a path inside the model folder",
+            "Copy the file again from its source.",
         )
     return sub_folder

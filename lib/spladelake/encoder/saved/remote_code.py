@@ -54,7 +54,7 @@ def check_tokenizer_code(path: Path, config: Mapping[str, Any], model_type: obje
 
         if processor in PROCESSOR_MAPPING_NAMES.values():
             raise UsageError(
-                str(path), f"processor_class is {processor!r}", "a tokenizer of texts is wanted", "Leave it out."
+                str(path), f"processor_class is {processor!r}", "wanted a tokenizer of texts", "Remove processor_class."
             )
 
 
@@ -62,6 +62,6 @@ def _code(path: Path, found: str) -> UsageError:
     return UsageError(
         str(path),
         f"it asks to run code that comes with the checkpoint: {found}",
-        "only architectures and tokenizers that transformers itself knows are run",
+        "wanted an architecture and a tokenizer that transformers itself has",
         "Use a checkpoint without remote code.",
     )

@@ -43,8 +43,8 @@ def check_tokenizer(folder: Path, config: Mapping[str, Any]) -> None:
     if not any((folder / name).is_file() for name in VOCABULARIES):
         raise UsageError(
             str(folder),
-            "it has no tokenizer (tokenizer.json)",
-            "a model needs its tokenizer",
+            "the folder has no tokenizer (tokenizer.json)",
+            "wanted the tokenizer of the model",
             "Copy the whole checkpoint.",
         )
     path = folder / TOKENIZER_CONFIG
@@ -69,5 +69,8 @@ def refuse_chat_template(folder: Path) -> None:
     files = [*folder.glob("chat_template.*"), *folder.glob("additional_chat_templates/*.jinja")]
     if template or files:
         raise refused(
-            files[0] if files else path, "chat_template", template or files[0].name, "texts are read as they are"
+            files[0] if files else path,
+            "chat_template",
+            template or files[0].name,
+            "wanted no chat template, because spladelake reads texts unchanged",
         )

@@ -79,9 +79,9 @@ def transformer_settings(folder: Path, task: Task, *, default_task: str) -> Tran
     check_known(path, config, KNOWN)
     _check_task(path, config, task, default_task)
     if config.get("query_expansion") is not None:
-        raise refused(path, "query_expansion", config["query_expansion"], "this project has no such step")
+        raise refused(path, "query_expansion", config["query_expansion"], "spladelake does not expand queries")
     if config.get("tokenizer_name_or_path") is not None:
-        wanted = "the tokenizer is read from the model's own folder"
+        wanted = "spladelake reads the tokenizer from the folder of the model"
         raise refused(path, "tokenizer_name_or_path", config["tokenizer_name_or_path"], wanted)
     _check_arguments_of_model(path, config)
     return TransformerSettings(
@@ -109,16 +109,16 @@ def _check_task(path: Path, config: Mapping[str, Any], task: Task, default_task:
     """Raise UsageError unless the module gives the logits of texts to the module that needs them."""
     given = config.get("transformer_task", default_task)
     if given != task:
-        raise refused(path, "transformer_task", given, f"{task} is needed here", "Use a checkpoint of that task.")
+        raise refused(path, "transformer_task", given, f"wanted {task}", f"Use a checkpoint of the task {task}.")
     modalities = mapping(path, config, "modality_config")
     if not modalities:
         return
     text = {"method": "forward", "method_output_name": "logits"}
     found = modalities.get("text")
     if not isinstance(found, dict) or found | {"method_output_name": _plain(found)} != text or "message" in modalities:
-        raise refused(path, "modality_config", modalities, "texts are read as they are, and logits are taken")
+        raise refused(path, "modality_config", modalities, "wanted unchanged texts as input and logits as output")
     if config.get("module_output_name") != OUTPUTS[task]:
-        raise refused(path, "module_output_name", config.get("module_output_name"), f"{OUTPUTS[task]} is wanted")
+        raise refused(path, "module_output_name", config.get("module_output_name"), f"wanted {OUTPUTS[task]}")
 
 
 def _plain(modality: Mapping[str, Any]) -> object:
@@ -138,7 +138,9 @@ def _arguments(path: Path, config: Mapping[str, Any], names: tuple[str, str]) ->
     name, arguments = _named(path, config, names)
     for key, value in arguments.items():
         if key in ELSEWHERE or key.endswith("_file"):
-            raise refused(path, f"{name}.{key}", value, "a model is read from its own files, as its own kind")
+            raise refused(
+                path, f"{name}.{key}", value, "spladelake reads a model only from its own files, as its own kind"
+            )
     if names is TOKENIZER and "model_max_length" in arguments:
         named = f"{name}.model_max_length"
         whole_number(path, {named: arguments["model_max_length"]}, named)
@@ -149,7 +151,7 @@ def _check_arguments_of_model(path: Path, config: Mapping[str, Any]) -> None:
     name, arguments = _named(path, config, MODEL)
     for key, value in arguments.items():
         if key not in WITHOUT_EFFECT:
-            raise refused(path, f"{name}.{key}", value, "the model is read as its own config.json says")
+            raise refused(path, f"{name}.{key}", value, "spladelake reads the model as its own config.json says")
 
 
 def _call_length(path: Path, config: Mapping[str, Any]) -> int | None:
@@ -159,7 +161,9 @@ def _call_length(path: Path, config: Mapping[str, Any]) -> int | None:
     for key, value in arguments.items():
         plain = {"truncation": (True, "longest_first"), "return_tensors": ("pt",), "add_special_tokens": (True,)}
         if key not in CALL_WITHOUT_EFFECT and key != "max_length" and value not in plain.get(key, ()):
-            raise refused(path, f"processing_kwargs.text.{key}", value, "texts are tokenised without it")
+            raise refused(
+                path, f"processing_kwargs.text.{key}", value, "spladelake tokenises texts without this argument"
+            )
     side = arguments.get("padding_side") or _named(path, config, TOKENIZER)[1].get("padding_side")
     padded = arguments.get("padding") == "max_length" or arguments.get("pad_to_multiple_of")
     if padded and (side or read_if_there(path.parent / "tokenizer_config.json").get("padding_side")) == "left":

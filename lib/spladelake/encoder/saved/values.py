@@ -11,6 +11,8 @@ from spladelake.errors import UsageError
 
 # Characters of a value in a message.
 LONGEST = 200
+# JSON values that are no object, by the type that Python gives them.
+_KINDS = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -19,16 +21,21 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as error:
         raise UsageError(
-            str(path), f"it cannot be read ({error})", "JSON is wanted", "Copy the checkpoint again."
+            str(path), f"the file cannot be read ({error})", "wanted JSON", "Copy the checkpoint again."
         ) from error
     if not isinstance(value, dict):
         raise UsageError(
-            str(path), f"it holds a {type(value).__name__}", "an object is wanted", "Copy the checkpoint again."
+            str(path),
+            f"the file is {_KINDS.get(type(value), 'null')}",
+            "wanted a JSON object",
+            "Copy the checkpoint again.",
         )
     return value
 
 
-def refused(path: Path, name: str, value: object, wanted: str, fix: str = "Use a checkpoint without it.") -> UsageError:
+def refused(
+    path: Path, name: str, value: object, wanted: str, fix: str = "Use a checkpoint without this setting."
+) -> UsageError:
     """The error for a setting whose effect this project does not have."""
     said = repr(value)
     return UsageError(str(path), f"{name} is {said if len(said) <= LONGEST else f'{said[:LONGEST]}…'}", wanted, fix)
@@ -50,7 +57,7 @@ def whole_number(path: Path, config: Mapping[str, Any], name: str, *, least: int
     value = config.get(name)
     if value is None or (type(value) is int and value >= least):
         return value
-    raise refused(path, name, value, f"a whole number from {least} is wanted", "Correct it, or leave it out.")
+    raise refused(path, name, value, f"wanted a whole number of {least} or more", "Correct or remove the setting.")
 
 
 def mapping(path: Path, config: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -59,5 +66,5 @@ def mapping(path: Path, config: Mapping[str, Any], name: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise refused(path, name, value, "an object is wanted", "Correct it, or leave it out.")
+        raise refused(path, name, value, "wanted an object", "Correct or remove the setting.")
     return dict(value)

@@ -69,14 +69,14 @@ def weight_files(folder: Path) -> list[str]:
     if pickles:
         raise UsageError(
             str(folder),
-            f"its weights are there only as {', '.join(pickles)}",
-            "weights are read from safetensors only, because opening a pickle can run any program",
-            "Convert them once, on a machine you can lose, with save_pretrained(folder, safe_serialization=True).",
+            f"its weights are stored only as {', '.join(pickles)}",
+            "wanted safetensors, because a pickle can run any program when it is opened",
+            "Convert the weights once, on an isolated machine, with save_pretrained(folder, safe_serialization=True).",
         )
     raise UsageError(
         str(folder),
-        f"it has no {SINGLE_FILE}",
-        "a model needs its weights, as safetensors",
+        f"the folder has no {SINGLE_FILE}",
+        "wanted the weights as safetensors",
         "Copy the whole checkpoint, weights included.",
     )
 
@@ -87,15 +87,18 @@ def _shards(folder: Path) -> list[str]:
     places = read_json(path).get("weight_map")
     if not isinstance(places, dict) or not places or not all(isinstance(shard, str) for shard in places.values()):
         raise UsageError(
-            str(path), "it has no weight_map of tensors to files", "every shard is needed", "Copy the checkpoint again."
+            str(path),
+            "it has no weight_map of tensors to files",
+            "wanted the file of every tensor",
+            "Copy the checkpoint again.",
         )
     shards = sorted(set(places.values()))
     missing = [shard for shard in shards if Path(shard).name != shard or not (folder / shard).is_file()]
     if missing:
         raise UsageError(
             str(path),
-            f"it names {', '.join(missing[:5])}, which the folder does not hold",
-            f"every one of {len(shards)} shards is needed",
+            f"it refers to {', '.join(missing[:5])}, but the folder has no such file",
+            f"wanted all {len(shards)} shards",
             "Copy the checkpoint again.",
         )
     held = {shard: tensor_names(folder / shard) for shard in shards if shard.endswith(".safetensors")}
@@ -103,8 +106,8 @@ def _shards(folder: Path) -> list[str]:
     if absent:
         raise UsageError(
             str(folder / places[absent[0]]),
-            f"it does not hold {absent[0]}",
-            f"{SHARD_INDEX} says that it does",
+            f"the file has no tensor {absent[0]}",
+            f"wanted the tensors that {SHARD_INDEX} lists for this file",
             "Copy the checkpoint again.",
         )
     return shards
@@ -150,10 +153,12 @@ def tensor_headers(path: Path) -> dict[str, TensorHeader]:
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise _damaged(path, f"its header cannot be read ({type(error).__name__}: {error})") from error
     if size != 8 + length + end:
-        raise _damaged(path, f"it has {size:,} bytes where its header announces {8 + length + end:,}")
+        raise _damaged(path, f"it has {size:,} bytes, but its header announces {8 + length + end:,}")
     if odd:
         header = headers[odd[0]]
-        raise _damaged(path, f"{odd[0]} has the shape {header.shape} of {header.dtype}, but not so many bytes")
+        raise _damaged(
+            path, f"the tensor {odd[0]} has the shape {header.shape} of {header.dtype}, but another number of bytes"
+        )
     return headers
 
 
@@ -193,8 +198,8 @@ def check_names(place: Path, names: Iterable[str]) -> None:
             raise UsageError(
                 str(place),
                 f"the tensor {name} has the name of a wrapper, {wrapper[0].strip('.')}, in its name",
-                "tensors are named as transformers names them; it would fill these with random numbers",
-                f"It was saved from {_wrapped_by(wrapper[0])}: save it again from the model inside.",
+                "wanted the names of transformers, which otherwise fills the tensors with random numbers",
+                f"The weights were saved from {_wrapped_by(wrapper[0])}: save the model inside the wrapper.",
             )
 
 
@@ -222,10 +227,10 @@ def check_head(place: Path, model_type: str, names: Iterable[str], *, tied: bool
             str(place),
             f"it lacks {', '.join(absent)} of the masked-language-model head"
             + ("" if tied else ", and tie_word_embeddings is false"),
-            "a SPLADE checkpoint carries its trained head",
+            "wanted the trained head of a SPLADE checkpoint",
             "Use a checkpoint saved from the MaskedLM model, not from its body alone.",
         )
 
 
 def _damaged(path: Path, found: str) -> UsageError:
-    return UsageError(str(path), found, "a whole safetensors file is wanted", "Copy or download the checkpoint again.")
+    return UsageError(str(path), found, "wanted a whole safetensors file", "Copy or download the checkpoint again.")

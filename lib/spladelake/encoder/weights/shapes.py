@@ -57,8 +57,8 @@ def check_shapes(folder: Path, settings: TransformerSettings, headers: Headers) 
         if path is None or not settings.config:
             raise
         _check_config(folder, config, headers)
-        wanted = f"with it, config.json does not fit the weights: {error.found}; {error.wanted}"
-        raise refused(path, settings.config_name, dict(settings.config), wanted, "Leave it out.") from error
+        wanted = f"with this setting, config.json does not fit the weights: {error.found}; {error.wanted}"
+        raise refused(path, settings.config_name, dict(settings.config), wanted, "Remove the setting.") from error
 
 
 def _check_config(folder: Path, config: Mapping[str, Any], headers: Headers, *, chosen: Collection[str] = ()) -> None:
@@ -80,7 +80,7 @@ def _check_bounds(path: Path, config: Mapping[str, Any], headers: Headers) -> No
         most, held = _most(key.rsplit(".", 1)[-1], largest, len(headers))
         if value > most:
             raise UsageError(
-                str(path), f"{key} is {value:,}", f"at most {most:,} is possible, as the weights have {held}", FIX
+                str(path), f"{key} is {value:,}", f"wanted at most {most:,}, because the weights have {held}", FIX
             )
 
 
@@ -117,7 +117,10 @@ def _check_family(
     width = whole_number(path, config, family.width)
     if width is not None and heads is not None and width % heads:
         raise UsageError(
-            str(path), f"{family.width} is {width} and {family.heads} {heads}", "the heads share the width evenly", FIX
+            str(path),
+            f"{family.width} is {width} and {family.heads} {heads}",
+            "wanted a multiple of the heads as width",
+            FIX,
         )
     for name, keys in tensor_sizes(family, layers or 0).items():
         wanted = [whole_number(path, config, key, least=0) for key in keys]
@@ -133,9 +136,9 @@ def _check_type(folder: Path, name: str, header: TensorHeader) -> None:
     if not re.match(r"B?F\d", header.dtype):
         raise UsageError(
             str(folder / header.file),
-            f"{name} is of type {header.dtype}",
-            "weights are floating-point numbers; those of a quantised model cannot be read",
-            "Use the checkpoint that it was quantised from.",
+            f"the tensor {name} has the type {header.dtype}",
+            "wanted floating-point numbers, not the weights of a quantised model",
+            "Use the checkpoint from before the quantisation.",
         )
 
 
@@ -195,7 +198,9 @@ def _check_words(path: Path, config: Mapping[str, Any], headers: Headers) -> Non
     if width is not None and (value := whole_number(path, config, width, least=0)) is not None:
         sides = {side for header in headers.values() for side in header.shape}
         if sides and value not in sides:
-            raise UsageError(str(path), f"{width} is {value:,}", "no tensor of the weights has that length", FIX)
+            raise UsageError(
+                str(path), f"{width} is {value:,}", "wanted the length of a side of a tensor in the weights", FIX
+            )
 
 
 def _contradiction(
@@ -203,7 +208,7 @@ def _contradiction(
 ) -> UsageError:
     return UsageError(
         str(path),
-        f"it says {said}, but {name} in {header.file} has the shape {list(header.shape)}",
-        f"{list(wanted)} is wanted by config.json",
+        f"it has {said}, but {name} in {header.file} has the shape {list(header.shape)}",
+        f"wanted the shape {list(wanted)}",
         FIX,
     )

@@ -41,4 +41,6 @@ class CheckpointTensors(Mapping[str, Tensor]):
 def check_finite(place: Path, name: str, tensor: Tensor) -> None:
     """Raise UsageError when a tensor holds an infinite number or none at all."""
     if not torch.isfinite(tensor).all():
-        raise UsageError(str(place), f"{name} is not finite", "finite weights are wanted", "Use another checkpoint.")
+        raise UsageError(
+            str(place), f"the tensor {name} is not finite", "wanted finite weights", "Use another checkpoint."
+        )
