@@ -251,7 +251,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
             (f / "model.safetensors").unlink(),
             (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-1.safetensors"}}'),
         ),
-        "it names model-1.safetensors",
+        "it refers to model-1.safetensors",
     ),
 }
 
