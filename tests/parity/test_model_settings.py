@@ -51,7 +51,7 @@ from support.model_settings import (
 Bases = dict[str, Path]
 Scores = Callable[[Path], NDArray[np.float32]]
 ALL_TEXTS = [*TEXTS, "Ünï [SEP] CÔDE [MASK] x"]
-# Several with literal special tokens: the vocabulary differs from run to run, and a single score may be close to 0 or 1.
+# Several with literal special tokens: vocabularies differ from run to run, and a single score may be close to 0 or 1.
 MARKED = [
     ("WHAT [SEP] Ünï", "FLOUR and [MASK] Cities"),
     ("[MASK] bread", "rails [SEP] freight"),
