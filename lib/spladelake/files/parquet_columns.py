@@ -78,7 +78,7 @@ def _fields(inside: Iterable[pa.Field], path: str) -> Iterator[tuple[str, pa.Dat
 def unreadable(name: str, error: Exception) -> DataError:
     """Return the error for a file that is not a complete Parquet file."""
     reason = (str(error).splitlines() or [""])[0]
-    return DataError(name, f"it cannot be read ({reason})", "wanted a whole Parquet file", "Copy it again.")
+    return DataError(name, f"it cannot be read ({reason})", "wanted a complete Parquet file", "Copy it again.")
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

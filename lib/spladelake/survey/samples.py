@@ -131,7 +131,7 @@ def _opened(file: Path, location: str) -> Iterator[tuple[Any, io.BufferedReader]
     except (OSError, EOFError) as error:
         reason = (str(error).splitlines() or [""])[0]
         fix = "Copy it again from its source, or correct the format."
-        raise DataError(str(file), f"it cannot be read ({reason})", "wanted a whole file", fix) from error
+        raise DataError(str(file), f"it cannot be read ({reason})", "wanted a complete file", fix) from error
 
 
 def _line_records(_: Path, stream: io.BufferedReader) -> Iterator[bytes]:
