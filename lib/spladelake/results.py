@@ -87,7 +87,7 @@ class CompactResult(Result, total=False):
     """The compacted vectors. `compactions` has a row for each trial and measure."""
 
     vectors: str
-    settings: str
+    settings: dict[str, Any]
     target: str | None
     bytes: int
     bytes_before: int
