@@ -87,6 +87,10 @@ class CompactResult(Result, total=False):
     """The compacted vectors. `compactions` has a row for each trial and measure."""
 
     vectors: str
+    settings: dict[str, Any]
+    target: str | None
+    bytes: int
+    bytes_before: int
     postings: int
     postings_before: int
     bytes_per_posting: float

@@ -51,7 +51,14 @@ from support.model_settings import (
 Bases = dict[str, Path]
 Scores = Callable[[Path], NDArray[np.float32]]
 ALL_TEXTS = [*TEXTS, "Ünï [SEP] CÔDE [MASK] x"]
-ALL_PAIRS = [*PAIRS[:10], ("WHAT [SEP] Ünï", "FLOUR and [MASK] Cities")]
+# Several with literal special tokens: vocabularies differ from run to run, and a single score may be close to 0 or 1.
+MARKED = [
+    ("WHAT [SEP] Ünï", "FLOUR and [MASK] Cities"),
+    ("[MASK] bread", "rails [SEP] freight"),
+    ("trains [PAD]", "[CLS] dough"),
+    ("cities", "yeast [MASK] water [SEP] rails"),
+]
+ALL_PAIRS = [*PAIRS[:10], *MARKED]
 TOLERANCE = 1e-4
 
 

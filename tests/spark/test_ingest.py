@@ -323,7 +323,7 @@ def test_a_truncated_gzip_fails_with_its_reason(run_job: Any, lake: str, tmp_pat
         run_job("ingest_texts", lake=lake, documents=str(tmp_path / "corpus.jsonl.gz"))
     error = explained(raised.value)
     assert isinstance(error, DataError)
-    assert "whole file" in str(error)
+    assert "complete file" in str(error)
 
 
 def test_csv_files_of_one_folder_are_read_each_by_its_own_header(

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.config import RetrieveRun, checked
 from spladelake.errors import DataError, UsageError
-from spladelake.spark.retrieve import job as retrieve_module
+from spladelake.spark.retrieve import request
 from spladelake.spark.retrieve.join import matched_terms, top_k
 from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
 from support.collections import write_fruit
@@ -106,7 +106,7 @@ def test_auto_ranks_little_in_the_driver_and_more_in_workers(
 ) -> None:
     lake, _, _ = tied
     if amount is not None:
-        monkeypatch.setattr(retrieve_module, limit, amount)
+        monkeypatch.setattr(request, limit, amount)
     found = run_job("retrieve_run", lake=lake, model="made", run_id="auto", k=1, force=True)
     assert found["strategy"] == strategy
 

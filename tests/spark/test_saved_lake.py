@@ -53,6 +53,7 @@ def test_a_saved_lake_is_verified_ranked_measured_and_updated(
     source = write_fruit(tmp_path / "changed")
     write_lines(source / "corpus.jsonl", [{"_id": i, "title": "", "text": text} for i, text in CHANGED.items()])
     run_job("ingest_texts", lake=lake, source=str(source))
+    run_job("encode_texts", lake=lake, model="bm25")
     update = run_job("encode_texts", lake=lake, model="splade-tiny")["documents"]
     assert update["distinct_texts"] == 2
     ids = [row[0] for row in rows(spark, saved / "vectors" / "splade-tiny" / "documents", "id")]

@@ -211,7 +211,9 @@ def _lower_case_first(tokenizer: Any) -> None:
     from tokenizers import normalizers
 
     normalizer = tokenizer.normalizer
-    own = list(normalizer) if isinstance(normalizer, normalizers.Sequence) else [normalizer] if normalizer else []
+    # The library's own types do not say that a sequence can be walked.
+    parts: Any = normalizer if isinstance(normalizer, normalizers.Sequence) else [normalizer] if normalizer else []
+    own = list(parts)
     if any(isinstance(part, normalizers.Lowercase) for part in own):
         return
     tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])

@@ -79,7 +79,7 @@ def unreadable(name: str, error: Exception) -> DataError:
     """Return the error for a file that is not a complete Parquet file."""
     reason = (str(error).splitlines() or [""])[0]
     fix = "Copy the file again from its source."
-    return DataError(name, f"the file cannot be read ({reason})", "wanted a whole Parquet file", fix)
+    return DataError(name, f"the file cannot be read ({reason})", "wanted a complete Parquet file", fix)
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

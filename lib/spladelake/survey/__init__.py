@@ -1,1 +1,1 @@
-"""A look at a user's files before any Spark session, and the pipeline file that is written after it."""
+"""Examine a user's files without Spark, and write a pipeline file for them."""

@@ -1,4 +1,4 @@
-"""What an input is for, which of its columns are meant, and what is wrong with its first records."""
+"""Examine an input: the table that it fills, its columns, and the faults of its first records."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from spladelake.files.rows import MalformedError
 from spladelake.survey.inputs import says_kind
 from spladelake.survey.samples import Sample, SampledColumn, column_of, record_fault
 
-# Tried before the longest column; ingest_texts itself guesses fewer, so what is found here is written down.
+# Names tried before the longest column. ingest_texts guesses fewer names, so the pipeline file names the column.
 _TEXT_NAMES = {
     "documents": (*GUESSES["documents"]["text"], "abstract", "description", "summary"),
     "queries": (*GUESSES["queries"]["text"][:-1], "topic", "title"),
@@ -30,13 +30,13 @@ _SHARD = re.compile(r"(train|test|dev|val|validation|data|part|[0-9]+)\b", re.IG
 _NUMBER = re.compile(r"[0-9]+([.][0-9]+)?")
 # Longer values are texts that happen to differ, not ids.
 _LONGEST_ID = 200
-# By which the form of lines is told.
+# Number of first lines that show the form of all lines.
 _FIRST_LINES = 1_000
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """Characters of the texts that are not empty: in the middle, at 95 %, and at most."""
+    """Number of characters of the texts that are not empty: median, 95 % quantile and maximum."""
 
     median: int
     p95: int
@@ -45,11 +45,14 @@ class Lengths:
 
 @dataclass(frozen=True)
 class Finding:
-    """One input of a table, and its first records as ingest_texts takes them.
+    """One input of a table, and its first records as ingest_texts reads them.
 
-    columns: names in the input by those in the table; empty where the format has none. rows: records of all the input.
-    rejected: records of the sample that would go to quarantine, with the reason of the first; repeated: ids that stood
-    before; empty: records without text.
+    - columns: names in the input, by column of the table; empty if the format has no names.
+    - rows: number of records of the whole input.
+    - rejected, reason: number of sampled records that would go to quarantine, and the reason of the first.
+    - repeated: number of sampled records whose id occurs earlier.
+    - empty: number of sampled records without text.
+    - read_as: description of an unusual form, None for a usual form.
     """
 
     kind: str
@@ -70,18 +73,18 @@ class Finding:
 
 
 def kind_of(sample: Sample) -> str | None:
-    """Which table an input is for, by its form, then its columns, then its name; None where nothing says it."""
+    """Return the table of an input by its form, then its columns, then its name; None if none of them shows it."""
     if sample.source.format == "qrels" or _reads_as_judgements(sample):
         return "judgements"
     if _names_judgements(list(sample.columns)):
         return "judgements"
     path = Path(sample.source.location)
-    # Files called after their split or number are of what their folder is called after.
+    # If a file has the name of a split or a number, the name of its folder decides.
     return says_kind(path.stem) or (says_kind(path.parent.name) if _SHARD.match(path.name) else None)
 
 
 def _names_judgements(names: list[str]) -> bool:
-    """Whether columns are called as those of judgements are; `query` and `topic` may be texts of something else."""
+    """Whether the columns have usual names of judgements. `query` and `topic` may also be texts of another table."""
     found = {column: guess("judgements", column, names) for column in GUESSES["judgements"]}
     return all(found.values()) and (len(names) <= 4 or found["query_id"] not in ("query", "topic"))
 
@@ -95,9 +98,13 @@ def _reads_as_judgements(sample: Sample) -> bool:
 
 
 def examine(sample: Sample, kind: str, named: Mapping[str, str]) -> Finding:
-    """Columns of an input for the table that it fills. named: those that the user named, by column of the table.
+    """Return the finding of an input for a table.
 
-    Raises DataError or UsageError where a column that the table needs cannot be told, naming those that are there.
+    - sample: the first records of the input.
+    - kind: the table.
+    - named: names of columns that the user gave, by column of the table.
+
+    Raises DataError or UsageError, which lists the columns of the input, if a needed column cannot be found.
     """
     file_format = "qrels" if kind == "judgements" and sample.source.format == "tsv" else sample.source.format
     if file_format == "qrels" and named:
@@ -126,7 +133,7 @@ def examine(sample: Sample, kind: str, named: Mapping[str, str]) -> Finding:
 
 
 def _check_header(sample: Sample) -> None:
-    """Refuse a csv file whose header reads as a record. Raises DataError with the cell that tells it."""
+    """Raise DataError if the header of a csv file has a number as a cell: it is a record then."""
     for place, cells in sample.headers:
         number = next((cell for cell in cells if _NUMBER.fullmatch(cell.strip())), None)
         if number is not None:
@@ -140,13 +147,13 @@ def _named(sample: Sample, column: str, name: str) -> str:
         found = _within(sample, name)
         if found is None:
             raise _no_column(sample, column, f"it has no column {name!r}")
-        # As a column of its own, so that it is looked at like the others.
+        # The field becomes a column, so the checks of columns apply to it.
         sample.columns[name] = found
     return name
 
 
 def _within(sample: Sample, name: str) -> SampledColumn | None:
-    """The field `a.b` of the objects in the column a; None if there is none."""
+    """Return the field `a.b` of the objects in the column a; None if there is none."""
     head, _, rest = name.partition(".")
     if head not in sample.columns or not rest:
         return None
@@ -164,7 +171,7 @@ def _no_column(sample: Sample, column: str, found: str) -> DataError:
 
 
 def _judgement_columns(sample: Sample) -> dict[str, str]:
-    """Columns of judgements; without grades there are the two ids only."""
+    """Return the columns of judgements; only the two ids if there are no grades."""
     found = told("judgements", list(sample.columns))
     for column in ("query_id", "doc_id"):
         if column not in found:
@@ -175,7 +182,7 @@ def _judgement_columns(sample: Sample) -> dict[str, str]:
 
 
 def _id_column(sample: Sample, kind: str, key: str, *, taken: set[str]) -> str:
-    """A column with a usual name, else one that is called an id and is unique, else the first unique one."""
+    """Return a column with a usual name, else a unique column with an id-like name, else the first unique column."""
     if (name := guess(kind, key, [name for name in sample.columns if name not in taken])) is not None:
         return name
     fit = [c for c in _plain(sample, taken, ("string", "integer")) if c.is_unique and _is_short(c)]
@@ -204,7 +211,7 @@ def _text_column(sample: Sample, kind: str, *, taken: set[str]) -> str:
 
 
 def _title_column(sample: Sample, *, taken: set[str]) -> str | None:
-    # A title that some files lack is not named: of a usual name ingest_texts finds it in those that have it.
+    # The pipeline file does not name a title that some files lack: ingest_texts finds a usual name in the other files.
     fit = [column for column in _plain(sample, taken, ("string",)) if column.is_everywhere]
     by_name = {column.name.lower(): column.name for column in fit}
     return next((by_name[name] for name in _TITLE_NAMES if name in by_name), None)
@@ -215,7 +222,7 @@ def _plain(sample: Sample, taken: set[str], kinds: tuple[str, ...]) -> list[Samp
 
 
 def _of_lines(sample: Sample, kind: str, file_format: str, columns: dict[str, str]) -> Finding:
-    """What the parsers of ingest_texts make of the sample's lines."""
+    """Return the finding of an input of lines, parsed as ingest_texts parses them."""
     place = sample.source.location
     parse, read_as = line_parser(kind, file_format, columns, place=place, first=sample.lines[:_FIRST_LINES])
     rows = [row for line in sample.lines if (row := parse(line)) is not None]
@@ -228,8 +235,8 @@ def _of_lines(sample: Sample, kind: str, file_format: str, columns: dict[str, st
 
 
 def _of_columns(sample: Sample, kind: str, columns: dict[str, str], named: Mapping[str, str]) -> Finding:
-    """The same for columns: what ingest_texts refuses of them is refused here, in its words."""
-    # Usual names are left to the guess of ingest_texts, which refuses those that stand for several columns.
+    """Return the finding of an input with columns. Raises the errors that ingest_texts would raise for the columns."""
+    # ingest_texts itself guesses columns with usual names, and refuses a name of several columns.
     given = {c: name for c, name in columns.items() if c in named or name not in GUESSES[kind][c]}
     if sample.source.format == "csv":
         rows, reasons = _csv_rows(sample, kind, given)
@@ -244,7 +251,7 @@ def _of_columns(sample: Sample, kind: str, columns: dict[str, str], named: Mappi
 
 
 def _csv_rows(sample: Sample, kind: str, columns: dict[str, str]) -> tuple[list[tuple[Any, ...]], list[str]]:
-    """(rows, reasons against the other records), as ingest_texts reads the cells."""
+    """Return (rows, reasons why the other records cannot be used), as ingest_texts reads the cells."""
     layouts = {(place, cells): csv_layout(kind, columns, cells, place=place) for place, cells in sample.headers}
     rows, reasons = [], []
     for header, record in sample.records:
@@ -256,7 +263,7 @@ def _csv_rows(sample: Sample, kind: str, columns: dict[str, str]) -> tuple[list[
 
 
 def _parquet_rows(sample: Sample, kind: str, columns: dict[str, str]) -> tuple[list[tuple[Any, ...]], list[str]]:
-    """(rows, reasons against the other records): without an id a record is rejected."""
+    """Return (rows, reasons why the other records cannot be used), such as a missing id."""
     for column, name in columns.items():
         if not takes(column, sample.columns[name].kind):
             raise wrong_type(sample.source.location, column, name, sample.columns[name].kind)
@@ -280,7 +287,7 @@ def _finding(
         kind,
         sample,
         columns,
-        # A header among the lines is no record.
+        # Lines that are headers are no records.
         rows=sample.rows - max(0, len(sample.lines) - sampled),
         lengths=Lengths(lengths[round(50 * at)], lengths[round(95 * at)], lengths[-1]) if lengths else None,
         rejected=rejected,

@@ -1,4 +1,4 @@
-"""Which files of a folder are one input each: shards of one table are, a folder of several things is not."""
+"""Group the files of a folder into inputs: the shards of one table are one input, other files are separate inputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spladelake.files.folders import check_hidden, data_files, hidden_files, is_
 from spladelake.files.formats import format_of
 
 _DIGITS = re.compile(r"\d+")
-# Words of a name that say what is in it.
+# Words in a name that show the table.
 KIND_WORDS = {
     "judgements": {"qrels", "qrel", "judgements", "judgments", "judgement", "judgment", "relevance", "labels"},
     "queries": {"queries", "query", "questions", "question", "topics", "topic"},
@@ -23,7 +23,7 @@ KIND_WORDS = {
 
 @dataclass(frozen=True)
 class Input:
-    """Files that hold one table, under the name a pipeline file gives them: their own, or that of their folder."""
+    """The files of one table, and their location in a pipeline file: the file or the folder."""
 
     location: str
     files: tuple[Path, ...]
@@ -31,13 +31,13 @@ class Input:
 
 
 def says_kind(name: str) -> str | None:
-    """The table that a file is for by the words of its name; None if they do not say it."""
+    """Return the table of a file by the words of its name; None if no word shows it."""
     words = set(re.split(r"[^a-z]+", name.lower()))
     return next((kind for kind, known in KIND_WORDS.items() if words & known), None)
 
 
 def find_inputs(place: str) -> list[Input]:
-    """Inputs of a file, or of a folder and the folders in it, by name. Raises DataError where there are none."""
+    """Return the inputs of a file, or of a folder and its subfolders, by name. Raises DataError if there are none."""
     path = Path(place)
     if not path.exists():
         raise DataError(
@@ -58,7 +58,7 @@ def find_inputs(place: str) -> list[Input]:
 
 
 def named_input(location: str, file_format: str = "auto", *, kind: str = "documents") -> Input:
-    """The input at a path that the user named. Raises DataError or UsageError where it cannot be looked at."""
+    """Return the input at a path from the user. Raises DataError or UsageError if it cannot be examined."""
     path = Path(location)
     if not path.exists():
         raise DataError(location, "there is no such file or folder", "wanted a file or folder", "Correct the path.")
@@ -72,7 +72,7 @@ def named_input(location: str, file_format: str = "auto", *, kind: str = "docume
 
 
 def _inputs_of(folder: Path) -> list[Input]:
-    """Inputs of a folder and of all folders in it."""
+    """Return the inputs of a folder and of its subfolders."""
     if whole := _folder_input(str(folder)):
         if whole.format != "delta":
             check_hidden(str(folder), hidden_files(folder))
@@ -87,7 +87,7 @@ def _inputs_of(folder: Path) -> list[Input]:
 
 
 def _folder_input(location: str) -> Input | None:
-    """A folder that is one table: Delta's, or shards of one format; None for a folder of several things."""
+    """Return a folder as one input: a Delta table or shards of one format. None if it has several inputs."""
     folder = Path(location)
     if (folder / "_delta_log").is_dir():
         return Input(location, _delta_files(folder), "delta")
@@ -96,7 +96,7 @@ def _folder_input(location: str) -> Input | None:
     shapes = {"part-" if file.name.startswith("part-") else _DIGITS.sub("#", file.name) for file in files}
     only = len(files) > 1 or (files and files[0].name.startswith("part-"))
     parts = [part for file in below for part in file.parts[:-1]]
-    # Folders called after what is in them hold one table each; those of partitions, or of numbers, one together.
+    # Subfolders with the name of a table are separate inputs. Partition folders and numbered folders are one input.
     if not only or len(shapes) > 1 or any("=" not in part and says_kind(part) for part in parts):
         return None
     try:
@@ -107,7 +107,7 @@ def _folder_input(location: str) -> Input | None:
 
 
 def _delta_files(folder: Path) -> tuple[Path, ...]:
-    """Files of a Delta table's newest version where its log is there from the start, else all that lie in it."""
+    """Return the files of a Delta table's newest version; all its Parquet files if the log lacks its first commit."""
     commits = sorted((folder / "_delta_log").glob("*.json"))
     if not commits or int(commits[0].stem) != 0:
         return tuple(sorted(file for file in folder.rglob("*.parquet") if "_delta_log" not in file.parts))

@@ -1,4 +1,4 @@
-"""A pipeline file with what was found, as comments beside the options that follow from it."""
+"""Write the text of a pipeline file: the options for the inputs, with the findings as comments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ _MOST_NAMES = 5
 
 
 def pipeline_text(plan: IngestPlan, *, name: str, lake: str, model: str, formats: dict[str, str]) -> str:
-    """The file that `spladelake pipeline run` takes; name: what its first line calls it. formats: those given."""
+    """Return the text of a file for `spladelake pipeline run`.
+
+    - name: name of the inputs, for the first line.
+    - formats: formats that the user gave, by table.
+    """
     found = plan.findings
     lines = [f"# Written by `spladelake init` for {_shown(name)}, from these files:", "#"]
     for finding in found.values():
@@ -45,14 +49,14 @@ def pipeline_text(plan: IngestPlan, *, name: str, lake: str, model: str, formats
 
 
 def unused(plan: IngestPlan) -> list[str]:
-    """Which files were left out, where some were: a line, with the first of them."""
+    """Return a line with the first unused files; no line if all files are used."""
     names = [_shown(name) for name in plan.unused]
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return [f"not used: {', '.join(names[:_MOST_NAMES])}{more}"] if names else []
 
 
 def described(finding: Finding) -> list[str]:
-    """What an input holds, a few lines for a person."""
+    """Return a description of an input in a few lines for a person."""
     sample = finding.sample
     about = "" if sample.is_exact else "about "
     first = f"{finding.kind}: {_shown(finding.location)}, {about}{finding.rows:,} records"
@@ -73,7 +77,7 @@ def described(finding: Finding) -> list[str]:
 
 
 def faults(finding: Finding) -> list[str]:
-    """What would keep records out of the table, or the job from running."""
+    """Return a sentence about records that would go to quarantine or stop the job; empty if there are none."""
     bad = finding.rejected + finding.repeated
     if not bad:
         return []
@@ -114,10 +118,10 @@ def _option(name: str, value: Any, comment: str, *, indent: int = 4) -> list[str
 
 
 def _note(name: str, value: Any, comment: str) -> list[str]:
-    """An option that is not set, to be uncommented."""
+    """Return a commented line with an option that the user may set."""
     return [f"    # {name}: {value}".ljust(_COMMENT_AT) + f"  # {comment}"]
 
 
 def _shown(text: str) -> str:
-    """A name as one line of a comment, whatever characters it holds."""
+    """Return a name with every character replaced that cannot be in a comment of one line."""
     return re.sub(r"[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\U0010ffff]", "?", text)

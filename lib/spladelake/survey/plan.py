@@ -1,4 +1,4 @@
-"""Which inputs of a folder become documents, queries and judgements."""
+"""Choose the inputs of a folder that become documents, queries and judgements."""
 
 from __future__ import annotations
 
@@ -26,7 +26,12 @@ OPTION_OF = {place: option for option, place in _COLUMN_OPTIONS.items()}
 
 @dataclass(frozen=True)
 class IngestPlan:
-    """Findings by table. unused: inputs that nothing is made of. beir: the folder's qrels split, where it is BEIR's."""
+    """The chosen inputs.
+
+    - findings: by table.
+    - unused: locations of inputs that are not used.
+    - folder, split: the folder and its split of judgements, if ingest_texts can read the folder as BEIR; else None.
+    """
 
     findings: dict[str, Finding]
     unused: list[str] = field(default_factory=list)
@@ -35,9 +40,12 @@ class IngestPlan:
 
 
 def plan(place: str, given: Mapping[str, str]) -> IngestPlan:
-    """Look at the inputs of `place`, or at those that options of ingest_texts name instead.
+    """Choose the inputs at a place.
 
-    given: options of ingest_texts by name. Raises DataError or UsageError where the documents cannot be told.
+    - place: a file or folder.
+    - given: options of ingest_texts by name. If they name files, these are the inputs instead.
+
+    Raises DataError or UsageError if the documents cannot be found.
     """
     columns: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
     for option, (kind, column) in _COLUMN_OPTIONS.items():
@@ -73,7 +81,7 @@ def _chosen(place: str, given: Mapping[str, str]) -> tuple[dict[str, Sample], li
 
 
 def _preference(sample: Sample) -> tuple[bool, int, str]:
-    """Of several inputs of one kind the test split first, then the plainest name."""
+    """Return the sort key of inputs of one kind: the test split first, then the shortest name."""
     name = Path(sample.source.location).name
     return "test" not in name, len(name), name
 
@@ -83,7 +91,7 @@ def _size(sample: Sample) -> int:
 
 
 def _beir(folder: Path, found: dict[str, Finding]) -> tuple[str | None, str | None]:
-    """(folder, split) where ingest_texts reads the folder whole with --source."""
+    """Return (folder, split) if ingest_texts can read the folder with --source, else (None, None)."""
     defaults = {"documents": ("corpus", "doc_id"), "queries": ("queries", "query_id")}
     for kind, (stem, key) in defaults.items():
         path = Path(found[kind].location) if kind in found else Path()

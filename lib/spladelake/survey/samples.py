@@ -1,4 +1,4 @@
-"""The first records of an input, and how many there are in all."""
+"""Read the first records of an input, and count or estimate all its records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from spladelake.files.rows import MalformedError, grade_of
 from spladelake.survey.inputs import Input
 
 SAMPLE_ROWS = 10_000
-# Read of each input before the rest is counted by proportion: about a second on one core.
+# Bytes of an input that are read, about a second on one core. The size of the rest gives an estimate of its records.
 COUNTED_BYTES = 64_000_000
 # The file, and the cells of its header.
 Header = tuple[str, tuple[str, ...]]
@@ -33,7 +33,8 @@ _CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 class SampledColumn:
     """Values of one column in the sample.
 
-    kind: string, integer, or what else its values are. is_everywhere: whether every file of the input has it.
+    - kind: string, integer, or the name of another type.
+    - is_everywhere: whether every file of the input has the column.
     """
 
     name: str
@@ -48,7 +49,7 @@ class SampledColumn:
 
     @property
     def is_unique(self) -> bool:
-        """Whether every record has a value of its own."""
+        """Whether all values are different and none is missing."""
         return len(set(map(repr, self.filled))) == len(self.values) > 0
 
     @property
@@ -58,12 +59,12 @@ class SampledColumn:
 
 @dataclass(frozen=True)
 class Sample:
-    """What was read of an input.
+    """The sampled part of an input.
 
-    - rows: number of all its records. is_exact: whether that was counted.
-    - lines: as they stand in the file, if a line is a record.
-    - headers, records: of csv, each record with the header of its file.
-    - footers: of Parquet files. folder_columns: columns that the names of their folders give.
+    - rows: number of all records. is_exact: whether the number is counted, not estimated.
+    - lines: the sampled lines, if each line is a record.
+    - headers, records: of csv; each record has the header of its file.
+    - footers: of Parquet files. folder_columns: columns from the names of partition folders.
     """
 
     source: Input
@@ -78,7 +79,7 @@ class Sample:
 
 
 def read_sample(source: Input) -> Sample:
-    """Look at an input. Raises DataError for one that holds nothing or cannot be read as its format."""
+    """Read the sample of an input. Raises DataError if it has no records or does not have its format."""
     if source.format in ("parquet", "delta"):
         sample = _parquet_sample(source)
     elif source.format == "csv":
@@ -94,7 +95,7 @@ def read_sample(source: Input) -> Sample:
 
 
 def _first_records(source: Input, read: Callable[[Path, Any], Iterator[Any]]) -> tuple[list[Any], int, bool]:
-    """(first records, number of all, whether that was counted to the end); blank lines are no records."""
+    """Return (first records, number of all records, whether all were counted). Blank lines are no records."""
     kept: list[Any] = []
     size = sum(file.stat().st_size for file in source.files)
     rows = done = 0
@@ -112,14 +113,14 @@ def _first_records(source: Input, read: Callable[[Path, Any], Iterator[Any]]) ->
 
 
 def _check(file: Path, file_format: str) -> None:
-    """Refuse a file that is not what its name says, as ingest_texts does."""
+    """Raise DataError if the content of a file does not fit its name, as ingest_texts does."""
     with file.open("rb") as opened:
         check_head(str(file), opened.read(HEAD_BYTES), file_format)
 
 
 @contextmanager
 def _opened(file: Path, location: str) -> Iterator[tuple[Any, io.BufferedReader]]:
-    """(the file as it lies on disk, its bytes decompressed); a fault while reading becomes a DataError."""
+    """Yield (the open file, the stream of its decompressed bytes). A fault while reading becomes a DataError."""
     import pyarrow as pa
 
     compression = compression_of(file.name)
@@ -134,7 +135,7 @@ def _opened(file: Path, location: str) -> Iterator[tuple[Any, io.BufferedReader]
     except (OSError, EOFError) as error:
         reason = (str(error).splitlines() or [""])[0]
         fix = "Copy the file again from its source, or correct the format."
-        raise DataError(str(file), f"the file cannot be read ({reason})", "wanted a whole file", fix) from error
+        raise DataError(str(file), f"the file cannot be read ({reason})", "wanted a complete file", fix) from error
 
 
 def _line_records(_: Path, stream: io.BufferedReader) -> Iterator[bytes]:
@@ -142,7 +143,7 @@ def _line_records(_: Path, stream: io.BufferedReader) -> Iterator[bytes]:
 
 
 def _objects(lines: list[bytes], location: str) -> list[dict[str, Any]]:
-    """The JSON objects among the lines; which lines are none is told by the format's own parser."""
+    """Return the JSON objects among the lines. The parser of the format reports the other lines later."""
     objects = []
     for line in lines:
         try:
@@ -171,7 +172,7 @@ def _columns(records: list[dict[str, Any]]) -> dict[str, SampledColumn]:
 
 
 def column_of(name: str, values: list[Any]) -> SampledColumn:
-    """A column of values that Python or JSON has."""
+    """Return a column of Python values."""
     return SampledColumn(name, _kind(values), values)
 
 
@@ -183,7 +184,7 @@ def _kind(values: list[Any]) -> str:
 
 
 def _csv_sample(source: Input) -> Sample:
-    """Cells of all columns, by the headers of the files."""
+    """Return the sample of csv files, each read by its own header."""
     headers: dict[Header, None] = {}
 
     def read(file: Path, stream: io.BufferedReader) -> Iterator[tuple[Header, CsvRecord]]:
@@ -237,7 +238,7 @@ def _parquet_sample(source: Input) -> Sample:
         for name, kind in footer.types.items():
             everywhere = all(name in other.types for other in footers)
             columns.setdefault(name, SampledColumn(name, type_name(kind), _values(kept, name), everywhere))
-    # Deletion vectors take rows away that the files still count, and a table's older files may lack a column.
+    # Files count rows that deletion vectors have removed, and older files of a table may lack a column.
     rows, is_exact = sum(footer.rows for footer in footers), source.format == "parquet"
     folders = _folder_columns(source, kept.num_rows if kept else 0, columns) if is_exact else {}
     checked = tuple(footers) if is_exact else ()
@@ -252,14 +253,14 @@ def _is_read(kind: Any) -> bool:
 
 
 def _values(kept: Any, name: str) -> list[Any]:
-    """Values of a column of a table; nothing but null if the table has not got it."""
+    """Return the values of a column, only None if the table lacks the column."""
     if kept is None:
         return []
     return kept[name].to_pylist() if name in kept.column_names else [None] * kept.num_rows
 
 
 def _folder_columns(source: Input, rows: int, columns: Mapping[str, SampledColumn]) -> dict[str, SampledColumn]:
-    """Columns that the names of folders give, with the value of the first file."""
+    """Return the columns from the names of partition folders, with the value of the first file."""
     first = source.files[0]
     below = first.relative_to(source.location) if first != Path(source.location) else Path(first.name)
     found = {name: value for name, value in path_columns(below.as_posix()).items() if name not in columns}
@@ -267,7 +268,7 @@ def _folder_columns(source: Input, rows: int, columns: Mapping[str, SampledColum
 
 
 def record_fault(ids: list[Any], grade: Any) -> str | None:
-    """Why a record cannot be used; None if it can."""
+    """Return the reason why a record cannot be used; None if it can be used."""
     for value in ids:
         if value is None or not str(value).strip():
             return "an id is missing or empty"

@@ -21,7 +21,7 @@ def check_model_code(path: Path, config: Mapping[str, Any], kind: AutoModel) -> 
     if not isinstance(named, dict) or not {"AutoConfig", kind} & set(named):
         return
     from transformers.models.auto import modeling_auto
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES  # type: ignore[attr-defined]
 
     models = {
         "AutoModelForMaskedLM": modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
@@ -45,12 +45,12 @@ def check_tokenizer_code(path: Path, config: Mapping[str, Any], model_type: obje
         from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES, tokenizer_class_from_name
 
         own = str(config.get("tokenizer_class")).removesuffix("Fast")
-        classes = (tokenizer_class_from_name(name) for name in (own, f"{own}Fast"))  # type: ignore[no-untyped-call]
+        classes = (tokenizer_class_from_name(name) for name in (own, f"{own}Fast"))
         if not TOKENIZER_MAPPING_NAMES.get(str(model_type)) and not any(classes):
             raise _code(path, f"auto_map is {named!r}, and transformers has no tokenizer of its own for it")
     processor = config.get("processor_class")
     if processor:
-        from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+        from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES  # type: ignore[attr-defined]
 
         if processor in PROCESSOR_MAPPING_NAMES.values():
             raise UsageError(

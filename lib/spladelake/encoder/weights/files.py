@@ -233,4 +233,4 @@ def check_head(place: Path, model_type: str, names: Iterable[str], *, tied: bool
 
 
 def _damaged(path: Path, found: str) -> UsageError:
-    return UsageError(str(path), found, "wanted a whole safetensors file", "Copy or download the checkpoint again.")
+    return UsageError(str(path), found, "wanted a complete safetensors file", "Copy or download the checkpoint again.")

@@ -23,7 +23,7 @@ _FOUND = {
     "same_length": ("indices and values differ in length", "wanted a weight for each term"),
     "weights_positive": ("a weight is null, not finite or not above 0", "wanted finite weights above 0"),
     "terms_valid": ("a term id is null or below 0", "wanted term ids from 0"),
-    "terms_ascend": ("the term ids do not ascend, or one stands twice", "wanted ascending term ids, each once"),
+    "terms_ascend": ("the term ids do not ascend, or one occurs twice", "wanted ascending term ids, each once"),
     "model_present": ("the model_id is null", "wanted the model of the vector"),
 }
 _FIX = "Find the row and encode it again; the encoder never writes such a vector."

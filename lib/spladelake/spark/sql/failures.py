@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from pyspark.errors import PySparkException
+from pyspark.errors import AnalysisException, PySparkException
 
 from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.names import closest
@@ -27,10 +27,12 @@ def statement_error(
     - missing: the reason for each name that could not be defined. The error of a statement that uses it has the reason.
     - defined: the names that were defined.
     """
-    if (known := explained(error)) is not None:
-        return known
     text = str(error)
     condition = match[1] if (match := _CONDITION.match(text)) else ""
+    # The text of an error in a statement holds its plan, and the plan may hold the words of any other error.
+    is_wrong_statement = isinstance(error, AnalysisException) and condition != "PATH_NOT_FOUND"
+    if not is_wrong_statement and (known := explained(error)) is not None:
+        return known
     said = " ".join(_REST.sub("", _CONDITION.sub("", text)).split())
     if condition.startswith("USER_RAISED_EXCEPTION"):
         return StatementError(said)
