@@ -1,4 +1,4 @@
-"""The import job: rankings that another system made, from its files into `runs`."""
+"""The import job: it reads the rankings of another system into `runs`."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ from spladelake.spark.tables.write import replace_rows
 log = logging.getLogger(__name__)
 
 _KEYS = ("run_id", "query_id", "doc_id")
-# Runs in one input: each is a commit of its own, so that it can be replaced alone.
+# Most runs in one input. Each run is a separate commit, so it can be replaced alone.
 MOST_RUNS = 100
 
 
 def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
-    """Read run files into `runs`, each run in one commit; a line that is no row, or a repeated document, is refused."""
+    """Read run files into `runs`, each run in one commit. Raises DataError for unusable lines and repeated "
+    "documents."""
     location = storage.absolute(options.run) if not options.run.startswith(TABLE_PREFIX) else options.run
     if not location.startswith(TABLE_PREFIX):
         storage.require_input(session, location, option="--run")
@@ -93,7 +94,7 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
 
 
 def _check(session: SparkSession, found: DataFrame, location: str, lines: Source | None) -> None:
-    """Refuse an input without rows, with a line that is none, or with a document twice in a ranking."""
+    """Raise DataError if an input has no rows, an unusable line, or a document twice in a ranking."""
     rows = found.count()
     if rows == 0:
         fix = "Check the program that wrote the file."
@@ -137,14 +138,14 @@ def _faulty(
 
 
 def _ranked(found: DataFrame) -> DataFrame:
-    """Rows of `runs`: ranked by score, equal ones by ascending doc_id, as every run of the table is."""
+    """Return rows of `runs`, ranked by score and, for equal scores, by ascending doc_id."""
     order = Window.partitionBy("run_id", "query_id").orderBy(F.desc("score"), "doc_id")
     rows = found.select("run_id", "query_id", "doc_id", "score")
     return rows.withColumn("rank", F.row_number().over(order)).select(*RUNS.column_names)
 
 
 def _against_scores(found: DataFrame) -> int:
-    """Rows that stand below one of a lower score by the ranks of the file."""
+    """Return the number of rows that the file ranks below a row with a lower score."""
     before = Window.partitionBy("run_id", "query_id").orderBy("rank").rowsBetween(Window.unboundedPreceding, -1)
     ranked = found.where(F.col("rank").isNotNull())
     lowest = ranked.select("score", F.min("score").over(before).alias("lowest"))

@@ -1,4 +1,4 @@
-"""Ids, texts and grades as text, from columns of whatever type can stand for them."""
+"""Convert columns of other types to ids, texts and grades as strings."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def can_be_id(kind: DataType) -> bool:
 
 
 def can_be(column: str, kind: DataType) -> bool:
-    """Whether values of a type can be those of a column of a table."""
+    """Whether values of a type can fill a column of a table."""
     if column == "relevance":
         return can_be_id(kind) or isinstance(kind, BooleanType)
     return can_be_id(kind) if column.endswith("_id") else isinstance(kind, StringType | CharType)
 
 
 def field_at(schema: StructType, name: str) -> StructField | None:
-    """The column of a name, or for `a.b` the field b of the column a; None if there is none."""
+    """Return the column of a name, or for `a.b` the field b of the column a; None if there is none."""
     if name in schema.names:
         return schema[name]
     kind: DataType = schema
@@ -54,12 +54,16 @@ def field_at(schema: StructType, name: str) -> StructField | None:
 
 
 def column_at(schema: StructType, name: str) -> Column:
-    """The column that `field_at` finds."""
+    """Return the column that `field_at` finds."""
     return F.col(quoted(name) if name in schema.names else ".".join(map(quoted, name.split("."))))
 
 
 def schema_of(types: Mapping[str, DataType], top: Collection[str]) -> StructType:
-    """A schema of columns, and of objects for names such as `a.b`. top: columns that have dots of their own."""
+    """Return a schema of columns, with structs for names such as `a.b`.
+
+    - types: type of each column by name.
+    - top: names of columns whose dots are part of the name.
+    """
     schema, inside = StructType(), dict[str, dict[str, DataType]]()
     for name, kind in types.items():
         head, _, rest = name.partition(".")
@@ -73,7 +77,7 @@ def schema_of(types: Mapping[str, DataType], top: Collection[str]) -> StructType
 
 
 def column_text(schema: StructType, column: str, name: str) -> Column:
-    """The values of the column `name` of an input as text for a column of a table."""
+    """Return the column `name` of an input as text for a column of a table."""
     field = field_at(schema, name)
     assert field is not None
     text = id_text(field, column_at(schema, name))
@@ -81,16 +85,19 @@ def column_text(schema: StructType, column: str, name: str) -> Column:
 
 
 def grade_text(text: Column) -> Column:
-    """Grades as whole numbers, as far as they are: true is 1, false is 0, 1.0 is 1."""
+    """Return grades with whole numbers in plain form: true is 1, false is 0, 1.0 is 1. Other values stay unchanged."""
     whole = F.regexp_replace(text, r"^\s*(-?[0-9]+)(\.0*)?\s*$", "$1")
     return F.when(F.lower(text) == "true", F.lit("1")).when(F.lower(text) == "false", F.lit("0")).otherwise(whole)
 
 
 def id_text(field: StructField, value: Column | None = None) -> Column:
-    """Values of a column as ids; value: the column, if it is not one of this name.
+    """Return the values of a column as ids.
 
-    A number that is whole is its digits: 1.0 of a decimal or floating point column is "1". The padding of a CHAR column
-    is left out. What is no id, such as 1.5, is text that `number_fault` tells.
+    A whole number becomes its digits: 1.0 of a decimal or floating point column is "1". The padding of a CHAR column
+    is removed. A number that cannot be an id, such as 1.5, becomes a text that `number_fault` reports.
+
+    - field: name and type of the column.
+    - value: the column, if it does not have this name.
     """
     value = F.col(quoted(field.name)) if value is None else value
     kind, text = field.dataType, value.cast("string")
@@ -106,7 +113,7 @@ def id_text(field: StructField, value: Column | None = None) -> Column:
 
 
 def number_fault(field: StructField, text: Column) -> Column | None:
-    """The reason against an id of `id_text` that was a number with a fraction, or too large to be exact."""
+    """Return the reason why a number cannot be an id: it has a fraction, or is too large to be exact."""
     if not isinstance(field.dataType, FractionalType):
         return None
     wanted = "; numbers as ids must be whole and small enough to be exact"

@@ -1,4 +1,4 @@
-"""Records of Parquet files and Delta tables: only the columns that are meant are read, and checked by expressions."""
+"""Read records of Parquet files and Delta tables: only the needed columns, checked by SQL expressions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Chosen = tuple[tuple[str, str | None, str | None], ...]
 
 @contextmanager
 def exact_names(session: SparkSession) -> Iterator[None]:
-    """Meanwhile names of columns that differ in case only are different names, as they are in files."""
+    """Let Spark distinguish column names that differ only in case, as files do."""
     before = session.conf.get(_CASE_SENSITIVE, "false")
     session.conf.set(_CASE_SENSITIVE, "true")
     try:
@@ -54,9 +54,9 @@ def exact_names(session: SparkSession) -> Iterator[None]:
 
 
 def parquet_records(session: SparkSession, source: Source) -> DataFrame:
-    """Records of Parquet files, each by its own columns and types; execute it within `exact_names`.
+    """Return the records of Parquet files, each read by its own columns and types. Execute it within `exact_names`.
 
-    Raises DataError if a file has not a column that is meant, or has it in a type that can be no id or text.
+    Raises DataError if a file lacks a needed column, or if the type of a column cannot be an id or a text.
     """
     shards: dict[tuple[Chosen, frozenset[str]], list[str]] = {}
     below = sorted(storage.roots(session, source.location), key=len, reverse=True)
@@ -80,7 +80,7 @@ def _footers(session: SparkSession, source: Source) -> Iterable[ParquetFooter]:
 
 
 def _folders(path: str, below: list[str]) -> str:
-    """The part of a path below the root of its input."""
+    """Return the part of a path below the root of its input."""
     root = next((root for root in below if path.startswith(root)), "")
     return path.removeprefix(root)
 
@@ -124,7 +124,7 @@ def _shard_value(
 
 
 def _folder_value(name: str, place: Column, below: list[str]) -> Column:
-    """The value that a folder `name=value` gives, as `path_columns` reads it."""
+    """Return the value of a partition folder `name=value`, as `path_columns` reads it."""
 
     @F.udf("string")
     def value(uri: str) -> str | None:
@@ -134,7 +134,7 @@ def _folder_value(name: str, place: Column, below: list[str]) -> Column:
 
 
 def delta_records(session: SparkSession, source: Source) -> DataFrame:
-    """Records of a Delta table."""
+    """Return the records of a Delta table."""
     frame = table_ref(source.location).read(session, version=source.version)
     within = [name for _, name in source.columns if field_at(frame.schema, name) is not None]
     present = list(dict.fromkeys([*frame.columns, *within]))
@@ -146,7 +146,7 @@ def delta_records(session: SparkSession, source: Source) -> DataFrame:
 def _checked(
     source: Source, frame: DataFrame, place: Column, values: dict[str, Column], names: dict[str, str | None]
 ) -> DataFrame:
-    """Records with their place, and with the reason against those that cannot be used."""
+    """Return records with their place, and with the reason if a record cannot be used."""
     reason = F.coalesce(
         *(_id_fault(names[key] or key, values[key]) for key in source.keys),
         *_number_faults(frame.schema, names, values),
@@ -166,7 +166,7 @@ def _checked(
 
 
 def _value(source: Source, frame: DataFrame, column: str, name: str | None) -> Column:
-    """A table column as a string, from a column of the input whose type can stand for it."""
+    """Return a table column as a string. Raises DataError if the type of the input's column does not fit."""
     if name is None:
         return F.lit("1" if column == "relevance" else None).cast("string")
     field = field_at(frame.schema, name)

@@ -1,4 +1,4 @@
-"""The beginning of an input, by which its form is told."""
+"""Read the beginning of an input, which shows its form."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pyspark.sql import SparkSession
 from spladelake.files.formats import compression_of
 from spladelake.spark.tables import storage
 
-# So much of a file tells how its columns stand.
+# Number of first bytes that show the columns of a file.
 HEAD_BYTES = 1 << 18
 _CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
 
 def first_lines(session: SparkSession, files: Iterable[storage.InputFile]) -> list[bytes]:
-    """Whole lines among the `first_bytes` of an input, without their line feeds."""
+    """Return the complete lines among the `first_bytes` of an input, without line feeds."""
     head = first_bytes(session, files)
     lines = head.split(b"\n")
     # The last one may be cut.
@@ -24,9 +24,9 @@ def first_lines(session: SparkSession, files: Iterable[storage.InputFile]) -> li
 
 
 def first_bytes(session: SparkSession, files: Iterable[storage.InputFile]) -> bytes:
-    """The first HEAD_BYTES of the first file that is not empty, decompressed.
+    """Return the first HEAD_BYTES of the first file that is not empty, decompressed.
 
-    Empty if nothing can be read: why not, the reader of the whole input says.
+    The result is empty if the file cannot be read. The reader of the whole input then reports the fault.
     """
     file = next((file for file in files if file.size), None)
     if file is None:

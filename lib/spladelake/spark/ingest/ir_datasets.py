@@ -1,4 +1,4 @@
-"""Any ir_datasets id as an input: its records are staged as a BEIR folder and then read like every other."""
+"""Read a data set of ir_datasets: write its records as a BEIR folder, which is then an ordinary input."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class NamedDataset:
         return f"ir_datasets:{self.dataset_id}"
 
     def sources(self, folder: str) -> list[Source]:
-        """Its inputs, once staged in a folder."""
+        """Return the inputs of the data set in a folder that `stage` wrote."""
         files = [("documents", "corpus.jsonl", "jsonl"), ("queries", "queries.jsonl", "jsonl")]
         if self.dataset.has_qrels():
             files.append(("judgements", "qrels/test.tsv", "qrels"))
@@ -39,7 +39,7 @@ class NamedDataset:
 
 
 def named_dataset(dataset_id: str) -> NamedDataset:
-    """Look an id up. Raises UsageError where the package is absent, does not know the id, or it has no queries."""
+    """Find a data set by its id. Raises UsageError if the package, the id, its documents or its queries are missing."""
     place = f"ir_datasets:{dataset_id}"
     try:
         import ir_datasets
@@ -70,9 +70,9 @@ def named_dataset(dataset_id: str) -> NamedDataset:
 
 
 def stage(session: SparkSession, named: NamedDataset, lake: Lake, cleanup: ExitStack) -> str:
-    """Write the data set's records into a BEIR folder that executors can read; `cleanup` removes it.
+    """Write the records of a data set into a BEIR folder that executors can read. Return the folder.
 
-    Raises DataError where the data cannot be had.
+    `cleanup` removes the folder. Raises DataError if the data cannot be read.
     """
     local = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="spladelake-")))
     try:
@@ -98,7 +98,7 @@ def _write(dataset: Any, folder: Path) -> None:
 
 
 def _document(record: Any) -> dict[str, str | None]:
-    """A document's title apart from its text where the data set has both, else all of its text."""
+    """Return a document with title and text if the data set has both, else with all its text."""
     title = getattr(record, "title", None)
     text = getattr(record, "text", None) or getattr(record, "body", None)
     if text is None:

@@ -1,4 +1,4 @@
-"""The ingest job: texts and judgements into Delta tables, with every unusable record kept in `quarantine`."""
+"""The ingest job: it reads texts and judgements into Delta tables, and every unusable record into `quarantine`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _ingest_dataset(session: SparkSession, lake: Lake, options: IngestTexts, dat
     lineages = [_lineage(source, options, identity) for source in planned]
     tables = [lake.table(source.kind) for source in planned]
     with ExitStack() as cleanup:
-        # Staging may be a download of gigabytes: only where a table is not current.
+        # Staging may download gigabytes, so it happens only if a table is not current.
         if options.force or not all(is_current(session, t, made) for t, made in zip(tables, lineages, strict=True)):
             planned = named.sources(stage(session, named, lake, cleanup))
         return {s.kind: _ingest(session, lake, s, options, identity) for s in planned}
@@ -123,7 +123,7 @@ def _write(session: SparkSession, lake: Lake, source: Source, options: IngestTex
 
 
 def _repeated(found: DataFrame, source: Source) -> DataFrame | None:
-    """Usable records whose id stood in the input before, with the place of the first; None if there are none."""
+    """Return usable records whose id occurs earlier, with the place of the first; None if there are none."""
     usable = found.where(F.col("reason").isNull())
     keys = list(source.keys)
     place = F.struct("file", "block", "seq")
@@ -134,7 +134,7 @@ def _repeated(found: DataFrame, source: Source) -> DataFrame | None:
 
 
 def _rejects(found: DataFrame, repeated: DataFrame | None, source: Source) -> DataFrame:
-    """(file, block, seq, reason, raw) of every record that does not reach the table."""
+    """Return (file, block, seq, reason, raw) of every record that does not reach the table."""
     columns = ["file", "block", "seq", "reason", "raw"]
     rejects = found.where(F.col("reason").isNotNull()).select(*columns)
     if repeated is None:
@@ -148,8 +148,8 @@ def _rejects(found: DataFrame, repeated: DataFrame | None, source: Source) -> Da
 def with_lines(rejects: DataFrame, places: DataFrame, *, header_lines: int) -> DataFrame:
     """Add `line`, the record's number in its file from 1.
 
-    places: (file, block, seq) of every line of the input, blank ones too. seq ascends by one within a block of a file,
-    so a line's number is that of the lines in the file's earlier blocks plus its distance from the start of its own.
+    places: (file, block, seq) of every line of the input, also of blank lines. seq ascends by one within a block of a
+    file. So the number of a line is the number of lines in earlier blocks plus its distance from its block's start.
     """
     blocks = places.groupBy("file", "block").agg(F.min("seq").alias("start"), F.max("seq").alias("end"))
     before = Window.partitionBy("file").orderBy("block").rowsBetween(Window.unboundedPreceding, -1)
@@ -162,7 +162,7 @@ def with_lines(rejects: DataFrame, places: DataFrame, *, header_lines: int) -> D
 def _quarantine(
     session: SparkSession, lake: Lake, source: Source, rejected: DataFrame, bad: int, lineage: Lineage
 ) -> list[str]:
-    """Replace this input's rows in `quarantine`; returns up to three rejections as sentences."""
+    """Replace the rows of an input in `quarantine`. Return up to three rejections as sentences."""
     target = lake.table("quarantine")
     made_for = _made_for(source)
     mine = F.col("input") == made_for
@@ -181,7 +181,7 @@ def _quarantine(
 
 
 def _numbered(session: SparkSession, source: Source, rejected: DataFrame) -> DataFrame:
-    """The rejects with `line`: number of a record in its file from 1, of Parquet its row; null for a Delta table."""
+    """Add `line`: the number of a record in its file from 1, for Parquet its row; null for JSON and Delta tables."""
     if source.format == "delta":
         return rejected.withColumn("line", F.lit(None).cast("bigint"))
     if source.format in ("csv", "json"):
@@ -190,7 +190,7 @@ def _numbered(session: SparkSession, source: Source, rejected: DataFrame) -> Dat
 
 
 def _made_for(source: Source) -> str:
-    """What an input is called in `quarantine`."""
+    """Return the name of an input in `quarantine`."""
     return f"{source.kind}: {source.label or source.location}"
 
 

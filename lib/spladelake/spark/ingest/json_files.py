@@ -1,4 +1,4 @@
-"""Judgements and runs of files that are one JSON value each, parsed whole in a worker."""
+"""Read judgements and runs from files with one JSON value each. A worker parses each file as a whole."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
 @dataclass(frozen=True)
 class ParseJson:
-    """The function given to mapInArrow: (path, content) of files to records; a file that is broken is one of them."""
+    """The function for mapInArrow: turns (path, content) of files into records. A broken file becomes one record."""
 
     kind: str
     schema: TableSchema
@@ -71,7 +71,7 @@ def _text(path: str, content: bytes) -> str:
 
 
 def json_records(session: SparkSession, source: Source, *, by_rank: bool = False) -> DataFrame:
-    """Records of the files of an input; by_rank: of a run, whether ranks decide."""
+    """Return the records of the files of an input. by_rank: whether ranks decide the order of a run."""
     paths = source.paths(session)
     options = storage.reader_options(file.path for file in source.listed(session))
     files = session.read.format("binaryFile").options(**options).load(paths)

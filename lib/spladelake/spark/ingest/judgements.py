@@ -1,4 +1,4 @@
-"""What a file of judgements is: its format by its first lines, and how it is understood."""
+"""Find the format of judgements in their first lines, and describe unusual forms."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from spladelake.spark.tables import storage
 def judgements_format(
     session: SparkSession, files: Sequence[storage.InputFile], file_format: str, *, place: str
 ) -> str:
-    """Format of judgements, of which the name tells file_format: JSON may be one value, csv may have no header."""
+    """Return the format of judgements. By file_format and first lines: JSON may be one value, csv may have no "
+    "header."""
     if file_format == "jsonl":
         filled = [line for line in file_heads.first_lines(session, files) if line.strip()]
         names = told("judgements", first_keys(filled[:1]))
@@ -31,7 +32,7 @@ def judgements_format(
 
 
 def read_as(session: SparkSession, source: Source) -> str | None:
-    """What was understood of the form of judgements, if it is not the usual one."""
+    """Return the description of an unusual form of judgements; None for a usual form."""
     if source.kind != "judgements":
         return None
     if source.format == "json":
@@ -43,7 +44,7 @@ def read_as(session: SparkSession, source: Source) -> str | None:
 
 
 def _columns(session: SparkSession, source: Source) -> list[str]:
-    """Names of the columns of a csv or Parquet file or of a Delta table."""
+    """Return the names of the columns of a csv or Parquet file or of a Delta table."""
     if source.format == "delta":
         return table_ref(source.location).read(session, version=source.version).columns
     if source.format == "csv":

@@ -1,4 +1,4 @@
-"""Files of this machine where every executor can read them."""
+"""Copy files of this machine to a place that every executor can read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spladelake.spark.tables.refs import SCHEMA_PREFIX, Lake
 
 
 def shared(session: SparkSession, local: Path, lake: Lake, cleanup: ExitStack) -> str:
-    """The folder itself for a local session, else a copy where every executor can read it."""
+    """Return the folder itself for a local session, else a copy that every executor can read."""
     if (session.sparkContext.master or "").split("[")[0] == "local":
         return str(local)
     if lake.root.startswith(SCHEMA_PREFIX):

@@ -13,7 +13,7 @@ from spladelake.spark.tables.schema import TableSchema
 from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS
 
 TABLE_PREFIX = "table:"
-# One record a line, read by the parsers of ring 1.
+# Formats with one record in each line.
 LINE_FORMATS = ("jsonl", "tsv", "qrels", "trec")
 SCHEMAS: dict[str, TableSchema] = {
     "documents": DOCUMENTS,
@@ -27,12 +27,12 @@ SCHEMAS: dict[str, TableSchema] = {
 class Source:
     """One input.
 
-    - kind: the table that it fills. location: the file, folder, pattern or table that the user named.
+    - kind: the table that the input fills. location: the file, folder, pattern or table that the user named.
     - format: jsonl, tsv, csv, parquet, qrels, trec or delta.
     - columns: (column of the table, name in the input) if the user named them.
-    - label: what to call it if its files are made anew at every run.
-    - version: of a Delta table, the one to read.
-    - files: those to read; None until somebody has looked. all_files: whether no file of the location is left out.
+    - label: name of the input if every run writes its files again.
+    - version: version of a Delta table to read.
+    - files: the files to read; None if they are not listed yet. all_files: whether these are all files of the location.
     """
 
     kind: str
@@ -55,24 +55,24 @@ class Source:
         return SCHEMAS[self.kind]
 
     def listed(self, session: SparkSession) -> tuple[storage.InputFile, ...]:
-        """The files to read."""
+        """Return the files to read."""
         return storage.input_files(session, self.location) if self.files is None else self.files
 
     def paths(self, session: SparkSession) -> list[str]:
-        """What to give a reader: the roots of the input, or its files one by one if some of the roots' are left out."""
+        """Return the paths for a reader: the roots of the input, or its files if some files are left out."""
         if self.all_files:
             return storage.roots(session, self.location)
         return [file.path for file in self.listed(session)]
 
     def fingerprint(self, session: SparkSession) -> Any:
-        """What changes when the input does: the version of a Delta table, else names, sizes and times of its files."""
+        """Return the state of the input: the version of a Delta table, else names, sizes and times of its files."""
         if self.format == "delta":
             return [self.location, self.version]
         return [self.location, storage.fingerprint_of(self.listed(session))]
 
 
 def table_ref(location: str) -> TableRef:
-    """`table:NAME` is a table of the catalog, anything else a folder."""
+    """Return the table of a location: `table:NAME` is a table of the catalog, any other location a folder."""
     if location.startswith(TABLE_PREFIX):
         return TableRef(name=location.removeprefix(TABLE_PREFIX))
     return TableRef(path=location)

@@ -1,7 +1,7 @@
-"""Inputs of ingest_texts as one kind of frame: records with their place in the input, or with a reason against them.
+"""Read every input of ingest_texts as a frame of records.
 
-Columns of such a frame: file, block, seq (where the record stands), raw (its bytes, where rejected), reason (null for
-a usable record), then the columns of the table it goes to.
+The columns of such a frame are file, block and seq (the place of the record), raw (its bytes if it is rejected), reason
+(null for a usable record), and the columns of the table.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from spladelake.spark.tables import storage
 
 log = logging.getLogger(__name__)
 
-# Files looked at at once: each waits for its store, not for this machine.
+# Files that are checked at the same time: each check waits for the storage, not for this machine.
 _READERS = 16
 # Most ignored files that a message names.
 _MOST_NAMED = 8
 
 
 def named_sources(session: SparkSession, options: IngestTexts) -> list[Source]:
-    """The inputs that --documents, --queries and --judgements name."""
+    """Return the inputs of --documents, --queries and --judgements."""
     mapped = {
         "documents": (
             ("doc_id", options.document_id),
@@ -59,7 +59,7 @@ def named_sources(session: SparkSession, options: IngestTexts) -> list[Source]:
 def _source(
     session: SparkSession, kind: str, location: str, file_format: str, given: tuple[tuple[str, str], ...]
 ) -> Source:
-    """The input at a location, with the files that are read."""
+    """Return the input at a location, with the files to read."""
     is_table = location.startswith(TABLE_PREFIX) or storage.exists(session, f"{location}/_delta_log")
     if file_format == "delta" or (file_format == "auto" and is_table):
         return Source(kind, location, "delta", given, version=_delta_version(session, location))
@@ -84,7 +84,7 @@ def _source(
 
 
 def beir_sources(session: SparkSession, folder: str, split: str) -> list[Source]:
-    """The inputs of a BEIR folder; judgements are left out where it has no qrels folder at all."""
+    """Return the inputs of a BEIR folder, without judgements if it has no qrels folder."""
     folder = storage.absolute(folder)
     storage.require_input(session, folder, option="--source")
     sources = []
@@ -124,9 +124,9 @@ def _delta_version(session: SparkSession, location: str) -> int:
 
 
 def records(session: SparkSession, source: Source) -> DataFrame:
-    """Every record of an input, usable or not; execute it within `reading`.
+    """Return every record of an input, usable or not. Execute it within `reading`.
 
-    Raises DataError for a file that is not what its name says, or that lacks a column.
+    Raises DataError if the content of a file does not fit its name, or if a file lacks a column.
     """
     if source.format == "delta":
         return delta_records(session, source)
@@ -140,18 +140,18 @@ def records(session: SparkSession, source: Source) -> DataFrame:
 
 
 def reading(session: SparkSession, source: Source) -> AbstractContextManager[None]:
-    """Settings of the session under which the records of an input are read."""
+    """Return the context of session settings for reading the records of an input."""
     return exact_names(session) if source.format == "parquet" else nullcontext()
 
 
 def places(session: SparkSession, source: Source) -> DataFrame:
-    """Where every line or record of an input stands: (file, block, seq), as `records` numbers them."""
+    """Return the place of every line or record of an input: (file, block, seq), as `records` numbers them."""
     frame = lines_of(session, source) if source.format in LINE_FORMATS else parquet_records(session, source)
     return frame.select("file", "block", "seq")
 
 
 def check_heads(session: SparkSession, source: Source) -> None:
-    """Refuse files that are not what their names say."""
+    """Raise DataError if the content of a file does not fit its name."""
 
     def check(file: storage.InputFile) -> None:
         with storage.open_input(session, file) as opened:
@@ -162,7 +162,7 @@ def check_heads(session: SparkSession, source: Source) -> None:
 
 
 def _check_hidden(session: SparkSession, location: str) -> None:
-    """Refuse files that Spark would pass over."""
+    """Raise DataError for hidden data files, which Spark would skip."""
     for root in storage.roots(session, location):
         local = storage.local_path(root)
         if is_hidden(root.rsplit("/", 1)[-1]) and not storage.is_folder(session, root):

@@ -1,4 +1,4 @@
-"""Records of files of lines: each line is one, or, in csv, some lines together."""
+"""Read records of text files: one record in each line, or in one or more lines of csv."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ _CSV_ROWS = 5_000
 
 
 def arrow_schema(schema: TableSchema) -> pa.Schema:
-    """Arrow's schema of the records of an input for a table."""
+    """Return the Arrow schema of the records of an input for a table."""
     return pa.schema([*_PLACE_ARROW, *schema.arrow])
 
 
 def record_schema(schema: TableSchema) -> StructType:
-    """Spark's schema of the same."""
+    """Return the Spark schema of the records of an input for a table."""
     return StructType([*_PLACE.fields, *schema.struct.fields])
 
 
 @dataclass(frozen=True)
 class ParseLines:
-    """The function given to mapInArrow: (file, block, seq, line) batches to records."""
+    """The function for mapInArrow: turns batches of (file, block, seq, line) into records."""
 
     parser: LineParser[Any]
     schema: TableSchema
@@ -82,7 +82,7 @@ class ParseLines:
 
 @dataclass(frozen=True)
 class ParseCsv:
-    """The function given to mapInArrow: all lines of some files, in order, to records; seq is the record's line."""
+    """The function for mapInArrow: turns all lines of some files, in order, into records. seq is the record's line."""
 
     kind: str
     columns: tuple[tuple[str, str], ...]
@@ -127,7 +127,7 @@ def _batch(rows: list[tuple[Any, ...]], arrow: pa.Schema) -> pa.RecordBatch:
 
 
 def _reader(session: SparkSession, source: Source) -> tuple[DataFrameReader, list[str]]:
-    """A reader of lines, and the paths to give it."""
+    """Return a reader of lines, and the paths for it."""
     paths = source.paths(session)
     # Line feeds only: a text may hold U+0085 or a lone carriage return.
     options = {**storage.reader_options(file.path for file in source.listed(session)), "lineSep": "\n"}
@@ -135,7 +135,7 @@ def _reader(session: SparkSession, source: Source) -> tuple[DataFrameReader, lis
 
 
 def lines_of(session: SparkSession, source: Source) -> DataFrame:
-    """Every line of a text input: (file, block, seq, line)."""
+    """Return every line of a text input: (file, block, seq, line)."""
     reader, paths = _reader(session, source)
     return reader.text(paths).select(
         F.col("_metadata.file_path").alias("file"),
@@ -146,19 +146,19 @@ def lines_of(session: SparkSession, source: Source) -> DataFrame:
 
 
 def line_records(session: SparkSession, source: Source) -> DataFrame:
-    """Records of an input of which every line is one."""
+    """Return the records of an input with one record in each line."""
     first = file_heads.first_lines(session, source.listed(session))
     parser, _ = line_parser(source.kind, source.format, dict(source.columns), place=source.location, first=first)
     return parsed_lines(session, source, parser)
 
 
 def parsed_lines(session: SparkSession, source: Source, parser: LineParser[Any]) -> DataFrame:
-    """Records that a parser makes of the lines of an input."""
+    """Return the records that a parser makes from the lines of an input."""
     return lines_of(session, source).mapInArrow(ParseLines(parser, source.schema), record_schema(source.schema))
 
 
 def csv_frame(session: SparkSession, source: Source) -> DataFrame:
-    """Records of csv files: each file is read from its start to its end in one task, by its own header."""
+    """Return the records of csv files. One task reads each file from start to end, by its own header."""
     lines = lines_of(session, source).repartition("file").sortWithinPartitions("file", "block", "seq")
     parse = ParseCsv(source.kind, source.columns, source.schema)
     return lines.mapInArrow(parse, record_schema(source.schema))
