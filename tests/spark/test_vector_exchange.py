@@ -273,7 +273,7 @@ BAD = {
     "no vector": ('{"id": "a"}', "anserini", "it is not a document with a vector"),
     "weight 0": ('{"id": "a", "vector": {"x": 0}}', "anserini", "term 'x' has the weight 0.0"),
     "a term twice": ('{"id": "a", "vector": {"x": 1, "x": 2}}', "anserini", "'x' stands twice"),
-    "an id twice": ('{"id": "a", "vector": {}}\n{"id": "a", "vector": {}}', "anserini", "the id 'a' stands 2 times"),
+    "an id twice": ('{"id": "a", "vector": {}}\n{"id": "a", "vector": {}}', "anserini", "the id 'a' occurs 2 times"),
     "nothing": ("\n", "anserini", "it holds no document"),
     "lines of JSON": ('{"id": "a", "vector": {"x": 1}}\n' * 5, "ciff", "it does not begin with the header"),
     "cut off": ("\x40\x08\x01", "ciff", "it ends within a message"),

@@ -56,8 +56,9 @@ class CrossCheckpoint:
     max_length: int
     prompt: str = ""
     lower_case: bool = False
-    tokenizer_arguments: Mapping[str, Any] = field(default_factory=dict)
-    config_changes: Mapping[str, Any] = field(default_factory=dict)
+    # Workers keep models by checkpoint, and a dict has no hash. model_id stands for both.
+    tokenizer_arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    config_changes: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 def resolve_cross_encoder(model: str, *, max_length: int | None = None) -> CrossCheckpoint:

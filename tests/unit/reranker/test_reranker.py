@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,10 @@ def test_pickles_and_files_that_changed_since_are_refused(folder: Path, tmp_path
     (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
     with pytest.raises(UsageError, match=r"only as pytorch_model\.bin"):
         resolve_cross_encoder(str(copy))
+
+
+def test_checkpoints_with_settings_are_keys_of_the_models_that_a_worker_keeps(folder: Path, tmp_path: Path) -> None:
+    plain = resolve_cross_encoder(str(folder))
+    assert {plain: 1}[resolve_cross_encoder(str(folder))] == 1
+    changed = replace(plain, tokenizer_arguments={"padding_side": "left"}, config_changes={"a": [1]})
+    assert {plain: 1, changed: 2}[changed] == 2
