@@ -67,7 +67,7 @@ RUN_FORMS: dict[str, tuple[str, Callable[[Path], object], list[Any]]] = {
     ),
 }  # fmt: skip
 # One of each reader by default; the others are read by the same code.
-USUAL = {"ranx json", "MS MARCO", "no ranks", "ranks alone in Parquet"}
+USUAL = {"ranx json", "MS MARCO", "no ranks", "ranks alone in Parquet", "csv", "Parquet, decimals", "MTEB, decimals"}
 # Forms of which the job says how it understood them.
 UNUSUAL = {"lists of documents", "MS MARCO", "a name of two words", "PyTerrier's csv", "ranx parquet",
            "ranks alone in Parquet"}  # fmt: skip
@@ -138,7 +138,9 @@ def judgements(spark: SparkSession, lake: str) -> list[Any]:
     return sorted((row["query_id"], row["doc_id"], row["relevance"]) for row in rows)
 
 
-@pytest.mark.parametrize("form", JUDGEMENT_FORMS)
+@pytest.mark.parametrize(
+    "form", [form if form in USUAL else pytest.param(form, marks=pytest.mark.slow) for form in JUDGEMENT_FORMS]
+)
 def test_every_form_of_judgements_gives_the_same_rows(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, form: str
 ) -> None:

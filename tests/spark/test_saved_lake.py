@@ -33,6 +33,7 @@ def rows(spark: SparkSession, table: Path, *columns: str) -> list[tuple[Any, ...
     return sorted((tuple(row) for row in found), key=repr)
 
 
+@pytest.mark.slow
 def test_a_saved_lake_is_verified_ranked_measured_and_updated(
     spark: SparkSession, run_job: Callable[..., Any], saved: Path, tmp_path: Path
 ) -> None:

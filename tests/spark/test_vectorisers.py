@@ -105,6 +105,7 @@ class TestBm25(VectoriserTests):
         return weighed, {i: dict(Counter(map(stem, text.split()))) for i, text in queries.items()}
 
 
+@pytest.mark.slow  # by default test_vector_exchange proves the same of imported vectors
 class TestImported(VectoriserTests):
     """Vectors of another engine's files, here the counts of words; their model is not at hand."""
 
