@@ -136,9 +136,9 @@ def test_runs_on_another_footing_are_refused(spark: SparkSession, run_job: Any, 
     run_job("evaluate_run", lake=lake, run_id="poor", measures=["recip_rank"], answered_only=True)
     with pytest.raises(DataError, match="'poor' was measured with answered_only True, run 'best' with False"):
         run_job("compare_runs", lake=lake, measures=["recip_rank"])
-    with pytest.raises(DataError, match="run 'best' of lake has no ndcg_cut_10"):
+    with pytest.raises(DataError, match="run 'best' of lake has no measure ndcg_cut_10"):
         run_job("compare_runs", lake=lake, run_ids=["best", "poor"])
-    with pytest.raises(DataError, match="run 'none' of lake has no recip_rank"):
+    with pytest.raises(DataError, match="run 'none' of lake has no measure recip_rank"):
         run_job("compare_runs", lake=lake, measures=["recip_rank"], run_ids=["best", "none"])
 
 

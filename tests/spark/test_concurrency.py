@@ -41,7 +41,7 @@ def test_a_conflict_that_stays_ends_with_exit_code_4() -> None:
         tries.append(1)
         raise RuntimeError("ConcurrentAppendException")
 
-    with pytest.raises(ConflictError, match="during each of 5 tries") as raised:
+    with pytest.raises(ConflictError, match="during each of 5 attempts") as raised:
         retrying(work, place="t", pause=lambda _: None)
     assert (len(tries), raised.value.exit_code) == (TRIES, 4)
 
