@@ -302,7 +302,7 @@ def test_a_training_set_in_other_files_is_the_same_training_set_and_one_with_oth
     ("given", "says"),
     [
         ({"min_rank": 5, "max_rank": 4}, "--min-rank 5 is above --max-rank 4"),
-        ({"dev_share": 0.5, "test_share": 0.5}, "leave no query to train on"),
+        ({"dev_share": 0.5, "test_share": 0.5}, "leave no query for training"),
         ({"min_score": 2, "max_score": 1}, "--min-score 2.0 is above --max-score 1.0"),
         ({"training_set": "../elsewhere"}, "training_set"),
     ],
