@@ -65,7 +65,7 @@ def test_a_java_that_makes_no_archive_is_named(spladelake: Command, tmp_path: Pa
     cache = {"XDG_CACHE_HOME": str(tmp_path), "SPLADELAKE_JARS": str(jars_folder()), "JAVA_HOME": str(tmp_path)}
     done = spladelake("prepare", env=cache)
     assert done.code == 5
-    assert "made no archive" in done.err
+    assert "could not create the class archive" in done.err
     assert "Traceback" not in done.err
     assert not list((tmp_path / "spladelake" / "classes").iterdir())
 
