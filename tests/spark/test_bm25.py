@@ -160,7 +160,7 @@ def test_a_side_made_with_other_settings_and_a_corpus_without_words_are_refused(
     with pytest.raises(DataError, match="were made with other settings"):
         run_job("encode_texts", lake=lake, model="bm25", side="queries", k1=2)
     assert run_job("encode_texts", lake=lake, model="bm25", side="queries")["status"] == "written"
-    with pytest.raises(UsageError, match="stemmer: it is 'klingon'"):
+    with pytest.raises(UsageError, match="there is no stemmer 'klingon'"):
         run_job("encode_texts", lake=lake, model="bm25", stemmer="klingon")
     write_texts(spark, lake, CORPUS[2:4])
     with pytest.raises(DataError, match="no document has a word"):

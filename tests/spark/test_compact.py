@@ -138,7 +138,7 @@ def test_settings_that_do_not_go_together_are_refused(
         ({"target": "ndcg@10 >= 1.5 of original"}, "a share above 0 and at most 1, not 1.5"),
         ({"mantissa_bits": 3, "levels": 9}, "both round the weights"),
         ({"target": "ndcg@10 >= 1 of original", "levels": 9}, "leave out the options that set them"),
-        ({"into": "m"}, "the name of the vectors that are read"),
+        ({"into": "m"}, "the name of the original vectors"),
         ({"alpha_mass": 0}, "alpha_mass"),
         ({"target": "all >= 0.9 of original"}, "one measure"),
     ):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from spladelake.spark.upkeep.verify import FindingsError
 from support.collections import FRUIT, write_fruit, write_lines
 
 # Made of the fruit collection by the pipeline ingest_texts, encode_texts (splade-tiny and bm25), index_vectors,
@@ -59,7 +60,11 @@ def test_a_saved_lake_is_verified_ranked_measured_and_updated(
     assert update["distinct_texts"] == 2
     ids = [row[0] for row in rows(spark, saved / "vectors" / "splade-tiny" / "documents", "id")]
     assert ids == sorted(CHANGED)
-    assert run_job("verify_tables", lake=lake)["status"] == "done"
+    # The runs still name the document that is gone; nothing else disagrees.
+    with pytest.raises(FindingsError) as raised:
+        run_job("verify_tables", lake=lake)
+    assert len(raised.value.findings) == 1
+    assert "documents of the runs are not in documents" in raised.value.findings[0]
 
 
 def test_the_archive_names_its_release(saved: Path) -> None:
