@@ -1,7 +1,7 @@
 """Compare measured runs, with tests of their differences.
 
 Reads measures, runs, run_log.
-Writes comparisons, compared_systems, compared_pairs, compared_queries.
+Writes comparisons/systems, comparisons/costs, comparisons/pairs, comparisons/queries.
 """
 
 from spladelake.commands.launch import launch

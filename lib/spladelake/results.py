@@ -192,6 +192,7 @@ class ScoreResult(Result, total=False):
     teachers: list[str]
     model_id: str | None
     pairs: int
+    pairs_without_score: int
     scored_now: int
     model_loads: int
     pairs_per_second: float

@@ -235,7 +235,7 @@ def test_inputs_that_cannot_be_used_are_refused_by_name(
         run_job("ingest_texts", lake=lake, documents=str(tmp_path / "absent.jsonl"))
     path = str(tmp_path / "d.parquet")
     spark.createDataFrame([("a", 1.5, "x")], "doc_id string, text double, body string").write.parquet(path)
-    with pytest.raises(DataError, match=r"column 'text' is double; wanted a string for text"):
+    with pytest.raises(DataError, match=r"column 'text' has the type double; wanted a string for text"):
         run_job("ingest_texts", lake=lake, documents=path)
     with pytest.raises(DataError, match=r"no column 'abstract' \(it has doc_id, text, body\).*--document-text"):
         run_job("ingest_texts", lake=lake, documents=path, document_text="abstract")

@@ -126,7 +126,7 @@ COMPARE_RUNS = Job(
     "compare_runs", CompareRuns, "spladelake.spark.evaluate.compare:compare_runs", CompareResult,
     group="measure",
     reads=("measures", "runs", "run_log"),
-    writes=("comparisons", "compared_systems", "compared_pairs", "compared_queries"),
+    writes=("comparisons/systems", "comparisons/costs", "comparisons/pairs", "comparisons/queries"),
     examples=(
         "spladelake compare_runs --lake my-lake --measures ndcg@10,mrr@10 --baseline bm25",
         "spladelake compare_runs --lake all --collections '{DL: dl, cranfield: c}' --run-ids bm25,splade-tiny",
