@@ -96,7 +96,7 @@ def test_each_table_that_a_row_names_is_written_by_its_job(ran: Ran) -> None:
     written: dict[str, set[str]] = {}
     for name, accesses in ran.accesses:
         written.setdefault(name, set()).update(named(accesses.written, ran.lake))
-    # Nothing was refused here, one side was imported, and scores are appended in chunks of which the log has no version.
+    # Nothing was refused, one side was imported, and scores are appended in chunks without a note of their version.
     absent = {"quarantine", EVERY_TABLE}
     allowed = {"import_vectors": {"vectors/NAME/queries"}, "score_pairs": {"training/SET/teacher_scores"}}
     missing = {
