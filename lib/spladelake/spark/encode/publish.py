@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.spark.encode.chunks import Staged
 from spladelake.spark.encode.diff import DELETED, Difference, mark_current, merge_rows
+from spladelake.spark.encode.side import SideJob
 from spladelake.spark.encode.texts import is_rejected
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.accesses import note_written
@@ -17,9 +16,6 @@ from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.locks import TargetChangedError
 from spladelake.spark.tables.schemas import VECTORS
 from spladelake.spark.tables.write import replace_rows
-
-if TYPE_CHECKING:
-    from spladelake.spark.encode.side import SideJob
 
 
 def publish(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession, Window
@@ -14,13 +13,11 @@ from pyspark.sql import functions as F
 from spladelake.config import Ranking
 from spladelake.errors import DataError
 from spladelake.spark.retrieve.blocks import QueryBatch
+from spladelake.spark.retrieve.request import RetrievalInputs, run_lineage
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.driver_rows import frame_of
 from spladelake.spark.tables.lineage import newest_lineage
 from spladelake.spark.tables.schemas import RUNS
-
-if TYPE_CHECKING:
-    from spladelake.spark.retrieve.request import RetrievalInputs
 
 log = logging.getLogger(__name__)
 
@@ -87,8 +84,6 @@ def _check_previous(
     session: SparkSession, inputs: RetrievalInputs, rankings: Mapping[str, Ranking], version: int
 ) -> None:
     """Raise DataError unless every run was made from this version of the vectors, these queries and these settings."""
-    from spladelake.spark.retrieve.request import run_lineage
-
     runs = inputs.lake.table("runs")
     require(session, runs, RUNS, made_by=f"spladelake retrieve_run --lake {inputs.lake.root} without --since-version")
     for run_id, ranking in rankings.items():

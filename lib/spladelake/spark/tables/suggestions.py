@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
@@ -11,9 +10,7 @@ from pyspark.sql import SparkSession
 from spladelake.errors import DataError
 from spladelake.names import closest, suggestion
 from spladelake.spark.tables import storage
-
-if TYPE_CHECKING:
-    from spladelake.spark.tables.refs import TableRef
+from spladelake.spark.tables.refs import TableRef
 
 MOST_RUNS = 1_000
 
