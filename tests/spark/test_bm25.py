@@ -168,9 +168,7 @@ def test_a_side_made_with_other_settings_and_a_corpus_without_words_are_refused(
         run_job("encode_texts", lake=lake, model="bm25")
 
 
-def test_a_dry_run_forecasts_both_sides_and_writes_no_vectors(
-    spark: SparkSession, run_job: Any, lake: str
-) -> None:
+def test_a_dry_run_forecasts_both_sides_and_writes_no_vectors(spark: SparkSession, run_job: Any, lake: str) -> None:
     corpus = [{"_id": f"d{i}", "title": None, "text": f"water word{i} flows {i % 7}0"} for i in range(300)] + CORPUS
     write_texts(spark, lake, corpus)
     said = run_job("encode_texts", lake=lake, model="bm25", dry_run=True)

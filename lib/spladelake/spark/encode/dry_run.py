@@ -69,7 +69,7 @@ def forecast_encode(
         return {**result, **NOTHING}
     wanted = SAMPLE_PER_SLOT * slots
     ordered = texts.dropDuplicates(["text_sha256"]).orderBy("text_sha256").limit(wanted).persist()
-    sampled = ordered.count()
+    ordered.count()  # reads the sample before the measurement
     _run(session, ordered.limit(2 * slots), slots, spec, kind)  # loads the models
     started = time.monotonic()
     vectors, totals = _run(session, ordered, slots, spec, kind)
