@@ -9,7 +9,7 @@ from typing import Any
 
 from spladelake.files.guesses import told
 from spladelake.files.jsonl import RepeatedKeyError, described, object_of, parsed, writable
-from spladelake.files.rows import JudgementRow, MalformedError, shown, usable_id
+from spladelake.files.rows import JudgementRow, MalformedError, Rejected, shown, usable_id
 from spladelake.files.run_lines import RunLine, run_row
 from spladelake.files.tsv import judgement_of
 
@@ -23,6 +23,7 @@ LISTS = re.compile(rb'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*\[\s*["0-9]')
 
 Pair = tuple[str, str, str | None, str | None]
 """query_id, doc_id, rank, and score or grade. Rank and number are text, None if the file does not give them."""
+Row = JudgementRow | RunLine
 
 
 def json_pairs(text: str, kind: str) -> Iterator[Pair]:
@@ -49,6 +50,26 @@ def json_pairs(text: str, kind: str) -> Iterator[Pair]:
             yield from _of_mapping(_unwrapped(value), kind)
         else:
             raise MalformedError(f"it is {described(value)}; wanted an object of queries")
+
+
+def json_rows(text: str, kind: str, *, by_rank: bool = False) -> Iterator[tuple[bytes | None, Row | Rejected]]:
+    """Yield the rows of a file's pairs, each with None, and unusable pairs as `Rejected`, each with its raw bytes.
+
+    - text, kind: see `json_pairs`.
+    - by_rank: see `run_line_of_pair`.
+
+    If the file breaks off in another form, the last entry is `Rejected` with None.
+    """
+    try:
+        for pair in json_pairs(text, kind):
+            try:
+                row = judgement_of_pair(pair) if kind == "judgements" else run_line_of_pair(pair, by_rank=by_rank)
+            except MalformedError as fault:
+                yield repr(pair).encode(), Rejected(f"document {pair[1]} of query {pair[0]}: {fault}")
+            else:
+                yield None, row
+    except MalformedError as fault:
+        yield None, Rejected(str(fault))
 
 
 def judgement_of_pair(pair: Pair) -> JudgementRow:

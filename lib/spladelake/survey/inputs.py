@@ -13,6 +13,7 @@ from spladelake.files.folders import check_hidden, data_files, hidden_files, is_
 from spladelake.files.formats import format_of
 
 _DIGITS = re.compile(r"\d+")
+_SHARD = re.compile(r"(train|test|dev|val|validation|data|part|[0-9]+)\b", re.IGNORECASE)
 # Words in a name that show the table.
 KIND_WORDS = {
     "judgements": {"qrels", "qrel", "judgements", "judgments", "judgement", "judgment", "relevance", "labels"},
@@ -34,6 +35,13 @@ def says_kind(name: str) -> str | None:
     """Return the table of a file by the words of its name; None if no word shows it."""
     words = set(re.split(r"[^a-z]+", name.lower()))
     return next((kind for kind, known in KIND_WORDS.items() if words & known), None)
+
+
+def kind_by_name(location: str) -> str | None:
+    """Return the table of an input by the words of its location; None if no word shows it."""
+    path = Path(location)
+    # If a file has the name of a split or a number, the name of its folder decides.
+    return says_kind(path.stem) or (says_kind(path.parent.name) if _SHARD.match(path.name) else None)
 
 
 def find_inputs(place: str) -> list[Input]:

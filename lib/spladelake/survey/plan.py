@@ -61,7 +61,7 @@ def _chosen(place: str, given: Mapping[str, str]) -> tuple[dict[str, Sample], li
     named = [kind for kind in KINDS if kind in given]
     if named:
         formats = {kind: given.get(f"{kind}_format", "auto") for kind in named}
-        return {kind: read_sample(named_input(given[kind], formats[kind], kind=kind)) for kind in named}, []
+        return {kind: read_sample(named_input(given[kind], formats[kind], kind=kind), kind) for kind in named}, []
     samples = [read_sample(source) for source in find_inputs(place)]
     by_kind: dict[str | None, list[Sample]] = {}
     for sample in samples:
