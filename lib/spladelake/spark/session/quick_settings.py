@@ -34,7 +34,7 @@ def java_options(settings: Mapping[str, str]) -> str:
 
     - settings: Spark configuration of the caller.
     """
-    given = [*settings.values(), *(os.environ.get(name, "") for name in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"))]
+    given = [*settings.values(), os.environ.get("JAVA_TOOL_OPTIONS", ""), os.environ.get("JDK_JAVA_OPTIONS", "")]
     # Java refuses to start with two collectors.
     is_chosen = any(re.search(r"-XX:\+Use\w+GC", text) for text in given)
     return _COMPILER if is_chosen else f"{_COMPILER} {_COLLECTOR}"
