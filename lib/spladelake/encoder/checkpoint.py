@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from spladelake.encoder.hub import fetch
-from spladelake.encoder.layout import Layout, read_layout
+from spladelake.encoder.layout import CheckpointLayout, read_layout
 from spladelake.encoder.saved.tokenizer import check_tokenizer_file
 from spladelake.encoder.settings import EncoderSettings
 from spladelake.encoder.static import load_static
@@ -103,7 +103,7 @@ def resolve_checkpoint(
     )
 
 
-def effective_settings(layout: Layout, settings: EncoderSettings, *, place: str) -> EncoderSettings:
+def effective_settings(layout: CheckpointLayout, settings: EncoderSettings, *, place: str) -> EncoderSettings:
     """The settings with None replaced by what the checkpoint says.
 
     max_active_dims may stay None, which is no limit, and max_length where queries and documents differ in length.
@@ -186,7 +186,7 @@ def _package_folder(model: str, fix: str) -> Path:
     raise UsageError(f"model {model}", found, f"wanted the checkpoint from the package {package}", fix)
 
 
-def _check_digest(folder: Path, layout: Layout, digests: dict[str, str], wanted: str) -> None:
+def _check_digest(folder: Path, layout: CheckpointLayout, digests: dict[str, str], wanted: str) -> None:
     file = f"{layout.transformer}/{SINGLE_FILE}".strip("/")
     if file not in digests:
         raise UsageError(

@@ -59,7 +59,7 @@ class TiledHead:
     @torch.inference_mode()
     def terms(self, hidden: Tensor, lengths: Sequence[int]) -> SparseVectors:
         """See `Head.terms`."""
-        check_finite(hidden)
+        check_hidden(hidden)
         if self._pooling == "sum":
             return positive_terms(self._summed(hidden, lengths))
         largest = positive_terms(self.largest(hidden, lengths).add_(self._decoder.bias))
@@ -114,7 +114,7 @@ class ScreenedHead:
     @torch.inference_mode()
     def terms(self, hidden: Tensor, lengths: Sequence[int]) -> SparseVectors:
         """See `Head.terms`."""
-        check_finite(hidden)
+        check_hidden(hidden)
         candidates = self.candidates(hidden, lengths)
         if np.count_nonzero(candidates) > MOST_CANDIDATES * candidates.size:
             return self._otherwise.terms(hidden, lengths)
@@ -166,7 +166,7 @@ class LogitsHead:
     @torch.inference_mode()
     def terms(self, hidden: Tensor, lengths: Sequence[int]) -> SparseVectors:
         """See `Head.terms`; hidden holds logits: (tokens, vocabulary)."""
-        check_finite(hidden)
+        check_hidden(hidden)
         reduce = torch.amax if self._pooling == "max" else torch.sum
         weights = activate(hidden, self._activation)
         return positive_terms(torch.stack([reduce(weights[rows], dim=0) for rows in slices(lengths)]))
@@ -186,7 +186,7 @@ def activate(logits: Tensor, activation: Activation) -> Tensor:
     return weights.log1p_() if activation == "log1p_relu" else weights
 
 
-def check_finite(hidden: Tensor) -> None:
+def check_hidden(hidden: Tensor) -> None:
     """Raise DataError when a hidden state is infinite or not a number."""
     if not torch.isfinite(hidden.abs().amax()):
         raise DataError(

@@ -15,11 +15,11 @@ from spladelake.encoder.refusals import told_as_refusal
 from spladelake.encoder.saved.config import named_architectures, transformer_config
 from spladelake.encoder.saved.lengths import UNLIMITED, text_lengths, tokenizer_length
 from spladelake.encoder.saved.model import SavedModel, saved_model
-from spladelake.encoder.saved.modules import ROUTERS, Module, Route, module_list, saved_routes
+from spladelake.encoder.saved.modules import ROUTERS, Module, SavedRoute, module_list, saved_routes
 from spladelake.encoder.saved.tokenizer import TOKENIZER_FILES, check_tokenizer, refuse_chat_template
 from spladelake.encoder.saved.transformer import TRANSFORMER_CONFIGS, TransformerSettings, transformer_settings
 from spladelake.encoder.saved.values import check_known, read_if_there, refused
-from spladelake.encoder.weights.files import SINGLE_FILE, check_head, check_names, folder_headers, weight_files
+from spladelake.encoder.weights.files import SINGLE_FILE, check_head_weights, check_names, folder_headers, weight_files
 from spladelake.encoder.weights.shapes import check_shapes
 from spladelake.errors import UsageError
 
@@ -34,7 +34,7 @@ POOLING = (
 
 
 @dataclass(frozen=True)
-class Layout:
+class CheckpointLayout:
     """A model folder, read and checked but not loaded.
 
     transformer: sub-folder of the masked language model ("" for the folder itself). static_query: sub-folder of the
@@ -71,7 +71,7 @@ class Layout:
         return self.document_length if self.query_length == self.document_length else None
 
 
-def read_layout(folder: Path) -> Layout:
+def read_layout(folder: Path) -> CheckpointLayout:
     """Read a model folder's own description. Raises UsageError when a part is absent, damaged or of an unknown kind."""
     if not folder.is_dir():
         raise UsageError(str(folder), "there is no such folder", "wanted a model folder", "Correct the path.")
@@ -79,7 +79,7 @@ def read_layout(folder: Path) -> Layout:
         return _read(folder)
 
 
-def _read(folder: Path) -> Layout:
+def _read(folder: Path) -> CheckpointLayout:
     query, document = _routes(folder)
     if document.classes not in [(name, "SpladePooling") for name in TRANSFORMERS]:
         raise _unsupported(folder, f"documents go through {' + '.join(document.classes)}")
@@ -100,7 +100,7 @@ def _read(folder: Path) -> Layout:
     if static_query is not None:
         _check_static(folder / static_query / "config.json")
         query_length = tokenizer_length(folder / static_query) or UNLIMITED
-    return Layout(
+    return CheckpointLayout(
         transformer=transformer.path,
         static_query=static_query,
         pooling=_one_of(place, pooling_config, "pooling_strategy", ("max", "sum")),  # type: ignore[arg-type]
@@ -123,10 +123,10 @@ def _read(folder: Path) -> Layout:
     )
 
 
-def _routes(folder: Path) -> tuple[Route, Route]:
+def _routes(folder: Path) -> tuple[SavedRoute, SavedRoute]:
     """The modules of queries and of documents."""
     if not (folder / "modules.json").is_file():
-        plain = Route((Module("MLMTransformer", ""), Module("SpladePooling", "")))
+        plain = SavedRoute((Module("MLMTransformer", ""), Module("SpladePooling", "")))
         return plain, plain
     routes = saved_routes(folder)
     return routes["query"], routes["document"]
@@ -186,7 +186,7 @@ def _check_weights(folder: Path, config: dict[str, Any], settings: TransformerSe
     """Raise UsageError unless the weights are whole, of the config's shapes, and hold the MLM head."""
     headers = folder_headers(folder)
     check_names(folder, headers)
-    check_head(folder, config["model_type"], headers, tied=bool(config.get("tie_word_embeddings", True)))
+    check_head_weights(folder, config["model_type"], headers, tied=bool(config.get("tie_word_embeddings", True)))
     check_shapes(folder, settings, headers)
 
 
@@ -198,7 +198,7 @@ def _one_of(place: Path, config: dict[str, Any], key: str, allowed: tuple[str, .
     return str(value)
 
 
-def _files(folder: Path, query: Route, document: Route) -> tuple[str, ...]:
+def _files(folder: Path, query: SavedRoute, document: SavedRoute) -> tuple[str, ...]:
     """Relative paths of all files that decide the vectors, sorted."""
     wanted = [("", name) for name in ("modules.json", "config_sentence_transformers.json")]
     if (folder / "modules.json").is_file():

@@ -15,7 +15,7 @@ from spladelake.encoder.body import READS_PADDING, Body, PaddedBody, SameLengthB
 from spladelake.encoder.build import build_model, model_config
 from spladelake.encoder.devices import release_memory
 from spladelake.encoder.head import Decoder, Head, LogitsHead
-from spladelake.encoder.layout import Layout
+from spladelake.encoder.layout import CheckpointLayout
 from spladelake.encoder.refusals import told_as_refusal
 from spladelake.encoder.tuning import fastest_head
 from spladelake.encoder.weights.families import FAMILIES
@@ -45,7 +45,7 @@ class LoadedModel:
 
 
 def load_model(
-    folder: Path, layout: Layout, device: torch.device, *, autocast: torch.dtype | None, token_budget: int
+    folder: Path, layout: CheckpointLayout, device: torch.device, *, autocast: torch.dtype | None, token_budget: int
 ) -> LoadedModel:
     """Load the model of a folder. Raises UsageError when a tensor is absent from its files or not finite.
 
@@ -73,7 +73,7 @@ def _batches(body: Body) -> str:
     return "padded batches" if body.pads else "unpadded batches"
 
 
-def _read_directly(folder: Path, layout: Layout) -> tuple[Body, Decoder] | None:
+def _read_directly(folder: Path, layout: CheckpointLayout) -> tuple[Body, Decoder] | None:
     """Body and decoder of a known family, None when the files hold anything that is not known."""
     if layout.model_type not in FAMILIES:
         return None
@@ -92,7 +92,7 @@ def _read_directly(folder: Path, layout: Layout) -> tuple[Body, Decoder] | None:
 
 
 def _read_by_transformers(
-    folder: Path, layout: Layout, device: torch.device, autocast: torch.dtype | None
+    folder: Path, layout: CheckpointLayout, device: torch.device, autocast: torch.dtype | None
 ) -> tuple[Body, Decoder | None]:
     """Body and decoder as transformers builds them; without a decoder, the body gives logits itself."""
     model = build_model(folder, "AutoModelForMaskedLM", layout.config_changes)
@@ -143,7 +143,7 @@ class _Probe:
     """A few texts of random tokens and the logits that the model itself gives them."""
 
     @torch.inference_mode()
-    def __init__(self, model: Any, layout: Layout) -> None:
+    def __init__(self, model: Any, layout: CheckpointLayout) -> None:
         random = np.random.default_rng(0)
         lengths = [min(length, layout.max_length) for length in PROBE_LENGTHS]
         self.ids = [random.integers(0, layout.vocabulary_size, length, dtype=np.int32) for length in lengths]

@@ -46,15 +46,15 @@ def told_as_refusal(place: Path, part: str) -> Iterator[None]:
     except SpladelakeError:
         raise
     except Exception as error:
-        raise refusal(place, part, error) from error
+        raise checkpoint_error(place, part, error) from error
     except BaseException as error:
         # Rust code of tokenizers and safetensors raises this where it panics; it is no Exception.
         if type(error).__name__ != "PanicException":
             raise
-        raise refusal(place, part, error) from error
+        raise checkpoint_error(place, part, error) from error
 
 
-def refusal(place: Path, part: str, error: BaseException) -> SpladelakeError:
+def checkpoint_error(place: Path, part: str, error: BaseException) -> SpladelakeError:
     """The error of another library, while it read a part of a checkpoint, as one of ours."""
     text = str(error)
     if isinstance(error, MemoryError) or "not enough memory" in text or "out of memory" in text.lower():

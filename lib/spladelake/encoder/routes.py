@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spladelake.encoder.batching import Runner, TokenBudget
-from spladelake.encoder.layout import Layout
+from spladelake.encoder.layout import CheckpointLayout
 from spladelake.encoder.model import LoadedModel
 from spladelake.encoder.settings import EncoderSettings
 from spladelake.encoder.static import load_static
@@ -40,7 +40,7 @@ class Route:
 
 
 def make_routes(
-    folder: Path, layout: Layout, settings: EncoderSettings, loaded: LoadedModel, threads: ModelThreads
+    folder: Path, layout: CheckpointLayout, settings: EncoderSettings, loaded: LoadedModel, threads: ModelThreads
 ) -> dict[Kind, Route]:
     """The routes of documents and queries. settings: in force, see `checkpoint.effective_settings`.
 

@@ -22,7 +22,7 @@ _ID_LIKE = re.compile(r"(^|[_\W])(id|key|uid|uuid|doi|number|no)$|[a-z]I[dD]$", 
 _LONGEST_ID = 200
 
 
-def chosen_columns(sample: Sample, kind: str, named: Mapping[str, str]) -> dict[str, str]:
+def find_columns(sample: Sample, kind: str, named: Mapping[str, str]) -> dict[str, str]:
     """Return names of the input's columns, by column of the table.
 
     - sample: the first records of the input.

@@ -14,7 +14,7 @@ from spladelake.files.formats import line_parser
 from spladelake.files.guesses import GUESSES, NO_GRADES, guess
 from spladelake.files.parquet_columns import meant_columns, takes, wrong_type
 from spladelake.files.rows import MalformedError
-from spladelake.survey.column_choice import chosen_columns
+from spladelake.survey.column_choice import find_columns
 from spladelake.survey.inputs import kind_by_name
 from spladelake.survey.judgement_files import JsonJudgements
 from spladelake.survey.samples import Sample, record_fault
@@ -85,7 +85,7 @@ def _reads_as_judgements(sample: Sample) -> bool:
     return bool(rows) and sum(isinstance(row, tuple) for row in rows) > 0.9 * len(rows)
 
 
-def examine(sample: Sample, kind: str, named: Mapping[str, str]) -> Finding:
+def finding_of(sample: Sample, kind: str, named: Mapping[str, str]) -> Finding:
     """Return the finding of an input for a table.
 
     - sample: the first records of the input.
@@ -105,7 +105,7 @@ def examine(sample: Sample, kind: str, named: Mapping[str, str]) -> Finding:
         return _of_lines(sample, kind, file_format, dict(named))
     if not named:
         _check_header(sample)
-    columns = chosen_columns(sample, kind, named)
+    columns = find_columns(sample, kind, named)
     if file_format == "jsonl":
         return _of_lines(sample, kind, file_format, columns)
     return _of_columns(sample, kind, columns, named)

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from spladelake.errors import DataError, UsageError
-from spladelake.files.folders import check_hidden, data_files, hidden_files, is_hidden, visible_files
+from spladelake.files.folders import check_hidden, chosen_files, hidden_files, is_hidden, visible_files
 from spladelake.files.formats import format_of
 
 _DIGITS = re.compile(r"\d+")
@@ -73,7 +73,7 @@ def named_input(location: str, file_format: str = "auto", *, kind: str = "docume
     if file_format in ("auto", "delta") and (path / "_delta_log").is_dir():
         return Input(location, _delta_files(path), "delta")
     check_hidden(location, hidden_files(path) if path.is_dir() else [location])
-    names, found = data_files(location, [str(file) for file in visible_files(path)], file_format, kind=kind)
+    names, found = chosen_files(location, [str(file) for file in visible_files(path)], file_format, kind=kind)
     if not names:
         raise DataError(location, "the folder has no file", "wanted one or more", "Correct the path.")
     return Input(location, tuple(Path(name) for name in names), found)
@@ -108,7 +108,7 @@ def _folder_input(location: str) -> Input | None:
     if not only or len(shapes) > 1 or any("=" not in part and says_kind(part) for part in parts):
         return None
     try:
-        names, found = data_files(location, [str(file) for file in files], "auto", kind="documents")
+        names, found = chosen_files(location, [str(file) for file in files], "auto", kind="documents")
     except (DataError, UsageError):
         return None
     return Input(location, tuple(Path(name) for name in names), found)

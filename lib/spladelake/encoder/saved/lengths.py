@@ -27,7 +27,7 @@ OFFSET_POSITIONS = (
 
 
 @dataclass(frozen=True)
-class Lengths:
+class ModelLengths:
     """Tokens of a text, special ones included.
 
     - most: that any text can have.
@@ -43,7 +43,7 @@ class Lengths:
     positions: int | None
 
 
-def text_lengths(folder: Path, config: Mapping[str, Any], settings: TransformerSettings) -> Lengths:
+def text_lengths(folder: Path, config: Mapping[str, Any], settings: TransformerSettings) -> ModelLengths:
     """Lengths of texts of the model in a folder, never more than it has positions.
 
     sentence-transformers does not subtract the offset of RoBERTa-like positions, and fails on texts that are too long.
@@ -69,7 +69,7 @@ def text_lengths(folder: Path, config: Mapping[str, Any], settings: TransformerS
         min(settings.call_length or length or base, table)
         for length in (settings.query_length, settings.document_length)
     )
-    return Lengths(max(min(base, table), query, document), plain, query, document, positions)
+    return ModelLengths(max(min(base, table), query, document), plain, query, document, positions)
 
 
 def tokenizer_length(folder: Path, settings: TransformerSettings = TransformerSettings()) -> int | None:  # noqa: B008

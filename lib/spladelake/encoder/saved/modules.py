@@ -28,7 +28,7 @@ class Module:
 
 
 @dataclass(frozen=True)
-class Route:
+class SavedRoute:
     """The modules that texts of one kind go through, in order."""
 
     modules: tuple[Module, ...]
@@ -38,18 +38,18 @@ class Route:
         return tuple(module.name for module in self.modules)
 
 
-def saved_routes(folder: Path) -> dict[Kind, Route]:
+def saved_routes(folder: Path) -> dict[Kind, SavedRoute]:
     """The modules of queries and of documents, of a folder with modules.json.
 
     Raises UsageError when a file cannot be read, or a Router has no route for queries or documents.
     """
     chain = module_list(folder)
-    routes: dict[Kind, Route] = {}
+    routes: dict[Kind, SavedRoute] = {}
     for kind in ("query", "document"):
         modules: list[Module] = []
         for module in chain:
             modules += _routed(folder, module.path, kind) if module.name in ROUTERS else [module]
-        routes[kind] = Route(tuple(modules))
+        routes[kind] = SavedRoute(tuple(modules))
     return routes
 
 

@@ -207,7 +207,7 @@ def _wrapped_by(wrapper: str) -> str:
     return "torch.compile" if "_orig_mod" in wrapper else "a model wrapped for training on several devices"
 
 
-def check_head(place: Path, model_type: str, names: Iterable[str], *, tied: bool) -> None:
+def check_head_weights(place: Path, model_type: str, names: Iterable[str], *, tied: bool) -> None:
     """Raise UsageError when tensors of the MLM head are absent, so that none would be made up at random.
 
     tied: whether the decoder may share the word embeddings. Families that are not listed in `HEADS` pass here; the

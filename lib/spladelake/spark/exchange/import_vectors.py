@@ -26,7 +26,7 @@ from spladelake.names import short_name
 from spladelake.results import ImportVectorsResult
 from spladelake.spark.exchange.export_folder import manifest_in
 from spladelake.spark.exchange.export_plan import MANIFEST, tokens_of
-from spladelake.spark.exchange.worker import PARSED_DDL, ParseLines, ToVectors
+from spladelake.spark.exchange.worker import PARSED_DDL, ParseVectors, ToVectors
 from spladelake.spark.ingest.shared_files import shared
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.create import require
@@ -116,7 +116,7 @@ def _from_lines(session: SparkSession, path: str, manifest: dict[str, Any]) -> D
         reader.text(path)
         .select(F.col("_metadata.file_name").alias("file"), F.col("value").alias("line"))
         .where(F.col("file") != MANIFEST)
-        .mapInArrow(ParseLines(content_is_id=manifest.get("format") == "seismic"), PARSED_DDL)
+        .mapInArrow(ParseVectors(content_is_id=manifest.get("format") == "seismic"), PARSED_DDL)
     )
 
 

@@ -47,7 +47,7 @@ class Inputs:
         return {name: [str(self.refs[name]), self.versions[name]] for name in (self.refs if names is None else names)}
 
 
-def inputs_of(session: SparkSession, needed: Mapping[str, Needed]) -> Inputs:
+def newest_inputs(session: SparkSession, needed: Mapping[str, Needed]) -> Inputs:
     """Return the tables at their newest versions. Raises DataError if one is missing or has other columns."""
     for table in needed.values():
         require(session, table.ref, table.schema, made_by=table.made_by)

@@ -24,7 +24,7 @@ from spladelake.config.training import Distillation, TrainModel
 from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
 from spladelake.results import TrainResult
-from spladelake.spark.session.failures import explained
+from spladelake.spark.session.failures import known_error
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.start import usable_cores
 from spladelake.spark.session.step_descriptions import describe
@@ -39,7 +39,7 @@ from spladelake.spark.train.model_folder import (
     COUNTS,
     MADE_FROM,
     made_from,
-    publish,
+    publish_model,
     remove_published_work,
     shared_start,
     work_folder,
@@ -104,7 +104,7 @@ def _train(
     )
     if outcome.resumed_from:
         log.info("%s: resumed from the checkpoint of step %d", output, outcome.resumed_from)
-    publish(folder, output)
+    publish_model(folder, output)
     _say(output, outcome, options.best)
     return {
         "status": "worse" if outcome.status == "worse" else "written",
@@ -255,7 +255,7 @@ def _run(session: SparkSession, work: TrainingWork, options: TrainModel) -> Outc
         with redirect_stdout(sys.stderr), _environment(options.processes):
             outcome = distributor.run(Sent(train), work)
     except (RuntimeError, PySparkException, Py4JError) as error:
-        if (known := explained(error)) is not None:
+        if (known := known_error(error)) is not None:
             raise known from error
         raise MachineError(
             "the training processes", f"they ended without a result ({last_line(str(error))})", "wanted a model",
