@@ -10,7 +10,7 @@ from spladelake.errors import UsageError
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """Settings that change the vectors, and therefore the fingerprint `model_id`. None means the checkpoint's own value.
+    """Settings that change the vectors, and therefore the fingerprint `model_id`. None: the checkpoint's own value.
 
     - max_length: most tokens of a text, special tokens included; longer texts are cut.
     - max_active_dims: keep this many terms of a text, the heaviest; of equal weights the lower term id.

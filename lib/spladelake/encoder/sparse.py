@@ -67,7 +67,10 @@ def concatenate(parts: list[SparseVectors]) -> SparseVectors:
 
 
 def heaviest_terms(indices: NDArray[np.int32], values: NDArray[np.float32], count: int | None) -> Row:
-    """Return the `count` heaviest terms of a row, or all, the heaviest first; of equal weights the lower term id first."""
+    """Return the heaviest terms of a row, the heaviest first; of equal weights the lower term id first.
+
+    - count: most terms to return, None for all.
+    """
     order = np.lexsort((indices, -values))[:count]
     return indices[order], values[order]
 

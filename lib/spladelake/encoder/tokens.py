@@ -217,7 +217,7 @@ def _in_template(tokenizer: Any) -> Any:
 
 
 def _lower_case_first(tokenizer: Any) -> None:
-    """Lower-case texts before the tokenizer's own normaliser, as sentence-transformers does, unless it does so itself."""
+    """Lower-case texts before the tokenizer's own normaliser, unless that does so, as in sentence-transformers."""
     from tokenizers import normalizers
 
     normalizer = tokenizer.normalizer
