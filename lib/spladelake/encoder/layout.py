@@ -154,7 +154,7 @@ def _check_static(path: Path) -> None:
 
 
 def _settings(inner: Path, transformer: Module, *, plain: bool) -> TransformerSettings:
-    """Return the settings of the masked language model's module. A plain model has none, as in sentence-transformers."""
+    """Return the settings of the language model's module. A plain model has none, as in sentence-transformers."""
     if not plain:
         return transformer_settings(inner, "fill-mask", default_task=TRANSFORMERS[transformer.name])
     refuse_chat_template(inner)
