@@ -272,7 +272,7 @@ BAD = {
     "not json": ("{", "anserini", "it is not a document with a vector"),
     "no vector": ('{"id": "a"}', "anserini", "it is not a document with a vector"),
     "weight 0": ('{"id": "a", "vector": {"x": 0}}', "anserini", "term 'x' has the weight 0.0"),
-    "a term twice": ('{"id": "a", "vector": {"x": 1, "x": 2}}', "anserini", "'x' stands twice"),
+    "a term twice": ('{"id": "a", "vector": {"x": 1, "x": 2}}', "anserini", "'x' occurs twice"),
     "an id twice": ('{"id": "a", "vector": {}}\n{"id": "a", "vector": {}}', "anserini", "the id 'a' occurs 2 times"),
     "nothing": ("\n", "anserini", "it holds no document"),
     "lines of JSON": ('{"id": "a", "vector": {"x": 1}}\n' * 5, "ciff", "it does not begin with the header"),
