@@ -68,7 +68,7 @@ class TiledHead:
     @torch.inference_mode()
     def terms(self, hidden: Tensor, lengths: Sequence[int]) -> SparseVectors:
         """See `Head.terms`."""
-        check_hidden(hidden)
+        check_hidden_states(hidden)
         if self._pooling == "sum":
             return positive_terms(self._summed(hidden, lengths))
         largest = positive_terms(self.largest(hidden, lengths).add_(self._decoder.bias))
@@ -127,7 +127,7 @@ class ScreenedHead:
     @torch.inference_mode()
     def terms(self, hidden: Tensor, lengths: Sequence[int]) -> SparseVectors:
         """See `Head.terms`."""
-        check_hidden(hidden)
+        check_hidden_states(hidden)
         candidates = self.candidates(hidden, lengths)
         if np.count_nonzero(candidates) > MOST_CANDIDATES * candidates.size:
             return self._otherwise.terms(hidden, lengths)
@@ -179,7 +179,7 @@ class LogitsHead:
     @torch.inference_mode()
     def terms(self, hidden: Tensor, lengths: Sequence[int]) -> SparseVectors:
         """See `Head.terms`; hidden holds logits: (tokens, vocabulary)."""
-        check_hidden(hidden)
+        check_hidden_states(hidden)
         reduce = torch.amax if self._pooling == "max" else torch.sum
         weights = activate(hidden, self._activation)
         return positive_terms(torch.stack([reduce(weights[rows], dim=0) for rows in slices(lengths)]))
@@ -199,7 +199,7 @@ def activate(logits: Tensor, activation: Activation) -> Tensor:
     return weights.log1p_() if activation == "log1p_relu" else weights
 
 
-def check_hidden(hidden: Tensor) -> None:
+def check_hidden_states(hidden: Tensor) -> None:
     """Raise DataError if a hidden state is infinite or not a number."""
     if not torch.isfinite(hidden.abs().amax()):
         raise DataError(

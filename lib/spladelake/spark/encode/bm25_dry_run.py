@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from spladelake.bm25.settings import Bm25Settings
 from spladelake.spark.encode.bm25_packs import DRIVER_TEXTS, counted_here, tallied
 from spladelake.spark.encode.bm25_worker import TOKENS, CountWords, Vocabulary, WeighWords, WordStatistics
-from spladelake.spark.encode.dry_run import NOTHING, Sample
+from spladelake.spark.encode.dry_run import NOTHING, EncodedSample
 from spladelake.spark.encode.texts import Side
 from spladelake.spark.encode.worker import VECTOR_BATCH
 
@@ -46,7 +46,7 @@ def forecast_bm25(session: SparkSession, texts: DataFrame, settings: Bm25Setting
     started = time.monotonic()
     vectors, tokens = _weighed_here(sample, settings, side)
     seconds = (time.monotonic() - started) / slots
-    return {**result, **Sample(vectors, tokens, seconds).extrapolated(rows, texts=rows)}
+    return {**result, **EncodedSample(vectors, tokens, seconds).extrapolated(rows, texts=rows)}
 
 
 def _weighed_here(texts: pa.Table, settings: Bm25Settings, side: Side) -> tuple[pa.Table, int]:

@@ -23,7 +23,7 @@ NOTHING: dict[str, Any] = {"sampled": 0, "tokens": 0, "seconds": 0.0, "hours": 0
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class EncodedSample:
     """The vectors of some texts of a table, as (id, indices, values, …) rows.
 
     - tokens: tokens of these texts.
@@ -75,7 +75,7 @@ def forecast_encode(
     vectors, totals = _run(session, ordered, slots, spec, kind)
     seconds = time.monotonic() - started
     ordered.unpersist()
-    sample = Sample(vectors, tokens=int(totals.get("tokens", 0)), seconds=seconds)
+    sample = EncodedSample(vectors, tokens=int(totals.get("tokens", 0)), seconds=seconds)
     return {**result, **sample.extrapolated(rows, texts=distinct)}
 
 
