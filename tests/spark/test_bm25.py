@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import bm25s
@@ -168,6 +169,21 @@ def test_a_side_made_with_other_settings_and_a_corpus_without_words_are_refused(
     write_texts(spark, lake, CORPUS[2:4])
     with pytest.raises(DataError, match="no document has a word"):
         run_job("encode_texts", lake=lake, model="bm25")
+
+
+def test_a_dry_run_forecasts_both_sides_and_writes_no_vectors(spark: SparkSession, run_job: Any, lake: str) -> None:
+    corpus = [{"_id": f"d{i}", "title": None, "text": f"water word{i} flows {i % 7}0"} for i in range(300)] + CORPUS
+    write_texts(spark, lake, corpus)
+    said = run_job("encode_texts", lake=lake, model="bm25", dry_run=True)
+    assert said["status"] == "forecast"
+    assert not Path(lake, "vectors").exists()
+    made = run_job("encode_texts", lake=lake, model="bm25")
+    for side, tokens in (("documents", 300 * 4 + 18), ("queries", 5)):
+        assert (said[side]["rows"], said[side]["tokens"]) == (made[side]["rows"], tokens)
+    files = sum(file.stat().st_size for file in Path(lake, "vectors/bm25/documents").glob("*.parquet"))
+    assert 0.5 < said["documents"]["bytes"] / files < 2
+    write_texts(spark, lake, CORPUS, [])
+    assert run_job("encode_texts", lake=lake, model="bm25", dry_run=True, side="queries")["queries"]["rows"] == 0
 
 
 def test_a_vocabularys_hashes_are_those_of_sparks_own_function(spark: SparkSession) -> None:

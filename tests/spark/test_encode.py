@@ -20,7 +20,7 @@ from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.encode.texts import SIDES, encoded, hashed, spread, task_count, texts_of
 from spladelake.spark.encode.worker import EncodeBatches
-from spladelake.spark.session.failures import explained
+from spladelake.spark.session.failures import known_error
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
@@ -268,7 +268,7 @@ def test_a_worker_refuses_weights_that_changed_after_the_driver_looked(spark: Sp
     texts = hashed(spark.createDataFrame([("a", "x")], "id string, text string"))
     with pytest.raises(Exception, match="sha256") as raised:
         encoded(texts, EncodeBatches(spec, "document", totals)).collect()
-    error = explained(raised.value)
+    error = known_error(raised.value)
     assert isinstance(error, SpladelakeError)
     assert error.exit_code == 2
     assert str(error).startswith(str(weights))
@@ -281,7 +281,7 @@ def test_a_worker_tells_what_transformers_refuses_as_one_message(spark: SparkSes
     texts = hashed(spark.createDataFrame([("a", "x")], "id string, text string"))
     with pytest.raises(Exception, match="bert-of-tomorrow") as raised:
         encoded(texts, EncodeBatches(spec, "document", totals)).collect()
-    error = explained(raised.value)
+    error = known_error(raised.value)
     assert isinstance(error, SpladelakeError)
     assert error.exit_code == 2
     assert str(error).startswith(str(moved_model / "config.json"))

@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.spark.exchange.export_folder import make_room, manifest_in
-from spladelake.spark.session.failures import explained
+from spladelake.spark.session.failures import known_error
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VOCABULARY
@@ -274,7 +274,7 @@ BAD = {
     "not json": ("{", "anserini", "it is not a document with a vector"),
     "no vector": ('{"id": "a"}', "anserini", "it is not a document with a vector"),
     "weight 0": ('{"id": "a", "vector": {"x": 0}}', "anserini", "term 'x' has the weight 0.0"),
-    "a term twice": ('{"id": "a", "vector": {"x": 1, "x": 2}}', "anserini", "'x' stands twice"),
+    "a term twice": ('{"id": "a", "vector": {"x": 1, "x": 2}}', "anserini", "'x' occurs twice"),
     "an id twice": ('{"id": "a", "vector": {}}\n{"id": "a", "vector": {}}', "anserini", "the id 'a' occurs 2 times"),
     "nothing": ("\n", "anserini", "it holds no document"),
     "lines of JSON": ('{"id": "a", "vector": {"x": 1}}\n' * 5, "ciff", "it does not begin with the header"),
@@ -289,7 +289,7 @@ def test_a_file_of_another_form_is_told_with_its_place(run_job: Any, tmp_path: P
     file.write_text(text + ("" if input_format == "ciff" else "\n"))
     with pytest.raises(Exception, match=r".") as raised:
         run_job("import_vectors", lake=str(tmp_path / "l"), input=str(file), input_format=input_format, vectors="v")
-    told = raised.value if isinstance(raised.value, SpladelakeError) else explained(raised.value)
+    told = raised.value if isinstance(raised.value, SpladelakeError) else known_error(raised.value)
     assert told is not None
     assert told.exit_code == 3
     assert said in str(told)
