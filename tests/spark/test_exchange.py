@@ -167,7 +167,7 @@ def test_an_id_that_would_break_a_line_is_refused_and_leaves_no_file(
         ),
         ("q1 Q0 a 1 nan r\n", "line 1: score is 'nan'"),
         ("q1 Q0 a 1 2.0 r\n\nq1 Q0 a 2 1.0 r\n", "line 3: document a is listed 2 times for query q1"),
-        ("\n", "it has no rows"),
+        ("\n", "the input has no rows"),
     ],
 )
 def test_a_run_file_with_a_bad_line_is_refused_naming_it(

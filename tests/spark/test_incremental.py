@@ -105,7 +105,7 @@ def test_changes_read_from_the_feed_give_the_vectors_that_comparing_all_texts_gi
     assert run_job("encode_texts", **encode)["status"] == "skipped"
     if how == "feed":
         documents.update("doc_id = 'd4'", {"text": "'train'"})
-        with pytest.raises(UsageError, match="changes in between would be lost"):
+        with pytest.raises(UsageError, match="later start would miss changes"):
             run_job("encode_texts", **encode, since_version=99)
         assert run_job("encode_texts", **encode, since_version=0)["documents"]["rows"] == 1
     run_job("encode_texts", lake=lake, model="splade-tiny", side="documents", vectors="full")

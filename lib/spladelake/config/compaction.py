@@ -103,18 +103,20 @@ class CompactVectors(JobOptions):
             if text is not None:
                 Target.parse(text)
         except UsageError as error:
-            raise OptionError(f"a known measure, but {error.place}: {error.found}; {error.wanted}", error.fix) from None
+            raise OptionError(f"a known measure, but {error.found} ({error.wanted})", error.fix) from None
         return text
 
     @model_validator(mode="after")
     def _goes_together(self) -> CompactVectors:
         if self.mantissa_bits is not None and self.levels is not None:
-            raise ValueError("--mantissa-bits and --levels both round the weights: give only one of the two options")
+            raise ValueError("--mantissa-bits and --levels both round the weights: leave out one of the two options")
         if self.target is not None and not self.compaction.is_lossless:
-            raise ValueError("--target chooses the settings: leave out the options that set them")
+            raise ValueError(
+                "--target chooses the settings of the compaction: leave out --target or all other settings"
+            )
         if self.depth > MOST_K:
             raise ValueError(
-                f"a measure needs {self.depth:,} ranks, but a run has at most {MOST_K:,}: lower its cutoff"
+                f"a measure needs {self.depth:,} ranks, but a run has at most {MOST_K:,}: lower the measure's cutoff"
             )
         return self
 

@@ -44,10 +44,15 @@ class CompareRuns(JobOptions):
     @model_validator(mode="after")
     def _is_consistent(self) -> CompareRuns:
         if len(set(self.run_ids)) < len(self.run_ids):
-            raise ValueError("--run-ids contains a run twice")
+            raise ValueError("--run-ids contains a run twice: remove the copy")
         if self.run_ids and self.baseline is not None and self.baseline not in self.run_ids:
-            raise ValueError(f"--run-ids does not contain the baseline {self.baseline!r}")
+            raise ValueError(
+                f"--run-ids does not contain the baseline {self.baseline!r}: add the baseline to --run-ids"
+            )
         unknown = sorted(set(self.published) - set(self.collections)) if self.collections else []
         if unknown:
-            raise ValueError(f"--published has values of the collection {unknown[0]!r}, which is not in --collections")
+            raise ValueError(
+                f"--published has values of the collection {unknown[0]!r}, which is not in --collections: add the "
+                "collection, or remove the values"
+            )
         return self

@@ -50,7 +50,9 @@ class ExportRun(JobOptions):
         if self.output is None and self.judgements is None:
             raise ValueError("there is nothing to write: give --output, --judgements or both")
         if (self.output is None) != (self.run_id is None):
-            raise ValueError("--run-id (the run) and --output (its file) need each other: give both")
+            raise ValueError(
+                "--run-id names the run, and --output the file for the run: give both options or none of the two"
+            )
         return self
 
 

@@ -35,12 +35,15 @@ class FuseRuns(JobOptions):
     def _fits_together(self) -> FuseRuns:
         if len(self.runs) < 2 or len(set(self.runs)) < len(self.runs):
             raise ValueError(
-                f"--runs is {', '.join(self.runs) or 'empty'}, but fusion needs two or more different runs"
+                f"--runs is {', '.join(self.runs) or 'empty'}, but fusion needs two or more different runs: "
+                "name more runs"
             )
         if self.weights and len(self.weights) != len(self.runs):
-            raise ValueError(f"--weights has {len(self.weights)} weights for {len(self.runs)} runs")
+            raise ValueError(
+                f"--weights has {len(self.weights)} weights for {len(self.runs)} runs: give one weight for each run"
+            )
         if any(not 0 <= weight < float("inf") for weight in self.weights) or (self.weights and not any(self.weights)):
-            raise ValueError("--weights needs finite numbers of 0 or more, at least one of them above 0")
+            raise ValueError("--weights has negative or infinite numbers, or only zeros: correct the weights")
         if self.target in self.runs:
             raise ValueError(f"--run-id {self.target!r} is one of the runs to fuse: choose another name")
         return self

@@ -100,4 +100,5 @@ def check_goes_with_model(options: BaseModel, model: str) -> None:
     for kind in KINDS:
         for name in kind.options if kind is not own else ():
             if getattr(options, name, None) != type(options).model_fields[name].default:
-                raise ValueError(f"--{name.replace('_', '-')} needs {kind.chosen_by}, and the model is {model}")
+                option = f"--{name.replace('_', '-')}"
+                raise ValueError(f"{option} needs {kind.chosen_by}, but the model is {model}: leave out {option}")

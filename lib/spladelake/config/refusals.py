@@ -65,7 +65,7 @@ def option_error(place: str, error: Mapping[str, Any]) -> UsageError:
     """
     context = error.get("ctx", {})
     cause = context.get("error")
-    found = f"found {error['input']!r}"
+    found = f"the value is {error['input']!r}"
     if isinstance(cause, OptionError):
         return UsageError(place, found, f"wanted {cause.wanted}", cause.fix)
     if isinstance(cause, ValueError):

@@ -71,9 +71,9 @@ class RetrieveRun(JobOptions, Ranking):
     @model_validator(mode="after")
     def _goes_together(self) -> RetrieveRun:
         if self.run_id is not None and self.run_id in self.also:
-            raise ValueError(f"--also names the run {self.run_id!r} again: give it another name")
+            raise ValueError(f"--also names the run {self.run_id!r} of --run-id again: choose another name in --also")
         if self.since_version is not None and self.strategy not in ("auto", "blocks"):
-            raise ValueError(f"--since-version works in blocks: leave out --strategy {self.strategy}")
+            raise ValueError(f"--since-version works only with --strategy blocks: leave out --strategy {self.strategy}")
         if self.since_version is not None and any(r.where for r in (self, *self.also.values())):
             raise ValueError(
                 "--since-version compares only vectors, but --where reads texts, which may have changed too: leave "

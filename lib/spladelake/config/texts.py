@@ -67,7 +67,9 @@ class IngestTexts(JobOptions):
             named = [f"{kind.replace('queries', 'query').removesuffix('s')}_{column}" for column in columns]
             given = [name for name in named if getattr(self, name) is not None]
             if given and getattr(self, kind) is None:
-                raise ValueError(f"{given[0]} is a column of --{kind}, but --{kind} is missing")
+                raise ValueError(
+                    f"--{given[0].replace('_', '-')} names a column of --{kind}, but --{kind} is missing: add --{kind}"
+                )
         return self
 
 
@@ -160,9 +162,11 @@ class EncodeTexts(JobOptions):
     @model_validator(mode="after")
     def _goes_together(self) -> EncodeTexts:
         if self.since_version is not None and self.changes != "feed":
-            raise ValueError("--since-version needs --changes feed")
+            raise ValueError("--since-version works only with --changes feed: add --changes feed")
         if self.checkpoint is not None and self.changes != "stream":
-            raise ValueError("--checkpoint needs --changes stream")
+            raise ValueError("--checkpoint works only with --changes stream: add --changes stream")
         if self.checkpoint is not None and self.side == "both":
-            raise ValueError("--checkpoint needs one side: give --side documents or --side queries")
+            raise ValueError(
+                "--checkpoint is for documents or for queries, not for both: give --side documents or --side queries"
+            )
         return self

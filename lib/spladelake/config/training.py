@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from spladelake.config.base import DEFAULT_MODEL, JobOptions, Options
 from spladelake.config.refusals import NAME_PATTERN, OptionError
 from spladelake.config.rerank import DEFAULT_CROSS_ENCODER
+from spladelake.names import listed
 
 # Prefix of a teacher that is a run of the lake: the job takes the run's scores instead of a model's.
 RUN_TEACHER = "run:"
@@ -76,11 +77,11 @@ class MinePairs(JobOptions):
     @model_validator(mode="after")
     def _goes_together(self) -> MinePairs:
         if self.min_rank > self.max_rank:
-            raise ValueError(f"--min-rank {self.min_rank} is above --max-rank {self.max_rank}")
+            raise ValueError(f"--min-rank {self.min_rank} is above --max-rank {self.max_rank}: lower --min-rank")
         if self.min_score is not None and self.max_score is not None and self.min_score > self.max_score:
-            raise ValueError(f"--min-score {self.min_score} is above --max-score {self.max_score}")
+            raise ValueError(f"--min-score {self.min_score} is above --max-score {self.max_score}: lower --min-score")
         if self.dev_share + self.test_share >= 1:
-            raise ValueError("--dev-share and --test-share leave no query for training")
+            raise ValueError("--dev-share and --test-share leave no query for training: lower the shares")
         return self
 
 
@@ -127,7 +128,7 @@ class ScorePairs(JobOptions):
     @model_validator(mode="after")
     def _are_different(self) -> ScorePairs:
         if len(set(self.teachers)) < len(self.teachers):
-            raise ValueError("--teachers contains a teacher twice")
+            raise ValueError("--teachers contains a teacher twice: remove the copy")
         if RUN_TEACHER in self.teachers:
             raise ValueError("the teacher run: has no run id: write run:RUN_ID")
         return self
@@ -210,7 +211,7 @@ class Distillation(Options):
         from spladelake.measures import CARD_MEASURES  # see config.base
 
         if name not in CARD_MEASURES:
-            raise OptionError(f"one of {', '.join(CARD_MEASURES)}")
+            raise OptionError(listed(CARD_MEASURES))
         return name
 
 
@@ -253,6 +254,6 @@ class TrainModel(JobOptions, Distillation):
         if self.batch_size % parts:
             raise ValueError(
                 f"--batch-size {self.batch_size} is not a multiple of --processes {self.processes} times "
-                f"--accumulate {self.accumulate}"
+                f"--accumulate {self.accumulate}: change --batch-size"
             )
         return self

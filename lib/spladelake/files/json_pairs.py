@@ -48,7 +48,7 @@ def json_pairs(text: str, kind: str) -> Iterator[Pair]:
         elif isinstance(value, dict):
             yield from _of_mapping(_unwrapped(value), kind)
         else:
-            raise MalformedError(f"it is {described(value)}; wanted an object of queries")
+            raise MalformedError(f"the file holds {described(value)}; wanted an object of queries")
 
 
 def judgement_of_pair(pair: Pair) -> JudgementRow:
@@ -100,7 +100,9 @@ def _unwrapped(value: dict[str, Any]) -> dict[str, Any]:
     if not (len(inner) < len(value) or _SUBSETS & inner.keys()) or not all(map(_holds_mappings, inner.values())):
         return inner
     if len(inner) != 1:
-        raise MalformedError(f"it holds several subsets or splits ({', '.join(map(shown, inner))}); wanted one a file")
+        raise MalformedError(
+            f"the file holds several subsets or splits ({', '.join(map(shown, inner))}); wanted one in each file"
+        )
     (name,) = inner
     return _unwrapped({_MTEB: None, **inner[name]})
 
@@ -139,10 +141,10 @@ def _listed(item: Any, kind: str, query_id: str) -> tuple[str, str | None]:
 def _of_records(records: list[Any], kind: str) -> Iterator[Pair]:
     for record in records:
         if not isinstance(record, dict):
-            raise MalformedError(f"its list holds {described(record)}; wanted objects")
+            raise MalformedError(f"the list holds {described(record)}; wanted objects")
         names = told(kind, list(record))
         if "query_id" not in names:
-            raise MalformedError("an object of its list has no query id")
+            raise MalformedError("an object of the list has no query id")
         query_id = _id("query_id", record[names["query_id"]])
         if isinstance(record.get("results"), list):
             yield from _of_mapping({query_id: record["results"]}, kind)

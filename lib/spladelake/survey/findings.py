@@ -10,12 +10,14 @@ from typing import Any
 
 from spladelake.errors import DataError, UsageError
 from spladelake.files import Rejected, judgement_parser
+from spladelake.files.columns import naming_fix
 from spladelake.files.csv_records import checked_row, csv_layout
 from spladelake.files.formats import line_parser
 from spladelake.files.guesses import GUESSES, NO_GRADES, grade_column, guess, told
 from spladelake.files.jsonl import ABSENT, field_of
 from spladelake.files.parquet_columns import meant_columns, takes, wrong_type
 from spladelake.files.rows import MalformedError
+from spladelake.names import listed
 from spladelake.survey.inputs import says_kind
 from spladelake.survey.samples import Sample, SampledColumn, column_of, record_fault
 
@@ -108,14 +110,14 @@ def examine(sample: Sample, kind: str, named: Mapping[str, str]) -> Finding:
     """
     file_format = "qrels" if kind == "judgements" and sample.source.format == "tsv" else sample.source.format
     if file_format == "qrels" and named:
-        found = "column options are given, but the format qrels has no column names"
+        found = "the format qrels has no column names"
         fix = "Leave out the column options, or use a csv file with a header."
-        raise UsageError(sample.source.location, found, "the columns of qrels are found by position", fix)
+        raise UsageError(sample.source.location, found, "wanted no column options", fix)
     if file_format in ("tsv", "qrels"):
         return _of_lines(sample, kind, file_format, dict(named))
     if not named:
         _check_header(sample)
-    columns = {column: _named(sample, column, name) for column, name in named.items()}
+    columns = {column: _named(sample, kind, column, name) for column, name in named.items()}
     if kind == "judgements":
         columns |= _judgement_columns(sample)
     else:
@@ -137,16 +139,16 @@ def _check_header(sample: Sample) -> None:
     for place, cells in sample.headers:
         number = next((cell for cell in cells if _NUMBER.fullmatch(cell.strip())), None)
         if number is not None:
-            found = f"its first line has the number {number} among its cells"
-            fix = "Add a header line, or name the columns with options (see --help)."
+            found = f"the first line has a number ({number}) as a cell"
+            fix = "Add a header line, or name the columns with options such as --document-id."
             raise DataError(place, found, "wanted column names in the first line", fix)
 
 
-def _named(sample: Sample, column: str, name: str) -> str:
+def _named(sample: Sample, kind: str, column: str, name: str) -> str:
     if name not in sample.columns:
         found = _within(sample, name)
         if found is None:
-            raise _no_column(sample, column, f"it has no column {name!r}")
+            raise _no_column(sample, kind, column, f"no column is called {name!r}")
         # The field becomes a column, so the checks of columns apply to it.
         sample.columns[name] = found
     return name
@@ -163,11 +165,10 @@ def _within(sample: Sample, name: str) -> SampledColumn | None:
     return column_of(name, [None if value is ABSENT else value for value in values])
 
 
-def _no_column(sample: Sample, column: str, found: str) -> DataError:
+def _no_column(sample: Sample, kind: str, column: str, found: str) -> DataError:
     there = ", ".join(f"{c.name} ({c.kind})" for c in sample.columns.values())
-    wanted = f"wanted a column for {column}; the columns are {there}"
-    fix = "Name a column with an option (see --help), or add a column."
-    return DataError(sample.source.location, found, wanted, fix)
+    found, wanted = f"{found} (columns: {there})", f"wanted a column for {column}"
+    return DataError(sample.source.location, found, wanted, naming_fix(kind, column))
 
 
 def _judgement_columns(sample: Sample) -> dict[str, str]:
@@ -175,8 +176,8 @@ def _judgement_columns(sample: Sample) -> dict[str, str]:
     found = told("judgements", list(sample.columns))
     for column in ("query_id", "doc_id"):
         if column not in found:
-            called = " or ".join(map(repr, GUESSES["judgements"][column][:4]))
-            raise _no_column(sample, column, f"no column of the judgements is called {called}")
+            called = f"no column is called {listed(map(repr, GUESSES['judgements'][column][:4]))}"
+            raise _no_column(sample, "judgements", column, called)
     relevance = grade_column(found, list(sample.columns), place=sample.source.location)
     return found if relevance is None else {**found, "relevance": relevance}
 
@@ -188,7 +189,7 @@ def _id_column(sample: Sample, kind: str, key: str, *, taken: set[str]) -> str:
     fit = [c for c in _plain(sample, taken, ("string", "integer")) if c.is_unique and _is_short(c)]
     fit.sort(key=lambda column: not _ID_LIKE.search(column.name))
     if not fit:
-        raise _no_column(sample, key, "no column has a short and unique value in every record")
+        raise _no_column(sample, kind, key, "no column has a short and unique value in every record")
     return fit[0].name
 
 
@@ -206,7 +207,7 @@ def _text_column(sample: Sample, kind: str, *, taken: set[str]) -> str:
         usual = next((name for name in GUESSES[kind]["text"] if name in sample.columns and name not in taken), None)
         if usual is not None:
             raise wrong_type(sample.source.location, "text", usual, sample.columns[usual].kind)
-        raise _no_column(sample, "text", "no other column holds strings")
+        raise _no_column(sample, kind, "text", "no other column holds strings")
     return max(texts, key=lambda column: column.mean_characters).name
 
 

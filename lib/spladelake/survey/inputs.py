@@ -52,7 +52,7 @@ def find_inputs(place: str) -> list[Input]:
             place,
             f"the folder has no data file (it contains {names})",
             "wanted jsonl, csv, tsv, parquet or a Delta table",
-            "Convert the texts to one of these formats.",
+            "Convert the texts to jsonl, csv or parquet.",
         )
     return inputs
 

@@ -90,7 +90,7 @@ def read_sample(source: Input) -> Sample:
         sample = Sample(source, rows, is_exact, columns, tuple(lines))
     if not sample.rows:
         fix = "Check the program that wrote the input."
-        raise DataError(source.location, "it has no records", "wanted at least one", fix)
+        raise DataError(source.location, "the input has no records", "wanted at least one record", fix)
     return sample
 
 
@@ -127,7 +127,7 @@ def _opened(file: Path, location: str) -> Iterator[tuple[Any, io.BufferedReader]
     if compression in (".snappy", ".deflate", ".lz4"):
         found = f"{file.name} is compressed in a way that only Spark reads"
         fix = "Compress the file with gzip, bzip2 or zstd instead."
-        raise DataError(location, found, "wanted a plain file, .gz, .bz2 or .zst", fix)
+        raise DataError(location, found, "wanted an uncompressed file, or .gz, .bz2 or .zst", fix)
     codec = _CODECS.get(compression or "")
     try:
         with file.open("rb") as raw:
@@ -209,9 +209,11 @@ def _csv_sample(source: Input) -> Sample:
 def _several_cells(place: str, cells: list[str]) -> tuple[str, ...]:
     """Return the cells of a header. Raises DataError for one cell: the delimiter is another, or there is no header."""
     if len(cells) < 2:
-        found = f"its first line has one cell ({cells[0]})"
+        found = f"the first line has only one cell ({cells[0]})"
         wanted = "wanted a header with an id column and a text column"
-        raise DataError(place, found, wanted, "Add the header, or check the separator.")
+        raise DataError(
+            place, found, wanted, "Add the header, or separate the cells by commas, tabs, semicolons or bars."
+        )
     return tuple(cells)
 
 

@@ -135,7 +135,7 @@ def test_the_content_of_seismics_own_files_is_a_text_and_no_id() -> None:
 
 @pytest.mark.parametrize("doc_id", ["null", '""', "true", "1.5", '["a"]'])
 def test_an_id_that_names_nothing_is_refused(doc_id: str) -> None:
-    with pytest.raises(DataError, match="x: its id is "):
+    with pytest.raises(DataError, match="x: the id is "):
         parse_line(f'{{"id": {doc_id}, "vector": {{"a": 1}}}}', place="x")
 
 

@@ -44,16 +44,16 @@ CASES = [
     Case(
         "an open quote",
         {"d.csv": b'id,text\n1,5" screen\n2,"open\n3,plain\n4,last\n'},
-        says="d.csv line 3: a quote is opened",
+        says="d.csv line 3: a quote opens",
     ),
-    Case("quotes that do not pair", {"d.csv": b'id,text\n1,"a\n2,"b\n3,c\n'}, says="d.csv line 2: a quote is opened"),
+    Case("quotes that do not pair", {"d.csv": b'id,text\n1,"a\n2,"b\n3,c\n'}, says="d.csv line 2: a quote opens"),
     Case(
         "a quote within a cell",
         {"d.csv": b'id,text\n1,"a"b\n2,green pears\n'},
         PLAIN[1:],
-        ("its quotes are broken",),
+        ("the quotes are broken",),
     ),
-    Case("an open quote at the end", {"d.csv": b'id,text\n1,red apples\n2,"b'}, PLAIN[:1], ("its quotes are broken",)),
+    Case("an open quote at the end", {"d.csv": b'id,text\n1,red apples\n2,"b'}, PLAIN[:1], ("the quotes are broken",)),
     Case("what pandas writes", {"d.csv": FRAME.to_csv().encode()}, PLAIN),
     Case("what pandas writes with tabs", {"d.csv": FRAME.to_csv(sep="\t").encode()}, PLAIN),
     Case("semicolons", {"d.csv": FRAME.to_csv(sep=";", index=False).encode()}, PLAIN),
@@ -91,7 +91,7 @@ CASES = [
     Case(
         "columns that a tsv does not name",
         {"d.tsv": TSV},
-        says="in its first line it has no column 'nr'",
+        says="line 1: no column is called 'nr'",
         options={"document_id": "nr"},
     ),
     Case(

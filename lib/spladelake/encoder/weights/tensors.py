@@ -42,5 +42,8 @@ def check_finite(place: Path, name: str, tensor: Tensor) -> None:
     """Raise UsageError when a tensor holds an infinite number or none at all."""
     if not torch.isfinite(tensor).all():
         raise UsageError(
-            str(place), f"the tensor {name} is not finite", "wanted finite weights", "Use another checkpoint."
+            str(place),
+            f"the tensor {name} has a weight that is not finite",
+            "wanted finite weights",
+            "Use another checkpoint.",
         )

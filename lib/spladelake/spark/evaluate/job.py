@@ -73,7 +73,7 @@ def evaluate_run(session: SparkSession, options: EvaluateRun) -> EvaluateResult:
         means = _write_measures(session, target, plan)
         describe(session)
     else:
-        log.info("%s: run %s skipped, its measures are current", target, plan.run_id)
+        log.info("%s: run %s skipped, because its measures are current", target, plan.run_id)
         status, means = "skipped", _written_means(session, target, plan.run_id)
     counts = {name: int(means.pop(name)) for name in COUNTS if name in means}
     if counts.get("ranks_against_scores"):
@@ -231,9 +231,9 @@ def _part(session: SparkSession, plan: Evaluation, training_set: str, part: str)
     if chosen.isEmpty():
         raise DataError(
             str(plan.tables["parts"]),
-            f"no query is in the part {part!r} of {training_set!r}",
-            "wanted queries of that part",
-            "Name another --part, or mine pairs with other --dev-share and --test-share.",
+            f"the part {part!r} of the training set {training_set!r} has no query",
+            "wanted a part with queries",
+            "Choose another --part, or run mine_pairs with other values of --dev-share and --test-share.",
         )
     return chosen
 

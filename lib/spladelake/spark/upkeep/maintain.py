@@ -107,9 +107,9 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainR
     if findings:
         raise DataError(
             options.lake,
-            "; ".join(findings),
+            " | ".join(findings),
             "wanted rows that meet the constraints of their table",
-            "Run, with --force, the job that made the table.",
+            "Run the job that made the table again with --force.",
         )
     return {
         "status": "dry run" if options.dry_run else "done",
