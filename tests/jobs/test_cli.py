@@ -112,7 +112,7 @@ def test_wrong_usage_ends_with_2(spladelake: Command, arguments: list[str], piec
     [
         ("lake: x\nsteps: {}\n", ["steps", "the list of steps is empty"]),
         ("lake: x\nstep: {}\n", ["step", "no such option", "did you mean 'steps'?"]),
-        ("steps: {encode_texts: }\n", ["lake", "this required option is missing"]),
+        ("steps: {encode_texts: }\n", ["lake", "the required option is missing"]),
         ("lake: x\nsteps: {encode_text: }\n", ["steps.encode_text", "did you mean 'encode_texts'?"]),
         ("lake: x\nsteps: {encode_texts: {max_lenght: 8}}\n", ["max_lenght", "did you mean 'max_length'?"]),
         ("lake: x\nsteps: {encode_texts: {max_length: long}}\n", ["max_length", "the value is 'long'"]),

@@ -102,7 +102,7 @@ def read_stop_words(choice: str) -> tuple[str, ...]:
         raise DataError(
             str(path),
             f"the file is not UTF-8 ({error})",
-            "wanted one word a line in UTF-8",
+            "wanted UTF-8 with one word in each line",
             "Convert the file to UTF-8.",
         ) from None
     words = (line.split("#")[0].strip().lower() for line in lines)

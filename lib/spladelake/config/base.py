@@ -109,7 +109,7 @@ def checked(model: type[Model], values: dict[str, Any], *, place: str) -> Model:
             raise UsageError(f"{place}: {key}", "there is no such option", known, "Correct the name.") from None
         if first["type"] == "missing":
             raise UsageError(
-                f"{place}: {key}", "this required option is missing", "wanted a value", f"Give a value for {key}."
+                f"{place}: {key}", "the required option is missing", "wanted a value", f"Give a value for {key}."
             ) from None
         if not key:
             # Each check says what is wrong, and after the last colon what to do.

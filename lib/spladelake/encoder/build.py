@@ -63,7 +63,7 @@ def build_model(folder: Path, kind: str, changes: Mapping[str, Any]) -> Any:
     if made_up:
         raise UsageError(
             str(folder),
-            f"the weights lack {', '.join(made_up[:5])}",
+            f"the weights lack {listed(made_up[:5], 'and')}",
             "wanted every tensor of the model, because transformers fills missing tensors with random numbers",
             "Use a complete checkpoint.",
         )
@@ -122,7 +122,7 @@ def _check_held(folder: Path, factory: Any, config: Any, options: dict[str, str]
         raise UsageError(
             str(folder / "config.json"),
             f"the file describes a model of {wanted:,} numbers, but the weights have {held:,}",
-            f"wanted no tensors that the weights lack, such as {listed(shown)}",
+            f"wanted a model of the tensors in the weights, without {listed(shown)}",
             FIX,
         )
 

@@ -169,7 +169,7 @@ def _checkpoint(model: str | Checkpoint, settings: EncoderSettings | None) -> Ch
             "encoder settings",
             "the given settings differ from the settings of the checkpoint",
             "wanted the same settings, because the model_id of the checkpoint depends on them",
-            "Leave out settings, or resolve the model again with these settings.",
+            "Leave out settings, or resolve the model again with the given settings.",
         )
     verify_files(model)
     return model

@@ -225,6 +225,6 @@ def _unsupported(folder: Path, found: str) -> UsageError:
     return UsageError(
         str(folder),
         found,
-        "wanted a masked language model with SpladePooling for both, or SparseStaticEmbedding for queries",
+        "wanted one masked language model with SpladePooling, and possibly SparseStaticEmbedding for queries",
         "Use a SPLADE checkpoint.",
     )

@@ -38,7 +38,7 @@ def check_hidden(place: str, names: Iterable[str]) -> None:
             raise DataError(
                 place,
                 found,
-                "wanted another first character, because Spark skips such files",
+                "wanted another first character, because Spark skips the file",
                 "Rename or remove the file.",
             )
 
@@ -97,7 +97,7 @@ def data_files(place: str, names: Sequence[str], file_format: str, *, kind: str)
         fix = f"Name the files to read, such as {place}/*.{next(iter(formats))}, or move the other files away."
         raise DataError(place, f"the folder has files of several formats ({found})", "wanted one format", fix)
     if not formats:
-        raise DataError(place, "the folder has no data file", "wanted one or more", "Correct the path.")
+        raise DataError(place, "the folder has no data file", "wanted at least one data file", "Correct the path.")
     return kept, str(next(iter(formats)))
 
 

@@ -112,7 +112,7 @@ def column_of(name: str, value: str, *, place: str) -> str:
         wanted = "wanted an id without white space, because white space separates the columns of TREC files"
         raise DataError(
             place,
-            f"{name} is {shown(value)}",
+            f"the {name} is {shown(value)}",
             wanted,
             f"Change the {name}.",
         )

@@ -50,7 +50,7 @@ def _speed(slopes: Slopes, model: str) -> float:
             f"spladelake forecast: model {model}",
             "no measurement covers this model",
             f"wanted a model whose name contains {known}, or the speed of the model",
-            "Give --docs-per-second: the rate that encode_texts --dry-run reports, divided by its task slots.",
+            "Give --docs-per-second: the rate that encode_texts --dry-run reports, divided by the number of its slots.",
         )
     return slopes.encode.speed[found]
 

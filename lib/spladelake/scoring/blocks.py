@@ -74,7 +74,7 @@ def invert(vectors: SparseVectors, *, vocabulary_size: int) -> Block:
             f"the term ids go from {indices.min()} to {indices.max()}",
             f"wanted term ids from 0 to {vocabulary_size - 1}",
         )
-        raise DataError("vectors", found, wanted, "Give the size of the vectors' vocabulary.")
+        raise DataError("vectors", found, wanted, "Set vocabulary_size to the size of the vectors' vocabulary.")
     counts = np.zeros(vocabulary_size, dtype=np.int32)
     count_terms(indices, counts)
     term_ids = np.flatnonzero(counts).astype(np.int32)

@@ -67,7 +67,7 @@ def named_input(location: str, file_format: str = "auto", *, kind: str = "docume
     check_hidden(location, hidden_files(path) if path.is_dir() else [location])
     names, found = data_files(location, [str(file) for file in visible_files(path)], file_format, kind=kind)
     if not names:
-        raise DataError(location, "the folder has no file", "wanted one or more", "Correct the path.")
+        raise DataError(location, "the folder has no file", "wanted at least one file", "Correct the path.")
     return Input(location, tuple(Path(name) for name in names), found)
 
 

@@ -49,7 +49,9 @@ class TrainingData:
         """Return the Parquet files of a part, sorted by name. Raises DataError if there are none."""
         found = sorted(str(path) for path in (self.folder / name).glob("*.parquet"))
         if not found:
-            raise DataError(str(self.folder / name), "the folder has no Parquet file", "wanted one or more", FIX)
+            raise DataError(
+                str(self.folder / name), "the folder has no Parquet file", "wanted at least one Parquet file", FIX
+            )
         return found
 
     def count(self, name: str) -> int:
@@ -126,7 +128,10 @@ class TrainingData:
         numbers = rows.data.column("row").to_numpy()
         if not np.array_equal(numbers, np.arange(len(numbers))):
             raise DataError(
-                str(self.folder / name), "the rows are not in order", "wanted the text of row i in position i", FIX
+                str(self.folder / name),
+                "the rows are not in order",
+                "wanted rows numbered from 0 in ascending order",
+                FIX,
             )
         return rows.select_columns("text")
 

@@ -65,6 +65,6 @@ def _code(path: Path, found: str) -> UsageError:
     return UsageError(
         str(path),
         f"the checkpoint asks to run code of its own ({found})",
-        "wanted an architecture and a tokenizer that transformers itself has",
+        "wanted an architecture and a tokenizer of transformers",
         "Use a checkpoint without code.",
     )

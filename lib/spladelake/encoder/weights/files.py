@@ -226,7 +226,7 @@ def check_head(place: Path, model_type: str, names: Iterable[str], *, tied: bool
     if absent:
         raise UsageError(
             str(place),
-            f"the weights lack {', '.join(absent)} of the masked-language-model head"
+            f"the weights lack {listed(absent, 'and')} of the masked-language-model head"
             + ("" if tied else ", and tie_word_embeddings is false"),
             "wanted the trained head of a SPLADE checkpoint",
             "Use a checkpoint saved from the MaskedLM model, not from its body alone.",

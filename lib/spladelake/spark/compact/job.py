@@ -188,7 +188,7 @@ def _search(trials: Trials, statistics: Statistics, target: Target) -> list[Tria
         for how in candidates:
             tried.append(trials.measure(how, statistics))
             mean = tried[-1].mean(target.measure)
-            log.info("%s: %s %.4f, wanted %.4f", how, target.measure, mean, wanted)
+            log.info("%s: %s is %.4f, and the target is %.4f", how, target.measure, mean, wanted)
             if mean >= wanted:
                 return how
         return otherwise

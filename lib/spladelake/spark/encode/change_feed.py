@@ -95,7 +95,7 @@ def checkpoint_of(given: str | None, staged: TableRef) -> str:
             "--checkpoint",
             "the option is missing",
             "wanted a folder for the position of the stream, because the tables are in a catalog",
-            "Name a folder that outlives the job.",
+            "Set --checkpoint to a folder that outlives the job.",
         )
     return f"{staged.path.removesuffix('_staged')}_stream"
 

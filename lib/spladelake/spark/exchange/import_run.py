@@ -84,7 +84,7 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
         log.info("%s: read as %s", location, run.read_as)
     if against:
         log.warning(
-            "%s: %d ranks contradict the scores. The job uses the scores. With --order ranks it uses the ranks.",
+            "%s: %d ranks contradict the scores. The job uses the scores. With --order ranks the job uses the ranks.",
             location,
             against,
         )

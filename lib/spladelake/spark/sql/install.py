@@ -69,7 +69,7 @@ def install(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vec
                 defined.append(definition.name)
             elif lacking != definition.name:  # a missing table has its reason already
                 missing[definition.name] = (
-                    f"{definition.name} needs {lacking}, but {missing.get(lacking, 'no run is measured yet')}"
+                    f"the definition needs {lacking}, but {missing.get(lacking, 'no run is measured yet')}"
                 )
     return Installed(tuple(dict.fromkeys(defined)), {k: v for k, v in missing.items() if k not in defined})
 

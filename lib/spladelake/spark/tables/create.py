@@ -30,7 +30,12 @@ def require(session: SparkSession, ref: TableRef, schema: TableSchema, *, made_b
     if not ref.exists(session):
         near = similar_path(session, ref.path) if ref.path is not None else None
         asked = f"Did you mean {near}? If not, make the table" if near else "Make the table first"
-        raise DataError(str(ref), f"there is no {schema.name} table", "wanted a table to read", f"{asked}: {made_by}.")
+        raise DataError(
+            str(ref),
+            f"there is no {schema.name} table",
+            f"wanted a {schema.name} table as input",
+            f"{asked}: {made_by}.",
+        )
     frame = ref.read(session)
     _check_columns(ref, frame, schema)
     return frame

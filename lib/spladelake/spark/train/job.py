@@ -127,7 +127,7 @@ def _say(output: Path, outcome: Outcome, best: str) -> None:
         log.warning("%s: the model is worse than the start model, but --accept-worse publishes the model", output)
     if outcome.collapsed_at is not None:
         log.warning(
-            "%s: the vectors were empty at step %d; the model is the earlier checkpoint of step %s",
+            "%s: the vectors were empty at step %d, so the model is the earlier checkpoint of step %s",
             output, outcome.collapsed_at, outcome.best_step,
         )  # fmt: skip
 

@@ -96,7 +96,7 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainR
     lake, started = Lake(options.lake), time.monotonic()
     tables = tables_of(session, lake)
     if not tables:
-        raise DataError(options.lake, "there is no table", "wanted a lake with tables", "Correct --lake.")
+        raise DataError(options.lake, "the lake holds no table", "wanted a lake with tables", "Correct --lake.")
     schemas = [SCHEMAS.get(table.schema_name) for table in tables]
     checked = [table_counts(rows_of(session, t.ref), schema) for t, schema in zip(tables, schemas, strict=True)]
     findings, reports = [], {}
@@ -109,7 +109,7 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainR
             options.lake,
             " | ".join(findings),
             "wanted rows that meet the constraints of their table",
-            "Run the job that made the table again with --force.",
+            "Run the job of the table again with --force.",
         )
     return {
         "status": "dry run" if options.dry_run else "done",

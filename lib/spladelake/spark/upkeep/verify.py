@@ -40,7 +40,7 @@ class FindingsError(DataError):
             lake,
             f"{len(findings)} findings: {shown}{more}",
             "wanted tables that agree with one another",
-            "Run the jobs that made the tables again. Each job skips its tables that are current.",
+            "Run the jobs of the tables again. A job skips tables that are current.",
         )
         self.findings = findings
 
