@@ -171,7 +171,7 @@ def test_runs_are_shown_with_their_texts_and_measures_as_columns(spark: SparkSes
         ("SELECT sparse_dot(array(1, null), array(1F, 1F), array(1), array(1F))", "a weight or an index is null"),
         ("SELECT sparse_decode(array(1, 2), array(1F, null), 3)", "a weight is null"),
         ("SELECT * FROM search(' ', 3)", "search: the question is blank"),
-        ("SELECT sparse_dot(array(1, 1), array(1F, 1F), array(1), array(1F))", "a term stands twice"),
+        ("SELECT sparse_dot(array(1, 1), array(1F, 1F), array(1), array(1F))", "a term occurs twice"),
         ("SELECT sparse_dot('a', array(1F), array(1), array(1F))", 'cannot cast "STRING" to "ARRAY<INT>"'),
         ("SELECT sparse_dot(array(1), array(1F))", "sparse_dot"),
         ("SELECT sparse_decode(array(1), array(1F, 2F), 3)", "1 indices with 2 values"),
