@@ -96,7 +96,7 @@ def test_an_error_has_colour_on_a_terminal_only(no_color: str, colours: bool) ->
         (["retrieve_run", "--lake", "x", "--k", "ten"], ["the value is 'ten'", "wanted a whole number"]),
         (["encode_texts", "--lake", "x", "--side", "left"], ["'left'", "documents", "queries", "both"]),
         (["ingest_texts", "--lake", "x"], ["nothing to read", "--source"]),
-        (["ingest_texts", "--lake", "x", "--source", "a", "--documents", "b"], ["--source already covers"]),
+        (["ingest_texts", "--lake", "x", "--source", "a", "--documents", "b"], ["--source is given together with"]),
         (["encode_texts", "--lake", "x", "--conf", "memory=4g"], ["--conf memory=4g", "spark.KEY=VALUE"]),
         (["encode_texts", "--lake", "x", "--properties-file", "absent.conf"], ["absent.conf", "no such file"]),
         (["pipeline", "run", "absent.yaml"], ["absent.yaml", "no such file"]),

@@ -126,8 +126,8 @@ def test_reciprocal_rank_fusion_is_as_worked_by_hand(spark: SparkSession, run_jo
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"runs": "one"}, "fusion needs two or more different runs"),
-        ({"runs": "one,one"}, "fusion needs two or more different runs"),
+        ({"runs": "one"}, "wanted two or more different runs"),
+        ({"runs": "one,one"}, "wanted two or more different runs"),
         ({"runs": "one,two", "weights": "1"}, "--weights has 1 weights for 2 runs"),
         ({"runs": "one,two", "weights": "0,0"}, "or only zeros"),
         ({"runs": "one,two", "run_id": "two"}, "is one of the runs to fuse"),

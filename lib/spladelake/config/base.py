@@ -80,7 +80,7 @@ def _known_measures(names: tuple[str, ...]) -> tuple[str, ...]:
     try:
         return expanded(names)
     except UsageError as error:
-        raise OptionError(f"known measures, but {error.found} ({error.wanted})", error.fix) from None
+        raise OptionError(f"{error.wanted.removeprefix('wanted ')}, but {error.found}", error.fix) from None
 
 
 # The command line passes text: lists with commas, mappings as yaml.
@@ -112,8 +112,6 @@ def checked(model: type[Model], values: dict[str, Any], *, place: str) -> Model:
                 f"{place}: {key}", "the required option is missing", "wanted a value", f"Give a value for {key}."
             ) from None
         if not key:
-            # Each check says what is wrong, and after the last colon what to do.
-            found, _, fix = str(first["ctx"]["error"]).rpartition(": ")
-            fix = f"{fix[0].upper()}{fix[1:]}."
-            raise UsageError(place, found, "wanted options that go together", fix) from None
+            cause = first["ctx"]["error"]
+            raise UsageError(place, cause.found, f"wanted {cause.wanted}", cause.fix) from None
         raise option_error(f"{place}: {key}", first) from None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, field_validator, model_validator
 
 from spladelake.config.base import DEFAULT_MODEL, JobOptions, Measures
-from spladelake.config.refusals import OptionError
+from spladelake.config.refusals import OptionError, OptionsError
 from spladelake.config.runs import MOST_K
 from spladelake.errors import UsageError
 
@@ -103,21 +103,23 @@ class CompactVectors(JobOptions):
             if text is not None:
                 Target.parse(text)
         except UsageError as error:
-            raise OptionError(f"a known measure, but {error.found} ({error.wanted})", error.fix) from None
+            raise OptionError(f"{error.wanted.removeprefix('wanted ')}, but {error.found}", error.fix) from None
         return text
 
     @model_validator(mode="after")
     def _goes_together(self) -> CompactVectors:
         if self.mantissa_bits is not None and self.levels is not None:
-            raise ValueError("--mantissa-bits and --levels both round the weights: leave out one of the two options")
+            found = "--mantissa-bits and --levels both round the weights"
+            raise OptionsError(found, "one of the two options", "Leave out --mantissa-bits or --levels.")
         if self.target is not None and not self.compaction.is_lossless:
-            raise ValueError(
-                "--target chooses the settings of the compaction: leave out --target or all other settings"
+            found, wanted = (
+                "--target is given together with other settings",
+                "--target alone, because it chooses the settings",
             )
+            raise OptionsError(found, wanted, "Leave out --target or all other settings.")
         if self.depth > MOST_K:
-            raise ValueError(
-                f"a measure needs {self.depth:,} ranks, but a run has at most {MOST_K:,}: lower the measure's cutoff"
-            )
+            found, fix = f"a measure needs {self.depth:,} ranks", "Lower the cutoff of the measure."
+            raise OptionsError(found, f"at most {MOST_K:,} ranks, the limit of a run", fix)
         return self
 
     @property

@@ -57,6 +57,14 @@ class OptionError(ValueError):
         self.wanted, self.fix = wanted, fix
 
 
+class OptionsError(ValueError):
+    """A refusal of options that do not go together: the found and wanted options, and the fix."""
+
+    def __init__(self, found: str, wanted: str, fix: str) -> None:
+        super().__init__(f"{found}; wanted {wanted}. {fix}")
+        self.found, self.wanted, self.fix = found, wanted, fix
+
+
 def option_error(place: str, error: Mapping[str, Any]) -> UsageError:
     """Return the message for one error of pydantic about a value.
 

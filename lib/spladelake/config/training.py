@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from spladelake.config.base import DEFAULT_MODEL, JobOptions, Options
-from spladelake.config.refusals import NAME_PATTERN, OptionError
+from spladelake.config.refusals import NAME_PATTERN, OptionError, OptionsError
 from spladelake.config.rerank import DEFAULT_CROSS_ENCODER
 from spladelake.names import listed
 
@@ -77,11 +77,14 @@ class MinePairs(JobOptions):
     @model_validator(mode="after")
     def _goes_together(self) -> MinePairs:
         if self.min_rank > self.max_rank:
-            raise ValueError(f"--min-rank {self.min_rank} is above --max-rank {self.max_rank}: lower --min-rank")
+            found = f"--min-rank {self.min_rank} is above --max-rank {self.max_rank}"
+            raise OptionsError(found, f"{self.max_rank} or less", "Lower --min-rank.")
         if self.min_score is not None and self.max_score is not None and self.min_score > self.max_score:
-            raise ValueError(f"--min-score {self.min_score} is above --max-score {self.max_score}: lower --min-score")
+            found = f"--min-score {self.min_score} is above --max-score {self.max_score}"
+            raise OptionsError(found, f"{self.max_score} or less", "Lower --min-score.")
         if self.dev_share + self.test_share >= 1:
-            raise ValueError("--dev-share and --test-share leave no query for training: lower the shares")
+            found = "--dev-share and --test-share leave no query for training"
+            raise OptionsError(found, "a sum below 1", "Lower --dev-share or --test-share.")
         return self
 
 
@@ -128,9 +131,9 @@ class ScorePairs(JobOptions):
     @model_validator(mode="after")
     def _are_different(self) -> ScorePairs:
         if len(set(self.teachers)) < len(self.teachers):
-            raise ValueError("--teachers contains a teacher twice: remove the copy")
+            raise OptionsError("--teachers contains a teacher twice", "each teacher once", "Remove the copy.")
         if RUN_TEACHER in self.teachers:
-            raise ValueError("the teacher run: has no run id: write run:RUN_ID")
+            raise OptionsError("the teacher run: has no run id", "run:RUN_ID", "Add the id of a run.")
         return self
 
 
@@ -252,8 +255,7 @@ class TrainModel(JobOptions, Distillation):
     def _divides(self) -> TrainModel:
         parts = self.processes * self.accumulate
         if self.batch_size % parts:
-            raise ValueError(
-                f"--batch-size {self.batch_size} is not a multiple of --processes {self.processes} times "
-                f"--accumulate {self.accumulate}: change --batch-size"
-            )
+            given = f"--processes {self.processes} times --accumulate {self.accumulate}"
+            found = f"--batch-size {self.batch_size} is not a multiple of {given}"
+            raise OptionsError(found, f"a multiple of {parts}", "Change --batch-size.")
         return self
