@@ -223,7 +223,7 @@ def test_the_index_gives_the_same_run_and_is_renewed_by_files(
     now = {doc_id: vector for doc_id, vector in {**DOCUMENTS, **added}.items() if doc_id != "d7"}
     with caplog.at_level(logging.WARNING):
         assert retrieve(run_job, made)["index"] == "stale"
-    assert "the index is ignored, the vectors have changed" in caplog.text
+    assert "the index is ignored, because the vectors have changed" in caplog.text
     assert run_rows(spark, made) == brute_force(QUERIES, now, 10)
 
     renewed = run_job("index_vectors", lake=made, model="made")

@@ -101,12 +101,12 @@ def test_fingerprints_differ_by_every_setting() -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"model": "splade-tiny", "k1": 1.2}, "--k1 needs --model bm25"),
-        ({"model": "splade-tiny", "stopwords": "none"}, "--stopwords needs --model bm25"),
-        ({"model": "bm25", "max_length": 64}, "--max-length needs a neural model"),
-        ({"model": "bm25", "minimum_weight": 0.5}, "--minimum-weight needs a neural model"),
-        ({"model": "bm25", "b": 1.5}, "b: found 1.5"),
-        ({"model": "bm25", "k1": -1}, "k1: found -1"),
+        ({"model": "splade-tiny", "k1": 1.2}, "wanted --k1 only with --model bm25"),
+        ({"model": "splade-tiny", "stopwords": "none"}, "wanted --stopwords only with --model bm25"),
+        ({"model": "bm25", "max_length": 64}, "wanted --max-length only with a neural model"),
+        ({"model": "bm25", "minimum_weight": 0.5}, "wanted --minimum-weight only with a neural model"),
+        ({"model": "bm25", "b": 1.5}, "b: the value is 1.5"),
+        ({"model": "bm25", "k1": -1}, "k1: the value is -1"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(given: dict[str, object], says: str) -> None:

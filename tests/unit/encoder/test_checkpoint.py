@@ -214,11 +214,17 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "no model.safetensors"),
     "weights only as a pickle": (
         lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"),
-        "only as pytorch_model.bin",
+        "only as pickles (pytorch_model.bin)",
     ),
-    "weights only as .pt": (lambda f: (f / "model.safetensors").rename(f / "model.pt"), "only as model.pt"),
-    "weights only as .pth": (lambda f: (f / "model.safetensors").rename(f / "model.pth"), "only as model.pth"),
-    "weights only as .ckpt": (lambda f: (f / "model.safetensors").rename(f / "model.ckpt"), "only as model.ckpt"),
+    "weights only as .pt": (lambda f: (f / "model.safetensors").rename(f / "model.pt"), "only as pickles (model.pt)"),
+    "weights only as .pth": (
+        lambda f: (f / "model.safetensors").rename(f / "model.pth"),
+        "only as pickles (model.pth)",
+    ),
+    "weights only as .ckpt": (
+        lambda f: (f / "model.safetensors").rename(f / "model.ckpt"),
+        "only as pickles (model.ckpt)",
+    ),
     "truncated weights": (
         lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-1]),
         "announces",

@@ -141,7 +141,7 @@ def test_an_id_that_names_nothing_is_refused(doc_id: str) -> None:
 
 @pytest.mark.parametrize("weight", ["1e39", "1e-60", "-1", "NaN", "Infinity"])
 def test_a_weight_that_float32_cannot_hold_is_refused(weight: str) -> None:
-    with pytest.raises(DataError, match="x: term 'b' has the weight "):
+    with pytest.raises(DataError, match="x: the term 'b' has the weight "):
         parse_line(f'{{"id": "d", "vector": {{"a": 1, "b": {weight}}}}}', place="x")
 
 

@@ -40,8 +40,8 @@ def test_a_collection_line_is_an_id_and_a_text(line: bytes, row: object) -> None
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"just text", "the line has 1 column; wanted two tab-separated columns, doc_id and text"),
-        (b"D1\turl\ttitle\tbody", "the line has 4 columns; wanted two tab-separated columns, doc_id and text"),
+        (b"just text", "the line has 1 column; wanted two tab-separated columns: doc_id and text"),
+        (b"D1\turl\ttitle\tbody", "the line has 4 columns; wanted two tab-separated columns: doc_id and text"),
         (b"\ttext", '"doc_id" is empty; an id needs at least one character'),
         (b"\t", '"doc_id" is empty; an id needs at least one character'),
         (b"a\0\ttext", '"doc_id" holds a NUL character; ids must be text'),

@@ -76,7 +76,7 @@ def test_pickles_and_files_that_changed_since_are_refused(folder: Path, tmp_path
     with pytest.raises(UsageError, match="the sha256 of the file is"):
         CrossEncoder.load(checkpoint)
     (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
-    with pytest.raises(UsageError, match=r"only as pytorch_model\.bin"):
+    with pytest.raises(UsageError, match=r"only as pickles \(pytorch_model\.bin\)"):
         resolve_cross_encoder(str(copy))
 
 

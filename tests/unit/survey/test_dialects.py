@@ -65,7 +65,7 @@ CASES = [
         PLAIN,
         ("but the header has", "but the header has"),
     ),
-    Case("a name twice", {"d.csv": b"id,text,text\n1,x,red apples\n"}, says="Name one column with --document-text"),
+    Case("a name twice", {"d.csv": b"id,text,text\n1,x,red apples\n"}, says="Set --document-text to "),
     Case(
         "a name twice, as the advice says",
         {"d.csv": b"id,text,text\n1,x,red apples\n"},
@@ -78,7 +78,7 @@ CASES = [
         PLAIN,
         options={"document_id": "Unnamed: 0"},
     ),
-    Case("no header", {"d.csv": b"1,red apples\n2,green pears\n"}, says="d.csv: it"),
+    Case("no header", {"d.csv": b"1,red apples\n2,green pears\n"}, says="d.csv: "),
     Case("a tsv with a header", {"d.tsv": b"pid\tpassage\n" + TSV}, PLAIN),
     Case("a tsv whose text has an unusual name", {"d.tsv": b"#id\tabstract\n" + TSV}, PLAIN),
     Case("a tsv of three columns", {"d.tsv": b"id\ttitle\ttext\n1\tT\tred apples\n"}, [("1", "T", "red apples")]),
