@@ -80,7 +80,7 @@ def verdict(
         return "worse", None
     return "worse", DataError(
         f"the model of step {step}",
-        f"the model has {best} {after[best]:.4f} on dev, but the start model has {before[best]:.4f}",
+        f"{best} on dev is {after[best]:.4f} for the model, but {before[best]:.4f} for the start model",
         "wanted at least the value of the start model",
         f"Train again with --force and other settings, or add --accept-worse to publish this model. {kept}.",
     )

@@ -56,8 +56,8 @@ def check_tokenizer_code(path: Path, config: Mapping[str, Any], model_type: obje
             raise UsageError(
                 str(path),
                 f"the setting processor_class is {processor!r}",
-                "wanted a tokenizer of texts",
-                "Remove processor_class.",
+                "wanted no processor, because spladelake encodes only texts",
+                "Remove processor_class from the file.",
             )
 
 
