@@ -100,7 +100,7 @@ def test_an_error_has_colour_on_a_terminal_only(no_color: str, colours: bool) ->
         (["encode_texts", "--lake", "x", "--conf", "memory=4g"], ["--conf memory=4g", "spark.KEY=VALUE"]),
         (["encode_texts", "--lake", "x", "--properties-file", "absent.conf"], ["absent.conf", "no such file"]),
         (["pipeline", "run", "absent.yaml"], ["absent.yaml", "no such file"]),
-        (["ingest_texts", "--lake", "x", "--queries", "q.csv", "--document-id", "y"], ["document_id", "--documents"]),
+        (["ingest_texts", "--lake", "x", "--queries", "q.csv", "--document-id", "y"], ["--document-id", "--documents"]),
     ],
 )  # fmt: skip
 def test_wrong_usage_ends_with_2(spladelake: Command, arguments: list[str], pieces: list[str]) -> None:
