@@ -172,7 +172,7 @@ def _model_config(folder: Path, settings: TransformerSettings) -> dict[str, Any]
             str(path),
             f"the architectures are {', '.join(map(str, architectures))}"
             if architectures
-            else "the file names no architecture",
+            else "the file has no architectures",
             "wanted an architecture with a masked-language-model head (…ForMaskedLM)",
             "Use a SPLADE checkpoint, not a dense embedding model.",
         )

@@ -251,7 +251,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: edit(f / "config.json", architectures=["BertModel"]),
         "architectures are BertModel",
     ),
-    "no architecture": (lambda f: edit(f / "config.json", architectures=None), "the file names no architecture"),
+    "no architecture": (lambda f: edit(f / "config.json", architectures=None), "the file has no architectures"),
     "no vocabulary size": (lambda f: edit(f / "config.json", vocab_size=None), "vocab_size"),
     "an adapter": (lambda f: (f / "adapter_config.json").write_text("{}"), "adapter"),
     "a file in place of a folder of shards": (
