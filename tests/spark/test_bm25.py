@@ -21,6 +21,7 @@ from spladelake.spark.encode.bm25_worker import CountWords
 from spladelake.spark.tables import schemas
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
+from support.cases import mostly_slow
 from support.collections import collection, json_lines
 from support.tables import table_rows
 
@@ -151,6 +152,7 @@ def test_vectors_equal_those_made_without_spark_however_the_rows_lie(
     assert "delta.constraints.weights_positive" in properties
 
 
+@pytest.mark.slow
 def test_a_side_made_with_other_settings_and_a_corpus_without_words_are_refused(
     spark: SparkSession, run_job: Any, lake: str
 ) -> None:
@@ -201,7 +203,7 @@ def test_workers_with_many_packs_write_what_the_driver_writes(
     assert in_workers == in_driver
 
 
-@pytest.mark.parametrize("driver_bytes", [bm25_packs.DRIVER_BYTES, 0])
+@pytest.mark.parametrize("driver_bytes", mostly_slow([bm25_packs.DRIVER_BYTES, 0], 1))
 def test_a_repeated_id_is_refused_and_no_queries_are_an_empty_table(
     spark: SparkSession, run_job: Any, lake: str, monkeypatch: pytest.MonkeyPatch, driver_bytes: int
 ) -> None:

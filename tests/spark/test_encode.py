@@ -170,6 +170,7 @@ def test_a_second_run_is_skipped_and_a_changed_setting_encodes_again(
     assert table_properties(spark, ref)["spladelake.model_id"] == cut["model_id"]
 
 
+@pytest.mark.slow
 def test_properties_that_a_killed_run_left_behind_are_mended_by_the_next(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
 ) -> None:
@@ -181,6 +182,7 @@ def test_properties_that_a_killed_run_left_behind_are_mended_by_the_next(
     assert table_properties(spark, ref)["spladelake.vocabulary_size"] == "30522"
 
 
+@pytest.mark.slow
 def test_another_model_of_the_same_short_name_does_not_replace_the_vectors(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
 ) -> None:
@@ -313,6 +315,7 @@ def test_tasks_are_bounded_in_size_and_fill_the_slots(
     assert task_count(rows, slots=slots, rows_per_task=given, rate=rate) == tasks
 
 
+@pytest.mark.slow
 def test_a_dry_run_forecasts_rows_tokens_and_bytes_and_writes_nothing(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
 ) -> None:

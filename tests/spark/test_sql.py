@@ -220,6 +220,7 @@ def test_a_lake_without_runs_or_with_another_model_says_what_is_missing(
         install(session, lake=str(tmp_path / "absent"), model="splade-tiny")
 
 
+@pytest.mark.slow
 def test_questions_and_documents_of_two_models_are_refused_also_where_the_vectors_changed_since(
     spark: SparkSession, asked: Any, tmp_path: Path
 ) -> None:

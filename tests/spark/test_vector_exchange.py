@@ -22,6 +22,7 @@ from spladelake.spark.session.failures import explained
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VOCABULARY
+from support.cases import mostly_slow
 from support.tables import table_rows
 from support.vector_tables import TERMS, random_vectors, write_vectors
 
@@ -169,7 +170,7 @@ def stop_after_first_part(spark: SparkSession, folder: Path, export: Callable[[]
 PARTITIONED = ("anserini", "seismic", "opensearch", "elasticsearch", "qdrant", "npz", "parquet")
 
 
-@pytest.mark.parametrize("output_format", PARTITIONED)
+@pytest.mark.parametrize("output_format", mostly_slow(PARTITIONED, 0))
 def test_a_stopped_export_goes_on_after_the_parts_that_are_done_and_has_every_document_once(
     spark: SparkSession, run_job: Any, given: Any, output_format: str
 ) -> None:
@@ -306,7 +307,9 @@ def test_terms_that_the_vocabulary_lacks_and_absent_files_are_refused(run_job: A
         run_job("export_vectors", lake=given.lake, vectors="absent", output=str(tmp_path), output_format="npz")
 
 
-@pytest.mark.parametrize(("output_format", "most"), [("opensearch", 512), ("elasticsearch", 512), ("anserini", 32_766)])
+@pytest.mark.parametrize(
+    ("output_format", "most"), mostly_slow([("opensearch", 512), ("elasticsearch", 512), ("anserini", 32_766)], 0)
+)
 def test_ids_that_an_engine_does_not_take_are_told_before_anything_is_written(
     spark: SparkSession, run_job: Any, tmp_path: Path, output_format: str, most: int
 ) -> None:
