@@ -224,7 +224,7 @@ def test_the_index_gives_the_same_run_and_is_renewed_by_files(
     now = {doc_id: vector for doc_id, vector in {**DOCUMENTS, **added}.items() if doc_id != "d7"}
     with caplog.at_level(logging.WARNING):
         assert retrieve(run_job, made)["index"] == "stale"
-    assert "the index is ignored, the vectors have changed" in caplog.text
+    assert "the index is ignored, because the vectors have changed" in caplog.text
     assert run_rows(spark, made) == brute_force(QUERIES, now, 10)
 
     renewed = run_job("index_vectors", lake=made, model="made")
@@ -268,5 +268,5 @@ def test_a_run_that_was_made_otherwise_is_not_built_on(spark: SparkSession, run_
     write_vectors(spark, f"{made}/vectors/made/documents", {"new": {1: 1.0}}, mode="append")
     with pytest.raises(DataError, match=r"run 'made' was made with .*minimum_score"):
         retrieve(run_job, made, since_version=2)
-    with pytest.raises(DataError, match="its newest version is"):
+    with pytest.raises(DataError, match="the newest version is"):
         retrieve(run_job, made, since_version=99)

@@ -190,7 +190,7 @@ def test_another_model_of_the_same_short_name_does_not_replace_the_vectors(
     run_job("encode_texts", lake=lake, model="splade-tiny", side="queries")
     other = tmp_path / "splade-tiny"
     shutil.copytree(resolve_checkpoint("splade-tiny").folder, other)
-    with pytest.raises(UsageError, match=r"it holds vectors of splade-tiny; .* has the same short name"):
+    with pytest.raises(UsageError, match=r"the table holds vectors of splade-tiny; .* has the same short name"):
         run_job("encode_texts", lake=lake, model=str(other), side="queries")
     assert run_job("encode_texts", lake=lake, model=str(other), side="queries", vectors="other")["status"] == "written"
 

@@ -212,7 +212,7 @@ def test_judgements_that_grade_a_document_twice_are_refused(spark: SparkSession,
 def test_a_part_without_queries_is_refused_by_its_name(spark: SparkSession, run_job: Any, small_run: str) -> None:
     parts = spark.createDataFrame([("q1", "train"), ("q2", "dev")], PARTS.struct)
     parts.write.format("delta").save(f"{small_run}/training/default/parts")
-    with pytest.raises(DataError, match="no query is in the part 'test' of 'default'"):
+    with pytest.raises(DataError, match="the part 'test' of the training set 'default' has no query"):
         run_job("evaluate_run", lake=small_run, run_id="r", part="default/test")
     with pytest.raises(DataError, match="no query of run 'r' is judged"):  # the run itself is there
         run_job("evaluate_run", lake=small_run, run_id="r", part="default/dev")

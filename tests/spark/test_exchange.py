@@ -152,9 +152,9 @@ def test_an_id_that_would_break_a_line_is_refused_and_leaves_no_file(
     rows = [("r", "q1", "fine", 1, 2.0), ("r", "q1", doc_id, 2, 1.0)]
     write_rows(f"{lake}/runs", rows, RUNS)
     write_judgements(spark, lake, [("q1", doc_id, 1)])
-    with pytest.raises(DataError, match=r"line 2: doc_id is '.*without white space"):
+    with pytest.raises(DataError, match=r"line 2: the doc_id is '.*without white space"):
         run_job("export_run", lake=lake, run_id="r", output=str(tmp_path / "r.trec"))
-    with pytest.raises(DataError, match="line 1: doc_id is"):
+    with pytest.raises(DataError, match="line 1: the doc_id is"):
         run_job("export_run", lake=lake, judgements=str(tmp_path / "qrels.txt"))
     assert not list(tmp_path.glob("*.trec*")) + list(tmp_path.glob("qrels*"))
 
@@ -168,7 +168,7 @@ def test_an_id_that_would_break_a_line_is_refused_and_leaves_no_file(
         ),
         ("q1 Q0 a 1 nan r\n", "line 1: score is 'nan'"),
         ("q1 Q0 a 1 2.0 r\n\nq1 Q0 a 2 1.0 r\n", "line 3: document a is listed 2 times for query q1"),
-        ("\n", "it has no rows"),
+        ("\n", "the input has no rows"),
     ],
 )
 def test_a_run_file_with_a_bad_line_is_refused_naming_it(

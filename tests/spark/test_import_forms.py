@@ -93,8 +93,8 @@ def test_every_form_of_a_run_gives_the_same_rows(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("qrels.tsv", "q1\t0\td1\t1\nq2\t0\td1\t1\n", "4 columns, and their values do not show"),
-        ("r.tsv", "qid\tdocno\nq1\td1\n", "its first line names qid, docno"),
+        ("qrels.tsv", "q1\t0\td1\t1\nq2\t0\td1\t1\n", "4 columns, and the values do not show"),
+        ("r.tsv", "qid\tdocno\nq1\td1\n", "the first line names the columns qid and docno"),
         ("r.json", '{"q1": {"d1": 1.0, "d1": 2.0}}', "the key 'd1' occurs twice"),
         ("r.json", '{"q1": {"d1": "high"}}', "score is 'high'; it must be a finite number"),
         ("r.csv", "qid,docno,score\nq1,d1,\n", "score is ''; it must be a finite number"),
@@ -181,7 +181,7 @@ def test_a_grade_with_a_fraction_is_quarantined_and_a_table_without_grades_is_re
     reasons = {row["reason"] for row in table_rows(f"{lake}/quarantine")}
     assert reasons == {'"rel" is 0.5; it must be an integer'}
     pd.DataFrame({"qid": ["q"], "pid": ["d"], "stars": ["x"], "note": ["y"]}).to_parquet(tmp_path / "n.parquet")
-    with pytest.raises(DataError, match="none of its columns is called relevance"):
+    with pytest.raises(DataError, match="no column is called relevance"):
         run_job("ingest_texts", lake=lake, judgements=str(tmp_path / "n.parquet"))
 
 
@@ -194,7 +194,7 @@ def test_a_beir_folder_may_have_mtebs_jsonl_judgements(
     judged('{{"query-id": "{q}", "corpus-id": "{d}", "score": {r}}}\n')(tmp_path / "qrels" / "test.jsonl")
     run_job("ingest_texts", lake=lake, source=str(tmp_path))
     assert judgements(spark, lake) == JUDGED
-    with pytest.raises(DataError, match=r"it has no dev\.tsv, .*wanted one of its splits: test"):
+    with pytest.raises(DataError, match=r"the folder has no dev\.tsv, .*wanted a split of the folder: test"):
         run_job("ingest_texts", lake=lake, source=str(tmp_path), split="dev")
 
 

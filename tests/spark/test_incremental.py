@@ -107,7 +107,7 @@ def test_changes_read_from_the_feed_give_the_vectors_that_comparing_all_texts_gi
     assert run_job("encode_texts", **encode)["status"] == "skipped"
     if how == "feed":
         documents.update("doc_id = 'd4'", {"text": "'train'"})
-        with pytest.raises(UsageError, match="changes in between would be lost"):
+        with pytest.raises(UsageError, match="later start would miss changes"):
             run_job("encode_texts", **encode, since_version=99)
         assert run_job("encode_texts", **encode, since_version=0)["documents"]["rows"] == 1
     run_job("encode_texts", lake=lake, model="splade-tiny", side="documents", vectors="full")
@@ -120,7 +120,9 @@ def test_texts_over_the_size_limit_are_quarantined_and_come_back_when_it_is_rais
 ) -> None:
     encode = {"lake": lake, "model": "splade-tiny", "side": "documents", "max_text_bytes": 100}
     write_documents(spark, lake, {"a": "apple", "b": "bread " * 100, "c": "cloud"})
-    with pytest.raises(DataError, match=r'1 of 3 texts cannot be encoded; "b": the text has 600 bytes') as raised:
+    with pytest.raises(
+        DataError, match=r'1 of 3 texts cannot be encoded, such as "b": the text has 600 bytes'
+    ) as raised:
         run_job("encode_texts", **encode)
     assert raised.value.exit_code == 3
     (row,) = table_rows(f"{lake}/quarantine")

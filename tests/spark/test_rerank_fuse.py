@@ -83,7 +83,7 @@ def test_a_reranked_run_has_the_scores_of_sentence_transformers_and_the_rest_bel
     assert (dropped["rows"], dropped["distinct_pairs"]) == (15, 13)
     with pytest.raises(UsageError, match="is the run to re-rank"):
         run_job("rerank_run", **options, run_id="first")
-    with pytest.raises(DataError, match="it has no run 'absent'"):
+    with pytest.raises(DataError, match="the table has no run 'absent'"):
         run_job("rerank_run", **{**options, "run": "absent"})
     write_runs(spark, lake, {"foreign": {"q1": {"apple": 2.0, "elsewhere": 1.0}}})
     with pytest.raises(DataError, match="1 of 2 pairs name a query or document without a text"):
@@ -113,7 +113,10 @@ def test_reciprocal_rank_fusion_is_as_worked_by_hand(spark: SparkSession, run_jo
     a = 4 / np.sqrt(32 / 3)
     wanted_z = [("b", 1.0), ("a", a - 1), ("c", -a - 1), ("d", -a - 1)]
     assert run_of(spark, lake, "z")["q"] == [(i, pytest.approx(s, abs=1e-12)) for i, s in wanted_z]
-    for runs, says in (("one,absent", "it has no run 'absent'"), ("one,twice", "lists a document or a rank twice")):
+    for runs, says in (
+        ("one,absent", "the table has no run 'absent'"),
+        ("one,twice", "lists a document or a rank twice"),
+    ):
         if "twice" in runs:
             twice = [("twice", "q", "a", 1, 2.0), ("twice", "q", "a", 2, 1.0)]
             write_rows(f"{lake}/runs", twice, RUNS, append=True)
@@ -124,10 +127,10 @@ def test_reciprocal_rank_fusion_is_as_worked_by_hand(spark: SparkSession, run_jo
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"runs": "one"}, "fusion needs two or more different runs"),
-        ({"runs": "one,one"}, "fusion needs two or more different runs"),
+        ({"runs": "one"}, "wanted two or more different runs"),
+        ({"runs": "one,one"}, "wanted two or more different runs"),
         ({"runs": "one,two", "weights": "1"}, "--weights has 1 weights for 2 runs"),
-        ({"runs": "one,two", "weights": "0,0"}, "one of them above 0"),
+        ({"runs": "one,two", "weights": "0,0"}, "or only zeros"),
         ({"runs": "one,two", "run_id": "two"}, "is one of the runs to fuse"),
     ],
 )

@@ -214,7 +214,7 @@ def test_a_lake_without_runs_or_with_another_model_says_what_is_missing(
     with pytest.raises(PySparkException) as raised:
         session.sql("SELECT * FROM search('fruit', 3)")
     told = str(statement_error(raised.value, missing=installed.missing))
-    assert told.startswith("search: this lake has none")
+    assert told.startswith("search: the name is not defined for this lake")
     assert "spladelake encode_texts" in told
     with pytest.raises(DataError, match="no table of spladelake"):
         install(session, lake=str(tmp_path / "absent"), model="splade-tiny")

@@ -31,10 +31,10 @@ def test_a_missing_table_or_run_names_the_near_one(spark: SparkSession, tmp_path
     runs = Lake(str(tmp_path / "lake")).table("runs")
     rows = [("bm25", "q", "d", 1, 1.0), ("splade-mini", "q", "d", 1, 1.0)]
     write_rows(str(runs), rows, RUNS)
-    with pytest.raises(DataError, match=rf"Did you mean {runs}\? If not, make it first: retrieve_run"):
+    with pytest.raises(DataError, match=rf"Did you mean {runs}\? If not, make the table: retrieve_run"):
         require(spark, Lake(str(tmp_path / "lakes")).table("runs"), RUNS, made_by="retrieve_run")
     assert "did you mean 'bm25'?" in str(missing_run(spark, runs, "bm2", fix="Correct it."))
-    assert "known are bm25, splade-mini" in str(missing_run(spark, runs, "x", fix="Correct it."))
+    assert "wanted bm25 or splade-mini" in str(missing_run(spark, runs, "x", fix="Correct it."))
 
 
 def test_a_statement_over_a_misspelt_view_names_the_view(spark: SparkSession) -> None:

@@ -70,8 +70,8 @@ def test_a_lake_that_was_tampered_with_is_found_out_and_encoding_again_mends_it(
     for finding in (
         "1 documents are without a vector",
         "1 documents are changed since they were encoded",
-        "1 documents of the runs are not in documents",
-        "rankings have gaps",
+        "1 documents of the runs are not in the table documents",
+        "rankings have missing ranks",
     ):
         assert finding in said
     run_job("encode_texts", lake=lake, model="splade-tiny")

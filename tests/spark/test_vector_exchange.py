@@ -258,7 +258,7 @@ def test_an_import_replaces_no_vocabulary_or_vectors_of_others_and_mends_what_a_
     (tmp_path / "queries.jsonl").write_text('{"id": "q", "vector": {"car": 1}}\n')
     common = {"lake": str(tmp_path / "lake"), "input_format": "anserini", "vectors": "theirs"}
     run_job("import_vectors", input=str(tmp_path / "docs.txt"), **common)
-    with pytest.raises(DataError, match="Give --like theirs"):
+    with pytest.raises(DataError, match="Add --like theirs"):
         run_job("import_vectors", input=str(tmp_path / "queries.jsonl"), side="queries", **common)
     ref = TableRef(path=f"{tmp_path}/lake/vectors/theirs/documents")
     properties = table_properties(spark, ref)
@@ -266,19 +266,19 @@ def test_an_import_replaces_no_vocabulary_or_vectors_of_others_and_mends_what_a_
     assert run_job("import_vectors", input=str(tmp_path / "docs.txt"), **common)["status"] == "skipped"
     assert table_properties(spark, ref) == properties
     assert run_job("verify_tables", lake=common["lake"])["findings"] == []  # vectors without texts are none the worse
-    with pytest.raises(UsageError, match="its rows were not made by a job"):
+    with pytest.raises(UsageError, match="the rows were not made by a job"):
         run_job("import_vectors", input=str(tmp_path / "docs.txt"), **{**common, "lake": given.lake, "vectors": "m"})
 
 
 BAD = {
-    "not json": ("{", "anserini", "it is not a document with a vector"),
-    "no vector": ('{"id": "a"}', "anserini", "it is not a document with a vector"),
+    "not json": ("{", "anserini", "the line is not a document with a vector"),
+    "no vector": ('{"id": "a"}', "anserini", "the line is not a document with a vector"),
     "weight 0": ('{"id": "a", "vector": {"x": 0}}', "anserini", "term 'x' has the weight 0.0"),
     "a term twice": ('{"id": "a", "vector": {"x": 1, "x": 2}}', "anserini", "'x' occurs twice"),
     "an id twice": ('{"id": "a", "vector": {}}\n{"id": "a", "vector": {}}', "anserini", "the id 'a' occurs 2 times"),
-    "nothing": ("\n", "anserini", "it holds no document"),
-    "lines of JSON": ('{"id": "a", "vector": {"x": 1}}\n' * 5, "ciff", "it does not begin with the header"),
-    "cut off": ("\x40\x08\x01", "ciff", "it ends within a message"),
+    "nothing": ("\n", "anserini", "the input holds no document"),
+    "lines of JSON": ('{"id": "a", "vector": {"x": 1}}\n' * 5, "ciff", "the file does not begin with the header"),
+    "cut off": ("\x40\x08\x01", "ciff", "the file ends within a message"),
 }
 
 
@@ -324,7 +324,7 @@ def test_ids_that_an_engine_does_not_take_are_told_before_anything_is_written(
     result = run_job("export_vectors", lake=f"{tmp_path}/whole", output=f"{tmp_path}/out", **asked)
     assert result["rows"] == 2
     with pytest.raises(
-        DataError, match=rf"2 ids are longer than {most:,} bytes, such as 'é+'…, which has {most + 1:,}"
+        DataError, match=rf"2 ids are longer than {most:,} bytes, such as 'é+'…, which has {most + 1:,} bytes"
     ):
         run_job("export_vectors", lake=f"{tmp_path}/broken", output=f"{tmp_path}/no", **asked)
     assert not (tmp_path / "no").exists()

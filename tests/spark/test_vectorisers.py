@@ -140,7 +140,7 @@ class TestImported(VectoriserTests):
 
     @classmethod
     def searched(cls, spark: SparkSession, lake: str, model: str) -> list[dict[str, Any]]:
-        with pytest.raises(DataError, match="its vectors have the model_id imported-"):
+        with pytest.raises(DataError, match="the vectors have the model_id imported-"):
             search_documents(spark, QUERIES["q1"], lake=lake, model=model, vectors="v")
         return []
 

@@ -89,7 +89,7 @@ def _known_measures(names: tuple[str, ...]) -> tuple[str, ...]:
     try:
         return expanded(names)
     except UsageError as error:
-        raise OptionError(f"known measures, but {error.place}: {error.found}; {error.wanted}", error.fix) from None
+        raise OptionError(f"{error.wanted.removeprefix('wanted ')}, but {error.found}", error.fix) from None
 
 
 # The command line passes text: lists with commas, mappings as yaml.
@@ -118,9 +118,9 @@ def checked(model: type[Model], values: dict[str, Any], *, place: str) -> Model:
             raise UsageError(f"{place}: {key}", "there is no such option", known, "Correct the name.") from None
         if first["type"] == "missing":
             raise UsageError(
-                f"{place}: {key}", "this required option is missing", "wanted a value", f"Give a value for {key}."
+                f"{place}: {key}", "the required option is missing", "wanted a value", f"Give a value for {key}."
             ) from None
         if not key:
-            reason = str(first["ctx"]["error"])
-            raise UsageError(place, reason, "wanted options that go together", "Change the options.") from None
+            cause = first["ctx"]["error"]
+            raise UsageError(place, cause.found, f"wanted {cause.wanted}", cause.fix) from None
         raise option_error(f"{place}: {key}", first) from None

@@ -7,6 +7,8 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from spladelake.config.base import FromYaml, JobOptions, Measures, Names
+from spladelake.config.refusals import OptionsError
+from spladelake.names import listed
 
 # The smallest p is 1 / (permutations + 1) = 0.0001, so Holm's correction over a hundred pairs still reaches 0.05.
 PERMUTATIONS_DEFAULT = 10_000
@@ -43,10 +45,12 @@ class CompareRuns(JobOptions):
     @model_validator(mode="after")
     def _is_consistent(self) -> CompareRuns:
         if len(set(self.run_ids)) < len(self.run_ids):
-            raise ValueError("--run-ids contains a run twice")
+            raise OptionsError("--run-ids contains a run twice", "each run once", "Remove the copy.")
         if self.run_ids and self.baseline is not None and self.baseline not in self.run_ids:
-            raise ValueError(f"--run-ids does not contain the baseline {self.baseline!r}")
+            found = f"--run-ids does not contain the baseline {self.baseline!r}"
+            raise OptionsError(found, "the baseline as one of the runs", "Add the baseline to --run-ids.")
         unknown = sorted(set(self.published) - set(self.collections)) if self.collections else []
         if unknown:
-            raise ValueError(f"--published has values of the collection {unknown[0]!r}, which is not in --collections")
+            found, fix = f"--published has the collection {unknown[0]!r}", "Add the collection to --collections."
+            raise OptionsError(found, f"only collections of --collections: {listed(self.collections)}", fix)
         return self

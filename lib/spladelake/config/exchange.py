@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from spladelake.config.base import DEFAULT_MODEL, JobOptions, VectorsName
+from spladelake.config.refusals import OptionsError
 
 
 class ImportRun(JobOptions):
@@ -48,9 +49,12 @@ class ExportRun(JobOptions):
     @model_validator(mode="after")
     def _names_a_file(self) -> ExportRun:
         if self.output is None and self.judgements is None:
-            raise ValueError("there is nothing to write: give --output, --judgements or both")
+            fix = "Add --output and --run-id, or --judgements."
+            raise OptionsError("there is nothing to write", "--output, --judgements or both", fix)
         if (self.output is None) != (self.run_id is None):
-            raise ValueError("--run-id (the run) and --output (its file) need each other: give both")
+            missing, given = ("--output", "--run-id") if self.output is None else ("--run-id", "--output")
+            found, wanted = f"{missing} is missing", "--run-id for the name of the run and --output for the file"
+            raise OptionsError(found, wanted, f"Add {missing}, or leave out {given}.")
         return self
 
 

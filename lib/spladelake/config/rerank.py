@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from spladelake.config.base import JobOptions, TokenBudget
+from spladelake.config.refusals import OptionsError
 from spladelake.names import short_name
 
 DEFAULT_CROSS_ENCODER = "cross-encoder/ms-marco-MiniLM-L6-v2"
@@ -52,7 +53,8 @@ class RerankRun(JobOptions):
     @model_validator(mode="after")
     def _is_a_new_run(self) -> RerankRun:
         if self.target == self.run:
-            raise ValueError(f"--run-id {self.target!r} is the run to re-rank: choose another name")
+            found = f"--run-id {self.target!r} is the run to re-rank"
+            raise OptionsError(found, "the name of a new run", "Choose another --run-id.")
         return self
 
     @property

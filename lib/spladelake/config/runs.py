@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from spladelake.config.base import DEFAULT_MODEL, FromYaml, JobOptions, Options, VectorsName
+from spladelake.config.refusals import OptionsError
 
 Strategy = Literal["auto", "driver", "blocks", "sql"]
 
@@ -69,14 +70,14 @@ class RetrieveRun(JobOptions, Ranking):
     @model_validator(mode="after")
     def _goes_together(self) -> RetrieveRun:
         if self.run_id is not None and self.run_id in self.also:
-            raise ValueError(f"--also names the run {self.run_id!r} again: give it another name")
+            found = f"--also names the run {self.run_id!r} of --run-id"
+            raise OptionsError(found, "another name", "Choose another name in --also.")
         if self.since_version is not None and self.strategy not in ("auto", "blocks"):
-            raise ValueError(f"--since-version works in blocks: leave out --strategy {self.strategy}")
+            wanted, fix = "blocks together with --since-version", f"Leave out --strategy {self.strategy}."
+            raise OptionsError(f"--strategy is {self.strategy}", wanted, fix)
         if self.since_version is not None and any(r.where for r in (self, *self.also.values())):
-            raise ValueError(
-                "--since-version compares only vectors, but --where reads texts, which may have changed too: leave "
-                "out one of the two options"
-            )
+            found = "--since-version compares only vectors, but --where reads texts"
+            raise OptionsError(found, "one of the two options", "Leave out --since-version or --where.")
         return self
 
     def rankings(self, default_id: str) -> dict[str, Ranking]:

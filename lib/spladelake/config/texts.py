@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from spladelake.config.base import DEFAULT_MODEL, ChunkMinutes, JobOptions, TokenBudget, VectorsName
 from spladelake.config.model_kinds import check_goes_with_model
+from spladelake.config.refusals import OptionsError
 
 FileFormat = Literal["auto", "jsonl", "json", "tsv", "csv", "parquet", "delta", "qrels"]
 Side = Literal["documents", "queries", "both"]
@@ -61,17 +62,19 @@ class IngestTexts(JobOptions):
     @model_validator(mode="after")
     def _names_a_source(self) -> IngestTexts:
         if not any((self.source, self.documents, self.queries, self.judgements)):
-            raise ValueError("there is nothing to read: give --source, or --documents, --queries or --judgements")
+            wanted, fix = "--source, --documents, --queries or --judgements", "Add one of the four options."
+            raise OptionsError("there is nothing to read", wanted, fix)
         if self.source and any((self.documents, self.queries, self.judgements)):
-            raise ValueError(
-                "--source already covers documents, queries and judgements: leave out --documents, --queries and "
-                "--judgements"
-            )
+            found = "--source is given together with --documents, --queries or --judgements"
+            wanted = "only --source, because the source has documents, queries and judgements"
+            raise OptionsError(found, wanted, "Leave out --source or the other options.")
         for kind, columns in (("documents", ("id", "title", "text")), ("queries", ("id", "text"))):
             named = [f"{kind.replace('queries', 'query').removesuffix('s')}_{column}" for column in columns]
             given = [name for name in named if getattr(self, name) is not None]
             if given and getattr(self, kind) is None:
-                raise ValueError(f"{given[0]} is a column of --{kind}, but --{kind} is missing")
+                option = f"--{given[0].replace('_', '-')}"
+                found = f"{option} names a column of --{kind}, but --{kind} is missing"
+                raise OptionsError(found, f"--{kind} together with {option}", f"Add --{kind}.")
         return self
 
 
@@ -154,9 +157,12 @@ class EncodeTexts(JobOptions):
     @model_validator(mode="after")
     def _goes_together(self) -> EncodeTexts:
         if self.since_version is not None and self.changes != "feed":
-            raise ValueError("--since-version needs --changes feed")
+            wanted = "feed together with --since-version"
+            raise OptionsError(f"--changes is {self.changes}", wanted, "Add --changes feed.")
         if self.checkpoint is not None and self.changes != "stream":
-            raise ValueError("--checkpoint needs --changes stream")
+            wanted = "stream together with --checkpoint"
+            raise OptionsError(f"--changes is {self.changes}", wanted, "Add --changes stream.")
         if self.checkpoint is not None and self.side == "both":
-            raise ValueError("--checkpoint needs one side: give --side documents or --side queries")
+            wanted, fix = "documents or queries together with --checkpoint", "Add --side documents or --side queries."
+            raise OptionsError("--side is both", wanted, fix)
         return self

@@ -81,7 +81,9 @@ class TokenBudget:
         - tried: tokens of the batch that did not fit.
         """
         self.tokens = max(1, min(self.tokens, tried) // 2)
-        logger.warning("out of memory with a batch of %d tokens; further batches have at most %d", tried, self.tokens)
+        logger.warning(
+            "a batch of %d tokens does not fit into memory; the next batches have at most %d tokens", tried, self.tokens
+        )
 
 
 @dataclass(frozen=True)

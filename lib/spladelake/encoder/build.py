@@ -17,6 +17,7 @@ from spladelake.encoder.weights.files import folder_headers
 from spladelake.encoder.weights.shapes import FIX
 from spladelake.encoder.weights.tensors import check_finite
 from spladelake.errors import UsageError
+from spladelake.names import listed
 
 logger = logging.getLogger(__name__)
 
@@ -50,19 +51,21 @@ def build_model(folder: Path, kind: str, changes: Mapping[str, Any]) -> Any:
                 raise
             logger.debug("%s is built with plain attention: %s", folder, error)
             model, report = _built(folder, kind, changes, attn_implementation="eager")
-    mismatched = [f"{key} {list(found)} for {list(wanted)}" for key, found, wanted in report["mismatched_keys"]]
+    mismatched = [
+        f"{key} has {list(found)} instead of {list(wanted)}" for key, found, wanted in report["mismatched_keys"]
+    ]
     if mismatched:
         raise UsageError(
             str(folder),
-            f"its weights have other shapes than config.json wants: {'; '.join(sorted(mismatched)[:5])}",
-            "wanted the shapes of config.json for all tensors",
+            f"some tensors have other shapes than config.json gives ({', '.join(sorted(mismatched)[:5])})",
+            "wanted the shapes of config.json for all tensors of the weights",
             FIX,
         )
     made_up = sorted(report["missing_keys"])
     if made_up:
         raise UsageError(
             str(folder),
-            f"its files lack {', '.join(made_up[:5])}",
+            f"the weights lack {listed(made_up[:5], 'and')}",
             "wanted every tensor of the model, because transformers fills missing tensors with random numbers",
             "Use a complete checkpoint.",
         )
@@ -120,10 +123,11 @@ def _check_held(folder: Path, factory: Any, config: Any, options: dict[str, str]
             if name not in headers or headers[name].shape != tuple(tensor.shape)
         }
         largest = sorted(other, key=lambda name: -other[name].numel())[:3]
+        shown = [f"{name} {list(other[name].shape)}" for name in largest]
         raise UsageError(
             str(folder / "config.json"),
-            f"it describes a model of {wanted:,} numbers, but the weights have {held:,}",
-            f"wanted a model without {', '.join(f'{name} {list(other[name].shape)}' for name in largest)}",
+            f"the file describes a model of {wanted:,} numbers, but the weights have {held:,}",
+            f"wanted a model of the tensors in the weights, without {listed(shown)}",
             FIX,
         )
 

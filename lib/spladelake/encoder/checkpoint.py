@@ -122,7 +122,7 @@ def effective_settings(layout: CheckpointLayout, settings: EncoderSettings, *, p
     if settings.max_length is not None and settings.max_length > layout.max_length:
         raise UsageError(
             "encoder setting max_length",
-            f"it is {settings.max_length}",
+            f"the value is {settings.max_length}",
             f"wanted at most {layout.max_length}, the limit of {place}",
             f"Set max_length to {layout.max_length} or less.",
         )
@@ -179,7 +179,11 @@ def model_folder(model: str, revision: str | None = None) -> Path:
         raise UsageError(f"model {model}", f"the revision is {revision}", wanted, "Leave out the revision.")
     if model == TINY_ALIAS:
         return _package_folder(TINY_PACKAGE, f"Install the package: {TINY_INSTALL}.")
-    return _package_folder(model, "Install the package, or name a local folder.") if named else local.resolve()
+    return (
+        _package_folder(model, "Correct the name, install the package, or name a local folder.")
+        if named
+        else local.resolve()
+    )
 
 
 def _package_folder(model: str, fix: str) -> Path:
@@ -191,8 +195,8 @@ def _package_folder(model: str, fix: str) -> Path:
         folder = (Path(location) / inner).resolve()
         if folder.is_dir() and folder.is_relative_to(Path(location).resolve()):
             return folder
-    found = f"there is no folder {inner!r} in the package {package}" if spec else f"no package {package} is installed"
-    raise UsageError(f"model {model}", found, f"wanted the checkpoint from the package {package}", fix)
+    found = f"the package {package} has no folder {inner!r}" if spec else f"the package {package} is not installed"
+    raise UsageError(f"model {model}", found, f"wanted a folder of the package {package}", fix)
 
 
 def _check_digest(folder: Path, layout: CheckpointLayout, digests: dict[str, str], wanted: str) -> None:
@@ -200,8 +204,8 @@ def _check_digest(folder: Path, layout: CheckpointLayout, digests: dict[str, str
     if file not in digests:
         raise UsageError(
             str(folder),
-            "its weights are in several files",
-            "--model-sha256 checks a single model.safetensors only",
+            "the weights of the model are in several files",
+            "wanted a single model.safetensors, because --model-sha256 checks only this file",
             "Leave out --model-sha256.",
         )
     if digests[file] != wanted.lower():
@@ -209,4 +213,4 @@ def _check_digest(folder: Path, layout: CheckpointLayout, digests: dict[str, str
 
 
 def _wrong_digest(path: Path, found: str, wanted: str, fix: str) -> UsageError:
-    return UsageError(str(path), f"its sha256 is {found}", f"wanted {wanted}", fix)
+    return UsageError(str(path), f"the sha256 of the file is {found}", f"wanted {wanted}", fix)

@@ -55,7 +55,12 @@ def choose_autocast(device: torch.device, precision: Precision) -> torch.dtype |
     if precision == "float32":
         return None
     if device.type == "cpu":
-        raise UsageError("precision", f"the value is {precision} on a CPU", "a CPU computes in float32", "Use auto.")
+        raise UsageError(
+            "precision",
+            f"the value is {precision}, but the device is a CPU",
+            "wanted auto or float32, because a CPU computes in float32",
+            "Use auto.",
+        )
     return torch.float16 if precision == "float16" else torch.bfloat16
 
 

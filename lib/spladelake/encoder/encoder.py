@@ -177,9 +177,9 @@ def _checkpoint(model: str | Checkpoint, settings: EncoderSettings | None) -> Ch
     if settings is not None and settings != model.settings:
         raise UsageError(
             "encoder settings",
-            "the given settings differ from the checkpoint's own",
-            "wanted the settings that the model_id of the checkpoint stands for",
-            "Leave out settings, or resolve the model again with these settings.",
+            "the given settings differ from the settings of the checkpoint",
+            "wanted the same settings, because the model_id of the checkpoint depends on them",
+            "Leave out settings, or resolve the model again with the given settings.",
         )
     verify_files(model)
     return model

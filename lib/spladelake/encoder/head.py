@@ -206,5 +206,5 @@ def check_hidden_states(hidden: Tensor) -> None:
             "model output",
             "a hidden state is infinite or not a number",
             "wanted finite numbers",
-            "Use precision float32. If it is in use already, the checkpoint is damaged: use another checkpoint.",
+            "Use precision float32. If the precision is float32 already, use another checkpoint.",
         )

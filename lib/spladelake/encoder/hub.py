@@ -55,15 +55,15 @@ def fetch(model: str, revision: str | None) -> Path:
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise UsageError(
             f"model {model}",
-            "the hub has no such model, or you have no access to the model",
+            "the Hugging Face hub has no such model, or you have no access to the model",
             "wanted the id of a model that you may download",
             ALTERNATIVES,
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise UsageError(
             f"model {model}",
-            f"there is no such folder, and the hub cannot be reached ({_first_line(error)})",
-            "wanted a model on this machine or on a hub that can be reached",
+            f"there is no such folder, and the Hugging Face hub cannot be reached ({_first_line(error)})",
+            "wanted a folder on this machine, or access to the hub",
             ALTERNATIVES,
         ) from error
     return Path(folder)
@@ -79,7 +79,9 @@ def _announce(name: str, asked: dict[str, Any]) -> None:
     except LocalEntryNotFoundError:
         files = [file for file in snapshot_download(name, dry_run=True, **asked) if file.will_download]
         megabytes = sum(file.file_size for file in files) / 1e6
-        log.info("first use of %s: downloading %d files, %.1f MB, from the hub", name, len(files), megabytes)
+        log.info(
+            "first use of %s: downloading %d files (%.1f MB) from the Hugging Face hub", name, len(files), megabytes
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -76,17 +76,19 @@ def read_layout(folder: Path) -> CheckpointLayout:
     """Read the layout of a model folder. Raises UsageError if a part is missing, damaged or of an unknown kind."""
     if not folder.is_dir():
         raise UsageError(str(folder), "there is no such folder", "wanted a model folder", "Correct the path.")
-    with told_as_refusal(folder, "description"):
+    with told_as_refusal(folder, "configuration"):
         return _read(folder)
 
 
 def _read(folder: Path) -> CheckpointLayout:
     query, document = _routes(folder)
     if document.classes not in [(name, "SpladePooling") for name in TRANSFORMERS]:
-        raise _unsupported(folder, f"documents go through {' + '.join(document.classes)}")
+        raise _unsupported(folder, f"the modules for documents are {' and '.join(document.classes)}")
     static_query = query.modules[0].path if query.classes == ("SparseStaticEmbedding",) else None
     if static_query is None and query != document:
-        raise _unsupported(folder, f"queries go through {' + '.join(query.classes)}, unlike documents")
+        raise _unsupported(
+            folder, f"the modules for queries ({' and '.join(query.classes)}) differ from the modules for documents"
+        )
     transformer, pooling = document.modules[0], document.modules[1].path
     inner = folder / transformer.path
     saved = saved_model(folder, "SparseEncoder")
@@ -169,14 +171,16 @@ def _model_config(folder: Path, settings: TransformerSettings) -> dict[str, Any]
     if not any(str(name).endswith("ForMaskedLM") for name in architectures):
         raise UsageError(
             str(path),
-            f"its architectures are {', '.join(map(str, architectures)) or 'not given'}",
-            "wanted a masked-language-model head (…ForMaskedLM)",
+            f"the architectures are {', '.join(map(str, architectures))}"
+            if architectures
+            else "the file has no architectures",
+            "wanted an architecture with a masked-language-model head (…ForMaskedLM)",
             "Use a SPLADE checkpoint, not a dense embedding model.",
         )
     for key, kind in (("model_type", str), ("vocab_size", int)):
         if type(config.get(key)) is not kind:
             wanted = "wanted a text" if kind is str else "wanted a whole number"
-            found = f'"{key}" is {config.get(key)!r}'
+            found = f"the setting {key} is {config.get(key)!r}"
             raise UsageError(str(path), found, wanted, "Copy config.json again from its source.")
     _check_weights(folder, config, settings)
     check_tokenizer(folder, config)
@@ -195,7 +199,9 @@ def _one_of(place: Path, config: dict[str, Any], key: str, allowed: tuple[str, .
     """Return a pooling setting, the first allowed value if the file gives none. Raises UsageError for another value."""
     value = config.get(key, allowed[0])
     if value not in allowed:
-        raise UsageError(str(place), f"{key} is {value!r}", f"wanted {' or '.join(allowed)}", "Use another checkpoint.")
+        raise UsageError(
+            str(place), f"the setting {key} is {value!r}", f"wanted {' or '.join(allowed)}", "Use another checkpoint."
+        )
     return str(value)
 
 
@@ -220,6 +226,6 @@ def _unsupported(folder: Path, found: str) -> UsageError:
     return UsageError(
         str(folder),
         found,
-        "wanted a masked language model with SpladePooling; queries may go through SparseStaticEmbedding",
+        "wanted one masked language model with SpladePooling, and possibly SparseStaticEmbedding for queries",
         "Use a SPLADE checkpoint.",
     )

@@ -67,8 +67,7 @@ def load_model(
     release_memory()  # The tensors have been copied into a new layout.
     if decoder is None:
         logger.warning(
-            "%s: %s does not end in a plain linear layer, so spladelake computes all its logits: slow, in small "
-            "batches",
+            "%s: %s does not end in a plain linear layer, so spladelake slowly computes all logits in small batches",
             folder,
             layout.architecture,
         )

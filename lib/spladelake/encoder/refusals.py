@@ -61,21 +61,21 @@ def checkpoint_error(place: Path, part: str, error: BaseException) -> Spladelake
     if isinstance(error, MemoryError) or "not enough memory" in text or "out of memory" in text.lower():
         return MachineError(
             str(place),
-            f"its {part} does not fit into memory ({first_line(error)})",
+            f"the {part} does not fit into memory ({first_line(error)})",
             f"wanted memory for the whole {part}",
             "Use a machine or device with more memory, or a smaller model.",
         )
     if (package := _absent_package(place, error)) is not None:
         return MachineError(
             str(place),
-            f"its {part} needs the package {package}, which is not installed",
+            f"the {part} needs the package {package}, which is not installed",
             "wanted the package on every machine that loads the model",
-            f"Run pip install {package}. Or, on a machine that has the package, save the model with a tokenizer.json.",
+            f"Run pip install {package}, or save the model with a tokenizer.json on a machine that has the package.",
         )
     if found := re.search(r"model type `([^`]+)`", text):
         return UsageError(
             str(place / "config.json" if place.is_dir() else place),
-            f'"model_type" is {found[1]!r}, which transformers {_version("transformers")} does not know',
+            f"the model_type is {found[1]!r}, which transformers {_version('transformers')} does not know",
             "wanted an architecture of the installed transformers",
             "Correct model_type, or install a version of transformers that knows the architecture.",
         )
@@ -88,9 +88,9 @@ def checkpoint_error(place: Path, part: str, error: BaseException) -> Spladelake
         )
     return UsageError(
         str(place),
-        f"its {part} cannot be read ({first_line(error)})",
+        f"the {part} cannot be read ({first_line(error)})",
         f"wanted files that transformers {_version('transformers')} and tokenizers {_version('tokenizers')} can read",
-        "Copy the checkpoint again from its source. If it is complete, install newer versions of these packages.",
+        "Copy the checkpoint again from its source, or install newer versions of transformers and tokenizers.",
     )
 
 

@@ -89,14 +89,14 @@ def _check(folder: Path, route: Route, vocabulary_size: int) -> None:
     if largest >= vocabulary_size:
         raise UsageError(
             str(folder),
-            f"its tokenizer has the token {route.tokenizer.tokens(largest + 1)[-1]!r} with the id {largest}",
+            f"the tokenizer has the token {route.tokenizer.tokens(largest + 1)[-1]!r} with the id {largest}",
             f"wanted ids below {vocabulary_size}, the number of terms of the model",
             "Use the tokenizer that the model was trained with.",
         )
     if route.max_length <= route.tokenizer.special_tokens:
         raise UsageError(
             "encoder setting max_length",
-            f"it is {route.max_length}",
+            f"the value is {route.max_length}",
             f"wanted more than the {route.tokenizer.special_tokens} special tokens of each text",
             f"Set max_length to {route.tokenizer.special_tokens + 1} or more.",
         )

@@ -52,4 +52,4 @@ def _whole_number(name: str, value: object) -> None:
 
 
 def _wrong(name: str, value: object, wanted: str, fix: str) -> UsageError:
-    return UsageError(f"encoder setting {name}", f"it is {value!r}", wanted, fix)
+    return UsageError(f"encoder setting {name}", f"the value is {value!r}", wanted, fix)

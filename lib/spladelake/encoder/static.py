@@ -53,10 +53,10 @@ def load_static(folder: Path, vocabulary_size: int) -> StaticWeights:
     weight = _numbers(tensors["weight"]) if "weight" in tensors else None
     if weight is None or len(weight) > vocabulary_size or not np.isfinite(weight).all():
         held = ", ".join(f"{name} {t['dtype']} {tuple(t['shape'])}" for name, t in tensors.items())
-        found = f'it has no tensor "weight" with a number for each token (its tensors: {held or "none"})'
+        found = f'the file has no tensor "weight" with a number for each token (tensors: {held or "none"})'
         if weight is not None:
             too_many = len(weight) > vocabulary_size
-            found = f"it has weights for {len(weight):,} tokens" if too_many else "a weight is not finite"
+            found = f"the file has weights for {len(weight):,} tokens" if too_many else "a weight is not finite"
         raise UsageError(
             str(folder / SINGLE_FILE),
             found,
@@ -68,10 +68,10 @@ def load_static(folder: Path, vocabulary_size: int) -> StaticWeights:
         lowest = int(weight.argmin())
         raise UsageError(
             str(folder / SINGLE_FILE),
-            f"{len(below):,} of its {len(weight):,} weights are below 0, the lowest is {weight[lowest]:g}, of the "
-            f"token with the id {lowest}",
-            "wanted weights of 0 or more: vectors hold only weights above 0, so the scores of queries would change",
-            "Use another model. If these tokens shall not count, set their weights to 0 and save the module again.",
+            f"{len(below):,} of {len(weight):,} weights are below 0, such as {weight[lowest]:g} for the token with the "
+            f"id {lowest}",
+            "wanted weights of 0 or more, because vectors hold no negative weights",
+            "Use another model, or set the negative weights to 0 and save the module again.",
         )
     return StaticWeights(weight)
 

@@ -24,7 +24,9 @@ def clean_texts(texts: Sequence[str | None]) -> tuple[list[str], list[Status]]:
     Raises UsageError if `texts` is one str instead of a list, and DataError if an element is neither str nor None.
     """
     if isinstance(texts, str | bytes):
-        raise UsageError("texts", f"the value is a {type(texts).__name__}", "wanted a list of texts", "Use [text].")
+        raise UsageError(
+            "texts", f"the value has the type {type(texts).__name__}", "wanted a list of texts", "Use [text]."
+        )
     cleaned, status = [], []
     for position, text in enumerate(texts):
         one, how = _clean(text, position)
@@ -39,7 +41,7 @@ def _clean(text: str | None, position: int) -> tuple[str, Status]:
     if not isinstance(text, str):
         raise DataError(
             f"text {position}",
-            f"it is a {type(text).__name__}",
+            f"the value has the type {type(text).__name__}",
             "wanted a str or None",
             "Convert the value to str before encoding.",
         )

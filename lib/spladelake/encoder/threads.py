@@ -63,7 +63,7 @@ def use_threads(threads: int | None, device: torch.device) -> ModelThreads:
     if threads is not None:
         if threads < 1:
             raise UsageError(
-                "threads", f"the number is {threads}", "wanted 1 or more", "Leave out threads to use all cores."
+                "threads", f"the value is {threads}", "wanted 1 or more", "Leave out threads to use all cores."
             )
         # The tokenizers library reads both variables when it starts its own pool.
         os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"

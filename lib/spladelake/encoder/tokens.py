@@ -135,7 +135,7 @@ def load_tokenizer(
     if backend is None:
         raise UsageError(
             str(folder),
-            f"its tokenizer {type(loaded).__name__} exists only in Python",
+            f"the tokenizer {type(loaded).__name__} exists only in Python",
             "wanted a tokenizer of the tokenizers library (tokenizer.json)",
             "Convert the tokenizer to tokenizer.json.",
         )
@@ -143,7 +143,7 @@ def load_tokenizer(
         if special and "token_type_ids" in loaded.model_input_names and any(_in_template(backend).type_ids):
             raise UsageError(
                 str(folder),
-                "its tokenizer gives token_type_ids other than 0 to a single text",
+                "the tokenizer gives token_type_ids other than 0 to a single text",
                 "wanted token type 0, because spladelake runs models without other token types",
                 "Use another checkpoint.",
             )
@@ -185,7 +185,7 @@ def read_tokenizer(folder: Path, *, lower_case: bool = False, arguments: Mapping
         if not tokenizer.get_vocab():
             raise UsageError(
                 str(folder),
-                "its tokenizer has no vocabulary",
+                "the tokenizer has no vocabulary",
                 "wanted the tokenizer of the model",
                 "Copy the files of the tokenizer again from their source.",
             )
@@ -199,7 +199,7 @@ def _surroundings(tokenizer: Any) -> tuple[list[int], list[int]]:
     encoding = _in_template(tokenizer)
     inner = [position for position, special in enumerate(encoding.special_tokens_mask) if not special]
     if len(inner) != 1:
-        raise ValueError(f"its template puts a text {len(inner)} times into one sequence")
+        raise ValueError(f"the template of the tokenizer puts a text {len(inner)} times into one sequence")
     return encoding.ids[: inner[0]], encoding.ids[inner[0] + 1 :]
 
 

@@ -49,7 +49,7 @@ def json_pairs(text: str, kind: str) -> Iterator[Pair]:
         elif isinstance(value, dict):
             yield from _of_mapping(_unwrapped(value), kind)
         else:
-            raise MalformedError(f"it is {json_type(value)}; wanted an object of queries")
+            raise MalformedError(f"the file holds {json_type(value)}; wanted an object of queries")
 
 
 def json_rows(text: str, kind: str, *, by_rank: bool = False) -> Iterator[tuple[bytes | None, Row | Rejected]]:
@@ -121,7 +121,9 @@ def _unwrapped(value: dict[str, Any]) -> dict[str, Any]:
     if not (len(inner) < len(value) or _SUBSETS & inner.keys()) or not all(map(_holds_mappings, inner.values())):
         return inner
     if len(inner) != 1:
-        raise MalformedError(f"it holds several subsets or splits ({', '.join(map(shown, inner))}); wanted one a file")
+        raise MalformedError(
+            f"the file holds several subsets or splits ({', '.join(map(shown, inner))}); wanted one in each file"
+        )
     (name,) = inner
     return _unwrapped({_MTEB: None, **inner[name]})
 
@@ -160,10 +162,10 @@ def _listed(item: Any, kind: str, query_id: str) -> tuple[str, str | None]:
 def _of_records(records: list[Any], kind: str) -> Iterator[Pair]:
     for record in records:
         if not isinstance(record, dict):
-            raise MalformedError(f"its list holds {json_type(record)}; wanted objects")
+            raise MalformedError(f"the list holds {json_type(record)}; wanted objects")
         names = told(kind, list(record))
         if "query_id" not in names:
-            raise MalformedError("an object of its list has no query id")
+            raise MalformedError("an object of the list has no query id")
         query_id = _id("query_id", record[names["query_id"]])
         if isinstance(record.get("results"), list):
             yield from _of_mapping({query_id: record["results"]}, kind)

@@ -48,7 +48,7 @@ def evaluator_csv(means: Mapping[str, float], *, place: str) -> str:
     if missing:
         fix = "Evaluate the run with --measures card."
         raise DataError(
-            place, f"the run has no {missing[0]}", f"the csv needs all {len(names)} measures of the set card", fix
+            place, f"the run has no {missing[0]}", f"wanted all {len(names)} measures of --measures card", fix
         )
     sizes = [name for name in SIZES if name in means]
     header = [f"dot-{_SPELLED[name.split('@')[0]]}@{name.split('@')[1]}" for name in names]

@@ -14,6 +14,7 @@ import numpy as np
 from spladelake.errors import UsageError
 from spladelake.measures import definitions
 from spladelake.measures.definitions import Counts, Hits, Relevances, Values
+from spladelake.names import listed
 
 Convention = Literal["sentence-transformers", "trec_eval"]
 
@@ -133,8 +134,8 @@ def _unknown(name: str) -> UsageError:
     names = [re.sub(r"(?<=[@_])k\Z", k, template) for template in _FORMULAS]
     lowered = {known.lower(): known for known in names}
     close = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=3)]
-    fix = f"Write {' or '.join(close)}." if close else "Choose a measure, with a cutoff for k."
-    return UsageError("measure", f'there is no measure "{name}"', f"wanted one of {', '.join(_FORMULAS)}", fix)
+    fix = f"Write {' or '.join(close)}." if close else "Write a name such as ndcg@10."
+    return UsageError("measure", f'there is no measure "{name}"', f"wanted {listed(_FORMULAS)}", fix)
 
 
 def counts(judged: Relevances, convention: Convention, level: int = 1) -> bool:

@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping
 
 from spladelake.errors import DataError
+from spladelake.files.columns import naming_fix
 from spladelake.files.guesses import GUESSES, grade_column, guess, told
 from spladelake.files.jsonl import ABSENT, field_of
 from spladelake.files.parquet_columns import wrong_type
+from spladelake.names import listed
 from spladelake.survey.samples import Sample, SampledColumn, column_of
 
 # Names tried before the longest column. ingest_texts guesses fewer names, so the pipeline file names the column.
@@ -31,7 +33,7 @@ def find_columns(sample: Sample, kind: str, named: Mapping[str, str]) -> dict[st
 
     Raises DataError, which lists the columns of the input, if a needed column cannot be found.
     """
-    columns = {column: _named(sample, column, name) for column, name in named.items()}
+    columns = {column: _named(sample, kind, column, name) for column, name in named.items()}
     if kind == "judgements":
         columns |= _judgement_columns(sample)
     else:
@@ -46,11 +48,11 @@ def find_columns(sample: Sample, kind: str, named: Mapping[str, str]) -> dict[st
     return columns
 
 
-def _named(sample: Sample, column: str, name: str) -> str:
+def _named(sample: Sample, kind: str, column: str, name: str) -> str:
     if name not in sample.columns:
         found = _within(sample, name)
         if found is None:
-            raise _no_column(sample, column, f"it has no column {name!r}")
+            raise _no_column(sample, kind, column, f"no column is called {name!r}")
         # The field becomes a column, so the checks of columns apply to it.
         sample.columns[name] = found
     return name
@@ -67,11 +69,10 @@ def _within(sample: Sample, name: str) -> SampledColumn | None:
     return column_of(name, [None if value is ABSENT else value for value in values])
 
 
-def _no_column(sample: Sample, column: str, found: str) -> DataError:
+def _no_column(sample: Sample, kind: str, column: str, found: str) -> DataError:
     there = ", ".join(f"{c.name} ({c.kind})" for c in sample.columns.values())
-    wanted = f"wanted a column for {column}; the columns are {there}"
-    fix = "Name a column with an option (see --help), or add a column."
-    return DataError(sample.source.location, found, wanted, fix)
+    found, wanted = f"{found} (columns: {there})", f"wanted a column for {column}"
+    return DataError(sample.source.location, found, wanted, naming_fix(kind, column))
 
 
 def _judgement_columns(sample: Sample) -> dict[str, str]:
@@ -79,8 +80,8 @@ def _judgement_columns(sample: Sample) -> dict[str, str]:
     found = told("judgements", list(sample.columns))
     for column in ("query_id", "doc_id"):
         if column not in found:
-            called = " or ".join(map(repr, GUESSES["judgements"][column][:4]))
-            raise _no_column(sample, column, f"no column of the judgements is called {called}")
+            called = f"no column is called {listed(map(repr, GUESSES['judgements'][column][:4]))}"
+            raise _no_column(sample, "judgements", column, called)
     relevance = grade_column(found, list(sample.columns), place=sample.source.location)
     return found if relevance is None else {**found, "relevance": relevance}
 
@@ -92,7 +93,7 @@ def _id_column(sample: Sample, kind: str, key: str, *, taken: set[str]) -> str:
     fit = [c for c in _plain(sample, taken, ("string", "integer")) if c.is_unique and _is_short(c)]
     fit.sort(key=lambda column: not _ID_LIKE.search(column.name))
     if not fit:
-        raise _no_column(sample, key, "no column has a short and unique value in every record")
+        raise _no_column(sample, kind, key, "no column has a short and unique value in every record")
     return fit[0].name
 
 
@@ -110,7 +111,7 @@ def _text_column(sample: Sample, kind: str, *, taken: set[str]) -> str:
         usual = next((name for name in GUESSES[kind]["text"] if name in sample.columns and name not in taken), None)
         if usual is not None:
             raise wrong_type(sample.source.location, "text", usual, sample.columns[usual].kind)
-        raise _no_column(sample, "text", "no other column holds strings")
+        raise _no_column(sample, kind, "text", "no other column holds strings")
     return max(texts, key=lambda column: column.mean_characters).name
 
 

@@ -96,9 +96,9 @@ def finding_of(sample: Sample, kind: str, named: Mapping[str, str]) -> Finding:
     """
     file_format = "qrels" if kind == "judgements" and sample.source.format == "tsv" else sample.source.format
     if file_format == "qrels" and named:
-        found = "column options are given, but the format qrels has no column names"
+        found = "the format qrels has no column names"
         fix = "Leave out the column options, or use a csv file with a header."
-        raise UsageError(sample.source.location, found, "the columns of qrels are found by position", fix)
+        raise UsageError(sample.source.location, found, "wanted no column options", fix)
     if sample.judgements is not None and kind == "judgements":
         return _of_json(sample, sample.judgements)
     if file_format in ("tsv", "qrels", "json"):
@@ -116,8 +116,8 @@ def _check_header(sample: Sample) -> None:
     for place, cells in sample.headers:
         number = next((cell for cell in cells if _NUMBER.fullmatch(cell.strip())), None)
         if number is not None:
-            found = f"its first line has the number {number} among its cells"
-            fix = "Add a header line, or name the columns with options (see --help)."
+            found = f"the first line has a number ({number}) as a cell"
+            fix = "Add a header line, or name the columns with options such as --document-id."
             raise DataError(place, found, "wanted column names in the first line", fix)
 
 

@@ -60,7 +60,7 @@ def find_inputs(place: str) -> list[Input]:
             place,
             f"the folder has no data file (it contains {names})",
             "wanted jsonl, csv, tsv, parquet or a Delta table",
-            "Convert the texts to one of these formats.",
+            "Convert the texts to jsonl, csv or parquet.",
         )
     return inputs
 
@@ -75,7 +75,7 @@ def named_input(location: str, file_format: str = "auto", *, kind: str = "docume
     check_hidden(location, hidden_files(path) if path.is_dir() else [location])
     names, found = chosen_files(location, [str(file) for file in visible_files(path)], file_format, kind=kind)
     if not names:
-        raise DataError(location, "the folder has no file", "wanted one or more", "Correct the path.")
+        raise DataError(location, "the folder has no file", "wanted at least one file", "Correct the path.")
     return Input(location, tuple(Path(name) for name in names), found)
 
 

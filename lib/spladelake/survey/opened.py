@@ -30,7 +30,7 @@ def decompressed(file: Path, location: str) -> Iterator[tuple[Any, io.BufferedRe
     if compression in (".snappy", ".deflate", ".lz4"):
         found = f"{file.name} is compressed in a way that only Spark reads"
         fix = "Compress the file with gzip, bzip2 or zstd instead."
-        raise DataError(location, found, "wanted a plain file, .gz, .bz2 or .zst", fix)
+        raise DataError(location, found, "wanted an uncompressed file, or .gz, .bz2 or .zst", fix)
     codec = _CODECS.get(compression or "")
     try:
         with file.open("rb") as raw:

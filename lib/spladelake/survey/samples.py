@@ -93,7 +93,7 @@ def read_sample(source: Input, kind: str | None = None) -> Sample:
         sample = _sample_of_lines(source, kind)
     if not sample.rows:
         fix = "Check the program that wrote the input."
-        raise DataError(source.location, "it has no records", "wanted at least one", fix)
+        raise DataError(source.location, "the input has no records", "wanted at least one record", fix)
     return sample
 
 
@@ -197,9 +197,11 @@ def _csv_sample(source: Input) -> Sample:
 def _several_cells(place: str, cells: list[str]) -> tuple[str, ...]:
     """Return the cells of a header. Raises DataError for one cell: the delimiter is another, or there is no header."""
     if len(cells) < 2:
-        found = f"its first line has one cell ({cells[0]})"
+        found = f"the first line has only one cell ({cells[0]})"
         wanted = "wanted a header with an id column and a text column"
-        raise DataError(place, found, wanted, "Add the header, or check the separator.")
+        raise DataError(
+            place, found, wanted, "Add the header, or separate the cells by commas, tabs, semicolons or bars."
+        )
     return tuple(cells)
 
 

@@ -52,14 +52,13 @@ class Distiller(SparseEncoderTrainer):
             torch.distributed.all_reduce(broken, op=torch.distributed.ReduceOp.MAX)
         if broken.item():
             last = last_complete(Path(str(self.args.output_dir)), clean=False)
-            kept = f"the checkpoint of step {step_of(last)} is kept in {last}" if last else "there is no checkpoint yet"
+            kept = f" To continue from step {step_of(last)}, give --model {last} and another --output." if last else ""
             said = loss.item() if not torch.isfinite(loss) else "not a number in another process"
             raise DataError(
                 f"step {self.state.global_step + 1}",
-                f"the loss is {said}; {kept}",
+                f"the loss is {said}",
                 "wanted a finite number",
-                "Train again with a lower --learning-rate or with --precision float32. To start from the checkpoint, "
-                "give its folder as --model, with another --output.",
+                f"Train again with a lower --learning-rate or with --precision float32.{kept}",
             )
         return loss
 
@@ -245,8 +244,8 @@ def training_arguments(work: TrainingWork, *, has_dev: bool) -> SparseEncoderTra
     if settings.precision in ("fp16", "bf16") and not gpu:
         raise UsageError(
             "--precision",
-            f"it is {settings.precision}",
-            "a CPU computes in float32",
+            f"the value is {settings.precision}, but the training runs on a CPU",
+            "wanted auto or float32",
             "Use --precision auto or float32.",
         )
     every = {"steps": settings.evaluate_steps} if settings.evaluate_steps else {}

@@ -87,7 +87,7 @@ def test_a_beir_folder_is_read_whole_and_other_splits_are_named_as_unused(init: 
     assert result["unused"] == ["scifact/qrels/train.tsv"]
     assert result["judgements"]["rows"] == 1
     assert result["documents"]["faults"] == [
-        "CORRECT THIS FIRST: of the 3 records, 2 repeat an id; ingest_texts fails above 1%"
+        "CORRECT THIS FIRST: of the 3 records, 2 repeat an id; ingest_texts fails above 1% of such records"
     ]
 
 
@@ -122,13 +122,13 @@ def test_records_that_the_jobs_parser_refuses_are_told_before_the_job_runs(init:
     ("name", "text", "code", "pieces"),
     [
         ("absent", None, 3, ["no such file or folder"]),
-        ("d.jsonl", "", 3, ["it has no records"]),
+        ("d.jsonl", "", 3, ["the input has no records"]),
         ("d.json", '[{"_id": "1"}]\n', 3, ["no line is a JSON object", "jq -c '.[]'"]),
         ("d.csv", "a,b\n1,1\n1,1\n", 3, ["no column has a short and unique value", "a (string), b (string)"]),
         ("d.csv", "id,n\n1,\n", 0, []),
-        ("d.csv.gz", "not compressed", 3, ["d.csv.gz", "not compressed that way", "ends in .gz"]),
-        ("d.parquet", "no parquet", 3, ["d.parquet", "not a Parquet file, or damaged"]),
-        ("d.pdf", "x", 2, ["does not show its format"]),
+        ("d.csv.gz", "not compressed", 3, ["d.csv.gz", "compressed in another way", "ends in .gz"]),
+        ("d.parquet", "no parquet", 3, ["d.parquet", "damaged, or not a Parquet file"]),
+        ("d.pdf", "x", 2, ["does not show the format"]),
         ("d/notes.md", "x", 3, ["it contains notes.md", "wanted jsonl, csv"]),
         ("d/${HOME}.jsonl", '{"_id": "1", "text": "x"}\n', 2, ['the name contains the characters "${"']),
     ],

@@ -33,7 +33,7 @@ def transformer_config(folder: Path, kind: AutoModel, settings: TransformerSetti
     if (folder / "adapter_config.json").is_file():
         raise UsageError(
             str(folder),
-            "the folder is an adapter (adapter_config.json) to another model",
+            "the folder has an adapter for another model (adapter_config.json)",
             "wanted a complete model",
             "Merge the adapter into its base model, and save the merged model.",
         )
@@ -54,7 +54,7 @@ def _refuse_quantised(path: Path, config: Mapping[str, Any]) -> None:
         method = value.get("quant_method") if isinstance(value, dict) else value
         raise UsageError(
             str(path),
-            f"its weights are quantised ({key}, quant_method {method!r})",
+            f"the weights are quantised ({key}, quant_method {method!r})",
             "wanted weights in float32, float16 or bfloat16",
             "Use the checkpoint from before the quantisation, or save a dequantised copy.",
         )

@@ -59,9 +59,9 @@ def text_lengths(folder: Path, config: Mapping[str, Any], settings: TransformerS
     if not known and not all(explicit[1:]) and explicit[0] is None:
         raise UsageError(
             str(folder),
-            "neither its tokenizer nor its config says how many tokens fit",
-            "wanted the most tokens of a text",
-            'Put "model_max_length" into tokenizer_config.json.',
+            "neither the tokenizer nor config.json gives a maximum length",
+            "wanted the largest number of tokens of a text",
+            "Add model_max_length to tokenizer_config.json.",
         )
     table = positions if positions is not None and _has_table(config) else UNLIMITED
     base = min(known, default=table)

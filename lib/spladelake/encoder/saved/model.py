@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from spladelake.encoder.saved.values import mapping, read_if_there, refused, whole_number
 from spladelake.errors import UsageError
+from spladelake.names import listed
 
 ModelType = Literal["SparseEncoder", "CrossEncoder"]
 FILE = "config_sentence_transformers.json"
@@ -59,7 +60,13 @@ def saved_model(folder: Path, model_type: ModelType) -> SavedModel | None:
     default = config.get("default_prompt_name")
     names = {*prompts, *(("query", "document") if model_type == "SparseEncoder" else ())}
     if default is not None and default not in names:
-        raise refused(path, "default_prompt_name", default, f"wanted one of the prompts {sorted(names)}", "Correct it.")
+        raise refused(
+            path,
+            "default_prompt_name",
+            default,
+            f"wanted the name of a prompt: {listed(sorted(names))}",
+            "Correct the name.",
+        )
     return SavedModel(
         prompts=prompts,
         default_prompt=prompts.get(str(default), ""),
@@ -85,7 +92,7 @@ def _check_requirements(path: Path, config: Mapping[str, Any]) -> None:
         name = str(ALIASES.get(package, package))
         installed = _installed(name)
         if isinstance(specifier, str) and not _satisfied(installed, specifier):
-            found = f"requirements asks for {name}{specifier}, but {installed or 'no version'} is installed"
+            found = f"the setting requirements asks for {name}{specifier}, but {installed or 'no version'} is installed"
             raise UsageError(
                 str(path), found, "wanted a version that the model accepts", f"Run pip install -U '{name}{specifier}'."
             )

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from spladelake.encoder.saved.values import check_known, mapping, read_if_there, refused
 from spladelake.errors import UsageError
+from spladelake.names import listed
 
 Kind = Literal["query", "document"]
 
@@ -68,8 +69,11 @@ def module_list(folder: Path) -> tuple[Module, ...]:
             "Copy the file again from its source.",
         ) from error
     if len(set(map(str, names))) != len(names):
-        raise refused(
-            path, "name", names, "wanted a different name for each module", "Copy the file again from its source."
+        raise UsageError(
+            str(path),
+            f"the names of the modules are {', '.join(map(repr, names))}",
+            "wanted a different name for each module",
+            "Copy the file again from its source.",
         )
     return tuple(Module(_class(path, reference), _inside(path, place)) for reference, place in chain)
 
@@ -87,7 +91,11 @@ def _routed(folder: Path, sub_folder: str, kind: Kind) -> list[Module]:
     default = parameters.get("default_route")
     if default is not None and default not in structure:
         raise refused(
-            path, "default_route", default, f"wanted one of the routes {sorted(structure)}", "Correct the route."
+            path,
+            "default_route",
+            default,
+            f"wanted a route of the Router: {listed(sorted(structure))}",
+            "Correct the route.",
         )
     route = _route(path, _mappings(path, mapping(path, parameters, "route_mappings"), structure), structure, kind)
     modules = []
@@ -117,7 +125,7 @@ def _mappings(
                 path,
                 "route_mappings",
                 dict(written),
-                f"wanted only the routes {sorted(structure)}",
+                f"wanted only routes of the Router: {listed(sorted(structure), 'and')}",
                 "Correct the routes.",
             )
         read[(task, modality)] = route
@@ -136,7 +144,7 @@ def _route(
             return name
     raise UsageError(
         str(path),
-        f"its Router has no route for {kind} texts (its routes: {', '.join(structure) or 'none'})",
+        f"the Router has no route for {kind} texts (routes: {', '.join(structure) or 'none'})",
         "wanted a route for queries and a route for documents",
         "Use a model for retrieval.",
     )
@@ -150,7 +158,7 @@ def _class(path: Path, reference: object) -> str:
     if not str(reference).startswith(PACKAGE):
         raise UsageError(
             str(path),
-            f"a module has the type {reference!r}, which is code of its own",
+            f"a module has the type {reference!r}, which is not part of sentence-transformers",
             f"wanted classes of {PACKAGE[:-1]}",
             "Use a checkpoint without remote code.",
         )

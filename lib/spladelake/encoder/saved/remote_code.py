@@ -35,7 +35,7 @@ def check_model_code(path: Path, config: Mapping[str, Any], kind: AutoModel) -> 
     model_type = config.get("model_type")
     for name in sorted(set(known) & set(named)):
         if model_type not in known[name]:
-            raise _code(path, f"auto_map.{name} is {named[name]!r}, and transformers has no {model_type!r} of its own")
+            raise _code(path, f"auto_map.{name} is {named[name]!r}, and transformers has no model type {model_type!r}")
 
 
 def check_tokenizer_code(path: Path, config: Mapping[str, Any], model_type: object) -> None:
@@ -53,21 +53,24 @@ def check_tokenizer_code(path: Path, config: Mapping[str, Any], model_type: obje
         own = str(config.get("tokenizer_class")).removesuffix("Fast")
         classes = (tokenizer_class_from_name(name) for name in (own, f"{own}Fast"))
         if not TOKENIZER_MAPPING_NAMES.get(str(model_type)) and not any(classes):
-            raise _code(path, f"auto_map is {named!r}, and transformers has no tokenizer of its own for it")
+            raise _code(path, f"auto_map is {named!r}, and transformers has no tokenizer for this model")
     processor = config.get("processor_class")
     if processor:
         from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES  # type: ignore[attr-defined]
 
         if processor in PROCESSOR_MAPPING_NAMES.values():
             raise UsageError(
-                str(path), f"processor_class is {processor!r}", "wanted a tokenizer of texts", "Remove processor_class."
+                str(path),
+                f"the setting processor_class is {processor!r}",
+                "wanted no processor, because spladelake encodes only texts",
+                "Remove processor_class from the file.",
             )
 
 
 def _code(path: Path, found: str) -> UsageError:
     return UsageError(
         str(path),
-        f"it asks to run code that comes with the checkpoint: {found}",
-        "wanted an architecture and a tokenizer that transformers itself has",
-        "Use a checkpoint without remote code.",
+        f"the checkpoint asks to run code of its own ({found})",
+        "wanted an architecture and a tokenizer of transformers",
+        "Use a checkpoint without code.",
     )

@@ -81,9 +81,14 @@ def transformer_settings(folder: Path, task: Task, *, default_task: str) -> Tran
     check_known(path, config, KNOWN)
     _check_task(path, config, task, default_task)
     if config.get("query_expansion") is not None:
-        raise refused(path, "query_expansion", config["query_expansion"], "spladelake does not expand queries")
+        raise refused(
+            path,
+            "query_expansion",
+            config["query_expansion"],
+            "wanted null, because spladelake does not expand queries",
+        )
     if config.get("tokenizer_name_or_path") is not None:
-        wanted = "spladelake reads the tokenizer from the folder of the model"
+        wanted = "wanted null, because spladelake reads the tokenizer from the folder of the model"
         raise refused(path, "tokenizer_name_or_path", config["tokenizer_name_or_path"], wanted)
     _check_arguments_of_model(path, config)
     return TransformerSettings(
@@ -141,7 +146,10 @@ def _arguments(path: Path, config: Mapping[str, Any], names: tuple[str, str]) ->
     for key, value in arguments.items():
         if key in ELSEWHERE or key.endswith("_file"):
             raise refused(
-                path, f"{name}.{key}", value, "spladelake reads a model only from its own files, as its own kind"
+                path,
+                f"{name}.{key}",
+                value,
+                "wanted no such argument, because spladelake loads only the model in this folder",
             )
     if names is TOKENIZER and "model_max_length" in arguments:
         named = f"{name}.model_max_length"
@@ -153,7 +161,12 @@ def _check_arguments_of_model(path: Path, config: Mapping[str, Any]) -> None:
     name, arguments = _named(path, config, MODEL)
     for key, value in arguments.items():
         if key not in WITHOUT_EFFECT:
-            raise refused(path, f"{name}.{key}", value, "spladelake reads the model as its own config.json says")
+            raise refused(
+                path,
+                f"{name}.{key}",
+                value,
+                "wanted no such argument, because spladelake builds the model from config.json alone",
+            )
 
 
 def _call_length(path: Path, config: Mapping[str, Any]) -> int | None:
@@ -167,11 +180,14 @@ def _call_length(path: Path, config: Mapping[str, Any]) -> int | None:
         plain = {"truncation": (True, "longest_first"), "return_tensors": ("pt",), "add_special_tokens": (True,)}
         if key not in CALL_WITHOUT_EFFECT and key != "max_length" and value not in plain.get(key, ()):
             raise refused(
-                path, f"processing_kwargs.text.{key}", value, "spladelake tokenises texts without this argument"
+                path,
+                f"processing_kwargs.text.{key}",
+                value,
+                "wanted no such argument, because spladelake tokenises texts without it",
             )
     side = arguments.get("padding_side") or _named(path, config, TOKENIZER)[1].get("padding_side")
     padded = arguments.get("padding") == "max_length" or arguments.get("pad_to_multiple_of")
     if padded and (side or read_if_there(path.parent / "tokenizer_config.json").get("padding_side")) == "left":
-        wanted = "positions are counted from the first token of a text, not from padding before it"
+        wanted = "wanted no padding on the left, because spladelake counts positions from the first token of a text"
         raise refused(path, "processing_kwargs", processing, wanted)
     return whole_number(path, arguments, "max_length")

@@ -26,7 +26,7 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError(
             str(path),
-            f"the file is {_KINDS.get(type(value), 'null')}",
+            f"the file holds {_KINDS.get(type(value), 'null')}",
             "wanted a JSON object",
             "Copy the checkpoint again.",
         )
@@ -38,7 +38,9 @@ def refused(
 ) -> UsageError:
     """Return the error for a setting that this project cannot honour."""
     said = repr(value)
-    return UsageError(str(path), f"{name} is {said if len(said) <= LONGEST else f'{said[:LONGEST]}…'}", wanted, fix)
+    return UsageError(
+        str(path), f"the setting {name} is {said if len(said) <= LONGEST else f'{said[:LONGEST]}…'}", wanted, fix
+    )
 
 
 def read_if_there(path: Path) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def read_if_there(path: Path) -> dict[str, Any]:
 def check_known(path: Path, config: Mapping[str, Any], known: Iterable[str]) -> None:
     """Raise UsageError if a setting is not known to sentence-transformers' class either."""
     for name in sorted(set(config) - set(known)):
-        raise refused(path, name, config[name], "sentence-transformers 6 has no such setting for this module")
+        raise refused(path, name, config[name], "wanted only settings that sentence-transformers 6 has for this module")
 
 
 def whole_number(path: Path, config: Mapping[str, Any], name: str, *, least: int = 1) -> int | None:
@@ -66,5 +68,5 @@ def mapping(path: Path, config: Mapping[str, Any], name: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise refused(path, name, value, "wanted an object", "Correct or remove the setting.")
+        raise refused(path, name, value, "wanted a JSON object", "Correct or remove the setting.")
     return dict(value)

@@ -17,6 +17,7 @@ from typing import Any
 
 from spladelake.encoder.saved.values import read_json
 from spladelake.errors import UsageError
+from spladelake.names import listed
 
 SINGLE_FILE = "model.safetensors"
 SHARD_INDEX = "model.safetensors.index.json"
@@ -69,8 +70,8 @@ def weight_files(folder: Path) -> list[str]:
     if pickles:
         raise UsageError(
             str(folder),
-            f"its weights are stored only as {', '.join(pickles)}",
-            "wanted safetensors, because a pickle can run any program when it is opened",
+            f"the weights are stored only as pickles ({', '.join(pickles)})",
+            "wanted safetensors, because a pickle can run any program on this machine",
             "Convert the weights once, on an isolated machine, with save_pretrained(folder, safe_serialization=True).",
         )
     raise UsageError(
@@ -88,8 +89,8 @@ def _shards(folder: Path) -> list[str]:
     if not isinstance(places, dict) or not places or not all(isinstance(shard, str) for shard in places.values()):
         raise UsageError(
             str(path),
-            "it has no weight_map of tensors to files",
-            "wanted the file of every tensor",
+            "the file has no weight_map from tensor names to file names",
+            "wanted a weight_map that names the file of each tensor",
             "Copy the checkpoint again.",
         )
     shards = sorted(set(places.values()))
@@ -97,7 +98,7 @@ def _shards(folder: Path) -> list[str]:
     if missing:
         raise UsageError(
             str(path),
-            f"it refers to {', '.join(missing[:5])}, but the folder has no such file",
+            f"the file names {listed(missing[:5], 'and')}, which the folder does not have",
             f"wanted all {len(shards)} shards",
             "Copy the checkpoint again.",
         )
@@ -147,7 +148,7 @@ def tensor_headers(path: Path) -> dict[str, TensorHeader]:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else LARGEST_HEADER_BYTES + 1
         if length > min(size - 8, LARGEST_HEADER_BYTES):
-            raise _damaged(path, "its first eight bytes do not give the length of a header")
+            raise _damaged(path, "the first eight bytes do not give the length of a header")
         text = file.read(length)
     try:
         entries = {name: entry for name, entry in json.loads(text).items() if name != "__metadata__"}
@@ -155,13 +156,13 @@ def tensor_headers(path: Path) -> dict[str, TensorHeader]:
         end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
         odd = [name for name, entry in entries.items() if not _consistent(headers[name], *entry["data_offsets"])]
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
-        raise _damaged(path, f"its header cannot be read ({type(error).__name__}: {error})") from error
+        raise _damaged(path, f"the header cannot be read ({type(error).__name__}: {error})") from error
     if size != 8 + length + end:
-        raise _damaged(path, f"it has {size:,} bytes, but its header announces {8 + length + end:,}")
+        raise _damaged(path, f"the file has {size:,} bytes, but the header announces {8 + length + end:,}")
     if odd:
         header = headers[odd[0]]
         raise _damaged(
-            path, f"the tensor {odd[0]} has the shape {header.shape} of {header.dtype}, but another number of bytes"
+            path, f"the number of bytes of the tensor {odd[0]} does not fit the shape {header.shape} of {header.dtype}"
         )
     return headers
 
@@ -181,7 +182,7 @@ def modern_name(name: str) -> str:
 def _header(entry: dict[str, Any], file: str) -> TensorHeader:
     shape = tuple(entry["shape"])
     if any(type(length) is not int or length < 0 for length in shape):
-        raise ValueError(f"the shape {shape}")
+        raise ValueError(f"a tensor has the shape {shape}")
     return TensorHeader(shape, str(entry["dtype"]), file)
 
 
@@ -201,14 +202,14 @@ def check_names(place: Path, names: Iterable[str]) -> None:
         if wrapper:
             raise UsageError(
                 str(place),
-                f"the tensor {name} has the name of a wrapper, {wrapper[0].strip('.')}, in its name",
-                "wanted the names of transformers, which otherwise fills the tensors with random numbers",
-                f"The weights were saved from {_wrapped_by(wrapper[0])}: save the model inside the wrapper.",
+                f"the name of the tensor {name} contains the name of a wrapper, {wrapper[0].strip('.')}",
+                "wanted the names of transformers, because transformers fills missing tensors with random numbers",
+                f"Save the model inside the wrapper, not the result of {_wrapped_by(wrapper[0])}.",
             )
 
 
 def _wrapped_by(wrapper: str) -> str:
-    return "torch.compile" if "_orig_mod" in wrapper else "a model wrapped for training on several devices"
+    return "torch.compile" if "_orig_mod" in wrapper else "a wrapper for several devices"
 
 
 def check_head_weights(place: Path, model_type: str, names: Iterable[str], *, tied: bool) -> None:
@@ -230,7 +231,7 @@ def check_head_weights(place: Path, model_type: str, names: Iterable[str], *, ti
     if absent:
         raise UsageError(
             str(place),
-            f"it lacks {', '.join(absent)} of the masked-language-model head"
+            f"the weights lack {listed(absent, 'and')} of the masked-language-model head"
             + ("" if tied else ", and tie_word_embeddings is false"),
             "wanted the trained head of a SPLADE checkpoint",
             "Use a checkpoint saved from the MaskedLM model, not from its body alone.",

@@ -21,8 +21,8 @@ from spladelake.errors import UsageError
 
 Headers = Mapping[str, TensorHeader]
 
-FIX = "Use the config.json and the weights of one and the same model: copy both again from their source."
-# Keys for the number of modules, for the length of a side of a tensor, and for the number of positions.
+FIX = "Copy config.json and the weights again from the same model."
+# Keys that say how many modules there are, how long a side of a tensor is, and how many positions there are.
 COUNTS = re.compile(
     r"(num|n)_(\w+_)?(layers?|blocks?|groups?|heads?|experts?|networks?|labels)|(en|de)coder_(layers|attention_heads)"
     r"|block_sizes|block_repeats|inner_group_num"
@@ -61,7 +61,7 @@ def check_shapes(folder: Path, settings: TransformerSettings, headers: Headers) 
         if path is None or not settings.config:
             raise
         _check_config(folder, config, headers)
-        wanted = f"with this setting, config.json does not fit the weights: {error.found}; {error.wanted}"
+        wanted = f"wanted a setting that fits the weights, but with this one {error.found} ({error.wanted})"
         raise refused(path, settings.config_name, dict(settings.config), wanted, "Remove the setting.") from error
 
 
@@ -84,23 +84,21 @@ def _check_bounds(path: Path, config: Mapping[str, Any], headers: Headers) -> No
     """Raise UsageError if a number is larger than in any model."""
     largest = max((header.size for header in headers.values()), default=0)
     for key, value in _numbers(config):
-        most, held = _most(key.rsplit(".", 1)[-1], largest, len(headers))
+        most, limit = _most(key.rsplit(".", 1)[-1], largest, len(headers))
         if value > most:
-            raise UsageError(
-                str(path), f"{key} is {value:,}", f"wanted at most {most:,}, because the weights have {held}", FIX
-            )
+            raise UsageError(str(path), f"{key} is {value:,}", f"wanted at most {most:,}, the limit for {limit}", FIX)
 
 
 def _most(key: str, largest: int, tensors: int) -> tuple[float, str]:
     """Return the largest possible number of a config's key, and the fact about the weights that limits it."""
     if STACKED.fullmatch(key) and COUNTS.fullmatch(key):
-        return max(MOST_SHARED, tensors), f"{tensors:,} tensors"
+        return max(MOST_SHARED, tensors), f"weights with {tensors:,} tensors"
     if COUNTS.fullmatch(key):
-        return MOST_PARTS, f"{tensors:,} tensors"
+        return MOST_PARTS, "any model"
     if POSITIONS.fullmatch(key):
-        return MOST_POSITIONS, f"{largest:,} numbers in their largest tensor"
+        return MOST_POSITIONS, "any model"
     if SIZES.fullmatch(key):
-        return max(SMALL_SIDE, largest), f"{largest:,} numbers in their largest tensor"
+        return max(SMALL_SIDE, largest), f"weights with {largest:,} numbers in the largest tensor"
     return float("inf"), ""
 
 
@@ -125,8 +123,8 @@ def _check_family(
     if width is not None and heads is not None and width % heads:
         raise UsageError(
             str(path),
-            f"{family.width} is {width} and {family.heads} {heads}",
-            "wanted a multiple of the heads as width",
+            f"{family.width} is {width}, and {family.heads} is {heads}",
+            f"wanted a multiple of {family.heads} as {family.width}",
             FIX,
         )
     for name, keys in tensor_sizes(family, layers or 0).items():
@@ -172,9 +170,9 @@ def _check_count(path: Path, key: str, wanted: int | None, found: set[int], stac
     - fewer: whether the weights may hold more layers.
     """
     if wanted is not None and not (set(range(wanted)) <= found if fewer else found == set(range(wanted))):
-        held = f"{min(found)} to {max(found)}" if found else "none"
+        held = f"{stack} for N from {min(found)} to {max(found)}" if found else f"no {stack}"
         raise UsageError(
-            str(path), f"{key} is {wanted:,}", f"the weights hold the layers {held} ({stack}), {len(found)} in all", FIX
+            str(path), f"{key} is {wanted:,}", f"wanted the {len(found)} layers of the weights ({held})", FIX
         )
 
 
@@ -212,7 +210,7 @@ def _check_words(path: Path, config: Mapping[str, Any], headers: Headers) -> Non
         sides = {side for header in headers.values() for side in header.shape}
         if sides and value not in sides:
             raise UsageError(
-                str(path), f"{width} is {value:,}", "wanted the length of a side of a tensor in the weights", FIX
+                str(path), f"{width} is {value:,}", "wanted the size of a dimension of a tensor in the weights", FIX
             )
 
 
@@ -221,7 +219,7 @@ def _contradiction(
 ) -> UsageError:
     return UsageError(
         str(path),
-        f"it has {said}, but {name} in {header.file} has the shape {list(header.shape)}",
+        f"the file has {said}, but the tensor {name} in {header.file} has the shape {list(header.shape)}",
         f"wanted the shape {list(wanted)}",
         FIX,
     )

@@ -42,5 +42,8 @@ def check_finite(place: Path, name: str, tensor: Tensor) -> None:
     """Raise UsageError if a tensor holds a number that is not finite."""
     if not torch.isfinite(tensor).all():
         raise UsageError(
-            str(place), f"the tensor {name} is not finite", "wanted finite weights", "Use another checkpoint."
+            str(place),
+            f"the tensor {name} has a weight that is not finite",
+            "wanted finite weights",
+            "Use another checkpoint.",
         )

@@ -220,7 +220,7 @@ def _check_ids(tally: Tally, *, place: TableRef) -> None:
     if ids != rows:
         raise DataError(
             str(place),
-            f"it has {rows:,} rows but {ids:,} different ids",
-            "wanted each id once: BM25 would count repeated texts twice",
+            f"the table has {rows:,} rows but {ids:,} different ids",
+            "wanted each id once, because BM25 would count repeated texts twice",
             "Remove the repeated rows.",
         )

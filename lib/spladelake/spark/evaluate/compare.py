@@ -18,6 +18,7 @@ from pyspark.sql.types import StructType
 
 from spladelake.config import CompareRuns
 from spladelake.errors import DataError
+from spladelake.names import listed
 from spladelake.results import CompareResult
 from spladelake.spark.evaluate.collection import ComparedCollection
 from spladelake.spark.evaluate.costs import costs_of
@@ -109,15 +110,15 @@ def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRu
         if missing:
             raise DataError(
                 str(measures),
-                f"run {run_id!r} of {name} has no measure {missing[0]}",
-                f"it holds measures of {', '.join(map(repr, sorted(has))) or 'no run'}",
-                f"Measure it: spladelake evaluate_run --lake {lake.root} --run-id {run_id} --measures all.",
+                f"run {run_id!r} of {name} has no measure {missing[0]} (measured runs: {listed(sorted(has), 'and')})",
+                "wanted all measures of --measures for each run",
+                f"Measure the run: spladelake evaluate_run --lake {lake.root} --run-id {run_id} --measures all.",
             )
     if len(run_ids) < 2:
         raise DataError(
             str(measures),
-            f"measured runs of {name}: {len(run_ids)}",
-            "a comparison needs two or more",
+            f"the number of measured runs of {name} is {len(run_ids)}",
+            "wanted two or more measured runs",
             "Measure another run with evaluate_run.",
         )
     _check_footing(session, measures, run_ids)
@@ -140,7 +141,7 @@ def _check_footing(session: SparkSession, measures: TableRef, run_ids: tuple[str
             key = differing[0]
             raise DataError(
                 str(measures),
-                f"run {run_id!r} was measured with {key} {found[key]}, run {first!r} with {footing[first][key]}",
+                f"run {run_id!r} was measured with {key} {found[key]}, but run {first!r} with {footing[first][key]}",
                 "wanted runs measured with the same options",
                 "Run evaluate_run again for both runs with the same options.",
             )
@@ -214,8 +215,8 @@ def _queries(shared: list[dict[str, Any]], collections: list[ComparedCollection]
         if row["fewest"] < runs[row["collection"]]:
             raise DataError(
                 row["collection"],
-                f"its runs were measured by {row['measure']} on different queries",
-                "a paired comparison needs the same queries for all runs",
+                f"the runs were measured by {row['measure']} on different queries",
+                "wanted the same queries for all runs",
                 "Run evaluate_run again for all runs with the same options, without --answered-only.",
             )
         counts[row["collection"], row["measure"]] = int(row["queries"])

@@ -229,9 +229,9 @@ def _part(session: SparkSession, plan: Evaluation, training_set: str, part: str)
     if chosen.isEmpty():
         raise DataError(
             str(plan.tables["parts"]),
-            f"no query is in the part {part!r} of {training_set!r}",
-            "wanted queries of that part",
-            "Name another --part, or mine pairs with other --dev-share and --test-share.",
+            f"the part {part!r} of the training set {training_set!r} has no query",
+            "wanted a part with queries",
+            "Choose another --part, or run mine_pairs with other values of --dev-share and --test-share.",
         )
     return chosen
 

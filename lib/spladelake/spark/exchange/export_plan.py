@@ -97,9 +97,9 @@ def check_ids(export: Export) -> None:
         raise DataError(
             str(export.source),
             f"{found['ids']:,} ids are longer than {form.longest_id:,} bytes, such as {found['first'][:SHOWN]!r}…, "
-            f"which has {len(found['first'].encode()):,}",
-            f"{export.options.output_format} accepts no longer id and would skip these documents",
-            "Give these documents shorter ids, ingest and encode them again, or choose another --output-format.",
+            f"which has {len(found['first'].encode()):,} bytes",
+            f"wanted shorter ids, because {export.options.output_format} would skip documents with longer ids",
+            "Shorten the ids, then ingest and encode the documents again, or choose another --output-format.",
         )
 
 

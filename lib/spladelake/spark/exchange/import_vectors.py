@@ -104,9 +104,10 @@ def _check_other_side(session: SparkSession, other: TableRef, model_id: str, nam
     if row is not None and row["model_id"] != model_id:
         raise DataError(
             str(other),
-            f"its vectors are of the model {row['model_id'][:21]}, the vectors of --input are of {model_id[:21]}",
-            "documents and queries of one name must share a vocabulary",
-            f"Give --like {name} to use its terms, or another name with --vectors.",
+            f"the vectors of the table have the model_id {row['model_id'][:21]}, but the vectors of --input have "
+            f"{model_id[:21]}",
+            "wanted one vocabulary for documents and queries with the same --vectors",
+            f"Add --like {name} to use the vocabulary of {name}, or choose another name with --vectors.",
         )
 
 
@@ -147,7 +148,7 @@ def _from_ciff(session: SparkSession, path: str, lake: Lake, cleanup: ExitStack)
     if unknown is not None:
         raise DataError(
             path,
-            f"its postings contain document number {unknown['place']}, but there is no record of that document",
+            f"the postings contain document number {unknown['place']}, but the file has no record of the document",
             "wanted a record for each document",
             "Export the index again.",
         )
@@ -184,15 +185,13 @@ def _write_records(records: Iterator[DocRecord], target: Path) -> None:
 def _check_rows(rows: DataFrame, path: str) -> None:
     """Raise DataError if the input has no document or an id occurs twice."""
     if rows.isEmpty():
-        raise DataError(
-            path, "it holds no document", "importing it would delete the present vectors", "Correct --input."
-        )
+        raise DataError(path, "the input holds no document", "wanted at least one document", "Correct --input.")
     twice = rows.groupBy("id").count().where("count > 1").orderBy("id").first()
     if twice is not None:
         raise DataError(
             path,
             f"the id {twice['id']!r} occurs {twice['count']} times",
-            "every id must be unique",
+            "wanted each id once",
             "Remove the copies.",
         )
 

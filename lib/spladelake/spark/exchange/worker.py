@@ -141,7 +141,7 @@ class ToVectors:
                 f"{self.place}, id {doc_id!r}",
                 f"the vocabulary has no term {unknown!r}",
                 "wanted terms from the vectors of --like",
-                "Leave out --like, or name the vectors of the same model.",
+                "Leave out --like, or set --like to vectors of the same model.",
             )
         given = [weight * self.step for weight in weights]
         check_weights(dict(zip(terms, given, strict=True)), place=f"{self.place}, id {doc_id!r}")

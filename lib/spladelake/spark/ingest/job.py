@@ -91,8 +91,8 @@ def _write(session: SparkSession, lake: Lake, source: Source, options: IngestTex
         if total == 0:
             raise DataError(
                 name,
-                "it has no records",
-                "wanted at least one",
+                "the input has no records",
+                "wanted at least one record",
                 "Check the program that wrote the input. The table keeps its old rows.",
             )
         repeated = _repeated(found, source)
@@ -203,7 +203,7 @@ def _check_share(source: Source, bad: int, total: int, allowed: float, examples:
     if bad > allowed * total:
         raise DataError(
             source.location,
-            f"{bad:,} of {total:,} records are malformed, such as {'; '.join(examples)}",
+            f"{bad:,} of {total:,} records are malformed, such as {' | '.join(examples)}",
             f"wanted at most {allowed:.1%}",
             f"{lake.table('quarantine')} lists all malformed records. Correct the input, name its columns "
             "(--document-id, --document-text, --query-id, --query-text), or raise --max-rejected.",

@@ -58,7 +58,7 @@ def _text(path: str, content: bytes) -> str:
         try:
             content = pa.input_stream(pa.BufferReader(content), compression=codec).read()
         except OSError as error:
-            raise MalformedError(f"it cannot be decompressed ({error})") from None
+            raise MalformedError(f"the file cannot be decompressed ({error})") from None
     return line_text(content)
 
 

@@ -62,15 +62,16 @@ def java_version() -> tuple[str, int]:
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
     place = f"JAVA_HOME={home}" if home else "PATH"
-    fix = f"Install a Java {JAVA_MINIMUM}+ runtime and put it on PATH, or set JAVA_HOME to it."
+    fix = f"Install Java {JAVA_MINIMUM} or newer, then put its folder bin on PATH or set JAVA_HOME."
+    wanted = f"wanted Java {JAVA_MINIMUM} or newer"
     if not java or not Path(java).exists():
-        raise MachineError(place, "no Java was found", f"Spark needs Java {JAVA_MINIMUM} or newer", fix)
+        raise MachineError(place, "no Java was found", wanted, fix)
     shown = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     if not (match := re.search(r'version "(\d+)(?:\.(\d+))?', shown)):
-        raise MachineError(java, "it does not print its version", f"Spark needs Java {JAVA_MINIMUM} or newer", fix)
+        raise MachineError(java, "the program does not print the version of Java", wanted, fix)
     major = int(match[2]) if match[1] == "1" and match[2] else int(match[1])
     if major < JAVA_MINIMUM:
-        raise MachineError(java, f"it is Java {major}", f"Spark needs Java {JAVA_MINIMUM} or newer", fix)
+        raise MachineError(java, f"the program is Java {major}", wanted, fix)
     return java, major
 
 
@@ -212,8 +213,8 @@ def _add_to_classpath(conf: SparkConf) -> str:
     if SparkContext._active_spark_context is not None or not master.startswith("local"):
         raise MachineError(
             "this Spark session",
-            "it has no Delta Lake classes",
-            f"the jobs need Delta {DELTA_VERSION_HINT}",
+            "the session has no Delta Lake classes",
+            f"wanted Delta {DELTA_VERSION_HINT}",
             'Submit with --jars "$(spladelake jars)", or with the Delta package of your platform.',
         )
     jars = [str(jar) for jar in delta_jars()]

@@ -128,12 +128,12 @@ RETURNS DOUBLE
 COMMENT 'Exact dot product of two sparse vectors, as in the scores of runs.'
 RETURN CASE
     WHEN indices1 IS NULL OR values1 IS NULL OR indices2 IS NULL OR values2 IS NULL THEN raise_error(
-        'sparse_dot: an array is null. Leave out rows without a vector, for example by an inner join.')
+        'sparse_dot: an array is null; wanted two arrays. Use an inner join to leave out rows without a vector.')
     WHEN size(indices1) <> size(values1) OR size(indices2) <> size(values2) THEN raise_error(concat(
-        'sparse_dot: ', size(indices1), ' indices with ', size(values1), ' values, and ', size(indices2), ' with ',
-        size(values2), '; wanted a value for each index. Give indices and values of the same row.'))
+        'sparse_dot: the vectors have ', size(indices1), ' indices with ', size(values1), ' values, and ',
+        size(indices2), ' with ', size(values2), '; wanted a value for each index. Give indices and values of the same row.'))
     WHEN size(array_distinct(indices1)) <> size(indices1) OR size(array_distinct(indices2)) <> size(indices2) THEN
-        raise_error('sparse_dot: a term occurs twice in a vector; wanted each term once. Add up its weights first.')
+        raise_error('sparse_dot: a term occurs twice in a vector; wanted each term once. Add up its weights.')
     WHEN exists(values1, weight -> weight IS NULL) OR exists(values2, weight -> weight IS NULL)
         OR exists(indices1, term -> term IS NULL) OR exists(indices2, term -> term IS NULL) THEN
         raise_error('sparse_dot: a weight or an index is null; wanted numbers. Correct the vector.')
@@ -165,11 +165,11 @@ RETURNS ARRAY<STRUCT<token: STRING, weight: FLOAT>>
 COMMENT 'sparse_decode with given tokens.'
 RETURN CASE
     WHEN indices IS NULL OR weights IS NULL THEN raise_error(
-        'sparse_decode: an array is null. Leave out rows without a vector, for example by an inner join.')
+        'sparse_decode: an array is null; wanted two arrays. Use an inner join to leave out rows without a vector.')
     WHEN k IS NULL OR k < 1 THEN raise_error(concat(
         'sparse_decode: k is ', coalesce(CAST(k AS STRING), 'null'), '; wanted 1 or more. Give the number of terms.'))
-    WHEN size(indices) <> size(weights) THEN raise_error(concat('sparse_decode: ', size(indices), ' indices with ',
-        size(weights), ' values; wanted a value for each index. Give indices and values of the same row.'))
+    WHEN size(indices) <> size(weights) THEN raise_error(concat('sparse_decode: the vector has ', size(indices),
+        ' indices with ', size(weights), ' values; wanted a value for each index. Give indices and values of the same row.'))
     WHEN exists(weights, weight -> weight IS NULL) THEN
         raise_error('sparse_decode: a weight is null; wanted numbers. Correct the vector.')
     ELSE transform(
@@ -205,7 +205,7 @@ RETURN coalesce(
     (SELECT any_value(struct(${query_indices} AS indices, `values`, model_id))
         FROM query_vectors WHERE id = query_vector.query_id),
     raise_error(concat('There is no vector of a query ', coalesce(query_vector.query_id, 'null'),
-        '. See SELECT query_id, text FROM queries; encode_texts encodes new ones.'))
+        '. Choose a query_id of the view queries, or encode new queries with encode_texts.'))
 );
 
 -- needs: document_vectors
@@ -216,7 +216,7 @@ RETURN coalesce(
     (SELECT any_value(struct(${document_indices} AS indices, `values`, model_id))
         FROM document_vectors WHERE id = document_vector.doc_id),
     raise_error(concat('There is no vector of a document ', coalesce(document_vector.doc_id, 'null'),
-        '. See SELECT doc_id, title FROM documents; encode_texts encodes new ones.'))
+        '. Choose a doc_id of the view documents, or encode new documents with encode_texts.'))
 );
 
 -- needs: query_vector, document_vector, vocabulary
@@ -240,8 +240,8 @@ stored AS (
     SELECT explode(arrays_zip(vector.indices, vector.`values`)) AS term
     FROM (
         SELECT if(query.model_id = doc.model_id, doc, raise_error(concat(
-            'explain: the query was encoded by the model ', query.model_id, ', the document by ', doc.model_id,
-            '. Encode both sides with the same model.'))) AS vector
+            'explain: the query is encoded by the model ', query.model_id, ', but the document by ', doc.model_id,
+            '; wanted one model. Encode documents and queries with the same model.'))) AS vector
         FROM (SELECT query_vector(explain.query_id) AS query, document_vector(explain.doc_id) AS doc)
     )
 ),
@@ -298,8 +298,8 @@ RETURN WITH asked AS (
 ),
 encoded_alike AS (
     SELECT id, `values`, if(model_id = ${model_id}, ${document_indices}, raise_error(concat('search: the document ', id,
-        ' was encoded by the model ', model_id, ', questions are by ', ${model_id},
-        '. Define the functions again, with the model of the vectors.'))) AS indices
+        ' was encoded by the model ', model_id, ', but questions are encoded by ', ${model_id},
+        '; wanted one model. Define the functions again with the model of the vectors.'))) AS indices
     FROM document_vectors
 )
 SELECT rank, found.doc_id, score, title, text

@@ -41,13 +41,21 @@ def statement_error(
         named = [name for name in missing if re.search(rf"`{re.escape(name)}`", said)]
         if named:
             return UsageError(
-                named[0], "this lake has none", missing[named[0]], "Create it first, then run the statement again."
+                named[0],
+                "the name is not defined for this lake",
+                missing[named[0]],
+                "Correct this, then run the statement again.",
             )
         close = (closest(name, defined) for name in re.findall(r"`([^`]+)`", said))
         near = next((f"did you mean {name!r}?" for name in close if name), None)
-        listed = near or "SHOW VIEWS and SHOW USER FUNCTIONS list the known names"
+        listed = near or "wanted a name that SHOW VIEWS or SHOW USER FUNCTIONS lists"
         return kind("the statement", said, listed, "Correct the name.")
-    return kind("the statement", said, "wanted a statement of Spark SQL", "Correct it; DESCRIBE NAME shows columns.")
+    return kind(
+        "the statement",
+        said,
+        "wanted a statement of Spark SQL",
+        "Correct the statement. DESCRIBE NAME shows the columns of a table.",
+    )
 
 
 class StatementError(UsageError):

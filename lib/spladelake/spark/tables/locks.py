@@ -72,9 +72,9 @@ def retrying(work: Callable[[], Result], *, place: str, pause: Callable[[float],
             if tried == TRIES:
                 raise ConflictError(
                     place,
-                    f"another writer changed it during each of {TRIES} attempts",
+                    f"another writer changed the table during each of {TRIES} attempts",
                     "wanted one writer at a time",
-                    "Run the job again when the other one has finished.",
+                    "Run the job again after the other writer has finished.",
                 ) from error
             log.warning("%s: another writer committed first; attempt %d of %d", place, tried + 1, TRIES)
             pause(FIRST_PAUSE * 2 ** (tried - 1) * random.uniform(0.5, 1))  # noqa: S311 - spreads writers, no secret
@@ -184,7 +184,7 @@ def _acquire(descriptor: int, place: str, deadline: float) -> None:
             if now >= deadline:
                 raise _still_held(place) from None
             if now - said >= LOG_SECONDS:
-                log.info("%s: waiting for another job that writes to it", place)
+                log.info("%s: waiting for another job that writes to the same place", place)
                 said = now
             time.sleep(0.1)
 
@@ -192,9 +192,9 @@ def _acquire(descriptor: int, place: str, deadline: float) -> None:
 def _still_held(place: str) -> ConflictError:
     return ConflictError(
         place,
-        "another job is still writing to it",
-        f"waited for the time in {LOCK_SECONDS_VARIABLE}",
-        "Run the job again when the other one has finished.",
+        "another job is still writing to the same place",
+        f"wanted the other job to finish within the time in {LOCK_SECONDS_VARIABLE}",
+        f"Run the job again after the other job has finished, or raise {LOCK_SECONDS_VARIABLE}.",
     )
 
 

@@ -81,9 +81,7 @@ def made_unless_current(
     """
     if not force and all(is_current(session, ref, lineage) for ref, lineage in targets.items()):
         ref, lineage = next(iter(targets.items()))
-        log.info(
-            "%s: skipped, %s current", ref, f"the rows of {lineage.scope} are" if lineage.scope else "the table is"
-        )
+        log.info("%s: skipped, because %s is current", ref, f"run {lineage.scope}" if lineage.scope else "the table")
         return cast("R", {**known, "status": "skipped"})
     started = time.monotonic()
     describe(session, step)

@@ -75,7 +75,7 @@ def train_model(session: SparkSession, options: TrainModel) -> TrainResult:
             )  # fmt: skip
         remove_published_work(output)
         if made is not None and made["fingerprint"] == lineage.fingerprint and not options.force:
-            log.info("%s: skipped, the model is current", output)
+            log.info("%s: skipped, because the model is current", output)
             return {**result, "status": "skipped", "model_id": resolve_checkpoint(str(output)).model_id}
         return cast("TrainResult", {**result, **_train(session, options, sources, lineage, start, output)})
 
@@ -121,13 +121,13 @@ def _say(output: Path, outcome: Outcome, best: str) -> None:
     """Log the quality of a written model."""
     before, after = outcome.start_measures.get(best), outcome.measures.get(best)
     if after is not None:
-        start = "" if before is None else f" (the start model {before:.4f})"
-        log.info("%s: %s %.4f on dev%s, from step %s", output, best, after, start, outcome.best_step)
+        start = "" if before is None else f" (start model: {before:.4f})"
+        log.info("%s: %s is %.4f on dev%s at step %s", output, best, after, start, outcome.best_step)
     if outcome.status == "worse":
-        log.warning("%s: the model is worse than its start model; --accept-worse allowed it", output)
+        log.warning("%s: the model is worse than the start model, but --accept-worse publishes the model", output)
     if outcome.collapsed_at is not None:
         log.warning(
-            "%s: the vectors were empty at step %d; the model is the earlier checkpoint of step %s",
+            "%s: the vectors were empty at step %d, so the model is the earlier checkpoint of step %s",
             output, outcome.collapsed_at, outcome.best_step,
         )  # fmt: skip
 
@@ -138,7 +138,7 @@ def _check_installed() -> None:
     missing = [name for name in PACKAGES if not importlib.util.find_spec(name)]
     if missing:
         raise MachineError(
-            f"package {missing[0]}", "it is not installed", "training needs the packages of the extra `train`",
+            f"package {missing[0]}", "the package is not installed", "wanted the packages of the extra `train`",
             f"Install the packages: {INSTALL}.",
         )  # fmt: skip
 
@@ -200,8 +200,8 @@ def _check_parts(pairs: DataFrame, parts: DataFrame, *, place: TableRef) -> None
     if row["queries"]:
         raise DataError(
             str(place),
-            f"{row['queries']:,} of its queries are not in the part train, such as {row['first']!r}",
-            "wanted only queries of train, but the parts have changed since the pairs were mined",
+            f"{row['queries']:,} queries of the pairs are no longer in the part train, such as {row['first']!r}",
+            "wanted only queries of the part train",
             "Run mine_pairs again, then score_pairs if the loss needs teachers.",
         )
 
@@ -258,7 +258,7 @@ def _run(session: SparkSession, work: TrainingWork, options: TrainModel) -> Outc
         if (known := known_error(error)) is not None:
             raise known from error
         raise MachineError(
-            "the training processes", f"they ended without a result ({last_line(str(error))})", "wanted a model",
+            "the training processes", f"the processes gave no result ({last_line(str(error))})", "wanted a model",
             "Read the output of the processes above. To resume from the last checkpoint, run the same command again.",
         ) from error  # fmt: skip
     assert isinstance(outcome, Outcome)

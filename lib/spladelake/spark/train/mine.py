@@ -79,7 +79,7 @@ def _write(
             str(tables["judgements"]),
             f"{sum(counts.values()):,} queries with a text have a document of relevance {options.relevance_level} or "
             "more, but none of these queries is in the part train",
-            "wanted at least one such query in the part train",
+            "wanted at least one query in the part train",
             "Check the judgements and --relevance-level, or lower --dev-share and --test-share.",
         )
     _check_documents(run, at["documents"], tables, options)
@@ -101,7 +101,8 @@ def _write(
             str(tables["runs"]),
             f"no document of run {options.run!r} qualifies as a negative of any of {found['positives']:,} positives",
             "wanted a negative for at least one positive",
-            "Widen the range of ranks or scores, lower the margin, or mine from another run.",
+            "Raise --max-rank or --max-score, lower --min-rank, --min-score, --margin or --relative-margin, or choose "
+            "another --run.",
         )
     ready = pairs.where(F.size("neg_ids") >= 1).orderBy("query_id", "pos_id")
     replace_rows(session, targets["parts"], PARTS, parts.orderBy("query_id"), lineage=lineage)

@@ -57,12 +57,16 @@ def work_folder(output: Path, lineage: Lineage, *, start: Path, force: bool) -> 
     if found is not None and not same and begun and (folder / "data" / COUNTS).is_file():
         same = _lasting(found) == _lasting(json.loads(lineage.as_json()))
         if same:
-            log.info("%s: tables have changed since the training began; it resumes with its old training data", folder)
+            log.info(
+                "%s: tables have changed since the training began, but the training resumes with its old data", folder
+            )
     if folder.exists() and not (same or force) and (begun or not (folder / MADE_FROM).is_file()):
         raise UsageError(
             str(folder),
-            "the folder has checkpoints of a training with other data or settings",
-            "the job removes these checkpoints only with --force",
+            "the folder has checkpoints of a training with other data or settings"
+            if begun
+            else "train_model did not write the folder",
+            "wanted --force, because the job removes the folder",
             "Add --force, choose another --output, or move the files that you want to keep.",
         )
     if force or not same:

@@ -237,7 +237,7 @@ def _publish(
     if not kept:
         raise DataError(
             str(scoring.scores),
-            f"none of the {wanted:,} pairs has the scores of {', '.join(teacher.name for teacher in teachers)}",
+            f"none of the {wanted:,} pairs has the scores of {' and '.join(teacher.name for teacher in teachers)}",
             "wanted scores for the positive and at least one negative of a pair",
             "Retrieve more documents in the run that is the teacher, or mine the pairs from that run.",
         )

@@ -96,7 +96,7 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainR
     lake, started = Lake(options.lake), time.monotonic()
     tables = tables_of(session, lake)
     if not tables:
-        raise DataError(options.lake, "there is no table", "wanted a lake with tables", "Correct --lake.")
+        raise DataError(options.lake, "the lake holds no table", "wanted a lake with tables", "Correct --lake.")
     schemas = [SCHEMAS.get(table.schema_name) for table in tables]
     checked = [table_counts(rows_of(session, t.ref), schema) for t, schema in zip(tables, schemas, strict=True)]
     findings, reports = [], {}
@@ -107,9 +107,9 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainR
     if findings:
         raise DataError(
             options.lake,
-            "; ".join(findings),
+            " | ".join(findings),
             "wanted rows that meet the constraints of their table",
-            "Run, with --force, the job that made the table.",
+            "Run the job of the table again with --force.",
         )
     return {
         "status": "dry run" if options.dry_run else "done",
