@@ -15,6 +15,13 @@ lake_option = click.option(
     "--lake", required=True, metavar="TEXT", help="Folder of the lake, or schema:NAME for a schema of the catalog."
 )
 
+query_model_option = click.option(
+    "--query-model",
+    default=None,
+    metavar="TEXT",
+    help="Model that encodes the text of queries (default: the one that the vectors were made with, else --model).",
+)
+
 
 def session_options(function: Any) -> Any:
     """Add the options that every command with a Spark session has."""

@@ -48,6 +48,7 @@ NEURAL = ModelKind(
     chosen_by="a neural model",
     capabilities=Capability.TEXT_ALONE | Capability.SQL_FUNCTIONS,
     options=(
+        "query_model",
         "model_sha256",
         "max_length",
         "max_active_dims",
@@ -55,7 +56,7 @@ NEURAL = ModelKind(
         "split_special_tokens",
         "token_budget",
     ),
-    properties=("max_length",),
+    properties=("max_length", "query_model"),
 )
 BM25_MODEL = "bm25"
 BM25 = ModelKind(
@@ -101,3 +102,10 @@ def check_goes_with_model(options: BaseModel, model: str) -> None:
         for name in kind.options if kind is not own else ():
             if getattr(options, name, None) != type(options).model_fields[name].default:
                 raise ValueError(f"--{name.replace('_', '-')} needs {kind.chosen_by}, and the model is {model}")
+    check_query_model(getattr(options, "query_model", None))
+
+
+def check_query_model(query_model: str | None) -> None:
+    """Raise ValueError if the model that the user gave for queries is no SPLADE model."""
+    if query_model is not None and kind_of_model(query_model) is not NEURAL:
+        raise ValueError(f"--query-model is {query_model}; wanted a SPLADE model with the vocabulary of --model")

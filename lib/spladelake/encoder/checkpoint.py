@@ -14,9 +14,11 @@ from typing import Any, Protocol
 
 from spladelake.encoder.hub import fetch
 from spladelake.encoder.layout import Layout, read_layout
+from spladelake.encoder.saved.modules import Kind
 from spladelake.encoder.saved.tokenizer import check_tokenizer_file
 from spladelake.encoder.settings import EncoderSettings
 from spladelake.encoder.static import load_static
+from spladelake.encoder.tokens import Terms, check_same_terms
 from spladelake.encoder.weights.files import SINGLE_FILE
 from spladelake.errors import UsageError
 from spladelake.names import short_name
@@ -34,10 +36,18 @@ FINGERPRINT_RECIPE = 1
 class Checkpoint:
     """A model whose files were found, checked and fingerprinted; small, and sent to workers as it is.
 
-    name: what the user asked for. folder: local folder. model_id: hex sha256 over the contents of all files that decide
-    the vectors and the settings in force; the folder's place does not enter. file_digests: (relative file, sha256).
-    settings: as asked for. vocabulary_size: number of term ids. max_length: tokens of a text in force, special ones
-    included; of documents where queries have another. architecture: class of the masked language model.
+    - name: what the user asked for.
+    - folder: local folder.
+    - model_id: hex sha256 over the contents of all files that decide the vectors and the settings in force; the
+      folder's place does not enter.
+    - file_digests: (relative file, sha256).
+    - settings: as asked for.
+    - vocabulary_size: number of term ids.
+    - max_length: tokens of a text in force, special ones included; of documents if queries have another.
+    - architecture: class of the masked language model.
+    - queries: the model of queries, if it is another than that of documents: the second route of a Router, or a
+      checkpoint of its own (`pair.resolve_pair`).
+    - part: the only kind of texts that this is for, None for both; see `for_kind`.
     """
 
     name: str
@@ -48,11 +58,28 @@ class Checkpoint:
     vocabulary_size: int
     max_length: int
     architecture: str
+    queries: Checkpoint | None = None
+    part: Kind | None = None
 
     @property
     def short_name(self) -> str:
         """A name for folders and tables, e.g. "splade-tiny": letters, digits, dots, dashes and underscores only."""
         return short_name(self.name)
+
+    @property
+    def query_model(self) -> str | None:
+        """Name of the second checkpoint, which encodes queries; None if there is no second one."""
+        return self.queries.name if self.queries is not None and self.queries.folder != self.folder else None
+
+    def for_kind(self, kind: Kind) -> Checkpoint:
+        """The part that encodes texts of one kind, under the model_id of the whole.
+
+        It is the whole checkpoint if one model encodes both kinds.
+        """
+        if self.queries is None:
+            return self
+        part = self.queries if kind == "query" else self
+        return replace(part, model_id=self.model_id, queries=None, part=kind)
 
 
 def resolve_checkpoint(
@@ -73,10 +100,7 @@ def resolve_checkpoint(
     if model == TINY_ALIAS:
         sha256 = sha256 or TINY_SHA256
     layout = read_layout(folder)
-    for route in {layout.transformer, layout.static_query or layout.transformer}:
-        check_tokenizer_file(folder / route)
-    if layout.static_query is not None:
-        load_static(folder / layout.static_query, layout.vocabulary_size)
+    _check_parts(folder, layout)
     digests = tuple((file, file_digest(folder / file)) for file in layout.files)
     if sha256 is not None:
         _check_digest(folder, layout, dict(digests), sha256)
@@ -90,17 +114,53 @@ def resolve_checkpoint(
     arguments = [dict(layout.tokenizer_arguments), dict(layout.config_changes)]
     if any(arguments):  # only then, so that other checkpoints keep the model_id that they have always had
         recipe["arguments"] = arguments
-    canonical = json.dumps(recipe, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return Checkpoint(
+    of_queries = layout.queries and effective_settings(layout.queries, settings, place=f"the query route of {model}")
+    if layout.queries is not None:
+        recipe["queries"] = [layout.queries.transformer, layout.queries.pooling, layout.queries.activation]
+    whole = Checkpoint(
         name=model,
         folder=str(folder),
-        model_id=hashlib.sha256(canonical.encode()).hexdigest(),
+        model_id=digest_of(recipe),
         file_digests=digests,
         settings=settings,
         vocabulary_size=layout.vocabulary_size,
         max_length=in_force.max_length or layout.document_length,
         architecture=layout.architecture,
     )
+    if layout.queries is None or of_queries is None:
+        return whole
+    length = of_queries.max_length or layout.query_length
+    queries = replace(whole, max_length=length, architecture=layout.queries.architecture, part="query")
+    return replace(whole, queries=queries)
+
+
+def digest_of(recipe: dict[str, Any]) -> str:
+    """Hex sha256 of a recipe, whatever the order of its keys."""
+    canonical = json.dumps(recipe, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def layout_of(checkpoint: Checkpoint) -> Layout:
+    """The layout that a checkpoint is loaded by: of its folder, or of the query route alone."""
+    layout = read_layout(Path(checkpoint.folder))
+    return layout.queries if checkpoint.part == "query" and layout.queries is not None else layout
+
+
+def _check_parts(folder: Path, layout: Layout) -> None:
+    """Raise UsageError if a tokenizer or the weights of queries cannot be read, or if two routes differ in terms."""
+    queries = layout.queries
+    others = [layout.static_query, queries and queries.transformer]
+    for route in {layout.transformer, *(other for other in others if other is not None)}:
+        check_tokenizer_file(folder / route)
+    if layout.static_query is not None:
+        load_static(folder / layout.static_query, layout.vocabulary_size)
+    if queries is not None and queries.transformer != layout.transformer:
+        check_same_terms(
+            Terms("its route of documents", folder / layout.transformer, layout.vocabulary_size),
+            Terms("its route of queries", folder / queries.transformer, queries.vocabulary_size),
+            place=str(folder),
+            fix="Use a Router whose routes were trained together.",
+        )
 
 
 def effective_settings(layout: Layout, settings: EncoderSettings, *, place: str) -> EncoderSettings:

@@ -7,7 +7,7 @@ Two layouts are read: sentence-transformers (modules.json, with or without a Rou
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +28,8 @@ Activation = Literal["relu", "log1p_relu"]
 
 # Classes of the masked language model, and what sentence-transformers takes each for if its file does not say.
 TRANSFORMERS = {"Transformer": "feature-extraction", "MLMTransformer": "fill-mask"}
+# Classes of the modules that texts can go through.
+SPLADE = tuple((name, "SpladePooling") for name in TRANSFORMERS)
 POOLING = (
     "pooling_strategy", "activation_function", "embedding_dimension", "word_embedding_dimension", "chunk_size"
 )  # fmt: skip
@@ -37,12 +39,14 @@ POOLING = (
 class Layout:
     """A model folder, read and checked but not loaded.
 
-    transformer: sub-folder of the masked language model ("" for the folder itself). static_query: sub-folder of the
-    per-token weights that stand for the model on queries, None where queries go through the model. max_length: tokens
-    of a text, special ones included; query_length and document_length where the checkpoint has one each. positions:
-    tokens that the model has positions for, None if its config does not say. files: paths, relative to the folder, of
-    all files that decide the vectors. tokenizer_arguments, config_changes: arguments that the tokenizer and the config
-    are read with.
+    - transformer: sub-folder of the masked language model ("" for the folder itself).
+    - static_query: sub-folder of the per-token weights that stand for the model on queries, None if there are none.
+    - max_length: tokens of a text, special ones included; query_length and document_length if they differ.
+    - positions: tokens that the model has positions for, None if its config does not say.
+    - files: paths, relative to the folder, of all files that decide the vectors.
+    - tokenizer_arguments, config_changes: arguments that the tokenizer and the config are read with.
+    - queries: the layout of the route of queries, if a Router has a masked language model or a pooling for them that is
+      not the one for documents; else None.
     """
 
     transformer: str
@@ -64,6 +68,7 @@ class Layout:
     files: tuple[str, ...]
     tokenizer_arguments: Mapping[str, Any] = field(default_factory=dict)
     config_changes: Mapping[str, Any] = field(default_factory=dict)
+    queries: Layout | None = None
 
     @property
     def one_length(self) -> int | None:
@@ -81,12 +86,26 @@ def read_layout(folder: Path) -> Layout:
 
 def _read(folder: Path) -> Layout:
     query, document = _routes(folder)
-    if document.classes not in [(name, "SpladePooling") for name in TRANSFORMERS]:
-        raise _unsupported(folder, f"documents go through {' + '.join(document.classes)}")
-    static_query = query.modules[0].path if query.classes == ("SparseStaticEmbedding",) else None
-    if static_query is None and query != document:
-        raise _unsupported(folder, f"queries go through {' + '.join(query.classes)}, unlike documents")
-    transformer, pooling = document.modules[0], document.modules[1].path
+    if document.classes not in SPLADE:
+        raise _unsupported(folder, f"documents go through {_said(document)}")
+    static = query.classes == ("SparseStaticEmbedding",)
+    if not static and query.classes not in SPLADE:
+        raise _unsupported(folder, f"queries go through {_said(query)}")
+    layout = _read_route(folder, document)
+    if static:
+        place = folder / query.modules[0].path
+        _check_static(place / "config.json")
+        length = tokenizer_length(place) or UNLIMITED
+        layout = replace(layout, static_query=query.modules[0].path, query_length=length)
+    elif query != document:
+        queries = _read_route(folder, query)
+        layout = replace(layout, queries=queries, query_length=queries.query_length)
+    return replace(layout, files=_files(folder, query, document))
+
+
+def _read_route(folder: Path, route: Route) -> Layout:
+    """The layout of a masked language model and its pooling, without its files."""
+    transformer, pooling = route.modules[0], route.modules[1].path
     inner = folder / transformer.path
     saved = saved_model(folder, "SparseEncoder")
     settings = _settings(inner, transformer, plain=saved is None)
@@ -96,20 +115,16 @@ def _read(folder: Path) -> Layout:
     pooling_config = read_if_there(place) if (folder / "modules.json").is_file() else {}
     check_known(place, pooling_config, POOLING)
     lengths = text_lengths(inner, config, settings)
-    query_length = lengths.query
-    if static_query is not None:
-        _check_static(folder / static_query / "config.json")
-        query_length = tokenizer_length(folder / static_query) or UNLIMITED
     return Layout(
         transformer=transformer.path,
-        static_query=static_query,
+        static_query=None,
         pooling=_one_of(place, pooling_config, "pooling_strategy", ("max", "sum")),  # type: ignore[arg-type]
         activation=_one_of(place, pooling_config, "activation_function", ("relu", "log1p_relu")),  # type: ignore[arg-type]
         architecture=next(name for name in named_architectures(config) if name.endswith("ForMaskedLM")),
         model_type=str(config["model_type"]),
         vocabulary_size=int(config["vocab_size"]),
         max_length=lengths.most,
-        query_length=query_length,
+        query_length=lengths.query,
         document_length=lengths.document,
         positions=lengths.positions,
         lower_case=settings.lower_case,
@@ -117,7 +132,7 @@ def _read(folder: Path) -> Layout:
         document_prompt=saved.prompts.get("document", ""),
         max_active_dims=saved.max_active_dims,
         similarity=saved.similarity,
-        files=_files(folder, query, document),
+        files=(),
         tokenizer_arguments=settings.tokenizer,
         config_changes=settings.config,
     )
@@ -215,10 +230,15 @@ def _files(folder: Path, query: Route, document: Route) -> tuple[str, ...]:
     return tuple(sorted(path for path in paths if (folder / path).is_file()))
 
 
+def _said(route: Route) -> str:
+    return " + ".join(route.classes) or "no module"
+
+
 def _unsupported(folder: Path, found: str) -> UsageError:
     return UsageError(
         str(folder),
         found,
-        "wanted a masked language model with SpladePooling; queries may go through SparseStaticEmbedding",
+        "wanted a masked language model with SpladePooling; queries may go through SparseStaticEmbedding, or another "
+        "masked language model with SpladePooling",
         "Use a SPLADE checkpoint.",
     )
