@@ -50,7 +50,7 @@ def install(
     A definition is left out, with the reason, if a table that it needs or the model is missing.
 
     - model: encodes questions, and names the vectors unless `vectors` does.
-    - query_model: encodes questions instead; None leaves it to the model that the vectors' table names, else to `model`.
+    - query_model: encodes questions instead; None: the model that the vectors' table names, else `model`.
 
     Raises DataError if the lake has none of the tables.
     """
