@@ -22,6 +22,8 @@ from spladelake.spark.encode.worker import EncodeBatches
 from spladelake.spark.retrieve import driver_search
 from spladelake.spark.retrieve.search import encoded_beside, search_documents, search_folder
 from spladelake.spark.session.totals import Totals
+from spladelake.spark.sql import install
+from support.checkpoints import edit
 from support.collections import QUESTIONS
 from support.documents import write_documents, write_queries
 from support.families import bert
@@ -173,6 +175,11 @@ def test_questions_and_updates_use_the_query_model_that_the_vectors_were_made_wi
     rows = spark.read.format("delta").load(f"{lake}/runs").collect()
     wanted = scores_by_sentence_transformers(tmp_path, texts | {"c": "numbers and symbols"}, question)
     assert {row["doc_id"]: row["score"] for row in rows} == pytest.approx(wanted, rel=1e-4)
+    exported = {"output": str(tmp_path / "out"), "output_format": "seismic"}
+    run_job("export_vectors", lake=lake, vectors="pair", **exported)
+    read = {"input": str(tmp_path / "out"), "input_format": "seismic", "like": "pair"}
+    run_job("import_vectors", lake=lake, vectors="back", **read)
+    assert search_folder("law", **{**pair, "vectors": "back"}) == search_folder("law", **pair) != []
     queries.rename(tmp_path / "elsewhere")
     with pytest.raises(UsageError, match=r"vectors/pair/documents: its queries go through .* with --query-model where"):
         search_folder("law", **pair)
@@ -180,6 +187,23 @@ def test_questions_and_updates_use_the_query_model_that_the_vectors_were_made_wi
     assert [hit["doc_id"] for hit in moved or []] == [hit["doc_id"] for hit in search_documents(
         spark, "law", **pair, query_model=str(tmp_path / "elsewhere")
     )]  # fmt: skip
+
+
+def test_sql_encodes_questions_by_the_query_model_and_terms_by_the_document_model(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    model, queries = bert(tmp_path / "documents"), bert(tmp_path / "queries", hidden_size=16, num_hidden_layers=1)
+    edit(tmp_path / "queries" / "tokenizer_config.json", model_max_length=5)
+    write_documents(spark, lake, {"a": "common law warranty"})
+    run_job("encode_texts", lake=lake, model=str(model), query_model=str(queries), side="documents")
+    session, text = spark.newSession(), "sparse vectors name the terms of a text"
+    assert {"encode_query", "text_terms"} <= set(install(session, lake=lake, model=str(model)).names)
+    row = session.sql(f"SELECT encode_query('{text}') AS v, size(text_terms('{text}')) AS terms").first()
+    assert row is not None
+    wanted = SparseEncoder(str(queries), device="cpu").encode_query([text], convert_to_sparse_tensor=False)[0]
+    found = dict(zip(row["v"]["indices"], row["v"]["values"], strict=True))
+    assert found == pytest.approx({i: w for i, w in enumerate(wanted.tolist()) if w > 0}, abs=1e-4)
+    assert row["terms"] > 5
 
 
 def test_vectors_of_one_name_have_one_query_model_unless_the_user_names_the_vectors(

@@ -1,6 +1,8 @@
 """Two checkpoints with one vocabulary: the first encodes documents, the second queries.
 
-Such a pair is efficient SPLADE, Lassance and Clinchant 2022, arXiv 2207.03834: a small model of queries answers faster.
+Such a pair is efficient SPLADE, whose small model of queries answers faster.
+
+Source: Lassance and Clinchant 2022, An Efficiency Study for SPLADE Models, arXiv 2207.03834.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def _check_same_name(job: SideJob, properties: Mapping[str, str]) -> None:
         return
     wanted = job.checkpoint.name
     found = properties.get("spladelake.model", wanted)
-    if found.split("@")[0] != wanted.split("@")[0]:
+    if not is_same_model(found, wanted):
         raise UsageError(
             str(job.target),
             f"it holds vectors of {found}",
