@@ -114,7 +114,6 @@ def resolve_checkpoint(
     arguments = [dict(layout.tokenizer_arguments), dict(layout.config_changes)]
     if any(arguments):  # only then, so that other checkpoints keep the model_id that they have always had
         recipe["arguments"] = arguments
-    of_queries = layout.queries and effective_settings(layout.queries, settings, place=f"the query route of {model}")
     if layout.queries is not None:
         recipe["queries"] = [layout.queries.transformer, layout.queries.pooling, layout.queries.activation]
     whole = Checkpoint(
@@ -127,9 +126,15 @@ def resolve_checkpoint(
         max_length=in_force.max_length or layout.document_length,
         architecture=layout.architecture,
     )
-    if layout.queries is None or of_queries is None:
+    return _with_queries(whole, layout)
+
+
+def _with_queries(whole: Checkpoint, layout: Layout) -> Checkpoint:
+    """The checkpoint with that of its query route beside it, if queries have a model of their own."""
+    if layout.queries is None:
         return whole
-    length = of_queries.max_length or layout.query_length
+    place = f"the query route of {whole.name}"
+    length = effective_settings(layout.queries, whole.settings, place=place).max_length or layout.query_length
     queries = replace(whole, max_length=length, architecture=layout.queries.architecture, part="query")
     return replace(whole, queries=queries)
 
