@@ -124,6 +124,15 @@ def static_queries(folder: Path) -> Path:
     return folder / "start"
 
 
+def two_models(folder: Path) -> Path:
+    routes = {
+        kind: [Transformer(str(bert(folder / kind)), transformer_task="fill-mask"), SpladePooling()]
+        for kind in ("query", "document")
+    }
+    SparseEncoder(modules=[Router(routes)], device="cpu").save_pretrained(str(folder / "start"))
+    return folder / "start"
+
+
 def static_alone(folder: Path) -> Path:
     SparseEncoder(modules=[SparseStaticEmbedding(word_piece())], device="cpu").save_pretrained(str(folder / "start"))
     return folder / "start"
@@ -160,6 +169,7 @@ def with_own_length(length: int) -> Callable[[Path], Path]:
     [
         (one_model_router, None, "its modules are behind a Router"),
         (static_queries, None, "its queries do not go through the model"),
+        (two_models, None, "its queries go through a model or a pooling of their own"),
         (static_alone, None, "documents go through SparseStaticEmbedding"),
         (cross_encoder, None, "its architectures are BertForSequenceClassification"),
         (decoder, None, "its architectures are GPT2LMHeadModel"),

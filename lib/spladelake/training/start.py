@@ -22,6 +22,8 @@ def check_start(folder: Path, *, name: str, max_length: int | None) -> Layout:
     layout = read_layout(folder)
     if layout.static_query is not None:
         raise _refused(name, "its queries do not go through the model: each token has a fixed weight")
+    if layout.queries is not None:
+        raise _refused(name, "its queries go through a model or a pooling of their own")
     if is_router(folder):
         raise _refused(name, "its modules are behind a Router, even if both routes are one model")
     if max_length is None:
