@@ -193,7 +193,8 @@ def test_a_router_with_modules_that_are_not_supported_is_refused_by_their_names(
     structure = config["structure"]
     edit(folder / ROUTER, structure={**structure, "query": []})
     assert "queries go through no module" in refusal(folder)
-    edit(folder / ROUTER, structure={"document": structure["document"]})
+    parameters = config["parameters"] | {"default_route": "document"}
+    edit(folder / ROUTER, structure={"document": structure["document"]}, parameters=parameters)
     # sentence-transformers does not take the default route for queries either.
     assert "its Router has no route for query texts (its routes: document)" in refusal(folder)
     with pytest.raises(ValueError, match="No route found for task type 'query'"):
