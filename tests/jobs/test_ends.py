@@ -16,7 +16,8 @@ import pytest
 
 from spladelake.config.jobs import JOBS
 from support.collections import write_fruit
-from support.processes import SMALL, command, descendants, environment, table_rows
+from support.processes import SMALL, command, descendants, environment
+from support.tables import table_rows
 
 # A command with the ends of all commands, which needs no Java: it says that it runs, does something, and says the end.
 PROGRAM = """

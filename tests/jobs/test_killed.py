@@ -37,9 +37,9 @@ from support.processes import (
     first_executor,
     first_worker,
     rows_of,
-    table_rows,
 )
 from support.stop_at import POINTS
+from support.tables import table_rows
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(1200)]
 Command = Any

@@ -51,6 +51,16 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session.stop()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def nothing_stays_on_disk() -> Iterator[None]:
+    """Jobs free what they kept on disk, also those that failed; Delta keeps its logs in memory."""
+    yield
+    session = SparkSession.getActiveSession()
+    if session is not None:
+        kept = session.sparkContext._jsc.getPersistentRDDs().values()
+        assert [rdd.toString() for rdd in kept if not rdd.getStorageLevel().useMemory()] == []
+
+
 class Jobs:
     """Runs jobs by name with their options as keywords, the way a pipeline file gives them."""
 

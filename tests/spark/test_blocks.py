@@ -26,6 +26,7 @@ from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.refs import TableRef
 from spladelake.vectors import SparseVectors
+from support.tables import table_rows
 from support.vector_tables import TERMS, Vectors, as_frame, brute_force, random_vectors, write_vectors
 
 VECTORS_IN = pa.schema(
@@ -36,8 +37,8 @@ DOCUMENTS = random_vectors(np.random.default_rng(2), [f"d{n}" for n in range(400
 
 
 def run_rows(spark: SparkSession, lake: str, run_id: str = "made") -> list[tuple[Any, ...]]:
-    runs = spark.read.format("delta").load(f"{lake}/runs").where(F.col("run_id") == run_id)
-    return sorted(tuple(row) for row in runs.select("query_id", "doc_id", "rank", "score").collect())
+    rows = table_rows(f"{lake}/runs", run_id=run_id)
+    return sorted((row["query_id"], row["doc_id"], row["rank"], row["score"]) for row in rows)
 
 
 def ranked(

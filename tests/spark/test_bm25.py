@@ -22,6 +22,7 @@ from spladelake.spark.tables import schemas
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
 from support.collections import collection, json_lines
+from support.tables import table_rows
 
 STOP = list(read_stop_words("english"))
 Record = dict[str, Any]
@@ -47,7 +48,7 @@ def reference_scores(corpus: list[Record], queries: list[Record], *, k1: float =
 
 def run_scores(spark: SparkSession, lake: str, run_id: str) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
-    for row in spark.read.format("delta").load(f"{lake}/runs").where(f"run_id = '{run_id}'").collect():
+    for row in table_rows(f"{lake}/runs", run_id=run_id):
         found.setdefault(row["query_id"], {})[row["doc_id"]] = row["score"]
     return found
 
@@ -113,7 +114,7 @@ def write_texts(spark: SparkSession, lake: str, corpus: list[Record], queries: l
 
 def tables_of(spark: SparkSession, lake: str) -> dict[str, list[tuple[Any, ...]]]:
     return {
-        name: sorted(tuple(row) for row in spark.read.format("delta").load(f"{lake}/vectors/bm25/{name}").collect())
+        name: sorted(tuple(row) for row in table_rows(f"{lake}/vectors/bm25/{name}"))
         for name in ("documents", "queries", "vocabulary")
     }
 

@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.cli import main
 from support.collections import write_fruit, write_lines
+from support.tables import table_rows
 
 
 def test_bad_data_ends_with_3_and_leaves_a_result_line(
@@ -60,7 +61,7 @@ def test_active_dims_are_those_of_the_runs_own_vectors(
     assert main(["retrieve_run", "--lake", fruit_lake, "--model", "splade-tiny", "--run-id", "named"]) == 0
     assert main(["evaluate_run", "--lake", fruit_lake, "--run-id", "named"]) == 0  # the model is not said again
     measures = json.loads(capsys.readouterr().out.splitlines()[-1])["measures"]
-    vectors = spark.read.format("delta").load(f"{fruit_lake}/vectors/splade-tiny/documents").collect()
+    vectors = table_rows(f"{fruit_lake}/vectors/splade-tiny/documents")
     assert measures["corpus_active_dims"] == sum(len(row["indices"]) for row in vectors) / len(vectors)
 
 

@@ -22,6 +22,7 @@ from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VECTORS, VOCABULARY
 from spladelake.spark.tables.split_files import ROW_READER
 from support.random_lake import TERMS, RandomLake, write_random_lake
+from support.tables import table_rows
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +113,8 @@ def test_the_report_says_what_the_jobs_measure_on_the_written_vectors(
     (first, *_) = result["compactions"]
     assert 0 < first["largest_score_error"] <= first["score_error_bound"]
     assert result["postings"] == sum(map(len, found.values())) < result["postings_before"]
-    kept_rows = spark.read.format("delta").load(f"{lake}/compactions").where("compaction = 'small' AND chosen")
-    assert {row["measure"] for row in kept_rows.collect()} == {"ndcg@10", "mrr@10", "recall@100"}
+    kept_rows = table_rows(f"{lake}/compactions", compaction="small", chosen=True)
+    assert {row["measure"] for row in kept_rows} == {"ndcg@10", "mrr@10", "recall@100"}
     properties = table_properties(spark, TableRef(path=f"{lake}/vectors/small/documents"))
     assert properties["spladelake.compaction"] == "alpha_mass 0.7, mantissa_bits 1"
 

@@ -16,6 +16,7 @@ import ranx
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError
+from support.tables import table_rows
 
 RUN = {"q1": {"d1": 2.5, "d2": 1.25}, "q2": {"d2": 0.5, "d3": 0.25}}
 # Rank and score of the same, as `runs` has them.
@@ -82,7 +83,7 @@ def test_every_form_of_a_run_gives_the_same_rows(
     name, write, wanted = RUN_FORMS[form]
     write(tmp_path / name)
     result = run_job("import_run", lake=lake, run=str(tmp_path / name))
-    rows = spark.read.format("delta").load(f"{lake}/runs").collect()
+    rows = table_rows(f"{lake}/runs")
     assert {row["run_id"] for row in rows} == {"my run" if form == "a name of two words" else "r"}
     assert sorted((row["query_id"], row["doc_id"], row["rank"], row["score"]) for row in rows) == wanted
     assert ("read_as" in result) == (form in UNUSUAL)
@@ -134,7 +135,7 @@ JUDGEMENT_FORMS: dict[str, tuple[str, Callable[[Path], object]]] = {
 
 
 def judgements(spark: SparkSession, lake: str) -> list[Any]:
-    rows = spark.read.format("delta").load(f"{lake}/judgements").collect()
+    rows = table_rows(f"{lake}/judgements")
     return sorted((row["query_id"], row["doc_id"], row["relevance"]) for row in rows)
 
 
@@ -173,7 +174,7 @@ def test_a_grade_with_a_fraction_is_quarantined_and_a_table_without_grades_is_re
     table_of("qid", "pid", "rel", grades=lambda r: r / 2).to_parquet(tmp_path / "j.parquet")
     run_job("ingest_texts", lake=lake, judgements=str(tmp_path / "j.parquet"), max_rejected=1)
     assert judgements(spark, lake) == [("q1", "d2", 0)]
-    reasons = {row["reason"] for row in spark.read.format("delta").load(f"{lake}/quarantine").collect()}
+    reasons = {row["reason"] for row in table_rows(f"{lake}/quarantine")}
     assert reasons == {'"rel" is 0.5; it must be an integer'}
     pd.DataFrame({"qid": ["q"], "pid": ["d"], "stars": ["x"], "note": ["y"]}).to_parquet(tmp_path / "n.parquet")
     with pytest.raises(DataError, match="none of its columns is called relevance"):
@@ -194,7 +195,7 @@ def test_a_beir_folder_may_have_mtebs_jsonl_judgements(
 
 
 def documents(spark: SparkSession, lake: str) -> dict[str, str]:
-    return {row["doc_id"]: row["text"] for row in spark.read.format("delta").load(f"{lake}/documents").collect()}
+    return {row["doc_id"]: row["text"] for row in table_rows(f"{lake}/documents")}
 
 
 IDS = {
@@ -218,7 +219,7 @@ def test_an_id_with_a_fraction_and_one_too_large_to_be_exact_are_quarantined(
     pq.write_table(pa.table({"id": [1.0, 1.5, 2.0**53, None], "text": list("abcd")}), tmp_path / "d.parquet")
     run_job("ingest_texts", lake=lake, documents=str(tmp_path / "d.parquet"), max_rejected=1)
     assert documents(spark, lake) == {"1": "a"}
-    assert spark.read.format("delta").load(f"{lake}/quarantine").count() == 3
+    assert len(table_rows(f"{lake}/quarantine")) == 3
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet", "delta"])
@@ -244,7 +245,7 @@ def test_keys_of_json_lines_are_guessed_as_columns_are(
     (tmp_path / "q.jsonl").write_text('{"qid": "1", "question": "a"}\n')
     run_job("ingest_texts", lake=lake, documents=str(tmp_path / "d.jsonl"), queries=str(tmp_path / "q.jsonl"))
     assert documents(spark, lake) == {"1": "a", "2": "b"}
-    assert [tuple(row) for row in spark.read.format("delta").load(f"{lake}/queries").collect()] == [("1", "a")]
+    assert [tuple(row) for row in table_rows(f"{lake}/queries")] == [("1", "a")]
 
 
 def test_ids_of_a_char_column_are_without_its_padding(

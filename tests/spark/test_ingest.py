@@ -15,10 +15,11 @@ from pyspark.sql import SparkSession
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.session.failures import explained
 from support.collections import FRUIT, QUESTIONS, RELEVANT, write_fruit, write_lines
+from support.tables import table_rows
 
 
 def table(spark: SparkSession, lake: str, name: str) -> list[dict[str, Any]]:
-    return [row.asDict() for row in spark.read.format("delta").load(f"{lake}/{name}").collect()]
+    return [row.asDict() for row in table_rows(f"{lake}/{name}")]
 
 
 def texts(spark: SparkSession, lake: str) -> dict[str, str]:

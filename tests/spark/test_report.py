@@ -14,6 +14,7 @@ from spladelake.errors import DataError, UsageError
 from spladelake.spark.evaluate.report import gather
 from spladelake.spark.tables import schemas
 from spladelake.spark.tables.refs import Lake
+from support.tables import table_rows
 
 TEXTS = {
     "a": "A river carries water to the sea <script>alert(1)</script>",
@@ -49,7 +50,7 @@ def test_what_is_gathered_is_what_the_tables_hold(spark: SparkSession, measured_
     assert (data.measures, data.queries) == (("ndcg_cut_10", "recall@10"), 3)
     rows = {
         side: {row["id"]: set(row["indices"]) for row in
-               spark.read.format("delta").load(f"{measured_lake}/vectors/bm25/{side}").collect()}
+               table_rows(f"{measured_lake}/vectors/bm25/{side}")}
         for side in ("documents", "queries")
     }  # fmt: skip
     # What counts in the means counts here: judged queries.

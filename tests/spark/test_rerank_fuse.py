@@ -17,6 +17,7 @@ from spladelake.spark.rerank.fuse import best, normalised, reciprocal_ranks, sum
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, RUNS
 from support.collections import FRUIT, QUESTIONS
 from support.cross_encoders import write_cross_encoder
+from support.tables import table_rows, write_rows
 
 Scores = dict[str, dict[str, float]]
 
@@ -27,13 +28,13 @@ def write_runs(spark: SparkSession, lake: str, runs: dict[str, Scores]) -> None:
         for query_id, scores in queries.items():
             ordered = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
             rows += [(run_id, query_id, doc_id, rank, score) for rank, (doc_id, score) in enumerate(ordered, start=1)]
-    spark.createDataFrame(rows, RUNS.struct).write.format("delta").mode("append").save(f"{lake}/runs")
+    write_rows(f"{lake}/runs", rows, RUNS, append=True)
 
 
 def run_of(spark: SparkSession, lake: str, run_id: str) -> dict[str, list[tuple[str, float]]]:
     found: dict[str, list[tuple[str, float]]] = {}
-    table = spark.read.format("delta").load(f"{lake}/runs").where(F.col("run_id") == run_id)
-    for place, row in enumerate(table.orderBy("query_id", "rank").collect()):
+    rows = sorted(table_rows(f"{lake}/runs", run_id=run_id), key=lambda row: (row["query_id"], row["rank"]))
+    for place, row in enumerate(rows):
         of_query = found.setdefault(row["query_id"], [])
         of_query.append((row["doc_id"], row["score"]))
         assert row["rank"] == len(of_query), place
@@ -50,8 +51,8 @@ def test_a_reranked_run_has_the_scores_of_sentence_transformers_and_the_rest_bel
 ) -> None:
     texts = {**FRUIT, "copy": FRUIT["apple"], "nothing": ""}
     documents = [(i, None, text) for i, text in texts.items()]
-    spark.createDataFrame(documents, DOCUMENTS.struct).write.format("delta").save(f"{lake}/documents")
-    spark.createDataFrame(list(QUESTIONS.items()), QUERIES.struct).write.format("delta").save(f"{lake}/queries")
+    write_rows(f"{lake}/documents", documents, DOCUMENTS)
+    write_rows(f"{lake}/queries", list(QUESTIONS.items()), QUERIES)
     first = {
         query_id: {doc_id: float(len(texts) - place) for place, doc_id in enumerate(texts)} for query_id in QUESTIONS
     }
@@ -115,7 +116,7 @@ def test_reciprocal_rank_fusion_is_as_worked_by_hand(spark: SparkSession, run_jo
     for runs, says in (("one,absent", "it has no run 'absent'"), ("one,twice", "lists a document or a rank twice")):
         if "twice" in runs:
             twice = [("twice", "q", "a", 1, 2.0), ("twice", "q", "a", 2, 1.0)]
-            spark.createDataFrame(twice, RUNS.struct).write.format("delta").mode("append").save(f"{lake}/runs")
+            write_rows(f"{lake}/runs", twice, RUNS, append=True)
         with pytest.raises(DataError, match=says):
             run_job("fuse_runs", lake=lake, runs=runs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from spladelake.spark.retrieve import request
 from spladelake.spark.retrieve.join import matched_terms, top_k
 from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
 from support.collections import write_fruit
+from support.tables import table_rows
 from support.vector_tables import Vectors, as_frame, brute_force, random_vectors, write_vectors
 
 DOC_IDS = [f"d{n}" for n in range(60)] + ["é", "D", "\U0001f600", "\uffee", "q1", "q2"]
@@ -24,8 +26,8 @@ STRATEGIES = ["sql", "blocks", "driver"]
 
 def run_rows(spark: SparkSession, lake: str, run_id: str) -> list[tuple[Any, ...]]:
     """Rows of a run: query_id, doc_id, rank, score."""
-    runs = spark.read.format("delta").load(f"{lake}/runs").where(f"run_id = '{run_id}'")
-    return sorted(tuple(row) for row in runs.select("query_id", "doc_id", "rank", "score").collect())
+    rows = table_rows(f"{lake}/runs", run_id=run_id)
+    return sorted((row["query_id"], row["doc_id"], row["rank"], row["score"]) for row in rows)
 
 
 @pytest.fixture(scope="module")
@@ -128,17 +130,13 @@ def test_a_run_keeps_its_rows_when_another_is_written_and_is_not_repeated(
     run_job("encode_texts", lake=lake, model="splade-tiny")
     first = run_job("retrieve_run", lake=lake, model="splade-tiny", k=3)
     run_job("retrieve_run", lake=lake, model="splade-tiny", k=1, run_id="it's one")
-    runs = spark.read.format("delta").load(f"{lake}/runs")
-    rows = sorted(map(tuple, runs.collect()))
-    best = {row["query_id"]: row["doc_id"] for row in runs.where("rank = 1").collect()}
+    rows = sorted(map(tuple, table_rows(f"{lake}/runs")))
+    best = {row["query_id"]: row["doc_id"] for row in table_rows(f"{lake}/runs", rank=1)}
     assert best == {"q1": "apple", "q2": "river", "q3": "bread"}
-    assert {r["run_id"]: r["n"] for r in runs.groupBy("run_id").agg({"*": "count"}).toDF("run_id", "n").collect()} == {
-        "splade-tiny": first["rows"],
-        "it's one": 3,
-    }
+    assert Counter(run_id for run_id, *_ in rows) == {"splade-tiny": first["rows"], "it's one": 3}
     assert run_job("retrieve_run", lake=lake, model="splade-tiny", k=3)["status"] == "skipped"
     run_job("retrieve_run", lake=lake, model="splade-tiny", k=3, force=True, strategy="blocks")
-    assert sorted(map(tuple, spark.read.format("delta").load(f"{lake}/runs").collect())) == rows
+    assert sorted(map(tuple, table_rows(f"{lake}/runs"))) == rows
 
 
 def write_raw(spark: SparkSession, path: str, indices: list[int], values: list[float], model_id: str = "m") -> None:

@@ -27,16 +27,16 @@ from support.checkpoints import edit
 from support.collections import QUESTIONS
 from support.documents import write_documents, write_queries
 from support.families import bert
+from support.tables import table_rows
 
 
 def test_search_ranks_as_the_job_does_and_its_terms_add_up(spark: SparkSession, run_job: Any, fruit_lake: str) -> None:
     run_job("retrieve_run", lake=fruit_lake, model="splade-tiny", run_id="searched", k=3)
-    runs = spark.read.format("delta").load(f"{fruit_lake}/runs").where("run_id = 'searched' AND query_id = 'q1'")
+    rows = table_rows(f"{fruit_lake}/runs", run_id="searched", query_id="q1")
+    rows.sort(key=lambda row: row["rank"])
     hits = search_documents(spark, QUESTIONS["q1"], lake=fruit_lake, model="splade-tiny", k=3, terms=100)
-    assert [(hit["doc_id"], hit["rank"]) for hit in hits] == [
-        (row["doc_id"], row["rank"]) for row in runs.orderBy("rank").collect()
-    ]
-    job_scores = [row["score"] for row in runs.orderBy("rank").collect()]
+    assert [(hit["doc_id"], hit["rank"]) for hit in hits] == [(row["doc_id"], row["rank"]) for row in rows]
+    job_scores = [row["score"] for row in rows]
     assert [hit["score"] for hit in hits] == pytest.approx(job_scores, abs=1e-4)  # of texts encoded in other batches
     for hit in hits:
         assert sum(hit["terms"].values()) == pytest.approx(hit["score"], rel=1e-9)
@@ -172,7 +172,7 @@ def test_questions_and_updates_use_the_query_model_that_the_vectors_were_made_wi
     assert (updated["documents"]["rows"], updated["documents"]["kept"]) == (1, 2)
     assert updated["queries"]["status"] == "skipped"
     run_job("retrieve_run", lake=lake, vectors="pair")
-    rows = spark.read.format("delta").load(f"{lake}/runs").collect()
+    rows = table_rows(f"{lake}/runs")
     wanted = scores_by_sentence_transformers(tmp_path, texts | {"c": "numbers and symbols"}, question)
     assert {row["doc_id"]: row["score"] for row in rows} == pytest.approx(wanted, rel=1e-4)
     exported = {"output": str(tmp_path / "out"), "output_format": "seismic"}

@@ -24,6 +24,7 @@ from spladelake.spark.train.job import sources_of
 from spladelake.spark.train.mine import mined, query_parts, words_of
 from spladelake.spark.train.score_pairs import averaged
 from support.cross_encoders import write_cross_encoder
+from support.tables import table_rows, write_rows
 
 WORDS = ["rail", "bread", "apple", "river", "mouse", "Straße", "東京", "flour", "yeast", "juice", "sea", "ball"]
 
@@ -97,7 +98,7 @@ def mining_lake(spark: SparkSession, collection: Collection, tmp_path_factory: p
 
 
 def table(spark: SparkSession, lake: str, name: str, training_set: str) -> list[Any]:
-    return spark.read.format("delta").load(f"{lake}/training/{training_set}/{name}").collect()
+    return table_rows(f"{lake}/training/{training_set}/{name}")
 
 
 def text_pairs(rows: list[Any], collection: Collection) -> set[tuple[str, str]]:
@@ -204,7 +205,7 @@ def test_each_pair_of_texts_is_scored_once_and_margins_are_the_differences_of_th
     spark: SparkSession, run_job: Any, mining_lake: str, collection: Collection, cross_encoder: Path
 ) -> None:
     rows = [("q0", "d00", ["d05", "copy", "d07"]), ("q0", "d04", ["d05", "d08"]), ("q1", "d00", ["d09"])]
-    spark.createDataFrame(rows, PAIRS.struct).write.format("delta").save(f"{mining_lake}/training/scored/pairs")
+    write_rows(f"{mining_lake}/training/scored/pairs", rows, PAIRS)
     pairs = table(spark, mining_lake, "pairs", "scored")
     distinct = {(row["query_id"], doc_id) for row in pairs for doc_id in [row["pos_id"], *row["neg_ids"]]}
     score = {"lake": mining_lake, "training_set": "scored", "teachers": str(cross_encoder)}

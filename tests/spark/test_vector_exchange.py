@@ -22,6 +22,7 @@ from spladelake.spark.session.failures import explained
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VOCABULARY
+from support.tables import table_rows
 from support.vector_tables import TERMS, random_vectors, write_vectors
 
 # Names that a careless writer would break.
@@ -49,7 +50,7 @@ def exported(run_job: Any, given: Any, output_format: str, **options: Any) -> tu
 
 
 def stored(spark: SparkSession, lake: str, name: str) -> dict[str, dict[int, float]]:
-    rows = spark.read.format("delta").load(f"{lake}/vectors/{name}/documents").collect()
+    rows = table_rows(f"{lake}/vectors/{name}/documents")
     return {row["id"]: dict(zip(row["indices"], row["values"], strict=True)) for row in rows}
 
 

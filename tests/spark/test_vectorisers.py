@@ -23,6 +23,7 @@ from spladelake.spark.encode import bm25, chunks
 from spladelake.spark.exchange import import_vectors
 from spladelake.spark.retrieve.search import search_documents
 from support.families import bert
+from support.tables import table_rows
 from support.vectorisers import QUERIES, Texts, VectoriserTests, Weights
 
 
@@ -145,7 +146,7 @@ class TestImported(VectoriserTests):
 
     @classmethod
     def make(cls, run_job: Any, lake: str, model: str, name: str) -> dict[str, Any]:
-        texts = run_job.session.read.format("delta").load(f"{lake}/documents").collect()
+        texts = table_rows(f"{lake}/documents")
         sides = {"documents": {row["doc_id"]: row["text"] for row in texts}, "queries": QUERIES}
         results = {}
         for side, of_side in sides.items():

@@ -85,8 +85,9 @@ def _write(session: SparkSession, lake: Lake, source: Source, options: IngestTex
     form = read_as(session, source)
     with reading(session, source):
         found = records(session, source).persist(StorageLevel.DISK_ONLY)
-        total = found.count()
     try:
+        with reading(session, source):
+            total = found.count()
         if total == 0:
             raise DataError(
                 name,
