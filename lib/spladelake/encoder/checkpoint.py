@@ -154,7 +154,7 @@ def layout_of(checkpoint: Checkpoint) -> Layout:
 def _check_parts(folder: Path, layout: Layout) -> None:
     """Raise UsageError if a tokenizer or the weights of queries cannot be read, or if two routes differ in terms."""
     queries = layout.queries
-    others = [layout.static_query, queries and queries.transformer]
+    others = (layout.static_query, None if queries is None else queries.transformer)
     for route in {layout.transformer, *(other for other in others if other is not None)}:
         check_tokenizer_file(folder / route)
     if layout.static_query is not None:

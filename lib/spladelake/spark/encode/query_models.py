@@ -80,4 +80,4 @@ def resolve_models(model: str, query_model: QueryModel | None, **options: Any) -
                 error.wanted,
                 "Say with --query-model where that model is now.",
             ) from error
-    return resolve_pair(model, query_model and query_model.name, **options)
+    return resolve_pair(model, None if query_model is None else query_model.name, **options)
