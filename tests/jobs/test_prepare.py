@@ -173,6 +173,7 @@ def test_no_archive_is_begun_where_it_is_not_wanted_or_cannot_be(
     assert recordings(tmp_path) == 0
 
 
+@pytest.mark.slow
 def test_a_command_does_not_wait_for_the_archive(own_cache: dict[str, str], tmp_path: Path) -> None:
     """Neither for the process, nor for the end of its output: `capture_output` above reads both streams to the end."""
     java = Path(own_cache["JAVA_HOME"]) / "bin" / "java"

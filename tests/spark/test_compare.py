@@ -141,6 +141,7 @@ def test_runs_on_another_footing_are_refused(spark: SparkSession, run_job: Any, 
         run_job("compare_runs", lake=lake, measures=["recip_rank"], run_ids=["best", "none"])
 
 
+@pytest.mark.slow
 def test_cost_stands_beside_effectiveness_where_the_run_came_from_vectors(
     spark: SparkSession, run_job: Any, fruit_lake: str, lake: str
 ) -> None:

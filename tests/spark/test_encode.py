@@ -20,7 +20,7 @@ from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.encode.texts import SIDES, encoded, hashed, spread, task_count, texts_of
 from spladelake.spark.encode.worker import EncodeBatches
-from spladelake.spark.session.failures import explained
+from spladelake.spark.session.failures import known_error
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
@@ -170,6 +170,7 @@ def test_a_second_run_is_skipped_and_a_changed_setting_encodes_again(
     assert table_properties(spark, ref)["spladelake.model_id"] == cut["model_id"]
 
 
+@pytest.mark.slow
 def test_properties_that_a_killed_run_left_behind_are_mended_by_the_next(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
 ) -> None:
@@ -181,6 +182,7 @@ def test_properties_that_a_killed_run_left_behind_are_mended_by_the_next(
     assert table_properties(spark, ref)["spladelake.vocabulary_size"] == "30522"
 
 
+@pytest.mark.slow
 def test_another_model_of_the_same_short_name_does_not_replace_the_vectors(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
 ) -> None:
@@ -266,7 +268,7 @@ def test_a_worker_refuses_weights_that_changed_after_the_driver_looked(spark: Sp
     texts = hashed(spark.createDataFrame([("a", "x")], "id string, text string"))
     with pytest.raises(Exception, match="sha256") as raised:
         encoded(texts, EncodeBatches(spec, "document", totals)).collect()
-    error = explained(raised.value)
+    error = known_error(raised.value)
     assert isinstance(error, SpladelakeError)
     assert error.exit_code == 2
     assert str(error).startswith(str(weights))
@@ -279,7 +281,7 @@ def test_a_worker_tells_what_transformers_refuses_as_one_message(spark: SparkSes
     texts = hashed(spark.createDataFrame([("a", "x")], "id string, text string"))
     with pytest.raises(Exception, match="bert-of-tomorrow") as raised:
         encoded(texts, EncodeBatches(spec, "document", totals)).collect()
-    error = explained(raised.value)
+    error = known_error(raised.value)
     assert isinstance(error, SpladelakeError)
     assert error.exit_code == 2
     assert str(error).startswith(str(moved_model / "config.json"))
@@ -313,6 +315,7 @@ def test_tasks_are_bounded_in_size_and_fill_the_slots(
     assert task_count(rows, slots=slots, rows_per_task=given, rate=rate) == tasks
 
 
+@pytest.mark.slow
 def test_a_dry_run_forecasts_rows_tokens_and_bytes_and_writes_nothing(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
 ) -> None:

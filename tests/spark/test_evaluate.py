@@ -20,6 +20,7 @@ from spladelake.spark.evaluate.query_measures import MeasureQueries
 from spladelake.spark.evaluate.run_checks import count_pairs
 from spladelake.spark.tables.schemas import JUDGEMENTS, RUNS
 from spladelake.spark.tables.training_schemas import PARTS
+from support.cases import mostly_slow
 from support.collections import FRUIT, QUESTIONS, RELEVANT
 from support.random_lake import TERMS, write_judgements, write_random_lake
 from support.reference import reference_measures
@@ -41,7 +42,13 @@ def test_measures_equal_sentence_transformers_with_ties_and_unjudged_queries(
 
 @pytest.mark.parametrize(
     "options",
-    [{"measures": ["all"]}, {"answered_only": True, "trec_scores": "float64", "relevance_level": 2, "part": "p/test"}],
+    mostly_slow(
+        [
+            {"measures": ["all"]},
+            {"answered_only": True, "trec_scores": "float64", "relevance_level": 2, "part": "p/test"},
+        ],
+        0,
+    ),
 )
 def test_a_small_run_is_measured_in_the_driver_as_a_large_one_is_in_spark(
     spark: SparkSession, run_job: Any, lake: str, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]

@@ -16,6 +16,7 @@ import ranx
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError
+from support.cases import mostly_slow
 from support.tables import table_rows
 
 RUN = {"q1": {"d1": 2.5, "d2": 1.25}, "q2": {"d2": 0.5, "d3": 0.25}}
@@ -68,7 +69,7 @@ RUN_FORMS: dict[str, tuple[str, Callable[[Path], object], list[Any]]] = {
     ),
 }  # fmt: skip
 # One of each reader by default; the others are read by the same code.
-USUAL = {"ranx json", "MS MARCO", "no ranks", "ranks alone in Parquet", "csv", "Parquet, decimals", "MTEB, decimals"}
+USUAL = {"ranx json", "ranks alone in Parquet", "csv", "MTEB, decimals"}
 # Forms of which the job says how it understood them.
 UNUSUAL = {"lists of documents", "MS MARCO", "a name of two words", "PyTerrier's csv", "ranx parquet",
            "ranks alone in Parquet"}  # fmt: skip
@@ -153,11 +154,14 @@ def test_every_form_of_judgements_gives_the_same_rows(
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [
-        ("j.tsv", "q1\td1\nq2\td3\n"),
-        ("j.csv", "query_id,doc_id\nq1,d1\nq2,d3\n"),
-        ("j.json", '{"q1": ["d1"],\n "q2": ["d3"]}'),
-    ],
+    mostly_slow(
+        [
+            ("j.tsv", "q1\td1\nq2\td3\n"),
+            ("j.csv", "query_id,doc_id\nq1,d1\nq2,d3\n"),
+            ("j.json", '{"q1": ["d1"],\n "q2": ["d3"]}'),
+        ],
+        0,
+    ),
 )
 def test_pairs_without_grades_are_of_grade_1_and_the_result_says_so(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, name: str, content: str
@@ -222,7 +226,7 @@ def test_an_id_with_a_fraction_and_one_too_large_to_be_exact_are_quarantined(
     assert len(table_rows(f"{lake}/quarantine")) == 3
 
 
-@pytest.mark.parametrize("form", ["jsonl", "parquet", "delta"])
+@pytest.mark.parametrize("form", mostly_slow(["jsonl", "parquet", "delta"], 1))
 def test_a_field_within_an_object_can_be_named(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, form: str
 ) -> None:
@@ -258,7 +262,7 @@ def test_ids_of_a_char_column_are_without_its_padding(
     assert documents(spark, lake) == {"a": "x", "bcdef": "y "}
 
 
-@pytest.mark.parametrize("name", ["r[1].trec", "{a,b}.trec", "my run*.trec", "a\\b.trec"])
+@pytest.mark.parametrize("name", mostly_slow(["r[1].trec", "{a,b}.trec", "my run*.trec", "a\\b.trec"], 0))
 def test_every_character_of_a_files_name_means_itself(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, name: str
 ) -> None:

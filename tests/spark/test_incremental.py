@@ -16,6 +16,7 @@ from spladelake.encoder import SpladeEncoder
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.encode import chunks
 from spladelake.spark.tables.refs import TableRef
+from support.cases import mostly_slow
 from support.documents import assert_same, text, vectors, write_documents
 from support.ledger import LEDGER
 from support.tables import table_rows
@@ -88,7 +89,7 @@ def test_a_run_that_stopped_goes_on_where_it_was_and_readers_never_see_half_of_i
     assert_same(vectors(spark, lake), vectors(spark, lake, "full"))
 
 
-@pytest.mark.parametrize("how", ["feed", "stream"])
+@pytest.mark.parametrize("how", mostly_slow(["feed", "stream"], 0))
 def test_changes_read_from_the_feed_give_the_vectors_that_comparing_all_texts_gives(
     spark: SparkSession, run_job: Any, lake: str, how: str
 ) -> None:
@@ -113,6 +114,7 @@ def test_changes_read_from_the_feed_give_the_vectors_that_comparing_all_texts_gi
     assert_same(vectors(spark, lake), vectors(spark, lake, "full"))
 
 
+@pytest.mark.slow
 def test_texts_over_the_size_limit_are_quarantined_and_come_back_when_it_is_raised(
     spark: SparkSession, run_job: Any, lake: str
 ) -> None:

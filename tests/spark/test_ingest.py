@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
-from spladelake.spark.session.failures import explained
+from spladelake.spark.session.failures import known_error
 from support.collections import FRUIT, QUESTIONS, RELEVANT, write_fruit, write_lines
 from support.tables import table_rows
 
@@ -322,7 +322,7 @@ def test_a_truncated_gzip_fails_with_its_reason(run_job: Any, lake: str, tmp_pat
     (tmp_path / "corpus.jsonl.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(Exception, match=r"(?i)exception") as raised:
         run_job("ingest_texts", lake=lake, documents=str(tmp_path / "corpus.jsonl.gz"))
-    error = explained(raised.value)
+    error = known_error(raised.value)
     assert isinstance(error, DataError)
     assert "complete file" in str(error)
 

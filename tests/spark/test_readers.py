@@ -25,7 +25,7 @@ from spladelake.config import IngestTexts
 from spladelake.errors import SpladelakeError
 from spladelake.spark.ingest.columns import exact_names
 from spladelake.spark.ingest.sources import named_sources, records
-from spladelake.spark.session.failures import explained
+from spladelake.spark.session.failures import known_error
 from spladelake.spark.tables import storage
 from spladelake.survey.findings import Finding
 from spladelake.survey.plan import plan
@@ -352,7 +352,7 @@ def ingested(session: SparkSession, options: dict[str, str]) -> list[Any]:
     except Exception as error:
         if isinstance(error, SpladelakeError):
             raise
-        raise explained(error) or error from None
+        raise known_error(error) or error from None
 
 
 def surveyed(options: dict[str, str]) -> Finding:

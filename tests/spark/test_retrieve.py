@@ -15,6 +15,7 @@ from spladelake.errors import DataError, UsageError
 from spladelake.spark.retrieve import request
 from spladelake.spark.retrieve.join import matched_terms, top_k
 from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
+from support.cases import mostly_slow
 from support.collections import write_fruit
 from support.tables import table_rows
 from support.vector_tables import Vectors, as_frame, brute_force, random_vectors, write_vectors
@@ -46,7 +47,8 @@ def tied(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize(
-    ("k", "minimum_score", "exclude_self"), [(1, 0.0, False), (7, 0.05, True), (10_000, 0.1, False), (3, 0.0, True)]
+    ("k", "minimum_score", "exclude_self"),
+    mostly_slow([(7, 0.05, True), (1, 0.0, False), (10_000, 0.1, False), (3, 0.0, True)], 0),
 )
 def test_every_strategy_gives_the_brute_force_ranking_also_where_scores_tie(
     spark: SparkSession, run_job: Any, tied: Any, strategy: str, k: int, minimum_score: float, exclude_self: bool
@@ -62,7 +64,7 @@ def test_every_strategy_gives_the_brute_force_ranking_also_where_scores_tie(
     assert result["strategy"] == strategy
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", mostly_slow(STRATEGIES, STRATEGIES.index("blocks")))
 def test_several_runs_in_one_pass_are_those_of_passes_of_their_own(
     spark: SparkSession, run_job: Any, tied: Any, strategy: str
 ) -> None:
@@ -159,10 +161,17 @@ BAD_VECTORS = {
 }
 
 
+BAD_CASES = [
+    *((case, ("documents", "queries")[n % 2], STRATEGIES[n % 3]) for n, case in enumerate(BAD_VECTORS)),
+    ("a term beyond the vocabulary", "documents", "blocks"),
+    ("a negative weight", "documents", "driver"),
+]
+
+
 @pytest.mark.parametrize(
     ("case", "side", "strategy"),
-    [(case, ("documents", "queries")[n % 2], STRATEGIES[n % 3]) for n, case in enumerate(BAD_VECTORS)]
-    + [("a term beyond the vocabulary", "documents", "blocks"), ("a negative weight", "documents", "driver")],
+    # test_bad_vectors has every case; here is one for each strategy.
+    mostly_slow(BAD_CASES, 0, 1, 9),
 )
 def test_a_vector_that_breaks_an_invariant_is_refused_by_table_and_row(
     spark: SparkSession, run_job: Any, lake: str, case: str, side: str, strategy: str
@@ -176,7 +185,7 @@ def test_a_vector_that_breaks_an_invariant_is_refused_by_table_and_row(
     assert not Path(lake, "runs").exists()
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", mostly_slow(STRATEGIES, STRATEGIES.index("blocks")))
 def test_a_term_beyond_the_vocabulary_is_refused_where_the_tables_constraints_cannot_tell(
     spark: SparkSession, run_job: Any, lake: str, strategy: str
 ) -> None:

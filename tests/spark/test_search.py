@@ -23,6 +23,7 @@ from spladelake.spark.retrieve import driver_search
 from spladelake.spark.retrieve.search import encoded_beside, search_documents, search_folder
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.sql import install
+from support.cases import mostly_slow
 from support.checkpoints import edit
 from support.collections import QUESTIONS
 from support.documents import write_documents, write_queries
@@ -50,7 +51,7 @@ def by_workers(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr(driver_search, "MOST_BYTES", -1)
 
 
-@pytest.mark.parametrize("model", ["splade-tiny", "bm25"])
+@pytest.mark.parametrize("model", mostly_slow(["splade-tiny", "bm25"], 0))
 def test_the_driver_answers_with_and_without_spark_what_workers_answer_to_the_last_bit(
     spark: SparkSession, run_job: Any, fruit_lake: str, by_workers: Callable[[], None], model: str
 ) -> None:

@@ -18,10 +18,11 @@ from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.spark.exchange.export_folder import make_room, manifest_in
-from spladelake.spark.session.failures import explained
+from spladelake.spark.session.failures import known_error
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VOCABULARY
+from support.cases import mostly_slow
 from support.tables import table_rows
 from support.vector_tables import TERMS, random_vectors, write_vectors
 
@@ -169,7 +170,7 @@ def stop_after_first_part(spark: SparkSession, folder: Path, export: Callable[[]
 PARTITIONED = ("anserini", "seismic", "opensearch", "elasticsearch", "qdrant", "npz", "parquet")
 
 
-@pytest.mark.parametrize("output_format", PARTITIONED)
+@pytest.mark.parametrize("output_format", mostly_slow(PARTITIONED, 0))
 def test_a_stopped_export_goes_on_after_the_parts_that_are_done_and_has_every_document_once(
     spark: SparkSession, run_job: Any, given: Any, output_format: str
 ) -> None:
@@ -273,7 +274,7 @@ BAD = {
     "not json": ("{", "anserini", "it is not a document with a vector"),
     "no vector": ('{"id": "a"}', "anserini", "it is not a document with a vector"),
     "weight 0": ('{"id": "a", "vector": {"x": 0}}', "anserini", "term 'x' has the weight 0.0"),
-    "a term twice": ('{"id": "a", "vector": {"x": 1, "x": 2}}', "anserini", "'x' stands twice"),
+    "a term twice": ('{"id": "a", "vector": {"x": 1, "x": 2}}', "anserini", "'x' occurs twice"),
     "an id twice": ('{"id": "a", "vector": {}}\n{"id": "a", "vector": {}}', "anserini", "the id 'a' occurs 2 times"),
     "nothing": ("\n", "anserini", "it holds no document"),
     "lines of JSON": ('{"id": "a", "vector": {"x": 1}}\n' * 5, "ciff", "it does not begin with the header"),
@@ -288,7 +289,7 @@ def test_a_file_of_another_form_is_told_with_its_place(run_job: Any, tmp_path: P
     file.write_text(text + ("" if input_format == "ciff" else "\n"))
     with pytest.raises(Exception, match=r".") as raised:
         run_job("import_vectors", lake=str(tmp_path / "l"), input=str(file), input_format=input_format, vectors="v")
-    told = raised.value if isinstance(raised.value, SpladelakeError) else explained(raised.value)
+    told = raised.value if isinstance(raised.value, SpladelakeError) else known_error(raised.value)
     assert told is not None
     assert told.exit_code == 3
     assert said in str(told)
@@ -306,7 +307,9 @@ def test_terms_that_the_vocabulary_lacks_and_absent_files_are_refused(run_job: A
         run_job("export_vectors", lake=given.lake, vectors="absent", output=str(tmp_path), output_format="npz")
 
 
-@pytest.mark.parametrize(("output_format", "most"), [("opensearch", 512), ("elasticsearch", 512), ("anserini", 32_766)])
+@pytest.mark.parametrize(
+    ("output_format", "most"), mostly_slow([("opensearch", 512), ("elasticsearch", 512), ("anserini", 32_766)], 0)
+)
 def test_ids_that_an_engine_does_not_take_are_told_before_anything_is_written(
     spark: SparkSession, run_job: Any, tmp_path: Path, output_format: str, most: int
 ) -> None:

@@ -106,6 +106,7 @@ class TestQueryModel(NeuralTests):
         return of_documents, of_queries
 
 
+@pytest.mark.slow  # by default test_bm25 proves the same of BM25
 class TestBm25(VectoriserTests):
     """Lucene's BM25 at k1 = 0.9 and b = 0.4. A run is stopped between the vocabulary and the vectors."""
 

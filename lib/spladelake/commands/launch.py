@@ -122,9 +122,9 @@ def _explained(error: Exception) -> SpladelakeError | None:
     """Return the SpladelakeError for an error of the system or an error that came through Spark; None if unknown."""
     if (known := explained_by_system(error)) is not None or "pyspark" not in sys.modules:
         return known
-    from spladelake.spark.session.failures import explained
+    from spladelake.spark.session.failures import known_error
 
-    return explained(error)
+    return known_error(error)
 
 
 def _configure_logging(*, debug: bool) -> None:

@@ -27,6 +27,15 @@ Lake = Annotated[
     str, Field(min_length=1, description="Folder of the lake, or schema:NAME for a schema of the catalog.")
 ]
 
+# Options that several jobs have.
+VectorsName = Annotated[
+    str | None, Field(min_length=1, description="Name of the vectors (default: the model's short name).")
+]
+TokenBudget = Annotated[int | None, Field(ge=16, description="Most tokens in one forward pass, padding included.")]
+ChunkMinutes = Annotated[
+    float, Field(gt=0, description="Commit about every so many minutes. A killed run loses at most this much work.")
+]
+
 
 def _read_date(given: Any) -> Any:
     # A scheduler's day. pydantic by itself would also take seconds since 1970.

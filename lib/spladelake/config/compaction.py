@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, JobOptions, Measures
+from spladelake.config.base import DEFAULT_MODEL, JobOptions, Measures, VectorsName
+from spladelake.config.comparison import PERMUTATIONS_DEFAULT, Permutations
 from spladelake.config.refusals import OptionError
 from spladelake.config.runs import MOST_K
 from spladelake.errors import UsageError
@@ -54,9 +55,7 @@ class CompactVectors(JobOptions):
     """
 
     model: str = Field(DEFAULT_MODEL, description="Model of the vectors.")
-    vectors: str | None = Field(
-        None, min_length=1, description="Name of the vectors (default: the model's short name)."
-    )
+    vectors: VectorsName = None
     into: str | None = Field(None, min_length=1, description="Name of the compacted vectors (default: NAME-compact).")
     target: str | None = Field(
         None,
@@ -93,7 +92,7 @@ class CompactVectors(JobOptions):
         le=MOST_K,
         description="Documents to rank for each query of the report. A measure with a larger cutoff ranks more.",
     )
-    permutations: int = Field(10_000, ge=100, description="Permutations that the randomisation test draws.")
+    permutations: Permutations = PERMUTATIONS_DEFAULT
     force: bool = Field(False, description="Compact again even if the compacted vectors are current.")
 
     @field_validator("target")

@@ -10,6 +10,7 @@ from spladelake.config.base import FromYaml, JobOptions, Measures, Names
 
 # The smallest p is 1 / (permutations + 1) = 0.0001, so Holm's correction over a hundred pairs still reaches 0.05.
 PERMUTATIONS_DEFAULT = 10_000
+Permutations = Annotated[int, Field(ge=100, description="Permutations that the randomisation test draws.")]
 
 
 class CompareRuns(JobOptions):
@@ -28,9 +29,7 @@ class CompareRuns(JobOptions):
         None, min_length=1, description="Compare every other run with this run (default: compare all pairs of runs)."
     )
     name: str = Field("all", min_length=1, description="Name of the comparison in the tables.")
-    permutations: int = Field(
-        PERMUTATIONS_DEFAULT, ge=100, description="Permutations that the randomisation test draws."
-    )
+    permutations: Permutations = PERMUTATIONS_DEFAULT
     seed: int = Field(0, ge=0, description="Seed of the permutations.")
     significance: float = Field(
         0.05, gt=0, lt=1, description="Mark a difference as significant if its corrected p is below this value."

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from spladelake.config.base import DEFAULT_MODEL, JobOptions, Measures
+from spladelake.config.base import DEFAULT_MODEL, JobOptions, Measures, VectorsName
 from spladelake.config.refusals import PART_PATTERN
 
 
@@ -23,9 +23,7 @@ class EvaluateRun(JobOptions):
         DEFAULT_MODEL,
         description="Model of the run. Its short name is the default of --run-id and of --vectors.",
     )
-    vectors: str | None = Field(
-        None, min_length=1, description="Name of the vectors (default: the model's short name)."
-    )
+    vectors: VectorsName = None
     measures: Measures = Field(
         (),
         description="Measures, comma separated. card, trec_eval and all name sets of measures (default: card and "

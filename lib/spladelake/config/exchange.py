@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, JobOptions
+from spladelake.config.base import DEFAULT_MODEL, JobOptions, VectorsName
 
 
 class ImportRun(JobOptions):
@@ -83,9 +83,7 @@ class ExportVectors(JobOptions):
     """
 
     model: str = Field(DEFAULT_MODEL, description="Model of the vectors.")
-    vectors: str | None = Field(
-        None, min_length=1, description="Name of the vectors (default: the model's short name)."
-    )
+    vectors: VectorsName = None
     side: Literal["documents", "queries"] = Field(
         "documents", description="Write the vectors of documents or of queries."
     )

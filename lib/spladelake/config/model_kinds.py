@@ -55,6 +55,16 @@ NEURAL = ModelKind(
         "minimum_weight",
         "split_special_tokens",
         "token_budget",
+        # BM25 weighs the whole corpus again in one commit, and rejects no text.
+        "rows_per_task",
+        "changes",
+        "since_version",
+        "checkpoint",
+        "chunk_minutes",
+        "chunk_rows",
+        "max_text_bytes",
+        "max_rejected",
+        "retry_rejected",
     ),
     properties=("max_length", "query_model"),
 )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, FromYaml, JobOptions, Options
+from spladelake.config.base import DEFAULT_MODEL, FromYaml, JobOptions, Options, VectorsName
 
 Strategy = Literal["auto", "driver", "blocks", "sql"]
 
@@ -39,9 +39,7 @@ class RetrieveRun(JobOptions, Ranking):
     """
 
     model: str = Field(DEFAULT_MODEL, description="Model of the vectors, as you gave it to encode_texts.")
-    vectors: str | None = Field(
-        None, min_length=1, description="Name of the vectors (default: the model's short name)."
-    )
+    vectors: VectorsName = None
     run_id: str | None = Field(None, min_length=1, description="Name of the run (default: the name of the vectors).")
     also: Annotated[dict[str, Ranking], FromYaml] = Field(
         default_factory=dict,
@@ -95,7 +93,5 @@ class IndexVectors(JobOptions):
     """
 
     model: str = Field(DEFAULT_MODEL, description="Model whose document vectors are indexed.")
-    vectors: str | None = Field(
-        None, min_length=1, description="Name of the vectors (default: the model's short name)."
-    )
+    vectors: VectorsName = None
     force: bool = Field(False, description="Make every block again.")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, JobOptions
+from spladelake.config.base import DEFAULT_MODEL, ChunkMinutes, JobOptions, TokenBudget, VectorsName
 from spladelake.config.model_kinds import check_goes_with_model
 
 FileFormat = Literal["auto", "jsonl", "json", "tsv", "csv", "parquet", "delta", "qrels"]
@@ -15,6 +15,16 @@ Side = Literal["documents", "queries", "both"]
 MAX_REJECTED_DEFAULT = 0.01
 # Ten million bytes of plain text are a shelf of books, which is more than any model reads.
 MAX_TEXT_BYTES_DEFAULT = 10_000_000
+
+MaxRejected = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=1,
+        description="Largest share of rows that may go to quarantine (0.01 is 1 %). If more do, the job still writes "
+        "the quarantine, but fails with exit code 3.",
+    ),
+]
 
 
 class IngestTexts(JobOptions):
@@ -45,13 +55,7 @@ class IngestTexts(JobOptions):
     document_text: str | None = Field(None, description="Column or key of the text.")
     query_id: str | None = Field(None, description="Column or key of the query id.")
     query_text: str | None = Field(None, description="Column or key of the query's text.")
-    max_rejected: float = Field(
-        MAX_REJECTED_DEFAULT,
-        ge=0,
-        le=1,
-        description="Largest share of rows that may go to quarantine (0.01 is 1 %). If more do, the job still writes "
-        "the quarantine, but fails with exit code 3.",
-    )
+    max_rejected: MaxRejected = MAX_REJECTED_DEFAULT
     force: bool = Field(False, description="Ingest again even if the tables are current.")
 
     @model_validator(mode="after")
@@ -106,13 +110,11 @@ class EncodeTexts(JobOptions):
     split_special_tokens: bool = Field(
         False, description='Read a literal "[SEP]" in a text as plain text, not as a special token.'
     )
-    vectors: str | None = Field(
-        None, min_length=1, description="Name of the vectors (default: the model's short name)."
-    )
+    vectors: VectorsName = None
     rows_per_task: int | None = Field(
         None, ge=1, description="Texts in one Spark task (default: chosen from the numbers of texts and of task slots)."
     )
-    token_budget: int | None = Field(None, ge=16, description="Most tokens in one forward pass, padding included.")
+    token_budget: TokenBudget = None
     changes: Literal["snapshot", "feed", "stream"] = Field(
         "snapshot",
         description="How the job finds changed texts. snapshot: compare all texts with the vectors. feed: read the "
@@ -130,20 +132,12 @@ class EncodeTexts(JobOptions):
         min_length=1,
         description="With --changes stream: folder of the streaming checkpoint (default: beside the vectors).",
     )
-    chunk_minutes: float = Field(
-        5.0, gt=0, description="Commit about every so many minutes. A killed run loses at most this much work."
-    )
+    chunk_minutes: ChunkMinutes = 5.0
     chunk_rows: int | None = Field(None, ge=1, description="Commit after so many texts, instead of by --chunk-minutes.")
     max_text_bytes: int = Field(
         MAX_TEXT_BYTES_DEFAULT, ge=1, description="A larger text goes to quarantine instead of the model."
     )
-    max_rejected: float = Field(
-        MAX_REJECTED_DEFAULT,
-        ge=0,
-        le=1,
-        description="Largest share of texts that may go to quarantine (0.01 is 1 %). If more do, the job still writes "
-        "the quarantine, but fails with exit code 3.",
-    )
+    max_rejected: MaxRejected = MAX_REJECTED_DEFAULT
     retry_rejected: bool = Field(False, description="Try the texts in quarantine again, even if nothing has changed.")
     force: bool = Field(False, description="Encode all texts again even if the vectors are current.")
     dry_run: bool = Field(

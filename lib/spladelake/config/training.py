@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, JobOptions, Options
+from spladelake.config.base import DEFAULT_MODEL, ChunkMinutes, JobOptions, Options, TokenBudget
 from spladelake.config.refusals import NAME_PATTERN, OptionError
-from spladelake.config.rerank import DEFAULT_CROSS_ENCODER
+from spladelake.config.rerank import DEFAULT_CROSS_ENCODER, PairLength, PairsPerTask
 
 # Prefix of a teacher that is a run of the lake: the job takes the run's scores instead of a model's.
 RUN_TEACHER = "run:"
@@ -103,19 +103,10 @@ class ScorePairs(JobOptions):
         description="How the scores of several teachers are averaged. scaled: first give the scores of each teacher "
         "the mean and the standard deviation of the first teacher.",
     )
-    max_length: int | None = Field(
-        None,
-        ge=8,
-        description="Most tokens read of each pair, special tokens included; the rest is cut off (default: the model's "
-        "own limit).",
-    )
-    token_budget: int | None = Field(None, ge=16, description="Most tokens in one forward pass, padding included.")
-    rows_per_task: int | None = Field(
-        None, ge=1, description="Pairs in one Spark task (default: chosen from the numbers of pairs and of task slots)."
-    )
-    chunk_minutes: float = Field(
-        5.0, gt=0, description="Commit about every so many minutes. A killed run loses at most this much work."
-    )
+    max_length: PairLength = None
+    token_budget: TokenBudget = None
+    rows_per_task: PairsPerTask = None
+    chunk_minutes: ChunkMinutes = 5.0
     chunk_rows: int | None = Field(None, ge=1, description="Commit after so many pairs, instead of by --chunk-minutes.")
     force: bool = Field(False, description="Write the scored pairs again even if they are current.")
 

@@ -1,9 +1,9 @@
-"""Text to learned sparse vectors: find and verify a SPLADE checkpoint, load it, encode.
+"""Turn texts into learned sparse vectors: find and verify a SPLADE checkpoint, load it, encode.
 
     SpladeEncoder.load("splade-tiny").encode_documents(["a text", "another"])
     SpladeEncoder.load("my-document-model", query_model="my-query-model").encode_queries(["a question"])
 
-Nothing here needs pyspark. torch is imported when `SpladeEncoder` is first asked for, not by `resolve_checkpoint`.
+Nothing here needs pyspark. The first use of `SpladeEncoder` imports torch; `resolve_checkpoint` does not.
 """
 
 from __future__ import annotations

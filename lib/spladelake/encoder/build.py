@@ -1,4 +1,4 @@
-"""A model as transformers builds it: from safetensors, without code of the checkpoint, every tensor from its files."""
+"""Let transformers build a model: from safetensors, without code of the checkpoint, every tensor from a file."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from spladelake.errors import UsageError
 
 logger = logging.getLogger(__name__)
 
-# A model that transformers builds may have more numbers than its files hold, as tied tensors are saved once; beyond
-# this many times as many, and so many more, its config belongs to another model.
+# A model may have more numbers than its files, because tied tensors are saved once. If it has more than this many times
+# as many numbers, and this many more, its config belongs to another model.
 MOST_MADE_UP, MADE_UP = 2, 10_000_000
 
 
 def model_config(folder: Path, changes: Mapping[str, Any]) -> Any:
-    """transformers' config of a folder, some of its settings changed. Raises UsageError when it cannot be read."""
+    """Return transformers' config of a folder, with changes. Raises UsageError if the config cannot be read."""
     from transformers import AutoConfig
 
     with told_as_refusal(folder / "config.json", "content"):
@@ -34,16 +34,18 @@ def model_config(folder: Path, changes: Mapping[str, Any]) -> Any:
 
 
 def build_model(folder: Path, kind: str, changes: Mapping[str, Any]) -> Any:
-    """The model as transformers' class `kind` builds it, with the attention that transformers chooses for it.
+    """Return the model as a class of transformers builds it, with the attention that transformers chooses.
 
-    changes: of its config.
-    Raises UsageError when the folder's files do not fill the model, or when transformers cannot build it.
+    - kind: name of the class.
+    - changes: changes of the config.
+
+    Raises UsageError if the files do not fill the model or if transformers cannot build it.
     """
     with told_as_refusal(folder, "model"), _no_progress_bar():
         try:
             model, report = _built(folder, kind, changes)
         except (ImportError, ValueError) as error:
-            # A config may name an attention that this machine or this architecture does not have.
+            # A config may name an attention that this machine or this architecture lacks.
             if not re.search("attention|attn", str(error)):
                 raise
             logger.debug("%s is built with plain attention: %s", folder, error)
@@ -70,7 +72,10 @@ def build_model(folder: Path, kind: str, changes: Mapping[str, Any]) -> Any:
 
 
 def _built(folder: Path, kind: str, changes: Mapping[str, Any], **options: str) -> tuple[Any, dict[str, Any]]:
-    """A model and transformers' report of the tensors that it found. options: of `from_pretrained`."""
+    """Return a model, and transformers' report about its tensors.
+
+    - options: further arguments of `from_pretrained`.
+    """
     import transformers
 
     config, factory = model_config(folder, changes), getattr(transformers, kind)
@@ -82,7 +87,7 @@ def _built(folder: Path, kind: str, changes: Mapping[str, Any], **options: str) 
         use_safetensors=True,
         dtype=torch.float32,
         output_loading_info=True,
-        ignore_mismatched_sizes=True,  # they are refused with their names
+        ignore_mismatched_sizes=True,  # `build_model` refuses them, with their names.
         local_files_only=True,
         trust_remote_code=False,
         **options,
@@ -91,7 +96,7 @@ def _built(folder: Path, kind: str, changes: Mapping[str, Any], **options: str) 
 
 
 def _without_cache(config: Any) -> None:
-    """Let no layer keep its keys and values for tokens to come; sentence-transformers switches that off too."""
+    """Switch off the cache of keys and values for later tokens, as sentence-transformers does."""
     if hasattr(config, "use_cache"):
         config.use_cache = False
     for name in getattr(config, "sub_configs", None) or ():
@@ -100,7 +105,7 @@ def _without_cache(config: Any) -> None:
 
 
 def _check_held(folder: Path, factory: Any, config: Any, options: dict[str, str]) -> None:
-    """Raise UsageError when the config asks for far more numbers than the files hold, before memory is taken."""
+    """Raise UsageError if the config describes far more numbers than the files hold, before memory is allocated."""
     with torch.device("meta"):
         skeleton = factory.from_config(config, **options)
     headers = folder_headers(folder)
@@ -125,7 +130,7 @@ def _check_held(folder: Path, factory: Any, config: Any, options: dict[str, str]
 
 @contextmanager
 def _no_progress_bar() -> Iterator[None]:
-    """Keep transformers from drawing a bar for the second that loading takes."""
+    """Keep transformers from drawing a progress bar while it loads a model."""
     from transformers.utils import logging as own
 
     bars: Any = own

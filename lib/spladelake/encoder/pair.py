@@ -12,7 +12,7 @@ from pathlib import Path
 
 from spladelake.encoder.checkpoint import Checkpoint, digest_of, layout_of, resolve_checkpoint
 from spladelake.encoder.settings import EncoderSettings
-from spladelake.encoder.tokens import Terms, check_same_terms
+from spladelake.encoder.tokens import ModelTerms, check_same_terms
 from spladelake.errors import UsageError
 
 # Version of the recipe of a pair's model_id.
@@ -65,6 +65,6 @@ def _check_one_route(checkpoint: Checkpoint, place: str) -> None:
     )
 
 
-def _terms(checkpoint: Checkpoint) -> Terms:
+def _terms(checkpoint: Checkpoint) -> ModelTerms:
     folder = Path(checkpoint.folder) / layout_of(checkpoint).transformer
-    return Terms(f"the model {checkpoint.name}", folder, checkpoint.vocabulary_size)
+    return ModelTerms(f"the model {checkpoint.name}", folder, checkpoint.vocabulary_size)

@@ -1,4 +1,4 @@
-"""What texts of each kind go through on their way to a vector."""
+"""The way of texts of each kind, documents and queries, to a vector: tokenizer, prompt, length and model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spladelake.encoder.batching import Runner, TokenBudget
-from spladelake.encoder.layout import Layout
+from spladelake.encoder.layout import CheckpointLayout
 from spladelake.encoder.model import LoadedModel
 from spladelake.encoder.saved.modules import Kind
 from spladelake.encoder.settings import EncoderSettings
@@ -20,7 +20,7 @@ from spladelake.encoder.tokens import TextTokenizer, TokenIds, load_tokenizer
 from spladelake.errors import UsageError
 from spladelake.vectors import SparseVectors
 
-# Tokens of a batch, of which each thread computes one: 900 were measured to run as fast as 3,400.
+# Tokens of a batch on a CPU. In a measurement batches of 900 tokens were as fast as batches of 3,400.
 CPU_TOKENS = 1024
 
 
@@ -28,9 +28,9 @@ CPU_TOKENS = 1024
 class Route:
     """Tokenizer and model of one kind of texts.
 
-    - prompt: put before each.
-    - max_length: tokens, special ones included.
-    - settings: in force.
+    - prompt: text that stands before each text.
+    - max_length: most tokens of a text, special tokens included.
+    - settings: the settings in force.
     """
 
     tokenizer: TextTokenizer
@@ -45,11 +45,13 @@ class Route:
 
 
 def make_routes(
-    folder: Path, layout: Layout, settings: EncoderSettings, loaded: LoadedModel, threads: ModelThreads
+    folder: Path, layout: CheckpointLayout, settings: EncoderSettings, loaded: LoadedModel, threads: ModelThreads
 ) -> dict[Kind, Route]:
-    """The routes of documents and queries. settings: in force, see `checkpoint.effective_settings`.
+    """Return the routes of documents and queries.
 
-    Raises UsageError when a tokenizer does not fit its model.
+    - settings: the settings in force, see `checkpoint.effective_settings`.
+
+    Raises UsageError if a tokenizer does not fit its model.
     """
 
     def compute(ids: Sequence[TokenIds]) -> SparseVectors:
@@ -84,7 +86,7 @@ def make_routes(
 
 
 def _check(folder: Path, route: Route, vocabulary_size: int) -> None:
-    """Raise UsageError when token ids would be out of range, or when no token of a text would be kept."""
+    """Raise UsageError if token ids can be out of range, or if no token of a text would be kept."""
     largest = route.tokenizer.largest_id
     if largest >= vocabulary_size:
         raise UsageError(

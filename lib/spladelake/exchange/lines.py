@@ -116,7 +116,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in found if names.count(name) > 1)!r} stands twice")
+        raise ValueError(f"{next(name for name in found if names.count(name) > 1)!r} occurs twice")
     return found
 
 

@@ -20,7 +20,7 @@ _SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.ASCII)
 _LONGEST_CELL = 1 << 30
 
 
-Layout = TypeVar("Layout")
+HeaderLayout = TypeVar("HeaderLayout")
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ def csv_layout(kind: str, named: Mapping[str, str], cells: Sequence[str], *, pla
 
 
 def csv_rows(
-    lines: Iterable[bytes], layout_of: Callable[[list[str]], Layout], *, place: str
-) -> tuple[Layout, Iterator[CsvRecord]] | None:
+    lines: Iterable[bytes], layout_of: Callable[[list[str]], HeaderLayout], *, place: str
+) -> tuple[HeaderLayout, Iterator[CsvRecord]] | None:
     """Return the layout of a file's header and an iterator of its records, None for a file of blank lines.
 
     - lines: the lines of one file, in order, without line feeds.
@@ -127,9 +127,9 @@ def _header(
     line: bytes,
     source: Iterator[bytes],
     delimiters: tuple[str, ...],
-    layout_of: Callable[[list[str]], Layout],
+    layout_of: Callable[[list[str]], HeaderLayout],
     place: str,
-) -> tuple[Layout, int, int, str]:
+) -> tuple[HeaderLayout, int, int, str]:
     """Return (layout, number of cells, number of lines of the header, delimiter)."""
     refusals: list[Exception] = []
     for delimiter in delimiters:

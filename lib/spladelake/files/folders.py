@@ -58,7 +58,7 @@ def visible_files(path: Path) -> list[Path]:
     return sorted(found)
 
 
-def data_files(place: str, names: Sequence[str], file_format: str, *, kind: str) -> tuple[list[str], str]:
+def chosen_files(place: str, names: Sequence[str], file_format: str, *, kind: str) -> tuple[list[str], str]:
     """Return the names of the files to read as one input, and their format.
 
     - place: the folder, file or pattern that the user named.

@@ -14,7 +14,7 @@ from functools import partial
 from spladelake.errors import DataError
 from spladelake.files.guesses import NO_GRADES, told
 from spladelake.files.rows import JudgementRow, LineParser, MalformedError, ParserOf, line_text, number_of
-from spladelake.files.tsv import columns_of, counted, judgement_of
+from spladelake.files.tsv import column_count, columns_of, judgement_of
 
 TREC_COLUMNS = ("query_id", None, "doc_id", "rank", "score", "run_id")
 SEPARATORS = ("\t", ",", ";", "|", " ")
@@ -51,7 +51,7 @@ class Layout:
             if tag != self.tag:
                 raise MalformedError(f"it does not end in {' '.join(self.tag)}, as earlier lines do; wanted one run")
         if len(found) != wanted:
-            raise MalformedError(f"{counted(found)}; wanted {wanted}, as in the first lines")
+            raise MalformedError(f"{column_count(found)}; wanted {wanted}, as in the first lines")
         return {name: value for name, value in zip(self.columns, found, strict=True) if name is not None}
 
 

@@ -10,7 +10,7 @@ from functools import partial
 
 from spladelake.files.layouts import TREC_COLUMNS, Layout
 from spladelake.files.rows import LineParser, MalformedError, ParserOf, score_of, usable_id, whole_of
-from spladelake.files.tsv import columns_of, counted
+from spladelake.files.tsv import column_count, columns_of
 
 RunLine = tuple[str | None, str, str, int | None, float | None]  # run_id, query_id, doc_id, rank, score
 
@@ -29,7 +29,7 @@ class _Trec:
         if not found:
             return None
         if len(found) != 6:
-            raise MalformedError(f"{counted(found)}; wanted six, query_id, Q0, doc_id, rank, score and run_id")
+            raise MalformedError(f"{column_count(found)}; wanted six, query_id, Q0, doc_id, rank, score and run_id")
         return {name: value for name, value in zip(TREC_COLUMNS, found, strict=True) if name is not None}
 
 

@@ -25,7 +25,7 @@ from spladelake.files.rows import (
     shown,
     usable_id,
 )
-from spladelake.files.tsv import columns_of, counted, judgement_parser
+from spladelake.files.tsv import column_count, columns_of, judgement_parser
 
 
 def _run_row_of(line: str) -> RunRow | None:
@@ -33,7 +33,7 @@ def _run_row_of(line: str) -> RunRow | None:
     if not columns:
         return None
     if len(columns) != 6:
-        raise MalformedError(f"{counted(columns)}; wanted six, query_id, Q0, doc_id, rank, score and run_id")
+        raise MalformedError(f"{column_count(columns)}; wanted six, query_id, Q0, doc_id, rank, score and run_id")
     query_id, _, doc_id, rank, score, run_id = columns
     query_id, doc_id, run_id = usable_id("query_id", query_id), usable_id("doc_id", doc_id), usable_id("run_id", run_id)
     return run_id, query_id, doc_id, int32_of("rank", rank), score_of(score)
@@ -105,7 +105,7 @@ def write_lines(path: Path, rows: Iterable[Row], line_of: Callable[[Row, str], s
     return count
 
 
-def column_of(name: str, value: str, *, place: str) -> str:
+def trec_id(name: str, value: str, *, place: str) -> str:
     """Return an id as a column of a TREC file. Raises DataError if the id is empty or holds white space."""
     # Readers in Python split columns at every Unicode space, trec_eval at ASCII spaces. An id may hold neither.
     if value.split() != [value]:
@@ -121,9 +121,7 @@ def column_of(name: str, value: str, *, place: str) -> str:
 
 def _run_line(row: RunRow, place: str) -> str:
     run_id, query_id, doc_id, rank, score = row
-    columns = [
-        column_of(n, v, place=place) for n, v in (("query_id", query_id), ("doc_id", doc_id), ("run_id", run_id))
-    ]
+    columns = [trec_id(n, v, place=place) for n, v in (("query_id", query_id), ("doc_id", doc_id), ("run_id", run_id))]
     if not math.isfinite(score):
         wanted = "wanted a finite number"
         raise DataError(
@@ -135,7 +133,7 @@ def _run_line(row: RunRow, place: str) -> str:
 
 def _judgement_line(row: JudgementRow, place: str) -> str:
     query_id, doc_id, relevance = row
-    asked, judged = (column_of(n, v, place=place) for n, v in (("query_id", query_id), ("doc_id", doc_id)))
+    asked, judged = (trec_id(n, v, place=place) for n, v in (("query_id", query_id), ("doc_id", doc_id)))
     return f"{asked} 0 {judged} {relevance}\n"
 
 

@@ -20,7 +20,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from spladelake.encoder import SpladeEncoder
 from spladelake.encoder.hub import ID as HUB_ID
-from spladelake.encoder.layout import Layout
+from spladelake.encoder.layout import CheckpointLayout
 from spladelake.encoder.refusals import told_as_refusal
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
 from spladelake.training.card import append_comparison, start_measures
@@ -188,7 +188,7 @@ def start_model(work: TrainingWork) -> SparseEncoder:
     return model
 
 
-def _loaded(work: TrainingWork, layout: Layout) -> SparseEncoder:
+def _loaded(work: TrainingWork, layout: CheckpointLayout) -> SparseEncoder:
     card = SparseEncoderModelCardData(
         train_datasets=[{"name": work.source}], local_files_only=True, generate_widget_examples=False
     )
@@ -207,7 +207,7 @@ def _loaded(work: TrainingWork, layout: Layout) -> SparseEncoder:
     return model
 
 
-def _set_lengths(model: SparseEncoder, layout: Layout, max_length: int | None) -> None:
+def _set_lengths(model: SparseEncoder, layout: CheckpointLayout, max_length: int | None) -> None:
     """Have the model read texts at the lengths of the layout, or all texts at max_length.
 
     A start model can have a length in several places, and a larger one than its number of positions.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from spladelake.config.training import SHORTEST_TEXT
-from spladelake.encoder.layout import Layout, is_router, read_layout
+from spladelake.encoder.layout import CheckpointLayout, is_router, read_layout
 from spladelake.errors import UsageError
 
 
-def check_start(folder: Path, *, name: str, max_length: int | None) -> Layout:
+def check_start(folder: Path, *, name: str, max_length: int | None) -> CheckpointLayout:
     """Check a start model and return its layout.
 
     - folder: the model's folder.

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from spladelake.encoder import SpladeEncoder
 from spladelake.encoder.saved.modules import Kind
 from spladelake.errors import DataError
-from spladelake.training.card import measures_of
+from spladelake.training.card import dev_measures
 from spladelake.training.data import TrainingData
 from spladelake.training.work import TrainingWork
 
@@ -45,7 +45,7 @@ def collapsed_at(history: Sequence[Mapping[str, Any]], *, after: int | None) -> 
     - after: the step of the best checkpoint; evaluations up to it do not count. None without one.
     """
     for entry in history:
-        found = measures_of(entry)
+        found = dev_measures(entry)
         if entry.get("step", 0) > (after or 0) and 0 in (
             found.get("query_active_dims"),
             found.get("corpus_active_dims"),

@@ -1,4 +1,4 @@
-"""Settings of a whole model that sentence-transformers saved: config_sentence_transformers.json."""
+"""Read the settings of a whole model that sentence-transformers saved: config_sentence_transformers.json."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from spladelake.errors import UsageError
 
 ModelType = Literal["SparseEncoder", "CrossEncoder"]
 FILE = "config_sentence_transformers.json"
-# Packages under the name that the file's own list of versions gives them.
+# Packages by the names in the file's own list of versions.
 ALIASES = {"pytorch": "torch"}
 
 
 @dataclass(frozen=True)
 class SavedModel:
-    """What was found. prompts: by name. default_prompt: the one put before a text of no kind.
+    """The settings of a saved model.
 
-    - max_active_dims: terms kept of a text.
+    - prompts: prompts by name.
+    - default_prompt: the prompt before a text without a kind.
+    - max_active_dims: most terms of a text.
     - similarity: how the model compares vectors.
     - activation: path of the function on a cross-encoder's logit.
     """
@@ -35,12 +37,13 @@ class SavedModel:
 
 
 def saved_model(folder: Path, model_type: ModelType) -> SavedModel | None:
-    """Read the settings of a model that has a list of modules.
+    """Return the settings of a model that has a list of modules.
 
-    None if the folder has no list, or was saved as a model of another type: sentence-transformers then reads neither
-    this file nor the modules, but makes the modules anew. A sparse encoder of another type is refused, as
-    sentence-transformers would put random weights on it.
-    Raises UsageError, with the setting's name, where a value cannot be used.
+    Return None if the folder has no list or was saved as a model of another type. sentence-transformers then reads
+    neither this file nor the modules, and makes new modules.
+
+    Raises UsageError, which names the setting, if a value cannot be used. It also refuses a sparse encoder of another
+    type, because sentence-transformers would give it random weights.
     """
     path = folder / FILE
     if not (folder / "modules.json").is_file():
@@ -75,7 +78,7 @@ def _prompts(path: Path, config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _check_requirements(path: Path, config: Mapping[str, Any]) -> None:
-    """Raise UsageError where a package that the model asks for is of another version, or absent."""
+    """Raise UsageError if a package that the model needs is not installed, or has another version."""
     requirements = config.get("requirements")
     for package, wanted in requirements.items() if isinstance(requirements, dict) else ():
         specifier = wanted.get("specifier") if isinstance(wanted, dict) else wanted
@@ -98,7 +101,7 @@ def _installed(package: str) -> str | None:
 
 
 def _satisfied(installed: str | None, specifier: str) -> bool:
-    """Whether the version is one of those; a specifier that cannot be read is taken as satisfied, as there."""
+    """Return whether a version meets a specifier. An unreadable one counts as met, as in sentence-transformers."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
     from packaging.version import InvalidVersion, Version
 

@@ -1,4 +1,4 @@
-"""Whether a model folder needs code that comes with it, or only names it (auto_map)."""
+"""Refuse a model folder that needs code of its own. A folder that only names such code (auto_map) passes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ AutoModel = Literal["AutoModelForMaskedLM", "AutoModelForSequenceClassification"
 
 
 def check_model_code(path: Path, config: Mapping[str, Any], kind: AutoModel) -> None:
-    """Raise UsageError when only code of the checkpoint can build the model that config.json describes.
+    """Raise UsageError if only code of the checkpoint can build the model that config.json describes.
 
-    transformers takes its own class, if it has one, where code is not allowed. It is imported only for a checkpoint
-    that names code, as that takes seconds.
+    If code is not allowed, transformers uses its own class for the architecture if it has one. transformers is imported
+    only for a checkpoint that names code, because the import takes seconds.
+
+    - path: the config.json.
+    - config: its content.
+    - kind: the class of transformers that builds the model.
     """
     named = config.get("auto_map")
     if not isinstance(named, dict) or not {"AutoConfig", kind} & set(named):
@@ -35,9 +39,11 @@ def check_model_code(path: Path, config: Mapping[str, Any], kind: AutoModel) -> 
 
 
 def check_tokenizer_code(path: Path, config: Mapping[str, Any], model_type: object) -> None:
-    """Raise UsageError when only code of the checkpoint can build the tokenizer, or a processor of more than texts.
+    """Raise UsageError if only code of the checkpoint can build the tokenizer, or if it processes more than texts.
 
-    config: of tokenizer_config.json. model_type: of config.json.
+    - path: the tokenizer_config.json.
+    - config: its content.
+    - model_type: the model type in config.json.
     """
     named = config.get("auto_map")
     code = named.get("AutoTokenizer") if isinstance(named, dict) else named

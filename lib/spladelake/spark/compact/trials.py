@@ -48,7 +48,7 @@ class Trial:
     error_bound: float
 
     def mean(self, measure: str) -> float:
-        """Mean of a measure over its queries; NaN if none was measured."""
+        """Return the mean of a measure over its queries; NaN if no query was measured."""
         return float(np.mean(list(self.values[measure].values()))) if self.values.get(measure) else float("nan")
 
 

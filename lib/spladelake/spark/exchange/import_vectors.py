@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -26,7 +24,7 @@ from spladelake.names import short_name
 from spladelake.results import ImportVectorsResult
 from spladelake.spark.exchange.export_folder import manifest_in
 from spladelake.spark.exchange.export_plan import MANIFEST, tokens_of
-from spladelake.spark.exchange.worker import PARSED_DDL, ParseLines, ToVectors
+from spladelake.spark.exchange.worker import PARSED_DDL, ParseVectors, ToVectors
 from spladelake.spark.ingest.shared_files import shared
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.create import require
@@ -34,10 +32,9 @@ from spladelake.spark.tables.lineage import Lineage, is_current, refuse_other_ma
 from spladelake.spark.tables.properties import set_properties, table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import VECTORS, VOCABULARY
+from spladelake.spark.tables.skeleton import made_unless_current
 from spladelake.spark.tables.vocabulary import token_rows, vocabulary_lineage, write_vocabulary
 from spladelake.spark.tables.write import replace_rows
-
-log = logging.getLogger(__name__)
 
 _OTHER = {"documents": "queries", "queries": "documents"}
 # Properties that imported vectors share with the vectors that they are like.
@@ -50,19 +47,27 @@ _LISTS = pa.schema([("term", pa.string()), ("places", pa.list_(pa.int64())), ("i
 
 def import_vectors(session: SparkSession, options: ImportVectors) -> ImportVectorsResult:
     """Read documents with their vectors into the lake. Raises DataError if the input does not have the format."""
-    started, lake, name = time.monotonic(), Lake(options.lake), short_name(options.vectors)
+    lake, name = Lake(options.lake), short_name(options.vectors)
     path = storage.absolute(options.input)
     storage.require_input(session, path, option="--input")
-    target = lake.vectors(name, options.side)
+    target, vocabulary = lake.vectors(name, options.side), lake.vectors(name, "vocabulary")
     settings = options.settings()
     lineage = Lineage("import_vectors", {"input": [path, storage.input_fingerprint(session, path)]}, settings)
-    result: ImportVectorsResult = {"table": str(target)}
-    vocabulary = lake.vectors(name, "vocabulary")
-    if not options.force and is_current(session, target, lineage) and _belongs(session, vocabulary, target):
-        log.info("%s: skipped, the vectors are current", target)
-        # An earlier run that was killed after its commit may not have set these properties.
-        set_properties(session, target, _properties(session, vocabulary, path))
-        return {**result, "status": "skipped"}
+    has_other_terms = is_current(session, target, lineage) and not _belongs(session, vocabulary, target)
+    result = made_unless_current(
+        session, {target: lineage}, lambda: _write(session, options, lake, path, lineage),
+        force=options.force or has_other_terms, step=f"import vectors {name}",
+        known=ImportVectorsResult(table=str(target)),
+    )  # fmt: skip
+    # Also if the job was skipped: an earlier run that was killed after its commit may not have set these properties.
+    set_properties(session, target, _properties(session, vocabulary, path))
+    return result
+
+
+def _write(session: SparkSession, options: ImportVectors, lake: Lake, path: str, lineage: Lineage) -> dict[str, Any]:
+    """Write the vocabulary and the vectors, and return the counts."""
+    name = short_name(options.vectors)
+    target, vocabulary = lake.vectors(name, options.side), lake.vectors(name, "vocabulary")
     refuse_other_makers(session, target, job=lineage.job, option="--vectors")
     with ExitStack() as cleanup:
         is_ciff, manifest = options.input_format == "ciff", _manifest(session, path)
@@ -79,9 +84,7 @@ def import_vectors(session: SparkSession, options: ImportVectors) -> ImportVecto
             replace_rows(session, target, VECTORS, vectors, lineage=lineage)
         finally:
             rows.unpersist()
-    set_properties(session, target, _properties(session, vocabulary, path))
-    return {**result, "status": "written", "rows": target.read(session).count(), "dimensions": len(tokens),
-            "step": step, "seconds": round(time.monotonic() - started, 2)}  # fmt: skip
+    return {"rows": target.read(session).count(), "dimensions": len(tokens), "step": step}
 
 
 def _properties(session: SparkSession, vocabulary: TableRef, path: str) -> dict[str, str]:
@@ -118,7 +121,7 @@ def _from_lines(session: SparkSession, path: str, manifest: dict[str, Any]) -> D
         reader.text(path)
         .select(F.col("_metadata.file_name").alias("file"), F.col("value").alias("line"))
         .where(F.col("file") != MANIFEST)
-        .mapInArrow(ParseLines(content_is_id=manifest.get("format") == "seismic"), PARSED_DDL)
+        .mapInArrow(ParseVectors(content_is_id=manifest.get("format") == "seismic"), PARSED_DDL)
     )
 
 

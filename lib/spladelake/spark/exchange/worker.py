@@ -71,7 +71,7 @@ class PostingsMessages:
 
 
 @dataclass(frozen=True)
-class Lengths:
+class ImpactSums:
     """The function for mapInArrow: turns (id, values) rows into (id, length), the sum of the document's impacts."""
 
     quantiser: Quantiser
@@ -88,7 +88,7 @@ class Lengths:
 
 
 @dataclass(frozen=True)
-class ParseLines:
+class ParseVectors:
     """The function for mapInArrow: turns (file, line) rows into (id, terms, weights).
 
     Raises DataError if a line is not a document. content_is_id: see `parse_line`.

@@ -69,7 +69,7 @@ def named_dataset(dataset_id: str) -> NamedDataset:
     return NamedDataset(dataset_id, dataset, ir_datasets.__version__)
 
 
-def stage(session: SparkSession, named: NamedDataset, lake: Lake, cleanup: ExitStack) -> str:
+def write_beir_folder(session: SparkSession, named: NamedDataset, lake: Lake, cleanup: ExitStack) -> str:
     """Write the records of a data set into a BEIR folder that executors can read. Return the folder.
 
     `cleanup` removes the folder. Raises DataError if the data cannot be read.

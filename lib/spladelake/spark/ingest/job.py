@@ -48,7 +48,7 @@ def ingest_texts(session: SparkSession, options: IngestTexts) -> IngestResult:
 
 
 def _ingest_dataset(session: SparkSession, lake: Lake, options: IngestTexts, dataset_id: str) -> dict[str, Any]:
-    from spladelake.spark.ingest.ir_datasets import named_dataset, stage
+    from spladelake.spark.ingest.ir_datasets import named_dataset, write_beir_folder
 
     named = named_dataset(dataset_id)
     planned = named.sources("")
@@ -58,7 +58,7 @@ def _ingest_dataset(session: SparkSession, lake: Lake, options: IngestTexts, dat
     with ExitStack() as cleanup:
         # Staging may download gigabytes, so it happens only if a table is not current.
         if options.force or not all(is_current(session, t, made) for t, made in zip(tables, lineages, strict=True)):
-            planned = named.sources(stage(session, named, lake, cleanup))
+            planned = named.sources(write_beir_folder(session, named, lake, cleanup))
         return {s.kind: _ingest(session, lake, s, options, identity) for s in planned}
 
 

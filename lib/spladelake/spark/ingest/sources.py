@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from spladelake.config import IngestTexts
 from spladelake.errors import DataError, UsageError
 from spladelake.files.contents import HEAD_BYTES, check_head
-from spladelake.files.folders import check_hidden, data_files, hidden_files, is_hidden
+from spladelake.files.folders import check_hidden, chosen_files, hidden_files, is_hidden
 from spladelake.files.formats import COMPRESSED, split_files
 from spladelake.spark.ingest.columns import delta_records, exact_names, parquet_records
 from spladelake.spark.ingest.json_files import json_records
@@ -66,7 +66,7 @@ def _source(
     _check_hidden(session, location)
     files = {storage.shown_path(file.path): file for file in storage.input_files(session, location)}
     said = file_format
-    names, file_format = data_files(location, list(files), said, kind=kind)
+    names, file_format = chosen_files(location, list(files), said, kind=kind)
     if given and file_format == "qrels":
         raise UsageError(
             location,

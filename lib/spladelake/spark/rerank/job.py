@@ -24,7 +24,7 @@ from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, RUNS
-from spladelake.spark.tables.skeleton import Inputs, Needed, inputs_of, made_unless_current
+from spladelake.spark.tables.skeleton import Inputs, Needed, made_unless_current, newest_inputs
 from spladelake.spark.tables.sql_text import sql_string
 from spladelake.spark.tables.write import replace_rows
 
@@ -40,7 +40,7 @@ def rerank_run(session: SparkSession, options: RerankRun) -> RerankResult:
     lake = Lake(options.lake)
     tables = {name: lake.table(name) for name in ("documents", "queries", "runs")}
     made_by = f"spladelake ingest_texts --lake {lake.root} …"
-    inputs = inputs_of(
+    inputs = newest_inputs(
         session,
         {
             "documents": Needed(tables["documents"], DOCUMENTS, made_by),

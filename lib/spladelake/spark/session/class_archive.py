@@ -79,7 +79,7 @@ def _stem(java: str) -> str:
     return f"spark-{pyspark.__version__}-{digest.hexdigest()[:16]}"
 
 
-def java_options(java: str) -> str:
+def archive_options(java: str) -> str:
     """Return the JVM options that use the archive; empty if there is none."""
     found = found_archive(java)
     return "" if found is None else f'"-XX:SharedArchiveFile={found}" {WARNINGS}'

@@ -90,7 +90,7 @@ def full_text(error: BaseException) -> str:
     return "\n".join(parts)
 
 
-def explained(error: BaseException) -> SpladelakeError | None:
+def known_error(error: BaseException) -> SpladelakeError | None:
     """Return the error behind a Spark failure, with its exit code; None if the failure is unknown."""
     text = full_text(error)
     if match := re.search(r"spladelake\.errors\.(\w+): (.+)", text):

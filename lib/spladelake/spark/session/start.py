@@ -22,7 +22,7 @@ from pyspark.sql import SparkSession
 from spladelake.errors import MachineError
 from spladelake.signals import take_interrupts
 from spladelake.spark.session import quick_settings as quick_sessions
-from spladelake.spark.session.class_archive import java_options
+from spladelake.spark.session.class_archive import archive_options
 from spladelake.spark.session.jars import delta_jars
 
 log = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ def _local_session(app_name: str, java: str, settings: Mapping[str, str], *, qui
     }
     if quick:
         defaults |= quick_sessions.SETTINGS
-    archive = java_options(java)
+    archive = archive_options(java)
     if not archive:
         started_without_archive.append(java)
     if options := f"{quick_sessions.java_options(settings) if quick else ''} {archive}".strip():

@@ -9,7 +9,7 @@ from pyspark.errors import AnalysisException, PySparkException
 
 from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.names import closest
-from spladelake.spark.session.failures import explained
+from spladelake.spark.session.failures import known_error
 
 _CONDITION = re.compile(r"^\[([A-Z_.0-9]+)\]\s*")
 # Spark appends this to the sentences of an error: a code, the statement and the plan.
@@ -31,7 +31,7 @@ def statement_error(
     condition = match[1] if (match := _CONDITION.match(text)) else ""
     # The text of an error in a statement holds its plan, and the plan may hold the words of any other error.
     is_wrong_statement = isinstance(error, AnalysisException) and condition != "PATH_NOT_FOUND"
-    if not is_wrong_statement and (known := explained(error)) is not None:
+    if not is_wrong_statement and (known := known_error(error)) is not None:
         return known
     said = " ".join(_REST.sub("", _CONDITION.sub("", text)).split())
     if condition.startswith("USER_RAISED_EXCEPTION"):

@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
-from spladelake.errors import ConflictError
+from spladelake.errors import ConflictError, UsageError
 from spladelake.spark.session.failures import full_text
 
 log = logging.getLogger(__name__)
@@ -116,11 +116,11 @@ def exclusive(place: str, purpose: str = "commit") -> Iterator[None]:
     On the local file system Delta cannot tell two processes apart. An advisory lock on a file in the folder above the
     table can. On other file systems Delta's own commit protocol protects the table.
 
-    Raises ConflictError after a wait of SPLADELAKE_LOCK_SECONDS (default 3600).
+    Raises ConflictError after a wait of SPLADELAKE_LOCK_SECONDS (default 3600), and UsageError if that is no number.
     """
     with _naming:
         lock = _named.setdefault(f"{place} {purpose}", threading.RLock())
-    deadline = time.monotonic() + float(os.environ.get(LOCK_SECONDS_VARIABLE) or LOCK_SECONDS)
+    deadline = time.monotonic() + _longest_wait()
     if not lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
         raise _still_held(place)
     try:
@@ -128,6 +128,19 @@ def exclusive(place: str, purpose: str = "commit") -> Iterator[None]:
             yield
     finally:
         lock.release()
+
+
+def _longest_wait() -> float:
+    """Return the seconds to wait for another job. Raises UsageError if the user's value is no number of seconds."""
+    given = os.environ.get(LOCK_SECONDS_VARIABLE) or str(LOCK_SECONDS)
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= threading.TIMEOUT_MAX:
+        wanted = "wanted a number of seconds, 0 or more"
+        raise UsageError(LOCK_SECONDS_VARIABLE, f"the variable is {given!r}", wanted, "Correct or unset the variable.")
+    return seconds
 
 
 _held = threading.local()

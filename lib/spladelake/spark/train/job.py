@@ -24,22 +24,22 @@ from spladelake.config.training import Distillation, TrainModel
 from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
 from spladelake.results import TrainResult
-from spladelake.spark.session.failures import explained
+from spladelake.spark.session.failures import known_error
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.start import usable_cores
 from spladelake.spark.session.step_descriptions import describe
-from spladelake.spark.tables.create import require
 from spladelake.spark.tables.lineage import Lineage, newest_lineage
 from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES
+from spladelake.spark.tables.skeleton import Needed, newest_inputs
 from spladelake.spark.tables.training_schemas import PAIRS, PARTS, SCORED_PAIRS
 from spladelake.spark.train.data import Sources, write_training_data
 from spladelake.spark.train.model_folder import (
     COUNTS,
     MADE_FROM,
     made_from,
-    publish,
+    publish_model,
     remove_published_work,
     shared_start,
     work_folder,
@@ -104,7 +104,7 @@ def _train(
     )
     if outcome.resumed_from:
         log.info("%s: resumed from the checkpoint of step %d", output, outcome.resumed_from)
-    publish(folder, output)
+    publish_model(folder, output)
     _say(output, outcome, options.best)
     return {
         "status": "worse" if outcome.status == "worse" else "written",
@@ -156,17 +156,17 @@ def sources_of(session: SparkSession, options: TrainModel, start: Checkpoint) ->
     mined, parts = (lake.training(options.training_set, name) for name in ("pairs", "parts"))
     pairs = mined if options.loss == "ranking" else lake.training(options.training_set, "scored_pairs")
     made_by = f"spladelake {'mine' if options.loss == 'ranking' else 'score'}_pairs --lake {lake.root} …"
-    require(session, pairs, PAIRS if options.loss == "ranking" else SCORED_PAIRS, made_by=made_by)
-    tables = {"pairs": pairs, **{name: lake.table(name) for name in ("queries", "documents")}}
-    for name, schema in (("queries", QUERIES), ("documents", DOCUMENTS)):
-        require(session, tables[name], schema, made_by=f"spladelake ingest_texts --lake {lake.root} …")
+    ingested = f"spladelake ingest_texts --lake {lake.root} …"
+    needed = {
+        "pairs": Needed(pairs, PAIRS if options.loss == "ranking" else SCORED_PAIRS, made_by),
+        "queries": Needed(lake.table("queries"), QUERIES, ingested),
+        "documents": Needed(lake.table("documents"), DOCUMENTS, ingested),
+    }
     for ref, name, schema in ((parts, "parts", PARTS), (lake.table("judgements"), "judgements", JUDGEMENTS)):
         if not ref.exists(session):
             break  # Judgements are used only together with parts.
-        tables[name] = ref
-        require(session, ref, schema, made_by="spladelake mine_pairs")
-    versions = {name: ref.version(session) for name, ref in tables.items()}
-    at = {name: ref.read(session, version=versions[name]) for name, ref in tables.items()}
+        needed[name] = Needed(ref, schema, "spladelake mine_pairs")
+    at = (read := newest_inputs(session, needed)).rows
     made = (newest_lineage(session, mined) or {}).get("settings", {})
     dev: DataFrame | None = None
     if "parts" in at:
@@ -178,10 +178,10 @@ def sources_of(session: SparkSession, options: TrainModel, start: Checkpoint) ->
         dev = None
     runs = lake.table("runs")
     run = runs.read(session).where(F.col("run_id") == made.get("run")) if runs.exists(session) else None
-    inputs = {name: [str(ref), versions[name]] for name, ref in tables.items()}
+    inputs = read.lineage()
     # OPTIMIZE makes a new version with the same rows, so the lineage of these tables stands for their content.
-    for name in {"pairs", "parts"} & tables.keys():
-        inputs[name][1] = (newest_lineage(session, tables[name]) or {}).get("fingerprint", versions[name])
+    for name in {"pairs", "parts"} & inputs.keys():
+        inputs[name][1] = (newest_lineage(session, read.refs[name]) or {}).get("fingerprint", read.versions[name])
     settings = options.settings(*NOT_PART)
     lineage = Lineage("train_model", {**inputs, "start": start.model_id}, settings)
     sources = Sources(
@@ -255,7 +255,7 @@ def _run(session: SparkSession, work: TrainingWork, options: TrainModel) -> Outc
         with redirect_stdout(sys.stderr), _environment(options.processes):
             outcome = distributor.run(Sent(train), work)
     except (RuntimeError, PySparkException, Py4JError) as error:
-        if (known := explained(error)) is not None:
+        if (known := known_error(error)) is not None:
             raise known from error
         raise MachineError(
             "the training processes", f"they ended without a result ({last_line(str(error))})", "wanted a model",

@@ -19,7 +19,7 @@ from spladelake.spark.evaluate.run_checks import check_runs
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS
-from spladelake.spark.tables.skeleton import Inputs, Needed, inputs_of, made_unless_current
+from spladelake.spark.tables.skeleton import Inputs, Needed, made_unless_current, newest_inputs
 from spladelake.spark.tables.training_schemas import PAIRS, PARTS
 from spladelake.spark.tables.write import replace_rows
 
@@ -44,7 +44,7 @@ def mine_pairs(session: SparkSession, options: MinePairs) -> MineResult:
     made_by = f"spladelake ingest_texts --lake {lake.root} …"
     schemas = {"documents": DOCUMENTS, "queries": QUERIES, "judgements": JUDGEMENTS, "runs": RUNS}
     makers = {name: made_by if name != "runs" else "spladelake retrieve_run" for name in schemas}
-    inputs = inputs_of(session, {name: Needed(ref, schemas[name], makers[name]) for name, ref in tables.items()})
+    inputs = newest_inputs(session, {name: Needed(ref, schemas[name], makers[name]) for name, ref in tables.items()})
     run = inputs.rows["runs"].where(F.col("run_id") == options.run)
     made_from = check_runs(run, [options.run], table=tables["runs"])
     settings = options.settings("training_set")

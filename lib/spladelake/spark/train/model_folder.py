@@ -67,7 +67,7 @@ def work_folder(output: Path, lineage: Lineage, *, start: Path, force: bool) -> 
         )
     if force or not same:
         if (folder / PREVIOUS).exists() and not output.exists():
-            (folder / PREVIOUS).rename(output)  # A kill came between the two renames of `publish`.
+            (folder / PREVIOUS).rename(output)  # A kill came between the two renames of `publish_model`.
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MADE_FROM).write_text(lineage.as_json(), encoding="utf-8")
@@ -102,7 +102,7 @@ def _work_of(output: Path) -> Path:
     return output.with_name(f"{output.name}.work")
 
 
-def publish(work: Path, output: Path) -> None:
+def publish_model(work: Path, output: Path) -> None:
     """Move the model of a work folder to `output`, then remove the work folder and the previous model."""
     previous = work / PREVIOUS
     shutil.rmtree(previous, ignore_errors=True)

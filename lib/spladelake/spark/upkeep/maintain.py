@@ -35,7 +35,7 @@ from spladelake.spark.tables.schemas import (
 )
 from spladelake.spark.tables.split_files import files_of
 from spladelake.spark.tables.sql_text import quoted
-from spladelake.spark.upkeep.counts import constraint_sentences, counted, rows_of, table_counts
+from spladelake.spark.upkeep.counts import constraint_sentences, counts_of, rows_of, table_counts
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainR
     schemas = [SCHEMAS.get(table.schema_name) for table in tables]
     checked = [table_counts(rows_of(session, t.ref), schema) for t, schema in zip(tables, schemas, strict=True)]
     findings, reports = [], {}
-    for table, schema, found in zip(tables, schemas, counted(session, checked), strict=True):
+    for table, schema, found in zip(tables, schemas, counts_of(session, checked), strict=True):
         findings += constraint_sentences(table.ref, schema, found, table.properties)
         report = reports[str(table.ref)] = _maintain(session, table, schema, options)
         log.info("%s: %s", table.ref, ", ".join(f"{key} {value}" for key, value in report.items()))

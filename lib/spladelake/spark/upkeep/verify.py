@@ -19,7 +19,7 @@ from spladelake.spark.tables.quarantine import quarantined_ids
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.split_files import COMPACTED_FROM
 from spladelake.spark.tables.sql_text import sql_string
-from spladelake.spark.upkeep.counts import REPEATED, ROWS, Found, constraint_sentences, counted, rows_of, table_counts
+from spladelake.spark.upkeep.counts import REPEATED, ROWS, Found, constraint_sentences, counts_of, rows_of, table_counts
 from spladelake.spark.upkeep.maintain import LakeTable, tables_of
 
 # Most findings that the error's message shows. Its `findings` holds all of them.
@@ -72,7 +72,7 @@ def verify_tables(session: SparkSession, options: VerifyTables) -> VerifyResult:
     if not tables.found:
         raise DataError(options.lake, "it holds no table", "wanted a lake with tables", "Correct --lake.")
     between = [*_texts(tables), *_runs(tables), *_measures(tables)]
-    found = counted(session, [*(_counts(session, table) for table in tables.found), *(frame for frame, _ in between)])
+    found = counts_of(session, [*(_counts(session, table) for table in tables.found), *(frame for frame, _ in between)])
     counts = dict(zip(tables.found, found, strict=False))
     findings = [
         said for check in (_constraints, _keys, _vectors) for t, f in counts.items() for said in check(tables, t, f)
