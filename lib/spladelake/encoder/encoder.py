@@ -198,9 +198,9 @@ def _checkpoint(model: str | Checkpoint, query_model: str | None, settings: Enco
     if query_model is not None:
         raise UsageError(
             "query_model",
-            f"query_model is {query_model!r}, beside a resolved checkpoint",
-            "wanted the name of a query model only beside the name of a model",
-            "Resolve both with resolve_pair, and load the result.",
+            f"the query model is the name {query_model!r}, but the model is a resolved checkpoint",
+            "wanted a query model only if the model is a name too",
+            "Resolve both names with resolve_pair, and load the result.",
         )
     if settings is not None and settings != model.settings:
         raise UsageError(

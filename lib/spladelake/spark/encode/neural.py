@@ -102,8 +102,8 @@ def _check_same_name(job: SideJob, properties: Mapping[str, str]) -> None:
     if properties and not is_same_model(asked, held):
         raise UsageError(
             str(job.target),
-            f"the vectors go with queries by {held}",
-            f"wanted vectors that go with queries by {asked}",
+            f"the vectors were made for queries that {held} encodes",
+            f"wanted vectors for queries that {asked} encodes",
             "Give the new vectors a name of their own with --vectors.",
         )
 
