@@ -283,7 +283,7 @@ def test_the_sql_file_defines_the_same_without_python(spark: SparkSession, asked
     assert session.sql("SELECT * FROM similar('apple', 2)").count() == 2
     others = f"SELECT * EXCEPT (model_id), 'other' AS model_id FROM delta.`{asked[0]}/vectors/splade-tiny/queries`"
     session.sql(f"CREATE OR REPLACE TEMPORARY VIEW query_vectors AS {others}")
-    with pytest.raises(PySparkException, match="explain: the query was encoded by the model other"):
+    with pytest.raises(PySparkException, match="explain: the query is encoded by the model other"):
         session.sql("SELECT * FROM explain('q1', 'apple')").collect()
 
 
