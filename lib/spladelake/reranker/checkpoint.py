@@ -150,7 +150,7 @@ def _activation(folder: Path, config: dict[str, Any], saved: SavedModel) -> str:
     if not given.startswith("torch.nn.") or name not in ACTIVATIONS:
         raise UsageError(
             str(folder / (FILE if saved.activation else "config.json")),
-            f"the activation is {given}",
+            f"the setting activation_fn is {given}",
             f"wanted an activation function of torch.nn: {listed(ACTIVATIONS)}",
             "Use another model.",
         )
