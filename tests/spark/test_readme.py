@@ -21,7 +21,7 @@ from spladelake.encoder.checkpoint import resolve_checkpoint
 from support.collections import json_lines, write_drawn, write_lines
 from support.command_lines import words
 from support.cross_encoders import write_cross_encoder
-from support.readme import spladelake_lines
+from support.readme import blocks, spladelake_lines
 
 # Lines that stand before the one beginning so, because the README tells only of the other half.
 BEFORE = {
@@ -75,6 +75,17 @@ def failure(line: str, capsys: pytest.CaptureFixture[str]) -> str:
     if arguments[0] not in ("sql", "search") and json.loads(shown.out.splitlines()[-1])["exit_code"] != 0:
         return f"{line}\n  said {shown.out[-500:]}"
     return ""
+
+
+def test_the_lines_for_a_dataframe_find_encode_and_measure(
+    spark: SparkSession, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = [block for block in blocks("python") if "spladelake.functions" in block]
+    exec(code, {"__name__": "__main__", "spark": spark})
+    shown = capsys.readouterr().out
+    for piece in ("rank", "abstract", "nDCG@10", "R@100"):
+        assert piece in shown
+    assert (folder / "encoded.parquet").is_dir()
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def job_command(job: Job) -> click.Command:
     common = JobOptions.model_fields.keys() - {"lake"}
     shown = sorted(job.options.model_fields.items(), key=lambda item: (item[0] in common, item[0] != "lake"))
     for field_name, field in reversed(shown):
-        function = field_option(field_name, field)(function)
+        function = field_option(field_name, field, job.options.other_names(field_name))(function)
     lines = "\n".join(f"  {line}" for line in job.examples)
     text = f"{inspect.cleandoc(job.options.__doc__ or '')}\n\nExamples:\n\n\b\n{lines}"
     return click.command(job.name, help=text)(function)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from spladelake.config.refusals import OptionError, option_error
 from spladelake.errors import UsageError
@@ -21,6 +22,24 @@ class Options(BaseModel):
 
     # yaml reads `split: 2019`, or a Spark setting of 8, as a number although the option is text.
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+    # Our name of an option by another name that users may type for it.
+    synonyms: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _under_our_names(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        for other, ours in cls.synonyms.items():
+            if other in given and ours in given:
+                raise ValueError(f"--{other} and --{ours} are two names of one option: leave out one of them")
+        return {cls.synonyms.get(name, name): value for name, value in given.items()}
+
+    @classmethod
+    def other_names(cls, option: str) -> list[str]:
+        """Return the other names that users may type for an option."""
+        return [other for other, ours in cls.synonyms.items() if ours == option]
 
 
 Lake = Annotated[

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -37,6 +38,8 @@ class ImportRun(JobOptions):
 
 class ExportRun(JobOptions):
     """Write a run or the judgements for trec_eval, ir_measures or sentence-transformers."""
+
+    synonyms: ClassVar[Mapping[str, str]] = {"qrels": "judgements"}
 
     run_id: str | None = Field(None, min_length=1, description="Run to write.")
     output: str | None = Field(None, min_length=1, description="File of the run.")
