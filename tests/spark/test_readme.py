@@ -28,15 +28,15 @@ BEFORE = {
     "spladelake import_vectors --lake my-lake --input theirs": [
         "spladelake export_vectors --lake my-lake --output theirs --output-format ciff",
     ],
-    "spladelake evaluate_run --lake my-lake --run-id my-model": [
+    "spladelake evaluate_run --lake my-lake --ranking my-model": [
         "spladelake retrieve_run --lake my-lake --model ./my-model",
     ],
     "spladelake import_run": [
-        "spladelake export_run --lake my-lake --run-id bm25 --output theirs.trec",
+        "spladelake export_run --lake my-lake --ranking bm25 --output theirs.trec",
     ],
     "spladelake compare_runs": [
-        "spladelake evaluate_run --lake my-lake --run-id bm25 --model bm25",
-        "spladelake evaluate_run --lake my-lake --run-id my-model --model ./my-model",
+        "spladelake evaluate_run --lake my-lake --ranking bm25 --model bm25",
+        "spladelake evaluate_run --lake my-lake --ranking my-model --model ./my-model",
     ],
     "spladelake sql --lake demo-lake --model splade-tiny": [
         "spladelake ingest_texts --lake demo-lake --source my-corpus",

@@ -10,7 +10,7 @@ import click
 from spladelake.commands.options import field_option, session_options
 from spladelake.commands.run_job import report, run_step
 from spladelake.commands.settings import spark_settings
-from spladelake.config.base import JobOptions, checked
+from spladelake.config.base import JobOptions, RankingOptions, checked
 from spladelake.config.job import Job
 
 
@@ -21,6 +21,8 @@ def job_command(job: Job) -> click.Command:
     def command(debug: bool, properties_file: str | None, spark_conf: tuple[str, ...], **given: Any) -> None:
         values = {key: value for key, value in given.items() if value is not None}
         options = checked(job.options, values, place=f"spladelake {job.name}")
+        if isinstance(options, RankingOptions) and options.run_id and not options.ranking:
+            click.echo(f"--run-id names the ranking here; from now on write --ranking {options.run_id}", err=True)
         settings = spark_settings(properties_file, spark_conf)
         report(job.name, run_step(job.name, options, settings, alone=True))
 

@@ -79,7 +79,24 @@ class JobOptions(Options):
 
     def settings(self, *left_out: str) -> dict[str, Any]:
         """Return the options that decide a result, as plain values: not the lake, force or the names of the run."""
-        return self.model_dump(mode="json", exclude={"lake", "run_id", "run_date", "force", *left_out})
+        return self.model_dump(mode="json", exclude={"lake", "run_id", "ranking", "run_date", "force", *left_out})
+
+
+class RankingOptions(JobOptions):
+    """The options of a job that writes or reads one ranking, which it finds by its name."""
+
+    run_id: str | None = Field(
+        None,
+        min_length=1,
+        description="Name of this execution of the job in the run log (default: the name of the ranking). Without "
+        "--ranking it also names the ranking, as before there was --ranking.",
+    )
+    ranking: str | None = Field(None, min_length=1, description="Name of the ranking.")
+
+    @property
+    def ranking_name(self) -> str | None:
+        """The name of the ranking that the user gave."""
+        return self.ranking or self.run_id
 
 
 def _split(given: Any) -> Any:

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import CommaSeparated, JobOptions, Names
+from spladelake.config.base import CommaSeparated, Names, RankingOptions
 
 
-class FuseRuns(JobOptions):
+class FuseRuns(RankingOptions):
     """Fuse several runs into a new run, by reciprocal ranks or by a weighted sum of scores."""
 
     runs: Names = Field(description="Two or more runs to fuse, comma separated.")
@@ -26,7 +26,7 @@ class FuseRuns(JobOptions):
         (), description="Weight of each run, comma separated (default: 1 each)."
     )
     k: int = Field(100, ge=1, description="Documents kept for each query.")
-    run_id: str | None = Field(
+    ranking: str | None = Field(
         None, min_length=1, description="Name of the new run (default: the method and the names of the runs)."
     )
     force: bool = Field(False, description="Fuse again even if the run is current.")
@@ -42,11 +42,11 @@ class FuseRuns(JobOptions):
         if any(not 0 <= weight < float("inf") for weight in self.weights) or (self.weights and not any(self.weights)):
             raise ValueError("--weights needs finite numbers of 0 or more, at least one of them above 0")
         if self.target in self.runs:
-            raise ValueError(f"--run-id {self.target!r} is one of the runs to fuse: choose another name")
+            raise ValueError(f"--ranking {self.target!r} is one of the runs to fuse: choose another name")
         return self
 
     @property
     def target(self) -> str:
         """Name of the fused run."""
         how = "rrf" if self.method == "rrf" else f"sum-{self.normalisation}"
-        return self.run_id or self.dated("-".join((how, *self.runs)))
+        return self.ranking_name or self.dated("-".join((how, *self.runs)))

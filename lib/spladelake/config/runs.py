@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, FromYaml, JobOptions, Options
+from spladelake.config.base import DEFAULT_MODEL, FromYaml, JobOptions, Options, RankingOptions
 
 Strategy = Literal["auto", "driver", "blocks", "sql"]
 
@@ -30,7 +30,7 @@ class Ranking(Options):
     )
 
 
-class RetrieveRun(JobOptions, Ranking):
+class RetrieveRun(RankingOptions, Ranking):
     """Rank the documents for every query by the exact dot product of their vectors.
 
     All strategies give the same rows. `blocks` scores a few thousand documents at a time in compiled code, in Python
@@ -42,7 +42,7 @@ class RetrieveRun(JobOptions, Ranking):
     vectors: str | None = Field(
         None, min_length=1, description="Name of the vectors (default: the model's short name)."
     )
-    run_id: str | None = Field(None, min_length=1, description="Name of the run (default: the name of the vectors).")
+    ranking: str | None = Field(None, min_length=1, description="Name of the run (default: the name of the vectors).")
     also: Annotated[dict[str, Ranking], FromYaml] = Field(
         default_factory=dict,
         description="YAML map of further runs from the same pass, NAME: {options}, for example '{short: {k: 10, where: "
@@ -70,8 +70,8 @@ class RetrieveRun(JobOptions, Ranking):
 
     @model_validator(mode="after")
     def _goes_together(self) -> RetrieveRun:
-        if self.run_id is not None and self.run_id in self.also:
-            raise ValueError(f"--also names the run {self.run_id!r} again: give it another name")
+        if self.ranking_name is not None and self.ranking_name in self.also:
+            raise ValueError(f"--also names the run {self.ranking_name!r} again: give it another name")
         if self.since_version is not None and self.strategy not in ("auto", "blocks"):
             raise ValueError(f"--since-version works in blocks: leave out --strategy {self.strategy}")
         if self.since_version is not None and any(r.where for r in (self, *self.also.values())):
@@ -84,7 +84,7 @@ class RetrieveRun(JobOptions, Ranking):
     def rankings(self, default_id: str) -> dict[str, Ranking]:
         """Return the runs to make, by their ids."""
         own = {name: getattr(self, name) for name in Ranking.model_fields}
-        return {self.run_id or self.dated(default_id): Ranking(**own), **self.also}
+        return {self.ranking_name or self.dated(default_id): Ranking(**own), **self.also}
 
 
 class IndexVectors(JobOptions):

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from spladelake.config import ExportRun, IngestTexts, checked, load_pipeline
+from spladelake.config import (
+    EvaluateRun,
+    ExportMeasures,
+    ExportRun,
+    FuseRuns,
+    IngestTexts,
+    RerankRun,
+    RetrieveRun,
+    checked,
+    load_pipeline,
+)
 from spladelake.errors import UsageError
 from support.command_lines import parsed
 
@@ -25,3 +35,14 @@ def test_qrels_are_judgements_wherever_the_option_is_typed(tmp_path: Path) -> No
 def test_one_option_under_two_names_is_refused() -> None:
     with pytest.raises(UsageError, match="--qrels and --judgements are two names of one option"):
         checked(IngestTexts, {"lake": "l", "qrels": "a", "judgements": "b"}, place="ingest_texts")
+
+
+def test_a_ranking_has_a_name_of_its_own_and_without_it_that_of_the_execution() -> None:
+    options = {"lake": "l", "run_id": "nightly-7"}
+    assert list(RetrieveRun(**options, ranking="mini").rankings("default")) == ["mini"]
+    assert list(RetrieveRun(**options).rankings("default")) == ["nightly-7"]
+    assert FuseRuns(**options, ranking="both", runs=("a", "b")).target == "both"
+    assert RerankRun(**options, run="a").target == "nightly-7"
+    assert EvaluateRun(lake="l").ranking_name is None
+    with pytest.raises(UsageError, match="--ranking is missing"):
+        checked(ExportMeasures, {"lake": "l", "output": "o"}, place="export_measures")

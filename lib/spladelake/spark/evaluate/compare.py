@@ -111,7 +111,7 @@ def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRu
                 str(measures),
                 f"run {run_id!r} of {name} has no measure {missing[0]}",
                 f"it holds measures of {', '.join(map(repr, sorted(has))) or 'no run'}",
-                f"Measure it: spladelake evaluate_run --lake {lake.root} --run-id {run_id} --measures all.",
+                f"Measure it: spladelake evaluate_run --lake {lake.root} --ranking {run_id} --measures all.",
             )
     if len(run_ids) < 2:
         raise DataError(

@@ -94,7 +94,7 @@ def _written_means(session: SparkSession, target: TableRef, run_id: str) -> dict
 
 
 def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Evaluation:
-    run_id = options.run_id or options.dated(short_name(options.vectors or options.model))
+    run_id = options.ranking_name or options.dated(short_name(options.vectors or options.model))
     names = options.measures or DEFAULT_MEASURES
     runs, judgements = lake.table("runs"), lake.table("judgements")
     require(session, runs, RUNS, made_by=f"spladelake retrieve_run --lake {lake.root} …")
