@@ -199,7 +199,7 @@ def test_what_can_be_known_of_a_bad_input_is_said_when_the_plan_is_made(spark: S
         (lambda: sl.retrieve(good, texts), "queries: it has no column 'vector'"),
         (lambda: sl.retrieve(doubles, good), r"documents, column 'vector': it is of type struct<.*array<double>>"),
         (lambda: sl.retrieve(good, good, vector="vektor"), "did you mean 'vector'"),
-        (lambda: sl.retrieve(good.withColumnRenamed("id", "sku"), good), "a column such as doc_id.* Set document_id="),
+        (lambda: sl.retrieve(good.withColumnRenamed("id", "sku"), good), "a column such as doc_id.* with document_id="),
         (lambda: sl.retrieve(texts.select("price", F.lit(1)), good, document_id="price"), "wanted ids of type"),
         (lambda: sl.retrieve(good.select("*", "id"), good), "it has several columns 'id'"),
         (lambda: sl.retrieve(good, good, k=0), "retrieve: k"),

@@ -50,12 +50,12 @@ def column_of(column: Any, place: str) -> Column:
     )
 
 
-def found_column(frame: DataFrame, given: str | None, *, kind: str, column: str, place: str, option: str) -> str:
+def found_column(frame: DataFrame, given: str | None, *, kind: str, column: str, place: str, fix: str) -> str:
     """Return the name of a column that the caller named, or that has a usual name.
 
     - kind, column: the table and its column, for the usual names.
     - place: the DataFrame, for messages.
-    - option: the parameter that names the column.
+    - fix: the sentence that tells how to name the column.
 
     Raises UsageError if there is none.
     """
@@ -66,9 +66,7 @@ def found_column(frame: DataFrame, given: str | None, *, kind: str, column: str,
     found = guess(kind, column, present)
     if found is None:
         usual = ", ".join(GUESSES[kind][column][:4])
-        raise UsageError(
-            place, f"it has the columns {', '.join(present)}", f"wanted a column such as {usual}", f"Set {option}=."
-        )
+        raise UsageError(place, f"it has the columns {', '.join(present)}", f"wanted a column such as {usual}", fix)
     return _present(found, present, place)
 
 
@@ -97,17 +95,16 @@ def text_column(frame: DataFrame, given: str, place: str) -> str:
     return given
 
 
-def id_column(frame: DataFrame, given: str | None, *, kind: str, column: str, place: str, option: str) -> Id:
-    """Return a column of ids. Raises UsageError if there is none, or if it is neither string nor integer."""
-    name = found_column(frame, given, kind=kind, column=column, place=place, option=option)
+def id_column(frame: DataFrame, given: str | None, *, kind: str, column: str, place: str, fix: str) -> Id:
+    """Return a column of ids, found as `found_column` does.
+
+    Raises UsageError if there is none, or if it is neither string nor integer.
+    """
+    name = found_column(frame, given, kind=kind, column=column, place=place, fix=fix)
     found = frame.schema[name].dataType
     if not isinstance(found, (StringType, IntegralType)):
-        raise UsageError(
-            f"{place}, column {name!r}",
-            f"it is of type {found.simpleString()}",
-            "wanted ids of type string or integer",
-            f"Name another column with {option}=, or cast it.",
-        )
+        said = f"it is of type {found.simpleString()}"
+        raise UsageError(f"{place}, column {name!r}", said, "wanted ids of type string or integer", f"Cast it. {fix}")
     return Id(name, found)
 
 

@@ -85,7 +85,7 @@ def _measures(measures: Sequence[str] | str) -> dict[str, str]:
 
 def _run(run: DataFrame, place: str) -> DataFrame:
     ids = _ids(run, "runs", place)
-    score = found_column(run, None, kind="runs", column="score", place=place, option="a column score by renaming")
+    score = found_column(run, None, kind="runs", column="score", place=place, fix=_renamed("score"))
     kind = run.schema[score].dataType
     if not isinstance(kind, NumericType):
         raise _no_number(f"{place}, column {score!r}", kind)
@@ -97,7 +97,7 @@ def _judgements(qrels: DataFrame) -> DataFrame:
     name = guess("judgements", "relevance", qrels.columns)
     if name is None:
         if len(qrels.columns) > 2:
-            found_column(qrels, None, kind="judgements", column="relevance", place="qrels", option="relevance")
+            found_column(qrels, None, kind="judgements", column="relevance", place="qrels", fix=_renamed("relevance"))
         return qrels.select(*ids, F.lit(1.0).alias("relevance"))
     kind = qrels.schema[name].dataType
     if not isinstance(kind, (NumericType, BooleanType, StringType)):
@@ -111,9 +111,13 @@ def _ids(frame: DataFrame, kind: str, place: str) -> list[Column]:
     check_frame(frame, place)
     found = []
     for column in ("query_id", "doc_id"):
-        option = f'rename one with withColumnRenamed("…", "{column}")'
-        found.append(id_column(frame, None, kind=kind, column=column, place=place, option=option).text.alias(column))
+        ids = id_column(frame, None, kind=kind, column=column, place=place, fix=_renamed(column))
+        found.append(ids.text.alias(column))
     return found
+
+
+def _renamed(column: str) -> str:
+    return f'Rename a column with withColumnRenamed("…", "{column}").'
 
 
 def _no_number(place: str, kind: DataType) -> UsageError:

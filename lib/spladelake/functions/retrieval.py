@@ -64,8 +64,9 @@ def retrieve(
     """
     given = {"k": k, "minimum_score": minimum_score, "exclude_self": exclude_self}
     ranking = checked(Ranking, given, place="retrieve")
-    own = id_column(documents, document_id, kind="documents", column="doc_id", place="documents", option="document_id")
-    asked = id_column(queries, query_id, kind="queries", column="query_id", place="queries", option="query_id")
+    own = _document_id(documents, document_id)
+    fix = "Name a column of ids with query_id=."
+    asked = id_column(queries, query_id, kind="queries", column="query_id", place="queries", fix=fix)
     sides = (
         vector_columns(documents, vector, place="documents"),
         vector_columns(queries, vector, place="queries"),
@@ -87,6 +88,11 @@ def retrieve(
     )
     ids = (F.col(name).cast(of.type).alias(name) for name, of in (("query_id", asked), ("doc_id", own)))
     return found.select(*ids, "rank", "score")
+
+
+def _document_id(documents: DataFrame, given: str | None) -> Id:
+    fix = "Name a column of ids with document_id=."
+    return id_column(documents, given, kind="documents", column="doc_id", place="documents", fix=fix)
 
 
 def _rows(frame: DataFrame, own: Id, vectors: Vectors, compared: bool) -> DataFrame:
@@ -124,7 +130,7 @@ def search(
     if not isinstance(text, str) or not text.strip():
         raise UsageError("search", f"the question is {text!r}", "wanted a text", "Write a question in words.")
     vectors = vector_columns(documents, vector, place="documents")
-    own = id_column(documents, document_id, kind="documents", column="doc_id", place="documents", option="document_id")
+    own = _document_id(documents, document_id)
     asked = _question(documents.sparkSession, text, vectors, model)
     best = retrieve(documents, asked, k, document_id=own.name, vector=vector)
     left_out = {own.name, *vectors.names, *_SHOWN}
