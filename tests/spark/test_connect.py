@@ -12,7 +12,7 @@ import pytest
 from spladelake.encoder import SpladeEncoder
 from support.collections import FRUIT, QUESTIONS
 from support.connect import LIB, connect_server
-from support.processes import SUPPORT, environment
+from support.processes import environment
 from support.vector_tables import brute_force
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -25,7 +25,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         pytest.importorskip(package, reason="Spark Connect needs the extra connect")
     with connect_server(tmp_path_factory.mktemp("connect")) as address:
         client = subprocess.run(
-            [sys.executable, str(SUPPORT / "connect_client.py"), address],
+            [sys.executable, "-m", "support.connect_client", address],
             env=environment(PYTHONPATH=LIB), capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
     assert client.returncode == 0, client.stderr[-4000:]
