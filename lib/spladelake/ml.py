@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from pyspark import keyword_only
 from pyspark.ml import Transformer
@@ -15,6 +15,7 @@ from spladelake.config import DEFAULT_MODEL
 from spladelake.errors import UsageError
 from spladelake.functions import encode
 from spladelake.functions.columns import text_column
+from spladelake.spark.encode.column import Kind, OnError
 
 _DEFAULTS: dict[str, Any] = {
     "outputCol": "vector",
@@ -25,7 +26,9 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-class SparseEncoder(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable, DefaultParamsWritable):
+class SparseEncoder(
+    Transformer, HasInputCol, HasOutputCol, DefaultParamsReadable["SparseEncoder"], DefaultParamsWritable
+):
     """Adds the sparse vectors of a column of texts, as `spladelake.functions.encode` does.
 
         Pipeline(stages=[SQLTransformer(statement=…), SparseEncoder(inputCol="text", model="splade-tiny")])
@@ -36,6 +39,8 @@ class SparseEncoder(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadabl
 
     `transform` raises UsageError if inputCol is missing or holds no texts, and for an unusable model.
     """
+
+    _input_kwargs: dict[str, Any]  # set by keyword_only
 
     model: ClassVar[Param[str]] = Param(
         Params._dummy(), "model", "model that encodes, as in encode_texts", TypeConverters.toString
@@ -86,12 +91,13 @@ class SparseEncoder(Transformer, HasInputCol, HasOutputCol, DefaultParamsReadabl
             for name, param in (("max_active_dims", self.maxActiveDims), ("max_length", self.maxLength))
             if self.isDefined(param)
         }
+        kind, on_error = self.getOrDefault(self.kind), self.getOrDefault(self.onError)
         vectors = encode(
             dataset[column],
             model=self.getOrDefault(self.model),
-            kind=self.getOrDefault(self.kind),
+            kind=cast("Kind", kind),
             minimum_weight=self.getOrDefault(self.minimumWeight),
-            on_error=self.getOrDefault(self.onError),
+            on_error=cast("OnError", on_error),
             **optional,
         )
         return dataset.withColumn(self.getOutputCol(), vectors)

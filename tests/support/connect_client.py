@@ -1,6 +1,6 @@
 """A client of Spark Connect: encodes, retrieves, evaluates and asks in SQL; prints what it found as JSON.
 
-python connect_client.py sc://127.0.0.1:15002
+python -m support.connect_client sc://127.0.0.1:15002
 """
 
 from __future__ import annotations

@@ -166,6 +166,6 @@ def compare(
     pairs = [(baseline, name) for name in named if name != baseline] if baseline else list(combinations(named, 2))
     together = reduce(DataFrame.unionAll, values)
     differences = deltas(qrels.sparkSession, together, [("", *pair) for pair in pairs])
-    found = compared_pairs_frame(differences, permutations=permutations, seed=seed)
+    pairs_tested = compared_pairs_frame(differences, permutations=permutations, seed=seed)
     label = F.create_map(*map(F.lit, chain.from_iterable(given.items())))
-    return found.select(label[F.col("measure")].alias("measure"), *_COMPARED[1:]).orderBy(*_COMPARED[:3])
+    return pairs_tested.select(label[F.col("measure")].alias("measure"), *_COMPARED[1:]).orderBy(*_COMPARED[:3])

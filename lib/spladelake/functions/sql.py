@@ -87,6 +87,6 @@ def _define(session: SparkSession, statement: str) -> None:
             session.conf.set(key, value)
         session.sql(statement)
     finally:
-        for key, value in before.items():
-            if value is not None:
-                session.conf.set(key, value)
+        for key, old in before.items():
+            if old is not None:
+                session.conf.set(key, old)

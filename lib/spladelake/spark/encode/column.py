@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql.functions import arrow_udf
+from pyspark.sql.pandas.functions import arrow_udf
 
 from spladelake.errors import DataError
 from spladelake.spark.encode.encoder_cache import WorkerSpec, cached_encoder
@@ -35,7 +35,7 @@ def encode_udf(spec: WorkerSpec, kind: Kind, on_error: OnError = "raise") -> Any
     def encode(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
         yield from encoded_columns(batches, spec, kind, on_error)
 
-    return arrow_udf(encode, VECTOR_OR_ERROR if on_error == "struct" else VECTOR)
+    return arrow_udf(encode, VECTOR_OR_ERROR if on_error == "struct" else VECTOR)  # type: ignore[call-overload]
 
 
 def encoded_columns(

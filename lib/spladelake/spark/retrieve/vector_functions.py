@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyspark.sql.functions import arrow_udf
+from pyspark.sql.pandas.functions import arrow_udf
 
 from spladelake.encoder.layout import read_layout
 from spladelake.encoder.tokens import vocabulary_tokens
@@ -43,7 +43,7 @@ def dot_udf() -> Any:
     def dot(*columns: pa.Array) -> pa.Array:
         return dotted(columns)
 
-    return arrow_udf(dot, "double")
+    return arrow_udf(dot, "double")  # type: ignore[call-overload]
 
 
 def decode_udf(checkpoint: Checkpoint) -> Any:
@@ -52,7 +52,7 @@ def decode_udf(checkpoint: Checkpoint) -> Any:
     def decode(*columns: pa.Array) -> pa.Array:
         return decoded(columns, checkpoint)
 
-    return arrow_udf(decode, DECODED)
+    return arrow_udf(decode, DECODED)  # type: ignore[call-overload]
 
 
 def explain_udf(checkpoint: Checkpoint) -> Any:
@@ -61,7 +61,7 @@ def explain_udf(checkpoint: Checkpoint) -> Any:
     def explain(*columns: pa.Array) -> pa.Array:
         return explained(columns, checkpoint)
 
-    return arrow_udf(explain, EXPLAINED)
+    return arrow_udf(explain, EXPLAINED)  # type: ignore[call-overload]
 
 
 @lru_cache(maxsize=2)
