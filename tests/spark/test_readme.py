@@ -81,6 +81,9 @@ def test_the_lines_for_a_dataframe_find_encode_and_measure(
     spark: SparkSession, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (code,) = [block for block in blocks("python") if "spladelake.functions" in block]
+    # The JVM has another folder of its own.
+    for reader in ("parquet", "csv"):
+        code = code.replace(f'{reader}("', f'{reader}("{folder}/')
     exec(code, {"__name__": "__main__", "spark": spark})
     shown = capsys.readouterr().out
     for piece in ("rank", "abstract", "nDCG@10", "R@100"):

@@ -31,7 +31,7 @@ def test_the_card_holds_the_fifteen_measures_of_a_model_card() -> None:
         ("ndcg10", "Write ndcg@10 or "),
         ("RR@x", "RR@10|mrr@10"),
         ("map@k", "map@10"),
-        ("mrr", "Write mrr@10"),
+        ("mrr", "Write RR or mrr@10"),
         ("recall@-1", "recall@1"),
         ("map_5", "map@5"),
         ("p_20", "P_20"),
