@@ -119,6 +119,8 @@ def search(
 
         sl.search(documents, "how is bread made", 5).show()
 
+    Columns of the documents that are called rank, doc_id or score give way to those of the result.
+
     - documents: a DataFrame with an id and a vector.
     - text: the question.
     - k: most documents.
