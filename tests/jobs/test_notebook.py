@@ -26,5 +26,5 @@ def test_the_quickstart_runs_whole_and_draws_its_plots(tmp_path: Path) -> None:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert sum("image/png" in output.get("data", {}) for output in outputs) == PLOTS
     shown = "".join(output.get("text", "") for output in outputs)
-    for piece in ("shutil", "nDCG@10", "Judged@10", "randomisation_p", "score"):
+    for piece in ("asyncio", "nDCG@10", "Judged@10", "randomisation_p", "score"):
         assert piece in shown
