@@ -22,7 +22,8 @@ class SpladelakeError(Exception):
         self.place, self.found, self.wanted, self.fix = place, found, wanted, fix
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.found}; {self.wanted}. {self.fix}"
+        end = "" if self.wanted.endswith("?") else "."
+        return f"{self.place}: {self.found}; {self.wanted}{end} {self.fix}"
 
 
 class UsageError(SpladelakeError):

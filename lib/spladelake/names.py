@@ -24,9 +24,18 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
 
 
+def listed(names: Iterable[str], last: str = "or") -> str:
+    """Return names as a list in a sentence: `a, b or c`.
+
+    - last: the word before the last name, `or` or `and`.
+    """
+    *most, end = [*names] or ["none"]
+    return f"{', '.join(most)} {last} {end}" if most else end
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return a clause for an error about an unknown name: the most similar known name, or else all known names."""
     names = list(known)
     if close := closest(name, names):
         return f"did you mean {close!r}?"
-    return f"known are {', '.join(names)}" if names else "there is none"
+    return f"wanted {listed(names)}" if names else "no name is known"

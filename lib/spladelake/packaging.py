@@ -53,6 +53,6 @@ def write_package(target: Path) -> Package:
     try:
         target.write_bytes(data)
     except OSError as error:
-        found = f"it cannot be written ({error.strerror})"
+        found = f"the file cannot be written ({error.strerror})"
         raise MachineError(str(target), found, "wanted a writable file", "Choose another --output.") from None
     return Package(target, hashlib.sha256(data).hexdigest(), count, len(data))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy
 import pytest
 
-from spladelake.spark.session.class_archive import java_options
+from spladelake.spark.session.class_archive import archive_options
 from spladelake.spark.session.start import java_version
 from support.processes import REPOSITORY, SUBMIT_ENVIRONMENT, Lakes, command, environment, make_lakes
 
@@ -124,7 +124,7 @@ def shipped(spladelake: Command, tmp_path: Path) -> tuple[str, ...]:
     assert spladelake("package", "--output", str(archive)).code == 0
     # Three JVMs that live for a minute spend it on compiling themselves, unless they are told to do so quickly.
     logs = (REPOSITORY / "conf" / "log4j2.properties").as_uri()
-    archive_of_classes = java_options(java_version()[0])  # where `spladelake prepare` has made it
+    archive_of_classes = archive_options(java_version()[0])  # where `spladelake prepare` has made it
     java = f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.configurationFile={logs} {archive_of_classes}"
     return (
         "--py-files", str(archive), "--jars", spladelake("jars").out.strip(),

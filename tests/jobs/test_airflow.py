@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from support.collections import write_fruit
-from support.processes import REPOSITORY, SUBMIT_ENVIRONMENT, environment, table_rows
+from support.processes import REPOSITORY, SUBMIT_ENVIRONMENT, environment
+from support.tables import table_rows
 
 PYTHON = os.environ.get("SPLADELAKE_AIRFLOW", sys.executable)
 DAGS = str(REPOSITORY / "conf" / "airflow")

@@ -92,15 +92,15 @@ def test_an_error_has_colour_on_a_terminal_only(no_color: str, colours: bool) ->
         (["encode_texts", "--lake", "x", "--modle", "y"], ["No such option", "--model"]),
         (["encode_txt", "--lake", "x"], ["No such command", "encode_texts"]),
         (["retrieve-run"], ["No such command", "retrieve_run"]),
-        (["retrieve_run", "--lake", "x", "--k", "0"], ["retrieve_run: k", "found '0'", "wanted 1 or more"]),
-        (["retrieve_run", "--lake", "x", "--k", "ten"], ["found 'ten'", "wanted a whole number"]),
+        (["retrieve_run", "--lake", "x", "--k", "0"], ["retrieve_run: k", "the value is '0'", "wanted 1 or more"]),
+        (["retrieve_run", "--lake", "x", "--k", "ten"], ["the value is 'ten'", "wanted a whole number"]),
         (["encode_texts", "--lake", "x", "--side", "left"], ["'left'", "documents", "queries", "both"]),
         (["ingest_texts", "--lake", "x"], ["nothing to read", "--source"]),
-        (["ingest_texts", "--lake", "x", "--source", "a", "--documents", "b"], ["--source already covers"]),
+        (["ingest_texts", "--lake", "x", "--source", "a", "--documents", "b"], ["--source is given together with"]),
         (["encode_texts", "--lake", "x", "--conf", "memory=4g"], ["--conf memory=4g", "spark.KEY=VALUE"]),
         (["encode_texts", "--lake", "x", "--properties-file", "absent.conf"], ["absent.conf", "no such file"]),
         (["pipeline", "run", "absent.yaml"], ["absent.yaml", "no such file"]),
-        (["ingest_texts", "--lake", "x", "--queries", "q.csv", "--document-id", "y"], ["document_id", "--documents"]),
+        (["ingest_texts", "--lake", "x", "--queries", "q.csv", "--document-id", "y"], ["--document-id", "--documents"]),
     ],
 )  # fmt: skip
 def test_wrong_usage_ends_with_2(spladelake: Command, arguments: list[str], pieces: list[str]) -> None:
@@ -112,13 +112,13 @@ def test_wrong_usage_ends_with_2(spladelake: Command, arguments: list[str], piec
     [
         ("lake: x\nsteps: {}\n", ["steps", "the list of steps is empty"]),
         ("lake: x\nstep: {}\n", ["step", "no such option", "did you mean 'steps'?"]),
-        ("steps: {encode_texts: }\n", ["lake", "this required option is missing"]),
+        ("steps: {encode_texts: }\n", ["lake", "the required option is missing"]),
         ("lake: x\nsteps: {encode_text: }\n", ["steps.encode_text", "did you mean 'encode_texts'?"]),
         ("lake: x\nsteps: {encode_texts: {max_lenght: 8}}\n", ["max_lenght", "did you mean 'max_length'?"]),
-        ("lake: x\nsteps: {encode_texts: {max_length: long}}\n", ["max_length", "found 'long'"]),
+        ("lake: x\nsteps: {encode_texts: {max_length: long}}\n", ["max_length", "the value is 'long'"]),
         ("lake: ${NO_SUCH_VARIABLE}\nsteps: {encode_texts: }\n", ["${NO_SUCH_VARIABLE} is not set"]),
         ("lake: [x\n", ["does not parse"]),
-        ("lake: x\nsteps: {encode_texts: , encode_texts: }\n", ["'encode_texts' is given twice"]),
+        ("lake: x\nsteps: {encode_texts: , encode_texts: }\n", ["'encode_texts' occurs twice"]),
         ("lake: x\nsteps: {evaluate_run: {measures: [ndgc@10]}}\n", ["measures", "ndgc@10"]),
         ("just words\n", ["the file is one text"]),
     ],
@@ -145,7 +145,7 @@ def test_an_old_java_ends_with_5(spladelake: Command, tmp_path: Path) -> None:
     java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n", encoding="utf-8")
     java.chmod(0o755)
     done = spladelake("ingest_texts", "--lake", "x", "--source", ".", env={"JAVA_HOME": str(tmp_path)})
-    assert_one_message(done, 5, "it is Java 11", "Spark needs Java 17")
+    assert_one_message(done, 5, "the program is Java 11", "wanted Java 17")
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_doctor_says_what_to_do_about_each_fault(spladelake: Command, tmp_path: 
     assert done.code == 5
     faults = {line.split(":")[0].split(None, 1)[1] for line in done.out.splitlines() if line.startswith("FIX")}
     assert {"java", "delta jars", "model", "spark session"} <= faults
-    assert "Install a Java 17+ runtime" in done.out
+    assert "Install Java 17 or newer" in done.out
     assert "Traceback" not in done.out + done.err
 
 
@@ -236,4 +236,4 @@ def test_an_option_may_be_spelled_with_underscores_as_in_a_pipeline_file(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["retrieve_run", "--lake", "x", *words]) == 2
-    assert "run_date: found 'soon'" in capsys.readouterr().err
+    assert "run_date: the value is 'soon'" in capsys.readouterr().err

@@ -16,7 +16,8 @@ import pytest
 
 from spladelake.config.jobs import JOBS
 from support.collections import write_fruit
-from support.processes import SMALL, command, descendants, environment, table_rows
+from support.processes import SMALL, command, descendants, environment
+from support.tables import table_rows
 
 # A command with the ends of all commands, which needs no Java: it says that it runs, does something, and says the end.
 PROGRAM = """
@@ -93,7 +94,10 @@ def test_output_ends_with_its_reader_and_that_is_no_error(tmp_path: Path) -> Non
         running.stdout.close()
         err = running.stderr.read()
     assert running.returncode == 0
-    assert lines(err) == ["begun", "the program that reads stdout has ended: spladelake dropped the rest of the output"]
+    assert lines(err) == [
+        "begun",
+        "the program that reads stdout has ended, so spladelake dropped the rest of the output",
+    ]
 
 
 def test_a_reader_of_messages_that_ends_does_not_end_the_work(tmp_path: Path) -> None:
@@ -113,7 +117,7 @@ def test_a_full_disk_below_stdout_ends_with_5(tmp_path: Path) -> None:
         _, err = running.communicate(timeout=60)
     assert running.returncode == 5
     assert lines(err)[1:] == [
-        "error: the output: no space is left on its disk; wanted to read or write this path. "
+        "error: the output: the disk has no space left; wanted to read or write the path. "
         "Free some space, or choose a folder on a larger disk."
     ]
 

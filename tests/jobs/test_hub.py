@@ -51,6 +51,6 @@ def test_a_first_download_is_announced_with_its_size_and_a_second_is_none(tmp_pa
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
     assert done.returncode == 0, done.stderr
     first, folder, again = done.stdout.splitlines()
-    assert first == "first use of someone/small: downloading 2 files, 2.0 MB, from the hub"
+    assert first == "first use of someone/small: downloading 2 files (2.0 MB) from the Hugging Face hub"
     assert folder == again
     assert sorted(file.name for file in Path(folder).iterdir()) == ["config.json", "model.safetensors"]

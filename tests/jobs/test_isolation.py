@@ -27,7 +27,7 @@ def test_a_text_that_ends_its_process_has_a_reason_and_all_others_the_vectors_of
         tolerant = TolerantEncoder(isolated)
         found = tolerant.encode(texts)
     LEDGER.injected("SIGSEGV in the encoder, on one text")
-    ended = "the model failed on the text: the process that encoded it ended with signal 11"
+    ended = "the model failed on the text: the process that encoded the text ended with signal 11"
     assert tolerant.reasons == {"poison": ended}
     indices, values = SpladeEncoder.load("splade-tiny", threads=1).encode(texts[:1]).vectors.row(0)
     assert found.vectors.row(0)[0].tolist() == indices.tolist()

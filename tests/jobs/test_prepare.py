@@ -65,7 +65,7 @@ def test_a_java_that_makes_no_archive_is_named(spladelake: Command, tmp_path: Pa
     cache = {"XDG_CACHE_HOME": str(tmp_path), "SPLADELAKE_JARS": str(jars_folder()), "JAVA_HOME": str(tmp_path)}
     done = spladelake("prepare", env=cache)
     assert done.code == 5
-    assert "could not create the class archive" in done.err
+    assert "could not create the archive of Spark's classes" in done.err
     assert "Traceback" not in done.err
     assert not list((tmp_path / "spladelake" / "classes").iterdir())
 
@@ -74,11 +74,11 @@ def test_a_cache_folder_that_cannot_be_written_to_is_named(spladelake: Command, 
     (tmp_path / "spladelake").write_text("a file stands where the folder would be", encoding="utf-8")
     done = spladelake("prepare", env={"XDG_CACHE_HOME": str(tmp_path), "SPLADELAKE_JARS": str(jars_folder())})
     assert done.code == 5
-    assert f"{tmp_path}/spladelake/classes: it cannot be written to" in done.err
+    assert f"{tmp_path}/spladelake/classes: the folder is not writable" in done.err
     assert "XDG_CACHE_HOME" in done.err
 
 
-LATER = "later starts will take about half the time"
+LATER = "a background process now makes an archive"
 # A process that has started a session without an archive, as far as the end of a command is concerned.
 ENDS = """
 import sys, spladelake.cli as cli
@@ -173,6 +173,7 @@ def test_no_archive_is_begun_where_it_is_not_wanted_or_cannot_be(
     assert recordings(tmp_path) == 0
 
 
+@pytest.mark.slow
 def test_a_command_does_not_wait_for_the_archive(own_cache: dict[str, str], tmp_path: Path) -> None:
     """Neither for the process, nor for the end of its output: `capture_output` above reads both streams to the end."""
     java = Path(own_cache["JAVA_HOME"]) / "bin" / "java"

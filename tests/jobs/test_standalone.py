@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from support.collections import write_fruit
-from support.processes import table_rows
 from support.standalone import standalone_cluster
+from support.tables import table_rows
 
 Command = Any
 

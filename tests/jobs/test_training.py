@@ -18,7 +18,8 @@ from sentence_transformers import SparseEncoder
 from spladelake.encoder import resolve_checkpoint
 from support.collections import json_lines, write_drawn, write_lines
 from support.cross_encoders import write_cross_encoder
-from support.processes import command, table_rows
+from support.processes import command
+from support.tables import table_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

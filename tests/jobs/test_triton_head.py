@@ -11,6 +11,7 @@ import pytest
 LIB = Path(__file__).resolve().parents[2] / "lib"
 
 
+@pytest.mark.slow
 def test_the_gpu_kernel_finds_the_maxima_of_the_tiled_head():
     pytest.importorskip("triton")
     code = """

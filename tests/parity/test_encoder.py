@@ -249,8 +249,8 @@ def test_query_weights_below_0_are_refused_when_the_model_is_resolved_with_their
     weight[7], weight[11] = -0.5, -2.0
     saved = static_router(tmp_path, weight)
     said = refusal(saved)
-    assert "2 of its " in said
-    assert "weights are below 0, the lowest is -2, of the token with the id 11" in said
+    assert "2 of " in said
+    assert "weights are below 0, such as -2 for the token with the id 11" in said
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])

@@ -348,7 +348,7 @@ def test_a_router_goes_by_its_mappings_whatever_its_routes_are_called(encoders: 
     np.testing.assert_allclose(our_vectors(path.parent), wanted, atol=TOLERANCE)
     config["parameters"]["route_mappings"] = {}
     path.write_text(json.dumps(config))
-    with pytest.raises(UsageError, match=r"no route for query texts \(its routes: querys, documents\)"):
+    with pytest.raises(UsageError, match=r"no route for query texts \(routes: querys, documents\)"):
         resolve_checkpoint(str(path.parent))
 
 

@@ -155,10 +155,10 @@ def test_a_loss_that_is_no_number_ends_training_with_the_step_and_the_last_good_
     assert outcome.error["kind"] == "DataError"
     step = int(outcome.error["place"].removeprefix("step "))
     assert 1 < step <= 3, "the last pair of an epoch of three steps"
-    assert f"the checkpoint of step {step - 1} is kept" in outcome.error["found"]
-    assert outcome.error["fix"].endswith("give its folder as --model, with another --output.")
+    last = work.checkpoints / f"checkpoint-{step - 1}"
+    assert outcome.error["fix"].endswith(f"from step {step - 1}, give --model {last} and another --output.")
     assert not work.model.exists()
-    kept = SparseEncoder(str(work.checkpoints / f"checkpoint-{step - 1}"), device="cpu", local_files_only=True)
+    kept = SparseEncoder(str(last), device="cpu", local_files_only=True)
     assert np.isfinite(kept.encode_document(DOCUMENTS, convert_to_sparse_tensor=False).numpy()).all()
 
 

@@ -99,7 +99,7 @@ def test_a_model_below_its_start_is_an_error_unless_it_is_accepted(tmp_path: Pat
     assert outcome.status == "worse"
     assert outcome.error is not None
     assert outcome.error["kind"] == "DataError"
-    assert outcome.error["found"].startswith("it is worse than its start model: ndcg@10 on dev is ")
+    assert outcome.error["found"].startswith("ndcg@10 on dev is ")
     settings = work.settings.model_copy(update={"accept_worse": True})
     accepted = train(replace(work, settings=settings))
     assert (accepted.status, accepted.error) == ("worse", None)
@@ -158,16 +158,16 @@ def with_own_length(length: int) -> Callable[[Path], Path]:
 @pytest.mark.parametrize(
     ("make", "max_length", "says"),
     [
-        (one_model_router, None, "its modules are behind a Router"),
-        (static_queries, None, "its queries do not go through the model"),
-        (static_alone, None, "documents go through SparseStaticEmbedding"),
-        (cross_encoder, None, "its architectures are BertForSequenceClassification"),
-        (decoder, None, "its architectures are GPT2LMHeadModel"),
+        (one_model_router, None, "the modules of the model are behind a Router"),
+        (static_queries, None, "the model gives each token of a query a fixed weight"),
+        (static_alone, None, "the modules for documents are SparseStaticEmbedding"),
+        (cross_encoder, None, "the architectures are BertForSequenceClassification"),
+        (decoder, None, "the architectures are GPT2LMHeadModel"),
         (without_head, None, "masked-language-model head"),
         (lambda folder: bert(folder / "start"), 49, "positions for 48 tokens"),
         (lambda folder: roberta(folder / "start"), 49, "positions for 48 tokens"),
         (with_own_length(0), None, "model_max_length is 0"),
-        (with_own_length(1), None, "it reads only 1 tokens of each text by default"),
+        (with_own_length(1), None, "the model reads only 1 tokens of each text by default"),
     ],
 )
 def test_a_start_model_that_cannot_be_trained_is_refused_by_its_files_alone_and_by_the_training(

@@ -72,6 +72,21 @@ def test_public_functions_have_docstrings() -> None:
     assert bare == []
 
 
+def repeated(kinds: type[ast.AST] | tuple[type[ast.AST], ...]) -> set[str]:
+    """Public names that several modules define."""
+    names = (
+        node.name for tree in modules().values() for node in tree.body
+        if isinstance(node, kinds) and isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_")
+    )  # fmt: skip
+    return {name for name, count in Counter(names).items() if count > 1}
+
+
+def test_a_name_means_one_thing() -> None:
+    assert repeated(ast.ClassDef) == set()
+    # One thing each, in two ways: in native code and in SQL, in the driver and in Spark, with and without torch.
+    assert repeated(Function) == {"count_products", "judged_ranks", "train"}  # type: ignore[arg-type]
+
+
 if __name__ == "__main__":
     sizes = Counter(path.parent for path in modules())
     print(f"modules: {len(modules())}, at most {max(map(lines, modules()))} lines")

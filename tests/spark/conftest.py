@@ -14,7 +14,7 @@ from spladelake.config import JOBS, checked
 from spladelake.spark import jobs
 from spladelake.spark.session import quick_settings as quick
 from spladelake.spark.session import small_plans
-from spladelake.spark.session.class_archive import java_options
+from spladelake.spark.session.class_archive import archive_options
 from spladelake.spark.session.start import java_version, spark_session
 from support.collections import write_fruit
 
@@ -25,7 +25,7 @@ PLANS = os.environ.get("SPLADELAKE_TEST_PLANS", "small")
 def java_options_of_tests() -> str:
     """Those of quick sessions, since each test runs other code; with room for all that the first compiler makes."""
     java, _ = java_version()
-    return f"{quick.java_options({})} -XX:ReservedCodeCacheSize=512m {java_options(java)}"
+    return f"{quick.java_options({})} -XX:ReservedCodeCacheSize=512m {archive_options(java)}"
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +49,16 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     )
     yield session
     session.stop()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_stays_on_disk() -> Iterator[None]:
+    """Jobs free what they kept on disk, also those that failed; Delta keeps its logs in memory."""
+    yield
+    session = SparkSession.getActiveSession()
+    if session is not None:
+        kept = session.sparkContext._jsc.getPersistentRDDs().values()
+        assert [rdd.toString() for rdd in kept if not rdd.getStorageLevel().useMemory()] == []
 
 
 class Jobs:

@@ -26,6 +26,7 @@ from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.refs import TableRef
 from spladelake.vectors import SparseVectors
+from support.tables import table_rows
 from support.vector_tables import TERMS, Vectors, as_frame, brute_force, random_vectors, write_vectors
 
 VECTORS_IN = pa.schema(
@@ -36,8 +37,8 @@ DOCUMENTS = random_vectors(np.random.default_rng(2), [f"d{n}" for n in range(400
 
 
 def run_rows(spark: SparkSession, lake: str, run_id: str = "made") -> list[tuple[Any, ...]]:
-    runs = spark.read.format("delta").load(f"{lake}/runs").where(F.col("run_id") == run_id)
-    return sorted(tuple(row) for row in runs.select("query_id", "doc_id", "rank", "score").collect())
+    rows = table_rows(f"{lake}/runs", run_id=run_id)
+    return sorted((row["query_id"], row["doc_id"], row["rank"], row["score"]) for row in rows)
 
 
 def ranked(
@@ -223,7 +224,7 @@ def test_the_index_gives_the_same_run_and_is_renewed_by_files(
     now = {doc_id: vector for doc_id, vector in {**DOCUMENTS, **added}.items() if doc_id != "d7"}
     with caplog.at_level(logging.WARNING):
         assert retrieve(run_job, made)["index"] == "stale"
-    assert "the index is ignored, the vectors have changed" in caplog.text
+    assert "the index is ignored, because the vectors have changed" in caplog.text
     assert run_rows(spark, made) == brute_force(QUERIES, now, 10)
 
     renewed = run_job("index_vectors", lake=made, model="made")
@@ -267,5 +268,5 @@ def test_a_run_that_was_made_otherwise_is_not_built_on(spark: SparkSession, run_
     write_vectors(spark, f"{made}/vectors/made/documents", {"new": {1: 1.0}}, mode="append")
     with pytest.raises(DataError, match=r"run 'made' was made with .*minimum_score"):
         retrieve(run_job, made, since_version=2)
-    with pytest.raises(DataError, match="its newest version is"):
+    with pytest.raises(DataError, match="the newest version is"):
         retrieve(run_job, made, since_version=99)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import bm25s
@@ -21,7 +22,9 @@ from spladelake.spark.encode.bm25_worker import CountWords
 from spladelake.spark.tables import schemas
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
+from support.cases import mostly_slow
 from support.collections import collection, json_lines
+from support.tables import table_rows
 
 STOP = list(read_stop_words("english"))
 Record = dict[str, Any]
@@ -47,7 +50,7 @@ def reference_scores(corpus: list[Record], queries: list[Record], *, k1: float =
 
 def run_scores(spark: SparkSession, lake: str, run_id: str) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
-    for row in spark.read.format("delta").load(f"{lake}/runs").where(f"run_id = '{run_id}'").collect():
+    for row in table_rows(f"{lake}/runs", run_id=run_id):
         found.setdefault(row["query_id"], {})[row["doc_id"]] = row["score"]
     return found
 
@@ -113,7 +116,7 @@ def write_texts(spark: SparkSession, lake: str, corpus: list[Record], queries: l
 
 def tables_of(spark: SparkSession, lake: str) -> dict[str, list[tuple[Any, ...]]]:
     return {
-        name: sorted(tuple(row) for row in spark.read.format("delta").load(f"{lake}/vectors/bm25/{name}").collect())
+        name: sorted(tuple(row) for row in table_rows(f"{lake}/vectors/bm25/{name}"))
         for name in ("documents", "queries", "vocabulary")
     }
 
@@ -150,6 +153,7 @@ def test_vectors_equal_those_made_without_spark_however_the_rows_lie(
     assert "delta.constraints.weights_positive" in properties
 
 
+@pytest.mark.slow
 def test_a_side_made_with_other_settings_and_a_corpus_without_words_are_refused(
     spark: SparkSession, run_job: Any, lake: str
 ) -> None:
@@ -165,6 +169,21 @@ def test_a_side_made_with_other_settings_and_a_corpus_without_words_are_refused(
     write_texts(spark, lake, CORPUS[2:4])
     with pytest.raises(DataError, match="no document has a word"):
         run_job("encode_texts", lake=lake, model="bm25")
+
+
+def test_a_dry_run_forecasts_both_sides_and_writes_no_vectors(spark: SparkSession, run_job: Any, lake: str) -> None:
+    corpus = [{"_id": f"d{i}", "title": None, "text": f"water word{i} flows {i % 7}0"} for i in range(300)] + CORPUS
+    write_texts(spark, lake, corpus)
+    said = run_job("encode_texts", lake=lake, model="bm25", dry_run=True)
+    assert said["status"] == "forecast"
+    assert not Path(lake, "vectors").exists()
+    made = run_job("encode_texts", lake=lake, model="bm25")
+    for side, tokens in (("documents", 300 * 4 + 18), ("queries", 5)):
+        assert (said[side]["rows"], said[side]["tokens"]) == (made[side]["rows"], tokens)
+    files = sum(file.stat().st_size for file in Path(lake, "vectors/bm25/documents").glob("*.parquet"))
+    assert 0.5 < said["documents"]["bytes"] / files < 2
+    write_texts(spark, lake, CORPUS, [])
+    assert run_job("encode_texts", lake=lake, model="bm25", dry_run=True, side="queries")["queries"]["rows"] == 0
 
 
 def test_a_vocabularys_hashes_are_those_of_sparks_own_function(spark: SparkSession) -> None:
@@ -200,13 +219,13 @@ def test_workers_with_many_packs_write_what_the_driver_writes(
     assert in_workers == in_driver
 
 
-@pytest.mark.parametrize("driver_bytes", [bm25_packs.DRIVER_BYTES, 0])
+@pytest.mark.parametrize("driver_bytes", mostly_slow([bm25_packs.DRIVER_BYTES, 0], 1))
 def test_a_repeated_id_is_refused_and_no_queries_are_an_empty_table(
     spark: SparkSession, run_job: Any, lake: str, monkeypatch: pytest.MonkeyPatch, driver_bytes: int
 ) -> None:
     monkeypatch.setattr(bm25_packs, "DRIVER_BYTES", driver_bytes)
     write_texts(spark, lake, [*CORPUS, CORPUS[0]])
-    with pytest.raises(DataError, match="it has 6 rows but 5 different ids"):
+    with pytest.raises(DataError, match="the table has 6 rows but 5 different ids"):
         run_job("encode_texts", lake=lake, model="bm25")
     write_texts(spark, lake, CORPUS, [])
     result = run_job("encode_texts", lake=lake, model="bm25")

@@ -14,6 +14,7 @@ from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import RUNS, VECTORS
 from spladelake.spark.tables.write import replace_rows
+from support.cases import mostly_slow
 
 LINEAGE = Lineage("a_test", {}, {})
 COLUMNS = ["query_id", "doc_id", "rank", "score"]
@@ -34,7 +35,7 @@ def refuse_deltalake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "folder_table", refuse)
 
 
-@pytest.mark.parametrize("folder", ["plain", "with space", "per%20cent", "`tick`", "é#?&=+", "[a]{b}*"])
+@pytest.mark.parametrize("folder", mostly_slow(["plain", "with space", "per%20cent", "`tick`", "é#?&=+", "[a]{b}*"], 4))
 def test_rows_are_those_of_the_version_and_of_the_wanted_values_whatever_the_folder_is_called(
     spark: SparkSession, tmp_path: Path, folder: str
 ) -> None:

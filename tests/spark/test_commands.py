@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.cli import main
 from support.collections import write_fruit, write_lines
+from support.tables import table_rows
 
 
 def test_bad_data_ends_with_3_and_leaves_a_result_line(
@@ -30,7 +31,7 @@ def test_a_missing_table_ends_with_3_and_names_the_command_that_makes_it(
 ) -> None:
     code = main(["retrieve_run", "--lake", str(tmp_path / "nowhere"), "--model", "splade-tiny"])
     assert code == 3
-    assert "Make it first: spladelake encode_texts" in capsys.readouterr().err
+    assert "Make the table first: spladelake encode_texts" in capsys.readouterr().err
 
 
 def test_a_pipeline_runs_all_steps_and_a_second_run_skips_them(
@@ -64,7 +65,7 @@ def test_active_dims_are_those_of_the_runs_own_vectors(
     log = spark.read.format("delta").load(f"{fruit_lake}/run_log").orderBy("started").collect()
     assert [row["run_id"] for row in log[-2:]] == ["named", "nightly"]
     measures = json.loads(capsys.readouterr().out.splitlines()[-1])["measures"]
-    vectors = spark.read.format("delta").load(f"{fruit_lake}/vectors/splade-tiny/documents").collect()
+    vectors = table_rows(f"{fruit_lake}/vectors/splade-tiny/documents")
     assert measures["corpus_active_dims"] == sum(len(row["indices"]) for row in vectors) / len(vectors)
 
 

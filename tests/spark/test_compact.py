@@ -22,6 +22,7 @@ from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VECTORS, VOCABULARY
 from spladelake.spark.tables.split_files import ROW_READER
 from support.random_lake import TERMS, RandomLake, write_random_lake
+from support.tables import table_rows
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +113,8 @@ def test_the_report_says_what_the_jobs_measure_on_the_written_vectors(
     (first, *_) = result["compactions"]
     assert 0 < first["largest_score_error"] <= first["score_error_bound"]
     assert result["postings"] == sum(map(len, found.values())) < result["postings_before"]
-    kept_rows = spark.read.format("delta").load(f"{lake}/compactions").where("compaction = 'small' AND chosen")
-    assert {row["measure"] for row in kept_rows.collect()} == {"ndcg@10", "mrr@10", "recall@100"}
+    kept_rows = table_rows(f"{lake}/compactions", compaction="small", chosen=True)
+    assert {row["measure"] for row in kept_rows} == {"ndcg@10", "mrr@10", "recall@100"}
     properties = table_properties(spark, TableRef(path=f"{lake}/vectors/small/documents"))
     assert properties["spladelake.compaction"] == "alpha_mass 0.7, mantissa_bits 1"
 
@@ -137,7 +138,7 @@ def test_settings_that_do_not_go_together_are_refused(
         ({"target": "ndgc@10 >= 1 of original"}, "ndgc@10"),
         ({"target": "ndcg@10 >= 1.5 of original"}, "a share above 0 and at most 1, not 1.5"),
         ({"mantissa_bits": 3, "levels": 9}, "both round the weights"),
-        ({"target": "ndcg@10 >= 1 of original", "levels": 9}, "leave out the options that set them"),
+        ({"target": "ndcg@10 >= 1 of original", "levels": 9}, "Leave out --target or all other settings"),
         ({"into": "m"}, "the name of the original vectors"),
         ({"alpha_mass": 0}, "alpha_mass"),
         ({"target": "all >= 0.9 of original"}, "one measure"),
@@ -148,7 +149,7 @@ def test_settings_that_do_not_go_together_are_refused(
         run_job("compact_vectors", lake=lake, vectors="absent")
     theirs = spark.createDataFrame([("a", [1], [1.0], 1, False, "", "ok", "m")], VECTORS.struct)
     theirs.write.format("delta").save(f"{lake}/vectors/theirs/documents")
-    with pytest.raises(UsageError, match="its rows were not made by a job"):
+    with pytest.raises(UsageError, match="the rows were not made by a job"):
         run_job("compact_vectors", lake=lake, vectors="m", into="theirs")
 
 
@@ -161,6 +162,6 @@ def test_encode_texts_does_not_mix_new_vectors_with_compacted_ones(
     lake = str(tmp_path / "lake")
     shutil.copytree(fruit_lake, lake)
     run_job("compact_vectors", lake=lake, model="splade-tiny", mantissa_bits=6)
-    with pytest.raises(UsageError, match="it holds compacted vectors"):
+    with pytest.raises(UsageError, match="the table holds compacted vectors"):
         run_job("encode_texts", lake=lake, model="splade-tiny", vectors="splade-tiny-compact")
     run_job("retrieve_run", lake=lake, model="splade-tiny", vectors="splade-tiny-compact", k=2)

@@ -17,6 +17,7 @@ from spladelake.spark.evaluate import compare
 from spladelake.spark.evaluate.paired_tests import compared_pairs, deltas
 from spladelake.spark.tables.schemas import MEASURES, RUNS
 from support.random_lake import write_judgements
+from support.tables import table_rows, write_rows
 
 QUERIES = 12
 RUN_IDS = ("best", "good", "good-too", "poor")
@@ -32,7 +33,7 @@ def write_measures(spark: SparkSession, lake: str, seed: int) -> None:
             found = rng.uniform(least, 1, QUERIES).round(1)  # so that some tie
             rows += [(run_id, measure, f"q{query}", float(value)) for query, value in enumerate(found)]
             rows.append((run_id, measure, None, float(found.mean())))
-    spark.createDataFrame(rows, MEASURES.struct).write.format("delta").save(f"{lake}/measures")
+    write_rows(f"{lake}/measures", rows, MEASURES)
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +50,10 @@ Values = dict[tuple[str, str], np.ndarray]  # run_id, measure: value of each que
 
 
 def values(spark: SparkSession, lake: str) -> Values:
-    rows = spark.read.format("delta").load(f"{lake}/measures").where("query_id IS NOT NULL").collect()
     found: dict[tuple[str, str], list[tuple[str, float]]] = {}
-    for row in rows:
-        found.setdefault((row["run_id"], row["measure"]), []).append((row["query_id"], row["value"]))
+    for row in table_rows(f"{lake}/measures"):
+        if row["query_id"] is not None:
+            found.setdefault((row["run_id"], row["measure"]), []).append((row["query_id"], row["value"]))
     return {key: np.array([value for _, value in sorted(pairs)]) for key, pairs in found.items()}
 
 
@@ -61,15 +62,13 @@ def test_all_pairs_of_all_collections_are_tested_as_scipy_tests_them(
 ) -> None:
     options = {"lake": lake, "collections": lakes, "measures": list(MEASURES_USED)}
     result = run_job("compare_runs", **options)
-    queries = sorted(tuple(row) for row in spark.read.format("delta").load(f"{lake}/comparisons/queries").collect())
+    queries = sorted(tuple(row) for row in table_rows(f"{lake}/comparisons/queries"))
     monkeypatch.setattr(compare, "DRIVER_BYTES", 0)
     in_spark = run_job("compare_runs", **options, force=True)
     assert [in_spark[name] for name in ("systems", "pairs", "costs")] == [
         result[name] for name in ("systems", "pairs", "costs")
     ]
-    assert queries == sorted(
-        tuple(row) for row in spark.read.format("delta").load(f"{lake}/comparisons/queries").collect()
-    )
+    assert queries == sorted(tuple(row) for row in table_rows(f"{lake}/comparisons/queries"))
     assert len(result["systems"]) == 2 * 4 * 2
     assert len(result["pairs"]) == 2 * 2 * 6
     known = {name: values(spark, root) for name, root in lakes.items()}
@@ -108,10 +107,10 @@ def test_a_baseline_is_compared_with_each_run_and_every_query_has_its_delta(
     assert {s["run_id"]: s["published"] for s in result["systems"]} == {**dict.fromkeys(RUN_IDS), "best": 0.5}
     for piece in ("12 queries", "published", "+/=/- poor", "0.5000"):
         assert piece in printed.err
-    rows = spark.read.format("delta").load(f"{lake}/comparisons/queries").where("run_b = 'best'").orderBy("query_id")
+    rows = sorted(table_rows(f"{lake}/comparisons/queries", run_b="best"), key=lambda row: row["query_id"])
     known = values(spark, lakes["first"])
     gained = known["best", "recip_rank"] - known["poor", "recip_rank"]
-    assert [row["delta"] for row in rows.collect()] == pytest.approx(gained)
+    assert [row["delta"] for row in rows] == pytest.approx(gained)
 
 
 def test_p_values_do_not_depend_on_partitions_or_order_and_do_depend_on_the_seed(spark: SparkSession) -> None:
@@ -130,11 +129,11 @@ def test_p_values_do_not_depend_on_partitions_or_order_and_do_depend_on_the_seed
 
 def test_runs_on_another_footing_are_refused(spark: SparkSession, run_job: Any, lake: str) -> None:
     rows = [(run_id, "q1", "a", 1, 1.0) for run_id in ("best", "poor")]
-    spark.createDataFrame(rows, RUNS.struct).write.format("delta").save(f"{lake}/runs")
+    write_rows(f"{lake}/runs", rows, RUNS)
     write_judgements(spark, lake, [("q1", "a", 1)])
     run_job("evaluate_run", lake=lake, run_id="best", measures=["recip_rank"])
     run_job("evaluate_run", lake=lake, run_id="poor", measures=["recip_rank"], answered_only=True)
-    with pytest.raises(DataError, match="'poor' was measured with answered_only True, run 'best' with False"):
+    with pytest.raises(DataError, match="'poor' was measured with answered_only True, but run 'best' with False"):
         run_job("compare_runs", lake=lake, measures=["recip_rank"])
     with pytest.raises(DataError, match="run 'best' of lake has no measure ndcg_cut_10"):
         run_job("compare_runs", lake=lake, run_ids=["best", "poor"])
@@ -142,6 +141,7 @@ def test_runs_on_another_footing_are_refused(spark: SparkSession, run_job: Any, 
         run_job("compare_runs", lake=lake, measures=["recip_rank"], run_ids=["best", "none"])
 
 
+@pytest.mark.slow
 def test_cost_stands_beside_effectiveness_where_the_run_came_from_vectors(
     spark: SparkSession, run_job: Any, fruit_lake: str, lake: str
 ) -> None:

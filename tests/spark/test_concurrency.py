@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spladelake.encoder import resolve_checkpoint
-from spladelake.errors import ConflictError, DataError
+from spladelake.errors import ConflictError, DataError, UsageError
 from spladelake.spark.encode.chunks import ChunkSize, Remaining, first_rate
 from spladelake.spark.encode.texts import BUCKETS
 from spladelake.spark.tables.locks import RETRIED, TRIES, alongside, exclusive, lock_file, retrying
@@ -102,6 +102,15 @@ def test_a_process_waits_for_another_and_the_lock_of_a_killed_one_is_free(
         other.kill()
     with exclusive(table), exclusive(table):  # a thread may hold it twice
         pass
+
+
+@pytest.mark.parametrize("given", ["soon", "nan", "inf", "-1"])
+def test_a_wait_that_is_no_number_of_seconds_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setenv("SPLADELAKE_LOCK_SECONDS", given)
+    with pytest.raises(UsageError, match=f"SPLADELAKE_LOCK_SECONDS: the variable is '{given}'; wanted a number of"):
+        exclusive(str(tmp_path / "table")).__enter__()
 
 
 def test_only_tables_of_the_local_file_system_have_a_lock_file() -> None:

@@ -20,6 +20,7 @@ from spladelake.spark.tables.delta_log import (
 )
 from spladelake.spark.tables.lineage import Lineage, newest_lineage
 from spladelake.spark.tables.refs import TableRef
+from support.cases import mostly_slow
 
 FIRST, SECOND = (Lineage("encode_texts", {"documents": ["d", version]}, {}) for version in (1, 2))
 
@@ -91,7 +92,7 @@ def found_of(lineage: Lineage) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("commits", [0, 6, 7, 8, 25])
+@pytest.mark.parametrize("commits", mostly_slow([0, 6, 7, 8, 25], 0, 2))
 def test_the_lineage_is_found_behind_any_number_of_commits_that_touch_no_row(
     spark: SparkSession, tmp_path: Path, commits: int
 ) -> None:

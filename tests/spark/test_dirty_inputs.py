@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError
 from support.ledger import LEDGER
+from support.tables import table_rows
 
 pytestmark = pytest.mark.faults
 KEPT = "kept"
@@ -81,8 +82,8 @@ def dirty(spark: SparkSession, run_job: Any, tmp_path_factory: pytest.TempPathFa
     done = run_job("ingest_texts", lake=lake, documents=str(source), max_rejected=1)["documents"]
     assert done["rows"] + done["rejected"] == len(CLASSES), "no row is lost"
     run_job("encode_texts", lake=lake, model="splade-tiny", side="documents")
-    quarantine = spark.read.format("delta").load(f"{lake}/quarantine").collect()
-    vectors = spark.read.format("delta").load(f"{lake}/vectors/splade-tiny/documents").collect()
+    quarantine = table_rows(f"{lake}/quarantine")
+    vectors = table_rows(f"{lake}/vectors/splade-tiny/documents")
     LEDGER.tried("dirty input, each of its own class", len(CLASSES))
     return {row["line"]: row for row in quarantine}, {row["id"]: row for row in vectors}
 

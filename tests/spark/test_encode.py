@@ -20,20 +20,21 @@ from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.encode.texts import SIDES, encoded, hashed, spread, task_count, texts_of
 from spladelake.spark.encode.worker import EncodeBatches
-from spladelake.spark.session.failures import explained
+from spladelake.spark.session.failures import known_error
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS
 from support.checkpoints import edit
 from support.collections import ENCODED_TABLES, FRUIT, collection, json_lines, write_fruit, write_lines
+from support.tables import table_rows
 
 # The same float32 sums in another order; what is seen stays below 1e-5.
 TOLERANCE = 1e-4
 
 
 def vectors_of(spark: SparkSession, lake: str, side: str = "documents") -> dict[str, dict[int, float]]:
-    rows = spark.read.format("delta").load(f"{lake}/vectors/splade-tiny/{side}").collect()
+    rows = table_rows(f"{lake}/vectors/splade-tiny/{side}")
     return {row["id"]: dict(zip(row["indices"], row["values"], strict=True)) for row in rows}
 
 
@@ -91,7 +92,7 @@ def test_texts_without_content_keep_their_row_with_an_empty_vector(
     source = write_lines(tmp_path / "corpus.jsonl", [{"_id": i, "text": t} for i, t in given.items()])
     run_job("ingest_texts", lake=lake, documents=str(source))
     result = run_job("encode_texts", lake=lake, model="splade-tiny", side="documents")
-    rows = spark.read.format("delta").load(f"{lake}/vectors/splade-tiny/documents").collect()
+    rows = table_rows(f"{lake}/vectors/splade-tiny/documents")
     assert {row["id"]: row["status"] for row in rows} == {i: i for i in given}
     assert {row["id"]: len(row["indices"]) > 0 for row in rows} == {i: i == "ok" for i in given}
     assert {row["id"]: row["tokens"] for row in rows if row["id"] != "ok"} == {"null": 0, "empty": 0, "blank": 0}
@@ -103,7 +104,7 @@ def test_invalid_bytes_in_a_text_are_replaced_and_the_row_says_so(spark: SparkSe
     frame = spark.sql("SELECT 'a' doc_id, CAST(NULL AS STRING) title, CAST(X'636166E92062617220' AS STRING) text")
     frame.write.format("delta").save(path)
     run_job("encode_texts", lake=lake, model="splade-tiny", side="documents")
-    (row,) = spark.read.format("delta").load(f"{lake}/vectors/splade-tiny/documents").collect()
+    (row,) = table_rows(f"{lake}/vectors/splade-tiny/documents")
     assert row["status"] == "repaired"
     assert len(row["indices"]) > 0
 
@@ -121,8 +122,7 @@ def test_equal_texts_are_encoded_once_and_each_keeps_its_row(
     for i in FRUIT:
         assert {repr(vectors[f"{i}{n}"]) for n in range(20)} == {repr(vectors[f"{i}0"])}
     assert len({repr(vectors[f"{i}0"]) for i in FRUIT}) == len(FRUIT)
-    rows = spark.read.format("delta").load(f"{lake}/vectors/splade-tiny/documents")
-    hashes = {row["id"]: row["text_sha256"] for row in rows.collect()}
+    hashes = {row["id"]: row["text_sha256"] for row in table_rows(f"{lake}/vectors/splade-tiny/documents")}
     assert hashes["river3"] == hashlib.sha256(FRUIT["river"].encode()).hexdigest()
     assert hashes["null"] is None
 
@@ -170,6 +170,7 @@ def test_a_second_run_is_skipped_and_a_changed_setting_encodes_again(
     assert table_properties(spark, ref)["spladelake.model_id"] == cut["model_id"]
 
 
+@pytest.mark.slow
 def test_properties_that_a_killed_run_left_behind_are_mended_by_the_next(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
 ) -> None:
@@ -181,6 +182,7 @@ def test_properties_that_a_killed_run_left_behind_are_mended_by_the_next(
     assert table_properties(spark, ref)["spladelake.vocabulary_size"] == "30522"
 
 
+@pytest.mark.slow
 def test_another_model_of_the_same_short_name_does_not_replace_the_vectors(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
 ) -> None:
@@ -188,7 +190,7 @@ def test_another_model_of_the_same_short_name_does_not_replace_the_vectors(
     run_job("encode_texts", lake=lake, model="splade-tiny", side="queries")
     other = tmp_path / "splade-tiny"
     shutil.copytree(resolve_checkpoint("splade-tiny").folder, other)
-    with pytest.raises(UsageError, match=r"it holds vectors of splade-tiny; .* has the same short name"):
+    with pytest.raises(UsageError, match=r"the table holds vectors of splade-tiny; .* has the same short name"):
         run_job("encode_texts", lake=lake, model=str(other), side="queries")
     assert run_job("encode_texts", lake=lake, model=str(other), side="queries", vectors="other")["status"] == "written"
 
@@ -201,18 +203,12 @@ def test_a_documents_table_with_a_repeated_id_is_refused(spark: SparkSession, ru
 
 
 def test_the_vocabulary_names_every_dimension(spark: SparkSession, fruit_lake: str) -> None:
-    vocabulary = spark.read.format("delta").load(f"{fruit_lake}/vectors/splade-tiny/vocabulary")
-    assert vocabulary.agg(F.min("term_id"), F.max("term_id"), F.count_distinct("term_id")).first() == (
-        0,
-        30_521,
-        30_522,
-    )
-    tokens = {
-        row["token"]: row["term_id"] for row in vocabulary.where("token IN ('[PAD]', '[CLS]', 'apple')").collect()
-    }
-    assert tokens == {"[PAD]": 0, "[CLS]": 101, "apple": 6207}  # as in BERT's published vocab.txt
+    terms = {row["term_id"]: row["token"] for row in table_rows(f"{fruit_lake}/vectors/splade-tiny/vocabulary")}
+    assert sorted(terms) == list(range(30_522))
+    # As in the published vocab.txt of BERT.
+    assert {n: terms[n] for n in (0, 101, 6207)} == {0: "[PAD]", 101: "[CLS]", 6207: "apple"}
     vectors = vectors_of(spark, fruit_lake)
-    assert [i for i, terms in vectors.items() if terms.get(tokens["apple"], 0) > 1] == ["apple"]
+    assert [i for i, terms in vectors.items() if terms.get(6207, 0) > 1] == ["apple"]
 
 
 @pytest.mark.parametrize(
@@ -272,7 +268,7 @@ def test_a_worker_refuses_weights_that_changed_after_the_driver_looked(spark: Sp
     texts = hashed(spark.createDataFrame([("a", "x")], "id string, text string"))
     with pytest.raises(Exception, match="sha256") as raised:
         encoded(texts, EncodeBatches(spec, "document", totals)).collect()
-    error = explained(raised.value)
+    error = known_error(raised.value)
     assert isinstance(error, SpladelakeError)
     assert error.exit_code == 2
     assert str(error).startswith(str(weights))
@@ -285,7 +281,7 @@ def test_a_worker_tells_what_transformers_refuses_as_one_message(spark: SparkSes
     texts = hashed(spark.createDataFrame([("a", "x")], "id string, text string"))
     with pytest.raises(Exception, match="bert-of-tomorrow") as raised:
         encoded(texts, EncodeBatches(spec, "document", totals)).collect()
-    error = explained(raised.value)
+    error = known_error(raised.value)
     assert isinstance(error, SpladelakeError)
     assert error.exit_code == 2
     assert str(error).startswith(str(moved_model / "config.json"))
@@ -319,6 +315,7 @@ def test_tasks_are_bounded_in_size_and_fill_the_slots(
     assert task_count(rows, slots=slots, rows_per_task=given, rate=rate) == tasks
 
 
+@pytest.mark.slow
 def test_a_dry_run_forecasts_rows_tokens_and_bytes_and_writes_nothing(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
 ) -> None:
@@ -333,12 +330,10 @@ def test_a_dry_run_forecasts_rows_tokens_and_bytes_and_writes_nothing(
     made = run_step("encode_texts", options, {})["documents"]
     assert (said["rows"], said["distinct_texts"]) == (made["rows"], made["distinct_texts"]) == (301, 300)
     assert said["tokens"] == sum(
-        row["tokens"]
-        for row in spark.read.format("delta").load(f"{lake}/vectors/splade-tiny/documents").collect()
-        if row["id"] != "d300"
+        row["tokens"] for row in table_rows(f"{lake}/vectors/splade-tiny/documents") if row["id"] != "d300"
     )
-    logged = spark.read.format("delta").load(f"{lake}/run_log").where("forecast_seconds IS NOT NULL").orderBy("started")
-    dry, real = logged.select("status", "forecast_seconds", "forecast_error").collect()
+    logged = [row for row in table_rows(f"{lake}/run_log") if row["forecast_seconds"] is not None]
+    dry, real = sorted(logged, key=lambda row: row["started"])
     assert (dry["status"], dry["forecast_error"]) == ("forecast", None)
     assert real["forecast_seconds"] == dry["forecast_seconds"] == said["seconds"]
     assert real["forecast_error"] == pytest.approx(said["seconds"] / made["seconds"] - 1, abs=2e-3)

@@ -16,6 +16,7 @@ from spladelake.encoder.tokens import vocabulary_tokens
 from spladelake.spark.tables.schemas import VOCABULARY
 from support import engines
 from support.real_vectors import real_vectors
+from support.tables import table_rows
 from support.vector_tables import write_vectors
 
 pytestmark = pytest.mark.slow
@@ -45,7 +46,7 @@ def real(spark: SparkSession, run_job: Any, tmp_path_factory: pytest.TempPathFac
         }
         write_vectors(spark, f"{lake}/vectors/real/{side}", sides[side], files=1, vocabulary_size=len(tokens))
     run_job("retrieve_run", lake=lake, vectors="real", k=K)
-    ranked = spark.read.format("delta").load(f"{lake}/runs").orderBy("query_id", "rank").collect()
+    ranked = sorted(table_rows(f"{lake}/runs"), key=lambda row: (row["query_id"], row["rank"]))
     wanted: engines.Found = {}
     for row in ranked:
         wanted.setdefault(row["query_id"], []).append(row["doc_id"])

@@ -19,6 +19,7 @@ from spladelake.files import read_judgements, read_run
 from spladelake.spark.tables.schemas import RUNS
 from support.random_lake import TERMS, RandomLake, write_judgements, write_random_lake
 from support.reference import GivenVectors
+from support.tables import table_rows, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +36,8 @@ def measured(spark: SparkSession, run_job: Any, tmp_path_factory: pytest.TempPat
 
 
 def rows_of_run(spark: SparkSession, lake: str, run_id: str) -> list[tuple[Any, ...]]:
-    rows = spark.read.format("delta").load(f"{lake}/runs").where(f"run_id = '{run_id}'").drop("run_id")
-    return sorted(tuple(row) for row in rows.collect())
+    rows = table_rows(f"{lake}/runs", run_id=run_id)
+    return sorted((row["query_id"], row["doc_id"], row["rank"], row["score"]) for row in rows)
 
 
 @pytest.fixture(scope="module")
@@ -149,11 +150,11 @@ def test_an_id_that_would_break_a_line_is_refused_and_leaves_no_file(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, doc_id: str
 ) -> None:
     rows = [("r", "q1", "fine", 1, 2.0), ("r", "q1", doc_id, 2, 1.0)]
-    spark.createDataFrame(rows, RUNS.struct).write.format("delta").save(f"{lake}/runs")
+    write_rows(f"{lake}/runs", rows, RUNS)
     write_judgements(spark, lake, [("q1", doc_id, 1)])
-    with pytest.raises(DataError, match=r"line 2: doc_id is '.*without white space"):
+    with pytest.raises(DataError, match=r"line 2: the doc_id is '.*without white space"):
         run_job("export_run", lake=lake, run_id="r", output=str(tmp_path / "r.trec"))
-    with pytest.raises(DataError, match="line 1: doc_id is"):
+    with pytest.raises(DataError, match="line 1: the doc_id is"):
         run_job("export_run", lake=lake, judgements=str(tmp_path / "qrels.txt"))
     assert not list(tmp_path.glob("*.trec*")) + list(tmp_path.glob("qrels*"))
 
@@ -167,7 +168,7 @@ def test_an_id_that_would_break_a_line_is_refused_and_leaves_no_file(
         ),
         ("q1 Q0 a 1 nan r\n", "line 1: score is 'nan'"),
         ("q1 Q0 a 1 2.0 r\n\nq1 Q0 a 2 1.0 r\n", "line 3: document a is listed 2 times for query q1"),
-        ("\n", "it has no rows"),
+        ("\n", "the input has no rows"),
     ],
 )
 def test_a_run_file_with_a_bad_line_is_refused_naming_it(

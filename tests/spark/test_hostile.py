@@ -14,6 +14,7 @@ from spladelake.cli import main
 from spladelake.spark.tables.sql_text import quoted, sql_string
 from support.collections import write_lines
 from support.ledger import LEDGER
+from support.tables import table_rows
 
 pytestmark = pytest.mark.faults
 SECRET = "Zq7secretword"
@@ -73,14 +74,12 @@ def test_hostile_ids_texts_and_paths_go_through_every_job_as_data_and_no_text_is
     printed = capsys.readouterr()
     assert SECRET not in printed.out + printed.err + caplog.text
     assert "\u001b[31m" not in printed.err
-    vectors = spark.read.format("delta").load(f"{lake}/vectors/splade-tiny/documents").collect()
+    vectors = table_rows(f"{lake}/vectors/splade-tiny/documents")
     assert {row["id"] for row in vectors} == set(HOSTILE)
     LEDGER.compared([row["id"] for row in vectors], HOSTILE)
-    found = spark.read.format("delta").load(f"{lake}/runs").collect()
+    found = table_rows(f"{lake}/runs")
     assert {row["doc_id"] for row in found} == {row["query_id"] for row in found} == set(HOSTILE)
-    log = [
-        json.dumps(row.asDict(), default=str) for row in spark.read.format("delta").load(f"{lake}/run_log").collect()
-    ]
+    log = [json.dumps(row.asDict(), default=str) for row in table_rows(f"{lake}/run_log")]
     assert len(log) == 4
     assert SECRET not in "".join(log)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

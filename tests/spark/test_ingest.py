@@ -13,12 +13,13 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
-from spladelake.spark.session.failures import explained
+from spladelake.spark.session.failures import known_error
 from support.collections import FRUIT, QUESTIONS, RELEVANT, write_fruit, write_lines
+from support.tables import table_rows
 
 
 def table(spark: SparkSession, lake: str, name: str) -> list[dict[str, Any]]:
-    return [row.asDict() for row in spark.read.format("delta").load(f"{lake}/{name}").collect()]
+    return [row.asDict() for row in table_rows(f"{lake}/{name}")]
 
 
 def texts(spark: SparkSession, lake: str) -> dict[str, str]:
@@ -231,22 +232,26 @@ def test_an_ir_datasets_id_is_a_source(spark: SparkSession, run_job: Any, lake: 
 def test_inputs_that_cannot_be_used_are_refused_by_name(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match=r"absent\.jsonl: there is no such file .* --documents names it"):
+    with pytest.raises(
+        DataError, match=r"absent\.jsonl: there is no such file .* wanted an existing path for --documents"
+    ):
         run_job("ingest_texts", lake=lake, documents=str(tmp_path / "absent.jsonl"))
     path = str(tmp_path / "d.parquet")
     spark.createDataFrame([("a", 1.5, "x")], "doc_id string, text double, body string").write.parquet(path)
     with pytest.raises(DataError, match=r"column 'text' has the type double; wanted a string for text"):
         run_job("ingest_texts", lake=lake, documents=path)
-    with pytest.raises(DataError, match=r"no column 'abstract' \(it has doc_id, text, body\).*--document-text"):
+    with pytest.raises(
+        DataError, match=r"no column is called 'abstract' \(columns: doc_id, text, body\).*--document-text"
+    ):
         run_job("ingest_texts", lake=lake, documents=path, document_text="abstract")
     fruit = write_fruit(tmp_path / "fruit")
-    with pytest.raises(DataError, match=r"it has no dev\.tsv, .*wanted one of its splits: test"):
+    with pytest.raises(DataError, match=r"the folder has no dev\.tsv, .*wanted a split of the folder: test"):
         run_job("ingest_texts", lake=lake, source=str(fruit), split="dev")
     (fruit / "corpus.jsonl").unlink()
-    with pytest.raises(DataError, match=r"it has no corpus\.jsonl"):
+    with pytest.raises(DataError, match=r"the folder has no corpus\.jsonl"):
         run_job("ingest_texts", lake=lake, source=str(fruit))
     (tmp_path / "d.docx").write_text("x")
-    with pytest.raises(UsageError, match=r"its name \(….docx\) does not show its format"):
+    with pytest.raises(UsageError, match=r"the name \(….docx\) does not show the format"):
         run_job("ingest_texts", lake=lake, documents=str(tmp_path / "d.docx"))
     with pytest.raises(UsageError, match="ir_datasets does not know this id"):
         run_job("ingest_texts", lake=lake, source="ir_datasets:no/such/thing")
@@ -311,7 +316,7 @@ def test_an_empty_input_leaves_the_table_as_it_was(
     source = write_lines(tmp_path / "corpus.jsonl", [{"_id": "a", "text": "x"}])
     run_job("ingest_texts", lake=lake, documents=str(source))
     source.write_text("\n", encoding="utf-8")
-    with pytest.raises(DataError, match="it has no records"):
+    with pytest.raises(DataError, match="the input has no records"):
         run_job("ingest_texts", lake=lake, documents=str(source))
     assert texts(spark, lake) == {"a": "x"}
 
@@ -321,7 +326,7 @@ def test_a_truncated_gzip_fails_with_its_reason(run_job: Any, lake: str, tmp_pat
     (tmp_path / "corpus.jsonl.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(Exception, match=r"(?i)exception") as raised:
         run_job("ingest_texts", lake=lake, documents=str(tmp_path / "corpus.jsonl.gz"))
-    error = explained(raised.value)
+    error = known_error(raised.value)
     assert isinstance(error, DataError)
     assert "complete file" in str(error)
 

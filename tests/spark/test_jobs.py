@@ -81,6 +81,7 @@ def ran(spark: SparkSession, run_job: Callable[..., Any], tmp_path_factory: pyte
     return Ran(folder / "lake", found, changed, unknown)
 
 
+@pytest.mark.slow
 def test_a_job_reads_and_writes_only_the_tables_of_its_row(ran: Ran) -> None:
     undeclared: dict[str, set[str]] = {}
     for name, accesses in ran.accesses:
@@ -92,6 +93,7 @@ def test_a_job_reads_and_writes_only_the_tables_of_its_row(ran: Ran) -> None:
     assert {name: tables for name, tables in undeclared.items() if tables} == {}
 
 
+@pytest.mark.slow
 def test_each_table_that_a_row_names_is_written_by_its_job(ran: Ran) -> None:
     written: dict[str, set[str]] = {}
     for name, accesses in ran.accesses:
@@ -105,14 +107,17 @@ def test_each_table_that_a_row_names_is_written_by_its_job(ran: Ran) -> None:
     assert {name: tables for name, tables in missing.items() if tables} == {}
 
 
+@pytest.mark.slow
 def test_a_result_has_only_entries_of_its_type(ran: Ran) -> None:
     assert {name: keys for name, keys in ran.unknown.items() if keys} == {}
 
 
+@pytest.mark.slow
 def test_a_job_leaves_the_settings_of_the_session_as_it_found_them(ran: Ran) -> None:
     assert ran.changed == []
 
 
+@pytest.mark.slow
 def test_jobs_in_the_opposite_order_leave_the_settings_as_they_found_them(
     spark: SparkSession, run_job: Callable[..., Any], ran: Ran, tmp_path: Path
 ) -> None:

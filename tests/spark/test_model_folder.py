@@ -9,7 +9,7 @@ import pytest
 
 from spladelake.errors import UsageError
 from spladelake.spark.tables.lineage import Lineage
-from spladelake.spark.train.model_folder import MADE_FROM, made_from, publish, remove_published_work, work_folder
+from spladelake.spark.train.model_folder import MADE_FROM, made_from, publish_model, remove_published_work, work_folder
 
 NOWHERE = Path("/models/start")
 
@@ -29,7 +29,7 @@ def test_a_model_takes_the_place_of_another_and_leaves_folders_beside_it_alone(t
     for number in ("first", "second"):
         work = work_folder(output, lineage(), start=NOWHERE, force=False)
         write(work / "model" / "weights", number)
-        publish(work, output)
+        publish_model(work, output)
         assert (output / "weights").read_text(encoding="utf-8") == number
     assert mine.exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model.old"]

@@ -25,7 +25,7 @@ from spladelake.config import IngestTexts
 from spladelake.errors import SpladelakeError
 from spladelake.spark.ingest.columns import exact_names
 from spladelake.spark.ingest.sources import named_sources, records
-from spladelake.spark.session.failures import explained
+from spladelake.spark.session.failures import known_error
 from spladelake.spark.tables import storage
 from spladelake.survey.findings import Finding
 from spladelake.survey.plan import plan
@@ -171,7 +171,7 @@ CASES = [
     Case(
         "two texts of one name",
         {"d.parquet": pa.table([IDS, TEXTS, TEXTS], names=["id", "text", "text"])},
-        says="it has several columns 'text'",
+        says="the file has several columns 'text'",
     ),
     Case("a text in brotli", {"d.parquet": brotli("text")}, says="column 'text' is compressed by brotli"),
     Case("another column in brotli", {"d.parquet": brotli("other")}, PLAIN),
@@ -195,13 +195,13 @@ CASES = [
     Case(
         "a shard without a text",
         {"d/p-0.parquet": {"id": ["1"], "text": ["a"]}, "d/p-1.parquet": {"id": ["2"], "words": ["b"]}},
-        says="p-1.parquet: it has no column 'text'",
+        says="p-1.parquet: no column is called 'text'",
         given="d",
     ),
     Case(
         "a shard of no bytes",
         {"d/p-0.parquet": {"id": IDS, "text": TEXTS}, "d/p-1.parquet": b""},
-        says="it is empty",
+        says="the file is empty",
         given="d",
     ),
     Case(
@@ -213,7 +213,7 @@ CASES = [
     Case(
         "a shard of csv without a header",
         {"d/0.csv": b"id,text\n1,red apples\n", "d/1.csv": b"2,green pears\n"},
-        says="1.csv: it",
+        says="1.csv: ",
         given="d",
     ),
     Case(
@@ -225,7 +225,7 @@ CASES = [
     Case(
         "shards of tsv with two headers",
         {"d/0.tsv": b"id\ttext\n1\tred apples\n", "d/1.tsv": b"text\tid\ngreen pears\t2\n"},
-        says="it has two headers",
+        says="the input has two headers",
         given="d",
     ),
     Case(
@@ -251,7 +251,7 @@ CASES = [
     Case(
         "a file of no format in a folder",
         {"d/a.jsonl": JSONL, "d/b.bin": b"x"},
-        says="does not show its format",
+        says="does not show the format",
         given="d",
     ),
     Case(
@@ -284,19 +284,21 @@ CASES = [
         [*PLAIN, ("3", None, "x"), ("4", None, "x"), ("5", None, "x")],
         given="d",
     ),
-    Case("the tool lz4", {"d.jsonl.lz4": lz4(JSONL)}, says="it is compressed by the tool lz4"),
-    Case("xz", {"d.jsonl.xz": lzma.compress(JSONL)}, says="its name (….xz) does not show its format"),
-    Case("xz under another name", {"d.jsonl": lzma.compress(JSONL)}, says="it is compressed by xz"),
-    Case("gzip under another name", {"d.csv": gzip.compress(CSV)}, says="it is compressed (.gz)"),
-    Case("no gzip under its name", {"d.csv.gz": CSV}, says="not compressed that way"),
-    Case("zip", {"d.jsonl": archived("zip")}, says="it is a zip archive"),
-    Case("tar", {"d.jsonl": archived("tar")}, says="it is a tar archive"),
-    Case("Parquet under another name", {"d.jsonl": brotli("id")}, says="it is a Parquet file"),
-    Case("text called Parquet", {"d.parquet": CSV}, says="it is not a Parquet file"),
+    Case("the tool lz4", {"d.jsonl.lz4": lz4(JSONL)}, says="the file is compressed by the tool lz4"),
+    Case("xz", {"d.jsonl.xz": lzma.compress(JSONL)}, says="the name (….xz) does not show the format"),
+    Case("xz under another name", {"d.jsonl": lzma.compress(JSONL)}, says="the file is compressed by xz"),
+    Case("gzip under another name", {"d.csv": gzip.compress(CSV)}, says="but its name does not end in .gz"),
+    Case("no gzip under its name", {"d.csv.gz": CSV}, says="compressed in another way"),
+    Case("zip", {"d.jsonl": archived("zip")}, says="the file is a zip archive"),
+    Case("tar", {"d.jsonl": archived("tar")}, says="the file is a tar archive"),
+    Case("Parquet under another name", {"d.jsonl": brotli("id")}, says="the file is a Parquet file"),
+    Case("text called Parquet", {"d.parquet": CSV}, says="the file is damaged, or not a Parquet file"),
     # Encodings and ends of lines.
-    Case("csv in UTF-16", {"d.csv": CSV.decode().encode("utf-16")}, says="it is text in UTF-16"),
+    Case("csv in UTF-16", {"d.csv": CSV.decode().encode("utf-16")}, says="the file is text in UTF-16"),
     Case(
-        "jsonl in UTF-16 without a mark", {"d.jsonl": JSONL.decode().encode("utf-16-le")}, says="it is text in UTF-16"
+        "jsonl in UTF-16 without a mark",
+        {"d.jsonl": JSONL.decode().encode("utf-16-le")},
+        says="the file is text in UTF-16",
     ),
     Case("carriage returns alone", {"d.csv": CSV.replace(b"\n", b"\r")}, says="end in carriage returns alone"),
     # Dialects: tests/unit/survey/test_dialects.py has all; here one of each kind goes through Spark.
@@ -306,14 +308,14 @@ CASES = [
         [("1", None, "red apples"), ("2", None, 'a, "b"\r\nc')],
         ("not UTF-8", "the header has"),
     ),
-    Case("an open quote", {"d.csv": b'id,text\n1,5" screen\n2,"open\n3,x\n'}, says="d.csv line 3: a quote is opened"),
-    Case("a name twice", {"d.csv": b"id,text,text\n1,x,red apples\n"}, says="Name one column with --document-text"),
-    Case("no header", {"d.csv": b"1,red apples\n2,green pears\n"}, says="d.csv: it"),
+    Case("an open quote", {"d.csv": b'id,text\n1,5" screen\n2,"open\n3,x\n'}, says="d.csv line 3: a quote opens"),
+    Case("a name twice", {"d.csv": b"id,text,text\n1,x,red apples\n"}, says="Set --document-text to "),
+    Case("no header", {"d.csv": b"1,red apples\n2,green pears\n"}, says="d.csv: "),
     Case("a tsv with a header", {"d.tsv": b"\xef\xbb\xbfpid\tpassage\r\n" + TSV.replace(b"\n", b"\r\n")}, PLAIN),
     Case(
         "columns that a tsv does not name",
         {"d.tsv": TSV},
-        says="in its first line it has no column 'nr'",
+        says="line 1: no column is called 'nr'",
         options={"document_id": "nr"},
     ),
 ]
@@ -352,7 +354,7 @@ def ingested(session: SparkSession, options: dict[str, str]) -> list[Any]:
     except Exception as error:
         if isinstance(error, SpladelakeError):
             raise
-        raise explained(error) or error from None
+        raise known_error(error) or error from None
 
 
 def surveyed(options: dict[str, str]) -> Finding:
@@ -405,4 +407,4 @@ def test_what_ingest_texts_refuses_init_refuses_before(spark: SparkSession, tmp_
         with pytest.raises(SpladelakeError) as raised:
             look()
         assert str(case.says) in str(raised.value)
-        assert raised.value.exit_code == (2 if "does not show its format" in str(case.says) else 3)
+        assert raised.value.exit_code == (2 if "does not show the format" in str(case.says) else 3)

@@ -14,6 +14,7 @@ from spladelake.errors import DataError, UsageError
 from spladelake.spark.evaluate.report import gather
 from spladelake.spark.tables import schemas
 from spladelake.spark.tables.refs import Lake
+from support.tables import table_rows
 
 TEXTS = {
     "a": "A river carries water to the sea <script>alert(1)</script>",
@@ -49,7 +50,7 @@ def test_what_is_gathered_is_what_the_tables_hold(spark: SparkSession, measured_
     assert (data.measures, data.queries) == (("ndcg_cut_10", "recall@10"), 3)
     rows = {
         side: {row["id"]: set(row["indices"]) for row in
-               spark.read.format("delta").load(f"{measured_lake}/vectors/bm25/{side}").collect()}
+               table_rows(f"{measured_lake}/vectors/bm25/{side}")}
         for side in ("documents", "queries")
     }  # fmt: skip
     # What counts in the means counts here: judged queries.
@@ -91,9 +92,9 @@ def test_the_command_writes_the_page_escaped_and_says_where(
 
 
 def test_runs_and_measures_that_are_not_there_are_refused(spark: SparkSession, measured_lake: str, lake: str) -> None:
-    with pytest.raises(DataError, match="it has no run 'absent'"):
+    with pytest.raises(DataError, match="the table has no run 'absent'"):
         gather(spark, Lake(measured_lake), runs=("whole", "absent"))
-    with pytest.raises(UsageError, match="measure mrr@10: some runs do not have it"):
+    with pytest.raises(UsageError, match="measure mrr@10: some runs do not have the measure"):
         gather(spark, Lake(measured_lake), measure="mrr@10")
     with pytest.raises(DataError, match="there is no runs table"):
         gather(spark, Lake(lake))

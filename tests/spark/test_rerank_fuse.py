@@ -17,6 +17,7 @@ from spladelake.spark.rerank.fuse import best, normalised, reciprocal_ranks, sum
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, RUNS
 from support.collections import FRUIT, QUESTIONS
 from support.cross_encoders import write_cross_encoder
+from support.tables import table_rows, write_rows
 
 Scores = dict[str, dict[str, float]]
 
@@ -27,13 +28,13 @@ def write_runs(spark: SparkSession, lake: str, runs: dict[str, Scores]) -> None:
         for query_id, scores in queries.items():
             ordered = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
             rows += [(run_id, query_id, doc_id, rank, score) for rank, (doc_id, score) in enumerate(ordered, start=1)]
-    spark.createDataFrame(rows, RUNS.struct).write.format("delta").mode("append").save(f"{lake}/runs")
+    write_rows(f"{lake}/runs", rows, RUNS, append=True)
 
 
 def run_of(spark: SparkSession, lake: str, run_id: str) -> dict[str, list[tuple[str, float]]]:
     found: dict[str, list[tuple[str, float]]] = {}
-    table = spark.read.format("delta").load(f"{lake}/runs").where(F.col("run_id") == run_id)
-    for place, row in enumerate(table.orderBy("query_id", "rank").collect()):
+    rows = sorted(table_rows(f"{lake}/runs", run_id=run_id), key=lambda row: (row["query_id"], row["rank"]))
+    for place, row in enumerate(rows):
         of_query = found.setdefault(row["query_id"], [])
         of_query.append((row["doc_id"], row["score"]))
         assert row["rank"] == len(of_query), place
@@ -50,8 +51,8 @@ def test_a_reranked_run_has_the_scores_of_sentence_transformers_and_the_rest_bel
 ) -> None:
     texts = {**FRUIT, "copy": FRUIT["apple"], "nothing": ""}
     documents = [(i, None, text) for i, text in texts.items()]
-    spark.createDataFrame(documents, DOCUMENTS.struct).write.format("delta").save(f"{lake}/documents")
-    spark.createDataFrame(list(QUESTIONS.items()), QUERIES.struct).write.format("delta").save(f"{lake}/queries")
+    write_rows(f"{lake}/documents", documents, DOCUMENTS)
+    write_rows(f"{lake}/queries", list(QUESTIONS.items()), QUERIES)
     first = {
         query_id: {doc_id: float(len(texts) - place) for place, doc_id in enumerate(texts)} for query_id in QUESTIONS
     }
@@ -82,7 +83,7 @@ def test_a_reranked_run_has_the_scores_of_sentence_transformers_and_the_rest_bel
     assert (dropped["rows"], dropped["distinct_pairs"]) == (15, 13)
     with pytest.raises(UsageError, match="is the run to re-rank"):
         run_job("rerank_run", **options, run_id="first")
-    with pytest.raises(DataError, match="it has no run 'absent'"):
+    with pytest.raises(DataError, match="the table has no run 'absent'"):
         run_job("rerank_run", **{**options, "run": "absent"})
     write_runs(spark, lake, {"foreign": {"q1": {"apple": 2.0, "elsewhere": 1.0}}})
     with pytest.raises(DataError, match="1 of 2 pairs name a query or document without a text"):
@@ -112,10 +113,13 @@ def test_reciprocal_rank_fusion_is_as_worked_by_hand(spark: SparkSession, run_jo
     a = 4 / np.sqrt(32 / 3)
     wanted_z = [("b", 1.0), ("a", a - 1), ("c", -a - 1), ("d", -a - 1)]
     assert run_of(spark, lake, "z")["q"] == [(i, pytest.approx(s, abs=1e-12)) for i, s in wanted_z]
-    for runs, says in (("one,absent", "it has no run 'absent'"), ("one,twice", "lists a document or a rank twice")):
+    for runs, says in (
+        ("one,absent", "the table has no run 'absent'"),
+        ("one,twice", "lists a document or a rank twice"),
+    ):
         if "twice" in runs:
             twice = [("twice", "q", "a", 1, 2.0), ("twice", "q", "a", 2, 1.0)]
-            spark.createDataFrame(twice, RUNS.struct).write.format("delta").mode("append").save(f"{lake}/runs")
+            write_rows(f"{lake}/runs", twice, RUNS, append=True)
         with pytest.raises(DataError, match=says):
             run_job("fuse_runs", lake=lake, runs=runs)
 
@@ -123,10 +127,10 @@ def test_reciprocal_rank_fusion_is_as_worked_by_hand(spark: SparkSession, run_jo
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"runs": "one"}, "fusion needs two or more different runs"),
-        ({"runs": "one,one"}, "fusion needs two or more different runs"),
+        ({"runs": "one"}, "wanted two or more different runs"),
+        ({"runs": "one,one"}, "wanted two or more different runs"),
         ({"runs": "one,two", "weights": "1"}, "--weights has 1 weights for 2 runs"),
-        ({"runs": "one,two", "weights": "0,0"}, "one of them above 0"),
+        ({"runs": "one,two", "weights": "0,0"}, "or only zeros"),
         ({"runs": "one,two", "run_id": "two"}, "is one of the runs to fuse"),
     ],
 )

@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from spladelake.cli import main
 from spladelake.config import JOBS
 from support.collections import write_fruit
+from support.tables import table_rows
 
 # What each job cannot do without, the lake apart.
 NEEDED = {
@@ -45,13 +46,13 @@ def test_the_same_day_again_does_nothing_and_another_day_is_a_run_of_its_own(
         )
         assert found["evaluate_run"]["run_id"] == f"splade-tiny-{day}"
         assert {result["run_date"] for result in found.values()} == {day}
-        runs = spark.read.format("delta").load(f"{lake}/runs").orderBy("query_id", "rank").collect()
+        runs = sorted(table_rows(f"{lake}/runs"), key=lambda row: (row["query_id"], row["rank"]))
         for run_id in {row["run_id"] for row in runs}:
             rows.setdefault(run_id, []).append([tuple(row) for row in runs if row["run_id"] == run_id])
     assert statuses == [["written"] * 4, ["skipped"] * 4, ["skipped"] * 2 + ["written"] * 2]
     assert set(rows) == {"splade-tiny-2026-11-24", "splade-tiny-2026-11-25"}
     assert all(kept == rows["splade-tiny-2026-11-24"][0] for kept in rows["splade-tiny-2026-11-24"])
-    logged = spark.read.format("delta").load(f"{lake}/run_log").orderBy("started").collect()
+    logged = sorted(table_rows(f"{lake}/run_log"), key=lambda row: row["started"])
     assert [(row["run_id"], str(row["run_date"])) for row in logged[:4]] == [
         ("ingest_texts-2026-11-24", "2026-11-24"),
         ("encode_texts-2026-11-24", "2026-11-24"),

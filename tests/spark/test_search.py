@@ -20,17 +20,18 @@ from spladelake.spark.encode.worker import EncodeBatches
 from spladelake.spark.retrieve import driver_search
 from spladelake.spark.retrieve.search import search_documents, search_folder
 from spladelake.spark.session.totals import Totals
+from support.cases import mostly_slow
 from support.collections import QUESTIONS
+from support.tables import table_rows
 
 
 def test_search_ranks_as_the_job_does_and_its_terms_add_up(spark: SparkSession, run_job: Any, fruit_lake: str) -> None:
     run_job("retrieve_run", lake=fruit_lake, model="splade-tiny", run_id="searched", k=3)
-    runs = spark.read.format("delta").load(f"{fruit_lake}/runs").where("run_id = 'searched' AND query_id = 'q1'")
+    rows = table_rows(f"{fruit_lake}/runs", run_id="searched", query_id="q1")
+    rows.sort(key=lambda row: row["rank"])
     hits = search_documents(spark, QUESTIONS["q1"], lake=fruit_lake, model="splade-tiny", k=3, terms=100)
-    assert [(hit["doc_id"], hit["rank"]) for hit in hits] == [
-        (row["doc_id"], row["rank"]) for row in runs.orderBy("rank").collect()
-    ]
-    job_scores = [row["score"] for row in runs.orderBy("rank").collect()]
+    assert [(hit["doc_id"], hit["rank"]) for hit in hits] == [(row["doc_id"], row["rank"]) for row in rows]
+    job_scores = [row["score"] for row in rows]
     assert [hit["score"] for hit in hits] == pytest.approx(job_scores, abs=1e-4)  # of texts encoded in other batches
     for hit in hits:
         assert sum(hit["terms"].values()) == pytest.approx(hit["score"], rel=1e-9)
@@ -44,7 +45,7 @@ def by_workers(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr(driver_search, "MOST_BYTES", -1)
 
 
-@pytest.mark.parametrize("model", ["splade-tiny", "bm25"])
+@pytest.mark.parametrize("model", mostly_slow(["splade-tiny", "bm25"], 0))
 def test_the_driver_answers_with_and_without_spark_what_workers_answer_to_the_last_bit(
     spark: SparkSession, run_job: Any, fruit_lake: str, by_workers: Callable[[], None], model: str
 ) -> None:

@@ -171,7 +171,7 @@ def test_runs_are_shown_with_their_texts_and_measures_as_columns(spark: SparkSes
         ("SELECT sparse_dot(array(1, null), array(1F, 1F), array(1), array(1F))", "a weight or an index is null"),
         ("SELECT sparse_decode(array(1, 2), array(1F, null), 3)", "a weight is null"),
         ("SELECT * FROM search(' ', 3)", "search: the question is blank"),
-        ("SELECT sparse_dot(array(1, 1), array(1F, 1F), array(1), array(1F))", "a term stands twice"),
+        ("SELECT sparse_dot(array(1, 1), array(1F, 1F), array(1), array(1F))", "a term occurs twice"),
         ("SELECT sparse_dot('a', array(1F), array(1), array(1F))", 'cannot cast "STRING" to "ARRAY<INT>"'),
         ("SELECT sparse_dot(array(1), array(1F))", "sparse_dot"),
         ("SELECT sparse_decode(array(1), array(1F, 2F), 3)", "1 indices with 2 values"),
@@ -214,12 +214,13 @@ def test_a_lake_without_runs_or_with_another_model_says_what_is_missing(
     with pytest.raises(PySparkException) as raised:
         session.sql("SELECT * FROM search('fruit', 3)")
     told = str(statement_error(raised.value, missing=installed.missing))
-    assert told.startswith("search: this lake has none")
+    assert told.startswith("search: the name is not defined for this lake")
     assert "spladelake encode_texts" in told
     with pytest.raises(DataError, match="no table of spladelake"):
         install(session, lake=str(tmp_path / "absent"), model="splade-tiny")
 
 
+@pytest.mark.slow
 def test_questions_and_documents_of_two_models_are_refused_also_where_the_vectors_changed_since(
     spark: SparkSession, asked: Any, tmp_path: Path
 ) -> None:
@@ -280,7 +281,7 @@ def test_the_sql_file_defines_the_same_without_python(spark: SparkSession, asked
     assert session.sql("SELECT * FROM similar('apple', 2)").count() == 2
     others = f"SELECT * EXCEPT (model_id), 'other' AS model_id FROM delta.`{asked[0]}/vectors/splade-tiny/queries`"
     session.sql(f"CREATE OR REPLACE TEMPORARY VIEW query_vectors AS {others}")
-    with pytest.raises(PySparkException, match="explain: the query is encoded by the model other"):
+    with pytest.raises(PySparkException, match="explain: the query was encoded by the model other"):
         session.sql("SELECT * FROM explain('q1', 'apple')").collect()
 
 

@@ -85,7 +85,7 @@ def test_the_prompt_takes_lines_keeps_a_history_and_outlives_errors_and_ctrl_c(
 ) -> None:
     greeting = terminal.read_until(PROMPT)
     assert "defined: encode_query, text_terms, documents, queries, judgements" in greeting
-    assert "not defined: runs_with_text, it needs runs: there is no" in greeting
+    assert "not defined: runs_with_text: the definition needs runs, but there is no" in greeting
 
     found = terminal.ask("SELECT doc_id, text", "FROM documents -- a remark", "WHERE doc_id = 'bread';")
     assert FRUIT["bread"] in found
@@ -95,7 +95,7 @@ def test_the_prompt_takes_lines_keeps_a_history_and_outlives_errors_and_ctrl_c(
         ("SELEKT 1;", "error: the statement:"),
         ("SELECT * FROM similar('absent', 3);", "error: There is no vector of a document absent"),
         ("SELECT * FROM serch('fruit', 3);", "did you mean 'search'?"),
-        ("SELECT * FROM runs;", "error: runs: this lake has none"),
+        ("SELECT * FROM runs;", "error: runs: the name is not defined for this lake"),
         ("SELECT CAST('many' AS INT);", "error: the statement:"),
     ):
         shown = terminal.ask(wrong)

@@ -217,7 +217,8 @@ def test_the_command_refuses_a_change_with_2_and_makes_it_with_write(
     captured = capsys.readouterr()
     assert captured.out.startswith("n\n5\n")
     assert (
-        "error: the statement: it may change more than this session (DeleteFromTable); without --write" in captured.err
+        "error: spladelake sql: the statement may change more than this session (DeleteFromTable); wanted"
+        in captured.err
     )
     piped = CliRunner().invoke(cli, arguments, input=f"{delete};\n{count};\n")
     assert isinstance(piped.exception, UsageError)
@@ -233,8 +234,8 @@ def without_runs(lake: Path) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("condition", "said"),
     [
-        ("doc_id IN (SELECT TRANSFORM(1) USING 'touch {MARK}' AS (a))", "it runs a program"),
-        ("reflect('java.lang.System', 'setProperty', 'guard', doc_id) = 'x'", "it calls code of Java"),
+        ("doc_id IN (SELECT TRANSFORM(1) USING 'touch {MARK}' AS (a))", "the condition runs a program"),
+        ("reflect('java.lang.System', 'setProperty', 'guard', doc_id) = 'x'", "the condition calls code of Java"),
         ("doc_id = 'a'; DELETE FROM documents", "Syntax error"),
         ("doc_id = 'a') OR (DELETE FROM documents", "Syntax error"),
         ("DELETE FROM documents", "Syntax error"),

@@ -14,6 +14,7 @@ from spladelake.spark.tables.create import require
 from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.schemas import RUNS
 from spladelake.spark.tables.suggestions import missing_run, similar_path
+from support.tables import write_rows
 
 
 def test_a_path_is_set_right_in_its_first_part_that_is_not_there(spark: SparkSession, tmp_path: Path) -> None:
@@ -29,11 +30,11 @@ def test_a_path_is_set_right_in_its_first_part_that_is_not_there(spark: SparkSes
 def test_a_missing_table_or_run_names_the_near_one(spark: SparkSession, tmp_path: Path) -> None:
     runs = Lake(str(tmp_path / "lake")).table("runs")
     rows = [("bm25", "q", "d", 1, 1.0), ("splade-mini", "q", "d", 1, 1.0)]
-    spark.createDataFrame(rows, RUNS.struct).coalesce(1).write.format("delta").save(str(runs))
-    with pytest.raises(DataError, match=rf"Did you mean {runs}\? If not, make it first: retrieve_run"):
+    write_rows(str(runs), rows, RUNS)
+    with pytest.raises(DataError, match=rf"Did you mean {runs}\? If not, make the table: retrieve_run"):
         require(spark, Lake(str(tmp_path / "lakes")).table("runs"), RUNS, made_by="retrieve_run")
     assert "did you mean 'bm25'?" in str(missing_run(spark, runs, "bm2", fix="Correct it."))
-    assert "known are bm25, splade-mini" in str(missing_run(spark, runs, "x", fix="Correct it."))
+    assert "wanted bm25 or splade-mini" in str(missing_run(spark, runs, "x", fix="Correct it."))
 
 
 def test_a_statement_over_a_misspelt_view_names_the_view(spark: SparkSession) -> None:

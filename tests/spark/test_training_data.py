@@ -97,7 +97,7 @@ def test_rows_that_executors_wrote_to_disks_of_their_own_are_missed_at_once(tmp_
         ({"margins": [4.5, float("nan")]}, "1 pairs have a score or margin that is not a number, such as query 'q3'"),
         ({"pos_score": None}, "1 pairs have a score or margin that is not a number"),
         ({"margins": None}, "1 pairs have a score or margin that is not a number"),
-        ({"neg_ids": [], "neg_scores": [], "margins": [], "all": True}, "none of its 1 pairs has 2 negatives"),
+        ({"neg_ids": [], "neg_scores": [], "margins": [], "all": True}, "none of the 1 pairs has 2 negatives"),
         ({"margins": [3.0, 3.0], "all": True}, "all margins are 3"),
     ],
 )

@@ -24,6 +24,7 @@ from spladelake.spark.train.job import sources_of
 from spladelake.spark.train.mine import mined, query_parts, words_of
 from spladelake.spark.train.score_pairs import averaged
 from support.cross_encoders import write_cross_encoder
+from support.tables import table_rows, write_rows
 
 WORDS = ["rail", "bread", "apple", "river", "mouse", "Straße", "東京", "flour", "yeast", "juice", "sea", "ball"]
 
@@ -97,7 +98,7 @@ def mining_lake(spark: SparkSession, collection: Collection, tmp_path_factory: p
 
 
 def table(spark: SparkSession, lake: str, name: str, training_set: str) -> list[Any]:
-    return spark.read.format("delta").load(f"{lake}/training/{training_set}/{name}").collect()
+    return table_rows(f"{lake}/training/{training_set}/{name}")
 
 
 def text_pairs(rows: list[Any], collection: Collection) -> set[tuple[str, str]]:
@@ -140,7 +141,7 @@ def test_mined_negatives_are_those_that_brute_force_finds_by_windows_margin_and_
     [
         ({"margin": 1000.0}, "no document of run 'run' qualifies"),
         ({"relevance_level": 3}, "none of these queries is in the part train"),
-        ({"run": "absent"}, "it has no run 'absent'"),
+        ({"run": "absent"}, "the table has no run 'absent'"),
     ],
 )
 def test_tables_that_give_no_pair_are_refused(run_job: Any, mining_lake: str, given: dict[str, Any], says: str) -> None:
@@ -204,7 +205,7 @@ def test_each_pair_of_texts_is_scored_once_and_margins_are_the_differences_of_th
     spark: SparkSession, run_job: Any, mining_lake: str, collection: Collection, cross_encoder: Path
 ) -> None:
     rows = [("q0", "d00", ["d05", "copy", "d07"]), ("q0", "d04", ["d05", "d08"]), ("q1", "d00", ["d09"])]
-    spark.createDataFrame(rows, PAIRS.struct).write.format("delta").save(f"{mining_lake}/training/scored/pairs")
+    write_rows(f"{mining_lake}/training/scored/pairs", rows, PAIRS)
     pairs = table(spark, mining_lake, "pairs", "scored")
     distinct = {(row["query_id"], doc_id) for row in pairs for doc_id in [row["pos_id"], *row["neg_ids"]]}
     score = {"lake": mining_lake, "training_set": "scored", "teachers": str(cross_encoder)}
@@ -246,7 +247,7 @@ def test_only_pairs_that_are_new_are_scored_and_teachers_are_averaged(
         [(collection.queries[query_id], collection.texts[doc_id])]
     )
     assert row["pos_score"] == pytest.approx((said[0] + collection.scores[query_id][doc_id]) / 2, abs=1e-5)
-    with pytest.raises(UsageError, match="names a teacher twice"):
+    with pytest.raises(UsageError, match="contains a teacher twice"):
         run_job("score_pairs", **{**score, "teachers": "run:run,run:run"})
 
 
@@ -274,7 +275,7 @@ def test_pairs_from_before_the_queries_were_put_into_other_parts_are_not_trained
         frame = spark.createDataFrame(rows[name][0], rows[name][1].struct)
         frame.write.format("delta").save(f"{mining_lake}/training/stale-{loss}/{name}")
     asked = {"lake": mining_lake, "training_set": f"stale-{loss}", "model": "splade-tiny", "loss": loss}
-    with pytest.raises(DataError, match="2 of its queries are not in the part train, such as 'q1'"):
+    with pytest.raises(DataError, match="2 queries of the pairs are no longer in the part train, such as 'q1'"):
         run_job("train_model", output=str(tmp_path / "model"), **asked)
     assert not (tmp_path / "model.work").exists()
 

@@ -18,10 +18,12 @@ from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.spark.exchange.export_folder import make_room, manifest_in
-from spladelake.spark.session.failures import explained
+from spladelake.spark.session.failures import known_error
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VOCABULARY
+from support.cases import mostly_slow
+from support.tables import table_rows
 from support.vector_tables import TERMS, random_vectors, write_vectors
 
 # Names that a careless writer would break.
@@ -49,7 +51,7 @@ def exported(run_job: Any, given: Any, output_format: str, **options: Any) -> tu
 
 
 def stored(spark: SparkSession, lake: str, name: str) -> dict[str, dict[int, float]]:
-    rows = spark.read.format("delta").load(f"{lake}/vectors/{name}/documents").collect()
+    rows = table_rows(f"{lake}/vectors/{name}/documents")
     return {row["id"]: dict(zip(row["indices"], row["values"], strict=True)) for row in rows}
 
 
@@ -168,7 +170,7 @@ def stop_after_first_part(spark: SparkSession, folder: Path, export: Callable[[]
 PARTITIONED = ("anserini", "seismic", "opensearch", "elasticsearch", "qdrant", "npz", "parquet")
 
 
-@pytest.mark.parametrize("output_format", PARTITIONED)
+@pytest.mark.parametrize("output_format", mostly_slow(PARTITIONED, 0))
 def test_a_stopped_export_goes_on_after_the_parts_that_are_done_and_has_every_document_once(
     spark: SparkSession, run_job: Any, given: Any, output_format: str
 ) -> None:
@@ -256,7 +258,7 @@ def test_an_import_replaces_no_vocabulary_or_vectors_of_others_and_mends_what_a_
     (tmp_path / "queries.jsonl").write_text('{"id": "q", "vector": {"car": 1}}\n')
     common = {"lake": str(tmp_path / "lake"), "input_format": "anserini", "vectors": "theirs"}
     run_job("import_vectors", input=str(tmp_path / "docs.txt"), **common)
-    with pytest.raises(DataError, match="Give --like theirs"):
+    with pytest.raises(DataError, match="Add --like theirs"):
         run_job("import_vectors", input=str(tmp_path / "queries.jsonl"), side="queries", **common)
     ref = TableRef(path=f"{tmp_path}/lake/vectors/theirs/documents")
     properties = table_properties(spark, ref)
@@ -264,19 +266,19 @@ def test_an_import_replaces_no_vocabulary_or_vectors_of_others_and_mends_what_a_
     assert run_job("import_vectors", input=str(tmp_path / "docs.txt"), **common)["status"] == "skipped"
     assert table_properties(spark, ref) == properties
     assert run_job("verify_tables", lake=common["lake"])["findings"] == []  # vectors without texts are none the worse
-    with pytest.raises(UsageError, match="its rows were not made by a job"):
+    with pytest.raises(UsageError, match="the rows were not made by a job"):
         run_job("import_vectors", input=str(tmp_path / "docs.txt"), **{**common, "lake": given.lake, "vectors": "m"})
 
 
 BAD = {
-    "not json": ("{", "anserini", "it is not a document with a vector"),
-    "no vector": ('{"id": "a"}', "anserini", "it is not a document with a vector"),
+    "not json": ("{", "anserini", "the line is not a document with a vector"),
+    "no vector": ('{"id": "a"}', "anserini", "the line is not a document with a vector"),
     "weight 0": ('{"id": "a", "vector": {"x": 0}}', "anserini", "term 'x' has the weight 0.0"),
-    "a term twice": ('{"id": "a", "vector": {"x": 1, "x": 2}}', "anserini", "'x' stands twice"),
+    "a term twice": ('{"id": "a", "vector": {"x": 1, "x": 2}}', "anserini", "'x' occurs twice"),
     "an id twice": ('{"id": "a", "vector": {}}\n{"id": "a", "vector": {}}', "anserini", "the id 'a' occurs 2 times"),
-    "nothing": ("\n", "anserini", "it holds no document"),
-    "lines of JSON": ('{"id": "a", "vector": {"x": 1}}\n' * 5, "ciff", "it does not begin with the header"),
-    "cut off": ("\x40\x08\x01", "ciff", "it ends within a message"),
+    "nothing": ("\n", "anserini", "the input holds no document"),
+    "lines of JSON": ('{"id": "a", "vector": {"x": 1}}\n' * 5, "ciff", "the file does not begin with the header"),
+    "cut off": ("\x40\x08\x01", "ciff", "the file ends within a message"),
 }
 
 
@@ -287,7 +289,7 @@ def test_a_file_of_another_form_is_told_with_its_place(run_job: Any, tmp_path: P
     file.write_text(text + ("" if input_format == "ciff" else "\n"))
     with pytest.raises(Exception, match=r".") as raised:
         run_job("import_vectors", lake=str(tmp_path / "l"), input=str(file), input_format=input_format, vectors="v")
-    told = raised.value if isinstance(raised.value, SpladelakeError) else explained(raised.value)
+    told = raised.value if isinstance(raised.value, SpladelakeError) else known_error(raised.value)
     assert told is not None
     assert told.exit_code == 3
     assert said in str(told)
@@ -305,7 +307,9 @@ def test_terms_that_the_vocabulary_lacks_and_absent_files_are_refused(run_job: A
         run_job("export_vectors", lake=given.lake, vectors="absent", output=str(tmp_path), output_format="npz")
 
 
-@pytest.mark.parametrize(("output_format", "most"), [("opensearch", 512), ("elasticsearch", 512), ("anserini", 32_766)])
+@pytest.mark.parametrize(
+    ("output_format", "most"), mostly_slow([("opensearch", 512), ("elasticsearch", 512), ("anserini", 32_766)], 0)
+)
 def test_ids_that_an_engine_does_not_take_are_told_before_anything_is_written(
     spark: SparkSession, run_job: Any, tmp_path: Path, output_format: str, most: int
 ) -> None:
@@ -320,7 +324,7 @@ def test_ids_that_an_engine_does_not_take_are_told_before_anything_is_written(
     result = run_job("export_vectors", lake=f"{tmp_path}/whole", output=f"{tmp_path}/out", **asked)
     assert result["rows"] == 2
     with pytest.raises(
-        DataError, match=rf"2 ids are longer than {most:,} bytes, such as 'é+'…, which has {most + 1:,}"
+        DataError, match=rf"2 ids are longer than {most:,} bytes, such as 'é+'…, which has {most + 1:,} bytes"
     ):
         run_job("export_vectors", lake=f"{tmp_path}/broken", output=f"{tmp_path}/no", **asked)
     assert not (tmp_path / "no").exists()

@@ -23,6 +23,7 @@ from spladelake.spark.encode import bm25, chunks
 from spladelake.spark.exchange import import_vectors
 from spladelake.spark.retrieve.search import search_documents
 from support.families import bert
+from support.tables import table_rows
 from support.vectorisers import QUERIES, Texts, VectoriserTests, Weights
 
 
@@ -79,6 +80,7 @@ class TestStaticQueries(NeuralTests):
         return str(folder / "static")
 
 
+@pytest.mark.slow  # by default test_bm25 proves the same of BM25
 class TestBm25(VectoriserTests):
     """Lucene's BM25 at k1 = 0.9 and b = 0.4. A run is stopped between the vocabulary and the vectors."""
 
@@ -119,7 +121,7 @@ class TestImported(VectoriserTests):
 
     @classmethod
     def make(cls, run_job: Any, lake: str, model: str, name: str) -> dict[str, Any]:
-        texts = run_job.session.read.format("delta").load(f"{lake}/documents").collect()
+        texts = table_rows(f"{lake}/documents")
         sides = {"documents": {row["doc_id"]: row["text"] for row in texts}, "queries": QUERIES}
         results = {}
         for side, of_side in sides.items():
@@ -138,7 +140,7 @@ class TestImported(VectoriserTests):
 
     @classmethod
     def searched(cls, spark: SparkSession, lake: str, model: str) -> list[dict[str, Any]]:
-        with pytest.raises(DataError, match="its vectors have the model_id imported-"):
+        with pytest.raises(DataError, match="the vectors have the model_id imported-"):
             search_documents(spark, QUERIES["q1"], lake=lake, model=model, vectors="v")
         return []
 

@@ -12,6 +12,7 @@ from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES
 from spladelake.spark.tables.write import replace_rows
 from support.ledger import LEDGER
+from support.tables import table_rows
 
 # The same float32 sums in batches of another shape.
 TOLERANCE = 1e-5
@@ -38,7 +39,7 @@ def write_queries(spark: SparkSession, lake: str, texts: Mapping[str, str | None
 
 def vectors(spark: SparkSession, lake: str, name: str = "splade-tiny") -> dict[str, dict[int, float]]:
     """Weights by term of every document, each of which stands once."""
-    rows = spark.read.format("delta").load(f"{lake}/vectors/{name}/documents").collect()
+    rows = table_rows(f"{lake}/vectors/{name}/documents")
     assert len({row["id"] for row in rows}) == len(rows)
     return {row["id"]: dict(zip(row["indices"], row["values"], strict=True)) for row in rows}
 

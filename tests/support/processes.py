@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -16,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pyspark
 
 from support.collections import write_lines
 from support.documents import TOLERANCE, text
 from support.ledger import LEDGER
+from support.tables import table_rows
 
 TEXTS, CHANGED = 60, 20
 VECTORS = "vectors/splade-tiny/documents"
@@ -96,19 +95,6 @@ def make_lakes(folder: Path) -> Lakes:
     shutil.copytree(found.changed, found.fresh)
     shutil.rmtree(found.fresh / "vectors")
     return found
-
-
-def table_rows(folder: Path) -> list[dict[str, Any]]:
-    """Rows of a Delta table, read without Spark: the files that its log leaves, straight from parquet."""
-    files: dict[str, bool] = {}
-    for log in sorted((folder / "_delta_log").glob("*.json")):
-        for line in log.read_text(encoding="utf-8").splitlines():
-            action = json.loads(line)
-            if "add" in action:
-                files[action["add"]["path"]] = True
-            if "remove" in action:
-                files.pop(action["remove"]["path"], None)
-    return [row for name in files for row in pq.read_table(folder / name).to_pylist()]
 
 
 def rows_of(lake: Path) -> dict[str, dict[str, Any]]:

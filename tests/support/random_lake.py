@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.spark.tables.schemas import JUDGEMENTS, VECTORS
 from support.reference import Vector
+from support.tables import write_rows
 
 TERMS = 60
 
@@ -32,7 +33,7 @@ def write_vectors(spark: SparkSession, lake: str, side: str, vectors: dict[str, 
 
 
 def write_judgements(spark: SparkSession, lake: str, rows: Iterable[tuple[str, str, int]]) -> None:
-    spark.createDataFrame(list(rows), JUDGEMENTS.struct).write.format("delta").save(f"{lake}/judgements")
+    write_rows(f"{lake}/judgements", list(rows), JUDGEMENTS)
 
 
 @dataclass(frozen=True)

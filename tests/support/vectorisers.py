@@ -22,6 +22,7 @@ from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.upkeep.verify import FindingsError
 from support.documents import write_documents, write_queries
 from support.ledger import LEDGER
+from support.tables import table_rows
 
 Texts = dict[str, str]
 Weights = dict[str, dict[str, float]]
@@ -232,9 +233,9 @@ def vectors_table(lake: str, name: str) -> TableRef:
 
 def tokens(spark: SparkSession, lake: str, name: str) -> dict[int, str]:
     """The vocabulary, each term id and token once."""
-    rows = spark.read.format("delta").load(f"{lake}/vectors/{name}/vocabulary").toArrow().to_pydict()
-    found = dict(zip(rows["term_id"], rows["token"], strict=True))
-    assert len(found) == len(set(rows["token"])) == len(rows["token"])
+    rows = table_rows(f"{lake}/vectors/{name}/vocabulary")
+    found = {row["term_id"]: row["token"] for row in rows}
+    assert len(found) == len(set(found.values())) == len(rows)
     return found
 
 
@@ -247,7 +248,7 @@ def state(spark: SparkSession, lake: str, name: str, result: dict[str, Any]) -> 
     """What the tables of a name hold after a job with this result."""
     names, model_ids, sides = tokens(spark, lake, name), set(), []
     for side in ("documents", "queries"):
-        rows = spark.read.format("delta").load(f"{lake}/vectors/{name}/{side}").collect()
+        rows = table_rows(f"{lake}/vectors/{name}/{side}")
         sides.append({row["id"]: named(dict(zip(row["indices"], row["values"], strict=True)), names) for row in rows})
         assert len(sides[-1]) == len(rows)  # every text stands once
         model_ids |= {row["model_id"] for row in rows}
@@ -258,7 +259,7 @@ def retrieved(spark: SparkSession, run_job: Any, lake: str, name: str) -> Run:
     """The run of the vectors of a name."""
     run_job("retrieve_run", lake=lake, vectors=name, run_id=name)
     found: Run = {}
-    for row in spark.read.format("delta").load(f"{lake}/runs").orderBy("query_id", "rank").collect():
+    for row in sorted(table_rows(f"{lake}/runs"), key=lambda row: (row["query_id"], row["rank"])):
         found.setdefault(row["query_id"], []).append((row["doc_id"], row["rank"], row["score"]))
     return found
 

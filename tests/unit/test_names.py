@@ -1,8 +1,8 @@
-"""A model's short name is safe as a folder and a table name, whatever the user typed."""
+"""A model's short name is safe as a folder and a table name, whatever the user typed. Lists are English."""
 
 import pytest
 
-from spladelake.names import short_name
+from spladelake.names import listed, short_name
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,16 @@ from spladelake.names import short_name
 )
 def test_short_name(typed: str, name: str) -> None:
     assert short_name(typed) == name
+
+
+@pytest.mark.parametrize(
+    ("names", "last", "text"),
+    [
+        (("a", "b", "c"), "or", "a, b or c"),
+        (("a", "b"), "and", "a and b"),
+        (("a",), "or", "a"),
+        ((), "or", "none"),
+    ],
+)
+def test_a_list_has_its_conjunction_before_the_last_name(names: tuple[str, ...], last: str, text: str) -> None:
+    assert listed(names, last) == text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 import pytest
@@ -78,6 +79,50 @@ def test_the_tables_are_listed_with_their_columns() -> None:
         if table.name in inner:
             continue
         assert ", ".join(f"{column.name} {column.type}" for column in table.columns) in README, table.name
+
+
+# Variables that programs set for each other: spark-submit for the driver, torchrun for the processes of a training.
+OF_PROGRAMS = {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS", "LOCAL_WORLD_SIZE"}
+# Code that reads variables whose names it gets: those that a pipeline file uses, those that it restores or hides, and
+# the function whose calls are followed instead.
+ANY_NAME = {"config/pipeline.py", "machine.py", "spark/train/job.py", "training/run.py"}
+READERS = {"os.environ.get", "os.environ.setdefault", "os.environ.pop", "os.getenv", "user_folder"}
+
+
+def variable_of(node: ast.AST) -> ast.expr | None:
+    """The name in an expression that reads a variable of the environment."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in READERS:
+        return node.args[0]
+    if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "os.environ" and isinstance(node.ctx, ast.Load):
+        return node.slice
+    if isinstance(node, ast.Compare) and ast.unparse(node.comparators[0]) == "os.environ":
+        return node.left
+    return None
+
+
+def variables_read() -> tuple[set[str], set[str]]:
+    """The names of variables that the package reads, and the modules that read variables of any name."""
+    names, any_name = set(), set()
+    package = REPOSITORY / "lib" / "spladelake"
+    for path in package.rglob("*.py"):
+        tree = ast.parse(path.read_bytes())
+        assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
+        constants = {ast.unparse(node.targets[0]): node.value for node in assigned}
+        for name in filter(None, map(variable_of, ast.walk(tree))):
+            value = constants.get(ast.unparse(name), name)
+            if isinstance(value, ast.Constant):
+                names.add(str(value.value))
+            else:
+                any_name.add(path.relative_to(package).as_posix())
+    return names, any_name
+
+
+def test_the_table_of_environment_variables_names_those_that_the_code_reads() -> None:
+    (section,) = [part.split("\n### ")[0] for part in README.split("### Environment variables\n")[1:]]
+    listed = {name for row in section.split("\n") for name in re.findall(r"`([A-Z_]+)`", row.split(" | ")[0])}
+    names, any_name = variables_read()
+    assert (names - OF_PROGRAMS, any_name) == (listed, ANY_NAME)
+    assert names >= OF_PROGRAMS
 
 
 def test_the_tree_names_what_is_there() -> None:

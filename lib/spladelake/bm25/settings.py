@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from spladelake.errors import DataError, MachineError, UsageError
+from spladelake.names import listed
 
 # k1 and b of Anserini's baselines on passages; Lucene's own defaults are 1.2 and 0.75.
 DEFAULT_K1, DEFAULT_B = 0.9, 0.4
@@ -53,8 +54,8 @@ class Bm25Settings:
             raise UsageError(
                 "stemmer",
                 f"there is no stemmer {self.stemmer!r}",
-                f"wanted one of none, {', '.join(stemmers())}",
-                "Choose a stemmer of the list.",
+                f"wanted {listed([NONE, *stemmers()])}",
+                "Correct the name of the stemmer.",
             )
 
     @property
@@ -71,8 +72,8 @@ def stemmers() -> list[str]:
     except ImportError:
         raise MachineError(
             "the package PyStemmer",
-            "it is not installed",
-            "BM25 needs the package to stem words",
+            "the package is not installed",
+            "wanted the package, because BM25 stems words with it",
             "Install the package: pip install PyStemmer.",
         ) from None
     return sorted(Stemmer.algorithms())
@@ -101,7 +102,7 @@ def read_stop_words(choice: str) -> tuple[str, ...]:
         raise DataError(
             str(path),
             f"the file is not UTF-8 ({error})",
-            "wanted one word a line in UTF-8",
+            "wanted UTF-8 with one word in each line",
             "Convert the file to UTF-8.",
         ) from None
     words = (line.split("#")[0].strip().lower() for line in lines)

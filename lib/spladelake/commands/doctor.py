@@ -88,7 +88,7 @@ def _memory() -> str:
     free = free_memory()
     free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if free is None else free
     needed, available = heap + cores * WORKER_MB, free // 2**20
-    finding = f"{available:,} MB available; a local session takes {heap:,} MB of heap and {cores} workers"
+    finding = f"{available:,} MB are free for {heap:,} MB of heap and {cores} workers of a local session"
     if available < needed:
         raise MachineError(
             "memory",

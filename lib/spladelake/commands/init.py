@@ -75,7 +75,7 @@ def init(
     for line in unused(made):
         click.echo(line, err=True)
     command = f"spladelake pipeline run {shlex.quote(str(target))}"
-    click.echo(f"\nWrote {target}. Check it, then run:\n\n  {command}\n", err=True)
+    click.echo(f"\nWrote {target}. Check the file, then run:\n\n  {command}\n", err=True)
     click.echo(
         json.dumps({"job": "init", "exit_code": 0, "file": str(target), "next": command, **_facts(made, faults)})
     )

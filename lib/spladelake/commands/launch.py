@@ -49,8 +49,8 @@ def _make_later_starts_quick() -> None:
 
     if (folder := begin_in_background(session.started_without_archive.pop())) is not None:
         click.echo(
-            f"later starts will take about half the time: a background process now makes an archive of Spark's classes "
-            f"(200 MB, in {folder}). It runs once and takes some minutes; {VARIABLE}=off prevents it.",
+            f"a background process now makes an archive of Spark's classes in {folder} (200 MB), so that later starts "
+            f"take half the time. The process runs once for some minutes. {VARIABLE}=off prevents the archive.",
             err=True,
         )
 
@@ -79,7 +79,7 @@ def _ended(command: click.Command, arguments: list[str], *, prog_name: str, name
         _say_failed(name, error.exit_code, error.format_message())
         return error.exit_code
     except ReaderGone:
-        click.echo("the program that reads stdout has ended: spladelake dropped the rest of the output", err=True)
+        click.echo("the program that reads stdout has ended, so spladelake dropped the rest of the output", err=True)
         return 0
     except (KeyboardInterrupt, click.Abort) as stop:
         click.echo("interrupted; every table has either its old rows or its new rows", err=True)
@@ -122,9 +122,9 @@ def _explained(error: Exception) -> SpladelakeError | None:
     """Return the SpladelakeError for an error of the system or an error that came through Spark; None if unknown."""
     if (known := explained_by_system(error)) is not None or "pyspark" not in sys.modules:
         return known
-    from spladelake.spark.session.failures import explained
+    from spladelake.spark.session.failures import known_error
 
-    return explained(error)
+    return known_error(error)
 
 
 def _configure_logging(*, debug: bool) -> None:

@@ -11,9 +11,7 @@ from typing import Any, Literal
 import click
 from pydantic.fields import FieldInfo
 
-lake_option = click.option(
-    "--lake", required=True, metavar="TEXT", help="Folder of the lake, or schema:NAME for a schema of the catalog."
-)
+from spladelake.config.base import JobOptions
 
 
 def session_options(function: Any) -> Any:
@@ -45,6 +43,9 @@ def field_option(name: str, field: FieldInfo, synonyms: Sequence[str] = ()) -> C
         return click.option(*flags, name, type=choice, help=help_text, show_choices=True)
     metavar = "NUMBER" if kinds[0] in (int, float) else "TEXT"
     return click.option(*flags, name, metavar=metavar, required=field.is_required(), help=help_text)
+
+
+lake_option = field_option("lake", JobOptions.model_fields["lake"])
 
 
 def styled(text: str, **style: Any) -> str:

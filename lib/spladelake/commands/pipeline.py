@@ -49,7 +49,7 @@ def pipeline_run(
         key, equals, value = pair.partition("=")
         if not equals:
             raise UsageError(
-                f"--set {pair}", "there is no =", "wanted KEY=VALUE", "Write the option as --set KEY=VALUE."
+                f"--set {pair}", "the option has no =", "wanted KEY=VALUE", "Write the option as --set KEY=VALUE."
             )
         given[key] = value
     given |= {name: v for name, v in (("lake", lake), ("run_id", run_id), ("run_date", run_date)) if v is not None}

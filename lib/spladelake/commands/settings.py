@@ -31,7 +31,7 @@ def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[st
         if not equals or not key.startswith("spark."):
             raise UsageError(
                 f"--conf {pair}",
-                "the setting has another form",
+                'the setting has no = or does not begin with "spark."',
                 "wanted spark.KEY=VALUE",
                 "Write the option as --conf spark.KEY=VALUE.",
             )

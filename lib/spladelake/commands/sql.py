@@ -100,7 +100,7 @@ class _Asked:
         try:
             if not self.write and (reason := refusal(self.session, statement)) is not None:
                 fix = "If you want the change, run the statement with `spladelake sql --write`."
-                raise UsageError("the statement", reason, "without --write, statements may only read", fix)
+                raise UsageError("spladelake sql", f"the statement {reason}", "wanted a statement that only reads", fix)
             write_rows(self.session.sql(statement), sys.stdout, output_format=self.output)
         except PySparkException as error:
             raise statement_error(error, missing=self.installed.missing, defined=self.installed.names) from error
@@ -112,7 +112,7 @@ def _ask(asked: _Asked) -> None:
 
     click.echo(f"defined: {', '.join(asked.installed.names)}", err=True)
     for name, why in asked.installed.missing.items():
-        click.echo(f"not defined: {name}, {why}", err=True)
+        click.echo(f"not defined: {name}: {why}", err=True)
     click.echo(
         "End each statement with ; at the end of a line. Ctrl-C stops a statement, Ctrl-D ends the session.", err=True
     )

@@ -9,13 +9,13 @@ from spladelake.errors import MachineError
 _FULL = "Free some space, or choose a folder on a larger disk."
 _CLOSED = "Change the permissions, or choose another folder."
 _SAID = {
-    errno.ENOSPC: ("no space is left on its disk", _FULL),
+    errno.ENOSPC: ("the disk has no space left", _FULL),
     errno.EDQUOT: ("the disk quota is used up", _FULL),
     errno.EFBIG: ("a file has reached the size limit", "Raise the limit (ulimit -f), or choose another file system."),
-    errno.EROFS: ("its file system is read-only", _CLOSED),
-    errno.EACCES: ("permission denied", _CLOSED),
-    errno.EPERM: ("permission denied", _CLOSED),
-    errno.EIO: ("its disk fails (input/output error)", "Check the disk, or choose another disk."),
+    errno.EROFS: ("the file system is read-only", _CLOSED),
+    errno.EACCES: ("spladelake has no permission for this path", _CLOSED),
+    errno.EPERM: ("spladelake has no permission for this path", _CLOSED),
+    errno.EIO: ("the disk fails (input/output error)", "Check the disk, or choose another disk."),
     errno.EMFILE: ("too many files are open", "Raise the limit (ulimit -n)."),
 }
 
@@ -29,4 +29,4 @@ def explained_by_system(error: BaseException) -> MachineError | None:
         return None
     found, fix = _SAID[error.errno]
     place = next((str(name) for name in (error.filename, error.filename2) if name), "the output")
-    return MachineError(place, found, "wanted to read or write this path", fix)
+    return MachineError(place, found, "wanted to read or write the path", fix)

@@ -18,7 +18,6 @@ __all__ = [
     "DEFAULT_MODEL",
     "JOBS",
     "MAX_REJECTED_DEFAULT",
-    "STEPS",
     "CompactVectors",
     "CompareRuns",
     "EncodeTexts",

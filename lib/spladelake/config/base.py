@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from spladelake.config.refusals import OptionError, option_error
+from spladelake.config.refusals import OptionError, OptionsError, option_error
 from spladelake.errors import UsageError
 from spladelake.names import suggestion
 
@@ -33,7 +33,8 @@ class Options(BaseModel):
             return given
         for other, ours in cls.synonyms.items():
             if other in given and ours in given:
-                raise ValueError(f"--{other} and --{ours} are two names of one option: leave out one of them")
+                found = f"--{other} and --{ours} are two names of one option"
+                raise OptionsError(found, "one of them", f"Leave out --{other}.")
         return {cls.synonyms.get(name, name): value for name, value in given.items()}
 
     @classmethod
@@ -44,6 +45,15 @@ class Options(BaseModel):
 
 Lake = Annotated[
     str, Field(min_length=1, description="Folder of the lake, or schema:NAME for a schema of the catalog.")
+]
+
+# Options that several jobs have.
+VectorsName = Annotated[
+    str | None, Field(min_length=1, description="Name of the vectors (default: the model's short name).")
+]
+TokenBudget = Annotated[int | None, Field(ge=16, description="Most tokens in one forward pass, padding included.")]
+ChunkMinutes = Annotated[
+    float, Field(gt=0, description="Commit about every so many minutes. A killed run loses at most this much work.")
 ]
 
 
@@ -116,7 +126,7 @@ def _known_measures(names: tuple[str, ...]) -> tuple[str, ...]:
     try:
         return expanded(names)
     except UsageError as error:
-        raise OptionError(f"known measures, but {error.place}: {error.found}; {error.wanted}", error.fix) from None
+        raise OptionError(f"{error.wanted.removeprefix('wanted ')}, but {error.found}", error.fix) from None
 
 
 # The command line passes text: lists with commas, mappings as yaml.
@@ -145,9 +155,9 @@ def checked(model: type[Model], values: dict[str, Any], *, place: str) -> Model:
             raise UsageError(f"{place}: {key}", "there is no such option", known, "Correct the name.") from None
         if first["type"] == "missing":
             raise UsageError(
-                f"{place}: {key}", "this required option is missing", "wanted a value", f"Give a value for {key}."
+                f"{place}: {key}", "the required option is missing", "wanted a value", f"Give a value for {key}."
             ) from None
         if not key:
-            reason = str(first["ctx"]["error"])
-            raise UsageError(place, reason, "wanted options that go together", "Change the options.") from None
+            cause = first["ctx"]["error"]
+            raise UsageError(place, cause.found, f"wanted {cause.wanted}", cause.fix) from None
         raise option_error(f"{place}: {key}", first) from None

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, JobOptions, Measures
-from spladelake.config.refusals import OptionError
+from spladelake.config.base import DEFAULT_MODEL, JobOptions, Measures, VectorsName
+from spladelake.config.comparison import PERMUTATIONS_DEFAULT, Permutations
+from spladelake.config.refusals import OptionError, OptionsError
 from spladelake.config.runs import MOST_K
 from spladelake.errors import UsageError
 
@@ -54,9 +55,7 @@ class CompactVectors(JobOptions):
     """
 
     model: str = Field(DEFAULT_MODEL, description="Model of the vectors.")
-    vectors: str | None = Field(
-        None, min_length=1, description="Name of the vectors (default: the model's short name)."
-    )
+    vectors: VectorsName = None
     into: str | None = Field(None, min_length=1, description="Name of the compacted vectors (default: NAME-compact).")
     target: str | None = Field(
         None,
@@ -93,7 +92,7 @@ class CompactVectors(JobOptions):
         le=MOST_K,
         description="Documents to rank for each query of the report. A measure with a larger cutoff ranks more.",
     )
-    permutations: int = Field(10_000, ge=100, description="Permutations that the randomisation test draws.")
+    permutations: Permutations = PERMUTATIONS_DEFAULT
     force: bool = Field(False, description="Compact again even if the compacted vectors are current.")
 
     @field_validator("target")
@@ -103,19 +102,23 @@ class CompactVectors(JobOptions):
             if text is not None:
                 Target.parse(text)
         except UsageError as error:
-            raise OptionError(f"a known measure, but {error.place}: {error.found}; {error.wanted}", error.fix) from None
+            raise OptionError(f"{error.wanted.removeprefix('wanted ')}, but {error.found}", error.fix) from None
         return text
 
     @model_validator(mode="after")
     def _goes_together(self) -> CompactVectors:
         if self.mantissa_bits is not None and self.levels is not None:
-            raise ValueError("--mantissa-bits and --levels both round the weights: give only one of the two options")
+            found = "--mantissa-bits and --levels both round the weights"
+            raise OptionsError(found, "one of the two options", "Leave out --mantissa-bits or --levels.")
         if self.target is not None and not self.compaction.is_lossless:
-            raise ValueError("--target chooses the settings: leave out the options that set them")
-        if self.depth > MOST_K:
-            raise ValueError(
-                f"a measure needs {self.depth:,} ranks, but a run has at most {MOST_K:,}: lower its cutoff"
+            found, wanted = (
+                "--target is given together with other settings",
+                "--target alone, because it chooses the settings",
             )
+            raise OptionsError(found, wanted, "Leave out --target or all other settings.")
+        if self.depth > MOST_K:
+            found, fix = f"a measure needs {self.depth:,} ranks", "Lower the cutoff of the measure."
+            raise OptionsError(found, f"at most {MOST_K:,} ranks, the limit of a run", fix)
         return self
 
     @property

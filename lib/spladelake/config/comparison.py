@@ -7,9 +7,12 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from spladelake.config.base import FromYaml, JobOptions, Measures, Names
+from spladelake.config.refusals import OptionsError
+from spladelake.names import listed
 
 # The smallest p is 1 / (permutations + 1) = 0.0001, so Holm's correction over a hundred pairs still reaches 0.05.
 PERMUTATIONS_DEFAULT = 10_000
+Permutations = Annotated[int, Field(ge=100, description="Permutations that the randomisation test draws.")]
 
 
 class CompareRuns(JobOptions):
@@ -28,9 +31,7 @@ class CompareRuns(JobOptions):
         None, min_length=1, description="Compare every other run with this run (default: compare all pairs of runs)."
     )
     name: str = Field("all", min_length=1, description="Name of the comparison in the tables.")
-    permutations: int = Field(
-        PERMUTATIONS_DEFAULT, ge=100, description="Permutations that the randomisation test draws."
-    )
+    permutations: Permutations = PERMUTATIONS_DEFAULT
     seed: int = Field(0, ge=0, description="Seed of the permutations.")
     significance: float = Field(
         0.05, gt=0, lt=1, description="Mark a difference as significant if its corrected p is below this value."
@@ -44,10 +45,12 @@ class CompareRuns(JobOptions):
     @model_validator(mode="after")
     def _is_consistent(self) -> CompareRuns:
         if len(set(self.run_ids)) < len(self.run_ids):
-            raise ValueError("--run-ids contains a run twice")
+            raise OptionsError("--run-ids contains a run twice", "each run once", "Remove the copy.")
         if self.run_ids and self.baseline is not None and self.baseline not in self.run_ids:
-            raise ValueError(f"--run-ids does not contain the baseline {self.baseline!r}")
+            found = f"--run-ids does not contain the baseline {self.baseline!r}"
+            raise OptionsError(found, "the baseline as one of the runs", "Add the baseline to --run-ids.")
         unknown = sorted(set(self.published) - set(self.collections)) if self.collections else []
         if unknown:
-            raise ValueError(f"--published has values of the collection {unknown[0]!r}, which is not in --collections")
+            found, fix = f"--published has the collection {unknown[0]!r}", "Add the collection to --collections."
+            raise OptionsError(found, f"only collections of --collections: {listed(self.collections)}", fix)
         return self

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from spladelake.config.base import DEFAULT_MODEL, Measures, RankingOptions
+from spladelake.config.base import DEFAULT_MODEL, Measures, RankingOptions, VectorsName
 from spladelake.config.refusals import PART_PATTERN
 
 
@@ -23,9 +23,7 @@ class EvaluateRun(RankingOptions):
         DEFAULT_MODEL,
         description="Model of the run. Its short name is the default of --ranking and of --vectors.",
     )
-    vectors: str | None = Field(
-        None, min_length=1, description="Name of the vectors (default: the model's short name)."
-    )
+    vectors: VectorsName = None
     measures: Measures = Field(
         (),
         description="Measures, comma separated. card, trec_eval and all name sets of measures (default: "

@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, JobOptions, RankingOptions
+from spladelake.config.base import DEFAULT_MODEL, JobOptions, RankingOptions, VectorsName
+from spladelake.config.refusals import OptionsError
 
 
 class ImportRun(RankingOptions):
@@ -51,9 +52,12 @@ class ExportRun(RankingOptions):
     @model_validator(mode="after")
     def _names_a_file(self) -> ExportRun:
         if self.output is None and self.judgements is None:
-            raise ValueError("there is nothing to write: give --output, --judgements or both")
+            fix = "Add --output and --ranking, or --judgements."
+            raise OptionsError("there is nothing to write", "--output, --judgements or both", fix)
         if (self.output is None) != (self.ranking_name is None):
-            raise ValueError("--ranking (the run) and --output (its file) need each other: give both")
+            missing, given = ("--output", "--ranking") if self.output is None else ("--ranking", "--output")
+            found, wanted = f"{missing} is missing", "--ranking for the name of the run and --output for the file"
+            raise OptionsError(found, wanted, f"Add {missing}, or leave out {given}.")
         return self
 
 
@@ -78,7 +82,7 @@ class ExportMeasures(RankingOptions):
     @model_validator(mode="after")
     def _names_a_run(self) -> ExportMeasures:
         if self.ranking_name is None:
-            raise ValueError("--ranking is missing: give the name of a measured run")
+            raise OptionsError("--ranking is missing", "the name of a measured run", "Add --ranking.")
         return self
 
 
@@ -94,9 +98,7 @@ class ExportVectors(JobOptions):
     """
 
     model: str = Field(DEFAULT_MODEL, description="Model of the vectors.")
-    vectors: str | None = Field(
-        None, min_length=1, description="Name of the vectors (default: the model's short name)."
-    )
+    vectors: VectorsName = None
     side: Literal["documents", "queries"] = Field(
         "documents", description="Write the vectors of documents or of queries."
     )

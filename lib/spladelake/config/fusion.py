@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from spladelake.config.base import CommaSeparated, Names, RankingOptions
+from spladelake.config.refusals import OptionsError
 
 
 class FuseRuns(RankingOptions):
@@ -34,15 +35,17 @@ class FuseRuns(RankingOptions):
     @model_validator(mode="after")
     def _fits_together(self) -> FuseRuns:
         if len(self.runs) < 2 or len(set(self.runs)) < len(self.runs):
-            raise ValueError(
-                f"--runs is {', '.join(self.runs) or 'empty'}, but fusion needs two or more different runs"
-            )
+            found = f"--runs is {', '.join(self.runs) or 'empty'}"
+            raise OptionsError(found, "two or more different runs", "Name more runs with --runs.")
         if self.weights and len(self.weights) != len(self.runs):
-            raise ValueError(f"--weights has {len(self.weights)} weights for {len(self.runs)} runs")
+            found = f"--weights has {len(self.weights)} weights for {len(self.runs)} runs"
+            raise OptionsError(found, "one weight for each run", "Correct --weights.")
         if any(not 0 <= weight < float("inf") for weight in self.weights) or (self.weights and not any(self.weights)):
-            raise ValueError("--weights needs finite numbers of 0 or more, at least one of them above 0")
+            found = "--weights has negative or infinite numbers, or only zeros"
+            raise OptionsError(found, "finite numbers of 0 or more, and one above 0", "Correct --weights.")
         if self.target in self.runs:
-            raise ValueError(f"--ranking {self.target!r} is one of the runs to fuse: choose another name")
+            found = f"--ranking {self.target!r} is one of the runs to fuse"
+            raise OptionsError(found, "the name of a new run", "Choose another --ranking.")
         return self
 
     @property

@@ -8,6 +8,8 @@ from enum import Flag, auto
 
 from pydantic import BaseModel
 
+from spladelake.config.refusals import OptionsError
+
 
 class Capability(Flag):
     """A capability of a kind of model. Code asks for a capability, never for the name of a model."""
@@ -54,6 +56,16 @@ NEURAL = ModelKind(
         "minimum_weight",
         "split_special_tokens",
         "token_budget",
+        # BM25 weighs the whole corpus again in one commit, and rejects no text.
+        "rows_per_task",
+        "changes",
+        "since_version",
+        "checkpoint",
+        "chunk_minutes",
+        "chunk_rows",
+        "max_text_bytes",
+        "max_rejected",
+        "retry_rejected",
     ),
     properties=("max_length",),
 )
@@ -95,9 +107,11 @@ def properties_of_rows(properties: Mapping[str, str]) -> dict[str, str]:
 
 
 def check_goes_with_model(options: BaseModel, model: str) -> None:
-    """Raise ValueError if the user gave an option that belongs to another kind of model."""
+    """Raise OptionsError if the user gave an option that belongs to another kind of model."""
     own = kind_of_model(model)
     for kind in KINDS:
         for name in kind.options if kind is not own else ():
             if getattr(options, name, None) != type(options).model_fields[name].default:
-                raise ValueError(f"--{name.replace('_', '-')} needs {kind.chosen_by}, and the model is {model}")
+                option = f"--{name.replace('_', '-')}"
+                found, wanted = f"{option} is given, and the model is {model}", f"{option} only with {kind.chosen_by}"
+                raise OptionsError(found, wanted, f"Leave out {option}.")

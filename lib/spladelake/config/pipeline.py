@@ -14,7 +14,7 @@ from spladelake.config.base import DEFAULT_MODEL, JobOptions, Lake, Options, Run
 from spladelake.config.jobs import JOBS
 from spladelake.config.steps import EXAMPLES, Step, labels, set_option, set_value, step_list
 from spladelake.errors import UsageError
-from spladelake.names import suggestion
+from spladelake.names import listed, suggestion
 
 # A file's value in words of YAML, if it is no map.
 _KINDS = {list: "a list", str: "one text", int: "one number", float: "one number", bool: "one true or false"}
@@ -36,8 +36,8 @@ class Pipeline(Options):
             raise UsageError(
                 f"{place}: steps",
                 "the list of steps is empty",
-                f"wanted one or more of {', '.join(JOBS)}",
-                "Add a step.",
+                f"wanted one or more of {listed(JOBS, 'and')}",
+                "Add a step, such as ingest_texts.",
             )
         steps = []
         for label, (name, given) in zip(self.labels, self.steps, strict=True):
@@ -112,7 +112,7 @@ class _UniqueKeys(yaml.SafeLoader):
         keys = [key.value for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", node.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} occurs twice", node.start_mark)
         return super().construct_mapping(node, deep=deep)
 
 

@@ -57,6 +57,14 @@ class OptionError(ValueError):
         self.wanted, self.fix = wanted, fix
 
 
+class OptionsError(ValueError):
+    """A refusal of options that do not go together: the found and wanted options, and the fix."""
+
+    def __init__(self, found: str, wanted: str, fix: str) -> None:
+        super().__init__(f"{found}; wanted {wanted}. {fix}")
+        self.found, self.wanted, self.fix = found, wanted, fix
+
+
 def option_error(place: str, error: Mapping[str, Any]) -> UsageError:
     """Return the message for one error of pydantic about a value.
 
@@ -65,7 +73,7 @@ def option_error(place: str, error: Mapping[str, Any]) -> UsageError:
     """
     context = error.get("ctx", {})
     cause = context.get("error")
-    found = f"found {error['input']!r}"
+    found = f"the value is {error['input']!r}"
     if isinstance(cause, OptionError):
         return UsageError(place, found, f"wanted {cause.wanted}", cause.fix)
     if isinstance(cause, ValueError):

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import RankingOptions
+from spladelake.config.base import RankingOptions, TokenBudget
+from spladelake.config.refusals import OptionsError
 from spladelake.names import short_name
 
 DEFAULT_CROSS_ENCODER = "cross-encoder/ms-marco-MiniLM-L6-v2"
+
+# The options of each job in which a cross-encoder scores pairs of query and document.
+PairLength = Annotated[
+    int | None,
+    Field(
+        ge=8,
+        description="Most tokens read of each pair, special tokens included; the rest is cut off (default: the model's "
+        "own limit).",
+    ),
+]
+PairsPerTask = Annotated[
+    int | None,
+    Field(ge=1, description="Pairs in one Spark task (default: chosen from the numbers of pairs and of task slots)."),
+]
 
 
 class RerankRun(RankingOptions):
@@ -30,22 +45,16 @@ class RerankRun(RankingOptions):
     ranking: str | None = Field(
         None, min_length=1, description="Name of the new run (default: the name of the run and the model's short name)."
     )
-    max_length: int | None = Field(
-        None,
-        ge=8,
-        description="Most tokens read of each pair, special tokens included; the rest is cut off (default: the model's "
-        "own limit).",
-    )
-    token_budget: int | None = Field(None, ge=16, description="Most tokens in one forward pass, padding included.")
-    rows_per_task: int | None = Field(
-        None, ge=1, description="Pairs in one Spark task (default: chosen from the numbers of pairs and of task slots)."
-    )
+    max_length: PairLength = None
+    token_budget: TokenBudget = None
+    rows_per_task: PairsPerTask = None
     force: bool = Field(False, description="Re-rank again even if the run is current.")
 
     @model_validator(mode="after")
     def _is_a_new_run(self) -> RerankRun:
         if self.target == self.run:
-            raise ValueError(f"--ranking {self.target!r} is the run to re-rank: choose another name")
+            found = f"--ranking {self.target!r} is the run to re-rank"
+            raise OptionsError(found, "the name of a new run", "Choose another --ranking.")
         return self
 
     @property

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, FromYaml, JobOptions, Options, RankingOptions
+from spladelake.config.base import DEFAULT_MODEL, FromYaml, JobOptions, Options, RankingOptions, VectorsName
+from spladelake.config.refusals import OptionsError
 
 Strategy = Literal["auto", "driver", "blocks", "sql"]
 
@@ -39,9 +40,7 @@ class RetrieveRun(RankingOptions, Ranking):
     """
 
     model: str = Field(DEFAULT_MODEL, description="Model of the vectors, as you gave it to encode_texts.")
-    vectors: str | None = Field(
-        None, min_length=1, description="Name of the vectors (default: the model's short name)."
-    )
+    vectors: VectorsName = None
     ranking: str | None = Field(None, min_length=1, description="Name of the run (default: the name of the vectors).")
     also: Annotated[dict[str, Ranking], FromYaml] = Field(
         default_factory=dict,
@@ -71,14 +70,14 @@ class RetrieveRun(RankingOptions, Ranking):
     @model_validator(mode="after")
     def _goes_together(self) -> RetrieveRun:
         if self.ranking_name is not None and self.ranking_name in self.also:
-            raise ValueError(f"--also names the run {self.ranking_name!r} again: give it another name")
+            found = f"--also names the run {self.ranking_name!r} of --ranking"
+            raise OptionsError(found, "another name", "Choose another name in --also.")
         if self.since_version is not None and self.strategy not in ("auto", "blocks"):
-            raise ValueError(f"--since-version works in blocks: leave out --strategy {self.strategy}")
+            wanted, fix = "blocks together with --since-version", f"Leave out --strategy {self.strategy}."
+            raise OptionsError(f"--strategy is {self.strategy}", wanted, fix)
         if self.since_version is not None and any(r.where for r in (self, *self.also.values())):
-            raise ValueError(
-                "--since-version compares only vectors, but --where reads texts, which may have changed too: leave "
-                "out one of the two options"
-            )
+            found = "--since-version compares only vectors, but --where reads texts"
+            raise OptionsError(found, "one of the two options", "Leave out --since-version or --where.")
         return self
 
     def rankings(self, default_id: str) -> dict[str, Ranking]:
@@ -95,7 +94,5 @@ class IndexVectors(JobOptions):
     """
 
     model: str = Field(DEFAULT_MODEL, description="Model whose document vectors are indexed.")
-    vectors: str | None = Field(
-        None, min_length=1, description="Name of the vectors (default: the model's short name)."
-    )
+    vectors: VectorsName = None
     force: bool = Field(False, description="Make every block again.")

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from spladelake.errors import UsageError
+from spladelake.names import listed
 
 Step = tuple[str, dict[str, Any]]
 
@@ -61,7 +62,7 @@ def set_option(steps: list[Step], address: str, keys: list[str], value: Any) -> 
         at = int(match["number"]) - 1
         named = named[at : at + 1]
     if not named:
-        known = f"wanted one of the file's steps: {', '.join(labels([name for name, _ in steps])) or 'there is none'}"
+        known = f"wanted a step of the file: {listed(labels([name for name, _ in steps]))}"
         raise UsageError(f"--set steps.{address}", "there is no such step", known, "Correct the name of the step.")
     for options in named:
         set_value(options, keys, value, place=f"--set steps.{address}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, JobOptions
+from spladelake.config.base import DEFAULT_MODEL, ChunkMinutes, JobOptions, TokenBudget, VectorsName
 from spladelake.config.model_kinds import check_goes_with_model
+from spladelake.config.refusals import OptionsError
 
 FileFormat = Literal["auto", "jsonl", "json", "tsv", "csv", "parquet", "delta", "qrels"]
 Side = Literal["documents", "queries", "both"]
@@ -16,6 +17,16 @@ Side = Literal["documents", "queries", "both"]
 MAX_REJECTED_DEFAULT = 0.01
 # Ten million bytes of plain text are a shelf of books, which is more than any model reads.
 MAX_TEXT_BYTES_DEFAULT = 10_000_000
+
+MaxRejected = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=1,
+        description="Largest share of rows that may go to quarantine (0.01 is 1 %). If more do, the job still writes "
+        "the quarantine, but fails with exit code 3.",
+    ),
+]
 
 
 class IngestTexts(JobOptions):
@@ -48,29 +59,25 @@ class IngestTexts(JobOptions):
     document_text: str | None = Field(None, description="Column or key of the text.")
     query_id: str | None = Field(None, description="Column or key of the query id.")
     query_text: str | None = Field(None, description="Column or key of the query's text.")
-    max_rejected: float = Field(
-        MAX_REJECTED_DEFAULT,
-        ge=0,
-        le=1,
-        description="Largest share of rows that may go to quarantine (0.01 is 1 %). If more do, the job still writes "
-        "the quarantine, but fails with exit code 3.",
-    )
+    max_rejected: MaxRejected = MAX_REJECTED_DEFAULT
     force: bool = Field(False, description="Ingest again even if the tables are current.")
 
     @model_validator(mode="after")
     def _names_a_source(self) -> IngestTexts:
         if not any((self.source, self.documents, self.queries, self.judgements)):
-            raise ValueError("there is nothing to read: give --source, or --documents, --queries or --judgements")
+            wanted, fix = "--source, --documents, --queries or --judgements", "Add one of the four options."
+            raise OptionsError("there is nothing to read", wanted, fix)
         if self.source and any((self.documents, self.queries, self.judgements)):
-            raise ValueError(
-                "--source already covers documents, queries and judgements: leave out --documents, --queries and "
-                "--judgements"
-            )
+            found = "--source is given together with --documents, --queries or --judgements"
+            wanted = "only --source, because the source has documents, queries and judgements"
+            raise OptionsError(found, wanted, "Leave out --source or the other options.")
         for kind, columns in (("documents", ("id", "title", "text")), ("queries", ("id", "text"))):
             named = [f"{kind.replace('queries', 'query').removesuffix('s')}_{column}" for column in columns]
             given = [name for name in named if getattr(self, name) is not None]
             if given and getattr(self, kind) is None:
-                raise ValueError(f"{given[0]} is a column of --{kind}, but --{kind} is missing")
+                option = f"--{given[0].replace('_', '-')}"
+                found = f"{option} names a column of --{kind}, but --{kind} is missing"
+                raise OptionsError(found, f"--{kind} together with {option}", f"Add --{kind}.")
         return self
 
 
@@ -103,13 +110,11 @@ class EncodeTexts(JobOptions):
     split_special_tokens: bool = Field(
         False, description='Read a literal "[SEP]" in a text as plain text, not as a special token.'
     )
-    vectors: str | None = Field(
-        None, min_length=1, description="Name of the vectors (default: the model's short name)."
-    )
+    vectors: VectorsName = None
     rows_per_task: int | None = Field(
         None, ge=1, description="Texts in one Spark task (default: chosen from the numbers of texts and of task slots)."
     )
-    token_budget: int | None = Field(None, ge=16, description="Most tokens in one forward pass, padding included.")
+    token_budget: TokenBudget = None
     changes: Literal["snapshot", "feed", "stream"] = Field(
         "snapshot",
         description="How the job finds changed texts. snapshot: compare all texts with the vectors. feed: read the "
@@ -127,20 +132,12 @@ class EncodeTexts(JobOptions):
         min_length=1,
         description="With --changes stream: folder of the streaming checkpoint (default: beside the vectors).",
     )
-    chunk_minutes: float = Field(
-        5.0, gt=0, description="Commit about every so many minutes. A killed run loses at most this much work."
-    )
+    chunk_minutes: ChunkMinutes = 5.0
     chunk_rows: int | None = Field(None, ge=1, description="Commit after so many texts, instead of by --chunk-minutes.")
     max_text_bytes: int = Field(
         MAX_TEXT_BYTES_DEFAULT, ge=1, description="A larger text goes to quarantine instead of the model."
     )
-    max_rejected: float = Field(
-        MAX_REJECTED_DEFAULT,
-        ge=0,
-        le=1,
-        description="Largest share of texts that may go to quarantine (0.01 is 1 %). If more do, the job still writes "
-        "the quarantine, but fails with exit code 3.",
-    )
+    max_rejected: MaxRejected = MAX_REJECTED_DEFAULT
     retry_rejected: bool = Field(False, description="Try the texts in quarantine again, even if nothing has changed.")
     force: bool = Field(False, description="Encode all texts again even if the vectors are current.")
     dry_run: bool = Field(
@@ -163,9 +160,12 @@ class EncodeTexts(JobOptions):
     @model_validator(mode="after")
     def _goes_together(self) -> EncodeTexts:
         if self.since_version is not None and self.changes != "feed":
-            raise ValueError("--since-version needs --changes feed")
+            wanted = "feed together with --since-version"
+            raise OptionsError(f"--changes is {self.changes}", wanted, "Add --changes feed.")
         if self.checkpoint is not None and self.changes != "stream":
-            raise ValueError("--checkpoint needs --changes stream")
+            wanted = "stream together with --checkpoint"
+            raise OptionsError(f"--changes is {self.changes}", wanted, "Add --changes stream.")
         if self.checkpoint is not None and self.side == "both":
-            raise ValueError("--checkpoint needs one side: give --side documents or --side queries")
+            wanted, fix = "documents or queries together with --checkpoint", "Add --side documents or --side queries."
+            raise OptionsError("--side is both", wanted, fix)
         return self

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, JobOptions, Options
-from spladelake.config.refusals import NAME_PATTERN, OptionError
-from spladelake.config.rerank import DEFAULT_CROSS_ENCODER
+from spladelake.config.base import DEFAULT_MODEL, ChunkMinutes, JobOptions, Options, TokenBudget
+from spladelake.config.refusals import NAME_PATTERN, OptionError, OptionsError
+from spladelake.config.rerank import DEFAULT_CROSS_ENCODER, PairLength, PairsPerTask
+from spladelake.names import listed
 
 # Prefix of a teacher that is a run of the lake: the job takes the run's scores instead of a model's.
 RUN_TEACHER = "run:"
@@ -76,11 +77,14 @@ class MinePairs(JobOptions):
     @model_validator(mode="after")
     def _goes_together(self) -> MinePairs:
         if self.min_rank > self.max_rank:
-            raise ValueError(f"--min-rank {self.min_rank} is above --max-rank {self.max_rank}")
+            found = f"--min-rank {self.min_rank} is above --max-rank {self.max_rank}"
+            raise OptionsError(found, f"{self.max_rank} or less", "Lower --min-rank.")
         if self.min_score is not None and self.max_score is not None and self.min_score > self.max_score:
-            raise ValueError(f"--min-score {self.min_score} is above --max-score {self.max_score}")
+            found = f"--min-score {self.min_score} is above --max-score {self.max_score}"
+            raise OptionsError(found, f"{self.max_score} or less", "Lower --min-score.")
         if self.dev_share + self.test_share >= 1:
-            raise ValueError("--dev-share and --test-share leave no query for training")
+            found = "--dev-share and --test-share leave no query for training"
+            raise OptionsError(found, "a sum below 1", "Lower --dev-share or --test-share.")
         return self
 
 
@@ -103,19 +107,10 @@ class ScorePairs(JobOptions):
         description="How the scores of several teachers are averaged. scaled: first give the scores of each teacher "
         "the mean and the standard deviation of the first teacher.",
     )
-    max_length: int | None = Field(
-        None,
-        ge=8,
-        description="Most tokens read of each pair, special tokens included; the rest is cut off (default: the model's "
-        "own limit).",
-    )
-    token_budget: int | None = Field(None, ge=16, description="Most tokens in one forward pass, padding included.")
-    rows_per_task: int | None = Field(
-        None, ge=1, description="Pairs in one Spark task (default: chosen from the numbers of pairs and of task slots)."
-    )
-    chunk_minutes: float = Field(
-        5.0, gt=0, description="Commit about every so many minutes. A killed run loses at most this much work."
-    )
+    max_length: PairLength = None
+    token_budget: TokenBudget = None
+    rows_per_task: PairsPerTask = None
+    chunk_minutes: ChunkMinutes = 5.0
     chunk_rows: int | None = Field(None, ge=1, description="Commit after so many pairs, instead of by --chunk-minutes.")
     force: bool = Field(False, description="Write the scored pairs again even if they are current.")
 
@@ -127,9 +122,9 @@ class ScorePairs(JobOptions):
     @model_validator(mode="after")
     def _are_different(self) -> ScorePairs:
         if len(set(self.teachers)) < len(self.teachers):
-            raise ValueError("--teachers contains a teacher twice")
+            raise OptionsError("--teachers contains a teacher twice", "each teacher once", "Remove the copy.")
         if RUN_TEACHER in self.teachers:
-            raise ValueError("the teacher run: has no run id: write run:RUN_ID")
+            raise OptionsError("the teacher run: has no run id", "run:RUN_ID", "Add the id of a run.")
         return self
 
 
@@ -210,7 +205,7 @@ class Distillation(Options):
         from spladelake.measures import CARD_MEASURES  # see config.base
 
         if name not in CARD_MEASURES:
-            raise OptionError(f"one of {', '.join(CARD_MEASURES)}")
+            raise OptionError(listed(CARD_MEASURES))
         return name
 
 
@@ -251,8 +246,7 @@ class TrainModel(JobOptions, Distillation):
     def _divides(self) -> TrainModel:
         parts = self.processes * self.accumulate
         if self.batch_size % parts:
-            raise ValueError(
-                f"--batch-size {self.batch_size} is not a multiple of --processes {self.processes} times "
-                f"--accumulate {self.accumulate}"
-            )
+            given = f"--processes {self.processes} times --accumulate {self.accumulate}"
+            found = f"--batch-size {self.batch_size} is not a multiple of {given}"
+            raise OptionsError(found, f"a multiple of {parts}", "Change --batch-size.")
         return self

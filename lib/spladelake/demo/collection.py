@@ -90,7 +90,12 @@ def stdlib_collection(root: Path | None = None) -> DemoCollection:
                 kept.append((name if used[name] == 1 else f"{name}#{used[name]}", *parted))
     if not kept:
         fix = "Install the source files of Python's standard library, or name their folder."
-        raise DataError(str(root), "no Python file in it has a docstring to use", "the demo searches docstrings", fix)
+        raise DataError(
+            str(root),
+            "no Python file in the folder has a docstring",
+            "wanted docstrings, because they are the documents of the demo",
+            fix,
+        )
     return _collected(kept, fates)
 
 

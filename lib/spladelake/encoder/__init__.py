@@ -1,8 +1,8 @@
-"""Text to learned sparse vectors: find and verify a SPLADE checkpoint, load it, encode.
+"""Turn texts into learned sparse vectors: find and verify a SPLADE checkpoint, load it, encode.
 
     SpladeEncoder.load("splade-tiny").encode_documents(["a text", "another"])
 
-Nothing here needs pyspark. torch is imported when `SpladeEncoder` is first asked for, not by `resolve_checkpoint`.
+Nothing here needs pyspark. The first use of `SpladeEncoder` imports torch; `resolve_checkpoint` does not.
 """
 
 from __future__ import annotations

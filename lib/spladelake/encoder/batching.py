@@ -1,4 +1,4 @@
-"""Which texts are tokenised together, and which go through the model together."""
+"""Group texts: into windows that are tokenised together, and into batches that go through the model together."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from spladelake.vectors import SparseVectors
 
 logger = logging.getLogger(__name__)
 
-# Texts and characters tokenised at once, while the model works on the texts before them.
+# Most texts and characters of a window. A window is tokenised while the model computes the window before it.
 WINDOW_TEXTS, WINDOW_CHARACTERS = 256, 4 * 2**20
-# Texts of a batch at most: a head may hold a dense row of the vocabulary for each, 122 kB of 30,522 float32 numbers.
+# Most texts of a batch. A head may hold a dense row for each text: 122 kB for 30,522 terms in float32.
 BATCH_TEXTS = 256
-# Tokens below which a batch is not split to give every thread some work: starting one costs as much.
+# A batch of fewer tokens is not split to give every thread some work: to start a batch costs as much.
 LEAST_TOKENS = 128
-# Batches that wait for each thread, so that it never waits for the next one.
+# Batches in the queue of each thread, so that no thread waits for its next batch.
 WAITING = 2
 
 Tokenise = Callable[[Sequence[str]], tuple[list[TokenIds], NDArray[np.bool_]]]
@@ -38,8 +38,9 @@ Compute = Callable[[Sequence[TokenIds]], SparseVectors]
 class Window:
     """Texts that were tokenised together.
 
-    positions: int64, which of all texts these are. ids: token ids of each; an array of length 0 for a text that
-    tokenises to nothing. cut: whether tokens were cut off.
+    - positions: int64, the position of each text among all texts.
+    - ids: token ids of each text; an array of length 0 for a text without tokens.
+    - cut: whether each text was cut.
     """
 
     positions: NDArray[np.int64]
@@ -48,7 +49,7 @@ class Window:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each text."""
+        """The number of tokens of each text."""
         return np.array([len(of_text) for of_text in self.ids], dtype=np.int64)
 
 
@@ -56,8 +57,9 @@ class Window:
 class Batch:
     """Texts that went through the model together.
 
-    positions: int64, which of all texts, in the order of the vectors. lengths, cut: as in `Window`, of these texts.
-    padded_tokens: tokens that were computed, padding included.
+    - positions: int64, the position of each text among all texts, in the order of the vectors.
+    - lengths, cut: as in `Window`, of these texts.
+    - padded_tokens: number of computed tokens, padding included.
     """
 
     positions: NDArray[np.int64]
@@ -68,20 +70,28 @@ class Batch:
 
 
 class TokenBudget:
-    """Tokens of a batch at most, padding included; halved when memory runs out."""
+    """The most tokens of a batch, padding included. It is halved if memory runs out."""
 
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens
 
     def halve(self, tried: int) -> None:
-        """Allow half of what was tried and did not fit."""
+        """Allow half of the tokens that did not fit.
+
+        - tried: tokens of the batch that did not fit.
+        """
         self.tokens = max(1, min(self.tokens, tried) // 2)
-        logger.warning("out of memory with a batch of %d tokens; further batches have at most %d", tried, self.tokens)
+        logger.warning(
+            "a batch of %d tokens does not fit into memory; the next batches have at most %d tokens", tried, self.tokens
+        )
 
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs batches through a model. pads: whether every text of a batch is computed at the length of the longest."""
+    """Runs batches through a model.
+
+    - pads: whether all texts of a batch are computed at the length of the longest.
+    """
 
     compute: Compute
     budget: TokenBudget
@@ -89,10 +99,11 @@ class Runner:
     pads: bool
 
     def run(self, windows: Iterable[Window]) -> Iterator[Batch]:
-        """Encode the texts of all windows that have tokens.
+        """Encode the texts of all windows, except texts without tokens.
 
-        The caller's thread reads the windows, so tokenising goes on while the model runs. Raises MachineError when a
-        single text does not fit into memory.
+        The caller's thread reads the windows, so it tokenises while the model runs.
+
+        Raises MachineError if one text alone does not fit into memory.
         """
         waiting: deque[Future[Batch]] = deque()
         try:
@@ -108,7 +119,10 @@ class Runner:
                 future.cancel()
 
     def plan(self, lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """Places of the texts of each batch: similar lengths together, the longest first, all that have tokens."""
+        """Yield the places of the texts of each batch: texts of similar length, the longest first.
+
+        Texts without tokens are in no batch.
+        """
         order = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]
         share = max(LEAST_TOKENS, -(-int(lengths.sum()) // self.threads.count))
         start = 0
@@ -118,7 +132,10 @@ class Runner:
             start += count
 
     def _encode(self, window: Window, chosen: NDArray[np.int64]) -> Batch:
-        """One batch; in halves when it does not fit into memory. chosen: places in the window, longest text first."""
+        """Encode one batch, in halves if it does not fit into memory.
+
+        - chosen: places in the window, the longest text first.
+        """
         ids = [window.ids[i] for i in chosen]
         lengths = np.array([len(of_text) for of_text in ids], dtype=np.int64)
         size = int(lengths[0]) * len(ids) if self.pads else int(lengths.sum())
@@ -128,7 +145,10 @@ class Runner:
         return Batch(window.positions[chosen], lengths, window.cut[chosen], vectors, size)
 
     def _in_halves(self, window: Window, chosen: NDArray[np.int64], size: int) -> tuple[SparseVectors, int]:
-        """Vectors and padded tokens of a batch of that size that did not fit into memory."""
+        """Return (vectors, padded tokens) of a batch that did not fit into memory.
+
+        - size: computed tokens of the batch.
+        """
         if len(chosen) == 1:
             raise MachineError(
                 "memory",
@@ -142,9 +162,9 @@ class Runner:
 
 
 class WindowReader:
-    """Tokenises all texts that are not empty, texts of similar length together, the longest first.
+    """Tokenises all texts that are not empty: texts of similar length together, the longest first.
 
-    seconds: what tokenising took so far.
+    - seconds: time of tokenising so far.
     """
 
     def __init__(self, texts: Sequence[str], tokenise: Tokenise) -> None:
@@ -166,19 +186,19 @@ class WindowReader:
 
 
 def batch_size(lengths: NDArray[np.int64], budget: int, *, pads: bool) -> int:
-    """How many of the texts, longest first, fit into a budget of tokens; one always does."""
+    """Return how many of the texts, the longest first, fit into a budget of tokens; at least 1."""
     ahead = lengths[:BATCH_TEXTS]
     sizes = ahead[0] * np.arange(1, len(ahead) + 1) if pads else np.cumsum(ahead)
     return max(1, int(np.searchsorted(sizes, budget, side="right")))
 
 
 def _within_memory(compute: Compute, ids: list[TokenIds]) -> SparseVectors | None:
-    """What compute returns, None when memory ran out."""
+    """Return the result of `compute`; None if memory ran out."""
     try:
         return compute(ids)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-    # Outside the except clause, so that the failed call's tensors are no longer held by the traceback.
+    # Outside of the except clause: inside, the traceback would still hold the tensors of the failed call.
     release_memory()
     return None

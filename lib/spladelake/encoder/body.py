@@ -1,4 +1,4 @@
-"""The transformer under the head: token ids to the hidden states that the decoder reads."""
+"""The transformer below the head. It turns token ids into the hidden states that the decoder reads."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from spladelake.encoder.tokens import TokenIds
 from spladelake.encoder.weights.parts import LayerParts, Linear, ModelParts, Norm
 
 ROW_MULTIPLE = 32
-# Architectures that read the padding beside a text whatever the mask says: convolutions, pooling, Fourier transforms
-# and approximations of attention. Not every text shows it, so those that are known are not left to a probe.
+# Architectures that read the padding beside a text in spite of the mask: with convolutions, pooling, Fourier transforms
+# or approximations of attention. Not every text shows this, so no probe decides about these architectures.
 READS_PADDING = frozenset(("canine", "convbert", "fnet", "funnel", "mobilebert", "nystromformer", "reformer", "yoso"))
 
 
 class Body(Protocol):
-    """What a head needs of a transformer."""
+    """The part of a transformer that a head uses."""
 
     @property
     def pads(self) -> bool:
-        """Whether the texts of a batch are computed at the length of its longest."""
+        """Whether all texts of a batch are computed at the length of the longest."""
 
     def hidden(self, ids: Sequence[TokenIds]) -> Tensor:
-        """Input of the decoder for every token: float32 (tokens, width), text after text, without padding."""
+        """Return the decoder's input for every token: float32 (tokens, width), text after text, without padding."""
 
 
 class UnpaddedBody:
-    """BERT, RoBERTa and DistilBERT on the CPU, on the tokens of a batch laid end to end.
+    """BERT, RoBERTa and DistilBERT on the CPU, computed on the concatenated tokens of a batch.
 
-    All layers but attention work token by token, so texts of any lengths share their matrix products; attention takes
-    the texts of one length at a time. Nothing is padded and no mask is needed.
+    All layers except attention work on single tokens, so texts of different lengths share their matrix products.
+    Attention is computed for all texts of one length at a time. This needs neither padding nor a mask.
     """
 
     pads = False
 
     def __init__(self, parts: ModelParts) -> None:
-        """Nothing of parts is kept but words, so that a file that the rest is mapped from can be released."""
+        """Copy all parts except `words`, so that the mapped file of the others can be released."""
         self._words, self._positions, self._norm = parts.words, parts.positions.clone(), _Norm(parts.norm)
         self._uncounted = parts.uncounted
-        # One at a time, so that no layer is held in both layouts while the next is read.
+        # One layer at a time, so that only one layer is in memory in both layouts.
         self._layers = [_Layer(parts.read_layer(i), parts.heads, parts.activation) for i in range(parts.layers)]
         self._transform = _pack(parts.transform, activation=parts.transform_activation)
         self._transform_norm = _Norm(parts.transform_norm)
@@ -68,7 +68,7 @@ class UnpaddedBody:
         return self._transform_norm(self._transform(x))[:count]
 
     def _places(self, ids: TokenIds) -> NDArray[np.int64]:
-        """Row of the positions for each token of a text."""
+        """Return the row in the table of positions for each token of a text."""
         if self._uncounted is None:
             return np.arange(len(ids))
         counted = ids != self._uncounted
@@ -76,7 +76,7 @@ class UnpaddedBody:
 
 
 class _Layer:
-    """One layer on tokens laid end to end."""
+    """One transformer layer, computed on concatenated tokens."""
 
     def __init__(self, parts: LayerParts, heads: int, activation: str) -> None:
         self._heads = heads
@@ -86,12 +86,19 @@ class _Layer:
         self._down_norm = _Norm(parts.down_norm)
 
     def __call__(self, x: Tensor, runs: list[tuple[int, int]]) -> Tensor:
-        """x: (tokens, width). runs: see `equal_runs`. Returns (tokens, width)."""
+        """Return the output of the layer: (tokens, width).
+
+        - x: (tokens, width).
+        - runs: see `equal_runs`.
+        """
         x = self._attended_norm(self._attended(self._attention(self._read(x), runs)).add_(x))
         return self._down_norm(self._down(self._up(x)).add_(x))
 
     def _attention(self, read: Tensor, runs: list[tuple[int, int]]) -> Tensor:
-        """read: (tokens, 3 width), queries, keys and values side by side. Returns (tokens, width)."""
+        """Return the output of attention: (tokens, width).
+
+        - read: (tokens, 3 width), with queries, keys and values side by side.
+        """
         width = read.shape[1] // 3
         out = read.new_zeros((len(read), width))
         start = 0
@@ -105,7 +112,7 @@ class _Layer:
 
 
 class _Norm:
-    """A layer norm, with weights of its own."""
+    """A layer norm with copies of its weights."""
 
     def __init__(self, norm: Norm) -> None:
         self._weight, self._bias, self._eps = norm.weight.clone(), norm.bias.clone(), norm.eps
@@ -115,18 +122,21 @@ class _Norm:
 
 
 def _pack(*layers: Linear, activation: str = "none") -> PackedLinear:
-    """Layers that read the same input, as one layer whose outputs stand side by side."""
+    """Return layers with the same input as one layer, with their outputs side by side."""
     weight, bias = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
     return PackedLinear(weight, bias, activation)
 
 
 class PaddedBody:
-    """Any masked language model of transformers, its decoder replaced by the identity, on padded batches."""
+    """A masked language model of transformers on padded batches. The identity replaces its decoder."""
 
     pads = True
 
     def __init__(self, model: Any, device: torch.device, autocast: torch.dtype | None) -> None:
-        """autocast: type that matrix products are done in, None for float32."""
+        """Take over a model.
+
+        - autocast: type of the matrix products, None for float32.
+        """
         self._model, self._device, self._autocast = model, device, autocast
 
     @torch.inference_mode()
@@ -146,9 +156,9 @@ class PaddedBody:
 
 
 class SameLengthBody:
-    """As `PaddedBody`, of models whose results change with padding: texts of one length go through it together.
+    """A `PaddedBody` for models whose results depend on the padding (see `READS_PADDING`).
 
-    See `READS_PADDING`.
+    Only texts of one length go through the model together.
     """
 
     pads = False
@@ -167,13 +177,13 @@ class SameLengthBody:
 
 
 def round_rows(rows: int) -> int:
-    """Rows to compute for that many: a multiple of 32, so that few different sizes occur.
+    """Round a number of rows up to a multiple of 32, so that only a few different sizes occur.
 
-    oneDNN generates machine code for every size of a product it meets, which takes time and some 100 kB each.
+    oneDNN generates machine code for every new size of a product. Each takes time and about 100 kB.
     """
     return -(-rows // ROW_MULTIPLE) * ROW_MULTIPLE
 
 
 def equal_runs(lengths: Sequence[int]) -> list[tuple[int, int]]:
-    """Neighbouring texts of one length: (number of texts, length) of each run, in order."""
+    """Return (number of texts, length) of each run of neighbouring texts with the same length, in order."""
     return [(len(list(run)), length) for length, run in groupby(lengths)]

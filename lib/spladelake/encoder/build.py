@@ -1,4 +1,4 @@
-"""A model as transformers builds it: from safetensors, without code of the checkpoint, every tensor from its files."""
+"""Let transformers build a model: from safetensors, without code of the checkpoint, every tensor from a file."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from spladelake.encoder.weights.files import folder_headers
 from spladelake.encoder.weights.shapes import FIX
 from spladelake.encoder.weights.tensors import check_finite
 from spladelake.errors import UsageError
+from spladelake.names import listed
 
 logger = logging.getLogger(__name__)
 
-# A model that transformers builds may have more numbers than its files hold, as tied tensors are saved once; beyond
-# this many times as many, and so many more, its config belongs to another model.
+# A model may have more numbers than its files, because tied tensors are saved once. If it has more than this many times
+# as many numbers, and this many more, its config belongs to another model.
 MOST_MADE_UP, MADE_UP = 2, 10_000_000
 
 
 def model_config(folder: Path, changes: Mapping[str, Any]) -> Any:
-    """transformers' config of a folder, some of its settings changed. Raises UsageError when it cannot be read."""
+    """Return transformers' config of a folder, with changes. Raises UsageError if the config cannot be read."""
     from transformers import AutoConfig
 
     with told_as_refusal(folder / "config.json", "content"):
@@ -34,33 +35,37 @@ def model_config(folder: Path, changes: Mapping[str, Any]) -> Any:
 
 
 def build_model(folder: Path, kind: str, changes: Mapping[str, Any]) -> Any:
-    """The model as transformers' class `kind` builds it, with the attention that transformers chooses for it.
+    """Return the model as a class of transformers builds it, with the attention that transformers chooses.
 
-    changes: of its config.
-    Raises UsageError when the folder's files do not fill the model, or when transformers cannot build it.
+    - kind: name of the class.
+    - changes: changes of the config.
+
+    Raises UsageError if the files do not fill the model or if transformers cannot build it.
     """
     with told_as_refusal(folder, "model"), _no_progress_bar():
         try:
             model, report = _built(folder, kind, changes)
         except (ImportError, ValueError) as error:
-            # A config may name an attention that this machine or this architecture does not have.
+            # A config may name an attention that this machine or this architecture lacks.
             if not re.search("attention|attn", str(error)):
                 raise
             logger.debug("%s is built with plain attention: %s", folder, error)
             model, report = _built(folder, kind, changes, attn_implementation="eager")
-    mismatched = [f"{key} {list(found)} for {list(wanted)}" for key, found, wanted in report["mismatched_keys"]]
+    mismatched = [
+        f"{key} has {list(found)} instead of {list(wanted)}" for key, found, wanted in report["mismatched_keys"]
+    ]
     if mismatched:
         raise UsageError(
             str(folder),
-            f"its weights have other shapes than config.json wants: {'; '.join(sorted(mismatched)[:5])}",
-            "wanted the shapes of config.json for all tensors",
+            f"some tensors have other shapes than config.json gives ({', '.join(sorted(mismatched)[:5])})",
+            "wanted the shapes of config.json for all tensors of the weights",
             FIX,
         )
     made_up = sorted(report["missing_keys"])
     if made_up:
         raise UsageError(
             str(folder),
-            f"its files lack {', '.join(made_up[:5])}",
+            f"the weights lack {listed(made_up[:5], 'and')}",
             "wanted every tensor of the model, because transformers fills missing tensors with random numbers",
             "Use a complete checkpoint.",
         )
@@ -70,7 +75,10 @@ def build_model(folder: Path, kind: str, changes: Mapping[str, Any]) -> Any:
 
 
 def _built(folder: Path, kind: str, changes: Mapping[str, Any], **options: str) -> tuple[Any, dict[str, Any]]:
-    """A model and transformers' report of the tensors that it found. options: of `from_pretrained`."""
+    """Return a model, and transformers' report about its tensors.
+
+    - options: further arguments of `from_pretrained`.
+    """
     import transformers
 
     config, factory = model_config(folder, changes), getattr(transformers, kind)
@@ -82,7 +90,7 @@ def _built(folder: Path, kind: str, changes: Mapping[str, Any], **options: str) 
         use_safetensors=True,
         dtype=torch.float32,
         output_loading_info=True,
-        ignore_mismatched_sizes=True,  # they are refused with their names
+        ignore_mismatched_sizes=True,  # `build_model` refuses them, with their names.
         local_files_only=True,
         trust_remote_code=False,
         **options,
@@ -91,7 +99,7 @@ def _built(folder: Path, kind: str, changes: Mapping[str, Any], **options: str) 
 
 
 def _without_cache(config: Any) -> None:
-    """Let no layer keep its keys and values for tokens to come; sentence-transformers switches that off too."""
+    """Switch off the cache of keys and values for later tokens, as sentence-transformers does."""
     if hasattr(config, "use_cache"):
         config.use_cache = False
     for name in getattr(config, "sub_configs", None) or ():
@@ -100,7 +108,7 @@ def _without_cache(config: Any) -> None:
 
 
 def _check_held(folder: Path, factory: Any, config: Any, options: dict[str, str]) -> None:
-    """Raise UsageError when the config asks for far more numbers than the files hold, before memory is taken."""
+    """Raise UsageError if the config describes far more numbers than the files hold, before memory is allocated."""
     with torch.device("meta"):
         skeleton = factory.from_config(config, **options)
     headers = folder_headers(folder)
@@ -115,17 +123,18 @@ def _check_held(folder: Path, factory: Any, config: Any, options: dict[str, str]
             if name not in headers or headers[name].shape != tuple(tensor.shape)
         }
         largest = sorted(other, key=lambda name: -other[name].numel())[:3]
+        shown = [f"{name} {list(other[name].shape)}" for name in largest]
         raise UsageError(
             str(folder / "config.json"),
-            f"it describes a model of {wanted:,} numbers, but the weights have {held:,}",
-            f"wanted a model without {', '.join(f'{name} {list(other[name].shape)}' for name in largest)}",
+            f"the file describes a model of {wanted:,} numbers, but the weights have {held:,}",
+            f"wanted a model of the tensors in the weights, without {listed(shown)}",
             FIX,
         )
 
 
 @contextmanager
 def _no_progress_bar() -> Iterator[None]:
-    """Keep transformers from drawing a bar for the second that loading takes."""
+    """Keep transformers from drawing a progress bar while it loads a model."""
     from transformers.utils import logging as own
 
     bars: Any = own

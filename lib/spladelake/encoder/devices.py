@@ -1,4 +1,4 @@
-"""Where the model runs, in which precision, and what running out of memory looks like."""
+"""Choose the device and the precision of a model, and recognise errors of exhausted memory."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 def choose_device(name: str | None) -> torch.device:
-    """The device asked for, else CUDA where there is one, else Apple MPS, else the CPU.
+    """Return the named device. Without a name, return CUDA if present, else Apple MPS, else the CPU.
 
-    Raises UsageError when torch does not know the device or the machine does not have it.
+    Raises UsageError if torch does not know the device or if the machine does not have it.
     """
     if name is None:
         if torch.cuda.is_available():
@@ -39,10 +39,12 @@ def choose_device(name: str | None) -> torch.device:
 
 
 def choose_autocast(device: torch.device, precision: Precision) -> torch.dtype | None:
-    """Type that matrices are multiplied in, None for float32.
+    """Return the type of matrix products, None for float32.
 
-    auto: float32 on a CPU, where half precision was measured to be 5 times slower, and on MPS; float16 on CUDA, whose
-    weights differ from float32 by some 1e-3. Raises UsageError for half precision on a CPU.
+    - precision: auto is float16 on CUDA, which changes weights by about 1e-3, and float32 on MPS and on a CPU, where
+      half precision was 5 times slower in a measurement.
+
+    Raises UsageError for half precision on a CPU.
     """
     if precision not in ("auto", "float32", "float16", "bfloat16"):
         raise UsageError(
@@ -53,21 +55,26 @@ def choose_autocast(device: torch.device, precision: Precision) -> torch.dtype |
     if precision == "float32":
         return None
     if device.type == "cpu":
-        raise UsageError("precision", f"the value is {precision} on a CPU", "a CPU computes in float32", "Use auto.")
+        raise UsageError(
+            "precision",
+            f"the value is {precision}, but the device is a CPU",
+            "wanted auto or float32, because a CPU computes in float32",
+            "Use auto.",
+        )
     return torch.float16 if precision == "float16" else torch.bfloat16
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on the host or on an accelerator."""
+    """Return whether an error reports exhausted memory, of the host or of an accelerator."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in OUT_OF_MEMORY)
 
 
 def release_memory() -> None:
-    """Give back the freed memory that torch and the C library keep, so that what comes next finds room."""
+    """Return freed memory that torch and the C library keep to the system, so that later work can use it."""
     gc.collect()
-    with contextlib.suppress(OSError, AttributeError):  # other C libraries have no such function
+    with contextlib.suppress(OSError, AttributeError):  # Other C libraries lack this function.
         ctypes.CDLL(None).malloc_trim(0)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -29,16 +29,18 @@ from spladelake.vectors import SparseVectors
 
 logger = logging.getLogger(__name__)
 
-# Tokens of a batch on an accelerator, which gets all its work from one.
+# Tokens of a batch on an accelerator, which works on one batch at a time.
 ACCELERATOR_TOKENS = 16384
 
 
 class SpladeEncoder:
-    """A SPLADE model, loaded: `SpladeEncoder.load("splade-tiny").encode_documents(texts)`.
+    """A loaded SPLADE model: `SpladeEncoder.load("splade-tiny").encode_documents(texts)`.
 
-    checkpoint: what was loaded. settings: in force, defaults of the checkpoint filled in. method: how it computes on
-    this machine, for people. precision: "float32", or the type that an accelerator multiplies matrices in; it is not
-    part of model_id, as it moves weights by its rounding only.
+    - checkpoint: the checkpoint that was loaded.
+    - settings: the settings in force, with the checkpoint's defaults filled in.
+    - method: how the model computes on this machine, as a text for people.
+    - precision: "float32", or the type in which an accelerator multiplies matrices. It is not part of model_id, because
+      it changes weights only by its rounding.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class SpladeEncoder:
         method: str,
         precision: str,
     ) -> None:
-        """Made by `load`."""
+        """Called by `load`."""
         self.checkpoint, self.settings = checkpoint, settings
         self.method, self.precision = method, precision
         self._routes = routes
@@ -66,12 +68,15 @@ class SpladeEncoder:
         settings: EncoderSettings | None = None,
         precision: Precision = "auto",
     ) -> SpladeEncoder:
-        """Load a model by name, or a resolved checkpoint after verifying every one of its files again.
+        """Load a model by name, or a resolved checkpoint. The files of a checkpoint are verified again.
 
-        threads: of this process, each computing one batch. device: "cpu", "cuda", "cuda:1", "mps"; None chooses.
-        token_budget: tokens of a batch, which bounds memory. settings: only with a name; a Checkpoint has its own.
-        precision: of matrix products on an accelerator; auto is float16 on CUDA, float32 elsewhere.
-        Raises UsageError when the model or an option cannot be used.
+        - threads: threads of this process, each computing one batch; None chooses.
+        - device: "cpu", "cuda", "cuda:1" or "mps"; None chooses.
+        - token_budget: most tokens of a batch, which bounds memory; None for the device's default.
+        - settings: settings of the vectors, only with a name; a checkpoint has its own.
+        - precision: precision of matrix products on an accelerator. auto: float16 on CUDA, else float32.
+
+        Raises UsageError if the model or an option cannot be used.
         """
         if token_budget is not None and token_budget < 1:
             raise UsageError(
@@ -89,7 +94,7 @@ class SpladeEncoder:
             )  # fmt: skip
         autocast = choose_autocast(where, precision)
         budget = token_budget or (CPU_TOKENS if where.type == "cpu" else ACCELERATOR_TOKENS)
-        # In a worker, so that what is measured while loading is measured as it will run.
+        # In a thread of the pool, so that the measurements of loading run as the model will run.
         in_force = effective_settings(layout, checkpoint.settings, place=checkpoint.name)
         with told_as_refusal(folder, "model"):
             loaded = workers.submit(
@@ -99,18 +104,20 @@ class SpladeEncoder:
         return cls(checkpoint, in_force, routes, method=loaded.method, precision=str(autocast or torch.float32)[6:])
 
     def encode_documents(self, texts: Sequence[str | None]) -> SparseVectors:
-        """Vectors of documents, row i for text i."""
+        """Return the vectors of documents, row i for text i."""
         return self.encode(texts).vectors
 
     def encode_queries(self, texts: Sequence[str | None]) -> SparseVectors:
-        """Vectors of queries, row i for text i."""
+        """Return the vectors of queries, row i for text i."""
         return self.encode(texts, kind="query").vectors
 
     def encode(self, texts: Sequence[str | None], *, kind: Kind = "document") -> EncodedBatch:
-        """Vectors of texts with what happened to each; rows in the order of the texts.
+        """Return the vectors of texts with the status of each text, in the order of the texts.
 
-        Null, empty and blank texts have an empty vector. Raises DataError when an element is neither str nor None or
-        the model's output is not finite, MachineError when one text alone does not fit into memory.
+        Null, empty and blank texts have an empty vector.
+
+        Raises DataError if an element is neither str nor None or if the model's output is not finite, and MachineError
+        if one text alone does not fit into memory.
         """
         began = time.perf_counter()
         if kind not in self._routes:
@@ -136,17 +143,20 @@ class SpladeEncoder:
         return EncodedBatch(ordered, tokens, truncated, status, stats)
 
     def token_ids(self, texts: Sequence[str | None]) -> list[NDArray[np.int32]]:
-        """Token ids of each text as the model reads it as a document: cut to its length, special ones included."""
+        """Return the token ids of each text as a document, cut to the model's length, special tokens included."""
         cleaned, _ = clean_texts(texts)
         ids, _ = self._routes["document"].tokenise(cleaned)
         return ids
 
     def similarity(self, queries: SparseVectors, documents: SparseVectors) -> NDArray[np.float32]:
-        """Dot product of every query with every document: float32 (queries, documents)."""
+        """Return the dot product of every query with every document: float32 (queries, documents)."""
         return dot_products(queries, documents, self.checkpoint.vocabulary_size)
 
     def decode(self, vectors: SparseVectors, top_k: int | None = None) -> list[list[tuple[str, float]]]:
-        """Tokens and weights of each row, heaviest first, between equals the lower term id; top_k of them, or all."""
+        """Return the tokens and weights of each row, the heaviest first; of equal weights the lower term id first.
+
+        - top_k: most terms of a row, None for all.
+        """
         if top_k is not None and top_k < 1:
             raise UsageError("top_k", f"the value is {top_k}", "wanted 1 or more", "Leave out top_k to get all terms.")
         rows = (heaviest_terms(*vectors.row(row), top_k) for row in range(len(vectors)))
@@ -156,20 +166,20 @@ class SpladeEncoder:
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
-        """Token of every term id."""
+        """The token of every term id."""
         return self._routes["document"].tokenizer.tokens(self.checkpoint.vocabulary_size)
 
 
 def _checkpoint(model: str | Checkpoint, settings: EncoderSettings | None) -> Checkpoint:
-    """The checkpoint to load, its files known to be those that its fingerprint was made from."""
+    """Return the checkpoint to load, with its files verified against its fingerprint."""
     if not isinstance(model, Checkpoint):
         return resolve_checkpoint(model, settings=settings or EncoderSettings())
     if settings is not None and settings != model.settings:
         raise UsageError(
             "encoder settings",
-            "the given settings differ from the checkpoint's own",
-            "wanted the settings that the model_id of the checkpoint stands for",
-            "Leave out settings, or resolve the model again with these settings.",
+            "the given settings differ from the settings of the checkpoint",
+            "wanted the same settings, because the model_id of the checkpoint depends on them",
+            "Leave out settings, or resolve the model again with the given settings.",
         )
     verify_files(model)
     return model

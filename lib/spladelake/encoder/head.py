@@ -1,4 +1,4 @@
-"""The masked-language-model head of SPLADE, without ever holding the tokens × vocabulary matrix."""
+"""The masked-language-model head of SPLADE. It never holds the whole tokens × vocabulary matrix."""
 
 from __future__ import annotations
 
@@ -18,55 +18,64 @@ from spladelake.errors import DataError
 from spladelake.vectors import SparseVectors
 
 LARGEST_INT8 = 127
-# Allowance for the rounding of float32 sums of up to some thousand products, relative to the product of the norms:
-# 4,096 × 2⁻²⁴.
+# Bound of the rounding of float32 sums of a few thousand products, relative to the product of the norms: 4,096 × 2⁻²⁴.
 FLOAT32_SLACK = 2.5e-4
-# Share of the vocabulary up to which computing the candidates one by one is cheaper than computing all terms.
+# If the candidates are at most this share of the vocabulary, computing them one by one is cheaper than all terms.
 MOST_CANDIDATES = 0.25
 
 
 class Head(Protocol):
-    """What the encoder needs of a head."""
+    """The interface of a head."""
 
     def terms(self, hidden: Tensor, lengths: Sequence[int]) -> SparseVectors:
-        """Positive weights of every text.
+        """Return the positive weights of every text.
 
-        hidden: (tokens, width), text after text. lengths: tokens of each text. Raises DataError when a hidden state is
-        not finite.
+        - hidden: (tokens, width), text after text.
+        - lengths: tokens of each text.
+
+        Raises DataError if a hidden state is not finite.
         """
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """The linear layer from hidden states to logits. weight: (vocabulary, width). bias: (vocabulary)."""
+    """The linear layer from hidden states to logits.
+
+    - weight: (vocabulary, width).
+    - bias: (vocabulary).
+    """
 
     weight: Tensor
     bias: Tensor
 
 
 class TiledHead:
-    """SPLADE pooling with the decoder applied to one tile of the vocabulary at a time, on any device.
+    """SPLADE pooling on any device. It applies the decoder to one tile of the vocabulary at a time.
 
-    max: weight of term t = max over tokens of log(1 + relu(logit)). log1p∘relu never decreases, so the maximum is taken
-    of the raw logits, and the bias, equal for all tokens, is added to the maximum. Source: SPLADE v2, arXiv 2109.10086.
-    sum: the sum over tokens of log(1 + relu(logit)). Source: SPLADE, arXiv 2107.05720.
+    - max pooling: the weight of a term is the maximum over tokens of log(1 + relu(logit)). log1p∘relu is monotone, so
+      the maximum over the raw logits suffices. The bias is equal for all tokens, so it is added to the maximum. Source:
+      SPLADE v2, arXiv 2109.10086.
+    - sum pooling: the sum over tokens of log(1 + relu(logit)). Source: SPLADE, arXiv 2107.05720.
     """
 
     def __init__(self, decoder: Decoder, pooling: Pooling, activation: Activation, *, tile: int) -> None:
-        """tile: terms computed at once."""
+        """Take over a decoder.
+
+        - tile: number of terms computed at once.
+        """
         self._decoder, self._pooling, self._activation, self.tile = decoder, pooling, activation, tile
 
     @torch.inference_mode()
     def terms(self, hidden: Tensor, lengths: Sequence[int]) -> SparseVectors:
         """See `Head.terms`."""
-        check_finite(hidden)
+        check_hidden_states(hidden)
         if self._pooling == "sum":
             return positive_terms(self._summed(hidden, lengths))
         largest = positive_terms(self.largest(hidden, lengths).add_(self._decoder.bias))
         return replace(largest, values=activate(torch.from_numpy(largest.values), self._activation).numpy())
 
     def largest(self, hidden: Tensor, lengths: Sequence[int]) -> Tensor:
-        """Largest logit, without bias, of every term in each text: (texts, vocabulary)."""
+        """Return the largest logit, without bias, of every term in each text: (texts, vocabulary)."""
         segments = Segments(lengths, hidden.device)
         laid = segments.lay_out(hidden).to(self._decoder.weight.dtype)
         out = laid.new_empty((segments.texts, len(self._decoder.weight)))
@@ -75,7 +84,7 @@ class TiledHead:
         return out
 
     def _summed(self, hidden: Tensor, lengths: Sequence[int]) -> Tensor:
-        """Sum over tokens of the weight of every term in each text: (texts, vocabulary)."""
+        """Return the sum over tokens of the weight of every term in each text: (texts, vocabulary)."""
         hidden = hidden.to(self._decoder.weight.dtype)
         out = hidden.new_empty((len(lengths), len(self._decoder.weight)))
         for terms in tiles(len(self._decoder.weight), self.tile):
@@ -87,19 +96,23 @@ class TiledHead:
 
 
 class ScreenedHead:
-    """SPLADE-max on a CPU with fast 8-bit products: find the terms that can be positive, then compute only those.
+    """SPLADE-max on a CPU with fast 8-bit products: find the terms that can be positive, then compute only these.
 
-    Of 30,522 terms some hundred are positive in a text. All logits are first computed from 8-bit roundings q(h), q(w)
-    of the hidden states and the decoder. The rounding error of a logit is known to be at most
+    Only a few hundred of 30,522 terms are positive in a text. First all logits are computed from 8-bit roundings q(h)
+    and q(w) of the hidden states and the decoder. The rounding error of a logit is at most
 
         |h·w - q(h)·q(w)| <= |h - q(h)| |w| + |q(h)| |w - q(w)|        (triangle and Cauchy-Schwarz inequalities)
 
-    so a term whose largest rounded logit stays below minus that bound is not positive in float32 either. The rest are
-    computed in float32 from the original numbers. Nothing is lost and no weight is approximate.
+    If the largest rounded logit of a term is below minus that bound, the term is not positive in float32 either. The
+    other terms are computed in float32 from the original numbers. No term is lost, and no weight is approximate.
     """
 
     def __init__(self, decoder: Decoder, activation: Activation, *, tile: int, otherwise: Head) -> None:
-        """tile: terms computed at once. otherwise: computes batches in which screening leaves too many terms."""
+        """Take over a decoder.
+
+        - tile: number of terms computed at once.
+        - otherwise: head for batches in which the screening leaves too many terms.
+        """
         self._decoder, self._activation, self._tile, self._otherwise = decoder, activation, tile, otherwise
         weight = decoder.weight
         self._scale = (weight.abs().amax(dim=1) / LARGEST_INT8).clamp_min(torch.finfo(torch.float32).tiny)
@@ -114,14 +127,14 @@ class ScreenedHead:
     @torch.inference_mode()
     def terms(self, hidden: Tensor, lengths: Sequence[int]) -> SparseVectors:
         """See `Head.terms`."""
-        check_finite(hidden)
+        check_hidden_states(hidden)
         candidates = self.candidates(hidden, lengths)
         if np.count_nonzero(candidates) > MOST_CANDIDATES * candidates.size:
             return self._otherwise.terms(hidden, lengths)
         return self._exact(candidates, hidden, lengths)
 
     def _exact(self, candidates: NDArray[np.bool_], hidden: Tensor, lengths: Sequence[int]) -> SparseVectors:
-        """Positive weights among the candidates, computed in float32."""
+        """Return the positive weights of the candidates, computed in float32."""
         found = np.flatnonzero(candidates)
         text_of, term_of = np.divmod(found, candidates.shape[1])
         bounds = np.searchsorted(text_of, np.arange(len(lengths) + 1))
@@ -137,7 +150,7 @@ class ScreenedHead:
         return SparseVectors(row_starts(text_of[positive], len(lengths)), term_of[positive].astype(np.int32), values)
 
     def candidates(self, hidden: Tensor, lengths: Sequence[int]) -> NDArray[np.bool_]:
-        """Terms that can be positive in each text: bool (texts, vocabulary); every positive one is among them."""
+        """Return which terms can be positive in each text: bool (texts, vocabulary). No positive term is left out."""
         scale = (hidden.abs().amax() / LARGEST_INT8).clamp_min(torch.finfo(torch.float32).tiny)
         rounded = (hidden / scale).round_()
         coarse = rounded.to(torch.int8)
@@ -158,7 +171,7 @@ class ScreenedHead:
 
 
 class LogitsHead:
-    """SPLADE pooling of logits that the model itself computed, for decoders that are no linear layer."""
+    """SPLADE pooling of logits from the model itself, for decoders that are no linear layer."""
 
     def __init__(self, pooling: Pooling, activation: Activation) -> None:
         self._pooling, self._activation = pooling, activation
@@ -166,32 +179,32 @@ class LogitsHead:
     @torch.inference_mode()
     def terms(self, hidden: Tensor, lengths: Sequence[int]) -> SparseVectors:
         """See `Head.terms`; hidden holds logits: (tokens, vocabulary)."""
-        check_finite(hidden)
+        check_hidden_states(hidden)
         reduce = torch.amax if self._pooling == "max" else torch.sum
         weights = activate(hidden, self._activation)
         return positive_terms(torch.stack([reduce(weights[rows], dim=0) for rows in slices(lengths)]))
 
 
 def tiles(vocabulary: int, size: int) -> Iterator[slice]:
-    """Slices of the vocabulary of that size, the last one shorter."""
+    """Yield slices of the vocabulary of a size. The last slice may be shorter."""
     return (slice(start, min(start + size, vocabulary)) for start in range(0, vocabulary, size))
 
 
 def activate(logits: Tensor, activation: Activation) -> Tensor:
-    """log(1 + relu(logit)), a second log(1 + x) on top for log1p_relu; in place.
+    """Compute log(1 + relu(logit)) in place; log1p_relu applies log(1 + x) once more.
 
-    Source of the second: OpenSearch's neural sparse models, arXiv 2504.14839.
+    Source of log1p_relu: OpenSearch's neural sparse models, arXiv 2504.14839.
     """
     weights = logits.relu_().log1p_()
     return weights.log1p_() if activation == "log1p_relu" else weights
 
 
-def check_finite(hidden: Tensor) -> None:
-    """Raise DataError when a hidden state is infinite or not a number."""
+def check_hidden_states(hidden: Tensor) -> None:
+    """Raise DataError if a hidden state is infinite or not a number."""
     if not torch.isfinite(hidden.abs().amax()):
         raise DataError(
             "model output",
             "a hidden state is infinite or not a number",
             "wanted finite numbers",
-            "Use precision float32. If it is in use already, the checkpoint is damaged: use another checkpoint.",
+            "Use precision float32. If the precision is float32 already, use another checkpoint.",
         )

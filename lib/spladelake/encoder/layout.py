@@ -1,7 +1,7 @@
-"""How the parts of a model folder fit together, as its own JSON files say.
+"""Read from the JSON files of a model folder how its parts fit together.
 
-Two layouts are read: sentence-transformers (modules.json, with or without a Router) and plain transformers
-(config.json, taken as SPLADE-max as sentence-transformers does).
+Two layouts are known: sentence-transformers (modules.json, with or without a Router), and plain transformers
+(config.json), which counts as SPLADE-max, as in sentence-transformers.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from spladelake.encoder.refusals import told_as_refusal
 from spladelake.encoder.saved.config import named_architectures, transformer_config
 from spladelake.encoder.saved.lengths import UNLIMITED, text_lengths, tokenizer_length
 from spladelake.encoder.saved.model import SavedModel, saved_model
-from spladelake.encoder.saved.modules import ROUTERS, Module, Route, module_list, saved_routes
+from spladelake.encoder.saved.modules import ROUTERS, Module, SavedRoute, module_list, saved_routes
 from spladelake.encoder.saved.tokenizer import TOKENIZER_FILES, check_tokenizer, refuse_chat_template
 from spladelake.encoder.saved.transformer import TRANSFORMER_CONFIGS, TransformerSettings, transformer_settings
 from spladelake.encoder.saved.values import check_known, read_if_there, refused
-from spladelake.encoder.weights.files import SINGLE_FILE, check_head, check_names, folder_headers, weight_files
+from spladelake.encoder.weights.files import SINGLE_FILE, check_head_weights, check_names, folder_headers, weight_files
 from spladelake.encoder.weights.shapes import check_shapes
 from spladelake.errors import UsageError
 
 Pooling = Literal["max", "sum"]
 Activation = Literal["relu", "log1p_relu"]
 
-# Classes of the masked language model, and what sentence-transformers takes each for if its file does not say.
+# Classes of the masked language model, each with the task that sentence-transformers assumes if its file names none.
 TRANSFORMERS = {"Transformer": "feature-extraction", "MLMTransformer": "fill-mask"}
 POOLING = (
     "pooling_strategy", "activation_function", "embedding_dimension", "word_embedding_dimension", "chunk_size"
@@ -34,15 +34,16 @@ POOLING = (
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A model folder, read and checked but not loaded.
+class CheckpointLayout:
+    """A model folder that was read and checked, but not loaded.
 
-    transformer: sub-folder of the masked language model ("" for the folder itself). static_query: sub-folder of the
-    per-token weights that stand for the model on queries, None where queries go through the model. max_length: tokens
-    of a text, special ones included; query_length and document_length where the checkpoint has one each. positions:
-    tokens that the model has positions for, None if its config does not say. files: paths, relative to the folder, of
-    all files that decide the vectors. tokenizer_arguments, config_changes: arguments that the tokenizer and the config
-    are read with.
+    - transformer: sub-folder of the masked language model, "" for the folder itself.
+    - static_query: sub-folder of fixed token weights for queries, None if queries go through the model.
+    - max_length: most tokens of any text, special tokens included.
+    - query_length, document_length: most tokens of a query and of a document.
+    - positions: number of positions of the model, None if its config does not say.
+    - files: paths, relative to the folder, of all files that decide the vectors.
+    - tokenizer_arguments, config_changes: arguments that the tokenizer and the config are read with.
     """
 
     transformer: str
@@ -67,25 +68,27 @@ class Layout:
 
     @property
     def one_length(self) -> int | None:
-        """Tokens of a text of either kind, None where queries and documents differ."""
+        """The most tokens of a text of either kind, None if queries and documents differ."""
         return self.document_length if self.query_length == self.document_length else None
 
 
-def read_layout(folder: Path) -> Layout:
-    """Read a model folder's own description. Raises UsageError when a part is absent, damaged or of an unknown kind."""
+def read_layout(folder: Path) -> CheckpointLayout:
+    """Read the layout of a model folder. Raises UsageError if a part is missing, damaged or of an unknown kind."""
     if not folder.is_dir():
         raise UsageError(str(folder), "there is no such folder", "wanted a model folder", "Correct the path.")
-    with told_as_refusal(folder, "description"):
+    with told_as_refusal(folder, "configuration"):
         return _read(folder)
 
 
-def _read(folder: Path) -> Layout:
+def _read(folder: Path) -> CheckpointLayout:
     query, document = _routes(folder)
     if document.classes not in [(name, "SpladePooling") for name in TRANSFORMERS]:
-        raise _unsupported(folder, f"documents go through {' + '.join(document.classes)}")
+        raise _unsupported(folder, f"the modules for documents are {' and '.join(document.classes)}")
     static_query = query.modules[0].path if query.classes == ("SparseStaticEmbedding",) else None
     if static_query is None and query != document:
-        raise _unsupported(folder, f"queries go through {' + '.join(query.classes)}, unlike documents")
+        raise _unsupported(
+            folder, f"the modules for queries ({' and '.join(query.classes)}) differ from the modules for documents"
+        )
     transformer, pooling = document.modules[0], document.modules[1].path
     inner = folder / transformer.path
     saved = saved_model(folder, "SparseEncoder")
@@ -100,7 +103,7 @@ def _read(folder: Path) -> Layout:
     if static_query is not None:
         _check_static(folder / static_query / "config.json")
         query_length = tokenizer_length(folder / static_query) or UNLIMITED
-    return Layout(
+    return CheckpointLayout(
         transformer=transformer.path,
         static_query=static_query,
         pooling=_one_of(place, pooling_config, "pooling_strategy", ("max", "sum")),  # type: ignore[arg-type]
@@ -123,23 +126,23 @@ def _read(folder: Path) -> Layout:
     )
 
 
-def _routes(folder: Path) -> tuple[Route, Route]:
-    """The modules of queries and of documents."""
+def _routes(folder: Path) -> tuple[SavedRoute, SavedRoute]:
+    """Return the modules of queries and of documents."""
     if not (folder / "modules.json").is_file():
-        plain = Route((Module("MLMTransformer", ""), Module("SpladePooling", "")))
+        plain = SavedRoute((Module("MLMTransformer", ""), Module("SpladePooling", "")))
         return plain, plain
     routes = saved_routes(folder)
     return routes["query"], routes["document"]
 
 
 def is_router(folder: Path) -> bool:
-    """Whether the modules of a folder that `read_layout` can read are behind a Router."""
+    """Return whether a folder that `read_layout` can read has a Router."""
     modules = module_list(folder) if (folder / "modules.json").is_file() else ()
     return any(module.name in ROUTERS for module in modules)
 
 
 def _check_static(path: Path) -> None:
-    """Raise UsageError when the weights of tokens are not in the module's own file."""
+    """Raise UsageError if the token weights are not in the module's own file."""
     config = read_if_there(path)
     check_known(path, config, ("frozen", "path"))
     if str(config.get("path")).endswith(".json"):
@@ -153,7 +156,7 @@ def _check_static(path: Path) -> None:
 
 
 def _settings(inner: Path, transformer: Module, *, plain: bool) -> TransformerSettings:
-    """Settings of the module of the masked language model; sentence-transformers reads none for a plain model."""
+    """Return the settings of the language model's module. A plain model has none, as in sentence-transformers."""
     if not plain:
         return transformer_settings(inner, "fill-mask", default_task=TRANSFORMERS[transformer.name])
     refuse_chat_template(inner)
@@ -161,21 +164,23 @@ def _settings(inner: Path, transformer: Module, *, plain: bool) -> TransformerSe
 
 
 def _model_config(folder: Path, settings: TransformerSettings) -> dict[str, Any]:
-    """config.json of the masked language model with its changes, after checks of its weights and tokenizer."""
+    """Return config.json of the masked language model with its changes. Check its weights and its tokenizer first."""
     config = transformer_config(folder, "AutoModelForMaskedLM", settings)
     architectures = named_architectures(config)
     path = folder / "config.json"
     if not any(str(name).endswith("ForMaskedLM") for name in architectures):
         raise UsageError(
             str(path),
-            f"its architectures are {', '.join(map(str, architectures)) or 'not given'}",
-            "wanted a masked-language-model head (…ForMaskedLM)",
+            f"the architectures are {', '.join(map(str, architectures))}"
+            if architectures
+            else "the file has no architectures",
+            "wanted an architecture with a masked-language-model head (…ForMaskedLM)",
             "Use a SPLADE checkpoint, not a dense embedding model.",
         )
     for key, kind in (("model_type", str), ("vocab_size", int)):
         if type(config.get(key)) is not kind:
             wanted = "wanted a text" if kind is str else "wanted a whole number"
-            found = f'"{key}" is {config.get(key)!r}'
+            found = f"the setting {key} is {config.get(key)!r}"
             raise UsageError(str(path), found, wanted, "Copy config.json again from its source.")
     _check_weights(folder, config, settings)
     check_tokenizer(folder, config)
@@ -183,30 +188,32 @@ def _model_config(folder: Path, settings: TransformerSettings) -> dict[str, Any]
 
 
 def _check_weights(folder: Path, config: dict[str, Any], settings: TransformerSettings) -> None:
-    """Raise UsageError unless the weights are whole, of the config's shapes, and hold the MLM head."""
+    """Raise UsageError unless the weights are complete, have the config's shapes, and hold the MLM head."""
     headers = folder_headers(folder)
     check_names(folder, headers)
-    check_head(folder, config["model_type"], headers, tied=bool(config.get("tie_word_embeddings", True)))
+    check_head_weights(folder, config["model_type"], headers, tied=bool(config.get("tie_word_embeddings", True)))
     check_shapes(folder, settings, headers)
 
 
 def _one_of(place: Path, config: dict[str, Any], key: str, allowed: tuple[str, ...]) -> str:
-    """A pooling setting, the first allowed value where the file does not give one."""
+    """Return a pooling setting, the first allowed value if the file gives none. Raises UsageError for another value."""
     value = config.get(key, allowed[0])
     if value not in allowed:
-        raise UsageError(str(place), f"{key} is {value!r}", f"wanted {' or '.join(allowed)}", "Use another checkpoint.")
+        raise UsageError(
+            str(place), f"the setting {key} is {value!r}", f"wanted {' or '.join(allowed)}", "Use another checkpoint."
+        )
     return str(value)
 
 
-def _files(folder: Path, query: Route, document: Route) -> tuple[str, ...]:
-    """Relative paths of all files that decide the vectors, sorted."""
+def _files(folder: Path, query: SavedRoute, document: SavedRoute) -> tuple[str, ...]:
+    """Return the sorted relative paths of all files that decide the vectors."""
     wanted = [("", name) for name in ("modules.json", "config_sentence_transformers.json")]
     if (folder / "modules.json").is_file():
         routers = [module.path for module in module_list(folder) if module.name in ROUTERS]
         wanted += [(path, name) for path in routers for name in ("router_config.json", "config.json")]
     for module in {*query.modules, *document.modules}:
         if module.name == "SpladePooling" and not (folder / "modules.json").is_file():
-            continue  # the plain layout has no file for it
+            continue  # The plain layout has no file for this module.
         wanted.append((module.path, "config.json"))
         if module.name != "SpladePooling":
             wanted += [(module.path, file) for file in (*TOKENIZER_FILES, *TRANSFORMER_CONFIGS)]
@@ -219,6 +226,6 @@ def _unsupported(folder: Path, found: str) -> UsageError:
     return UsageError(
         str(folder),
         found,
-        "wanted a masked language model with SpladePooling; queries may go through SparseStaticEmbedding",
+        "wanted one masked language model with SpladePooling, and possibly SparseStaticEmbedding for queries",
         "Use a SPLADE checkpoint.",
     )

@@ -1,4 +1,4 @@
-"""Linear layers for the CPU: weights laid out once, bias and activation applied while the product is still in cache."""
+"""Linear layers for the CPU. Weights are packed once; bias and activation are applied while the product is in cache."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-# Rows that the layout of the packed weights is chosen for; other numbers of rows work as well.
+# The layout of the packed weights is chosen for this number of rows. It works for other numbers too.
 TYPICAL_ROWS = 2048
 
-# Activation modules by the name oneDNN has for them: (attribute, algorithm).
+# oneDNN's (attribute, algorithm) of each activation module.
 FUSED: dict[str, tuple[str, str]] = {
     "none": ("none", ""),
     "gelu": ("gelu", "none"),
@@ -25,25 +25,33 @@ PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
     "relu": functional.relu,
 }
-# How transformers names the activations above in its configs.
+# The names of these activations in the configs of transformers.
 ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "relu": "relu"}
 
 
 class PackedLinear:
     """activation(x Wᵀ + b), float32 on the CPU.
 
-    Uses oneDNN's fused kernel, which torch's own compiler uses too, where this build of torch has it: against the plain
-    call it saves writing the bias first and a pass over the result for the activation.
+    It uses oneDNN's fused kernel, as torch's own compiler does, if this build of torch has it. Unlike the plain call,
+    the kernel does not write the bias first, and needs no second pass over the result for the activation.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, activation: str = "none") -> None:
-        """weight: (out, in). bias: (out), or None. activation: a key of `PLAIN`. Nothing of weight is kept."""
+        """Pack a layer. The weight is copied.
+
+        - weight: (out, in).
+        - bias: (out), or None.
+        - activation: a key of `PLAIN`.
+        """
         self._fused = fused_kernel_available()
         self._bias, self._activation = bias, activation
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, TYPICAL_ROWS) if self._fused else weight.clone()
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x: (rows, in). Returns (rows, out)."""
+        """Return the output of the layer: (rows, out).
+
+        - x: (rows, in).
+        """
         if self._fused:
             attribute, algorithm = FUSED[self._activation]
             out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, attribute, [], algorithm)
@@ -52,7 +60,7 @@ class PackedLinear:
 
 
 def fused_kernel_available() -> bool:
-    """Whether this build of torch has oneDNN's fused linear kernel, in the form generated for x86 processors."""
+    """Return whether this build of torch has oneDNN's fused linear kernel, in the form for x86 processors."""
     if platform.machine() not in ("x86_64", "AMD64"):
         return False
     names = ("_linear_pointwise", "_reorder_linear_weight")

@@ -1,4 +1,4 @@
-"""The masked language model: loaded without running code of the checkpoint, checked, made ready for its device."""
+"""Load the masked language model without running code of the checkpoint, check it, and prepare it for its device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spladelake.encoder.body import READS_PADDING, Body, PaddedBody, SameLengthB
 from spladelake.encoder.build import build_model, model_config
 from spladelake.encoder.devices import release_memory
 from spladelake.encoder.head import Decoder, Head, LogitsHead
-from spladelake.encoder.layout import Layout
+from spladelake.encoder.layout import CheckpointLayout
 from spladelake.encoder.refusals import told_as_refusal
 from spladelake.encoder.tuning import fastest_head
 from spladelake.encoder.weights.families import FAMILIES
@@ -24,19 +24,23 @@ from spladelake.encoder.weights.tensors import CheckpointTensors
 
 logger = logging.getLogger(__name__)
 
-# Tokens of a batch while the whole matrix of logits is held: 512 × 30,522 × 4 bytes = 62 MB.
+# Tokens of a batch if the whole matrix of logits is held: 512 × 30,522 × 4 bytes = 62 MB.
 LOGITS_BUDGET = 512
-# Largest difference of a logit between a rearranged model and transformers' own, relative to the largest logit. Two
-# float32 computations in different orders stay below 1e-5; a wrong rearrangement does not.
+# Largest difference of a logit between a rearranged model and transformers' own model, relative to the largest logit.
+# Two float32 computations in different orders stay below 1e-5; a wrong rearrangement does not.
 AGREEMENT = 1e-4
-# Tokens of the texts that a rearranged model is tried on: different lengths, two of them equal, and one longer than the
-# 64 tokens that some architectures read at once.
+# Tokens of the texts on which a rearranged model is tried: different lengths, two of them equal, and one longer than
+# the 64 tokens that some architectures read at once.
 PROBE_LENGTHS = (67, 11, 6, 6, 3)
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to run. token_budget: tokens of a batch at most. method: how it computes, for people."""
+    """A model that is ready to run.
+
+    - token_budget: most tokens of a batch.
+    - method: how the model computes, as a text for people.
+    """
 
     body: Body
     head: Head
@@ -45,21 +49,25 @@ class LoadedModel:
 
 
 def load_model(
-    folder: Path, layout: Layout, device: torch.device, *, autocast: torch.dtype | None, token_budget: int
+    folder: Path, layout: CheckpointLayout, device: torch.device, *, autocast: torch.dtype | None, token_budget: int
 ) -> LoadedModel:
-    """Load the model of a folder. Raises UsageError when a tensor is absent from its files or not finite.
+    """Load the model of a folder.
 
-    autocast: type that an accelerator multiplies matrices in, None for float32. On a CPU, a model of a family known
-    here is read straight from its file. Any other is built by transformers, then rearranged for speed as far as the
-    result agrees with transformers' own on a probe; what could not be rearranged is logged.
+    On a CPU, a model of a known family is read directly from its file. transformers builds any other model. That model
+    is then rearranged for speed if a few probe texts get transformers' own logits from it. The log names a model that
+    could not be rearranged.
+
+    - autocast: type in which an accelerator multiplies matrices, None for float32.
+    - token_budget: most tokens of a batch.
+
+    Raises UsageError if the files lack a tensor or if a tensor is not finite.
     """
     direct = _read_directly(folder, layout) if device.type == "cpu" else None
     body, decoder = direct or _read_by_transformers(folder, layout, device, autocast)
-    release_memory()  # of the tensors that were laid out anew
+    release_memory()  # The tensors have been copied into a new layout.
     if decoder is None:
         logger.warning(
-            "%s: %s does not end in a plain linear layer, so spladelake computes all its logits: slow, in small "
-            "batches",
+            "%s: %s does not end in a plain linear layer, so spladelake slowly computes all logits in small batches",
             folder,
             layout.architecture,
         )
@@ -73,11 +81,11 @@ def _batches(body: Body) -> str:
     return "padded batches" if body.pads else "unpadded batches"
 
 
-def _read_directly(folder: Path, layout: Layout) -> tuple[Body, Decoder] | None:
-    """Body and decoder of a known family, None when the files hold anything that is not known."""
+def _read_directly(folder: Path, layout: CheckpointLayout) -> tuple[Body, Decoder] | None:
+    """Return body and decoder of a model of a known family; None if the files hold an unknown tensor."""
     if layout.model_type not in FAMILIES:
         return None
-    # With the numbers that transformers fills in, and under the names that it gives them.
+    # The config as transformers reads it: with numbers that the file lacks, and under transformers' names.
     config, tensors = model_config(folder, layout.config_changes).to_dict(), CheckpointTensors(folder)
     parts = model_parts(config, tensors)
     if parts is None or unknown_tensors(config, tensors, parts):
@@ -92,16 +100,16 @@ def _read_directly(folder: Path, layout: Layout) -> tuple[Body, Decoder] | None:
 
 
 def _read_by_transformers(
-    folder: Path, layout: Layout, device: torch.device, autocast: torch.dtype | None
+    folder: Path, layout: CheckpointLayout, device: torch.device, autocast: torch.dtype | None
 ) -> tuple[Body, Decoder | None]:
-    """Body and decoder as transformers builds them; without a decoder, the body gives logits itself."""
+    """Return body and decoder as transformers builds them. Without a decoder, the body returns logits."""
     model = build_model(folder, "AutoModelForMaskedLM", layout.config_changes)
     with told_as_refusal(folder, "model"):
         probe = _Probe(model, layout)
     name, linear = _output_layer(model)
     if linear is not None:
-        # With the identity in its place, the model's "logits" are what the decoder reads. The weight is copied, as
-        # transformers maps the file and would keep all of it in memory for the sake of one tensor.
+        # If the identity replaces the decoder, the model's "logits" are the decoder's input. The weight is copied:
+        # transformers maps the file, and a view of one tensor would keep the whole file in memory.
         model.set_submodule(name, nn.Identity())
         decoder = Decoder(linear.weight.clone(), _bias(linear))
         body = _rearranged(model, decoder, probe, device, autocast, tied=_tied(model, linear))
@@ -116,9 +124,9 @@ def _read_by_transformers(
 def _rearranged(
     model: Any, decoder: Decoder, probe: _Probe, device: torch.device, autocast: torch.dtype | None, *, tied: bool
 ) -> Body | None:
-    """The fastest body for the device that agrees with the model's own logits, None when none does.
+    """Return the fastest body for the device that gives the model's own logits; None if no body does.
 
-    tied: whether the word embeddings are the decoder's weight.
+    - tied: whether the word embeddings are the decoder's weight.
     """
     parts = model_parts(model.config.to_dict(), model.state_dict()) if device.type == "cpu" else None
     if parts is not None:
@@ -140,10 +148,10 @@ def _reads_padding(model: Any) -> bool:
 
 
 class _Probe:
-    """A few texts of random tokens and the logits that the model itself gives them."""
+    """A few texts of random tokens, and the model's own logits for them."""
 
     @torch.inference_mode()
-    def __init__(self, model: Any, layout: Layout) -> None:
+    def __init__(self, model: Any, layout: CheckpointLayout) -> None:
         random = np.random.default_rng(0)
         lengths = [min(length, layout.max_length) for length in PROBE_LENGTHS]
         self.ids = [random.integers(0, layout.vocabulary_size, length, dtype=np.int32) for length in lengths]
@@ -154,11 +162,11 @@ class _Probe:
 
     @torch.inference_mode()
     def agrees(self, body: Body, decoder: Decoder) -> bool:
-        """Whether body and decoder give the model's own logits."""
+        """Return whether body and decoder give the model's own logits."""
         try:
             hidden = body.hidden(self.ids)
         except (AttributeError, RuntimeError, TypeError) as error:
-            # A model that uses its decoder in another way than calling it cannot run without it.
+            # A model that does more with its decoder than call it cannot run without it.
             logger.debug("the rearranged model does not run: %s", error)
             return False
         if hidden.shape[1] != decoder.weight.shape[1]:
@@ -166,7 +174,7 @@ class _Probe:
         return self._near(hidden @ decoder.weight.t() + decoder.bias)
 
     def same_when_padded(self, model: Any) -> bool:
-        """Whether the model gives the same logits to texts of different lengths together as to each alone."""
+        """Return whether a batch of texts of different lengths gets the same logits as each text alone."""
         return not _reads_padding(model) and self._near(PaddedBody(model, torch.device("cpu"), None).hidden(self.ids))
 
     def _near(self, logits: Tensor) -> bool:
@@ -175,7 +183,7 @@ class _Probe:
 
 
 def _output_layer(model: Any) -> tuple[str, nn.Linear | None]:
-    """Name and module of the layer that makes the logits, None unless it is a linear layer."""
+    """Return (name, module) of the layer that computes the logits; the module is None if it is no linear layer."""
     layer = model.get_output_embeddings()
     names = [name for name, module in model.named_modules() if module is layer]
     if not names or type(layer) is not nn.Linear:

@@ -1,4 +1,4 @@
-"""Errors of the libraries that read a checkpoint, told as one message with place, cause and fix."""
+"""Turn errors of the libraries that read a checkpoint into one message with place, cause and fix."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from spladelake.errors import MachineError, SpladelakeError, UsageError
 
-# Packages that transformers needs for some tokenizers and models, by the name that is imported.
+# Packages that transformers needs for some tokenizers and models, by import name.
 PACKAGES = {
     "sentencepiece": "sentencepiece",
     "tiktoken": "tiktoken",
@@ -31,50 +31,51 @@ PACKAGES = {
     "einops": "einops",
     "accelerate": "accelerate",
 }
-# One line of Spark's report of a worker's failure has to hold the message.
+# The message must fit into one line of Spark's report about a failed worker.
 LONGEST = 240
 
 
 @contextmanager
 def told_as_refusal(place: Path, part: str) -> Iterator[None]:
-    """Raise what goes wrong in the body as a UsageError or a MachineError that names the place.
+    """Turn any error of the body into a UsageError or a MachineError that names the place.
 
-    place: folder or file that is read. part: what the body reads of it, such as "tokenizer", for people.
+    - place: folder or file that the body reads.
+    - part: the part of it that the body reads, such as "tokenizer", for the message.
     """
     try:
         yield
     except SpladelakeError:
         raise
     except Exception as error:
-        raise refusal(place, part, error) from error
+        raise checkpoint_error(place, part, error) from error
     except BaseException as error:
-        # Rust code of tokenizers and safetensors raises this where it panics; it is no Exception.
+        # A panic in the Rust code of tokenizers and safetensors, which is no Exception.
         if type(error).__name__ != "PanicException":
             raise
-        raise refusal(place, part, error) from error
+        raise checkpoint_error(place, part, error) from error
 
 
-def refusal(place: Path, part: str, error: BaseException) -> SpladelakeError:
-    """The error of another library, while it read a part of a checkpoint, as one of ours."""
+def checkpoint_error(place: Path, part: str, error: BaseException) -> SpladelakeError:
+    """Return one of our errors for an error that another library raised while it read a part of a checkpoint."""
     text = str(error)
     if isinstance(error, MemoryError) or "not enough memory" in text or "out of memory" in text.lower():
         return MachineError(
             str(place),
-            f"its {part} does not fit into memory ({first_line(error)})",
+            f"the {part} does not fit into memory ({first_line(error)})",
             f"wanted memory for the whole {part}",
             "Use a machine or device with more memory, or a smaller model.",
         )
     if (package := _absent_package(place, error)) is not None:
         return MachineError(
             str(place),
-            f"its {part} needs the package {package}, which is not installed",
+            f"the {part} needs the package {package}, which is not installed",
             "wanted the package on every machine that loads the model",
-            f"Run pip install {package}. Or, where the package is installed, save the model with a tokenizer.json.",
+            f"Run pip install {package}, or save the model with a tokenizer.json on a machine that has the package.",
         )
     if found := re.search(r"model type `([^`]+)`", text):
         return UsageError(
             str(place / "config.json" if place.is_dir() else place),
-            f'"model_type" is {found[1]!r}, which transformers {_version("transformers")} does not know',
+            f"the model_type is {found[1]!r}, which transformers {_version('transformers')} does not know",
             "wanted an architecture of the installed transformers",
             "Correct model_type, or install a version of transformers that knows the architecture.",
         )
@@ -87,24 +88,24 @@ def refusal(place: Path, part: str, error: BaseException) -> SpladelakeError:
         )
     return UsageError(
         str(place),
-        f"its {part} cannot be read ({first_line(error)})",
+        f"the {part} cannot be read ({first_line(error)})",
         f"wanted files that transformers {_version('transformers')} and tokenizers {_version('tokenizers')} can read",
-        "Copy the checkpoint again from its source. If it is complete, install newer versions of these packages.",
+        "Copy the checkpoint again from its source, or install newer versions of transformers and tokenizers.",
     )
 
 
 def first_line(error: BaseException) -> str:
-    """The kind of an error and the first line of what it says, short enough for a message."""
+    """Return the type of an error and the first line of its text, short enough for a message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     return said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
 
 
 def _absent_package(place: Path, error: BaseException) -> str | None:
-    """The package that an error asks for, None unless one is named and not installed."""
+    """Return the package that an error names and that is not installed; None if there is none."""
     text = str(error)
     if "instantiate the backend tokenizer" in text and not list(place.glob("*.model")):
-        return None  # it names sentencepiece whatever the files are
+        return None  # This error names sentencepiece for any files.
     named = [name for name in PACKAGES if re.search(rf"\b{re.escape(name)}\b", text, re.IGNORECASE)]
     absent = [name for name in named if not _installed(PACKAGES[name])]
     if absent:

@@ -1,4 +1,4 @@
-"""What an encoder hands back: vectors beside what happened to every text, and what the work cost."""
+"""The result of an encoder: vectors, the status of each text, and the cost of the work."""
 
 from __future__ import annotations
 
@@ -11,21 +11,27 @@ from numpy.typing import NDArray
 from spladelake.vectors import SparseVectors
 
 Status = Literal["ok", "repaired", "null", "empty", "blank"]
-"""How a text was taken.
+"""The status of a text.
 
-ok: encoded. repaired: encoded after lone surrogates were replaced by U+FFFD. null: None. empty: "". blank: nothing that
-tokenises (white space, control and zero-width characters, also after a repair). The last three have an empty vector
-and no model call.
+- ok: encoded.
+- repaired: encoded, after U+FFFD replaced lone surrogates.
+- null: None.
+- empty: "".
+- blank: without tokens, such as white space, control and zero-width characters.
+
+Null, empty and blank texts get an empty vector without a call of the model.
 """
 
 
 @dataclass(frozen=True)
 class EncodeStats:
-    """What encoding cost. Adds up over batches and workers.
+    """The cost of encoding. Costs of batches and workers can be added.
 
-    texts: texts handed in. tokens: tokens the model was asked for, special ones included. padded_tokens: tokens it
-    computed, padding included. seconds: wall time of the calls. tokenise_seconds: time spent tokenising, which may
-    overlap with the model.
+    - texts: number of texts.
+    - tokens: number of tokens, special tokens included.
+    - padded_tokens: number of computed tokens, padding included.
+    - seconds: wall-clock time of the calls.
+    - tokenise_seconds: time of tokenising, which may overlap with the model.
     """
 
     texts: int = 0
@@ -45,21 +51,24 @@ class EncodeStats:
 
     @property
     def padding_waste(self) -> float:
-        """Share of the computed tokens that were padding: 0 to 1."""
+        """The share of padding in the computed tokens: 0 to 1."""
         return 1 - self.tokens / self.padded_tokens if self.padded_tokens else 0.0
 
     @property
     def docs_per_second(self) -> float:
-        """Texts per second of wall time; 0 when nothing was timed."""
+        """Texts per second of wall-clock time; 0 if no time was measured."""
         return self.texts / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class EncodedBatch:
-    """Encoded texts in the order they were handed in.
+    """Encoded texts in the order of the input.
 
-    vectors: one row a text. tokens: int32 (texts), tokens the model saw, special ones included; 0 without a model call.
-    truncated: bool (texts), whether tokens were cut off. status: one `Status` a text. stats: cost of the call.
+    - vectors: one row for each text.
+    - tokens: int32 (texts), tokens that the model read, special tokens included; 0 without a call of the model.
+    - truncated: bool (texts), whether the text was cut.
+    - status: one `Status` for each text.
+    - stats: cost of the call.
     """
 
     vectors: SparseVectors

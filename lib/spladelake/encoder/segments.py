@@ -1,4 +1,4 @@
-"""Rows of a matrix that belong together, text after text, and reductions over them."""
+"""Reductions over the rows of each text in a matrix that holds text after text."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from torch import Tensor
 
 from spladelake.encoder.body import equal_runs, round_rows
 
-# Texts up to this many tokens keep their length; longer ones are rounded up by at most this fraction of it.
+# Texts of up to this many tokens keep their length. Longer texts are rounded up by at most this fraction of it.
 ROUNDING = 32
 
 
 class Segments:
-    """Texts laid out so that a maximum over each takes few calls: similar lengths made equal.
+    """A layout of texts in which the maximum over each text takes few calls: similar lengths become equal.
 
-    A maximum does not change when a row is repeated, so texts are filled up with their own first row. Lengths are
-    rounded up by 1/32 at most, 1/64 on average, which leaves a handful of runs of equal length in a sorted batch.
+    Repeating a row does not change a maximum, so each text is filled up with its first row. Lengths grow by at most
+    1/32, and by 1/64 on average. A sorted batch then has only a few runs of equal length.
     """
 
     def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
-        """lengths: rows of each text, from 1."""
+        """Lay out texts.
+
+        - lengths: number of rows of each text, 1 or more.
+        """
         self.texts = len(lengths)
         real = np.asarray(lengths, dtype=np.int64)
         step = np.maximum(1, real // ROUNDING)
@@ -37,11 +40,18 @@ class Segments:
         self._runs = equal_runs(laid.tolist())
 
     def lay_out(self, rows: Tensor) -> Tensor:
-        """rows: (tokens, width), text after text. Returns (laid-out tokens, width)."""
+        """Return the rows in this layout: (laid-out tokens, width).
+
+        - rows: (tokens, width), text after text.
+        """
         return rows.index_select(0, self._rows)
 
     def largest(self, laid: Tensor, out: Tensor) -> None:
-        """Write the maximum of each text's rows. laid: (laid-out tokens, columns). out: (texts, columns)."""
+        """Write the maximum over the rows of each text.
+
+        - laid: (laid-out tokens, columns).
+        - out: (texts, columns), overwritten.
+        """
         row = text = 0
         for texts, length in self._runs:
             rows = laid[row : row + texts * length].view(texts, length, -1)
@@ -50,6 +60,6 @@ class Segments:
 
 
 def slices(lengths: Sequence[int]) -> list[slice]:
-    """Rows of each text in a matrix that holds text after text."""
+    """Return the rows of each text in a matrix that holds text after text."""
     ends: NDArray[np.int64] = np.cumsum(lengths, dtype=np.int64)
     return [slice(int(end) - length, int(end)) for end, length in zip(ends, lengths, strict=True)]

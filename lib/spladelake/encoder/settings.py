@@ -1,4 +1,4 @@
-"""What a user may change about the vectors a checkpoint makes."""
+"""The settings with which a user can change the vectors of a checkpoint."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from spladelake.errors import UsageError
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """Settings that change the vectors, and therefore the fingerprint `model_id`. None means what the checkpoint says.
+    """Settings that change the vectors, and therefore the fingerprint `model_id`. None: the checkpoint's own value.
 
-    max_length: tokens of a text, special ones included; longer texts are cut.
-    max_active_dims: the heaviest terms kept of a text; between equal weights the lower term id stays.
-    minimum_weight: lighter terms are dropped.
-    split_special_tokens: read a literal "[SEP]" in a text as plain text; False is what sentence-transformers does.
-    query_prompt, document_prompt: put before every query or document.
-    Raises UsageError when a value makes no sense.
+    - max_length: most tokens of a text, special tokens included; longer texts are cut.
+    - max_active_dims: keep this many terms of a text, the heaviest; of equal weights the lower term id.
+    - minimum_weight: drop terms below this weight.
+    - split_special_tokens: read a literal "[SEP]" in a text as plain text. sentence-transformers does not.
+    - query_prompt, document_prompt: text that stands before every query or document.
+
+    Raises UsageError if a value is not possible.
     """
 
     max_length: int | None = None
@@ -44,11 +45,11 @@ class EncoderSettings:
 
 
 def _whole_number(name: str, value: object) -> None:
-    """Raise UsageError unless value is None or an int from 1."""
+    """Raise UsageError unless the value is None or an int of 1 or more."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         fix = f"Leave out {name} to use the value of the checkpoint."
         raise _wrong(name, value, "wanted a whole number of 1 or more", fix)
 
 
 def _wrong(name: str, value: object, wanted: str, fix: str) -> UsageError:
-    return UsageError(f"encoder setting {name}", f"it is {value!r}", wanted, fix)
+    return UsageError(f"encoder setting {name}", f"the value is {value!r}", wanted, fix)

@@ -1,4 +1,4 @@
-"""Dense rows of weights to sparse ones, and what is dropped from them."""
+"""Turn dense rows of weights into sparse rows, prune them, and put them in order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ Row = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 
 def positive_terms(dense: Tensor) -> SparseVectors:
-    """The positive entries of each row. dense: (texts, vocabulary), on any device."""
+    """Return the positive entries of each row.
+
+    - dense: (texts, vocabulary), on any device.
+    """
     texts, vocabulary = dense.shape
     if dense.device.type == "cpu":
         weights = dense.float().numpy()
@@ -28,7 +31,7 @@ def positive_terms(dense: Tensor) -> SparseVectors:
 
 
 def prune(vectors: SparseVectors, settings: EncoderSettings) -> SparseVectors:
-    """Drop weights that are not positive or below the minimum, and all but the heaviest max_active_dims of a row."""
+    """Drop weights that are not positive or are below the minimum, and keep the heaviest max_active_dims of a row."""
     keep = vectors.values > 0
     if settings.minimum_weight > 0:
         keep &= vectors.values >= np.float32(settings.minimum_weight)
@@ -44,13 +47,17 @@ def prune(vectors: SparseVectors, settings: EncoderSettings) -> SparseVectors:
 
 
 def row_starts(text_of: NDArray[np.int64], texts: int) -> NDArray[np.int64]:
-    """indptr of rows whose elements belong to the given texts, in order."""
+    """Return the indptr of the rows.
+
+    - text_of: the text of each element, ascending.
+    - texts: number of texts.
+    """
     counts = np.bincount(text_of, minlength=texts)
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
 def concatenate(parts: list[SparseVectors]) -> SparseVectors:
-    """The rows of all parts, part after part."""
+    """Return the rows of all parts, one part after another."""
     if not parts:
         return SparseVectors.from_rows([])
     counts = np.concatenate([part.active_dims for part in parts])
@@ -60,13 +67,20 @@ def concatenate(parts: list[SparseVectors]) -> SparseVectors:
 
 
 def heaviest_terms(indices: NDArray[np.int32], values: NDArray[np.float32], count: int | None) -> Row:
-    """The heaviest terms of a row, heaviest first; between equal weights the lower term id comes first."""
+    """Return the heaviest terms of a row, the heaviest first; of equal weights the lower term id first.
+
+    - count: most terms to return, None for all.
+    """
     order = np.lexsort((indices, -values))[:count]
     return indices[order], values[order]
 
 
 def in_order(parts: list[SparseVectors], rows: list[NDArray[np.int64]], texts: int) -> SparseVectors:
-    """All rows in the order of their texts. rows: text of each row of each part; one without gets an empty row."""
+    """Return all rows in the order of their texts.
+
+    - rows: the text of each row, for each part. A text without a row gets an empty one.
+    - texts: number of texts.
+    """
     place = np.full(texts, sum(map(len, parts)), dtype=np.int64)
     if rows:
         joined = np.concatenate(rows)
@@ -75,7 +89,7 @@ def in_order(parts: list[SparseVectors], rows: list[NDArray[np.int64]], texts: i
 
 
 def dot_products(queries: SparseVectors, documents: SparseVectors, vocabulary_size: int) -> NDArray[np.float32]:
-    """Dot product of every query with every document: float32 (queries, documents), summed in float64."""
+    """Return the dot product of every query with every document: float32 (queries, documents), summed in float64."""
     scores = np.empty((len(queries), len(documents)), dtype=np.float32)
     row_of = np.repeat(np.arange(len(documents)), documents.active_dims)
     query = np.zeros(vocabulary_size, dtype=np.float64)

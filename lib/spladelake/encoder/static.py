@@ -1,4 +1,4 @@
-"""Inference-free queries: each token of a query has a fixed weight, such as its IDF.
+"""Queries without inference: each token of a query has a fixed weight, such as its IDF.
 
 Source: OpenSearch's inference-free retrievers, arXiv 2411.04403; sentence-transformers' SparseStaticEmbedding.
 """
@@ -19,18 +19,21 @@ from spladelake.encoder.weights.files import SINGLE_FILE, tensor_names
 from spladelake.errors import UsageError
 from spladelake.vectors import SparseVectors
 
-# Types that weights may be stored in, as numpy reads their bytes.
+# Types of stored weights, as numpy reads their bytes.
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
 @dataclass(frozen=True, eq=False)
 class StaticWeights:
-    """Weight of every token wherever it occurs. weight: float32 (vocabulary)."""
+    """The fixed weight of every token.
+
+    - weight: float32 (vocabulary).
+    """
 
     weight: NDArray[np.float32]
 
     def terms(self, ids: Sequence[TokenIds]) -> SparseVectors:
-        """Weights above 0 of every text; a repeated token counts once."""
+        """Return the weights above 0 of every text. A repeated token counts once."""
         rows = []
         for of_text in ids:
             present = np.unique(of_text)
@@ -40,20 +43,20 @@ class StaticWeights:
 
 
 def load_static(folder: Path, vocabulary_size: int) -> StaticWeights:
-    """The weights of a SparseStaticEmbedding module, as float32 however they are stored.
+    """Return the weights of a SparseStaticEmbedding module as float32.
 
-    Raises UsageError if its file is of another kind, or if a weight is below 0: vectors hold weights above 0 only, and
-    without these a score would be another one than that of sentence-transformers.
+    Raises UsageError if its file is of another kind, or if a weight is below 0. Vectors hold only weights above 0, and
+    without the negative weights scores would differ from those of sentence-transformers.
     """
-    tensor_names(folder / SINGLE_FILE)  # the file is whole
+    tensor_names(folder / SINGLE_FILE)  # Raises an error if the file is incomplete.
     tensors: dict[str, dict[str, Any]] = dict(deserialize((folder / SINGLE_FILE).read_bytes()))  # type: ignore[no-untyped-call]
     weight = _numbers(tensors["weight"]) if "weight" in tensors else None
     if weight is None or len(weight) > vocabulary_size or not np.isfinite(weight).all():
         held = ", ".join(f"{name} {t['dtype']} {tuple(t['shape'])}" for name, t in tensors.items())
-        found = f'it has no tensor "weight" with a number for each token (its tensors: {held or "none"})'
+        found = f'the file has no tensor "weight" with a number for each token (tensors: {held or "none"})'
         if weight is not None:
             too_many = len(weight) > vocabulary_size
-            found = f"it has weights for {len(weight):,} tokens" if too_many else "a weight is not finite"
+            found = f"the file has weights for {len(weight):,} tokens" if too_many else "a weight is not finite"
         raise UsageError(
             str(folder / SINGLE_FILE),
             found,
@@ -65,20 +68,20 @@ def load_static(folder: Path, vocabulary_size: int) -> StaticWeights:
         lowest = int(weight.argmin())
         raise UsageError(
             str(folder / SINGLE_FILE),
-            f"{len(below):,} of its {len(weight):,} weights are below 0, the lowest is {weight[lowest]:g}, of the "
-            f"token with the id {lowest}",
-            "wanted weights of 0 or more: vectors hold only weights above 0, so the scores of queries would change",
-            "Use another model. If these tokens shall not count, set their weights to 0 and save the module again.",
+            f"{len(below):,} of {len(weight):,} weights are below 0, such as {weight[lowest]:g} for the token with the "
+            f"id {lowest}",
+            "wanted weights of 0 or more, because vectors hold no negative weights",
+            "Use another model, or set the negative weights to 0 and save the module again.",
         )
     return StaticWeights(weight)
 
 
 def _numbers(tensor: dict[str, Any]) -> NDArray[np.float32] | None:
-    """A tensor of one dimension as float32, None for one of another shape or type."""
+    """Return a tensor of one dimension as float32; None if it has another shape or type."""
     if len(tensor["shape"]) != 1 or tensor["dtype"] not in _TYPES:
         return None
     stored = np.frombuffer(bytes(tensor["data"]), _TYPES[tensor["dtype"]])
-    if tensor["dtype"] == "BF16":  # the upper half of a float32
+    if tensor["dtype"] == "BF16":  # The upper half of a float32.
         return (stored.astype(np.uint32) << 16).view(np.float32)
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+    with np.errstate(over="ignore"):  # Numbers that are too large become infinite, and are refused.
         return stored.astype(np.float32)

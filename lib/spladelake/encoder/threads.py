@@ -1,4 +1,4 @@
-"""Threads that run the model on a CPU, one batch each."""
+"""Threads that run the model on a CPU. Each thread computes one batch."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ T = TypeVar("T")
 
 
 class ModelThreads:
-    """A pool whose threads compute single-threaded.
+    """A pool of threads in which torch starts no further threads.
 
-    A model's layers are many small matrix products; sharing each of them between threads makes all wait for the slowest
-    at every product, which on a machine with other work is most of the time. One batch per thread has nothing to wait
-    for. The interpreter lock is held for some per cent of a batch, so beyond a dozen threads several processes do more.
+    The layers of a model are many small matrix products. If threads shared each product, all would wait for the slowest
+    at every product; on a machine with other work that is most of the time. With one batch per thread, no thread waits.
+    Each batch holds the interpreter lock for a few per cent of its time, so beyond a dozen threads several processes
+    are faster.
     """
 
     def __init__(self, count: int) -> None:
@@ -30,7 +31,7 @@ class ModelThreads:
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run a function in one of the threads."""
-        if self._process != os.getpid():  # threads do not survive a fork
+        if self._process != os.getpid():  # Threads do not survive a fork.
             self._pool, self._process = self._start(), os.getpid()
         return self._pool.submit(function, *args, **kwargs)
 
@@ -38,7 +39,7 @@ class ModelThreads:
         before = torch.get_num_threads()
 
         def compute_alone() -> None:
-            # The number of its helpers is a property of a thread, taken over from the process when first asked for ...
+            # A thread has its own number of helper threads. At its first request it copies the number of the process.
             torch.get_num_threads()
             torch.set_num_threads(1)
 
@@ -47,22 +48,24 @@ class ModelThreads:
         for _ in range(self.count):
             pool.submit(started.wait)
         started.wait()
-        # ... and also what threads started later begin with, which is not ours to change.
+        # The call in the threads also changed the number that later threads copy. Restore it.
         torch.set_num_threads(before)
         return pool
 
 
 def use_threads(threads: int | None, device: torch.device) -> ModelThreads:
-    """Threads for a device: that many on a CPU, None for as many as torch would use; one that feeds an accelerator.
+    """Return the threads that compute on a device: several on a CPU, one that feeds an accelerator.
 
-    Tokenising follows the same number. Raises UsageError when it is less than 1.
+    - threads: number of threads, which the tokenizer uses too; None for the number that torch would use.
+
+    Raises UsageError if the number is less than 1.
     """
     if threads is not None:
         if threads < 1:
             raise UsageError(
-                "threads", f"the number is {threads}", "wanted 1 or more", "Leave out threads to use all cores."
+                "threads", f"the value is {threads}", "wanted 1 or more", "Leave out threads to use all cores."
             )
-        # The tokenizers library reads both when it starts its own pool.
+        # The tokenizers library reads both variables when it starts its own pool.
         os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
         os.environ.setdefault("RAYON_NUM_THREADS", str(threads))
     return ModelThreads((threads or torch.get_num_threads()) if device.type == "cpu" else 1)

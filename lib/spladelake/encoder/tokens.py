@@ -1,4 +1,4 @@
-"""Texts to token ids, cut to a length, the way sentence-transformers does it."""
+"""Turn texts into token ids, cut to a length, as sentence-transformers does."""
 
 from __future__ import annotations
 
@@ -15,48 +15,52 @@ from spladelake.errors import UsageError
 
 TokenIds = NDArray[np.int32]
 
-# Characters per wanted token that are read of a long text at first; each further attempt reads this many times more.
+# Characters per wanted token in the first attempt at a long text. Each further attempt reads this many times more.
 CHARACTERS_PER_TOKEN, GROWTH = 8, 4
-# Texts up to this many times the first attempt are read whole: cutting them would save nothing.
+# Texts of up to this many times the first attempt are read whole, because cutting them would save nothing.
 WORTH_CUTTING = 2
 
 
 class TextTokenizer:
-    """Tokenizer of one module of a checkpoint: token ids with special tokens around them, cut to a length."""
+    """The tokenizer of one module of a checkpoint. It puts special tokens around a text and cuts it to a length."""
 
     def __init__(self, tokenizer: Any, *, special: bool, keep_end: bool = False) -> None:
-        """tokenizer: a `tokenizers.Tokenizer`. special: whether special tokens are put around each text.
+        """Wrap a tokenizer.
 
-        keep_end: cut too long texts at their start.
+        - tokenizer: a `tokenizers.Tokenizer`.
+        - special: whether to put special tokens around each text.
+        - keep_end: whether to cut a long text at its start instead of its end.
         """
         self._tokenizer, self._keep_end = tokenizer, keep_end
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._prefix, self._suffix = _surroundings(tokenizer) if special else ([], [])
-        # Characters at the end of a cut text that may belong to a literal special token, cut in two.
+        # Number of characters at the end of a cut text that may be half of a literal special token.
         added = tokenizer.get_added_tokens_decoder().values()
         self._guard = max((len(token.content) for token in added), default=0)
 
     @property
     def special_tokens(self) -> int:
-        """Number of special tokens put around a text."""
+        """The number of special tokens around a text."""
         return len(self._prefix) + len(self._suffix)
 
     @property
     def largest_id(self) -> int:
-        """Largest token id that can occur."""
+        """The largest token id that can occur."""
         return int(max(self._tokenizer.get_vocab(with_added_tokens=True).values()))
 
     def tokens(self, size: int) -> tuple[str, ...]:
-        """Token of every term id below size; an id that the tokenizer does not know is its number in brackets."""
+        """Return the token of every term id below `size`. An unknown id becomes its number in brackets."""
         return _by_id(self._tokenizer.get_vocab(with_added_tokens=True), size)
 
     def encode(
         self, texts: Sequence[str], max_length: int, prompt: str = ""
     ) -> tuple[list[TokenIds], NDArray[np.bool_]]:
-        """Token ids of prompt + text for each text, and whether it was cut to max_length tokens, special ones included.
+        """Return the token ids of prompt + text for each text, and whether each text was cut.
 
-        A text that tokenises to nothing has an array of length 0, without special tokens and prompt.
+        A text without tokens gets an array of length 0, without special tokens and prompt.
+
+        - max_length: most tokens of a text, special tokens included.
         """
         room = max_length - self.special_tokens
         plain = self._plain([prompt + text for text in texts], room + 1)
@@ -75,7 +79,7 @@ class TextTokenizer:
         return np.array([*self._prefix, *kept, *self._suffix], dtype=np.int32)
 
     def _plain(self, texts: Sequence[str], wanted: int) -> list[list[int]]:
-        """Ids of each text without special tokens: at least the first `wanted`, or all where there are fewer."""
+        """Return the ids of each text without special tokens: at least the first `wanted` ids, or all if fewer."""
         longest = WORTH_CUTTING * CHARACTERS_PER_TOKEN * wanted
         whole = [i for i, text in enumerate(texts) if self._keep_end or len(text) <= longest]
         encodings = self._tokenizer.encode_batch_fast([texts[i] for i in whole], add_special_tokens=False)
@@ -83,7 +87,7 @@ class TextTokenizer:
         return [ids[i] if i in ids else self._first(text, wanted) for i, text in enumerate(texts)]
 
     def _first(self, text: str, wanted: int) -> list[int]:
-        """The first `wanted` ids of a long text, read from as little of it as makes them certain."""
+        """Return the first `wanted` ids of a long text, from a start of the text that makes these ids certain."""
         characters = CHARACTERS_PER_TOKEN * wanted
         while characters < len(text):
             encoding = self._tokenizer.encode(text[:characters], add_special_tokens=False)
@@ -93,10 +97,10 @@ class TextTokenizer:
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def _certain(self, encoding: Any, characters: int) -> int:
-        """How many leading tokens of a cut text are those of the whole text.
+        """Return how many leading tokens of a cut text are also those of the whole text.
 
-        A tokenizer splits a text at literal special tokens, then into words, and tokenises each word by itself. So only
-        the last word, and a special token reaching over the cut, can come out differently.
+        A tokenizer splits a text at literal special tokens, then into words, and tokenises each word alone. So only the
+        last word, and a special token across the cut, can differ.
         """
         words = encoding.word_ids
         last = words[-1] if words else None
@@ -116,20 +120,22 @@ def load_tokenizer(
     lower_case: bool = False,
     arguments: Mapping[str, Any] | None = None,
 ) -> TextTokenizer:
-    """The tokenizer of a model folder. Raises UsageError when it has no implementation in the tokenizers library.
+    """Return the tokenizer of a model folder.
 
-    - special: whether special tokens are put around each text.
-    - split_special_tokens: whether a literal special token is read as plain text, even if the tokenizer's own
-      setting says otherwise.
-    - lower_case: whether texts are read in lower case, whatever the tokenizer does.
-    - arguments: what else it is read with.
+    - special: whether to put special tokens around each text.
+    - split_special_tokens: whether to read a literal special token as plain text, even if the tokenizer's own setting
+      says otherwise.
+    - lower_case: whether to read texts in lower case, even if the tokenizer does not.
+    - arguments: further arguments for the tokenizer.
+
+    Raises UsageError if the tokenizers library has no implementation of the tokenizer.
     """
     loaded = read_tokenizer(folder, lower_case=lower_case, arguments=arguments)
     backend = getattr(loaded, "backend_tokenizer", None)
     if backend is None:
         raise UsageError(
             str(folder),
-            f"its tokenizer {type(loaded).__name__} exists only in Python",
+            f"the tokenizer {type(loaded).__name__} exists only in Python",
             "wanted a tokenizer of the tokenizers library (tokenizer.json)",
             "Convert the tokenizer to tokenizer.json.",
         )
@@ -137,7 +143,7 @@ def load_tokenizer(
         if special and "token_type_ids" in loaded.model_input_names and any(_in_template(backend).type_ids):
             raise UsageError(
                 str(folder),
-                "its tokenizer gives token_type_ids other than 0 to a single text",
+                "the tokenizer gives token_type_ids other than 0 to a single text",
                 "wanted token type 0, because spladelake runs models without other token types",
                 "Use another checkpoint.",
             )
@@ -146,7 +152,7 @@ def load_tokenizer(
 
 
 def vocabulary_tokens(folder: Path, size: int) -> tuple[str, ...]:
-    """See `TextTokenizer.tokens`, of the tokenizer in a folder: for whoever needs neither the model nor torch."""
+    """Return the tokens of the tokenizer in a folder, as `TextTokenizer.tokens` does, without the model and torch."""
     path, config = folder / "tokenizer.json", folder / "tokenizer_config.json"
     if not path.is_file():
         return _by_id(read_tokenizer(folder).get_vocab(), size)
@@ -166,9 +172,10 @@ def _by_id(vocabulary: dict[str, int], size: int) -> tuple[str, ...]:
 
 
 def read_tokenizer(folder: Path, *, lower_case: bool = False, arguments: Mapping[str, Any] | None = None) -> Any:
-    """A folder's tokenizer as transformers reads it; see `load_tokenizer` for the parameters.
+    """Return a folder's tokenizer as transformers reads it; see `load_tokenizer` for the parameters.
 
-    Raises UsageError when its files are damaged or of another kind, MachineError when it needs an absent package.
+    Raises UsageError if its files are damaged or of another kind, and MachineError if it needs a package that is not
+    installed.
     """
     known: dict[str, Any] = {**(arguments or {}), "local_files_only": True, "trust_remote_code": False}
     with told_as_refusal(folder, "tokenizer"):
@@ -178,7 +185,7 @@ def read_tokenizer(folder: Path, *, lower_case: bool = False, arguments: Mapping
         if not tokenizer.get_vocab():
             raise UsageError(
                 str(folder),
-                "its tokenizer has no vocabulary",
+                "the tokenizer has no vocabulary",
                 "wanted the tokenizer of the model",
                 "Copy the files of the tokenizer again from their source.",
             )
@@ -188,16 +195,19 @@ def read_tokenizer(folder: Path, *, lower_case: bool = False, arguments: Mapping
 
 
 def _surroundings(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """Special tokens that the tokenizer's own template puts before and after a text."""
+    """Return the special tokens that the tokenizer's own template puts before and after a text."""
     encoding = _in_template(tokenizer)
     inner = [position for position, special in enumerate(encoding.special_tokens_mask) if not special]
     if len(inner) != 1:
-        raise ValueError(f"its template puts a text {len(inner)} times into one sequence")
+        raise ValueError(f"the template of the tokenizer puts a text {len(inner)} times into one sequence")
     return encoding.ids[: inner[0]], encoding.ids[inner[0] + 1 :]
 
 
 def _in_template(tokenizer: Any) -> Any:
-    """A text of one token in the tokenizer's own template, with a vocabulary of that word: no word is in each one's."""
+    """Return the encoding of a text of one token in the tokenizer's own template.
+
+    The vocabulary is replaced by that token, because no word is in the vocabulary of every tokenizer.
+    """
     from tokenizers import Tokenizer, models
 
     probe = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))  # noqa: S106 - no password
@@ -207,11 +217,11 @@ def _in_template(tokenizer: Any) -> Any:
 
 
 def _lower_case_first(tokenizer: Any) -> None:
-    """Lower-case before the tokenizer's own normaliser, unless that does so itself: sentence-transformers' way."""
+    """Lower-case texts before the tokenizer's own normaliser, unless that does so, as in sentence-transformers."""
     from tokenizers import normalizers
 
     normalizer = tokenizer.normalizer
-    # The library's own types do not say that a sequence can be walked.
+    # The library's types do not say that a sequence is iterable.
     parts: Any = normalizer if isinstance(normalizer, normalizers.Sequence) else [normalizer] if normalizer else []
     own = list(parts)
     if any(isinstance(part, normalizers.Lowercase) for part in own):

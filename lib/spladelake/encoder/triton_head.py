@@ -1,6 +1,6 @@
-"""The head as one GPU kernel: logits are reduced where they are computed and never reach memory.
+"""The head as one GPU kernel. It reduces logits as it computes them, and never writes them to memory.
 
-Imported only where triton is: it comes with torch's CUDA builds.
+Imported only if triton is installed, as it is with torch's CUDA builds.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from torch import Tensor
 
 from spladelake.encoder.head import TiledHead
 
-# Block of a program: tokens of one text times terms, added up over slices of the width. tl.dot wants 16 at least.
+# Block of a program: tokens of one text times terms, summed over slices of the width. tl.dot needs 16 or more.
 BLOCK_TOKENS, BLOCK_TERMS, BLOCK_WIDTH = 64, 128, 64
 
 
 class TritonHead(TiledHead):
-    """SPLADE-max on CUDA in one launch for a batch."""
+    """SPLADE-max on CUDA, with one launch for a batch."""
 
     def largest(self, hidden: Tensor, lengths: Sequence[int]) -> Tensor:
         """See `TiledHead.largest`."""
@@ -29,7 +29,7 @@ class TritonHead(TiledHead):
         hidden = hidden.to(weight.dtype).contiguous()
         ends = torch.from_numpy(np.cumsum(lengths, dtype=np.int64)).to(hidden.device)
         out = torch.empty((len(lengths), len(weight)), dtype=torch.float32, device=hidden.device)
-        # Neighbouring programs share a block of terms, which stays in the second-level cache.
+        # Neighbouring programs share a block of terms, so it stays in the second-level cache.
         grid = (len(lengths), triton.cdiv(len(weight), BLOCK_TERMS))
         _largest[grid](
             hidden,
@@ -58,7 +58,11 @@ def _largest_of_text(
     terms_at_once: tl.constexpr,
     width_at_once: tl.constexpr,
 ) -> None:
-    """Largest logit of a block of terms in one text. hidden: (tokens, width). weight: (vocabulary, width)."""
+    """Compute the largest logit of a block of terms in one text.
+
+    - hidden: (tokens, width).
+    - weight: (vocabulary, width).
+    """
     text = tl.program_id(0)
     terms = tl.program_id(1) * terms_at_once + tl.arange(0, terms_at_once)
     known = terms < vocabulary

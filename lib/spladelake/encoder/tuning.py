@@ -1,4 +1,4 @@
-"""How the head is best computed on this machine, found by trying when a model is loaded."""
+"""Find the fastest head for this machine by trials, when a model is loaded."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from spladelake.encoder.layout import Activation, Pooling
 
 logger = logging.getLogger(__name__)
 
-# Terms of a tile that are tried: a tile's logits should stay in the cache until their maxima are taken.
+# Numbers of terms of a tile that are tried. The logits of a tile should stay in the cache until their maxima are taken.
 TILE_SIZES = (256, 512, 1024)
-# Size of one trial: some milliseconds for every method.
+# Size of one trial: a few milliseconds for each method.
 TRIAL_TOKENS, TRIAL_TERMS, TRIAL_LENGTH, TRIAL_ROUNDS = 1024, 2048, 64, 3
-# Screening must save this much of the time in the trial, which leaves out computing the terms that pass.
+# Screening must save this share of the time in a trial. A trial does not compute the terms that pass.
 WORTHWHILE = 0.75
-# Bytes of a tile's logits on an accelerator, where one large product is better than many small ones.
+# Bytes of the logits of a tile on an accelerator, on which one large product is faster than many small ones.
 ACCELERATOR_TILE_BYTES = 64 * 2**20
 
 
 def fastest_head(decoder: Decoder, pooling: Pooling, activation: Activation, *, token_budget: int) -> tuple[Head, str]:
-    """The head for this machine and a line that says what it is.
+    """Return the fastest head for this machine, and a line that describes it.
 
-    On a CPU the tile sizes, and screening in 8-bit numbers where it gives the same vectors, are timed on random hidden
-    states, about a tenth of a second in all. token_budget: tokens of a batch.
+    On a CPU this times the tile sizes on random hidden states, and screening in 8-bit numbers if it gives the same
+    vectors. That takes about a tenth of a second.
+
+    - token_budget: most tokens of a batch.
     """
     if decoder.weight.device.type != "cpu":
         tile = max(TILE_SIZES[-1], ACCELERATOR_TILE_BYTES // (token_budget * decoder.weight.element_size()))
@@ -47,7 +49,7 @@ def fastest_head(decoder: Decoder, pooling: Pooling, activation: Activation, *, 
 
 
 def accelerator_head(tiled: TiledHead, decoder: Decoder, pooling: Pooling, activation: Activation) -> tuple[Head, str]:
-    """The Triton kernel where it can be compiled, agrees with the tiled head and is faster; else the tiled head."""
+    """Return the Triton kernel if it compiles, agrees with the tiled head and is faster; else the tiled head."""
     plain = tiled, f"{tiled.tile} terms at once"
     if pooling != "max":
         return plain
@@ -59,10 +61,10 @@ def accelerator_head(tiled: TiledHead, decoder: Decoder, pooling: Pooling, activ
 
         fused = TritonHead(decoder, "max", activation, tile=tiled.tile)
         wanted, found = tiled.largest(hidden, lengths).float(), fused.largest(hidden, lengths)
-    except Exception as error:  # a compiler for the GPU fails in many ways, none of which matters here
+    except Exception as error:  # A compiler for the GPU fails in many ways. The tiled head works without it.
         logger.info("spladelake cannot use the fused GPU kernel and uses the tiled head: %s", error)
         return plain
-    # The tiled head rounds each logit to the type it multiplies in.
+    # The tiled head rounds each logit to the type of its products.
     if (found - wanted).abs().max() > 4 * torch.finfo(weight.dtype).eps * wanted.abs().max():
         logger.warning("the fused GPU kernel gives other logits than the tiled head, so spladelake uses the tiled head")
         return plain
@@ -71,7 +73,7 @@ def accelerator_head(tiled: TiledHead, decoder: Decoder, pooling: Pooling, activ
 
 
 class _Trial:
-    """Both ways of finding the largest logits, on the first terms of a decoder and random hidden states."""
+    """A trial of both ways to find the largest logits, on the first terms of a decoder and random hidden states."""
 
     def __init__(self, decoder: Decoder, activation: Activation) -> None:
         self._part = Decoder(decoder.weight[:TRIAL_TERMS], decoder.bias[:TRIAL_TERMS])
@@ -80,7 +82,7 @@ class _Trial:
         self._lengths = [TRIAL_LENGTH] * (TRIAL_TOKENS // TRIAL_LENGTH)
 
     def exact_integers(self) -> bool:
-        """Whether products of 8-bit numbers are exact here: without VNNI instructions some kernels saturate."""
+        """Return whether 8-bit products are exact on this machine. Without VNNI instructions some kernels saturate."""
         if not hasattr(torch, "_int_mm"):
             return False
         extremes = torch.full((TRIAL_TOKENS, self._hidden.shape[1]), LARGEST_INT8, dtype=torch.int8)
@@ -94,18 +96,18 @@ class _Trial:
         return bool((found == signs.sum(dim=1, dtype=torch.int32) * LARGEST_INT8**2).all())
 
     def plain(self, tile: int) -> float:
-        """Seconds of a trial in float32."""
+        """Return the seconds of a trial in float32."""
         head = TiledHead(self._part, "max", self._activation, tile=tile)
         return _seconds(lambda: head.largest(self._hidden, self._lengths))
 
     def screened(self, tile: int, otherwise: Head) -> float:
-        """Seconds of a trial in 8-bit numbers."""
+        """Return the seconds of a trial in 8-bit numbers."""
         head = ScreenedHead(self._part, self._activation, tile=tile, otherwise=otherwise)
         return _seconds(lambda: head.candidates(self._hidden, self._lengths))
 
 
 def _wall_seconds(run: Callable[[], object], device: torch.device) -> float:
-    """Shortest time of a few runs on an accelerator, after one that is not timed."""
+    """Return the shortest time of a few runs on an accelerator, after one run that is not timed."""
     run()
     times = []
     for _ in range(TRIAL_ROUNDS):
@@ -118,7 +120,7 @@ def _wall_seconds(run: Callable[[], object], device: torch.device) -> float:
 
 
 def _seconds(run: Callable[[], object]) -> float:
-    """Shortest processor time of a few runs, after one that is not timed; other work on the machine does not count."""
+    """Return the shortest processor time of a few runs, after one that is not timed. Other processes do not count."""
     run()
     times = []
     for _ in range(TRIAL_ROUNDS):

@@ -97,7 +97,7 @@ def read_ciff(file: BinaryIO, *, place: str) -> tuple[CiffHeader, Iterator[Posti
     except DataError:
         fields = {}  # another format: the error below is clearer than a fault in the message
     if fields.get(1) != VERSION:
-        raise _broken(place, f"it does not begin with the header of a CIFF file of version {VERSION}")
+        raise _broken(place, f"the file does not begin with the header of CIFF version {VERSION}")
     lists, documents = _number_of(fields, 2, place), _number_of(fields, 3, place)
     header = CiffHeader(lists, documents, _number_of(fields, 6, place), _text_of(fields, 8, place))
     return (
@@ -153,19 +153,19 @@ def _next_message(file: BinaryIO, place: str) -> bytes:
     while True:
         byte = file.read(1)
         if not byte or shift > 63:
-            raise _broken(place, "it ends before its last message")
+            raise _broken(place, "the file ends before the last message")
         size |= (byte[0] & 0x7F) << shift
         shift += 7
         if byte[0] < 0x80:
             break
     message = file.read(size)
     if len(message) < size:
-        raise _broken(place, "it ends within a message")
+        raise _broken(place, "the file ends within a message")
     return message
 
 
 def _broken(place: str, found: str) -> DataError:
-    return DataError(place, found, "wanted a complete CIFF file", "Copy the file again, or export it again.")
+    return DataError(place, found, "wanted a complete CIFF file", "Copy or export the file again.")
 
 
 def _number_of(fields: Fields, field: int, place: str) -> int:

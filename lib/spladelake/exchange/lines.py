@@ -101,12 +101,12 @@ def parse_line(line: str, *, place: str, content_is_id: bool = False) -> tuple[s
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             place,
-            f"it is not a document with a vector ({type(error).__name__}: {error})",
+            f"the line is not a document with a vector ({type(error).__name__}: {error})",
             'wanted {"id": …, "vector": {term: weight, …}}',
-            "Correct the line, or choose the right --input-format.",
+            "Correct the line, or choose another --input-format.",
         ) from None
     if isinstance(doc_id, bool) or not isinstance(doc_id, int | str) or doc_id == "":
-        raise DataError(place, f"its id is {doc_id!r}", "wanted text or an integer", "Correct the line.")
+        raise DataError(place, f"the id is {doc_id!r}", "wanted a text or an integer", "Correct the line.")
     check_weights(weights, place=place)
     return str(doc_id), weights
 
@@ -116,7 +116,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in found if names.count(name) > 1)!r} stands twice")
+        raise ValueError(f"{next(name for name in found if names.count(name) > 1)!r} occurs twice")
     return found
 
 
@@ -129,7 +129,7 @@ def check_weights(weights: Mapping[str, float], *, place: str) -> None:
         term = list(weights)[wrong[0]]
         raise DataError(
             place,
-            f"term {term!r} has the weight {weights[term]}",
-            "wanted finite weights above 0, as float32",
+            f"the term {term!r} has the weight {weights[term]}",
+            "wanted a weight above 0 that is finite as float32",
             "Correct the line.",
         )

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from spladelake.errors import DataError
 from spladelake.files.guesses import GUESSES, OPTIONAL_COLUMNS, grade_column, guess, told
+from spladelake.names import listed
 
 # Most usual names that a message lists.
 _MOST_GUESSES = 6
@@ -15,6 +16,13 @@ _MOST_GUESSES = 6
 def option_of(kind: str, column: str) -> str:
     """Return the option of ingest_texts that names a column, such as `--document-text`."""
     return f"--{'query' if kind == 'queries' else kind.removesuffix('s')}-{column.rsplit('_', 1)[-1]}"
+
+
+def naming_fix(kind: str, column: str) -> str:
+    """Return the fix for an input in which a column was not found."""
+    if kind == "judgements":
+        return f"Rename the column to {GUESSES[kind][column][0]}."
+    return f"Name the column with {option_of(kind, column)}."
 
 
 def header_names(cells: Sequence[str]) -> list[str]:
@@ -64,18 +72,18 @@ def chosen_columns(
         if found is None and (column in named or (kind, column) not in OPTIONAL_COLUMNS):
             raise DataError(
                 place,
-                f"it has no column {' or '.join(map(repr, wanted))} (it has {', '.join(present)})",
+                f"no column is called {listed(map(repr, wanted))} (columns: {', '.join(present)})",
                 f"wanted a column for {column}",
-                f"Name the column with {option_of(kind, column)}." if kind != "judgements" else "Rename the column.",
+                naming_fix(kind, column),
             )
         if found in repeated and column not in named:
             raise DataError(
                 place,
-                f"its header has {found!r} more than once",
+                f"the header has {found!r} more than once",
                 f"wanted one column for {column}",
-                f"Name one column with {option_of(kind, column)}: {found!r} is the first, '{found}.1' the second."
+                f"Set {option_of(kind, column)} to {found!r} for the first column, or to '{found}.1' for the second."
                 if kind != "judgements"
-                else "Rename one of the columns.",
+                else f"Rename all but one of the columns {found!r}.",
             )
         chosen[column] = found
     return chosen

@@ -52,22 +52,25 @@ def check_head(name: str, head: bytes, file_format: str) -> None:
             "compressed by the tool lz4",
             "Run: lz4 -d FILE. To save space, compress the result with gzip or zstd.",
         )
-        raise _refused(name, found, "Spark reads only the lz4 format of Hadoop", fix)
+        raise _refused(name, found, "wanted gzip, bzip2 or zstd, because Spark does not read this kind of lz4", fix)
     wanted = "wanted lines of text in UTF-8, plain or compressed by gzip, bzip2 or zstd"
     for suffix, start in _COMPRESSIONS.items():
         if compression == suffix:
             if not head.startswith(start):
-                what = "empty" if not head else "not compressed that way, or damaged"
+                what = "empty" if not head else "damaged, or compressed in another way"
                 raise _refused(
                     name,
-                    f"{what}, though its name ends in {suffix}",
+                    f"{what}, although its name ends in {suffix}",
                     wanted,
                     "Copy the file again from its source, or rename the file.",
                 )
             return None
         if head.startswith(start) and compression is None:
             raise _refused(
-                name, f"compressed ({suffix})", wanted, f"Rename the file so that its name ends in {suffix}."
+                name,
+                f"compressed, but its name does not end in {suffix}",
+                wanted,
+                f"Rename the file so that its name ends in {suffix}.",
             )
     if compression is None:
         _check_text(name, head, wanted)
@@ -100,9 +103,9 @@ def _zeros(head: bytes) -> str | None:
 def _check_parquet(name: str, head: bytes) -> None:
     if not head.startswith(b"PAR1"):
         what = next((found for start, found, _ in _OTHERS if head.startswith(start)), None)
-        found = what or ("empty" if not head else "not a Parquet file, or damaged")
+        found = what or ("empty" if not head else "damaged, or not a Parquet file")
         raise _refused(name, found, "wanted a Parquet file", "Copy the file again from its source, or remove the file.")
 
 
 def _refused(name: str, found: str, wanted: str, fix: str) -> DataError:
-    return DataError(name, f"it is {found}", wanted, fix)
+    return DataError(name, f"the file is {found}", wanted, fix)

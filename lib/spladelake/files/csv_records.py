@@ -20,7 +20,7 @@ _SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.ASCII)
 _LONGEST_CELL = 1 << 30
 
 
-Layout = TypeVar("Layout")
+HeaderLayout = TypeVar("HeaderLayout")
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ def csv_layout(kind: str, named: Mapping[str, str], cells: Sequence[str], *, pla
 
 
 def csv_rows(
-    lines: Iterable[bytes], layout_of: Callable[[list[str]], Layout], *, place: str
-) -> tuple[Layout, Iterator[CsvRecord]] | None:
+    lines: Iterable[bytes], layout_of: Callable[[list[str]], HeaderLayout], *, place: str
+) -> tuple[HeaderLayout, Iterator[CsvRecord]] | None:
     """Return the layout of a file's header and an iterator of its records, None for a file of blank lines.
 
     - lines: the lines of one file, in order, without line feeds.
@@ -127,9 +127,9 @@ def _header(
     line: bytes,
     source: Iterator[bytes],
     delimiters: tuple[str, ...],
-    layout_of: Callable[[list[str]], Layout],
+    layout_of: Callable[[list[str]], HeaderLayout],
     place: str,
-) -> tuple[Layout, int, int, str]:
+) -> tuple[HeaderLayout, int, int, str]:
     """Return (layout, number of cells, number of lines of the header, delimiter)."""
     refusals: list[Exception] = []
     for delimiter in delimiters:
@@ -146,8 +146,8 @@ def _header(
         cells = next(csv.reader(feed, delimiter=delimiters[0], strict=True))
     except csv.Error as error:
         if "new-line character" in str(error):
-            found, fix = "its lines end in carriage returns alone", "Convert the file: tr '\\r' '\\n' < FILE > NEW"
-            raise DataError(place, found, "wanted line feeds", fix) from None
+            found, fix = "the lines end in carriage returns alone", "Convert the file: tr '\\r' '\\n' < FILE > NEW"
+            raise DataError(place, found, "wanted lines that end in line feeds", fix) from None
         raise _broken_quote(place, 1, str(error)) from None
     return layout_of(cells), len(cells), len(feed.taken), delimiters[0]
 
@@ -184,16 +184,18 @@ def _record(number: int, raw: bytes, cells: list[str], width: int) -> CsvRecord:
 def _reason(error: str) -> str:
     if "new-line character" in error:
         return "the line has a carriage return outside of quotes; lines must end in a line feed"
-    return "its quotes are broken; quotes must enclose a whole cell and be doubled inside it"
+    return "the quotes are broken; quotes must enclose a whole cell and be doubled inside the cell"
 
 
 def _broken_quote(place: str, number: int, error: str) -> DataError:
-    where = "is not closed before the file ends" if "unexpected end" in error else "is closed within a cell"
+    where = (
+        "is still open at the end of the file" if "unexpected end" in error else "closes inside a cell some lines later"
+    )
     return DataError(
         f"{place} line {number}",
-        f"a quote is opened in this record and {where}, lines later",
-        "wanted quotes around a whole cell, doubled inside it",
-        'Close or double the quote: write the cell 5" as "5""".',
+        f"a quote opens in this record and {where}",
+        "wanted quotes around a whole cell, and each quote inside the cell doubled",
+        'Close the quote, or double it: write the cell 5" as "5""".',
     )
 
 

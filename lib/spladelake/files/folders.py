@@ -35,7 +35,12 @@ def check_hidden(place: str, names: Iterable[str]) -> None:
         # macOS adds a ._NAME to every file that it packs.
         if is_hidden(last) and not last.startswith("._") and format_of(last) is not None:
             found = f"the name of {last!r} begins with {last[0]!r}"
-            raise DataError(place, found, "Spark skips such files", "Rename or remove the file.")
+            raise DataError(
+                place,
+                found,
+                "wanted another first character, because Spark skips the file",
+                "Rename or remove the file.",
+            )
 
 
 def hidden_files(folder: Path) -> list[str]:
@@ -58,7 +63,7 @@ def visible_files(path: Path) -> list[Path]:
     return sorted(found)
 
 
-def data_files(place: str, names: Sequence[str], file_format: str, *, kind: str) -> tuple[list[str], str]:
+def chosen_files(place: str, names: Sequence[str], file_format: str, *, kind: str) -> tuple[list[str], str]:
     """Return the names of the files to read as one input, and their format.
 
     - place: the folder, file or pattern that the user named.
@@ -79,20 +84,20 @@ def data_files(place: str, names: Sequence[str], file_format: str, *, kind: str)
         first = formats[None][0]
         raise UsageError(
             place,
-            f"its name (…{suffix_of(first)}) does not show its format"
+            f"the name (…{suffix_of(first)}) does not show the format of the file"
             if len(kept) == 1
-            else f"the name of {_shown([first])} does not show its format",
+            else f"the name of {_shown([first])} does not show the format of the file",
             "wanted jsonl, tsv, csv, parquet or a Delta table",
             f"Name the format with {option}."
             if len(formats) == 1
-            else "Move this file to another folder, or name the files to read.",
+            else f"Move {_shown([first])} to another folder, or name the files to read.",
         )
     if len(formats) > 1:
-        found = "; ".join(f"{form}: {_shown(several)}" for form, several in formats.items())
-        fix = f"Name the files to read, such as {place}/*.{next(iter(formats))}, or move the others to another folder."
-        raise DataError(place, f"it has files of several formats ({found})", "wanted one format", fix)
+        found = " and ".join(f"{form}: {_shown(several)}" for form, several in formats.items())
+        fix = f"Name the files to read, such as {place}/*.{next(iter(formats))}, or move the other files away."
+        raise DataError(place, f"the folder has files of several formats ({found})", "wanted one format", fix)
     if not formats:
-        raise DataError(place, "the folder has no data file", "wanted one or more", "Correct the path.")
+        raise DataError(place, "the folder has no data file", "wanted at least one data file", "Correct the path.")
     return kept, str(next(iter(formats)))
 
 

@@ -14,6 +14,7 @@ from spladelake.files.line_forms import judgements_layout
 from spladelake.files.rows import LineParser, MalformedError, line_text
 from spladelake.files.tsv import judgement_parser, tsv_document_parser, tsv_query_parser
 from spladelake.files.tsv_columns import laid_out_parser, tsv_layout
+from spladelake.names import listed
 
 COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")
 # Other endings that Spark knows for the same compressions.
@@ -96,7 +97,7 @@ def line_parser(
             "wanted qrels, tsv, jsonl, json, csv, parquet or delta for judgements"
             if kind == "judgements"
             else "wanted tsv, jsonl, csv, parquet or delta, because only judgements can be qrels or json",
-            f"Correct the format of the {kind}.",
+            f"Correct --{kind}-format.",
         )
     return parsers[file_format, kind](), None
 
@@ -117,9 +118,9 @@ def _jsonl_parser(
     if keys and not {"query_id", "doc_id"} <= names.keys():
         raise DataError(
             place,
-            f"its objects have the keys {', '.join(keys)}",
+            f"the objects have the keys {listed(keys, 'and')}",
             "wanted keys for a query id, a document id and a score, such as query-id, corpus-id and score",
-            "Rename the keys.",
+            "Rename the keys to query-id, corpus-id and score.",
         )
     relevance = grade_column(names, keys, place=place)
     parser = jsonl_judgement_parser(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from spladelake.errors import DataError
+from spladelake.names import listed
 
 _QUERY_IDS = ("query_id", "query-id", "qid", "q_id", "topic_id", "topic", "question_id", "query")
 _DOC_IDS = (
@@ -95,12 +96,12 @@ def grade_column(found: Mapping[str, str], present: Sequence[str], *, place: str
         return found["relevance"]
     others = [name for name in present if name not in found.values() and not is_ignored(name)]
     if others:
+        names = GUESSES["judgements"]["relevance"][:4]
         raise DataError(
             place,
-            f"none of its columns is called {', '.join(GUESSES['judgements']['relevance'][:4])} (it has "
-            f"{', '.join(present)})",
+            f"no column is called {listed(names)} (columns: {', '.join(present)})",
             "wanted a column of grades, or no column besides the two ids",
-            "Rename the column of the grades, or remove the other columns.",
+            f"Rename the column of the grades to {names[0]}, or remove all columns besides the ids.",
         )
     return None
 

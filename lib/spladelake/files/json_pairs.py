@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from spladelake.files.guesses import told
-from spladelake.files.jsonl import RepeatedKeyError, described, object_of, parsed, writable
-from spladelake.files.rows import JudgementRow, MalformedError, shown, usable_id
+from spladelake.files.jsonl import RepeatedKeyError, json_type, object_of, parsed, writable
+from spladelake.files.rows import JudgementRow, MalformedError, Rejected, shown, usable_id
 from spladelake.files.run_lines import RunLine, run_row
 from spladelake.files.tsv import judgement_of
 
@@ -23,6 +23,7 @@ LISTS = re.compile(rb'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*\[\s*["0-9]')
 
 Pair = tuple[str, str, str | None, str | None]
 """query_id, doc_id, rank, and score or grade. Rank and number are text, None if the file does not give them."""
+Row = JudgementRow | RunLine
 
 
 def json_pairs(text: str, kind: str) -> Iterator[Pair]:
@@ -48,7 +49,27 @@ def json_pairs(text: str, kind: str) -> Iterator[Pair]:
         elif isinstance(value, dict):
             yield from _of_mapping(_unwrapped(value), kind)
         else:
-            raise MalformedError(f"it is {described(value)}; wanted an object of queries")
+            raise MalformedError(f"the file holds {json_type(value)}; wanted an object of queries")
+
+
+def json_rows(text: str, kind: str, *, by_rank: bool = False) -> Iterator[tuple[bytes | None, Row | Rejected]]:
+    """Yield the rows of a file's pairs, each with None, and unusable pairs as `Rejected`, each with its raw bytes.
+
+    - text, kind: see `json_pairs`.
+    - by_rank: see `run_line_of_pair`.
+
+    If the file breaks off in another form, the last entry is `Rejected` with None.
+    """
+    try:
+        for pair in json_pairs(text, kind):
+            try:
+                row = judgement_of_pair(pair) if kind == "judgements" else run_line_of_pair(pair, by_rank=by_rank)
+            except MalformedError as fault:
+                yield repr(pair).encode(), Rejected(f"document {pair[1]} of query {pair[0]}: {fault}")
+            else:
+                yield None, row
+    except MalformedError as fault:
+        yield None, Rejected(str(fault))
 
 
 def judgement_of_pair(pair: Pair) -> JudgementRow:
@@ -100,7 +121,9 @@ def _unwrapped(value: dict[str, Any]) -> dict[str, Any]:
     if not (len(inner) < len(value) or _SUBSETS & inner.keys()) or not all(map(_holds_mappings, inner.values())):
         return inner
     if len(inner) != 1:
-        raise MalformedError(f"it holds several subsets or splits ({', '.join(map(shown, inner))}); wanted one a file")
+        raise MalformedError(
+            f"the file holds several subsets or splits ({', '.join(map(shown, inner))}); wanted one in each file"
+        )
     (name,) = inner
     return _unwrapped({_MTEB: None, **inner[name]})
 
@@ -122,7 +145,7 @@ def _of_mapping(value: dict[str, Any], kind: str) -> Iterator[Pair]:
                 yield query_id, doc_id, str(place), number
         else:
             wanted = "wanted an object of documents and numbers, or a list of documents"
-            raise MalformedError(f"query {shown(query_id)} has {described(found)}; {wanted}")
+            raise MalformedError(f"query {shown(query_id)} has {json_type(found)}; {wanted}")
 
 
 def _listed(item: Any, kind: str, query_id: str) -> tuple[str, str | None]:
@@ -139,10 +162,10 @@ def _listed(item: Any, kind: str, query_id: str) -> tuple[str, str | None]:
 def _of_records(records: list[Any], kind: str) -> Iterator[Pair]:
     for record in records:
         if not isinstance(record, dict):
-            raise MalformedError(f"its list holds {described(record)}; wanted objects")
+            raise MalformedError(f"the list holds {json_type(record)}; wanted objects")
         names = told(kind, list(record))
         if "query_id" not in names:
-            raise MalformedError("an object of its list has no query id")
+            raise MalformedError("an object of the list has no query id")
         query_id = _id("query_id", record[names["query_id"]])
         if isinstance(record.get("results"), list):
             yield from _of_mapping({query_id: record["results"]}, kind)
@@ -157,7 +180,7 @@ def _of_records(records: list[Any], kind: str) -> Iterator[Pair]:
 def _number(value: Any, query_id: str) -> str | None:
     """Return a number or boolean as JSON writes it, a string as it is."""
     if isinstance(value, dict | list):
-        raise MalformedError(f"query {shown(query_id)} has {described(value)}; wanted a number")
+        raise MalformedError(f"query {shown(query_id)} has {json_type(value)}; wanted a number")
     return value if value is None or type(value) is str else json.dumps(value)
 
 
@@ -165,5 +188,5 @@ def _id(name: str, value: Any) -> str:
     if type(value) is int:
         return str(value)
     if type(value) is not str:
-        raise MalformedError(f"{name} is {described(value)}; wanted a string")
+        raise MalformedError(f"{name} is {json_type(value)}; wanted a string")
     return usable_id(name, writable(name, value))

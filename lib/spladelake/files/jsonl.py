@@ -118,7 +118,7 @@ def cell_of(fields: dict[str, Any], name: str, *, owner: str) -> str:
     if value is ABSENT or value is None:
         raise MalformedError(f'"{name}" is {"missing" if value is ABSENT else "null"}; every {owner} needs one')
     if isinstance(value, dict | list):
-        raise MalformedError(f'"{name}" is {described(value)}; wanted a string or a number')
+        raise MalformedError(f'"{name}" is {json_type(value)}; wanted a string or a number')
     return writable(name, value) if type(value) is str else json.dumps(value)
 
 
@@ -144,7 +144,7 @@ def _fields_of(line: str) -> dict[str, Any] | None:
         return None
     value = parsed(line)
     if type(value) is not dict:
-        raise MalformedError(f"the line is {described(value)}; it must be a JSON object")
+        raise MalformedError(f"the line is {json_type(value)}; it must be a JSON object")
     return value
 
 
@@ -188,7 +188,7 @@ def _id_of(fields: dict[str, Any], name: str, *, owner: str, escaped: bool) -> s
     if value is None:
         raise MalformedError(f'"{name}" is null; every {owner} needs one')
     if type(value) is not str:
-        raise MalformedError(f'"{name}" is {described(value)}; ids must be strings')
+        raise MalformedError(f'"{name}" is {json_type(value)}; ids must be strings')
     return usable_id(name, writable(name, value) if escaped else value)
 
 
@@ -204,7 +204,7 @@ def _string_of(fields: dict[str, Any], name: str, *, escaped: bool) -> str | Non
     if value is None or value is ABSENT:
         return None
     if type(value) is not str:
-        raise MalformedError(f'"{name}" is {described(value)}; it must be a string or null')
+        raise MalformedError(f'"{name}" is {json_type(value)}; it must be a string or null')
     return writable(name, value) if escaped else value
 
 
@@ -218,7 +218,7 @@ def writable(name: str, value: str) -> str:
     return value
 
 
-def described(value: object) -> str:
+def json_type(value: object) -> str:
     """Return the JSON type of a value, for a number or boolean with the value: `a number (17)`."""
     if isinstance(value, bool):
         return f"a boolean ({json.dumps(value)})"

@@ -14,7 +14,8 @@ from functools import partial
 from spladelake.errors import DataError
 from spladelake.files.guesses import NO_GRADES, told
 from spladelake.files.rows import JudgementRow, LineParser, MalformedError, ParserOf, line_text, number_of
-from spladelake.files.tsv import columns_of, counted, judgement_of
+from spladelake.files.tsv import column_count, columns_of, judgement_of
+from spladelake.names import listed
 
 TREC_COLUMNS = ("query_id", None, "doc_id", "rank", "score", "run_id")
 SEPARATORS = ("\t", ",", ";", "|", " ")
@@ -49,9 +50,11 @@ class Layout:
         if self.tag:
             found, tag = found[:wanted], tuple(found[wanted:])
             if tag != self.tag:
-                raise MalformedError(f"it does not end in {' '.join(self.tag)}, as earlier lines do; wanted one run")
+                raise MalformedError(
+                    f"the line does not end in {' '.join(self.tag)} like the earlier lines; wanted one run"
+                )
         if len(found) != wanted:
-            raise MalformedError(f"{counted(found)}; wanted {wanted}, as in the first lines")
+            raise MalformedError(f"{column_count(found)}; wanted {wanted} columns, as in the first lines")
         return {name: value for name, value in zip(self.columns, found, strict=True) if name is not None}
 
 
@@ -87,7 +90,7 @@ def parted(line: str, separator: str) -> list[str]:
     try:
         return [value.strip(" ") for value in next(csv.reader([line], delimiter=separator, strict=True), [])]
     except csv.Error as error:
-        raise MalformedError(f"its quotes do not enclose columns ({error})") from None
+        raise MalformedError(f"the quotes do not enclose whole columns ({error})") from None
 
 
 def split_lines(lines: Sequence[str], separator: str) -> list[list[str]]:
@@ -123,9 +126,9 @@ def header_layout(line: str, kind: str, place: str) -> Layout | None:
         wanted = f"query_id, doc_id and {'relevance' if kind == 'judgements' else 'score'}"
         raise DataError(
             place,
-            f"its first line names {', '.join(partly)}",
-            f"wanted usual names for three columns, such as {wanted}",
-            "Rename the columns in the file.",
+            f"the first line names the columns {listed(partly, 'and')}",
+            f"wanted usual names of three columns, such as {wanted}",
+            f"Rename the columns to {wanted}.",
         )
     return None
 

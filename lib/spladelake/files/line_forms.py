@@ -19,6 +19,7 @@ from spladelake.files.layouts import (
 )
 from spladelake.files.rows import number_of
 from spladelake.files.tsv import BEIR_HEADER
+from spladelake.names import listed
 
 Lines = list[list[str]]
 Fits = Callable[[Lines], bool]
@@ -76,7 +77,7 @@ def run_layout(first: Sequence[bytes], *, place: str) -> Layout | None:
             if _most(rows, len(columns)) and fits(whole):
                 return Layout(columns, separator, f"{_listed(columns)}{parted_by(separator)}, by their values")
     if (tag := _long_tag(words)) is not None:
-        named = f"TREC's columns, the name of the run is {' '.join(tag)}"
+        named = f"TREC's columns with the run name {' '.join(tag)}"
         return Layout(TREC_COLUMNS[:5], " ", named, tag=tag)
     widest = max((split_lines(lines, separator) for separator in SEPARATORS), key=lambda rows: sum(map(len, rows)))
     sizes = sorted({len(row) for row in widest})
@@ -84,7 +85,7 @@ def run_layout(first: Sequence[bytes], *, place: str) -> Layout | None:
         return None
     raise DataError(
         place,
-        f"its lines have {' or '.join(map(str, sizes))} columns, and their values do not show the meaning of each",
+        f"the lines have {listed(map(str, sizes))} columns, and the values do not show the meaning of each column",
         "wanted the six columns of TREC: query_id, Q0, doc_id, rank, score and run_id",
         _FIX if max(sizes) < 7 else "If an id holds spaces, separate the columns by tabs.",
     )

@@ -137,11 +137,16 @@ def check_column(footer: ParquetFooter, column: str, name: str) -> None:
         raise wrong_type(footer.name, column, name, found)
     if name in footer.repeated:
         fix = "Rename one of the columns in the file."
-        raise DataError(footer.name, f"it has several columns {name!r}", f"wanted one column for {column}", fix)
+        raise DataError(footer.name, f"the file has several columns {name!r}", f"wanted one column for {column}", fix)
     if footer.codecs.get(name) in _UNREAD_CODECS:
         codec = footer.codecs[name].lower()
         fix = "Write the file again with snappy or zstd."
-        raise DataError(footer.name, f"column {name!r} is compressed by {codec}", f"Spark does not read {codec}", fix)
+        raise DataError(
+            footer.name,
+            f"column {name!r} is compressed by {codec}",
+            f"wanted snappy or zstd, because Spark does not read {codec}",
+            fix,
+        )
 
 
 def wrong_type(place: str, column: str, name: str, found: str) -> DataError:
@@ -151,7 +156,7 @@ def wrong_type(place: str, column: str, name: str, found: str) -> DataError:
         place,
         f"column {name!r} has the type {found}",
         f"wanted {'a string or a whole number' if ids else 'a string'} for {column}",
-        "Cast the column, or name another column.",
+        f"Convert the column to {'strings or whole numbers' if ids else 'strings'}, or name another column.",
     )
 
 

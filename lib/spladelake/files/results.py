@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spladelake.errors import DataError
-from spladelake.files.trec import column_of, write_lines
+from spladelake.files.trec import trec_id, write_lines
 from spladelake.measures import CARD_MEASURES
 
 MeasureRow = tuple[str, str, float]  # measure, query_id, value
@@ -48,7 +48,7 @@ def evaluator_csv(means: Mapping[str, float], *, place: str) -> str:
     if missing:
         fix = "Evaluate the run with --measures card."
         raise DataError(
-            place, f"the run has no {missing[0]}", f"the csv needs all {len(names)} measures of the set card", fix
+            place, f"the run has no {missing[0]}", f"wanted all {len(names)} measures of --measures card", fix
         )
     sizes = [name for name in SIZES if name in means]
     header = [f"dot-{_SPELLED[name.split('@')[0]]}@{name.split('@')[1]}" for name in names]
@@ -103,4 +103,4 @@ def write_trec_eval(path: Path, rows: Iterable[MeasureRow]) -> int:
 
 def _measure_line(row: MeasureRow, place: str) -> str:
     measure, query_id, value = row
-    return f"{measure:<22}\t{column_of('query_id', query_id, place=place)}\t{value:.4f}\n"
+    return f"{measure:<22}\t{trec_id('query_id', query_id, place=place)}\t{value:.4f}\n"

@@ -10,7 +10,7 @@ from functools import partial
 
 from spladelake.files.layouts import TREC_COLUMNS, Layout
 from spladelake.files.rows import LineParser, MalformedError, ParserOf, score_of, usable_id, whole_of
-from spladelake.files.tsv import columns_of, counted
+from spladelake.files.tsv import column_count, columns_of
 
 RunLine = tuple[str | None, str, str, int | None, float | None]  # run_id, query_id, doc_id, rank, score
 
@@ -29,7 +29,7 @@ class _Trec:
         if not found:
             return None
         if len(found) != 6:
-            raise MalformedError(f"{counted(found)}; wanted six, query_id, Q0, doc_id, rank, score and run_id")
+            raise MalformedError(f"{column_count(found)}; wanted six: query_id, Q0, doc_id, rank, score and run_id")
         return {name: value for name, value in zip(TREC_COLUMNS, found, strict=True) if name is not None}
 
 
@@ -65,7 +65,7 @@ def run_row(
     query_id, doc_id = usable_id("query_id", query_id), usable_id("doc_id", doc_id)
     if by_rank:
         if rank is None:
-            raise MalformedError("it has no rank; wanted one, because ranks decide the order")
+            raise MalformedError("the row has no rank; wanted one, because ranks decide the order")
         return run_id, query_id, doc_id, whole_of("rank", rank), None
     place = None if rank is None or rank.lower() in NO_RANK else whole_of("rank", rank)
     return run_id, query_id, doc_id, place, score_of(score or "")

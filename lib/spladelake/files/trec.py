@@ -25,7 +25,7 @@ from spladelake.files.rows import (
     shown,
     usable_id,
 )
-from spladelake.files.tsv import columns_of, counted, judgement_parser
+from spladelake.files.tsv import column_count, columns_of, judgement_parser
 
 
 def _run_row_of(line: str) -> RunRow | None:
@@ -33,7 +33,7 @@ def _run_row_of(line: str) -> RunRow | None:
     if not columns:
         return None
     if len(columns) != 6:
-        raise MalformedError(f"{counted(columns)}; wanted six, query_id, Q0, doc_id, rank, score and run_id")
+        raise MalformedError(f"{column_count(columns)}; wanted six: query_id, Q0, doc_id, rank, score and run_id")
     query_id, _, doc_id, rank, score, run_id = columns
     query_id, doc_id, run_id = usable_id("query_id", query_id), usable_id("doc_id", doc_id), usable_id("run_id", run_id)
     return run_id, query_id, doc_id, int32_of("rank", rank), score_of(score)
@@ -105,37 +105,33 @@ def write_lines(path: Path, rows: Iterable[Row], line_of: Callable[[Row, str], s
     return count
 
 
-def column_of(name: str, value: str, *, place: str) -> str:
+def trec_id(name: str, value: str, *, place: str) -> str:
     """Return an id as a column of a TREC file. Raises DataError if the id is empty or holds white space."""
     # Readers in Python split columns at every Unicode space, trec_eval at ASCII spaces. An id may hold neither.
     if value.split() != [value]:
-        wanted = "wanted an id with characters and without white space"
+        wanted = "wanted an id without white space, because white space separates the columns of TREC files"
         raise DataError(
             place,
-            f"{name} is {shown(value)}",
+            f"the {name} is {shown(value)}",
             wanted,
-            f"Change the {name}: TREC files separate columns by white space.",
+            f"Change the {name}.",
         )
     return value
 
 
 def _run_line(row: RunRow, place: str) -> str:
     run_id, query_id, doc_id, rank, score = row
-    columns = [
-        column_of(n, v, place=place) for n, v in (("query_id", query_id), ("doc_id", doc_id), ("run_id", run_id))
-    ]
+    columns = [trec_id(n, v, place=place) for n, v in (("query_id", query_id), ("doc_id", doc_id), ("run_id", run_id))]
     if not math.isfinite(score):
         wanted = "wanted a finite number"
-        raise DataError(
-            place, f"the score is {score}", wanted, "Find the vector with this weight, and encode its text again."
-        )
+        raise DataError(place, f"the score is {score}", wanted, "Encode the texts again, and retrieve the run again.")
     # repr is the shortest form that reads back as the same double, so rounding creates no ties.
     return f"{columns[0]} Q0 {columns[1]} {rank} {float(score)!r} {columns[2]}\n"
 
 
 def _judgement_line(row: JudgementRow, place: str) -> str:
     query_id, doc_id, relevance = row
-    asked, judged = (column_of(n, v, place=place) for n, v in (("query_id", query_id), ("doc_id", doc_id)))
+    asked, judged = (trec_id(n, v, place=place) for n, v in (("query_id", query_id), ("doc_id", doc_id)))
     return f"{asked} 0 {judged} {relevance}\n"
 
 
@@ -150,7 +146,12 @@ def _rows_of(path: Path, parse: LineParser[Row]) -> Iterator[Row]:
         for number, line in enumerate(file, start=1):
             row = parse(line.removesuffix(b"\n"))
             if isinstance(row, Rejected):
-                wanted = "wanted a row in every line"
-                raise DataError(f"{path} line {number}", row.reason, wanted, "Correct or remove the line.")
+                found, _, wanted = row.reason.rpartition("; ")
+                raise DataError(
+                    f"{path} line {number}",
+                    found or wanted,
+                    wanted if found else "wanted a row",
+                    "Correct or remove the line.",
+                )
             if row is not None:
                 yield row

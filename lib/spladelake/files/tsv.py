@@ -26,7 +26,7 @@ def columns_of(line: str) -> list[str]:
     return _COLUMN.findall(line)
 
 
-def counted(columns: list[str]) -> str:
+def column_count(columns: list[str]) -> str:
     """Return the number of columns of a line, as the beginning of a reason."""
     return f"the line has {len(columns)} column{'' if len(columns) == 1 else 's'}"
 
@@ -40,7 +40,7 @@ def _id_and_text(line: str, id_name: str) -> tuple[str, str] | None:
         return None
     columns = line.split("\t")
     if len(columns) != 2:
-        raise MalformedError(f"{counted(columns)}; wanted two tab-separated columns, {id_name} and text")
+        raise MalformedError(f"{column_count(columns)}; wanted two tab-separated columns: {id_name} and text")
     return usable_id(id_name, columns[0]), columns[1]
 
 
@@ -66,7 +66,8 @@ def _beir_judgement_of(line: str) -> JudgementRow | None:
     if _is_blank(line) or columns == BEIR_HEADER:
         return None
     if len(columns) != 3:
-        raise MalformedError(f"{counted(columns)}; wanted three tab-separated ones, query-id, corpus-id and score")
+        wanted = "wanted three tab-separated columns: query-id, corpus-id and score"
+        raise MalformedError(f"{column_count(columns)}; {wanted}")
     return judgement_of(*columns)
 
 
@@ -75,7 +76,7 @@ def _trec_judgement_of(line: str) -> JudgementRow | None:
     if not columns:
         return None
     if len(columns) != 4:
-        raise MalformedError(f"{counted(columns)}; wanted four, query_id, iteration, doc_id and relevance")
+        raise MalformedError(f"{column_count(columns)}; wanted four: query_id, iteration, doc_id and relevance")
     query_id, _, doc_id, relevance = columns
     return judgement_of(query_id, doc_id, relevance)
 
@@ -86,7 +87,8 @@ def _either_judgement_of(line: str) -> JudgementRow | None:
         return _beir_judgement_of(line)
     columns = columns_of(line)
     if columns and len(columns) != 4:
-        raise MalformedError(f"{counted(columns)}; wanted three tab-separated ones (BEIR) or four (TREC)")
+        wanted = "wanted three tab-separated columns (BEIR) or four columns (TREC)"
+        raise MalformedError(f"{column_count(columns)}; {wanted}")
     return _trec_judgement_of(line)
 
 

@@ -52,7 +52,7 @@ def tsv_layout(kind: str, named: Mapping[str, str], first: bytes, *, place: str)
     except MalformedError:
         if named:
             raise DataError(
-                place, "its first line is not UTF-8", "wanted names of columns", "Convert the file to UTF-8."
+                f"{place} line 1", "the line is not UTF-8", "wanted names of columns", "Convert the file to UTF-8."
             ) from None
         return None
     cells = [_bare(cell) for cell in line.split("\t")]
@@ -68,9 +68,9 @@ def tsv_layout(kind: str, named: Mapping[str, str], first: bytes, *, place: str)
     try:
         chosen = chosen_columns(kind, guessed, names, place=place, repeated=repeated_names(cells))
     except DataError as refusal:
-        fix = "Write the names of the columns into the first line, separated by tabs. Or leave out the column options: "
-        fix += "each line then needs an id, a tab and a text."
-        raise DataError(place, f"in its first line {refusal.found}", refusal.wanted, fix) from None
+        fix = "Write the names of the columns into the first line, separated by tabs. Without column options, "
+        fix += "each line needs an id, a tab and a text."
+        raise DataError(f"{place} line 1", refusal.found, refusal.wanted, fix) from None
     places = tuple(None if name is None else names.index(name) for name in chosen.values())
     return TsvLayout(kind, place, line, len(cells), places)
 
@@ -112,7 +112,7 @@ def _row_of(line: str, *, layout: TsvLayout) -> tuple[str | None, ...] | None:
         return None
     if is_usual_header(layout.kind, line):
         # Another file of the input begins here. Its lines would be read with the wrong positions.
-        found = f"it has two headers, {layout.header!r} and {line!r}"
+        found = f"the input has two headers, {layout.header!r} and {line!r}"
         raise DataError(layout.place, found, "wanted the same columns in every file", "Ingest the files separately.")
     cells = line.split("\t")
     # Lines may end in a tab even if the header does not. This adds only empty cells.

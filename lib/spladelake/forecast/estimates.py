@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from spladelake.config.forecast import Forecast
 from spladelake.errors import UsageError
 from spladelake.forecast.slopes import Slopes
-from spladelake.names import short_name
+from spladelake.names import listed, short_name
 
 # (part of a model's name, measured model that it resembles); the first part found in the name decides.
 MEASURED_AS = (("distil", "distilbert"), ("mini", "mini"), ("tiny", "splade-tiny"))
@@ -45,12 +45,12 @@ def _speed(slopes: Slopes, model: str) -> float:
     """Return the model's speed relative to the reference model. Raises UsageError if no measured model matches."""
     found = measured_as(model)
     if found is None:
-        known = ", ".join(part for part, _ in MEASURED_AS)
+        known = listed(part for part, _ in MEASURED_AS)
         raise UsageError(
             f"spladelake forecast: model {model}",
-            "there is no record of such a model",
-            f"wanted a name that contains one of {known}, or the model's speed",
-            "Give --docs-per-second: the rate that encode_texts --dry-run reports, divided by its task slots.",
+            "no measurement covers this model",
+            f"wanted a model whose name contains {known}, or the speed of the model",
+            "Give --docs-per-second: the rate that encode_texts --dry-run reports, divided by the number of its slots.",
         )
     return slopes.encode.speed[found]
 

@@ -36,7 +36,7 @@ def check_frame(frame: Any, place: str) -> None:
         raise UsageError(place, f"it is of type {type(frame).__name__}", "wanted a DataFrame", "Give a DataFrame.")
 
 
-def column_of(column: Any, place: str) -> Column:
+def given_column(column: Any, place: str) -> Column:
     """Return an argument as a column. Raises UsageError if it is neither a name nor a Column."""
     if isinstance(column, str):
         return F.col(column)
@@ -181,7 +181,7 @@ def _no_vector(place: str, kind: DataType) -> UsageError:
     return UsageError(place, f"it is of type {kind.simpleString()}", f"wanted {_VECTOR}", fix)
 
 
-def check_same_model(documents: Vectors, queries: Vectors) -> None:
+def check_one_model(documents: Vectors, queries: Vectors) -> None:
     """Raise UsageError if sl.encode made the two with different models. Their settings may differ."""
     if not documents.made_by or not queries.made_by or documents.made_by["files"] == queries.made_by["files"]:
         return

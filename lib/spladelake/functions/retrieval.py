@@ -12,11 +12,11 @@ from spladelake.functions.columns import (
     VECTOR_NAME,
     Id,
     Vectors,
-    check_same_model,
+    check_one_model,
     id_column,
     vector_columns,
 )
-from spladelake.functions.vectors import checkpoint_of, encoded
+from spladelake.functions.vectors import encoded_texts, text_checkpoint
 from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.frames import Limits, ranked
 from spladelake.spark.retrieve.vector_functions import MOST_TERMS
@@ -71,7 +71,7 @@ def retrieve(
         vector_columns(documents, vector, place="documents"),
         vector_columns(queries, vector, place="queries"),
     )
-    check_same_model(*sides)
+    check_one_model(*sides)
     size = vocabulary_size or next((s.made_by["vocabulary_size"] for s in sides if s.made_by), MOST_TERMS)
     numbers = {"vocabulary_size": size, "passes": passes, "task_memory_mb": task_memory_mb}
     for name, number in numbers.items():
@@ -147,10 +147,10 @@ def _question(session: SparkSession, text: str, vectors: Vectors, model: str | N
     """Return a question in one row, with the columns that the documents' vectors have."""
     made_by = vectors.made_by if model is None else {}
     settings = EncoderSettings(**made_by["settings"]) if made_by else EncoderSettings()
-    checkpoint = checkpoint_of(model or made_by.get("model", DEFAULT_MODEL), settings)
+    checkpoint = text_checkpoint(model or made_by.get("model", DEFAULT_MODEL), settings)
     row = session.range(0, 1, 1, 1).select(
         F.lit("question").alias("query_id"),
-        encoded(F.lit(text), checkpoint, "query"),
+        encoded_texts(F.lit(text), checkpoint, "query"),
         F.lit(checkpoint.model_id).alias("model_id"),
     )
     if len(vectors.names) == 1:

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.config import DEFAULT_MODEL
 from spladelake.errors import UsageError
-from spladelake.functions.vectors import checkpoint_of
+from spladelake.functions.vectors import text_checkpoint
 from spladelake.spark.encode.column import encode_udf
 from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.retrieve.vector_functions import decode_udf, dot_udf
@@ -58,7 +58,7 @@ def register(
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_]\w*", name):
         wanted = "wanted letters, digits and underscores"
         raise UsageError("register, name", f"it is {name!r}", wanted, "Give a name such as sparse.")
-    checkpoint = checkpoint_of(model)
+    checkpoint = text_checkpoint(model)
     spec = WorkerSpec(checkpoint, None)
     functions = {
         f"{name}_encode": encode_udf(spec, "document"),

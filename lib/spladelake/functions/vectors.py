@@ -14,7 +14,7 @@ from spladelake.config import DEFAULT_MODEL
 from spladelake.config.model_kinds import Capability, kind_of_model
 from spladelake.encoder import Checkpoint, EncoderSettings, resolve_checkpoint
 from spladelake.errors import UsageError
-from spladelake.functions.columns import METADATA, VECTOR_NAME, column_of
+from spladelake.functions.columns import METADATA, VECTOR_NAME, given_column
 from spladelake.names import suggestion
 from spladelake.spark.encode.column import KINDS, ON_ERROR, Kind, OnError, encode_udf
 from spladelake.spark.encode.encoder_cache import WorkerSpec
@@ -53,10 +53,10 @@ def encode(
         if value not in known:
             raise UsageError(f"encode, {name}", f"it is {value!r}", suggestion(str(value), known), "Correct it.")
     settings = EncoderSettings(max_length=max_length, max_active_dims=max_active_dims, minimum_weight=minimum_weight)
-    return encoded(column_of(column, "encode"), checkpoint_of(model, settings), kind, on_error)
+    return encoded_texts(given_column(column, "encode"), text_checkpoint(model, settings), kind, on_error)
 
 
-def encoded(text: Column, checkpoint: Checkpoint, kind: Kind, on_error: OnError = "raise") -> Column:
+def encoded_texts(text: Column, checkpoint: Checkpoint, kind: Kind, on_error: OnError = "raise") -> Column:
     """Return the vectors of a column of texts, with the model in the metadata of the column."""
     # collate takes strings only, so that a column of another type is refused when the plan is made.
     valid = F.make_valid_utf8(F.collate(text, "UTF8_BINARY"))
@@ -76,7 +76,7 @@ def _made_by(checkpoint: Checkpoint, kind: str) -> dict[str, Any]:
     }
 
 
-def checkpoint_of(model: str, settings: EncoderSettings | None = None) -> Checkpoint:
+def text_checkpoint(model: str, settings: EncoderSettings | None = None) -> Checkpoint:
     """Return the checkpoint of a model that can encode a text alone.
 
     Raises UsageError if it is none: BM25 learns from a collection, other models are no SPLADE models.
@@ -102,7 +102,7 @@ def dot(first: Column | str, second: Column | str) -> Column:
 
     - first, second: columns of vectors, or their names.
     """
-    product: Column = dot_udf()(column_of(first, "dot"), column_of(second, "dot"))
+    product: Column = dot_udf()(given_column(first, "dot"), given_column(second, "dot"))
     return product.alias("score")
 
 
@@ -117,7 +117,7 @@ def decode(vector: Column | str, *, model: str = DEFAULT_MODEL, k: int = DEFAULT
 
     Raises UsageError for an unusable model and an invalid k.
     """
-    terms: Column = decode_udf(checkpoint_of(model))(column_of(vector, "decode"), F.lit(_number(k, "decode")))
+    terms: Column = decode_udf(text_checkpoint(model))(given_column(vector, "decode"), F.lit(_number(k, "decode")))
     return terms.alias("terms")
 
 
@@ -135,8 +135,8 @@ def explain(
 
     Raises UsageError for an unusable model and an invalid k.
     """
-    sides = (column_of(side, "explain") for side in (query, document))
-    terms: Column = explain_udf(checkpoint_of(model))(*sides, F.lit(_number(k, "explain")))
+    sides = (given_column(side, "explain") for side in (query, document))
+    terms: Column = explain_udf(text_checkpoint(model))(*sides, F.lit(_number(k, "explain")))
     return terms.alias("terms")
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from spladelake.errors import UsageError
 from spladelake.measures import definitions
 from spladelake.measures.definitions import Counts, Hits, Relevances, Values
+from spladelake.names import listed
 
 Convention = Literal["sentence-transformers", "trec_eval", "ir_measures"]
 
@@ -170,8 +171,8 @@ def _unknown(name: str) -> UsageError:
     # nDCG@10 and ndcg@10 differ in case only: ours comes first.
     lowered = {known.lower(): known for known in reversed(names)}
     close = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=3)]
-    fix = f"Write {' or '.join(close)}." if close else "Choose a measure, with a cutoff for k."
-    return UsageError("measure", f'there is no measure "{name}"', f"wanted one of {', '.join(_FORMULAS)}", fix)
+    fix = f"Write {' or '.join(close)}." if close else "Write a name such as ndcg@10."
+    return UsageError("measure", f'there is no measure "{name}"', f"wanted {listed(_FORMULAS)}", fix)
 
 
 def counts(judged: Relevances, convention: Convention, level: int = 1) -> bool:

@@ -24,7 +24,9 @@ def rank_order(scores: NDArray[np.float64], doc_ids: Sequence[str], convention: 
     if np.isnan(scores).any():
         doc_id = doc_ids[int(np.isnan(scores).argmax())]
         fix = "Find the vectors with weights that are not numbers, and encode their texts again."
-        raise DataError(f"document {doc_id}", "its score is not a number", "wanted a finite number", fix)
+        raise DataError(
+            f"document {doc_id}", "the score of the document is not a number", "wanted a finite number", fix
+        )
     # Python sorts the ids: numpy's fixed-width strings drop NULs at the end and pad every id to the longest.
     descending = convention == "trec_eval"
     by_id = np.array(sorted(range(len(doc_ids)), key=doc_ids.__getitem__, reverse=descending), dtype=np.int64)

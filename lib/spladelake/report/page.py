@@ -38,9 +38,9 @@ def require_packages() -> None:
         if importlib.util.find_spec(package) is None:
             raise MachineError(
                 f"the package {package}",
-                "it is not installed",
-                "the report needs it",
-                "Install it: pip install 'spladelake[report]'.",
+                "the package is not installed",
+                "wanted the packages of the extra `report`",
+                "Install the packages: pip install 'spladelake[report]'.",
             )
 
 

@@ -25,6 +25,7 @@ from spladelake.encoder.saved.transformer import TRANSFORMER_CONFIGS, Transforme
 from spladelake.encoder.weights.files import check_names, folder_headers, weight_files
 from spladelake.encoder.weights.shapes import check_shapes
 from spladelake.errors import UsageError
+from spladelake.names import listed
 
 # Functions applied to the single logit. sentence-transformers saves the dotted name of the class.
 ACTIVATIONS = ("Identity", "Sigmoid", "Tanh", "ReLU", "LogSigmoid", "Softplus", "Softsign", "GELU", "SiLU", "ELU")
@@ -70,7 +71,7 @@ def resolve_cross_encoder(model: str, *, max_length: int | None = None) -> Cross
     Raises UsageError if the model is not found or incomplete, needs code or pickles, or does not give one score.
     """
     folder = model_folder(model)
-    with told_as_refusal(folder, "description"):
+    with told_as_refusal(folder, "configuration"):
         saved = saved_model(folder, "CrossEncoder")
         settings = _settings(folder, plain=saved is None)
         saved = saved or SavedModel()
@@ -111,7 +112,12 @@ def _settings(folder: Path, *, plain: bool) -> TransformerSettings:
     if kinds != [("Transformer", "")]:
         found = ", ".join(f"{kind} in {path!r}" for kind, path in kinds)
         place = str(folder / "modules.json")
-        raise UsageError(place, f"the modules are {found}", "wanted only one Transformer", "Use another model.")
+        raise UsageError(
+            place,
+            f"the modules are {found}",
+            "wanted a single module: a Transformer in the folder of the model itself",
+            "Use another model.",
+        )
     return transformer_settings(folder, "sequence-classification", default_task="feature-extraction")
 
 
@@ -123,8 +129,8 @@ def _config(folder: Path, settings: TransformerSettings) -> dict[str, Any]:
     if not any(name.endswith("ForSequenceClassification") for name in architectures) or labels != 1:
         raise UsageError(
             str(folder / "config.json"),
-            f"its architectures are {', '.join(architectures) or 'not given'}, with num_labels {labels}",
-            "wanted a …ForSequenceClassification with one label",
+            f"the architectures are {', '.join(architectures) or 'missing'}, and num_labels is {labels}",
+            "wanted an architecture …ForSequenceClassification with one label",
             "Use a re-ranker such as cross-encoder/ms-marco-MiniLM-L6-v2.",
         )
     headers = folder_headers(folder)
@@ -144,8 +150,8 @@ def _activation(folder: Path, config: dict[str, Any], saved: SavedModel) -> str:
     if not given.startswith("torch.nn.") or name not in ACTIVATIONS:
         raise UsageError(
             str(folder / (FILE if saved.activation else "config.json")),
-            f"activation_fn is {given}",
-            f"wanted one of torch.nn's {', '.join(ACTIVATIONS)}",
+            f"the activation is {given}",
+            f"wanted an activation function of torch.nn: {listed(ACTIVATIONS)}",
             "Use another model.",
         )
     return name

@@ -71,10 +71,10 @@ def invert(vectors: SparseVectors, *, vocabulary_size: int) -> Block:
     indices, values = vectors.indices[first:last], vectors.values[first:last]
     if len(indices) and not 0 <= indices.min() <= indices.max() < vocabulary_size:
         found, wanted = (
-            f"term ids reach from {indices.min()} to {indices.max()}",
-            f"wanted 0 to {vocabulary_size - 1}",
+            f"the term ids go from {indices.min()} to {indices.max()}",
+            f"wanted term ids from 0 to {vocabulary_size - 1}",
         )
-        raise DataError("vectors", found, wanted, "Give the size of the vectors' vocabulary.")
+        raise DataError("vectors", found, wanted, "Set vocabulary_size to the size of the vectors' vocabulary.")
     counts = np.zeros(vocabulary_size, dtype=np.int32)
     count_terms(indices, counts)
     term_ids = np.flatnonzero(counts).astype(np.int32)
@@ -93,7 +93,9 @@ def blocks_of(
 ) -> Iterator[tuple[int, Block]]:
     """Yield (first, block) for every `block_size` rows: document i of the block is row `first + i`."""
     if not 1 <= block_size <= MOST_DOCUMENTS:
-        raise UsageError("block_size", f"it is {block_size}", f"wanted 1 to {MOST_DOCUMENTS}", "Leave it out.")
+        raise UsageError(
+            "block_size", f"the value is {block_size}", f"wanted 1 to {MOST_DOCUMENTS}", "Leave out block_size."
+        )
     for first in range(0, len(vectors), block_size):
         rows = SparseVectors(vectors.indptr[first : first + block_size + 1], vectors.indices, vectors.values)
         yield first, invert(rows, vocabulary_size=vocabulary_size)
@@ -102,7 +104,10 @@ def blocks_of(
 def _refuse_too_many(documents: int) -> None:
     if documents > MOST_DOCUMENTS:
         raise UsageError(
-            "block", f"{documents} documents", f"a block holds at most {MOST_DOCUMENTS}", "Split them with blocks_of."
+            "block",
+            f"the block has {documents} documents",
+            f"wanted at most {MOST_DOCUMENTS}",
+            "Split the documents with blocks_of.",
         )
 
 
@@ -127,12 +132,14 @@ def from_bytes(terms: Any, ordinals: Any, weights: Any) -> Block:
     """
     size = memoryview(terms).nbytes
     if size < HEADER.size:
-        raise _broken(f"the terms are {size} bytes", f"wanted at least {HEADER.size}")
+        raise _broken(f"the terms have {size} bytes", f"wanted at least {HEADER.size} bytes")
     magic, version, documents, vocabulary_size, term_count, postings = HEADER.unpack_from(terms)
     if magic != MAGIC or version != VERSION:
-        raise _broken(f"it starts with {magic!r} and version {version}", f"wanted {MAGIC!r} and version {VERSION}")
+        raise _broken(
+            f"the block starts with {magic!r} and version {version}", f"wanted {MAGIC!r} and version {VERSION}"
+        )
     if documents > MOST_DOCUMENTS:
-        raise _broken(f"it has {documents} documents", f"wanted at most {MOST_DOCUMENTS}")
+        raise _broken(f"the block has {documents} documents", f"wanted at most {MOST_DOCUMENTS}")
     place = HEADER.size
     term_ids = _array(terms, "<i4", term_count, place)
     place += _padded(term_ids.nbytes)
@@ -145,7 +152,7 @@ def from_bytes(terms: Any, ordinals: Any, weights: Any) -> Block:
     in_vocabulary = not term_count or 0 <= block.term_ids[0] <= block.term_ids[-1] < vocabulary_size
     # Native code trusts places and ordinals: a damaged block could make it write outside its arrays.
     if not (ascending and in_vocabulary and postings_are_sound(documents, block.starts, block.ordinals)):
-        raise _broken("its terms or documents are out of order or range", "wanted ascending numbers in range")
+        raise _broken("the terms or documents are out of order or range", "wanted ascending numbers in range")
     return block
 
 
@@ -159,7 +166,7 @@ def ids_from_bytes(starts: Any, data: Any) -> DocIds:
     raw = np.frombuffer(data, dtype=np.uint8)
     # Native code copies ids by their places: a damaged place could make it read or write outside its arrays.
     if size % 8 or not size or places[0] != 0 or places[-1] != len(raw) or (places[1:] < places[:-1]).any():
-        raise _broken(f"its ids overlap or do not fill their {len(raw)} bytes", "wanted ascending places")
+        raise _broken(f"the ids overlap or do not fill the {len(raw)} bytes", "wanted ids that follow one another")
     return DocIds(places, raw)
 
 
@@ -176,10 +183,10 @@ def _array(buffer: Any, kind: str, length: int, place: int = 0) -> NDArray[Any]:
     """Return a read-only array over part of a buffer; it is copied only if it is not aligned in memory."""
     wanted = place + length * np.dtype(kind).itemsize
     if memoryview(buffer).nbytes < wanted:
-        raise _broken(f"a column has {memoryview(buffer).nbytes} bytes", f"wanted {wanted}")
+        raise _broken(f"a column has {memoryview(buffer).nbytes} bytes", f"wanted {wanted} bytes")
     values = np.frombuffer(buffer, dtype=kind, count=length, offset=place)
     return np.require(values.astype(np.dtype(kind).newbyteorder("="), copy=False), requirements=["C", "A"])
 
 
 def _broken(found: str, wanted: str) -> DataError:
-    return DataError("stored block", found, wanted, "Build the index again with this version.")
+    return DataError("stored block", found, wanted, "Run index_vectors again with this version of spladelake.")

@@ -13,7 +13,7 @@ from spladelake.errors import DataError
 from spladelake.scoring.compiled import array, native, view
 from spladelake.vectors import SparseVectors
 
-_FIX = "Find the row and encode it again; the encoder never writes such a vector."
+_FIX = "Encode the text of this row again. The encoder never writes such a vector."
 
 
 def check_vectors(
@@ -37,10 +37,13 @@ def check_vectors(
     differ = np.flatnonzero(vectors.active_dims != lengths)
     if len(differ):
         row = int(differ[0])
-        found = f"{vectors.active_dims[row]} indices but {lengths[row]} values"
-        raise DataError(_name(place, row, ids), found, "wanted equal numbers of both", _FIX)
+        found = f"the row has {vectors.active_dims[row]} indices but {lengths[row]} values"
+        raise DataError(_name(place, row, ids), found, "wanted as many indices as values", _FIX)
     if vectors.indptr[-1] > min(len(vectors.indices), len(vectors.values)):
-        found = f"rows reach to {vectors.indptr[-1]}, {len(vectors.indices)} indices and {len(vectors.values)} values"
+        found = (
+            f"the rows need {vectors.indptr[-1]} elements, but have {len(vectors.indices)} indices and "
+            f"{len(vectors.values)} values"
+        )
         raise DataError(place, found, "wanted an index and a value for every element", _FIX)
     fault = np.full(2, -1, dtype=np.int64)
     find_fault(vectors.indptr, vectors.indices, vectors.values, vocabulary_size, fault)
@@ -58,11 +61,11 @@ def _describe(vectors: SparseVectors, row: int, element: int, vocabulary_size: i
     """Return the texts for what is wrong with an element and for what was wanted."""
     term, weight = int(vectors.indices[element]), float(vectors.values[element])
     if not (np.isfinite(weight) and weight > 0):
-        return f"term {term} has weight {weight}", "wanted finite weights above 0"
+        return f"the term {term} has the weight {weight}", "wanted finite weights above 0"
     if not 0 <= term < vocabulary_size:
-        return f"it has term {term}", f"the vocabulary ends at {vocabulary_size - 1}"
+        return f"the row has the term {term}", f"wanted term ids from 0 to {vocabulary_size - 1}"
     before = int(vectors.indices[element - 1])
-    found = f"it has term {term} twice" if before == term else f"term {term} comes after term {before}"
+    found = f"the row has the term {term} twice" if before == term else f"the term {term} comes after the term {before}"
     return found, "wanted ascending term ids, each once"
 
 

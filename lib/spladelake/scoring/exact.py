@@ -160,7 +160,7 @@ def last_not_above(ordinals: Any, document: int) -> Any:
     return place
 
 
-class Totals(NamedTuple):
+class RunningScores(NamedTuple):
     """Running scores of all documents of a block; all 0 between calls.
 
     - units, rests: int64.
@@ -173,15 +173,15 @@ class Totals(NamedTuple):
 
 
 @part
-def empty_totals(documents: int) -> Totals:
+def empty_totals(documents: int) -> RunningScores:
     """Return the totals of a block of that many documents."""
-    return Totals(np.zeros(documents, np.int64), np.zeros(documents, np.int64), np.zeros(documents, np.uint8))
+    return RunningScores(np.zeros(documents, np.int64), np.zeros(documents, np.int64), np.zeros(documents, np.uint8))
 
 
 @part
 def score_all(
-    totals: Totals, units: Any, rests: Any, documents: Any, threshold: int, plan: FilterPlan, size: int, found: Terms,
-    ordinals: Any, weights: Any,
+    totals: RunningScores, units: Any, rests: Any, documents: Any, threshold: int, plan: FilterPlan, size: int,
+    found: Terms, ordinals: Any, weights: Any,
 ) -> int:  # fmt: skip
     """Compute the scores of all documents that share a term and reach the threshold, and return their number.
 

@@ -38,7 +38,7 @@ class Shortlists:
     def __init__(self, queries: int, *, k: int) -> None:
         """Reserve about 1.5 k places of 20 bytes per query; memory is used as they fill. Raises UsageError if k < 1."""
         if k < 1:
-            raise UsageError("k", f"it is {k}", "wanted 1 or more", "Give the number of documents per query.")
+            raise UsageError("k", f"the value is {k}", "wanted 1 or more", "Give the number of documents per query.")
         self.k = k
         self.units = np.empty((queries, places_for(k)), dtype=np.int64)
         self.rests = np.empty((queries, places_for(k)), dtype=np.int64)
@@ -118,8 +118,9 @@ class TopK:
         self._best = Shortlists(len(queries), k=k)
         if lower_bounds is not None:
             if len(lower_bounds) != len(queries):
-                found, wanted = f"it has {len(lower_bounds)} bounds", f"the pass has {len(queries)} queries"
-                raise UsageError("lower_bounds", found, wanted, "Give the bounds of the same pass.")
+                found = f"there are {len(lower_bounds)} bounds, but {len(queries)} queries"
+                fix = "Give the bounds of a TopK with the same queries."
+                raise UsageError("lower_bounds", found, "wanted one bound for each query", fix)
             np.maximum(lower_bounds, 0, out=self._best.thresholds)
         # Before the first block, every document is expected to be a candidate.
         self._density = np.ones(len(queries), dtype=np.float32) if density is None else density.copy()
@@ -144,8 +145,8 @@ class TopK:
         if too_large >= 0:
             raise DataError(
                 f"query number {queries.first + too_large}",
-                f"its score with a document may pass {MOST_UNITS / SCORE_UNITS:.0f}",
-                "scores are 64-bit integers in units of 2^-30",
+                f"the score of the query with a document may exceed {MOST_UNITS / SCORE_UNITS:.0f}",
+                "wanted scores that fit 64-bit integers in units of 2^-30",
                 "Correct weights that are too large, or scale all weights down.",
             )
         self._documents += len(block)
@@ -197,11 +198,13 @@ def _check_fit(block: Block, queries: Queries, ids: DocIds) -> None:
     """Raise DataError if the block does not fit the queries or the ids."""
     if block.vocabulary_size != queries.vocabulary_size:
         raise DataError(
-            "block of documents", f"its vocabulary has {block.vocabulary_size} terms",
-            f"the queries' vocabulary has {queries.vocabulary_size}", "Encode both sides with the same model.",
+            "block of documents", f"the vocabulary has {block.vocabulary_size} terms",
+            f"wanted the vocabulary of the queries, with {queries.vocabulary_size} terms",
+            "Encode documents and queries with the same model.",
         )  # fmt: skip
     if len(ids) != len(block):
         raise DataError(
-            "block of documents", f"{len(ids)} ids for {len(block)} documents", "wanted one id per document",
+            "block of documents", f"there are {len(ids)} ids for {len(block)} documents",
+            "wanted one id for each document",
             "Give the ids of the block's rows.",
         )  # fmt: skip

@@ -5,37 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from spladelake.errors import DataError, UsageError
 from spladelake.files import Rejected, judgement_parser
 from spladelake.files.csv_records import checked_row, csv_layout
 from spladelake.files.formats import line_parser
-from spladelake.files.guesses import GUESSES, NO_GRADES, grade_column, guess, told
-from spladelake.files.jsonl import ABSENT, field_of
+from spladelake.files.guesses import GUESSES, NO_GRADES, guess
 from spladelake.files.parquet_columns import meant_columns, takes, wrong_type
 from spladelake.files.rows import MalformedError
-from spladelake.survey.inputs import says_kind
-from spladelake.survey.samples import Sample, SampledColumn, column_of, record_fault
+from spladelake.survey.column_choice import find_columns
+from spladelake.survey.inputs import kind_by_name
+from spladelake.survey.judgement_files import JsonJudgements
+from spladelake.survey.samples import Sample, record_fault
 
-# Names tried before the longest column. ingest_texts guesses fewer names, so the pipeline file names the column.
-_TEXT_NAMES = {
-    "documents": (*GUESSES["documents"]["text"], "abstract", "description", "summary"),
-    "queries": (*GUESSES["queries"]["text"][:-1], "topic", "title"),
-}
-_TITLE_NAMES = ("title", "headline", "heading", "subject", "name")
-_ID_LIKE = re.compile(r"(^|[_\W])(id|key|uid|uuid|doi|number|no)$|[a-z]I[dD]$", re.ASCII)
-_SHARD = re.compile(r"(train|test|dev|val|validation|data|part|[0-9]+)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+([.][0-9]+)?")
-# Longer values are texts that happen to differ, not ids.
-_LONGEST_ID = 200
 # Number of first lines that show the form of all lines.
 _FIRST_LINES = 1_000
 
 
 @dataclass(frozen=True)
-class Lengths:
+class TextLengths:
     """Number of characters of the texts that are not empty: median, 95 % quantile and maximum."""
 
     median: int
@@ -59,7 +49,7 @@ class Finding:
     sample: Sample
     columns: dict[str, str]
     rows: int
-    lengths: Lengths | None
+    lengths: TextLengths | None
     rejected: int
     reason: str
     repeated: int
@@ -74,13 +64,11 @@ class Finding:
 
 def kind_of(sample: Sample) -> str | None:
     """Return the table of an input by its form, then its columns, then its name; None if none of them shows it."""
-    if sample.source.format == "qrels" or _reads_as_judgements(sample):
+    if sample.source.format in ("qrels", "json") or _reads_as_judgements(sample):
         return "judgements"
     if _names_judgements(list(sample.columns)):
         return "judgements"
-    path = Path(sample.source.location)
-    # If a file has the name of a split or a number, the name of its folder decides.
-    return says_kind(path.stem) or (says_kind(path.parent.name) if _SHARD.match(path.name) else None)
+    return kind_by_name(sample.source.location)
 
 
 def _names_judgements(names: list[str]) -> bool:
@@ -97,7 +85,7 @@ def _reads_as_judgements(sample: Sample) -> bool:
     return bool(rows) and sum(isinstance(row, tuple) for row in rows) > 0.9 * len(rows)
 
 
-def examine(sample: Sample, kind: str, named: Mapping[str, str]) -> Finding:
+def finding_of(sample: Sample, kind: str, named: Mapping[str, str]) -> Finding:
     """Return the finding of an input for a table.
 
     - sample: the first records of the input.
@@ -108,25 +96,16 @@ def examine(sample: Sample, kind: str, named: Mapping[str, str]) -> Finding:
     """
     file_format = "qrels" if kind == "judgements" and sample.source.format == "tsv" else sample.source.format
     if file_format == "qrels" and named:
-        found = "column options are given, but the format qrels has no column names"
+        found = "the format qrels has no column names"
         fix = "Leave out the column options, or use a csv file with a header."
-        raise UsageError(sample.source.location, found, "the columns of qrels are found by position", fix)
-    if file_format in ("tsv", "qrels"):
+        raise UsageError(sample.source.location, found, "wanted no column options", fix)
+    if sample.judgements is not None and kind == "judgements":
+        return _of_json(sample, sample.judgements)
+    if file_format in ("tsv", "qrels", "json"):
         return _of_lines(sample, kind, file_format, dict(named))
     if not named:
         _check_header(sample)
-    columns = {column: _named(sample, column, name) for column, name in named.items()}
-    if kind == "judgements":
-        columns |= _judgement_columns(sample)
-    else:
-        key = "doc_id" if kind == "documents" else "query_id"
-        if key not in columns:
-            columns[key] = _id_column(sample, kind, key, taken=set(columns.values()))
-        if "text" not in columns:
-            columns["text"] = _text_column(sample, kind, taken=set(columns.values()))
-        title = _title_column(sample, taken=set(columns.values())) if kind == "documents" else None
-        if title is not None:
-            columns.setdefault("title", title)
+    columns = find_columns(sample, kind, named)
     if file_format == "jsonl":
         return _of_lines(sample, kind, file_format, columns)
     return _of_columns(sample, kind, columns, named)
@@ -137,88 +116,9 @@ def _check_header(sample: Sample) -> None:
     for place, cells in sample.headers:
         number = next((cell for cell in cells if _NUMBER.fullmatch(cell.strip())), None)
         if number is not None:
-            found = f"its first line has the number {number} among its cells"
-            fix = "Add a header line, or name the columns with options (see --help)."
+            found = f"the first line has a number ({number}) as a cell"
+            fix = "Add a header line, or name the columns with options such as --document-id."
             raise DataError(place, found, "wanted column names in the first line", fix)
-
-
-def _named(sample: Sample, column: str, name: str) -> str:
-    if name not in sample.columns:
-        found = _within(sample, name)
-        if found is None:
-            raise _no_column(sample, column, f"it has no column {name!r}")
-        # The field becomes a column, so the checks of columns apply to it.
-        sample.columns[name] = found
-    return name
-
-
-def _within(sample: Sample, name: str) -> SampledColumn | None:
-    """Return the field `a.b` of the objects in the column a; None if there is none."""
-    head, _, rest = name.partition(".")
-    if head not in sample.columns or not rest:
-        return None
-    values = [field_of(value, rest) if type(value) is dict else ABSENT for value in sample.columns[head].values]
-    if all(value is ABSENT for value in values):
-        return None
-    return column_of(name, [None if value is ABSENT else value for value in values])
-
-
-def _no_column(sample: Sample, column: str, found: str) -> DataError:
-    there = ", ".join(f"{c.name} ({c.kind})" for c in sample.columns.values())
-    wanted = f"wanted a column for {column}; the columns are {there}"
-    fix = "Name a column with an option (see --help), or add a column."
-    return DataError(sample.source.location, found, wanted, fix)
-
-
-def _judgement_columns(sample: Sample) -> dict[str, str]:
-    """Return the columns of judgements; only the two ids if there are no grades."""
-    found = told("judgements", list(sample.columns))
-    for column in ("query_id", "doc_id"):
-        if column not in found:
-            called = " or ".join(map(repr, GUESSES["judgements"][column][:4]))
-            raise _no_column(sample, column, f"no column of the judgements is called {called}")
-    relevance = grade_column(found, list(sample.columns), place=sample.source.location)
-    return found if relevance is None else {**found, "relevance": relevance}
-
-
-def _id_column(sample: Sample, kind: str, key: str, *, taken: set[str]) -> str:
-    """Return a column with a usual name, else a unique column with an id-like name, else the first unique column."""
-    if (name := guess(kind, key, [name for name in sample.columns if name not in taken])) is not None:
-        return name
-    fit = [c for c in _plain(sample, taken, ("string", "integer")) if c.is_unique and _is_short(c)]
-    fit.sort(key=lambda column: not _ID_LIKE.search(column.name))
-    if not fit:
-        raise _no_column(sample, key, "no column has a short and unique value in every record")
-    return fit[0].name
-
-
-def _is_short(column: SampledColumn) -> bool:
-    return max(len(str(value)) for value in column.values) <= _LONGEST_ID
-
-
-def _text_column(sample: Sample, kind: str, *, taken: set[str]) -> str:
-    texts = _plain(sample, taken, ("string",))
-    by_name = {column.name.lower(): column.name for column in reversed(texts)}
-    for name in _TEXT_NAMES[kind]:
-        if name in by_name:
-            return by_name[name]
-    if not texts:
-        usual = next((name for name in GUESSES[kind]["text"] if name in sample.columns and name not in taken), None)
-        if usual is not None:
-            raise wrong_type(sample.source.location, "text", usual, sample.columns[usual].kind)
-        raise _no_column(sample, "text", "no other column holds strings")
-    return max(texts, key=lambda column: column.mean_characters).name
-
-
-def _title_column(sample: Sample, *, taken: set[str]) -> str | None:
-    # The pipeline file does not name a title that some files lack: ingest_texts finds a usual name in the other files.
-    fit = [column for column in _plain(sample, taken, ("string",)) if column.is_everywhere]
-    by_name = {column.name.lower(): column.name for column in fit}
-    return next((by_name[name] for name in _TITLE_NAMES if name in by_name), None)
-
-
-def _plain(sample: Sample, taken: set[str], kinds: tuple[str, ...]) -> list[SampledColumn]:
-    return [column for column in sample.columns.values() if column.name not in taken and column.kind in kinds]
 
 
 def _of_lines(sample: Sample, kind: str, file_format: str, columns: dict[str, str]) -> Finding:
@@ -232,6 +132,14 @@ def _of_lines(sample: Sample, kind: str, file_format: str, columns: dict[str, st
     texts = [row[-1] for row in used] if kind != "judgements" else []
     reason = rejected[0].reason if rejected else ""
     return _finding(sample, kind, columns, ids, texts, len(rejected), reason, read_as)
+
+
+def _of_json(sample: Sample, judgements: JsonJudgements) -> Finding:
+    """Return the finding of judgements in files with one JSON value each."""
+    rejected = [row.reason for row in judgements.rows if isinstance(row, Rejected)]
+    ids = [row[:2] for row in judgements.rows if not isinstance(row, Rejected)]
+    reason, read_as = rejected[0] if rejected else "", None if judgements.has_grades else NO_GRADES
+    return _finding(sample, "judgements", {}, ids, [], len(rejected), reason, read_as)
 
 
 def _of_columns(sample: Sample, kind: str, columns: dict[str, str], named: Mapping[str, str]) -> Finding:
@@ -289,7 +197,7 @@ def _finding(
         columns,
         # Lines that are headers are no records.
         rows=sample.rows - max(0, len(sample.lines) - sampled),
-        lengths=Lengths(lengths[round(50 * at)], lengths[round(95 * at)], lengths[-1]) if lengths else None,
+        lengths=TextLengths(lengths[round(50 * at)], lengths[round(95 * at)], lengths[-1]) if lengths else None,
         rejected=rejected,
         reason=reason,
         repeated=len(ids) - len(set(ids)),

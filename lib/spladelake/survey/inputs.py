@@ -9,10 +9,11 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from spladelake.errors import DataError, UsageError
-from spladelake.files.folders import check_hidden, data_files, hidden_files, is_hidden, visible_files
+from spladelake.files.folders import check_hidden, chosen_files, hidden_files, is_hidden, visible_files
 from spladelake.files.formats import format_of
 
 _DIGITS = re.compile(r"\d+")
+_SHARD = re.compile(r"(train|test|dev|val|validation|data|part|[0-9]+)\b", re.IGNORECASE)
 # Words in a name that show the table.
 KIND_WORDS = {
     "judgements": {"qrels", "qrel", "judgements", "judgments", "judgement", "judgment", "relevance", "labels"},
@@ -36,6 +37,13 @@ def says_kind(name: str) -> str | None:
     return next((kind for kind, known in KIND_WORDS.items() if words & known), None)
 
 
+def kind_by_name(location: str) -> str | None:
+    """Return the table of an input by the words of its location; None if no word shows it."""
+    path = Path(location)
+    # If a file has the name of a split or a number, the name of its folder decides.
+    return says_kind(path.stem) or (says_kind(path.parent.name) if _SHARD.match(path.name) else None)
+
+
 def find_inputs(place: str) -> list[Input]:
     """Return the inputs of a file, or of a folder and its subfolders, by name. Raises DataError if there are none."""
     path = Path(place)
@@ -52,7 +60,7 @@ def find_inputs(place: str) -> list[Input]:
             place,
             f"the folder has no data file (it contains {names})",
             "wanted jsonl, csv, tsv, parquet or a Delta table",
-            "Convert the texts to one of these formats.",
+            "Convert the texts to jsonl, csv or parquet.",
         )
     return inputs
 
@@ -65,9 +73,9 @@ def named_input(location: str, file_format: str = "auto", *, kind: str = "docume
     if file_format in ("auto", "delta") and (path / "_delta_log").is_dir():
         return Input(location, _delta_files(path), "delta")
     check_hidden(location, hidden_files(path) if path.is_dir() else [location])
-    names, found = data_files(location, [str(file) for file in visible_files(path)], file_format, kind=kind)
+    names, found = chosen_files(location, [str(file) for file in visible_files(path)], file_format, kind=kind)
     if not names:
-        raise DataError(location, "the folder has no file", "wanted one or more", "Correct the path.")
+        raise DataError(location, "the folder has no file", "wanted at least one file", "Correct the path.")
     return Input(location, tuple(Path(name) for name in names), found)
 
 
@@ -100,7 +108,7 @@ def _folder_input(location: str) -> Input | None:
     if not only or len(shapes) > 1 or any("=" not in part and says_kind(part) for part in parts):
         return None
     try:
-        names, found = data_files(location, [str(file) for file in files], "auto", kind="documents")
+        names, found = chosen_files(location, [str(file) for file in files], "auto", kind="documents")
     except (DataError, UsageError):
         return None
     return Input(location, tuple(Path(name) for name in names), found)

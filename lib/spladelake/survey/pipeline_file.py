@@ -86,7 +86,7 @@ def faults(finding: Finding) -> list[str]:
     reasons += [f"{finding.repeated:,} repeat an id"] if finding.repeated else []
     found = f"of the {where} records, {' and '.join(reasons)}"
     if bad > MAX_REJECTED_DEFAULT * finding.sampled:
-        return [f"CORRECT THIS FIRST: {found}; ingest_texts fails above {MAX_REJECTED_DEFAULT:.0%}"]
+        return [f"CORRECT THIS FIRST: {found}; ingest_texts fails above {MAX_REJECTED_DEFAULT:.0%} of such records"]
     return [f"{found}: these records will go to quarantine"]
 
 
@@ -113,7 +113,9 @@ def _option(name: str, value: Any, comment: str, *, indent: int = 4) -> list[str
     if "${" in line:
         found = 'the name contains the characters "${"'
         fix = "Rename the file or column, or write a pipeline file by hand like conf/own-corpus.yaml."
-        raise UsageError(str(value), found, "a pipeline file reads them as the start of a variable", fix)
+        raise UsageError(
+            str(value), found, 'wanted a name without "${", the start of a variable in a pipeline file', fix
+        )
     return [f"{line:<{_COMMENT_AT}}  # {comment}" if comment else line]
 
 

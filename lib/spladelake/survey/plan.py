@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spladelake.errors import DataError
 from spladelake.files.formats import split_files
-from spladelake.survey.findings import Finding, examine, kind_of
+from spladelake.survey.findings import Finding, finding_of, kind_of
 from spladelake.survey.inputs import find_inputs, named_input
 from spladelake.survey.samples import Sample, read_sample
 
@@ -52,7 +52,7 @@ def plan(place: str, given: Mapping[str, str]) -> IngestPlan:
         if option in given:
             columns[kind][column] = given[option]
     samples, unused = _chosen(place, given)
-    found = {kind: examine(samples[kind], kind, columns[kind]) for kind in KINDS if kind in samples}
+    found = {kind: finding_of(samples[kind], kind, columns[kind]) for kind in KINDS if kind in samples}
     folder, split = _beir(Path(place), found) if not any(kind in given for kind in KINDS) else (None, None)
     return IngestPlan(found, unused, folder, split)
 
@@ -61,7 +61,7 @@ def _chosen(place: str, given: Mapping[str, str]) -> tuple[dict[str, Sample], li
     named = [kind for kind in KINDS if kind in given]
     if named:
         formats = {kind: given.get(f"{kind}_format", "auto") for kind in named}
-        return {kind: read_sample(named_input(given[kind], formats[kind], kind=kind)) for kind in named}, []
+        return {kind: read_sample(named_input(given[kind], formats[kind], kind=kind), kind) for kind in named}, []
     samples = [read_sample(source) for source in find_inputs(place)]
     by_kind: dict[str | None, list[Sample]] = {}
     for sample in samples:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,20 +12,19 @@ from typing import Any
 
 from spladelake.errors import DataError
 from spladelake.files.columns import header_names
-from spladelake.files.contents import HEAD_BYTES, check_head
 from spladelake.files.csv_records import CsvRecord, csv_rows
 from spladelake.files.folders import path_columns
-from spladelake.files.formats import compression_of
 from spladelake.files.parquet_columns import ParquetFooter, parquet_footer, takes, type_name, unreadable
 from spladelake.files.rows import MalformedError, grade_of
 from spladelake.survey.inputs import Input
+from spladelake.survey.judgement_files import JsonJudgements, has_no_header, json_judgements
+from spladelake.survey.opened import check_file, decompressed
 
 SAMPLE_ROWS = 10_000
 # Bytes of an input that are read, about a second on one core. The size of the rest gives an estimate of its records.
 COUNTED_BYTES = 64_000_000
 # The file, and the cells of its header.
 Header = tuple[str, tuple[str, ...]]
-_CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,7 @@ class Sample:
     - lines: the sampled lines, if each line is a record.
     - headers, records: of csv; each record has the header of its file.
     - footers: of Parquet files. folder_columns: columns from the names of partition folders.
+    - judgements: of files with one JSON value each.
     """
 
     source: Input
@@ -76,22 +75,37 @@ class Sample:
     records: tuple[tuple[Header, CsvRecord], ...] = ()
     footers: tuple[ParquetFooter, ...] = ()
     folder_columns: tuple[str, ...] = ()
+    judgements: JsonJudgements | None = None
 
 
-def read_sample(source: Input) -> Sample:
-    """Read the sample of an input. Raises DataError if it has no records or does not have its format."""
+def read_sample(source: Input, kind: str | None = None) -> Sample:
+    """Read the sample of an input. Raises DataError if it has no records or does not have its format.
+
+    - kind: the table, if the user named it.
+    """
     if source.format in ("parquet", "delta"):
         sample = _parquet_sample(source)
+    elif source.format == "csv" and has_no_header(source, kind):
+        sample = _sample_of_lines(replace(source, format="qrels"), kind)
     elif source.format == "csv":
         sample = _csv_sample(source)
     else:
-        lines, rows, is_exact = _first_records(source, _line_records)
-        columns = _columns(_objects(lines, source.location)) if source.format == "jsonl" else {}
-        sample = Sample(source, rows, is_exact, columns, tuple(lines))
+        sample = _sample_of_lines(source, kind)
     if not sample.rows:
         fix = "Check the program that wrote the input."
-        raise DataError(source.location, "it has no records", "wanted at least one", fix)
+        raise DataError(source.location, "the input has no records", "wanted at least one record", fix)
     return sample
+
+
+def _sample_of_lines(source: Input, kind: str | None) -> Sample:
+    """Return the sample of files of lines, or of judgements in files with one JSON value each."""
+    lines, rows, is_exact = _first_records(source, _line_records)
+    if source.format in ("json", "jsonl") and lines:
+        found = json_judgements(source, lines, kind)
+        if found is not None:
+            return Sample(replace(source, format="json"), len(found.rows), True, judgements=found)
+    columns = _columns(_objects(lines, source.location)) if source.format == "jsonl" else {}
+    return Sample(source, rows, is_exact, columns, tuple(lines))
 
 
 def _first_records(source: Input, read: Callable[[Path, Any], Iterator[Any]]) -> tuple[list[Any], int, bool]:
@@ -100,8 +114,8 @@ def _first_records(source: Input, read: Callable[[Path, Any], Iterator[Any]]) ->
     size = sum(file.stat().st_size for file in source.files)
     rows = done = 0
     for file in source.files:
-        _check(file, source.format)
-        with _opened(file, source.location) as (raw, stream):
+        check_file(file, source.format)
+        with decompressed(file, source.location) as (raw, stream):
             for record in read(file, stream):
                 rows += 1
                 if len(kept) < SAMPLE_ROWS:
@@ -110,32 +124,6 @@ def _first_records(source: Input, read: Callable[[Path, Any], Iterator[Any]]) ->
                     return kept, round(rows * size / (done + raw.tell())), False
         done += file.stat().st_size
     return kept, rows, True
-
-
-def _check(file: Path, file_format: str) -> None:
-    """Raise DataError if the content of a file does not fit its name, as ingest_texts does."""
-    with file.open("rb") as opened:
-        check_head(str(file), opened.read(HEAD_BYTES), file_format)
-
-
-@contextmanager
-def _opened(file: Path, location: str) -> Iterator[tuple[Any, io.BufferedReader]]:
-    """Yield (the open file, the stream of its decompressed bytes). A fault while reading becomes a DataError."""
-    import pyarrow as pa
-
-    compression = compression_of(file.name)
-    if compression in (".snappy", ".deflate", ".lz4"):
-        found = f"{file.name} is compressed in a way that only Spark reads"
-        fix = "Compress the file with gzip, bzip2 or zstd instead."
-        raise DataError(location, found, "wanted a plain file, .gz, .bz2 or .zst", fix)
-    codec = _CODECS.get(compression or "")
-    try:
-        with file.open("rb") as raw:
-            yield raw, io.BufferedReader(pa.CompressedInputStream(raw, codec), 1 << 20) if codec else raw
-    except (OSError, EOFError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        fix = "Copy the file again from its source, or correct the format."
-        raise DataError(str(file), f"the file cannot be read ({reason})", "wanted a complete file", fix) from error
 
 
 def _line_records(_: Path, stream: io.BufferedReader) -> Iterator[bytes]:
@@ -209,9 +197,11 @@ def _csv_sample(source: Input) -> Sample:
 def _several_cells(place: str, cells: list[str]) -> tuple[str, ...]:
     """Return the cells of a header. Raises DataError for one cell: the delimiter is another, or there is no header."""
     if len(cells) < 2:
-        found = f"its first line has one cell ({cells[0]})"
+        found = f"the first line has only one cell ({cells[0]})"
         wanted = "wanted a header with an id column and a text column"
-        raise DataError(place, found, wanted, "Add the header, or check the separator.")
+        raise DataError(
+            place, found, wanted, "Add the header, or separate the cells by commas, tabs, semicolons or bars."
+        )
     return tuple(cells)
 
 
@@ -221,7 +211,7 @@ def _parquet_sample(source: Input) -> Sample:
 
     footers, kept = [], None
     for file in source.files:
-        _check(file, "parquet")
+        check_file(file, "parquet")
         with file.open("rb") as opened:
             footer = parquet_footer(opened, name=str(file))
             footers.append(footer)

@@ -13,10 +13,10 @@ from spladelake.training.work import HELD_OUT, TrainingWork
 
 def start_measures(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Return the start model's measures on dev from the trainer's log, by our names. Empty if the log has none."""
-    return next((found for entry in history if entry.get("step") == 0 and (found := measures_of(entry))), {})
+    return next((found for entry in history if entry.get("step") == 0 and (found := dev_measures(entry))), {})
 
 
-def measures_of(entry: Mapping[str, Any]) -> dict[str, float]:
+def dev_measures(entry: Mapping[str, Any]) -> dict[str, float]:
     """Return the measures on dev in one entry of the trainer's log, by our names. Empty if the entry has none."""
     return {
         name: float(entry[key])

@@ -27,7 +27,7 @@ from spladelake.errors import DataError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-FIX = "Remove the work folder, and run train_model again: it writes new training data."
+FIX = "Run train_model again with --force to write new training data."
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,9 @@ class TrainingData:
         """Return the Parquet files of a part, sorted by name. Raises DataError if there are none."""
         found = sorted(str(path) for path in (self.folder / name).glob("*.parquet"))
         if not found:
-            raise DataError(str(self.folder / name), "the folder has no Parquet file", "wanted one or more", FIX)
+            raise DataError(
+                str(self.folder / name), "the folder has no Parquet file", "wanted at least one Parquet file", FIX
+            )
         return found
 
     def count(self, name: str) -> int:
@@ -78,8 +80,8 @@ class TrainingData:
             numbers = numbers.flatten() if column == "documents" else numbers
             least, most = pc.min_max(numbers).as_py().values()
             if least < 0 or most >= self.count(name):
-                found = f"a pair points to row {least if least < 0 else most} of {name}"
-                raise DataError(place, found, f"{name} has {self.count(name)} rows, counted from 0", FIX)
+                found = f"a pair refers to row {least if least < 0 else most} of {name}"
+                raise DataError(place, found, f"wanted a row from 0 to {self.count(name) - 1}", FIX)
         if labels is not None:
             check_labels(table["label"].combine_chunks(), sizes[0] - 1 + labels, place=place)
         return int(sizes[0]) - 1
@@ -125,7 +127,12 @@ class TrainingData:
         rows = self._mapped(name)
         numbers = rows.data.column("row").to_numpy()
         if not np.array_equal(numbers, np.arange(len(numbers))):
-            raise DataError(str(self.folder / name), "the rows are not in order", "wanted text number i in row i", FIX)
+            raise DataError(
+                str(self.folder / name),
+                "the rows are not in order",
+                "wanted rows numbered from 0 in ascending order",
+                FIX,
+            )
         return rows.select_columns("text")
 
 
@@ -150,7 +157,7 @@ def check_labels(labels: pa.ListArray, wanted: int, *, place: str) -> None:
         raise DataError(
             place,
             f"all {len(values):,} labels are {values[0]:g}",
-            "a model learns nothing from equal labels",
+            "wanted labels that differ, because a model learns nothing from equal labels",
             "Use another teacher, or --loss ranking, which needs no teacher.",
         )
 

@@ -120,7 +120,10 @@ def use_fused_head(model: SparseEncoder) -> bool:
         fits = False
     if not fits:
         del decoder.__dict__["forward"], pooling.__dict__["forward"]
-        log.info("sentence-transformers computes the head of %s", type(transformer.model).__name__)
+        log.info(
+            "spladelake has no fast head for %s, so sentence-transformers computes the head",
+            type(transformer.model).__name__,
+        )
     return fits
 
 

@@ -60,7 +60,7 @@ def check_fit(
             f"--batch-size {work.settings.batch_size}",
             f"{rows} pairs with {negatives} negatives of the longest texts need about "
             f"{(batch + weights) / 2**30:.1f} GiB with the optimiser, but {available / 2**30:.1f} GiB are free",
-            f"wanted room for each of the {parts} parts into which the job splits a batch of {rows * parts} pairs",
+            f"wanted enough memory for each of the {parts} parts of a batch of {rows * parts} pairs",
             f"{advice}, or a smaller --batch-size, --max-length or --negatives.",
         )
 

@@ -20,7 +20,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from spladelake.encoder import SpladeEncoder
 from spladelake.encoder.hub import ID as HUB_ID
-from spladelake.encoder.layout import Layout
+from spladelake.encoder.layout import CheckpointLayout
 from spladelake.encoder.refusals import told_as_refusal
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
 from spladelake.training.card import append_comparison, start_measures
@@ -52,14 +52,13 @@ class Distiller(SparseEncoderTrainer):
             torch.distributed.all_reduce(broken, op=torch.distributed.ReduceOp.MAX)
         if broken.item():
             last = last_complete(Path(str(self.args.output_dir)), clean=False)
-            kept = f"the checkpoint of step {step_of(last)} is kept in {last}" if last else "there is no checkpoint yet"
+            kept = f" To continue from step {step_of(last)}, give --model {last} and another --output." if last else ""
             said = loss.item() if not torch.isfinite(loss) else "not a number in another process"
             raise DataError(
                 f"step {self.state.global_step + 1}",
-                f"the loss is {said}; {kept}",
+                f"the loss is {said}",
                 "wanted a finite number",
-                "Train again with a lower --learning-rate or with --precision float32. To start from the checkpoint, "
-                "give its folder as --model, with another --output.",
+                f"Train again with a lower --learning-rate or with --precision float32.{kept}",
             )
         return loss
 
@@ -188,7 +187,7 @@ def start_model(work: TrainingWork) -> SparseEncoder:
     return model
 
 
-def _loaded(work: TrainingWork, layout: Layout) -> SparseEncoder:
+def _loaded(work: TrainingWork, layout: CheckpointLayout) -> SparseEncoder:
     card = SparseEncoderModelCardData(
         train_datasets=[{"name": work.source}], local_files_only=True, generate_widget_examples=False
     )
@@ -207,7 +206,7 @@ def _loaded(work: TrainingWork, layout: Layout) -> SparseEncoder:
     return model
 
 
-def _set_lengths(model: SparseEncoder, layout: Layout, max_length: int | None) -> None:
+def _set_lengths(model: SparseEncoder, layout: CheckpointLayout, max_length: int | None) -> None:
     """Have the model read texts at the lengths of the layout, or all texts at max_length.
 
     A start model can have a length in several places, and a larger one than its number of positions.
@@ -245,8 +244,8 @@ def training_arguments(work: TrainingWork, *, has_dev: bool) -> SparseEncoderTra
     if settings.precision in ("fp16", "bf16") and not gpu:
         raise UsageError(
             "--precision",
-            f"it is {settings.precision}",
-            "a CPU computes in float32",
+            f"the value is {settings.precision}, but the training runs on a CPU",
+            "wanted auto or float32",
             "Use --precision auto or float32.",
         )
     every = {"steps": settings.evaluate_steps} if settings.evaluate_steps else {}

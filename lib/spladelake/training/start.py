@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from spladelake.config.training import SHORTEST_TEXT
-from spladelake.encoder.layout import Layout, is_router, read_layout
+from spladelake.encoder.layout import CheckpointLayout, is_router, read_layout
 from spladelake.errors import UsageError
 
 
-def check_start(folder: Path, *, name: str, max_length: int | None) -> Layout:
+def check_start(folder: Path, *, name: str, max_length: int | None) -> CheckpointLayout:
     """Check a start model and return its layout.
 
     - folder: the model's folder.
@@ -21,16 +21,16 @@ def check_start(folder: Path, *, name: str, max_length: int | None) -> Layout:
     """
     layout = read_layout(folder)
     if layout.static_query is not None:
-        raise _refused(name, "its queries do not go through the model: each token has a fixed weight")
+        raise _refused(name, "the model gives each token of a query a fixed weight")
     if is_router(folder):
-        raise _refused(name, "its modules are behind a Router, even if both routes are one model")
+        raise _refused(name, "the modules of the model are behind a Router")
     if max_length is None:
         shortest = min(layout.query_length, layout.document_length)
         if shortest < SHORTEST_TEXT:
             raise UsageError(
                 f"--model {name}",
-                f"it reads only {shortest} tokens of each text by default, special tokens included",
-                f"training needs {SHORTEST_TEXT} or more",
+                f"the model reads only {shortest} tokens of each text by default, special tokens included",
+                f"wanted {SHORTEST_TEXT} tokens or more",
                 f"Set --max-length to {SHORTEST_TEXT} or more.",
             )
     most = layout.positions
@@ -48,6 +48,6 @@ def _refused(name: str, found: str) -> UsageError:
     return UsageError(
         f"--model {name}",
         found,
-        "wanted one masked language model and pooling for queries and documents",
+        "wanted one masked language model and one pooling for queries and documents alike",
         "Start from another model, or save the Transformer and SpladePooling of this model as a new SparseEncoder.",
     )

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from spladelake.encoder import SpladeEncoder
 from spladelake.encoder.routes import Kind
 from spladelake.errors import DataError
-from spladelake.training.card import measures_of
+from spladelake.training.card import dev_measures
 from spladelake.training.data import TrainingData
 from spladelake.training.work import TrainingWork
 
@@ -45,7 +45,7 @@ def collapsed_at(history: Sequence[Mapping[str, Any]], *, after: int | None) -> 
     - after: the step of the best checkpoint; evaluations up to it do not count. None without one.
     """
     for entry in history:
-        found = measures_of(entry)
+        found = dev_measures(entry)
         if entry.get("step", 0) > (after or 0) and 0 in (
             found.get("query_active_dims"),
             found.get("corpus_active_dims"),
@@ -68,8 +68,8 @@ def verdict(
     if empty is not None:
         return "collapsed", DataError(
             f"the model of step {step}",
-            f"the training collapsed: {empty}",
-            "a useful model finds terms for most texts",
+            f"the training collapsed, and {empty}",
+            "wanted a model that finds terms for most texts",
             f"Train again with --force and a lower --learning-rate, --query-regularizer or --document-regularizer. "
             f"{kept}.",
         )
@@ -80,8 +80,7 @@ def verdict(
         return "worse", None
     return "worse", DataError(
         f"the model of step {step}",
-        f"it is worse than its start model: {best} on dev is {after[best]:.4f}, and {before[best]:.4f} for the start "
-        f"model",
-        "wanted at least the start model's value of the measure in --best",
+        f"{best} on dev is {after[best]:.4f} for the model, but {before[best]:.4f} for the start model",
+        "wanted at least the value of the start model",
         f"Train again with --force and other settings, or add --accept-worse to publish this model. {kept}.",
     )

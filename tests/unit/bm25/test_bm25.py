@@ -101,12 +101,19 @@ def test_fingerprints_differ_by_every_setting() -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"model": "splade-tiny", "k1": 1.2}, "--k1 needs --model bm25"),
-        ({"model": "splade-tiny", "stopwords": "none"}, "--stopwords needs --model bm25"),
-        ({"model": "bm25", "max_length": 64}, "--max-length needs a neural model"),
-        ({"model": "bm25", "minimum_weight": 0.5}, "--minimum-weight needs a neural model"),
-        ({"model": "bm25", "b": 1.5}, "b: found 1.5"),
-        ({"model": "bm25", "k1": -1}, "k1: found -1"),
+        ({"model": "splade-tiny", "k1": 1.2}, "wanted --k1 only with --model bm25"),
+        ({"model": "splade-tiny", "stopwords": "none"}, "wanted --stopwords only with --model bm25"),
+        ({"model": "bm25", "max_length": 64}, "wanted --max-length only with a neural model"),
+        ({"model": "bm25", "minimum_weight": 0.5}, "wanted --minimum-weight only with a neural model"),
+        ({"model": "bm25", "rows_per_task": 100}, "wanted --rows-per-task only with a neural model"),
+        ({"model": "bm25", "changes": "feed", "since_version": 3}, "wanted --changes only with a neural model"),
+        ({"model": "bm25", "chunk_minutes": 1}, "wanted --chunk-minutes only with a neural model"),
+        ({"model": "bm25", "chunk_rows": 10}, "wanted --chunk-rows only with a neural model"),
+        ({"model": "bm25", "max_text_bytes": 99}, "wanted --max-text-bytes only with a neural model"),
+        ({"model": "bm25", "max_rejected": 0}, "wanted --max-rejected only with a neural model"),
+        ({"model": "bm25", "retry_rejected": True}, "wanted --retry-rejected only with a neural model"),
+        ({"model": "bm25", "b": 1.5}, "b: the value is 1.5"),
+        ({"model": "bm25", "k1": -1}, "k1: the value is -1"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(given: dict[str, object], says: str) -> None:
@@ -115,7 +122,7 @@ def test_options_that_do_not_go_together_are_refused(given: dict[str, object], s
 
 
 def test_an_unknown_stemmer_a_missing_file_and_texts_without_words_are_clear_errors(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"stemmer: there is no stemmer 'klingon'; wanted one of none, .*english"):
+    with pytest.raises(UsageError, match=r"stemmer: there is no stemmer 'klingon'; wanted none, .*english"):
         Bm25Settings(stemmer="klingon")
     with pytest.raises(UsageError, match="there is no such list or file"):
         read_stop_words(str(tmp_path / "absent.txt"))

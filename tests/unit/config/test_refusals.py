@@ -43,13 +43,13 @@ def test_no_value_is_refused_in_words_of_the_library_that_checks_it(model: Any) 
 @pytest.mark.parametrize(
     ("job", "given", "message"),
     [
-        ("retrieve_run", {"k": "Zehn"}, "job: k: found 'Zehn'; wanted a whole number. Correct the value."),
-        ("retrieve_run", {"k": 0}, "job: k: found 0; wanted 1 or more. Correct the value."),
-        ("retrieve_run", {"strategy": "Fast"}, "job: strategy: found 'Fast'; wanted one of 'auto', 'driver', "),
-        ("evaluate_run", {"part": "Test"}, "job: part: found 'Test'; wanted SET/train, SET/dev or SET/test."),
-        ("train_model", {"output": "o", "best": "NDCG"}, "job: best: found 'NDCG'; wanted one of accuracy@1, "),
-        ("compact_vectors", {"target": "more"}, "job: target: found 'more'; wanted MEASURE >= SHARE of"),
-        ("fuse_runs", {"runs": "one"}, "job: --runs is one, but fusion needs two or"),
+        ("retrieve_run", {"k": "Zehn"}, "job: k: the value is 'Zehn'; wanted a whole number. Correct the value."),
+        ("retrieve_run", {"k": 0}, "job: k: the value is 0; wanted 1 or more. Correct the value."),
+        ("retrieve_run", {"strategy": "Fast"}, "job: strategy: the value is 'Fast'; wanted one of 'auto', 'driver', "),
+        ("evaluate_run", {"part": "Test"}, "job: part: the value is 'Test'; wanted SET/train, SET/dev or SET/test."),
+        ("train_model", {"output": "o", "best": "NDCG"}, "job: best: the value is 'NDCG'; wanted accuracy@1, "),
+        ("compact_vectors", {"target": "more"}, "job: target: the value is 'more'; wanted MEASURE >= SHARE of"),
+        ("fuse_runs", {"runs": "one"}, "job: --runs is one; wanted two or more different runs. Name more runs"),
     ],
 )  # fmt: skip
 def test_a_message_keeps_what_the_user_typed_and_names_what_is_wanted(

@@ -80,7 +80,7 @@ def test_other_forms_of_steps_are_refused_naming_the_entry(tmp_path: Path, steps
 
 def test_a_wrong_option_of_a_repeated_step_is_named_with_its_number(tmp_path: Path) -> None:
     pipeline = loaded(tmp_path, "lake: l\nsteps: [retrieve_run, {retrieve_run: {k: none}}]\n")
-    with pytest.raises(UsageError, match=r"steps.retrieve_run\[2\]: k: found 'none'"):
+    with pytest.raises(UsageError, match=r"steps.retrieve_run\[2\]: k: the value is 'none'"):
         pipeline.options(place="p")
 
 

@@ -153,7 +153,7 @@ def test_the_summary_accounts_for_every_docstring(made: DemoCollection) -> None:
 
 def test_a_folder_without_docstrings_is_an_error_that_says_what_is_wanted(tmp_path: Path) -> None:
     (tmp_path / "empty.py").write_text("x = 1")
-    with pytest.raises(DataError, match=r"no Python file in it has a docstring to use.*source files"):
+    with pytest.raises(DataError, match=r"no Python file in the folder has a docstring.*source files"):
         stdlib_collection(tmp_path)
 
 

@@ -105,7 +105,7 @@ def test_when_memory_runs_out_batches_are_halved_and_nothing_is_lost(error, capl
     terms = [batch.vectors.row(row)[0].tolist() for batch in batches for row in range(len(batch.positions))]
     assert terms == [[position] for position in positions]
     assert halving.budget.tokens <= 110
-    assert "out of memory" in caplog.text
+    assert "does not fit into memory" in caplog.text
 
 
 def test_a_smaller_budget_is_kept_after_memory_ran_out():
@@ -250,9 +250,9 @@ def test_an_option_that_cannot_be_met_is_refused(options):
 def test_what_is_no_list_of_texts_is_refused(tiny):
     with pytest.raises(UsageError, match=r"\[text\]"):
         tiny.encode("one text")
-    with pytest.raises(DataError, match="text 1: it is a float"):
+    with pytest.raises(DataError, match="text 1: the value has the type float"):
         tiny.encode(["a", 1.5])
-    with pytest.raises(DataError, match="text 0: it is a bytes"):
+    with pytest.raises(DataError, match="text 0: the value has the type bytes"):
         tiny.encode([b"a"])
     with pytest.raises(UsageError, match="document or query"):
         tiny.encode(["a"], kind="passage")

@@ -56,7 +56,7 @@ def test_a_package_folder_is_found_without_importing_the_package(tmp_path, monke
 def test_a_folder_that_a_package_does_not_have_is_refused(tmp_path, monkeypatch, model):
     (tmp_path / "bringsmodel").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert "there is no folder" in refusal(model)
+    assert "the package bringsmodel has no folder" in refusal(model)
 
 
 def test_without_its_package_the_tiny_model_names_the_extra(monkeypatch):
@@ -158,7 +158,9 @@ def test_a_checkpoint_survives_pickling_and_loads(original):
 def test_a_worker_refuses_files_that_differ_from_the_driver_s(copy):
     checkpoint = resolve_checkpoint(str(copy))
     edit(copy / "tokenizer_config.json", model_max_length=40)
-    with pytest.raises(UsageError, match=r"tokenizer_config.json: its sha256 is [0-9a-f]{64}; wanted [0-9a-f]{64}"):
+    with pytest.raises(
+        UsageError, match=r"tokenizer_config.json: the sha256 of the file is [0-9a-f]{64}; wanted [0-9a-f]{64}"
+    ):
         SpladeEncoder.load(checkpoint, device="cpu")
     (copy / "tokenizer_config.json").unlink()
     with pytest.raises(UsageError, match="not on this machine"):
@@ -167,7 +169,7 @@ def test_a_worker_refuses_files_that_differ_from_the_driver_s(copy):
 
 def test_other_settings_than_the_checkpoint_s_are_refused(original):
     checkpoint = resolve_checkpoint(str(original))
-    with pytest.raises(UsageError, match="differ from the checkpoint"):
+    with pytest.raises(UsageError, match="differ from the settings of the checkpoint"):
         SpladeEncoder.load(checkpoint, settings=EncoderSettings(max_length=10))
 
 
@@ -180,7 +182,7 @@ def test_roberta_positions_leave_room_for_its_padding_id(tmp_path):
 
 def test_a_length_beyond_the_model_s_positions_is_refused(original):
     message = refusal(original, settings=EncoderSettings(max_length=49))
-    assert "it is 49" in message
+    assert "the value is 49" in message
     assert "48" in message
 
 
@@ -192,7 +194,7 @@ def test_a_length_without_room_for_a_token_is_refused(original):
 def test_a_model_without_any_length_is_refused(copy):
     edit(copy / "tokenizer_config.json", model_max_length=None)
     edit(copy / "config.json", max_position_embeddings=None)
-    assert "how many tokens" in refusal(copy)
+    assert "gives a maximum length" in refusal(copy)
 
 
 # Refusals
@@ -212,11 +214,17 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "no model.safetensors"),
     "weights only as a pickle": (
         lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"),
-        "only as pytorch_model.bin",
+        "only as pickles (pytorch_model.bin)",
     ),
-    "weights only as .pt": (lambda f: (f / "model.safetensors").rename(f / "model.pt"), "only as model.pt"),
-    "weights only as .pth": (lambda f: (f / "model.safetensors").rename(f / "model.pth"), "only as model.pth"),
-    "weights only as .ckpt": (lambda f: (f / "model.safetensors").rename(f / "model.ckpt"), "only as model.ckpt"),
+    "weights only as .pt": (lambda f: (f / "model.safetensors").rename(f / "model.pt"), "only as pickles (model.pt)"),
+    "weights only as .pth": (
+        lambda f: (f / "model.safetensors").rename(f / "model.pth"),
+        "only as pickles (model.pth)",
+    ),
+    "weights only as .ckpt": (
+        lambda f: (f / "model.safetensors").rename(f / "model.ckpt"),
+        "only as pickles (model.ckpt)",
+    ),
     "truncated weights": (
         lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-1]),
         "announces",
@@ -233,17 +241,17 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "remote code": (
         lambda f: edit(f / "config.json", auto_map={"AutoConfig": "own.Config"}, model_type="own"),
-        "run code that comes with the checkpoint",
+        "run code of its own",
     ),
     "remote tokenizer code": (
         lambda f: _own_tokenizer(f),
-        "run code that comes with the checkpoint",
+        "run code of its own",
     ),
     "no masked language model": (
         lambda f: edit(f / "config.json", architectures=["BertModel"]),
         "architectures are BertModel",
     ),
-    "no architecture": (lambda f: edit(f / "config.json", architectures=None), "not given"),
+    "no architecture": (lambda f: edit(f / "config.json", architectures=None), "the file has no architectures"),
     "no vocabulary size": (lambda f: edit(f / "config.json", vocab_size=None), "vocab_size"),
     "an adapter": (lambda f: (f / "adapter_config.json").write_text("{}"), "adapter"),
     "a file in place of a folder of shards": (
@@ -251,7 +259,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
             (f / "model.safetensors").unlink(),
             (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-1.safetensors"}}'),
         ),
-        "it refers to model-1.safetensors",
+        "the file names model-1.safetensors",
     ),
 }
 

@@ -87,7 +87,9 @@ def test_a_config_that_contradicts_the_tensors_is_refused_as_transformers_report
 def test_a_contradiction_that_only_the_model_s_code_knows_is_refused_when_it_is_built(copy, family, changes):
     folder = copy(family)
     edit(folder / "config.json", **changes)
-    with pytest.raises(UsageError, match=r"other shapes than config.json wants: \S+ \[\d+, \d+\] for \[\d+, \d+\]"):
+    with pytest.raises(
+        UsageError, match=r"other shapes than config.json gives \(\S+ has \[\d+, \d+\] instead of \[\d+, \d+\]"
+    ):
         SpladeEncoder.load(str(folder), device="cpu")
 
 
@@ -220,13 +222,13 @@ LATER: dict[str, tuple[Callable[[Path], object], str, type[SpladelakeError]]] = 
     "a tokenizer of an absent package": (japanese, "pip install fugashi", MachineError),
     "sentencepiece alone": (
         lambda f: without_tokenizer_json(f, "spm.model"),
-        "its tokenizer",
+        "the tokenizer",
         SpladelakeError,
     ),
-    "a vocabulary that is damaged": (lambda f: without_tokenizer_json(f, "vocab.json"), "its tokenizer", UsageError),
+    "a vocabulary that is damaged": (lambda f: without_tokenizer_json(f, "vocab.json"), "the tokenizer", UsageError),
     "an activation that nobody has": (
         lambda f: edit(f / "config.json", hidden_act="of-tomorrow"),
-        "its model cannot be read",
+        "the model cannot be read",
         UsageError,
     ),
 }

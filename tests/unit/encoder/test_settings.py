@@ -30,7 +30,7 @@ from spladelake.errors import UsageError
 )
 def test_a_setting_that_makes_no_sense_is_refused_by_name(nonsense):
     (name,) = nonsense
-    with pytest.raises(UsageError, match=f"encoder setting {name}: it is "):
+    with pytest.raises(UsageError, match=f"encoder setting {name}: the value is "):
         EncoderSettings(**nonsense)
 
 

@@ -135,13 +135,13 @@ def test_the_content_of_seismics_own_files_is_a_text_and_no_id() -> None:
 
 @pytest.mark.parametrize("doc_id", ["null", '""', "true", "1.5", '["a"]'])
 def test_an_id_that_names_nothing_is_refused(doc_id: str) -> None:
-    with pytest.raises(DataError, match="x: its id is "):
+    with pytest.raises(DataError, match="x: the id is "):
         parse_line(f'{{"id": {doc_id}, "vector": {{"a": 1}}}}', place="x")
 
 
 @pytest.mark.parametrize("weight", ["1e39", "1e-60", "-1", "NaN", "Infinity"])
 def test_a_weight_that_float32_cannot_hold_is_refused(weight: str) -> None:
-    with pytest.raises(DataError, match="x: term 'b' has the weight "):
+    with pytest.raises(DataError, match="x: the term 'b' has the weight "):
         parse_line(f'{{"id": "d", "vector": {{"a": 1, "b": {weight}}}}}', place="x")
 
 

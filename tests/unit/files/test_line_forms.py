@@ -64,7 +64,7 @@ def test_the_name_of_a_run_may_have_several_words_and_ids_spaces_between_tabs() 
     assert run_rows([b"q 1\tQ0\td 5\t1\t2.5\tmy run"]) == [("my run", "q 1", "d 5", 1, 2.5)]
     layout = run_layout(written("{q} Q0 {d} {r} {s} my run"), place="r")
     other = run_line_parser(layout, by_rank=False)(b"q3 Q0 d1 1 2.5 your run")
-    assert other == Rejected("it does not end in my run, as earlier lines do; wanted one run")
+    assert other == Rejected("the line does not end in my run like the earlier lines; wanted one run")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_the_name_of_a_run_may_have_several_words_and_ids_spaces_between_tabs() 
     ],
 )
 def test_a_run_of_which_the_columns_may_be_several_things_is_refused(lines: list[bytes]) -> None:
-    with pytest.raises(DataError, match=r"their values do not show|its first line names"):
+    with pytest.raises(DataError, match=r"the values do not show|the first line names"):
         run_rows(lines)
 
 
@@ -133,14 +133,14 @@ def test_pairs_without_grades_are_of_grade_1_and_said_to_be() -> None:
         assert "each of grade 1" in (read_as or "")
     rows, read_as = judged('{{"qid": "{q}", "pid": "{d}"}}', file_format="jsonl")
     assert (rows, "each of grade 1" in (read_as or "")) == (wanted, True)
-    with pytest.raises(DataError, match="none of its columns is called relevance"):
+    with pytest.raises(DataError, match="no column is called relevance"):
         judged('{{"qid": "{q}", "pid": "{d}", "a": 1, "b": 2}}', file_format="jsonl")
 
 
 def test_a_line_of_another_form_than_the_first_ones_is_rejected() -> None:
     lines = [b"q1 d1"] * 20 + [b"q1 d2 1"]
     parse, _ = line_parser("judgements", "qrels", {}, place="j", first=lines)
-    assert parse(lines[-1]) == Rejected("the line has 3 columns; wanted 2, as in the first lines")
+    assert parse(lines[-1]) == Rejected("the line has 3 columns; wanted 2 columns, as in the first lines")
 
 
 RUN = {"q1": {"d1": 2.5, "d2": 1.25}, "q2": {"d2": 0.5, "d3": 0.25}}
@@ -186,8 +186,8 @@ def test_lists_of_documents_are_ranked_in_their_order_and_judged_relevant() -> N
         ('{"q": 1}', "query 'q' has a number"),
         ('{"a": {"b": {"q": 1}}}', "query 'a' has an object"),
         ('{"default": {"test": {"q": {"d": 1}}, "dev": {"q": {"d": 1}}}}', "several subsets or splits"),
-        ('["d1", "d2"]', "its list holds a string"),
-        ("7", "it is a number"),
+        ('["d1", "d2"]', "the list holds a string"),
+        ("7", "the file holds a number"),
         ('{"q": {"": 1}}', '"doc_id" is empty'),
         ("[" * 100_000, "nested too deeply"),
     ],

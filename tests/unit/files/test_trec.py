@@ -55,7 +55,7 @@ def test_a_score_that_is_not_finite_is_refused_and_the_old_file_stays(tmp_path: 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"q1 Q0 d1 1 2.5", "the line has 5 columns; wanted six, query_id, Q0, doc_id, rank, score and run_id"),
+        (b"q1 Q0 d1 1 2.5", "the line has 5 columns; wanted six: query_id, Q0, doc_id, rank, score and run_id"),
         (b"q1 Q0 d1 first 2.5 run", "rank is 'first'; it must be an integer"),
         (b"q1 Q0 d1 1 nan run", "score is 'nan'; it must be a finite number"),
         (b"q1 Q0 d1 1 high run", "score is 'high'; it must be a finite number"),

@@ -40,8 +40,8 @@ def test_a_collection_line_is_an_id_and_a_text(line: bytes, row: object) -> None
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"just text", "the line has 1 column; wanted two tab-separated columns, doc_id and text"),
-        (b"D1\turl\ttitle\tbody", "the line has 4 columns; wanted two tab-separated columns, doc_id and text"),
+        (b"just text", "the line has 1 column; wanted two tab-separated columns: doc_id and text"),
+        (b"D1\turl\ttitle\tbody", "the line has 4 columns; wanted two tab-separated columns: doc_id and text"),
         (b"\ttext", '"doc_id" is empty; an id needs at least one character'),
         (b"\t", '"doc_id" is empty; an id needs at least one character'),
         (b"a\0\ttext", '"doc_id" holds a NUL character; ids must be text'),
@@ -96,8 +96,8 @@ def test_the_judgement_parser_takes_either_form(line: bytes, row: object) -> Non
         (b"\td1\t1", '"query_id" is empty; an id needs at least one character'),
         (b"q1\t\t1", '"doc_id" is empty; an id needs at least one character'),
         (b"q1\t\0\t1", '"doc_id" holds a NUL character; ids must be text'),
-        (b"q1 d1 1", "the line has 3 columns; wanted three tab-separated ones (BEIR) or four (TREC)"),
-        (b"q1 0 d1 1 x", "the line has 5 columns; wanted three tab-separated ones (BEIR) or four (TREC)"),
+        (b"q1 d1 1", "the line has 3 columns; wanted three tab-separated columns (BEIR) or four columns (TREC)"),
+        (b"q1 0 d1 1 x", "the line has 5 columns; wanted three tab-separated columns (BEIR) or four columns (TREC)"),
     ],
 )
 def test_a_bad_judgement_says_why(line: bytes, reason: str) -> None:

@@ -155,12 +155,12 @@ def test_the_command_prints_a_table_and_one_line_of_json(capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("arguments", "pieces"),
     [
-        (["--docs", "0"], ["forecast: docs", "found '0'"]),
+        (["--docs", "0"], ["forecast: docs", "the value is '0'"]),
         (
             ["--docs", "10", "--model", "qwen"],
-            ["model qwen", "there is no record of such a model", "--docs-per-second"],
+            ["model qwen", "no measurement covers this model", "--docs-per-second"],
         ),
-        (["--docs", "10", "--cores", "none"], ["forecast: cores", "found 'none'"]),
+        (["--docs", "10", "--cores", "none"], ["forecast: cores", "the value is 'none'"]),
         ([], ["Missing option '--docs'"]),
     ],
 )

@@ -37,8 +37,8 @@ def test_the_card_holds_the_fifteen_measures_of_a_model_card() -> None:
         ("p_20", "P_20"),
         ("ndcg@10\n", "ndcg@10"),
         ("recall@" + "9" * 5000, "Write|Choose"),
-        ("", "Choose a measure"),
-        ("wer", "Choose a measure"),
+        ("", "Write a name such as ndcg@10"),
+        ("wer", "Write a name such as ndcg@10"),
     ],
 )
 def test_an_unknown_name_is_refused_with_close_matches(name: str, fix: str) -> None:

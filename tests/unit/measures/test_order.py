@@ -24,5 +24,5 @@ def test_infinite_scores_are_ordered_and_nan_is_refused(convention: Convention) 
     assert order.dtype == np.int64
     assert order.tolist() == [2, 0, 1]
     assert rank_order(np.array([]), [], convention).tolist() == []
-    with pytest.raises(DataError, match="document b: its score is not a number"):
+    with pytest.raises(DataError, match="document b: the score of the document is not a number"):
         rank_order(np.array([0.0, np.nan]), ["a", "b"], convention)

@@ -45,16 +45,20 @@ def spoil(folder: Path, target: Path, file: str, **changes: object) -> Path:
 @pytest.mark.parametrize(
     ("file", "changes", "says"),
     [
-        ("config.json", {"auto_map": {"AutoConfig": "evil.Config"}, "model_type": "evil"}, "it asks to run code"),
-        ("config.json", {"id2label": {"0": "a", "1": "b"}}, "with num_labels 2"),
+        (
+            "config.json",
+            {"auto_map": {"AutoConfig": "evil.Config"}, "model_type": "evil"},
+            "the checkpoint asks to run code",
+        ),
+        ("config.json", {"id2label": {"0": "a", "1": "b"}}, "and num_labels is 2"),
         ("config.json", {"architectures": ["BertForMaskedLM"]}, "BertForMaskedLM"),
-        ("config.json", {"sentence_transformers": {"activation_fn": "os.system"}}, "activation_fn is os.system"),
+        ("config.json", {"sentence_transformers": {"activation_fn": "os.system"}}, "the activation is os.system"),
         ("config.json", {"hidden_size": 64}, "hidden_size 64"),
         ("config.json", {"num_hidden_layers": 10**9}, r"num_hidden_layers is 1,000,000,000"),
-        ("config.json", {"num_hidden_layers": 1}, r"num_hidden_layers is 1; the weights hold the layers 0 to 1"),
+        ("config.json", {"num_hidden_layers": 1}, r"num_hidden_layers is 1; wanted the 2 layers of the weights"),
         ("config.json", {"vocab_size": 10**9}, r"vocab_size is 1,000,000,000"),
         ("config.json", {"quantization_config": {"quant_method": "awq"}}, "quant_method 'awq'"),
-        ("tokenizer.json", {"pre_tokenizer": {"type": "OfTomorrow"}}, r"tokenizer\.json: its content cannot be read"),
+        ("tokenizer.json", {"pre_tokenizer": {"type": "OfTomorrow"}}, r"tokenizer\.json: the content cannot be read"),
     ],
 )
 def test_what_is_no_safe_cross_encoder_is_refused(
@@ -69,10 +73,10 @@ def test_pickles_and_files_that_changed_since_are_refused(folder: Path, tmp_path
     checkpoint = resolve_cross_encoder(str(copy))
     weights = (copy / "model.safetensors").read_bytes()
     (copy / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
-    with pytest.raises(UsageError, match="its sha256 is"):
+    with pytest.raises(UsageError, match="the sha256 of the file is"):
         CrossEncoder.load(checkpoint)
     (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
-    with pytest.raises(UsageError, match=r"only as pytorch_model\.bin"):
+    with pytest.raises(UsageError, match=r"only as pickles \(pytorch_model\.bin\)"):
         resolve_cross_encoder(str(copy))
 
 

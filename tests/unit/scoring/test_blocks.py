@@ -81,9 +81,9 @@ def damaged(column: int, place: int, value: bytes) -> list[bytes]:
 @pytest.mark.parametrize(
     ("columns", "found"),
     [
-        (damaged(0, 0, b"PAR1"), "it starts with b'PAR1'"),
+        (damaged(0, 0, b"PAR1"), "the block starts with b'PAR1'"),
         (damaged(0, 4, b"\x02"), "version 2"),
-        (damaged(0, 8, b"\x01\x00\x02"), "it has 131073 documents"),
+        (damaged(0, 8, b"\x01\x00\x02"), "the block has 131073 documents"),
         (damaged(0, 8, b"\x02"), "out of order or range"),  # a document beyond the block
         (damaged(0, 12, b"\x05"), "out of order or range"),  # a term beyond the vocabulary
         (damaged(0, 32, b"\x02"), "out of order or range"),  # a term twice
@@ -91,12 +91,12 @@ def damaged(column: int, place: int, value: bytes) -> list[bytes]:
         (damaged(0, 56, b"\x09"), "out of order or range"),  # postings that overlap
         (damaged(1, 4, b"\x02"), "out of order or range"),  # a document twice
         (damaged(0, 20, b"\x05"), "a column has 8 bytes"),
-        ([b"SPLB", b"", b""], "the terms are 4 bytes"),
+        ([b"SPLB", b"", b""], "the terms have 4 bytes"),
         ([to_bytes(invert(SMALL, vocabulary_size=7))[0][:40], b"", b""], "a column has 40 bytes"),
     ],
 )
 def test_a_damaged_or_foreign_block_is_refused(columns: list[bytes], found: str) -> None:
-    with pytest.raises(DataError, match=r"stored block: .*Build the index again") as error:
+    with pytest.raises(DataError, match=r"stored block: .*Run index_vectors again") as error:
         from_bytes(*columns)
     assert found in str(error.value)
 
@@ -115,7 +115,7 @@ def test_a_damaged_or_foreign_block_is_refused(columns: list[bytes], found: str)
 )
 def test_ids_that_do_not_divide_their_bytes_are_refused(starts: list[int] | bytes, data: bytes) -> None:
     raw = starts if isinstance(starts, bytes) else np.array(starts, dtype="<i8").tobytes()
-    with pytest.raises(DataError, match=r"stored block: its ids .*Build the index again"):
+    with pytest.raises(DataError, match=r"stored block: the ids .*Run index_vectors again"):
         ids_from_bytes(raw, data)
     whole = DocIds.of(["d", "", "été"])
     assert ids_from_bytes(whole.starts.tobytes(), whole.data.tobytes()).to_strings() == ["d", "", "été"]
@@ -134,14 +134,14 @@ def test_as_many_documents_as_ordinals_reach_are_taken_and_no_more() -> None:
     rows = SparseVectors(np.arange(65_538), np.zeros(65_537, dtype=np.int32), np.ones(65_537, dtype=np.float32))
     block = invert(SparseVectors(rows.indptr[:-1], rows.indices[:-1], rows.values[:-1]), vocabulary_size=1)
     assert block.ordinals[-1] == 65_535
-    with pytest.raises(UsageError, match="65537 documents; a block holds at most 65536"):
+    with pytest.raises(UsageError, match="65537 documents; wanted at most 65536"):
         invert(rows, vocabulary_size=1)
     for block_size in (0, 65_537):
-        with pytest.raises(UsageError, match=f"block_size: it is {block_size}"):
+        with pytest.raises(UsageError, match=f"block_size: the value is {block_size}"):
             next(blocks_of(rows, vocabulary_size=1, block_size=block_size))
 
 
 @pytest.mark.parametrize("term", [7, -1])
 def test_a_term_beyond_the_vocabulary_is_refused(term: int) -> None:
-    with pytest.raises(DataError, match=r"term ids reach from -?\d to \d; wanted 0 to 6"):
+    with pytest.raises(DataError, match=r"term ids go from -?\d to \d; wanted term ids from 0 to 6"):
         invert(SparseVectors.from_rows([([term, 5], [1.0, 1.0])]), vocabulary_size=7)

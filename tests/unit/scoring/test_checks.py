@@ -15,14 +15,14 @@ GOOD = ([1, 4], [0.5, 1.0])
 @pytest.mark.parametrize(
     ("row", "found"),
     [
-        (([2], [float("nan")]), "term 2 has weight nan; wanted finite weights above 0"),
-        (([2], [float("inf")]), "term 2 has weight inf"),
-        (([2], [-0.5]), "term 2 has weight -0.5"),
-        (([2], [0.0]), "term 2 has weight 0.0"),
-        (([3, 2], [1.0, 1.0]), "term 2 comes after term 3; wanted ascending term ids"),
-        (([0, 3, 3], [1.0, 1.0, 1.0]), "it has term 3 twice"),
-        (([3, 9], [1.0, 1.0]), "it has term 9; the vocabulary ends at 8"),
-        (([-2, 3], [1.0, 1.0]), "it has term -2; the vocabulary ends at 8"),
+        (([2], [float("nan")]), "the term 2 has the weight nan; wanted finite weights above 0"),
+        (([2], [float("inf")]), "the term 2 has the weight inf"),
+        (([2], [-0.5]), "the term 2 has the weight -0.5"),
+        (([2], [0.0]), "the term 2 has the weight 0.0"),
+        (([3, 2], [1.0, 1.0]), "the term 2 comes after the term 3; wanted ascending term ids"),
+        (([0, 3, 3], [1.0, 1.0, 1.0]), "the row has the term 3 twice"),
+        (([3, 9], [1.0, 1.0]), "the row has the term 9; wanted term ids from 0 to 8"),
+        (([-2, 3], [1.0, 1.0]), "the row has the term -2; wanted term ids from 0 to 8"),
     ],
 )
 def test_a_broken_row_is_refused_by_its_id(row: tuple[list[int], list[float]], found: str) -> None:
@@ -38,10 +38,12 @@ def test_arrays_of_different_lengths_are_refused_by_row() -> None:
     vectors = SparseVectors(
         np.array([0, 2, 5]), np.array([1, 2, 0, 1, 2], dtype=np.int32), np.ones(5, dtype=np.float32)
     )
-    with pytest.raises(DataError, match="t, id 'q2': 3 indices but 2 values; wanted equal numbers of both"):
+    with pytest.raises(
+        DataError, match="t, id 'q2': the row has 3 indices but 2 values; wanted as many indices as values"
+    ):
         check_vectors(vectors, vocabulary_size=9, place="t", ids=["q1", "q2"], value_indptr=np.array([0, 2, 4]))
     short = SparseVectors(vectors.indptr, vectors.indices, vectors.values[:4])
-    with pytest.raises(DataError, match="t: rows reach to 5, 5 indices and 4 values"):
+    with pytest.raises(DataError, match="t: the rows need 5 elements, but have 5 indices and 4 values"):
         check_vectors(short, vocabulary_size=9, place="t")
 
 

@@ -326,10 +326,10 @@ def test_a_score_that_could_overflow_is_refused_with_its_query() -> None:
     queries = SparseVectors.from_rows([([0], [1.0]), ([0, 1], [1e5, 1e5])])
     documents = SparseVectors.from_rows([([0, 1], [3e4, 3e4])])
     # 2 × 1e5 × 3e4 = 6e9, above 2^32 = 4,294,967,296.
-    with pytest.raises(DataError, match="query number 1: its score with a document may pass 4294967296"):
+    with pytest.raises(DataError, match="query number 1: the score of the query with a document may exceed 4294967296"):
         top_k(queries, documents, ["d"], k=1)
     huge = SparseVectors.from_rows([([0], [3e38])])
-    with pytest.raises(DataError, match="query number 0: its score"):
+    with pytest.raises(DataError, match="query number 0: the score"):
         top_k(huge, huge, ["d"], k=1)
 
 
@@ -352,11 +352,11 @@ def test_the_products_of_the_join_are_counted_whatever_is_skipped() -> None:
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_k_below_one_is_refused(k: int) -> None:
-    with pytest.raises(UsageError, match=f"k: it is {k}"):
+    with pytest.raises(UsageError, match=f"k: the value is {k}"):
         TopK(Queries.of(SparseVectors.from_rows([([0], [1.0])]), vocabulary_size=1), k=k)
-    with pytest.raises(UsageError, match=f"k: it is {k}"):
+    with pytest.raises(UsageError, match=f"k: the value is {k}"):
         list(query_passes(SparseVectors.from_rows([([0], [1.0])]), vocabulary_size=1, k=k))
-    with pytest.raises(UsageError, match=f"k: it is {k}"):
+    with pytest.raises(UsageError, match=f"k: the value is {k}"):
         merge([], k=k)
 
 
@@ -364,12 +364,12 @@ def test_what_does_not_belong_together_is_refused() -> None:
     rows = SparseVectors.from_rows([([0], [1.0])])
     top = TopK(Queries.of(rows, vocabulary_size=5), k=1)
     (_, block), *_ = blocks_of(rows, vocabulary_size=6)
-    with pytest.raises(DataError, match="its vocabulary has 6 terms"):
+    with pytest.raises(DataError, match="the vocabulary has 6 terms"):
         top.add(block, ["d"])
     (_, block), *_ = blocks_of(rows, vocabulary_size=5)
     with pytest.raises(DataError, match="2 ids for 1 documents"):
         top.add(block, ["d", "e"])
-    with pytest.raises(UsageError, match="lower_bounds: it has 2 bounds"):
+    with pytest.raises(UsageError, match="lower_bounds: there are 2 bounds"):
         TopK(Queries.of(rows, vocabulary_size=5), k=1, lower_bounds=np.zeros(2, dtype=np.int64))
 
 

@@ -44,16 +44,16 @@ CASES = [
     Case(
         "an open quote",
         {"d.csv": b'id,text\n1,5" screen\n2,"open\n3,plain\n4,last\n'},
-        says="d.csv line 3: a quote is opened",
+        says="d.csv line 3: a quote opens",
     ),
-    Case("quotes that do not pair", {"d.csv": b'id,text\n1,"a\n2,"b\n3,c\n'}, says="d.csv line 2: a quote is opened"),
+    Case("quotes that do not pair", {"d.csv": b'id,text\n1,"a\n2,"b\n3,c\n'}, says="d.csv line 2: a quote opens"),
     Case(
         "a quote within a cell",
         {"d.csv": b'id,text\n1,"a"b\n2,green pears\n'},
         PLAIN[1:],
-        ("its quotes are broken",),
+        ("the quotes are broken",),
     ),
-    Case("an open quote at the end", {"d.csv": b'id,text\n1,red apples\n2,"b'}, PLAIN[:1], ("its quotes are broken",)),
+    Case("an open quote at the end", {"d.csv": b'id,text\n1,red apples\n2,"b'}, PLAIN[:1], ("the quotes are broken",)),
     Case("what pandas writes", {"d.csv": FRAME.to_csv().encode()}, PLAIN),
     Case("what pandas writes with tabs", {"d.csv": FRAME.to_csv(sep="\t").encode()}, PLAIN),
     Case("semicolons", {"d.csv": FRAME.to_csv(sep=";", index=False).encode()}, PLAIN),
@@ -65,7 +65,7 @@ CASES = [
         PLAIN,
         ("but the header has", "but the header has"),
     ),
-    Case("a name twice", {"d.csv": b"id,text,text\n1,x,red apples\n"}, says="Name one column with --document-text"),
+    Case("a name twice", {"d.csv": b"id,text,text\n1,x,red apples\n"}, says="Set --document-text to "),
     Case(
         "a name twice, as the advice says",
         {"d.csv": b"id,text,text\n1,x,red apples\n"},
@@ -78,7 +78,7 @@ CASES = [
         PLAIN,
         options={"document_id": "Unnamed: 0"},
     ),
-    Case("no header", {"d.csv": b"1,red apples\n2,green pears\n"}, says="d.csv: it"),
+    Case("no header", {"d.csv": b"1,red apples\n2,green pears\n"}, says="d.csv: "),
     Case("a tsv with a header", {"d.tsv": b"pid\tpassage\n" + TSV}, PLAIN),
     Case("a tsv whose text has an unusual name", {"d.tsv": b"#id\tabstract\n" + TSV}, PLAIN),
     Case("a tsv of three columns", {"d.tsv": b"id\ttitle\ttext\n1\tT\tred apples\n"}, [("1", "T", "red apples")]),
@@ -91,7 +91,7 @@ CASES = [
     Case(
         "columns that a tsv does not name",
         {"d.tsv": TSV},
-        says="in its first line it has no column 'nr'",
+        says="line 1: no column is called 'nr'",
         options={"document_id": "nr"},
     ),
     Case(

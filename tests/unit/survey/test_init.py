@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def test_a_beir_folder_is_read_whole_and_other_splits_are_named_as_unused(init: 
     assert result["unused"] == ["scifact/qrels/train.tsv"]
     assert result["judgements"]["rows"] == 1
     assert result["documents"]["faults"] == [
-        "CORRECT THIS FIRST: of the 3 records, 2 repeat an id; ingest_texts fails above 1%"
+        "CORRECT THIS FIRST: of the 3 records, 2 repeat an id; ingest_texts fails above 1% of such records"
     ]
 
 
@@ -121,13 +122,13 @@ def test_records_that_the_jobs_parser_refuses_are_told_before_the_job_runs(init:
     ("name", "text", "code", "pieces"),
     [
         ("absent", None, 3, ["no such file or folder"]),
-        ("d.jsonl", "", 3, ["it has no records"]),
+        ("d.jsonl", "", 3, ["the input has no records"]),
         ("d.json", '[{"_id": "1"}]\n', 3, ["no line is a JSON object", "jq -c '.[]'"]),
         ("d.csv", "a,b\n1,1\n1,1\n", 3, ["no column has a short and unique value", "a (string), b (string)"]),
         ("d.csv", "id,n\n1,\n", 0, []),
-        ("d.csv.gz", "not compressed", 3, ["d.csv.gz", "not compressed that way", "ends in .gz"]),
-        ("d.parquet", "no parquet", 3, ["d.parquet", "not a Parquet file, or damaged"]),
-        ("d.pdf", "x", 2, ["does not show its format"]),
+        ("d.csv.gz", "not compressed", 3, ["d.csv.gz", "compressed in another way", "ends in .gz"]),
+        ("d.parquet", "no parquet", 3, ["d.parquet", "damaged, or not a Parquet file"]),
+        ("d.pdf", "x", 2, ["does not show the format"]),
         ("d/notes.md", "x", 3, ["it contains notes.md", "wanted jsonl, csv"]),
         ("d/${HOME}.jsonl", '{"_id": "1", "text": "x"}\n', 2, ['the name contains the characters "${"']),
     ],
@@ -200,3 +201,58 @@ def test_of_a_delta_table_only_the_files_of_its_newest_version_are_looked_at(ini
     write(tmp_path / "docs" / "_delta_log" / f"{1:020}.json", actions)
     found = init("docs")["documents"]
     assert (found["format"], found["rows"]) == ("delta", 3)
+
+
+JUDGED = {"q1": {"d1": 1, "d2": 0}, "q2": {"d1": 2}}
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize(
+    ("name", "text", "rows", "faults"),
+    [
+        ("qrels.json", json.dumps(JUDGED), 3, 0),
+        ("answers.json", json.dumps(JUDGED, indent=2), 3, 0),  # its name says nothing
+        ("qrels.json", json.dumps({"default": {"test": JUDGED}}, indent=1), 3, 0),
+        ("qrels.json", json.dumps({q: list(d) for q, d in JUDGED.items()}, indent=1), 3, 0),
+        ("qrels.jsonl", '{"q1": {"d1": 1}}\n{"q2": {"d1": 2}}\n', 2, 0),
+        ("qrels.json", json.dumps([{"qid": "q1", "docid": "d1", "relevance": 1}], indent=1), 1, 0),
+        ("qrels.json", json.dumps({"q1": {"d1": "much", "d2": 1}}, indent=1), 2, 1),
+        ("qrels.json", '{\n"q1": {\n"d1": 1,\n}}', 1, 1),  # broken JSON
+        ("qrels/test.json", json.dumps(JUDGED, indent=2), 3, 0),
+        ("qrels.csv", "q1,d1,1\nq2,d1,2\n", 2, 0),
+    ],
+)
+def test_judgements_are_read_in_the_forms_that_ingest_texts_reads(
+    init: Init, tmp_path: Path, named: bool, name: str, text: str, rows: int, faults: int
+) -> None:
+    write(tmp_path / "mine" / "texts.jsonl", '{"_id": "d1", "text": "x"}\n{"_id": "d2", "text": "y"}\n')
+    write(tmp_path / "mine" / "queries.jsonl", '{"_id": "q1", "text": "x"}\n{"_id": "q2", "text": "y"}\n')
+    write(tmp_path / "mine" / name, text)
+    given = ["--documents", "mine/texts.jsonl", "--queries", "mine/queries.jsonl", "--judgements", f"mine/{name}"]
+    result = init("mine", *(given if named else []))
+    found = result["judgements"]
+    assert (found["location"], found["rows"], len(found["faults"])) == (f"mine/{name}", rows, faults), result["said"]
+    _, options = ingest_options("mine.yaml")
+    assert (options.documents, options.judgements) == ("mine/texts.jsonl", f"mine/{name}")
+    # Lists of documents have no grades.
+    assert ("of grade 1" in result["said"]) == bool(re.search(r'\[\s*"d1"', text))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("texts.json", '{"data": [{"_id": "1", "text": "x"}]}'),
+        ("texts.json", '{"authors": ["a"], "_id": "1", "text": "x"}'),
+    ],
+)
+def test_texts_are_never_taken_for_judgements(init: Init, tmp_path: Path, name: str, text: str) -> None:
+    write(tmp_path / "mine" / name, text)
+    write(tmp_path / "mine" / "queries.jsonl", '{"_id": "q1", "text": "x"}\n')
+    result = init("mine")
+    assert result["exit_code"] or "judgements" not in result, result
+
+
+def test_documents_cannot_be_one_json_value(init: Init, tmp_path: Path) -> None:
+    write(tmp_path / "d.json", '[{"_id": "1", "text": "x"}]')
+    result = init("d.json", "--documents", "d.json", "--documents-format", "json")
+    assert (result["exit_code"], "documents cannot be read as json" in result["error"]) == (2, True)

@@ -1,4 +1,4 @@
-"""config.json of a transformers model, with the changes that the settings of sentence-transformers make to it."""
+"""Read config.json of a transformers model, with the changes by the settings of sentence-transformers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ from spladelake.errors import UsageError
 
 
 def transformer_config(folder: Path, kind: AutoModel, settings: TransformerSettings) -> dict[str, Any]:
-    """config.json of a transformers model that its class `kind` is to build, with the changes of its settings.
+    """Return config.json of a transformers model, with the changes by its settings.
 
-    Raises UsageError when there is none, when the model needs code of its own or is only an adapter to another one.
+    - folder: the folder of the model.
+    - kind: the class of transformers that builds the model.
+    - settings: the settings of its module.
+
+    Raises UsageError if there is no config.json, if the model needs code of its own, or if it is an adapter to another
+    model.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -28,7 +33,7 @@ def transformer_config(folder: Path, kind: AutoModel, settings: TransformerSetti
     if (folder / "adapter_config.json").is_file():
         raise UsageError(
             str(folder),
-            "the folder is an adapter (adapter_config.json) to another model",
+            "the folder has an adapter for another model (adapter_config.json)",
             "wanted a complete model",
             "Merge the adapter into its base model, and save the merged model.",
         )
@@ -36,20 +41,20 @@ def transformer_config(folder: Path, kind: AutoModel, settings: TransformerSetti
 
 
 def named_architectures(config: Mapping[str, Any]) -> list[str]:
-    """Classes that a config.json names; a single name need not stand in a list."""
+    """Return the classes that a config.json names, in a list or as a single name."""
     named = config.get("architectures") or []
     return [str(name) for name in (named if isinstance(named, list) else [named])]
 
 
 def _refuse_quantised(path: Path, config: Mapping[str, Any]) -> None:
-    """Raise UsageError when the weights are those of a quantised model."""
+    """Raise UsageError if the weights are those of a quantised model."""
     key = next((key for key in ("quantization_config", "compression_config") if config.get(key)), None)
     if key is not None:
         value = config[key]
         method = value.get("quant_method") if isinstance(value, dict) else value
         raise UsageError(
             str(path),
-            f"its weights are quantised ({key}, quant_method {method!r})",
+            f"the weights are quantised ({key}, quant_method {method!r})",
             "wanted weights in float32, float16 or bfloat16",
             "Use the checkpoint from before the quantisation, or save a dequantised copy.",
         )

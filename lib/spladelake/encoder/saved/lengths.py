@@ -1,4 +1,4 @@
-"""How many tokens of a text are read, by sentence-transformers' order of precedence."""
+"""Find how many tokens of a text a model reads, in sentence-transformers' order of precedence."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from spladelake.encoder.saved.values import read_if_there, refused, whole_number
 from spladelake.errors import UsageError
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
-# Tokenizers without a limit are saved with the number 10**30.
+# A tokenizer without a limit is saved with the number 10**30.
 UNLIMITED = 10**6
-# Model types that number positions from pad_token_id + 1, so that many fewer tokens fit than positions exist.
+# Model types that number positions from pad_token_id + 1. They read this many fewer tokens than they have positions.
 OFFSET_POSITIONS = (
     "roberta",
     "xlm-roberta",
@@ -27,13 +27,13 @@ OFFSET_POSITIONS = (
 
 
 @dataclass(frozen=True)
-class Lengths:
-    """Tokens of a text, special ones included.
+class ModelLengths:
+    """The most tokens of a text, special tokens included.
 
-    - most: that any text can have.
-    - plain: of a text of no kind, such as a pair.
+    - most: of any text.
+    - plain: of a text without a kind, such as a pair.
     - query, document: of a text of that kind.
-    - positions: that the model has, None if its config does not say.
+    - positions: number of positions of the model, None if its config does not say.
     """
 
     most: int
@@ -43,24 +43,25 @@ class Lengths:
     positions: int | None
 
 
-def text_lengths(folder: Path, config: Mapping[str, Any], settings: TransformerSettings) -> Lengths:
-    """Lengths of texts of the model in a folder, never more than it has positions.
+def text_lengths(folder: Path, config: Mapping[str, Any], settings: TransformerSettings) -> ModelLengths:
+    """Return the lengths of texts of the model in a folder, at most its number of positions.
 
     sentence-transformers does not subtract the offset of RoBERTa-like positions, and fails on texts that are too long.
-    Raises UsageError where no file says a length, or one is no whole number.
+
+    Raises UsageError if no file gives a length, or if a length is no whole number.
     """
     given = settings.max_seq_length is not None or "model_max_length" in settings.tokenizer
     positions, own = _position_limit(folder, config), tokenizer_length(folder, settings)
-    # A length that is given is not cut to max_position_embeddings; a table of positions still ends there.
+    # max_position_embeddings does not reduce a length that a file gives, but a table of positions does.
     cap = None if given and not _has_table(config) else positions
     known = [length for length in (own, cap) if length is not None]
     explicit = [settings.call_length, settings.query_length, settings.document_length]
     if not known and not all(explicit[1:]) and explicit[0] is None:
         raise UsageError(
             str(folder),
-            "neither its tokenizer nor its config says how many tokens fit",
-            "wanted the most tokens of a text",
-            'Put "model_max_length" into tokenizer_config.json.',
+            "neither the tokenizer nor config.json gives a maximum length",
+            "wanted the largest number of tokens of a text",
+            "Add model_max_length to tokenizer_config.json.",
         )
     table = positions if positions is not None and _has_table(config) else UNLIMITED
     base = min(known, default=table)
@@ -69,11 +70,14 @@ def text_lengths(folder: Path, config: Mapping[str, Any], settings: TransformerS
         min(settings.call_length or length or base, table)
         for length in (settings.query_length, settings.document_length)
     )
-    return Lengths(max(min(base, table), query, document), plain, query, document, positions)
+    return ModelLengths(max(min(base, table), query, document), plain, query, document, positions)
 
 
 def tokenizer_length(folder: Path, settings: TransformerSettings = TransformerSettings()) -> int | None:  # noqa: B008
-    """The length that the tokenizer of a folder cuts to, None if it has none. Raises UsageError for an invalid one."""
+    """Return the length to which the tokenizer of a folder cuts texts, None if there is none.
+
+    Raises UsageError if the length is invalid.
+    """
     path = folder / TOKENIZER_CONFIG
     merged = read_if_there(path) | dict(settings.tokenizer)
     name = "model_max_length" if "model_max_length" in merged else "max_len"
@@ -88,9 +92,12 @@ def tokenizer_length(folder: Path, settings: TransformerSettings = TransformerSe
 
 
 def _position_limit(folder: Path, config: Mapping[str, Any]) -> int | None:
-    """Tokens that the model has positions for, None if its config does not say. Raises UsageError for no number."""
+    """Return the number of tokens for which the model has positions, None if its config does not say.
+
+    Raises UsageError if the config's value is no number.
+    """
     path = folder / "config.json"
-    # Some architectures say -1 if there is no limit, or no such token.
+    # Some architectures use -1 for no limit, or for no such token.
     positions, padding = (
         whole_number(path, config, name, least=-1) for name in ("max_position_embeddings", "pad_token_id")
     )
@@ -100,6 +107,6 @@ def _position_limit(folder: Path, config: Mapping[str, Any]) -> int | None:
 
 
 def _has_table(config: Mapping[str, Any]) -> bool:
-    """Whether positions are looked up in a table of that size, rather than computed as by rotation."""
+    """Return whether the model looks positions up in a table, instead of computing them, for example by rotation."""
     rotates = any("rope" in key for key in config) or config.get("position_embedding_type") == "rotary"
     return not rotates and config.get("position_biased_input") is not False

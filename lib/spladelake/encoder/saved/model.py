@@ -1,4 +1,4 @@
-"""Settings of a whole model that sentence-transformers saved: config_sentence_transformers.json."""
+"""Read the settings of a whole model that sentence-transformers saved: config_sentence_transformers.json."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from typing import Any, Literal
 
 from spladelake.encoder.saved.values import mapping, read_if_there, refused, whole_number
 from spladelake.errors import UsageError
+from spladelake.names import listed
 
 ModelType = Literal["SparseEncoder", "CrossEncoder"]
 FILE = "config_sentence_transformers.json"
-# Packages under the name that the file's own list of versions gives them.
+# Packages by the names in the file's own list of versions.
 ALIASES = {"pytorch": "torch"}
 
 
 @dataclass(frozen=True)
 class SavedModel:
-    """What was found. prompts: by name. default_prompt: the one put before a text of no kind.
+    """The settings of a saved model.
 
-    - max_active_dims: terms kept of a text.
+    - prompts: prompts by name.
+    - default_prompt: the prompt before a text without a kind.
+    - max_active_dims: most terms of a text.
     - similarity: how the model compares vectors.
     - activation: path of the function on a cross-encoder's logit.
     """
@@ -35,12 +38,13 @@ class SavedModel:
 
 
 def saved_model(folder: Path, model_type: ModelType) -> SavedModel | None:
-    """Read the settings of a model that has a list of modules.
+    """Return the settings of a model that has a list of modules.
 
-    None if the folder has no list, or was saved as a model of another type: sentence-transformers then reads neither
-    this file nor the modules, but makes the modules anew. A sparse encoder of another type is refused, as
-    sentence-transformers would put random weights on it.
-    Raises UsageError, with the setting's name, where a value cannot be used.
+    Return None if the folder has no list or was saved as a model of another type. sentence-transformers then reads
+    neither this file nor the modules, and makes new modules.
+
+    Raises UsageError, which names the setting, if a value cannot be used. It also refuses a sparse encoder of another
+    type, because sentence-transformers would give it random weights.
     """
     path = folder / FILE
     if not (folder / "modules.json").is_file():
@@ -56,7 +60,13 @@ def saved_model(folder: Path, model_type: ModelType) -> SavedModel | None:
     default = config.get("default_prompt_name")
     names = {*prompts, *(("query", "document") if model_type == "SparseEncoder" else ())}
     if default is not None and default not in names:
-        raise refused(path, "default_prompt_name", default, f"wanted one of the prompts {sorted(names)}", "Correct it.")
+        raise refused(
+            path,
+            "default_prompt_name",
+            default,
+            f"wanted the name of a prompt: {listed(sorted(names))}",
+            "Correct the name.",
+        )
     return SavedModel(
         prompts=prompts,
         default_prompt=prompts.get(str(default), ""),
@@ -75,14 +85,14 @@ def _prompts(path: Path, config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _check_requirements(path: Path, config: Mapping[str, Any]) -> None:
-    """Raise UsageError where a package that the model asks for is of another version, or absent."""
+    """Raise UsageError if a package that the model needs is not installed, or has another version."""
     requirements = config.get("requirements")
     for package, wanted in requirements.items() if isinstance(requirements, dict) else ():
         specifier = wanted.get("specifier") if isinstance(wanted, dict) else wanted
         name = str(ALIASES.get(package, package))
         installed = _installed(name)
         if isinstance(specifier, str) and not _satisfied(installed, specifier):
-            found = f"requirements asks for {name}{specifier}, but {installed or 'no version'} is installed"
+            found = f"the setting requirements asks for {name}{specifier}, but {installed or 'no version'} is installed"
             raise UsageError(
                 str(path), found, "wanted a version that the model accepts", f"Run pip install -U '{name}{specifier}'."
             )
@@ -98,7 +108,7 @@ def _installed(package: str) -> str | None:
 
 
 def _satisfied(installed: str | None, specifier: str) -> bool:
-    """Whether the version is one of those; a specifier that cannot be read is taken as satisfied, as there."""
+    """Return whether a version meets a specifier. An unreadable one counts as met, as in sentence-transformers."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
     from packaging.version import InvalidVersion, Version
 

@@ -1,4 +1,4 @@
-"""The modules a text goes through: modules.json, and the Router that has one list for each kind of text."""
+"""Read the modules of a model: modules.json, and the Router, which has one list of modules for each kind of text."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from spladelake.encoder.saved.values import check_known, mapping, read_if_there, refused
 from spladelake.errors import UsageError
+from spladelake.names import listed
 
 Kind = Literal["query", "document"]
 
@@ -21,15 +22,15 @@ PARAMETERS = ("default_route", "allow_empty_key", "route_mappings")
 
 @dataclass(frozen=True)
 class Module:
-    """A module: its class, and its sub-folder in the model folder."""
+    """A module: the name of its class, and its sub-folder in the model folder."""
 
     name: str
     path: str
 
 
 @dataclass(frozen=True)
-class Route:
-    """The modules that texts of one kind go through, in order."""
+class SavedRoute:
+    """The modules for texts of one kind, in order."""
 
     modules: tuple[Module, ...]
 
@@ -38,23 +39,23 @@ class Route:
         return tuple(module.name for module in self.modules)
 
 
-def saved_routes(folder: Path) -> dict[Kind, Route]:
-    """The modules of queries and of documents, of a folder with modules.json.
+def saved_routes(folder: Path) -> dict[Kind, SavedRoute]:
+    """Return the modules of queries and of documents, from a folder with modules.json.
 
-    Raises UsageError when a file cannot be read, or a Router has no route for queries or documents.
+    Raises UsageError if a file cannot be read, or if a Router has no route for queries or documents.
     """
     chain = module_list(folder)
-    routes: dict[Kind, Route] = {}
+    routes: dict[Kind, SavedRoute] = {}
     for kind in ("query", "document"):
         modules: list[Module] = []
         for module in chain:
             modules += _routed(folder, module.path, kind) if module.name in ROUTERS else [module]
-        routes[kind] = Route(tuple(modules))
+        routes[kind] = SavedRoute(tuple(modules))
     return routes
 
 
 def module_list(folder: Path) -> tuple[Module, ...]:
-    """The entries of modules.json, which are not imported. Raises UsageError when they are not as wanted."""
+    """Return the entries of modules.json. No class is imported. Raises UsageError if an entry is not valid."""
     path = folder / "modules.json"
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
@@ -68,14 +69,17 @@ def module_list(folder: Path) -> tuple[Module, ...]:
             "Copy the file again from its source.",
         ) from error
     if len(set(map(str, names))) != len(names):
-        raise refused(
-            path, "name", names, "wanted a different name for each module", "Copy the file again from its source."
+        raise UsageError(
+            str(path),
+            f"the names of the modules are {', '.join(map(repr, names))}",
+            "wanted a different name for each module",
+            "Copy the file again from its source.",
         )
     return tuple(Module(_class(path, reference), _inside(path, place)) for reference, place in chain)
 
 
 def _routed(folder: Path, sub_folder: str, kind: Kind) -> list[Module]:
-    """The modules of a Router for one kind of text; its config is router_config.json, config.json in older ones."""
+    """Return the modules of a Router for one kind of text. Its config is router_config.json, formerly config.json."""
     path = folder / sub_folder / "router_config.json"
     config = read_if_there(path)
     if not config:
@@ -87,7 +91,11 @@ def _routed(folder: Path, sub_folder: str, kind: Kind) -> list[Module]:
     default = parameters.get("default_route")
     if default is not None and default not in structure:
         raise refused(
-            path, "default_route", default, f"wanted one of the routes {sorted(structure)}", "Correct the route."
+            path,
+            "default_route",
+            default,
+            f"wanted a route of the Router: {listed(sorted(structure))}",
+            "Correct the route.",
         )
     route = _route(path, _mappings(path, mapping(path, parameters, "route_mappings"), structure), structure, kind)
     modules = []
@@ -102,7 +110,10 @@ def _routed(folder: Path, sub_folder: str, kind: Kind) -> list[Module]:
 def _mappings(
     path: Path, written: Mapping[str, str], structure: Mapping[str, Any]
 ) -> dict[tuple[str | None, object], str]:
-    """Routes by (task, modality), which are saved as text; a key that cannot be read is left out, as there."""
+    """Return routes by (task, modality), which are saved as text.
+
+    An unreadable key is left out, as in sentence-transformers. Raises UsageError if a route is unknown.
+    """
     read = {}
     for key, route in written.items():
         try:
@@ -114,7 +125,7 @@ def _mappings(
                 path,
                 "route_mappings",
                 dict(written),
-                f"wanted only the routes {sorted(structure)}",
+                f"wanted only routes of the Router: {listed(sorted(structure), 'and')}",
                 "Correct the routes.",
             )
         read[(task, modality)] = route
@@ -124,7 +135,7 @@ def _mappings(
 def _route(
     path: Path, mappings: Mapping[tuple[str | None, object], str], structure: Mapping[str, Any], kind: Kind
 ) -> str:
-    """Name of the route of texts of that kind, in sentence-transformers' order of precedence."""
+    """Return the name of the route of texts of a kind, in sentence-transformers' order of precedence."""
     for key in ((kind, "text"), (kind, None), (None, "text"), (None, None)):
         if key in mappings:
             return mappings[key]
@@ -133,21 +144,21 @@ def _route(
             return name
     raise UsageError(
         str(path),
-        f"its Router has no route for {kind} texts (its routes: {', '.join(structure) or 'none'})",
+        f"the Router has no route for {kind} texts (routes: {', '.join(structure) or 'none'})",
         "wanted a route for queries and a route for documents",
         "Use a model for retrieval.",
     )
 
 
 def _class(path: Path, reference: object) -> str:
-    """Class name of a module: the last part of its dotted reference, which is never imported.
+    """Return the class name of a module: the last part of its dotted reference. The class is never imported.
 
-    Raises UsageError for a class that is not sentence-transformers' own.
+    Raises UsageError if the class does not belong to sentence-transformers.
     """
     if not str(reference).startswith(PACKAGE):
         raise UsageError(
             str(path),
-            f"a module has the type {reference!r}, which is code of its own",
+            f"a module has the type {reference!r}, which is not part of sentence-transformers",
             f"wanted classes of {PACKAGE[:-1]}",
             "Use a checkpoint without remote code.",
         )
@@ -155,7 +166,7 @@ def _class(path: Path, reference: object) -> str:
 
 
 def _inside(path: Path, sub_folder: str) -> str:
-    """The sub-folder, after checking that it does not lead out of the model folder."""
+    """Return a sub-folder. Raises UsageError if its path leads out of the model folder."""
     if Path(sub_folder).is_absolute() or ".." in Path(sub_folder).parts:
         raise UsageError(
             str(path),

@@ -1,4 +1,4 @@
-"""Which files a tokenizer has, and whether texts can be read with it as sentence-transformers reads them."""
+"""Check that a folder has a tokenizer, and that it reads texts as sentence-transformers does."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def check_tokenizer(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def check_tokenizer_file(folder: Path) -> None:
-    """Raise UsageError unless the tokenizer.json of a folder, if it has one, is of a kind that can be read here."""
+    """Raise UsageError if the folder has a tokenizer.json of a kind that cannot be read here."""
     path = folder / "tokenizer.json"
     if not path.is_file():
         return
@@ -63,7 +63,7 @@ def check_tokenizer_file(folder: Path) -> None:
 
 
 def refuse_chat_template(folder: Path) -> None:
-    """Raise UsageError when a plain model has a chat template: sentence-transformers puts texts into it."""
+    """Raise UsageError if a plain model has a chat template, into which sentence-transformers would put texts."""
     path = folder / TOKENIZER_CONFIG
     template = read_if_there(path).get("chat_template")
     files = [*folder.glob("chat_template.*"), *folder.glob("additional_chat_templates/*.jinja")]

@@ -1,4 +1,4 @@
-"""Settings of sentence-transformers' Transformer module: sentence_bert_config.json and the names it had before."""
+"""Read the settings of sentence-transformers' Transformer module: sentence_bert_config.json, or its older names."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ TRANSFORMER_CONFIGS = tuple(
     f"sentence_{name}_config.json"
     for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
-# Where the next module looks for the logits.
+# The name under which the next module looks for the logits, by task.
 OUTPUTS: dict[Task, str] = {"fill-mask": "token_embeddings", "sequence-classification": "scores"}
-# Old name first: if both are given, sentence-transformers takes the old one.
+# The old name comes first: if both are given, sentence-transformers uses the old one.
 MODEL, TOKENIZER, CONFIG = (
     ("model_args", "model_kwargs"),
     ("tokenizer_args", "processor_kwargs"),
@@ -28,19 +28,19 @@ KNOWN = (
     "module_output_name", "processing_kwargs", "unpad_inputs", "query_length", "document_length", "query_expansion",
     "tokenizer_name_or_path", "backend", "cache_dir",
 )  # fmt: skip
-# sentence-transformers overwrites these with where it found the folder, and drops the permission to run code.
+# sentence-transformers overwrites these arguments with the place of the folder, and drops the permission to run code.
 PLACE = frozenset({"subfolder", "token", "cache_dir", "revision", "local_files_only", "trust_remote_code"})
-# Arguments of a model that change how it is computed, or in which precision, but not what it computes.
+# Arguments of a model that change the way or the precision of its computation, but not the result.
 WITHOUT_EFFECT = frozenset(
     {"dtype", "torch_dtype", "attn_implementation", "low_cpu_mem_usage", "device_map", "use_safetensors"}
 )
-# Arguments that name other files, other code or another kind of model.
+# Arguments that name other files, other code, or another kind of model.
 ELSEWHERE = frozenset(
     {"config", "code_revision", "gguf_file", "mistral_format", "name_or_path", "auto_map", "architectures",
      "model_type", "return_unused_kwargs", "quantization_config", "compression_config", "_from_auto",
      "_configuration_file", "_commit_hash", "tokenizer_type", "init_inputs"}
 )  # fmt: skip
-# Arguments of a call of the tokenizer that leave the token ids of a text as they are.
+# Arguments of a call of the tokenizer that do not change the token ids of a text.
 CALL_WITHOUT_EFFECT = frozenset(
     {"padding", "padding_side", "pad_to_multiple_of", "return_attention_mask", "verbose", "logits_to_keep", "stride"}
 )
@@ -48,12 +48,14 @@ CALL_WITHOUT_EFFECT = frozenset(
 
 @dataclass(frozen=True)
 class TransformerSettings:
-    """Settings of a Transformer module that were found and can be honoured.
+    """The settings of a Transformer module that this project honours.
 
-    max_seq_length: tokens of a text, None if the tokenizer says. query_length, document_length: tokens of a text of
-    that kind. call_length: tokens of any text; wins over the other lengths. lower_case: texts are read in lower case.
-    tokenizer, config: arguments that the tokenizer and the model's config are read with. path, config_name: the file
-    and the name in it that `config` is from.
+    - max_seq_length: most tokens of a text, None if the tokenizer decides.
+    - query_length, document_length: most tokens of a text of that kind.
+    - call_length: most tokens of any text. It wins over the other lengths.
+    - lower_case: whether texts are read in lower case.
+    - tokenizer, config: arguments that the tokenizer and the model's config are read with.
+    - path, config_name: the file, and the name in it, from which `config` comes.
     """
 
     max_seq_length: int | None = None
@@ -70,18 +72,23 @@ class TransformerSettings:
 def transformer_settings(folder: Path, task: Task, *, default_task: str) -> TransformerSettings:
     """Read the settings of the Transformer module in a folder.
 
-    - task: what the module is needed for.
-    - default_task: what its class does if the file does not say.
+    - task: the task for which the module is needed.
+    - default_task: the task of its class if the file names none.
 
-    Raises UsageError, with the setting's name, for any that changes the result in a way that is not supported.
+    Raises UsageError, which names the setting, if a setting changes the result in a way that is not supported.
     """
     path, config = _first(folder)
     check_known(path, config, KNOWN)
     _check_task(path, config, task, default_task)
     if config.get("query_expansion") is not None:
-        raise refused(path, "query_expansion", config["query_expansion"], "spladelake does not expand queries")
+        raise refused(
+            path,
+            "query_expansion",
+            config["query_expansion"],
+            "wanted null, because spladelake does not expand queries",
+        )
     if config.get("tokenizer_name_or_path") is not None:
-        wanted = "spladelake reads the tokenizer from the folder of the model"
+        wanted = "wanted null, because spladelake reads the tokenizer from the folder of the model"
         raise refused(path, "tokenizer_name_or_path", config["tokenizer_name_or_path"], wanted)
     _check_arguments_of_model(path, config)
     return TransformerSettings(
@@ -98,7 +105,7 @@ def transformer_settings(folder: Path, task: Task, *, default_task: str) -> Tran
 
 
 def _first(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """The first file of the module that is there and not empty."""
+    """Return path and content of the first file of the module that exists and is not empty."""
     for name in TRANSFORMER_CONFIGS:
         if config := read_if_there(folder / name):
             return folder / name, config
@@ -106,7 +113,7 @@ def _first(folder: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def _check_task(path: Path, config: Mapping[str, Any], task: Task, default_task: str) -> None:
-    """Raise UsageError unless the module gives the logits of texts to the module that needs them."""
+    """Raise UsageError unless the module passes the logits of texts to the next module."""
     given = config.get("transformer_task", default_task)
     if given != task:
         raise refused(path, "transformer_task", given, f"wanted {task}", f"Use a checkpoint of the task {task}.")
@@ -122,24 +129,27 @@ def _check_task(path: Path, config: Mapping[str, Any], task: Task, default_task:
 
 
 def _plain(modality: Mapping[str, Any]) -> object:
-    """Name of a modality's output: a list of one name is the name."""
+    """Return the name of a modality's output. A list of one name counts as that name."""
     name = modality.get("method_output_name")
     return name[0] if isinstance(name, list) and len(name) == 1 else name
 
 
 def _named(path: Path, config: Mapping[str, Any], names: tuple[str, str]) -> tuple[str, dict[str, Any]]:
-    """The name in use and the arguments under it, without those that say where the folder is."""
+    """Return the name in use and its arguments, without those that name the place of the folder."""
     name = names[0] if names[0] in config else names[1]
     return name, {key: value for key, value in mapping(path, config, name).items() if key not in PLACE}
 
 
 def _arguments(path: Path, config: Mapping[str, Any], names: tuple[str, str]) -> dict[str, Any]:
-    """Arguments to honour. Raises UsageError for one that leads to other files or another kind of model."""
+    """Return the arguments to honour. Raises UsageError if one names other files or another kind of model."""
     name, arguments = _named(path, config, names)
     for key, value in arguments.items():
         if key in ELSEWHERE or key.endswith("_file"):
             raise refused(
-                path, f"{name}.{key}", value, "spladelake reads a model only from its own files, as its own kind"
+                path,
+                f"{name}.{key}",
+                value,
+                "wanted no such argument, because spladelake loads only the model in this folder",
             )
     if names is TOKENIZER and "model_max_length" in arguments:
         named = f"{name}.model_max_length"
@@ -151,22 +161,33 @@ def _check_arguments_of_model(path: Path, config: Mapping[str, Any]) -> None:
     name, arguments = _named(path, config, MODEL)
     for key, value in arguments.items():
         if key not in WITHOUT_EFFECT:
-            raise refused(path, f"{name}.{key}", value, "spladelake reads the model as its own config.json says")
+            raise refused(
+                path,
+                f"{name}.{key}",
+                value,
+                "wanted no such argument, because spladelake builds the model from config.json alone",
+            )
 
 
 def _call_length(path: Path, config: Mapping[str, Any]) -> int | None:
-    """Length of texts from the arguments of the tokenizer's call. Raises UsageError for other arguments with effect."""
+    """Return the length of texts in the arguments of the tokenizer's call.
+
+    Raises UsageError if another argument changes the token ids.
+    """
     processing = mapping(path, config, "processing_kwargs")
     arguments = mapping(path, processing, "text") | mapping(path, processing, "common")
     for key, value in arguments.items():
         plain = {"truncation": (True, "longest_first"), "return_tensors": ("pt",), "add_special_tokens": (True,)}
         if key not in CALL_WITHOUT_EFFECT and key != "max_length" and value not in plain.get(key, ()):
             raise refused(
-                path, f"processing_kwargs.text.{key}", value, "spladelake tokenises texts without this argument"
+                path,
+                f"processing_kwargs.text.{key}",
+                value,
+                "wanted no such argument, because spladelake tokenises texts without it",
             )
     side = arguments.get("padding_side") or _named(path, config, TOKENIZER)[1].get("padding_side")
     padded = arguments.get("padding") == "max_length" or arguments.get("pad_to_multiple_of")
     if padded and (side or read_if_there(path.parent / "tokenizer_config.json").get("padding_side")) == "left":
-        wanted = "positions are counted from the first token of a text, not from padding before it"
+        wanted = "wanted no padding on the left, because spladelake counts positions from the first token of a text"
         raise refused(path, "processing_kwargs", processing, wanted)
     return whole_number(path, arguments, "max_length")

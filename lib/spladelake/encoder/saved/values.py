@@ -1,4 +1,4 @@
-"""How the values of a model folder's JSON files are read, and refused by the file and the name of the setting."""
+"""Read values from the JSON files of a model folder. An error names the file and the setting."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from spladelake.errors import UsageError
 
 # Characters of a value in a message.
 LONGEST = 200
-# JSON values that are no object, by the type that Python gives them.
+# Names of JSON values that are no object, by their Python type.
 _KINDS = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises UsageError when it is something else."""
+    """Return the JSON object in a file. Raises UsageError if the file holds anything else."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as error:
@@ -26,7 +26,7 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError(
             str(path),
-            f"the file is {_KINDS.get(type(value), 'null')}",
+            f"the file holds {_KINDS.get(type(value), 'null')}",
             "wanted a JSON object",
             "Copy the checkpoint again.",
         )
@@ -36,24 +36,26 @@ def read_json(path: Path) -> dict[str, Any]:
 def refused(
     path: Path, name: str, value: object, wanted: str, fix: str = "Use a checkpoint without this setting."
 ) -> UsageError:
-    """The error for a setting whose effect this project does not have."""
+    """Return the error for a setting that this project cannot honour."""
     said = repr(value)
-    return UsageError(str(path), f"{name} is {said if len(said) <= LONGEST else f'{said[:LONGEST]}…'}", wanted, fix)
+    return UsageError(
+        str(path), f"the setting {name} is {said if len(said) <= LONGEST else f'{said[:LONGEST]}…'}", wanted, fix
+    )
 
 
 def read_if_there(path: Path) -> dict[str, Any]:
-    """The JSON object in a file, {} if there is no such file. Raises UsageError when it is no JSON object."""
+    """Return the JSON object in a file, {} if there is no such file. Raises UsageError if it holds anything else."""
     return read_json(path) if path.is_file() else {}
 
 
 def check_known(path: Path, config: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Raise UsageError for a setting that sentence-transformers' class does not take either."""
+    """Raise UsageError if a setting is not known to sentence-transformers' class either."""
     for name in sorted(set(config) - set(known)):
-        raise refused(path, name, config[name], "sentence-transformers 6 has no such setting for this module")
+        raise refused(path, name, config[name], "wanted only settings that sentence-transformers 6 has for this module")
 
 
 def whole_number(path: Path, config: Mapping[str, Any], name: str, *, least: int = 1) -> int | None:
-    """A setting that is a whole number of that size or more, or None. Raises UsageError for any other value."""
+    """Return a setting that is a whole number of `least` or more, or None. Raises UsageError for any other value."""
     value = config.get(name)
     if value is None or (type(value) is int and value >= least):
         return value
@@ -61,10 +63,10 @@ def whole_number(path: Path, config: Mapping[str, Any], name: str, *, least: int
 
 
 def mapping(path: Path, config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A setting that is an object, {} if it is absent or null. Raises UsageError for any other value."""
+    """Return a setting that is an object, {} if it is missing or null. Raises UsageError for any other value."""
     value = config.get(name)
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise refused(path, name, value, "wanted an object", "Correct or remove the setting.")
+        raise refused(path, name, value, "wanted a JSON object", "Correct or remove the setting.")
     return dict(value)

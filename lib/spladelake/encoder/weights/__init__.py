@@ -1,4 +1,4 @@
-"""The weights of a checkpoint: its files, the shapes that they announce, and the tensors of the families known here.
+"""The weights of a checkpoint: its files, the shapes in their headers, and the tensors of the known families.
 
-`files`, `families` and `shapes` read headers only and never import torch.
+`files`, `families` and `shapes` read only headers and never import torch.
 """

@@ -1,6 +1,6 @@
-"""Names of the tensors and of the config's numbers in the families of masked language models that are known here.
+"""The names of tensors and of numbers of the config in the known families of masked language models.
 
-BERT, RoBERTa and DistilBERT are the same network; only the names differ, and from where positions are counted.
+BERT, RoBERTa and DistilBERT are the same network. Only the names and the first position differ.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Family:
-    """Names of a family's tensors and of its config's numbers."""
+    """The names of a family's tensors and of the numbers in its config."""
 
     embeddings: str
     layer: str
@@ -32,7 +32,7 @@ class Family:
     activation: str = "hidden_act"
     width: str = "hidden_size"
     inner: str = "intermediate_size"
-    # The activation before the decoder, where it does not follow the config: RoBERTa's is always GELU.
+    # The activation before the decoder, if the config does not decide it: RoBERTa's is always GELU.
     transform_activation: str | None = None
     token_types: bool = True
     counts_from_padding: bool = False
@@ -87,17 +87,17 @@ DISTILBERT = Family(
     inner="hidden_dim",
     token_types=False,
 )
-DISTILBERT_EPS = 1e-12  # not in its config
+DISTILBERT_EPS = 1e-12  # It is not in the config.
 FAMILIES = {"bert": BERT, "roberta": ROBERTA, "xlm-roberta": ROBERTA, "camembert": ROBERTA, "distilbert": DISTILBERT}
 
-# What a checkpoint may hold besides: no part of it enters the logits.
+# Further tensors that a checkpoint may hold. None of them changes the logits.
 UNUSED = re.compile(r".*\.position_ids|(bert|roberta)\.pooler\..*|cls\.seq_relationship\..*")
-# Settings under which these networks compute something else.
+# Values of settings with which these networks compute something else.
 DEVIATIONS = {"is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute"}
 
 
 def tensor_sizes(family: Family, layers: int) -> dict[str, tuple[str, ...]]:
-    """The config's key for each length of each tensor's shape, by the tensor's name."""
+    """Return, by the name of each tensor, the keys of the config that give the sides of its shape."""
     width, inner, terms = family.width, family.inner, "vocab_size"
     sizes = {
         f"{family.embeddings}word_embeddings.weight": (terms, width),

@@ -1,6 +1,6 @@
-"""Weight files of a checkpoint: which ones there are, whether they are whole, and whether they hold an MLM head.
+"""Find the weight files of a checkpoint, and check that they are complete and hold an MLM head.
 
-Only headers are read here, with the standard library: no torch, no unpickling.
+This reads only headers, with the standard library: no torch, no unpickling.
 Format: https://github.com/huggingface/safetensors#format
 """
 
@@ -17,13 +17,14 @@ from typing import Any
 
 from spladelake.encoder.saved.values import read_json
 from spladelake.errors import UsageError
+from spladelake.names import listed
 
 SINGLE_FILE = "model.safetensors"
 SHARD_INDEX = "model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
-# A header larger than this is refused by the safetensors library too.
+# The safetensors library refuses larger headers too.
 LARGEST_HEADER_BYTES = 100_000_000
-# Bits of an element of the types that weights are stored in.
+# Bits of an element, by the type of the stored weights.
 BITS = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 8),
     **dict.fromkeys(("I16", "U16", "F16", "BF16"), 16),
@@ -31,8 +32,8 @@ BITS = {
     **dict.fromkeys(("I64", "U64", "F64", "C64"), 64),
 }
 
-# Tensors without which a family's MLM head would be filled with random numbers, as patterns over tensor names; of the
-# decoder, tied to the word embeddings in most checkpoints, `DECODERS` says what may stand for it.
+# Patterns of the tensors of each family's MLM head. transformers would fill a missing tensor with random numbers. The
+# decoder is in `DECODERS`, because most checkpoints tie it to the word embeddings.
 HEADS: dict[str, tuple[str, ...]] = {
     "bert": (r"cls\.predictions\.transform\.dense\.weight", r"cls\.predictions\.(decoder\.)?bias"),
     "roberta": (r"lm_head\.dense\.weight", r"lm_head\.layer_norm\.weight", r"lm_head\.(decoder\.)?bias"),
@@ -42,7 +43,7 @@ HEADS: dict[str, tuple[str, ...]] = {
     "mpnet": (r"lm_head\.dense\.weight", r"lm_head\.(decoder\.)?bias"),
 }
 HEADS |= dict.fromkeys(("xlm-roberta", "camembert", "roberta-prelayernorm"), HEADS["roberta"])
-# Names that torch.compile, DataParallel and FSDP put before those of the tensors.
+# Prefixes that torch.compile, DataParallel and FSDP put before the names of tensors.
 WRAPPERS = re.compile(r"^module\.|(^|\.)(_orig_mod|_fsdp_wrapped_module|_forward_module)\.")
 EMBEDDINGS = r".*(word_embeddings|embed_tokens|tok_embeddings)\.weight"
 DECODERS: dict[str, str] = {
@@ -57,9 +58,9 @@ DECODERS |= dict.fromkeys(("xlm-roberta", "camembert", "roberta-prelayernorm"), 
 
 
 def weight_files(folder: Path) -> list[str]:
-    """Names of the safetensors files of a model folder, and of their index when there are several.
+    """Return the names of the safetensors files of a model folder, and of their index if there are several files.
 
-    Raises UsageError when there are none, or when weights are there only as pickles.
+    Raises UsageError if there are none, or if the weights are only in pickles.
     """
     if (folder / SINGLE_FILE).is_file():
         return [SINGLE_FILE]
@@ -69,8 +70,8 @@ def weight_files(folder: Path) -> list[str]:
     if pickles:
         raise UsageError(
             str(folder),
-            f"its weights are stored only as {', '.join(pickles)}",
-            "wanted safetensors, because a pickle can run any program when it is opened",
+            f"the weights are stored only as pickles ({', '.join(pickles)})",
+            "wanted safetensors, because a pickle can run any program on this machine",
             "Convert the weights once, on an isolated machine, with save_pretrained(folder, safe_serialization=True).",
         )
     raise UsageError(
@@ -82,14 +83,14 @@ def weight_files(folder: Path) -> list[str]:
 
 
 def _shards(folder: Path) -> list[str]:
-    """Files that the index names. Raises UsageError unless all are there and hold the tensors that it says."""
+    """Return the files that the index names. Raises UsageError if a file, or a tensor in it, is missing."""
     path = folder / SHARD_INDEX
     places = read_json(path).get("weight_map")
     if not isinstance(places, dict) or not places or not all(isinstance(shard, str) for shard in places.values()):
         raise UsageError(
             str(path),
-            "it has no weight_map of tensors to files",
-            "wanted the file of every tensor",
+            "the file has no weight_map from tensor names to file names",
+            "wanted a weight_map that names the file of each tensor",
             "Copy the checkpoint again.",
         )
     shards = sorted(set(places.values()))
@@ -97,7 +98,7 @@ def _shards(folder: Path) -> list[str]:
     if missing:
         raise UsageError(
             str(path),
-            f"it refers to {', '.join(missing[:5])}, but the folder has no such file",
+            f"the file names {listed(missing[:5], 'and')}, which the folder does not have",
             f"wanted all {len(shards)} shards",
             "Copy the checkpoint again.",
         )
@@ -115,7 +116,11 @@ def _shards(folder: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class TensorHeader:
-    """What a file says of a tensor. dtype: as safetensors names it. file: name of the file."""
+    """The header of a tensor.
+
+    - dtype: type of the elements, as safetensors names it.
+    - file: name of the file.
+    """
 
     shape: tuple[int, ...]
     dtype: str
@@ -123,27 +128,27 @@ class TensorHeader:
 
     @property
     def size(self) -> int:
-        """Number of elements."""
+        """The number of elements."""
         return prod(self.shape)
 
 
 def tensor_names(path: Path) -> set[str]:
-    """Names of the tensors in a safetensors file; see `tensor_headers`."""
+    """Return the names of the tensors in a safetensors file; see `tensor_headers`."""
     return set(tensor_headers(path))
 
 
 def tensor_headers(path: Path) -> dict[str, TensorHeader]:
-    """The tensors of a safetensors file by name, after checking that the file is whole.
+    """Return the headers of the tensors in a safetensors file, by name.
 
-    Raises UsageError when the header cannot be read, when the file is shorter or longer than its header says, or when
-    a tensor's shape and place contradict each other.
+    Raises UsageError if the header cannot be read, if the file is shorter or longer than its header says, or if a
+    tensor's shape does not fit its place in the file.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else LARGEST_HEADER_BYTES + 1
         if length > min(size - 8, LARGEST_HEADER_BYTES):
-            raise _damaged(path, "its first eight bytes do not give the length of a header")
+            raise _damaged(path, "the first eight bytes do not give the length of a header")
         text = file.read(length)
     try:
         entries = {name: entry for name, entry in json.loads(text).items() if name != "__metadata__"}
@@ -151,67 +156,68 @@ def tensor_headers(path: Path) -> dict[str, TensorHeader]:
         end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
         odd = [name for name, entry in entries.items() if not _consistent(headers[name], *entry["data_offsets"])]
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
-        raise _damaged(path, f"its header cannot be read ({type(error).__name__}: {error})") from error
+        raise _damaged(path, f"the header cannot be read ({type(error).__name__}: {error})") from error
     if size != 8 + length + end:
-        raise _damaged(path, f"it has {size:,} bytes, but its header announces {8 + length + end:,}")
+        raise _damaged(path, f"the file has {size:,} bytes, but the header announces {8 + length + end:,}")
     if odd:
         header = headers[odd[0]]
         raise _damaged(
-            path, f"the tensor {odd[0]} has the shape {header.shape} of {header.dtype}, but another number of bytes"
+            path, f"the number of bytes of the tensor {odd[0]} does not fit the shape {header.shape} of {header.dtype}"
         )
     return headers
 
 
 def folder_headers(folder: Path) -> dict[str, TensorHeader]:
-    """The tensors of all weight files of a model folder, by today's names; errors as in `tensor_headers`."""
+    """Return the headers of all tensors of a model folder, by their present names; errors as in `tensor_headers`."""
     files = [name for name in weight_files(folder) if name.endswith(".safetensors")]
     headers = {name: header for file in files for name, header in tensor_headers(folder / file).items()}
     return {modern_name(name): header for name, header in headers.items()}
 
 
 def modern_name(name: str) -> str:
-    """Name of a tensor today: the norms of BERT's first checkpoints have gamma and beta, which transformers renames."""
+    """Return the present name of a tensor. transformers renames gamma and beta in BERT's first checkpoints."""
     return re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name))
 
 
 def _header(entry: dict[str, Any], file: str) -> TensorHeader:
     shape = tuple(entry["shape"])
     if any(type(length) is not int or length < 0 for length in shape):
-        raise ValueError(f"the shape {shape}")
+        raise ValueError(f"a tensor has the shape {shape}")
     return TensorHeader(shape, str(entry["dtype"]), file)
 
 
 def _consistent(header: TensorHeader, start: int, end: int) -> bool:
-    """Whether a tensor's bytes are as many as its shape and type need; types that are not known here pass."""
+    """Return whether a tensor has the number of bytes of its shape and type. An unknown type passes."""
     bits = BITS.get(header.dtype)
     return 0 <= start <= end and (bits is None or header.size * bits == (end - start) * 8)
 
 
 def check_names(place: Path, names: Iterable[str]) -> None:
-    """Raise UsageError when a wrapper of training has put its name before the names of the tensors.
+    """Raise UsageError if the names of tensors begin with the prefix of a wrapper of training.
 
-    transformers knows none of these names: it would fill the whole model with random numbers.
+    transformers does not know such names and would fill the whole model with random numbers.
     """
     for name in sorted(names):
         wrapper = WRAPPERS.search(name)
         if wrapper:
             raise UsageError(
                 str(place),
-                f"the tensor {name} has the name of a wrapper, {wrapper[0].strip('.')}, in its name",
-                "wanted the names of transformers, which otherwise fills the tensors with random numbers",
-                f"The weights were saved from {_wrapped_by(wrapper[0])}: save the model inside the wrapper.",
+                f"the name of the tensor {name} contains the name of a wrapper, {wrapper[0].strip('.')}",
+                "wanted the names of transformers, because transformers fills missing tensors with random numbers",
+                f"Save the model inside the wrapper, not the result of {_wrapped_by(wrapper[0])}.",
             )
 
 
 def _wrapped_by(wrapper: str) -> str:
-    return "torch.compile" if "_orig_mod" in wrapper else "a model wrapped for training on several devices"
+    return "torch.compile" if "_orig_mod" in wrapper else "a wrapper for several devices"
 
 
-def check_head(place: Path, model_type: str, names: Iterable[str], *, tied: bool) -> None:
-    """Raise UsageError when tensors of the MLM head are absent, so that none would be made up at random.
+def check_head_weights(place: Path, model_type: str, names: Iterable[str], *, tied: bool) -> None:
+    """Raise UsageError if tensors of the MLM head are missing, which transformers would fill with random numbers.
 
-    tied: whether the decoder may share the word embeddings. Families that are not listed in `HEADS` pass here; the
-    loader then refuses any tensor that the file did not fill.
+    A family that is not in `HEADS` passes. The loader then refuses any tensor that no file fills.
+
+    - tied: whether the decoder may share the word embeddings.
     """
     if model_type not in HEADS:
         return
@@ -225,7 +231,7 @@ def check_head(place: Path, model_type: str, names: Iterable[str], *, tied: bool
     if absent:
         raise UsageError(
             str(place),
-            f"it lacks {', '.join(absent)} of the masked-language-model head"
+            f"the weights lack {listed(absent, 'and')} of the masked-language-model head"
             + ("" if tied else ", and tie_word_embeddings is false"),
             "wanted the trained head of a SPLADE checkpoint",
             "Use a checkpoint saved from the MaskedLM model, not from its body alone.",

@@ -1,8 +1,8 @@
-"""Where the families of masked language models keep their tensors.
+"""Find the parts of a masked language model among the tensors of its family.
 
-BERT, RoBERTa and DistilBERT are the same network: a normalised sum of embeddings, then layers of attention and a
-two-layer perceptron, each added to its input and normalised, then a dense layer with activation and norm before the
-decoder. Only the names differ, and from where positions are counted.
+BERT, RoBERTa and DistilBERT are the same network: a normalised sum of embeddings; layers of attention and a two-layer
+perceptron, each added to its input and normalised; and a dense layer with activation and norm before the decoder. Only
+the names and the first position differ.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from spladelake.encoder.weights.families import DEVIATIONS, DISTILBERT_EPS, FAMI
 
 @dataclass(frozen=True)
 class Linear:
-    """x Wᵀ + b. weight: (out, in). bias: (out). The decoder is one, with a row for each term."""
+    """The layer x Wᵀ + b. The decoder is such a layer, with a row for each term.
+
+    - weight: (out, in).
+    - bias: (out).
+    """
 
     weight: Tensor
     bias: Tensor
@@ -29,7 +33,10 @@ class Linear:
 
 @dataclass(frozen=True)
 class Norm:
-    """A layer norm. weight, bias: (width)."""
+    """A layer norm.
+
+    - weight, bias: (width).
+    """
 
     weight: Tensor
     bias: Tensor
@@ -54,10 +61,12 @@ class LayerParts:
 class ModelParts:
     """A masked language model up to its decoder.
 
-    words: (vocabulary, width). positions: (places, width), token type 0 already added. uncounted: id of a token that
-    has place 0 and is not counted, so that the first other token has place 1; None where tokens are counted from 0.
-    read_layer: the parts of a layer by its number, below `layers`. activation, transform_activation: keys of
-    `linear.PLAIN`.
+    - words: (vocabulary, width).
+    - positions: (places, width), with token type 0 already added.
+    - uncounted: id of a token that has place 0 and does not count, so the first other token has place 1. None if tokens
+      count from 0.
+    - read_layer: returns the parts of a layer by its number, from 0 up to `layers` - 1.
+    - activation, transform_activation: keys of `linear.PLAIN`.
     """
 
     words: Tensor
@@ -74,9 +83,10 @@ class ModelParts:
 
 
 def model_parts(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ModelParts | None:
-    """The parts of a model of a known family, None for any other or when a part or a number is not where it should be.
+    """Return the parts of a model of a known family. None for another family, or if a part or number is missing.
 
-    config: as in config.json. tensors: by the names that transformers saves them under.
+    - config: content of config.json.
+    - tensors: tensors by the names under which transformers saves them.
     """
     family = FAMILIES.get(config.get("model_type", ""))
     if family is None or any(config.get(key, plain) != plain for key, plain in DEVIATIONS.items()):
@@ -88,7 +98,7 @@ def model_parts(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Mod
 
 
 def decoder_part(config: Mapping[str, Any], tensors: Mapping[str, Tensor], parts: ModelParts) -> Linear | None:
-    """The decoder of a known family, None unless its file leaves no doubt which tensors it consists of."""
+    """Return the decoder of a known family; None if the file leaves open which tensors form it."""
     family = FAMILIES[config["model_type"]]
     weight, biases = f"{family.decoder}.weight", [family.decoder_bias, f"{family.decoder}.bias"]
     found = [tensors[name] for name in dict.fromkeys(biases) if name in tensors]
@@ -102,7 +112,7 @@ def decoder_part(config: Mapping[str, Any], tensors: Mapping[str, Tensor], parts
 
 
 def unknown_tensors(config: Mapping[str, Any], names: Iterable[str], parts: ModelParts) -> list[str]:
-    """Names of tensors that are no part of a model of this family."""
+    """Return the names of tensors that are no part of a model of this family."""
     family = FAMILIES[config["model_type"]]
     inner = [family.query, family.key, family.value, family.attended, family.attended_norm]
     inner += [family.up, family.down, family.down_norm]
@@ -114,10 +124,10 @@ def unknown_tensors(config: Mapping[str, Any], names: Iterable[str], parts: Mode
 
 
 def _parts(family: Family, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ModelParts:
-    """Raises KeyError when something is absent."""
+    """Return the parts of a model. Raises KeyError if a tensor or a number is missing."""
     eps = config["layer_norm_eps"] if family.token_types else DISTILBERT_EPS
     uncounted = int(config["pad_token_id"]) if family.counts_from_padding else None
-    # RoBERTa's place of padding is the padding id, and its first token follows.
+    # In RoBERTa the place of padding is the padding id, and the first token has the next place.
     positions = tensors[f"{family.embeddings}position_embeddings.weight"][uncounted or 0 :]
     if family.token_types:
         positions = positions + tensors[f"{family.embeddings}token_type_embeddings.weight"][0]

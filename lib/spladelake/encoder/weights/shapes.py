@@ -1,8 +1,8 @@
-"""The numbers of config.json against the shapes of the tensors, before anything is built from either.
+"""Compare the numbers of config.json with the shapes of the tensors, before a model is built.
 
-Only the headers of the weight files are read, so the check takes milliseconds, and a config that asks for more than any
-machine holds is refused without trying. Families that are known here are checked tensor by tensor; of others, the
-numbers that every architecture has are. The loader compares the rest when transformers builds the model.
+This reads only the headers of the weight files, so it takes milliseconds. It refuses a config that describes more than
+any machine holds. In a known family it checks every tensor. In other families it checks the numbers that every
+architecture has; the loader compares the rest when transformers builds the model.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from spladelake.errors import UsageError
 
 Headers = Mapping[str, TensorHeader]
 
-FIX = "Use the config.json and the weights of one and the same model: copy both again from their source."
+FIX = "Copy config.json and the weights again from the same model."
 # Keys that say how many modules there are, how long a side of a tensor is, and how many positions there are.
 COUNTS = re.compile(
     r"(num|n)_(\w+_)?(layers?|blocks?|groups?|heads?|experts?|networks?|labels)|(en|de)coder_(layers|attention_heads)"
@@ -29,26 +29,30 @@ COUNTS = re.compile(
 )
 SIZES = re.compile(r"\w+_(size|dim)|dim|d_(model|ff|kv|inner|head|embed)|n_(embd|inner|words|langs)|\w*ffn_dim")
 POSITIONS = re.compile(r"max_(\w+_)?positions?(_embeddings)?|n_positions|n_ctx|max_sequence_length")
-# Of these, each has tensors of its own, except where layers share them.
+# The keys of modules that have their own tensors, unless layers share them.
 STACKED = re.compile(r".*(layers?|blocks?|groups?|networks?|sizes|repeats|group_num)")
-# What no model has: the largest have some hundred layers, 16,384 experts (Doge) and 10,485,760 positions (Llama 4).
+# More than in any model. The largest have a few hundred layers, 16,384 experts (Doge), 10,485,760 positions (Llama 4).
 MOST_SHARED, MOST_PARTS, MOST_POSITIONS = 512, 100_000, 2**24
-# A side of a tensor that small fits any machine, and the file need not hold the tensor.
+# A side of a tensor up to this length fits any machine, even if no file holds the tensor.
 SMALL_SIDE = 1_000_000
 LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers", "encoder_layers")
 WIDTHS = ("hidden_size", "d_model", "dim", "n_embd", "emb_dim")
 VOCABULARIES, PLACE_KEYS = ("vocab_size", "n_words"), ("max_position_embeddings", "n_positions")
 WORDS = re.compile(r"(.*\.)?(word_embeddings?|embed_tokens|tok_embeddings|wte|shared)\.weight")
 PLACES = re.compile(r"(.*\.)?(embeddings\.position_embeddings|wpe)\.weight")
-# Architectures whose layers share tensors, or whose stacks are counted by other keys.
+# Architectures in which layers share tensors, or in which other keys count the layers.
 SHARED_LAYERS = ("albert", "funnel", "perceiver", "zamba", "zamba2", "reformer")
 
 
 def check_shapes(folder: Path, settings: TransformerSettings, headers: Headers) -> None:
-    """Raise UsageError unless the numbers of config.json, with the changes of its settings, are those of the tensors.
+    """Raise UsageError if the numbers of config.json, with the changes by the settings, do not fit the tensors.
 
-    headers: all tensors of the folder's weights, by today's names. Settings may ask for fewer layers than there are, as
-    in sentence-transformers. The error names the file that is wrong.
+    The error names the wrong file. Settings may ask for fewer layers than the weights have, as in
+    sentence-transformers.
+
+    - folder: the folder of the model.
+    - settings: the settings of its module.
+    - headers: all tensors of the weights, by their present names.
     """
     config, path = read_json(folder / "config.json"), settings.path
     try:
@@ -57,12 +61,15 @@ def check_shapes(folder: Path, settings: TransformerSettings, headers: Headers) 
         if path is None or not settings.config:
             raise
         _check_config(folder, config, headers)
-        wanted = f"with this setting, config.json does not fit the weights: {error.found}; {error.wanted}"
+        wanted = f"wanted a setting that fits the weights, but with this one {error.found} ({error.wanted})"
         raise refused(path, settings.config_name, dict(settings.config), wanted, "Remove the setting.") from error
 
 
 def _check_config(folder: Path, config: Mapping[str, Any], headers: Headers, *, chosen: Collection[str] = ()) -> None:
-    """See `check_shapes`, of one config. chosen: keys by which fewer layers than there are may be asked for."""
+    """Check one config; see `check_shapes`.
+
+    - chosen: keys that may give fewer layers than the weights have.
+    """
     path = folder / "config.json"
     _check_bounds(path, config, headers)
     family = FAMILIES.get(str(config.get("model_type")))
@@ -74,31 +81,29 @@ def _check_config(folder: Path, config: Mapping[str, Any], headers: Headers, *, 
 
 
 def _check_bounds(path: Path, config: Mapping[str, Any], headers: Headers) -> None:
-    """Refuse numbers that no machine holds."""
+    """Raise UsageError if a number is larger than in any model."""
     largest = max((header.size for header in headers.values()), default=0)
     for key, value in _numbers(config):
-        most, held = _most(key.rsplit(".", 1)[-1], largest, len(headers))
+        most, limit = _most(key.rsplit(".", 1)[-1], largest, len(headers))
         if value > most:
-            raise UsageError(
-                str(path), f"{key} is {value:,}", f"wanted at most {most:,}, because the weights have {held}", FIX
-            )
+            raise UsageError(str(path), f"{key} is {value:,}", f"wanted at most {most:,}, the limit for {limit}", FIX)
 
 
 def _most(key: str, largest: int, tensors: int) -> tuple[float, str]:
-    """The largest number that a key of a config may have, and what of the weights says so."""
+    """Return the largest possible number of a config's key, and the fact about the weights that limits it."""
     if STACKED.fullmatch(key) and COUNTS.fullmatch(key):
-        return max(MOST_SHARED, tensors), f"{tensors:,} tensors"
+        return max(MOST_SHARED, tensors), f"weights with {tensors:,} tensors"
     if COUNTS.fullmatch(key):
-        return MOST_PARTS, f"{tensors:,} tensors"
+        return MOST_PARTS, "any model"
     if POSITIONS.fullmatch(key):
-        return MOST_POSITIONS, f"{largest:,} numbers in their largest tensor"
+        return MOST_POSITIONS, "any model"
     if SIZES.fullmatch(key):
-        return max(SMALL_SIDE, largest), f"{largest:,} numbers in their largest tensor"
+        return max(SMALL_SIDE, largest), f"weights with {largest:,} numbers in the largest tensor"
     return float("inf"), ""
 
 
 def _numbers(config: Mapping[str, Any], place: str = "", depth: int = 0) -> Iterator[tuple[str, float]]:
-    """Numbers of a config, of those inside it and of their lists, each with its dotted key."""
+    """Yield (dotted key, number) of a config, of the configs inside it, and of their lists."""
     for key, value in config.items():
         if isinstance(value, Mapping) and depth < 8:
             yield from _numbers(value, f"{place}{key}.", depth + 1)
@@ -118,8 +123,8 @@ def _check_family(
     if width is not None and heads is not None and width % heads:
         raise UsageError(
             str(path),
-            f"{family.width} is {width} and {family.heads} {heads}",
-            "wanted a multiple of the heads as width",
+            f"{family.width} is {width}, and {family.heads} is {heads}",
+            f"wanted a multiple of {family.heads} as {family.width}",
             FIX,
         )
     for name, keys in tensor_sizes(family, layers or 0).items():
@@ -143,7 +148,7 @@ def _check_type(folder: Path, name: str, header: TensorHeader) -> None:
 
 
 def _check_layers(path: Path, config: Mapping[str, Any], headers: Headers, chosen: Collection[str]) -> None:
-    """The number of layers of an architecture whose names are not known."""
+    """Check the number of layers in an unknown family."""
     key = next((key for key in LAYERS if key in config), None)
     if key is None or config.get("model_type") in SHARED_LAYERS:
         return
@@ -160,22 +165,28 @@ def _check_layers(path: Path, config: Mapping[str, Any], headers: Headers, chose
 
 
 def _check_count(path: Path, key: str, wanted: int | None, found: set[int], stack: str, *, fewer: bool) -> None:
-    """fewer: whether the weights may hold more layers than are wanted."""
+    """Raise UsageError if the weights do not hold the layers 0 to `wanted` - 1.
+
+    - fewer: whether the weights may hold more layers.
+    """
     if wanted is not None and not (set(range(wanted)) <= found if fewer else found == set(range(wanted))):
-        held = f"{min(found)} to {max(found)}" if found else "none"
+        held = f"{stack} for N from {min(found)} to {max(found)}" if found else f"no {stack}"
         raise UsageError(
-            str(path), f"{key} is {wanted:,}", f"the weights hold the layers {held} ({stack}), {len(found)} in all", FIX
+            str(path), f"{key} is {wanted:,}", f"wanted the {len(found)} layers of the weights ({held})", FIX
         )
 
 
 def _members(headers: Headers, layer: str) -> set[int]:
-    """Numbers of the layers that a file holds. layer: name of one, braces in place of the number."""
+    """Return the numbers of the layers in the weights.
+
+    - layer: name of a layer, with braces in place of the number.
+    """
     pattern = re.compile(re.escape(layer).replace(r"\{\}", r"(\d+)"))
     return {int(found[1]) for name in headers if (found := pattern.match(name))}
 
 
 def _check_words(path: Path, config: Mapping[str, Any], headers: Headers) -> None:
-    """Vocabulary, width and positions of an architecture whose names are not known."""
+    """Check vocabulary, width and positions in an unknown family."""
     terms = next((key for key in VOCABULARIES if key in config), None)
     for name, header in headers.items():
         if len(header.shape) != 2:
@@ -191,7 +202,7 @@ def _check_words(path: Path, config: Mapping[str, Any], headers: Headers) -> Non
                 raise _contradiction(path, f"{named} {config[named]}", name, header, wanted)
         if PLACES.fullmatch(name) and (key := next((key for key in PLACE_KEYS if key in config), None)) is not None:
             rows = whole_number(path, config, key, least=0)
-            # YOSO and Nyströmformer have two positions more than they say; the loader knows who does.
+            # YOSO and Nyströmformer have two more positions than their config says. The loader knows these cases.
             if rows is not None and header.shape[0] not in (rows, rows + 2):
                 raise _contradiction(path, f"{key} {rows:,}", name, header, (rows, header.shape[1]))
     width = next((key for key in WIDTHS if key in config), None)
@@ -199,7 +210,7 @@ def _check_words(path: Path, config: Mapping[str, Any], headers: Headers) -> Non
         sides = {side for header in headers.values() for side in header.shape}
         if sides and value not in sides:
             raise UsageError(
-                str(path), f"{width} is {value:,}", "wanted the length of a side of a tensor in the weights", FIX
+                str(path), f"{width} is {value:,}", "wanted the size of a dimension of a tensor in the weights", FIX
             )
 
 
@@ -208,7 +219,7 @@ def _contradiction(
 ) -> UsageError:
     return UsageError(
         str(path),
-        f"it has {said}, but {name} in {header.file} has the shape {list(header.shape)}",
+        f"the file has {said}, but the tensor {name} in {header.file} has the shape {list(header.shape)}",
         f"wanted the shape {list(wanted)}",
         FIX,
     )

@@ -1,4 +1,4 @@
-"""Tensors of a checkpoint, read one at a time."""
+"""Read the tensors of a checkpoint one at a time."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from spladelake.errors import UsageError
 
 
 class CheckpointTensors(Mapping[str, Tensor]):
-    """The tensors of a model folder by name, as float32, each read when it is asked for.
+    """The tensors of a model folder by name, as float32. Each tensor is read when it is used.
 
-    Reading raises UsageError when a tensor holds an infinite number or none at all.
+    Reading raises UsageError if a tensor holds a number that is not finite.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,7 +28,7 @@ class CheckpointTensors(Mapping[str, Tensor]):
         with safe_open(file, framework="pt") as opened:
             tensor: Tensor = opened.get_tensor(saved_as)
         check_finite(file, name, tensor)
-        # A copy: the tensor may be a view of the mapped file, all of which would stay in memory with it.
+        # A copy, because a view of the mapped file would keep the whole file in memory.
         return tensor.to(torch.float32, copy=True)
 
     def __iter__(self) -> Iterator[str]:
@@ -39,8 +39,11 @@ class CheckpointTensors(Mapping[str, Tensor]):
 
 
 def check_finite(place: Path, name: str, tensor: Tensor) -> None:
-    """Raise UsageError when a tensor holds an infinite number or none at all."""
+    """Raise UsageError if a tensor holds a number that is not finite."""
     if not torch.isfinite(tensor).all():
         raise UsageError(
-            str(place), f"the tensor {name} is not finite", "wanted finite weights", "Use another checkpoint."
+            str(place),
+            f"the tensor {name} has a weight that is not finite",
+            "wanted finite weights",
+            "Use another checkpoint.",
         )

@@ -123,9 +123,8 @@ def _tables(session: SparkSession, options: CompactVectors) -> _CompactTables:
     lake, name = Lake(options.lake), short_name(options.vectors or options.model)
     into = short_name(options.into) if options.into else f"{name}-compact"
     if lake.vectors(into, "documents") == lake.vectors(name, "documents"):
-        raise UsageError(
-            "--into", f"it is {into!r}, the name of the original vectors", "wanted another name", "Choose another name."
-        )
+        found = f"the value is {into!r}, the name of the original vectors"
+        raise UsageError("--into", found, "wanted another name", "Set --into to another name.")
     documents, queries = lake.vectors(name, "documents"), lake.vectors(name, "queries")
     made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
     for ref in (documents, queries):
@@ -153,7 +152,7 @@ def _judgements(session: SparkSession, lake: Lake, *, required: bool) -> DataFra
             raise DataError(
                 str(ref),
                 "no document is relevant",
-                "--target needs relevant documents to measure",
+                "wanted relevant documents, because --target needs a measure",
                 "Check the judgements.",
             )
         return None
@@ -180,7 +179,7 @@ def _search(trials: Trials, statistics: Statistics, target: Target) -> list[Tria
         raise DataError(
             trials.place,
             f"{target.measure} of the original vectors is {trials.original.mean(target.measure):g}",
-            "a target needs a measure above 0",
+            "wanted a measure above 0",
             "Check that queries, judgements and vectors belong to one collection.",
         )
     tried: list[Trial] = []
@@ -189,7 +188,7 @@ def _search(trials: Trials, statistics: Statistics, target: Target) -> list[Tria
         for how in candidates:
             tried.append(trials.measure(how, statistics))
             mean = tried[-1].mean(target.measure)
-            log.info("%s: %s %.4f, wanted %.4f", how, target.measure, mean, wanted)
+            log.info("%s: %s is %.4f, and the target is %.4f", how, target.measure, mean, wanted)
             if mean >= wanted:
                 return how
         return otherwise
@@ -245,9 +244,8 @@ def _write(
     set_properties(session, target, {**properties, **made_from})
     written, wanted = target.read(session).count(), source.read(session, version=tables.version).count()
     if written != wanted:
-        raise DataError(
-            str(target), f"it holds {written:,} vectors", f"wanted {wanted:,}", "Run the job again with --force."
-        )
+        found = f"the table holds {written:,} vectors"
+        raise DataError(str(target), found, f"wanted {wanted:,} vectors", "Run the job again with --force.")
 
 
 def _report(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +48,7 @@ class Trial:
     error_bound: float
 
     def mean(self, measure: str) -> float:
-        """Mean of a measure over its queries; NaN if none was measured."""
+        """Return the mean of a measure over its queries; NaN if no query was measured."""
         return float(np.mean(list(self.values[measure].values()))) if self.values.get(measure) else float("nan")
 
 
@@ -73,9 +74,12 @@ class Trials:
         compile_kernels()
         set_batch_size(session)
         self._ranking = self._ranked(rows).persist(StorageLevel.DISK_ONLY)
-        postings = rows.agg(F.coalesce(F.sum(F.size("indices")), F.lit(0)).alias("n")).first()
-        assert postings is not None
-        self.original = Trial(Compaction(), int(postings["n"]), 0.0, self._values(self._ranking), 0.0, 0.0)
+        with ExitStack() as failed:
+            failed.callback(self.close)
+            postings = rows.agg(F.coalesce(F.sum(F.size("indices")), F.lit(0)).alias("n")).first()
+            assert postings is not None
+            self.original = Trial(Compaction(), int(postings["n"]), 0.0, self._values(self._ranking), 0.0, 0.0)
+            failed.pop_all()
 
     def compacted(self, how: Compaction, statistics: Statistics) -> DataFrame:
         """Return the rows of `vectors` under a compaction, with `dropped` and `cluster`."""
@@ -86,19 +90,18 @@ class Trials:
         """Rank all queries over the compacted vectors; return the trial."""
         if how.is_lossless:
             return self.original
-        rows = self.compacted(how, statistics).persist(StorageLevel.DISK_ONLY)
-        found = rows.agg(
-            F.coalesce(F.sum(F.size("indices")), F.lit(0)).alias("postings"),
-            F.coalesce(F.max("dropped"), F.lit(0.0)).alias("dropped"),
-        ).first()
-        assert found is not None
-        ranking = self._ranked(rows).persist(StorageLevel.DISK_ONLY)
-        try:
+        with ExitStack() as kept:
+            rows = self.compacted(how, statistics).persist(StorageLevel.DISK_ONLY)
+            kept.callback(rows.unpersist)
+            found = rows.agg(
+                F.coalesce(F.sum(F.size("indices")), F.lit(0)).alias("postings"),
+                F.coalesce(F.max("dropped"), F.lit(0.0)).alias("dropped"),
+            ).first()
+            assert found is not None
+            ranking = self._ranked(rows).persist(StorageLevel.DISK_ONLY)
+            kept.callback(ranking.unpersist)
             values = self._values(ranking)
             error = self._largest_error(ranking)
-        finally:
-            ranking.unpersist()
-            rows.unpersist()
         dropped = float(found["dropped"])
         bound = self._bound(how, statistics, dropped)
         return Trial(how, int(found["postings"]), dropped, values, error, bound)

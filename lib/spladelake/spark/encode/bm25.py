@@ -29,6 +29,7 @@ from spladelake.config.model_kinds import BM25_MODEL
 from spladelake.errors import DataError
 from spladelake.names import short_name
 from spladelake.results import EncodeResult, SideResult
+from spladelake.spark.encode.bm25_dry_run import forecast_bm25
 from spladelake.spark.encode.bm25_packs import (
     Tally,
     counted_texts,
@@ -37,8 +38,8 @@ from spladelake.spark.encode.bm25_packs import (
     weighed,
 )
 from spladelake.spark.encode.bm25_question import learnt_model, learnt_tables
-from spladelake.spark.encode.bm25_worker import IDS, TEXTS, TOKENS, CountWords, Statistics, Vocabulary, WeighWords
-from spladelake.spark.encode.texts import SIDES, Side
+from spladelake.spark.encode.bm25_worker import IDS, TEXTS, TOKENS, CountWords, Vocabulary, WeighWords, WordStatistics
+from spladelake.spark.encode.texts import SIDES, Side, texts_of
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.lineage import Lineage
@@ -64,7 +65,10 @@ class _Bm25Tables:
 
 
 def encode_bm25(session: SparkSession, options: EncodeTexts) -> EncodeResult:
-    """Encode the lake's documents, queries or both with BM25; skip a side whose vectors are current."""
+    """Encode the lake's documents, queries or both with BM25; skip a side whose vectors are current.
+
+    A dry run only forecasts the work.
+    """
     settings = Bm25Settings(
         k1=DEFAULT_K1 if options.k1 is None else options.k1,
         b=DEFAULT_B if options.b is None else options.b,
@@ -72,6 +76,8 @@ def encode_bm25(session: SparkSession, options: EncodeTexts) -> EncodeResult:
         stop_words=read_stop_words(options.stopwords or DEFAULT_STOP_WORDS),
     )
     lake = Lake(options.lake)
+    if options.dry_run:
+        return _forecast(session, lake, settings, side=options.side)
     tables = _Bm25Tables(lake, short_name(options.vectors or options.model))
     result: dict[str, Any] = {"model": BM25_MODEL}
     if options.side != "queries":
@@ -82,6 +88,16 @@ def encode_bm25(session: SparkSession, options: EncodeTexts) -> EncodeResult:
     sides = [part for part in result.values() if isinstance(part, dict)]
     skipped = all(part["status"] == "skipped" for part in sides)
     return cast("EncodeResult", {**result, "model_id": model_id, "status": "skipped" if skipped else "written"})
+
+
+def _forecast(session: SparkSession, lake: Lake, settings: Bm25Settings, *, side: str) -> EncodeResult:
+    """Return the forecast of each side, and write nothing."""
+    result: dict[str, Any] = {"model": BM25_MODEL, "status": "forecast"}
+    for name, schema in (("documents", DOCUMENTS), ("queries", QUERIES)):
+        if side in (name, "both"):
+            table = require(session, lake.table(name), schema, made_by=f"spladelake ingest_texts --lake {lake.root} …")
+            result[name] = forecast_bm25(session, texts_of(table, SIDES[name]), settings, SIDES[name])
+    return cast("EncodeResult", result)
 
 
 def _encode_documents(session: SparkSession, tables: _Bm25Tables, settings: Bm25Settings, *, force: bool) -> SideResult:
@@ -184,7 +200,7 @@ def _lineage(side: Side, source: TableRef, version: int, made_with: str) -> Line
     )
 
 
-def _learnt(tally: Tally, settings: Bm25Settings, *, place: TableRef) -> tuple[Statistics, str]:
+def _learnt(tally: Tally, settings: Bm25Settings, *, place: TableRef) -> tuple[WordStatistics, str]:
     """Return the documents' statistics, and the model_id: a fingerprint of the statistics and the settings."""
     _check_ids(tally, place=place)
     rows, tokens, size = tally.facts[TEXTS], tally.facts[TOKENS], len(tally.words)
@@ -195,7 +211,7 @@ def _learnt(tally: Tally, settings: Bm25Settings, *, place: TableRef) -> tuple[S
     sums = vocabulary_sums(tally.words, tally.amounts)
     recipe = [settings.fingerprint, rows, tokens, size, *map(str, sums)]
     model_id = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
-    return Statistics(documents=rows, average_length=tokens / rows, vocabulary_size=size), model_id
+    return WordStatistics(documents=rows, average_length=tokens / rows, vocabulary_size=size), model_id
 
 
 def _check_ids(tally: Tally, *, place: TableRef) -> None:
@@ -204,7 +220,7 @@ def _check_ids(tally: Tally, *, place: TableRef) -> None:
     if ids != rows:
         raise DataError(
             str(place),
-            f"it has {rows:,} rows but {ids:,} different ids",
-            "wanted each id once: BM25 would count repeated texts twice",
+            f"the table has {rows:,} rows but {ids:,} different ids",
+            "wanted each id once, because BM25 would count repeated texts twice",
             "Remove the repeated rows.",
         )

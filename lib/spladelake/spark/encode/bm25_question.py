@@ -36,16 +36,20 @@ def learnt_model(learnt: Learnt, settings: Bm25Settings) -> str:
     Raises DataError if there are none, if other settings made them, or if the vocabulary belongs to other vectors.
     """
     documents, vocabulary = (learnt.lake.vectors(learnt.name, part) for part in ("documents", "vocabulary"))
-    fix = f"Run encode_texts --lake {learnt.lake.root} --model {BM25_MODEL} with these settings for both sides."
+    fix = (
+        f"Run encode_texts --lake {learnt.lake.root} --model {BM25_MODEL} with the same settings for documents and "
+        "queries."
+    )
     if learnt.properties is None:
-        wanted = "wanted document vectors, whose vocabulary has the term ids of a query's words"
+        wanted = "wanted document vectors, because their vocabulary gives the term ids of a query"
         raise DataError(str(documents), "there are no vectors", wanted, fix)
     if learnt.properties.get("spladelake.bm25") != settings.fingerprint:
         wanted = "wanted the same settings for documents and queries"
         raise DataError(str(documents), "the vectors were made with other settings", wanted, fix)
     model_id = learnt.properties.get("spladelake.model_id")
     if model_id is None or learnt.vocabulary_model_id != model_id:
-        raise DataError(str(vocabulary), "it belongs to other vectors", f"wanted the vocabulary of {documents}", fix)
+        wanted = f"wanted the vocabulary of {documents}"
+        raise DataError(str(vocabulary), "the vocabulary belongs to other vectors", wanted, fix)
     return model_id
 
 

@@ -36,7 +36,7 @@ TEXTS, IDS, TOKENS, STATUS = " texts", " ids", " tokens", " status "
 
 
 @dataclass(frozen=True)
-class Statistics:
+class WordStatistics:
     """Statistics of all documents, empty ones included, that BM25 needs beside the document frequency of each word."""
 
     documents: int
@@ -159,7 +159,7 @@ class WeighWords:
 
     settings: Bm25Settings
     vocabulary: Vocabulary
-    statistics: Statistics | None
+    statistics: WordStatistics | None
     model_id: str
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

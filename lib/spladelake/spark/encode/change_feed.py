@@ -93,9 +93,9 @@ def checkpoint_of(given: str | None, staged: TableRef) -> str:
     if staged.path is None:
         raise UsageError(
             "--checkpoint",
-            "it is missing",
+            "the option is missing",
             "wanted a folder for the position of the stream, because the tables are in a catalog",
-            "Name a folder that outlives the job.",
+            "Set --checkpoint to a folder that outlives the job.",
         )
     return f"{staged.path.removesuffix('_staged')}_stream"
 
@@ -103,11 +103,9 @@ def checkpoint_of(given: str | None, staged: TableRef) -> str:
 def _unreadable(source: TableRef, error: Exception, after: int) -> Exception:
     text: Any = full_text(error)
     if "DELTA_MISSING_CHANGE_DATA" in text or "CHANGE_TABLE_FEED" in text or "DELTA_CHANGE_TABLE" in text:
-        found = f"it did not record all changes after version {after}"
+        found = f"the table did not record all changes after version {after}"
     elif "DELTA_FILE_NOT_FOUND" in text or "DELTA_LOG_FILE_NOT_FOUND" in text or "VersionNotFound" in text:
-        found = f"it no longer keeps all changes after version {after}"
+        found = f"the table no longer keeps all changes after version {after}"
     else:
         return error
-    return DataError(
-        str(source), found, "wanted a complete change feed since then", "Run once with --changes snapshot."
-    )
+    return DataError(str(source), found, "wanted a complete change feed", "Run once with --changes snapshot.")

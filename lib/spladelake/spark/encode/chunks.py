@@ -168,7 +168,9 @@ def _in_table(session: SparkSession, staged: TableRef, work: EncodeWork) -> dict
     """
     kept = _keep_usable(session, staged, work)
     if kept:
-        log.info("%s: resuming after %s %s of a run that stopped", work.target, f"{kept:,}", work.side.name)
+        log.info(
+            "%s: resuming after the %s %s that an interrupted run encoded", work.target, f"{kept:,}", work.side.name
+        )
     totals = session.sparkContext.accumulator({}, Totals())
     if kept < work.rows:
         _encode_chunks(session, staged, work, totals, kept)

@@ -126,8 +126,8 @@ def _check_ids(rows: int, ids: int, place: str) -> None:
     if ids != rows:
         raise DataError(
             place,
-            f"it has {rows:,} rows but {ids:,} different ids",
-            "wanted each id once: the scores of a repeated id would add up",
+            f"the table has {rows:,} rows but {ids:,} different ids",
+            "wanted each id once, because the scores of a repeated id would add up",
             "Remove the repeated rows.",
         )
 

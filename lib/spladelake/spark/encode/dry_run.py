@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -17,6 +18,38 @@ from spladelake.spark.tables.schemas import VECTORS
 
 # Sampled texts per slot: enough to know their mean length to some 3 %, and seconds of work for the slot.
 SAMPLE_PER_SLOT = 512
+# The forecast for a table without rows.
+NOTHING: dict[str, Any] = {"sampled": 0, "tokens": 0, "seconds": 0.0, "hours": 0.0, "bytes": 0}
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedSample:
+    """The vectors of some texts of a table, as (id, indices, values, …) rows.
+
+    - tokens: tokens of these texts.
+    - seconds: time that the slots of the session took for them together.
+    """
+
+    vectors: pa.Table
+    tokens: int
+    seconds: float
+
+    def extrapolated(self, rows: int, *, texts: int) -> dict[str, Any]:
+        """Return the forecast for the whole table.
+
+        - rows: rows of the table.
+        - texts: texts of the table that are encoded, fewer than its rows if equal texts are encoded once.
+        """
+        sampled = len(self.vectors)
+        share = texts / sampled
+        return {
+            "sampled": sampled,
+            "tokens": round(self.tokens * share),
+            "docs_per_second": round(sampled / self.seconds, 1),
+            "seconds": round(self.seconds * share, 1),
+            "hours": round(self.seconds * share / 3600, 2),
+            "bytes": round(parquet_bytes(self.vectors) * rows / sampled),
+        }
 
 
 def forecast_encode(
@@ -33,25 +66,17 @@ def forecast_encode(
     slots = session.sparkContext.defaultParallelism
     result: dict[str, Any] = {"status": "forecast", "rows": rows, "distinct_texts": distinct, "slots": slots}
     if not rows:
-        return {**result, "sampled": 0, "tokens": 0, "seconds": 0.0, "hours": 0.0, "bytes": 0}
+        return {**result, **NOTHING}
     wanted = SAMPLE_PER_SLOT * slots
     ordered = texts.dropDuplicates(["text_sha256"]).orderBy("text_sha256").limit(wanted).persist()
-    sampled = ordered.count()
+    ordered.count()  # reads the sample before the measurement
     _run(session, ordered.limit(2 * slots), slots, spec, kind)  # loads the models
     started = time.monotonic()
     vectors, totals = _run(session, ordered, slots, spec, kind)
     seconds = time.monotonic() - started
     ordered.unpersist()
-    share = distinct / sampled
-    return {
-        **result,
-        "sampled": sampled,
-        "tokens": round(totals.get("tokens", 0) * share),
-        "docs_per_second": round(sampled / seconds, 1),
-        "seconds": round(seconds * share, 1),
-        "hours": round(seconds * share / 3600, 2),
-        "bytes": round(parquet_bytes(vectors) * rows / sampled),
-    }
+    sample = EncodedSample(vectors, tokens=int(totals.get("tokens", 0)), seconds=seconds)
+    return {**result, **sample.extrapolated(rows, texts=distinct)}
 
 
 def _counts(texts: DataFrame) -> tuple[int, int]:

@@ -22,7 +22,7 @@ class CrashError(SpladelakeError):
 
     def __init__(self, exit_code: int | None) -> None:
         how = f"signal {-exit_code}" if exit_code is not None and exit_code < 0 else f"exit code {exit_code}"
-        super().__init__("the encoder's process", f"the process that encoded it ended with {how}", "", "")
+        super().__init__("the encoder's process", f"the process that encoded the text ended with {how}", "", "")
 
 
 class IsolatedEncoder:

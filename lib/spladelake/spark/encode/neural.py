@@ -67,9 +67,9 @@ def _check_same_name(job: SideJob) -> None:
     if "spladelake.compaction" in properties:
         raise UsageError(
             str(job.target),
-            "it holds compacted vectors",
+            "the table holds compacted vectors",
             "wanted a table that holds only vectors from encode_texts",
-            "Encode under the original name, then run compact_vectors again.",
+            "Set --vectors to the name of the original vectors, then run compact_vectors again.",
         )
     if job.options.vectors is not None:
         return
@@ -77,7 +77,7 @@ def _check_same_name(job: SideJob) -> None:
     if found.split("@")[0] != job.checkpoint.name.split("@")[0]:
         raise UsageError(
             str(job.target),
-            f"it holds vectors of {found}",
+            f"the table holds vectors of {found}",
             f"wanted vectors of {job.checkpoint.name}, which has the same short name",
             "Give the new vectors a name of their own with --vectors.",
         )

@@ -42,7 +42,7 @@ def update_vectors(job: SideJob, *, ready: Callable[[], object]) -> dict[str, An
     lineage = job.lineage(version)
     again = job.options.force or job.options.retry_rejected
     if not again and is_current(session, target, lineage):
-        log.info("%s: skipped, the vectors are current", target)
+        log.info("%s: skipped, because the vectors are current", target)
         # Repeat the last steps: a run that was killed after its commit may have left them out.
         set_properties(session, target, job.properties(version))
         drop_table(session, job.staged)
@@ -102,7 +102,7 @@ def _possibly_changed(job: SideJob, version: int) -> DataFrame | None:
         return None
     made = newest_lineage(session, job.target)
     if made is None or made["settings"] != dict(job.lineage(0).settings):
-        log.info("%s: made by another model or setting, so all texts are compared", job.target)
+        log.info("%s: another model or setting made the vectors, so all texts are compared", job.target)
         return None
     after = int(made["inputs"][job.side.name][1])
     if options.changes == "stream":
@@ -113,9 +113,10 @@ def _possibly_changed(job: SideJob, version: int) -> DataFrame | None:
         if options.since_version is not None and options.since_version > after:
             raise UsageError(
                 "--since-version",
-                f"it is {options.since_version}",
-                f"wanted at most {after}, the version that the vectors follow: changes in between would be lost",
-                "Give that version or an earlier one, or leave the option out.",
+                f"the version is {options.since_version}",
+                f"wanted at most {after}, because the vectors were made from version {after} of {job.source} and a "
+                "later start would miss changes",
+                f"Give {after} or an earlier version, or leave out --since-version.",
             )
         start = after if options.since_version is None else options.since_version
         ids = changed_ids(session, job.source, after=start, until=version, id_column=job.side.id_column)
@@ -144,10 +145,10 @@ def _quarantine(job: SideJob, changes: Difference, staged: Staged | None, lineag
     if rejected > job.options.max_rejected * texts:
         raise DataError(
             str(job.source),
-            f"{rejected:,} of {texts:,} texts cannot be encoded; {'; '.join(examples)}",
-            f"wanted at most {job.options.max_rejected:.1%}; the vectors are left as they were",
-            f"See `spladelake quarantine show --lake {job.lake.root}`. Correct the texts, or raise --max-rejected "
-            "or --max-text-bytes.",
+            f"{rejected:,} of {texts:,} texts cannot be encoded, such as {' | '.join(examples)}",
+            f"wanted at most {job.options.max_rejected:.1%}",
+            f"Correct the texts that `spladelake quarantine show --lake {job.lake.root}` lists, or raise "
+            "--max-rejected or --max-text-bytes. The table keeps its old vectors.",
         )
 
 
@@ -160,9 +161,9 @@ def _check_complete(job: SideJob, wanted: int) -> None:
     if written != wanted:
         raise DataError(
             str(job.target),
-            f"it holds {written:,} vectors",
-            f"wanted one for each of {wanted:,} {job.side.name}",
-            "Run the job again with --force; if it repeats, report it with the table's history.",
+            f"the table holds {written:,} vectors",
+            f"wanted one vector for each of {wanted:,} {job.side.name}",
+            "Run the job again with --force. If the error repeats, report the error with the history of the table.",
         )
 
 

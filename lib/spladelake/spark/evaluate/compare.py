@@ -18,6 +18,7 @@ from pyspark.sql.types import StructType
 
 from spladelake.config import CompareRuns
 from spladelake.errors import DataError
+from spladelake.names import listed
 from spladelake.results import CompareResult
 from spladelake.spark.evaluate.collection import ComparedCollection
 from spladelake.spark.evaluate.costs import costs_of
@@ -29,20 +30,19 @@ from spladelake.spark.evaluate.paired_tests import (
     shared_of_table,
     shared_queries,
 )
-from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.comparison_schemas import (
     COMPARED_COSTS,
     COMPARED_PAIRS,
     COMPARED_QUERIES,
     COMPARED_SYSTEMS,
 )
-from spladelake.spark.tables.create import require
 from spladelake.spark.tables.driver_rows import collected, frame_of
-from spladelake.spark.tables.lineage import Lineage, is_current, newest_lineage
+from spladelake.spark.tables.lineage import Lineage, newest_lineage
 from spladelake.spark.tables.locks import at_once
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schema import TableSchema
 from spladelake.spark.tables.schemas import MEASURES
+from spladelake.spark.tables.skeleton import Needed, made_unless_current, newest_inputs
 from spladelake.spark.tables.sql_text import sql_string
 from spladelake.spark.tables.write import replace_rows
 
@@ -67,34 +67,35 @@ def compare_runs(session: SparkSession, options: CompareRuns) -> CompareResult:
     inputs = {c.name: [str(c.measures), c.version, list(c.run_ids)] for c in collections}
     settings = options.model_dump(include={"measures", "baseline", "permutations", "seed", "published"})
     lineage = Lineage("compare_runs", inputs, settings, scope=options.name)
-    if options.force or not is_current(session, lake.table(COMPARED_SYSTEMS.name), lineage):
-        status = "written"
-        describe(session, f"compare {options.name}")
-        found = _write(session, lake, collections, options, lineage)
-        describe(session)
-    else:
-        status = "skipped"
-        found = {schema.name: _read(session, lake, schema, options.name) for schema in _SHOWN}
-    result = {
-        "status": status,
-        "comparison": options.name,
-        "baseline": options.baseline,
-        "significance": options.significance,
+    known: CompareResult = {
+        "comparison": options.name, "baseline": options.baseline, "significance": options.significance,
         "table": str(lake.table("comparisons")),
-        "seconds": round(time.monotonic() - started, 2),
-        **{name.removeprefix("comparisons/"): rows for name, rows in found.items()},
-    }
-    return cast("CompareResult", result)
+    }  # fmt: skip
+    result = made_unless_current(
+        session, {lake.table(COMPARED_SYSTEMS.name): lineage},
+        lambda: _entries(_write(session, lake, collections, options, lineage)),
+        force=options.force, step=f"compare {options.name}", known=known,
+    )  # fmt: skip
+    written = {}
+    if result["status"] == "skipped":
+        written = _entries({schema.name: _read(session, lake, schema, options.name) for schema in _SHOWN})
+    return cast("CompareResult", {**result, **written, "seconds": round(time.monotonic() - started, 2)})
+
+
+def _entries(rows: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Return the entries of the result from the rows of the tables of comparisons, by table name."""
+    return {name.removeprefix("comparisons/"): found for name, found in rows.items()}
 
 
 def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRuns) -> ComparedCollection:
     measures = lake.table("measures")
-    require(session, measures, MEASURES, made_by=f"spladelake evaluate_run --lake {lake.root} …")
-    version = measures.version(session)
+    needed = Needed(measures, MEASURES, f"spladelake evaluate_run --lake {lake.root} …")
+    inputs = newest_inputs(session, {"measures": needed})
+    version = inputs.versions["measures"]
     columns = ["run_id", "measure", "query_id", "value"]
     here = collected(session, measures, columns, version=version, most_bytes=DRIVER_BYTES)
     if here is None:
-        rows = measures.read(session, version=version).where(F.col("query_id").isNull() & F.col("value").isNotNull())
+        rows = inputs.rows["measures"].where(F.col("query_id").isNull() & F.col("value").isNotNull())
         whole = rows.select(*columns).toArrow()
     else:
         whole = here.filter(pc.is_null(pc.field("query_id")) & pc.is_valid(pc.field("value")))
@@ -109,15 +110,15 @@ def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRu
         if missing:
             raise DataError(
                 str(measures),
-                f"run {run_id!r} of {name} has no measure {missing[0]}",
-                f"it holds measures of {', '.join(map(repr, sorted(has))) or 'no run'}",
-                f"Measure it: spladelake evaluate_run --lake {lake.root} --ranking {run_id} --measures all.",
+                f"run {run_id!r} of {name} has no measure {missing[0]} (measured runs: {listed(sorted(has), 'and')})",
+                "wanted all measures of --measures for each run",
+                f"Measure the run: spladelake evaluate_run --lake {lake.root} --ranking {run_id} --measures all.",
             )
     if len(run_ids) < 2:
         raise DataError(
             str(measures),
-            f"measured runs of {name}: {len(run_ids)}",
-            "a comparison needs two or more",
+            f"the number of measured runs of {name} is {len(run_ids)}",
+            "wanted two or more measured runs",
             "Measure another run with evaluate_run.",
         )
     _check_footing(session, measures, run_ids)
@@ -140,7 +141,7 @@ def _check_footing(session: SparkSession, measures: TableRef, run_ids: tuple[str
             key = differing[0]
             raise DataError(
                 str(measures),
-                f"run {run_id!r} was measured with {key} {found[key]}, run {first!r} with {footing[first][key]}",
+                f"run {run_id!r} was measured with {key} {found[key]}, but run {first!r} with {footing[first][key]}",
                 "wanted runs measured with the same options",
                 "Run evaluate_run again for both runs with the same options.",
             )
@@ -214,8 +215,8 @@ def _queries(shared: list[dict[str, Any]], collections: list[ComparedCollection]
         if row["fewest"] < runs[row["collection"]]:
             raise DataError(
                 row["collection"],
-                f"its runs were measured by {row['measure']} on different queries",
-                "a paired comparison needs the same queries for all runs",
+                f"the runs were measured by {row['measure']} on different queries",
+                "wanted the same queries for all runs",
                 "Run evaluate_run again for all runs with the same options, without --answered-only.",
             )
         counts[row["collection"], row["measure"]] = int(row["queries"])

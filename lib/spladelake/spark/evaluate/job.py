@@ -27,12 +27,12 @@ from spladelake.spark.evaluate.ranks import judged_hits, judged_ranks
 from spladelake.spark.evaluate.run_checks import answers, check_judgements, check_run, counted_rows
 from spladelake.spark.evaluate.sparsity import NAMES, sparsity
 from spladelake.spark.retrieve.vector_checks import check_every_row, vocabulary_size
-from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.driver_rows import collected
-from spladelake.spark.tables.lineage import Lineage, is_current, newest_lineage
+from spladelake.spark.tables.lineage import Lineage, newest_lineage
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import JUDGEMENTS, MEASURES, RUNS
+from spladelake.spark.tables.skeleton import made_unless_current
 from spladelake.spark.tables.sql_text import sql_string
 from spladelake.spark.tables.training_schemas import PARTS
 from spladelake.spark.tables.write import replace_rows
@@ -65,26 +65,24 @@ def evaluate_run(session: SparkSession, options: EvaluateRun) -> EvaluateResult:
     lake, target = Lake(options.lake), Lake(options.lake).table("measures")
     plan = _plan(session, lake, options)
     started = time.monotonic()
-    if options.force or not is_current(session, target, plan.lineage):
-        status = "written"
-        describe(session, f"evaluate {plan.run_id}")
-        means = _write_measures(session, target, plan)
-        describe(session)
-    else:
-        log.info("%s: run %s skipped, its measures are current", target, plan.run_id)
-        status, means = "skipped", _written_means(session, target, plan.run_id)
-    counts = {name: int(means.pop(name)) for name in COUNTS if name in means}
-    if counts.get("ranks_against_scores"):
-        log.warning("run %s: %d %s", plan.run_id, counts["ranks_against_scores"], COUNTS["ranks_against_scores"])
-    result = {
-        "status": status,
-        "run_id": plan.run_id,
-        "table": str(target),
-        "seconds": round(time.monotonic() - started, 2),
-        **counts,
-        "measures": {name: means[name] for name in _order(plan.names, means)},
-    }
-    return cast("EvaluateResult", result)
+    result = made_unless_current(
+        session, {target: plan.lineage}, lambda: _entries(plan, _write_measures(session, target, plan)),
+        force=options.force, step=f"evaluate {plan.run_id}",
+        known=EvaluateResult(run_id=plan.run_id, table=str(target)),
+    )  # fmt: skip
+    if result["status"] == "skipped":
+        written = _entries(plan, _written_means(session, target, plan.run_id))
+        result = cast("EvaluateResult", {**result, **written, "seconds": round(time.monotonic() - started, 2)})
+    if found := result.get("ranks_against_scores"):
+        log.warning("run %s: %d %s", plan.run_id, found, COUNTS["ranks_against_scores"])
+    return result
+
+
+def _entries(plan: Evaluation, means: dict[str, float]) -> dict[str, Any]:
+    """Return the entries of the result: the counts, and the means in the order of the measures."""
+    counts = {name: int(means[name]) for name in COUNTS if name in means}
+    measures = {name: value for name, value in means.items() if name not in counts}
+    return {**counts, "measures": {name: measures[name] for name in _order(plan.names, measures)}}
 
 
 def _written_means(session: SparkSession, target: TableRef, run_id: str) -> dict[str, float]:
@@ -230,9 +228,9 @@ def _part(session: SparkSession, plan: Evaluation, training_set: str, part: str)
     if chosen.isEmpty():
         raise DataError(
             str(plan.tables["parts"]),
-            f"no query is in the part {part!r} of {training_set!r}",
-            "wanted queries of that part",
-            "Name another --part, or mine pairs with other --dev-share and --test-share.",
+            f"the part {part!r} of the training set {training_set!r} has no query",
+            "wanted a part with queries",
+            "Choose another --part, or run mine_pairs with other values of --dev-share and --test-share.",
         )
     return chosen
 

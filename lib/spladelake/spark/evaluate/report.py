@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
+from spladelake.names import listed
 from spladelake.report.data import Cost, DifferingQuery, Hit, Listing, ReportData, System, VectorStatistics
 from spladelake.spark.retrieve.join import matched_terms
 from spladelake.spark.retrieve.vector_checks import check_every_row, vocabulary_size
@@ -67,8 +68,8 @@ def gather(
     shown = tuple(dict.fromkeys(shown))
     if not shown or (measure and measure not in shared):
         raise UsageError(
-            f"measure {measure or 'of the report'}", "some runs do not have it",
-            f"all runs have: {', '.join(sorted(shared)) or 'none'}", "Run evaluate_run for every run with the same "
+            f"measure {measure or 'of the report'}", "some runs do not have the measure",
+            f"wanted a measure of all runs: {listed(sorted(shared))}", "Run evaluate_run for every run with the same "
             "--measures.",
         )  # fmt: skip
     values = _values(measured, list(means), shown)
@@ -104,14 +105,16 @@ def _means(measured: DataFrame, place: TableRef, runs: Sequence[str]) -> dict[st
         found.setdefault(row["run_id"], {})[row["measure"]] = row["value"]
     for run_id in runs:
         if run_id not in found:
-            raise missing_run(measured.sparkSession, place, run_id, fix="Correct it, or run evaluate_run first.")
+            raise missing_run(
+                measured.sparkSession, place, run_id, fix="Correct --runs, or run evaluate_run for this run."
+            )
     if not found:
-        raise DataError(str(place), "it is empty", "wanted measured runs", "Run evaluate_run first.")
+        raise DataError(str(place), "the table is empty", "wanted measured runs", "Run evaluate_run first.")
     if len(found) > MOST_SYSTEMS:
         raise UsageError(
             "--runs",
             f"{len(found)} runs are measured",
-            f"a report shows at most {MOST_SYSTEMS} runs",
+            f"wanted at most {MOST_SYSTEMS} runs in a report",
             "Name fewer runs with --runs.",
         )
     return {run_id: found[run_id] for run_id in (dict.fromkeys(runs) if runs else found)}

@@ -66,7 +66,7 @@ def check_run(run: DataFrame, answered: DataFrame, *, place: str, run_id: str) -
             place,
             f"{found['unusable']:,} rows of run {run_id!r} lack an id or a score, such as document "
             f"{row['doc_id']!r} of query {row['query_id']!r} with score {row['score']}",
-            "a run needs an id and a finite score in every row",
+            "wanted an id and a finite score in every row",
             "Correct the program that wrote the rows, and write the run again.",
         )
     if found["repeated"] and (twice := _first_repeated(run)):
@@ -74,7 +74,7 @@ def check_run(run: DataFrame, answered: DataFrame, *, place: str, run_id: str) -
             place,
             f"run {run_id!r} lists document {twice[1]!r} {twice[2]} times for query {twice[0]!r} "
             f"({found['repeated']:,} repeated rows in all)",
-            "a run has each document once for a query",
+            "wanted each document once for a query",
             "Write the run again without duplicates.",
         )
 
@@ -151,13 +151,13 @@ def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> dic
     found = {row["run_id"]: row for row in by_run.collect()}
     for run_id in wanted:
         if run_id not in found:
-            raise missing_run(run.sparkSession, table, run_id, fix="Make the run, or correct its name.")
+            raise missing_run(run.sparkSession, table, run_id, fix="Make the run, or correct the name of the run.")
         if found[run_id]["broken"] is not None:
             query_id, why = found[run_id]["broken"]
             raise DataError(
                 str(table),
                 f"run {run_id!r} {why} (query {query_id!r})",
-                "wanted a valid ranking",
+                "wanted each document and each rank once, and a number as every score",
                 "Write the run again.",
             )
     return {run_id: found[run_id]["state"] for run_id in wanted}

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from spladelake.exchange import CiffHeader, DocRecord, Quantiser, write_ciff
 from spladelake.spark.exchange.export_plan import Export, numbered
-from spladelake.spark.exchange.worker import LENGTH_DDL, MESSAGE_DDL, Lengths, PostingsMessages
+from spladelake.spark.exchange.worker import LENGTH_DDL, MESSAGE_DDL, ImpactSums, PostingsMessages
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.driver_rows import frame_of
 
@@ -24,7 +24,7 @@ def write_ciff_file(export: Export, folder: str) -> None:
     assert quantiser is not None
     rows = numbered(export.rows.select("id", "indices", "values")).persist()
     messages = _messages(export, rows, quantiser).persist()
-    lengths = rows.select("id", "values").mapInArrow(Lengths(quantiser), LENGTH_DDL)
+    lengths = rows.select("id", "values").mapInArrow(ImpactSums(quantiser), LENGTH_DDL)
     documents = rows.select("id", "place").join(lengths, "id").orderBy("place").persist()
     try:
         totals = documents.agg(F.count("*").alias("n"), F.coalesce(F.sum("length"), F.lit(0)).alias("tokens")).first()

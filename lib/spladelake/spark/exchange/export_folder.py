@@ -64,8 +64,8 @@ def _refuse_others(export: Export, names: list[str]) -> None:
     if found is not None:
         raise UsageError(
             export.output,
-            f"it holds {found!r}, which export_vectors did not write",
-            "the export could replace the file, or an engine could load it with the export",
+            f"the folder holds {found!r}, which export_vectors did not write",
+            "wanted no other file that the export could replace or an engine could load",
             "Choose an empty folder, or move the file.",
         )
 

@@ -16,10 +16,10 @@ from spladelake.exchange import LINE_FORMATS, Quantiser
 from spladelake.names import short_name
 from spladelake.spark.retrieve.vector_checks import largest_weight, vocabulary_size
 from spladelake.spark.tables import storage
-from spladelake.spark.tables.create import require
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import VECTORS, VOCABULARY
+from spladelake.spark.tables.skeleton import Needed, newest_inputs
 
 # File beside the exported files that says how they were made.
 MANIFEST = "export.json"
@@ -53,11 +53,15 @@ def planned(session: SparkSession, options: ExportVectors) -> Export:
     lake, name = Lake(options.lake), short_name(options.vectors or options.model)
     source, vocabulary = lake.vectors(name, options.side), lake.vectors(name, "vocabulary")
     made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
-    require(session, source, VECTORS, made_by=made_by)
-    require(session, vocabulary, VOCABULARY, made_by=made_by)
-    version = source.version(session)
-    rows = source.read(session, version=version)
-    tokens = tokens_of(vocabulary.read(session), vocabulary_size(session, source, source))
+    inputs = newest_inputs(
+        session,
+        {
+            options.side: Needed(source, VECTORS, made_by),
+            "vocabulary": Needed(vocabulary, VOCABULARY, made_by),
+        },
+    )
+    rows, version = inputs.rows[options.side], inputs.versions[options.side]
+    tokens = tokens_of(inputs.rows["vocabulary"], vocabulary_size(session, source, source))
     form, is_ciff = LINE_FORMATS.get(options.output_format), options.output_format == "ciff"
     quantiser = (
         Quantiser.of(largest_weight(rows), levels=options.levels)
@@ -66,7 +70,7 @@ def planned(session: SparkSession, options: ExportVectors) -> Export:
     )
     first = rows.select("model_id").first()
     settings = {"format": options.output_format, "levels": options.levels, "gzip": options.gzip}
-    lineage = Lineage("export_vectors", {options.side: [str(source), version]}, settings)
+    lineage = Lineage("export_vectors", inputs.lineage((options.side,)), settings)
     manifest = {
         "format": options.output_format,
         "written_by": f"spladelake {__version__}",
@@ -93,9 +97,9 @@ def check_ids(export: Export) -> None:
         raise DataError(
             str(export.source),
             f"{found['ids']:,} ids are longer than {form.longest_id:,} bytes, such as {found['first'][:SHOWN]!r}…, "
-            f"which has {len(found['first'].encode()):,}",
-            f"{export.options.output_format} accepts no longer id and would skip these documents",
-            "Give these documents shorter ids, ingest and encode them again, or choose another --output-format.",
+            f"which has {len(found['first'].encode()):,} bytes",
+            f"wanted shorter ids, because {export.options.output_format} would skip documents with longer ids",
+            "Shorten the ids, then ingest and encode the documents again, or choose another --output-format.",
         )
 
 

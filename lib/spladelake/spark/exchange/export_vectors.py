@@ -46,7 +46,7 @@ def export_vectors(session: SparkSession, options: ExportVectors) -> ExportVecto
     result: ExportVectorsResult = {"format": options.output_format, "output": export.output}
     found = manifest_in(session, export.output)
     if not options.force and found is not None and found.get("fingerprint") == export.manifest["fingerprint"]:
-        log.info("%s: skipped, the files are current", export.output)
+        log.info("%s: skipped, because the files are current", export.output)
         # An earlier run that was killed after it wrote the manifest may have left its parts.
         storage.remove(session, export.parts)
         return {**result, "status": "skipped"}
@@ -151,7 +151,8 @@ def _publish(export: Export, chunks: int) -> list[str]:
         if storage.exists(session, source):
             storage.move(session, source, target)
         elif not storage.exists(session, target):
-            raise DataError(target, "it is missing", "the export wrote this file before", "Export again with --force.")
+            wanted = "wanted the file that the interrupted export wrote"
+            raise DataError(target, "the file is missing", wanted, "Run export_vectors again with --force.")
     if export.options.output_format == "parquet":
         storage.write_text(session, f"{export.output}/{CARD}", _card(export))
     return list(moves.values())

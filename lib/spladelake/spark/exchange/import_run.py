@@ -55,7 +55,7 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
         if len(sizes) > MOST_RUNS:
             raise DataError(
                 location,
-                f"it has more than {MOST_RUNS} run names",
+                f"the input has more than {MOST_RUNS} run names",
                 "wanted the name of the run in the last column, equal in all lines of a run",
                 "Give --ranking, or import the files separately.",
             )
@@ -84,7 +84,7 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
         log.info("%s: read as %s", location, run.read_as)
     if against:
         log.warning(
-            "%s: %d ranks contradict the scores. The job used the scores; --order ranks uses the ranks.",
+            "%s: %d ranks contradict the scores. The job uses the scores. With --order ranks the job uses the ranks.",
             location,
             against,
         )
@@ -98,7 +98,7 @@ def _check(session: SparkSession, found: DataFrame, location: str, lines: Source
     rows = found.count()
     if rows == 0:
         fix = "Check the program that wrote the file."
-        raise DataError(location, "it has no rows", "wanted at least one row of a run", fix)
+        raise DataError(location, "the input has no rows", "wanted at least one row of a run", fix)
     bad = found.where(F.col("reason").isNotNull())
     if not bad.isEmpty():
         raise _faulty(
@@ -133,7 +133,7 @@ def _faulty(
     else:
         at = F.lit("")
     shown = first.select(storage.plain_path(F.col("file")).alias("file"), at.alias("at"), "reason").collect()
-    examples = "; ".join(f"{PurePosixPath(r['file']).name}{r['at']}: {r['reason']}" for r in shown)
+    examples = " | ".join(f"{PurePosixPath(r['file']).name}{r['at']}: {r['reason']}" for r in shown)
     return DataError(location, f"{count:,} of {rows:,} rows cannot be used, such as {examples}", wanted, fix)
 
 

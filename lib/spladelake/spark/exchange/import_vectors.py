@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -26,7 +24,7 @@ from spladelake.names import short_name
 from spladelake.results import ImportVectorsResult
 from spladelake.spark.exchange.export_folder import manifest_in
 from spladelake.spark.exchange.export_plan import MANIFEST, tokens_of
-from spladelake.spark.exchange.worker import PARSED_DDL, ParseLines, ToVectors
+from spladelake.spark.exchange.worker import PARSED_DDL, ParseVectors, ToVectors
 from spladelake.spark.ingest.shared_files import shared
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.create import require
@@ -34,10 +32,9 @@ from spladelake.spark.tables.lineage import Lineage, is_current, refuse_other_ma
 from spladelake.spark.tables.properties import set_properties, table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import VECTORS, VOCABULARY
+from spladelake.spark.tables.skeleton import made_unless_current
 from spladelake.spark.tables.vocabulary import token_rows, vocabulary_lineage, write_vocabulary
 from spladelake.spark.tables.write import replace_rows
-
-log = logging.getLogger(__name__)
 
 _OTHER = {"documents": "queries", "queries": "documents"}
 
@@ -48,19 +45,27 @@ _LISTS = pa.schema([("term", pa.string()), ("places", pa.list_(pa.int64())), ("i
 
 def import_vectors(session: SparkSession, options: ImportVectors) -> ImportVectorsResult:
     """Read documents with their vectors into the lake. Raises DataError if the input does not have the format."""
-    started, lake, name = time.monotonic(), Lake(options.lake), short_name(options.vectors)
+    lake, name = Lake(options.lake), short_name(options.vectors)
     path = storage.absolute(options.input)
     storage.require_input(session, path, option="--input")
-    target = lake.vectors(name, options.side)
+    target, vocabulary = lake.vectors(name, options.side), lake.vectors(name, "vocabulary")
     settings = options.settings()
     lineage = Lineage("import_vectors", {"input": [path, storage.input_fingerprint(session, path)]}, settings)
-    result: ImportVectorsResult = {"table": str(target)}
-    vocabulary = lake.vectors(name, "vocabulary")
-    if not options.force and is_current(session, target, lineage) and _belongs(session, vocabulary, target):
-        log.info("%s: skipped, the vectors are current", target)
-        # An earlier run that was killed after its commit may not have set these properties.
-        set_properties(session, target, _properties(session, vocabulary, path))
-        return {**result, "status": "skipped"}
+    has_other_terms = is_current(session, target, lineage) and not _belongs(session, vocabulary, target)
+    result = made_unless_current(
+        session, {target: lineage}, lambda: _write(session, options, lake, path, lineage),
+        force=options.force or has_other_terms, step=f"import vectors {name}",
+        known=ImportVectorsResult(table=str(target)),
+    )  # fmt: skip
+    # Also if the job was skipped: an earlier run that was killed after its commit may not have set these properties.
+    set_properties(session, target, _properties(session, vocabulary, path))
+    return result
+
+
+def _write(session: SparkSession, options: ImportVectors, lake: Lake, path: str, lineage: Lineage) -> dict[str, Any]:
+    """Write the vocabulary and the vectors, and return the counts."""
+    name = short_name(options.vectors)
+    target, vocabulary = lake.vectors(name, options.side), lake.vectors(name, "vocabulary")
     refuse_other_makers(session, target, job=lineage.job, option="--vectors")
     with ExitStack() as cleanup:
         is_ciff, manifest = options.input_format == "ciff", _manifest(session, path)
@@ -77,9 +82,7 @@ def import_vectors(session: SparkSession, options: ImportVectors) -> ImportVecto
             replace_rows(session, target, VECTORS, vectors, lineage=lineage)
         finally:
             rows.unpersist()
-    set_properties(session, target, _properties(session, vocabulary, path))
-    return {**result, "status": "written", "rows": target.read(session).count(), "dimensions": len(tokens),
-            "step": step, "seconds": round(time.monotonic() - started, 2)}  # fmt: skip
+    return {"rows": target.read(session).count(), "dimensions": len(tokens), "step": step}
 
 
 def _properties(session: SparkSession, vocabulary: TableRef, path: str) -> dict[str, str]:
@@ -101,9 +104,10 @@ def _check_other_side(session: SparkSession, other: TableRef, model_id: str, nam
     if row is not None and row["model_id"] != model_id:
         raise DataError(
             str(other),
-            f"its vectors are of the model {row['model_id'][:21]}, the vectors of --input are of {model_id[:21]}",
-            "documents and queries of one name must share a vocabulary",
-            f"Give --like {name} to use its terms, or another name with --vectors.",
+            f"the vectors of the table have the model_id {row['model_id'][:21]}, but the vectors of --input have "
+            f"{model_id[:21]}",
+            "wanted one vocabulary for documents and queries with the same --vectors",
+            f"Add --like {name} to use the vocabulary of {name}, or choose another name with --vectors.",
         )
 
 
@@ -116,7 +120,7 @@ def _from_lines(session: SparkSession, path: str, manifest: dict[str, Any]) -> D
         reader.text(path)
         .select(F.col("_metadata.file_name").alias("file"), F.col("value").alias("line"))
         .where(F.col("file") != MANIFEST)
-        .mapInArrow(ParseLines(content_is_id=manifest.get("format") == "seismic"), PARSED_DDL)
+        .mapInArrow(ParseVectors(content_is_id=manifest.get("format") == "seismic"), PARSED_DDL)
     )
 
 
@@ -144,7 +148,7 @@ def _from_ciff(session: SparkSession, path: str, lake: Lake, cleanup: ExitStack)
     if unknown is not None:
         raise DataError(
             path,
-            f"its postings contain document number {unknown['place']}, but there is no record of that document",
+            f"the postings contain document number {unknown['place']}, but the file has no record of the document",
             "wanted a record for each document",
             "Export the index again.",
         )
@@ -181,15 +185,13 @@ def _write_records(records: Iterator[DocRecord], target: Path) -> None:
 def _check_rows(rows: DataFrame, path: str) -> None:
     """Raise DataError if the input has no document or an id occurs twice."""
     if rows.isEmpty():
-        raise DataError(
-            path, "it holds no document", "importing it would delete the present vectors", "Correct --input."
-        )
+        raise DataError(path, "the input holds no document", "wanted at least one document", "Correct --input.")
     twice = rows.groupBy("id").count().where("count > 1").orderBy("id").first()
     if twice is not None:
         raise DataError(
             path,
             f"the id {twice['id']!r} occurs {twice['count']} times",
-            "every id must be unique",
+            "wanted each id once",
             "Remove the copies.",
         )
 

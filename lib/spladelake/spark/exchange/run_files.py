@@ -112,7 +112,10 @@ def _named(found: RunRows, location: str, options: ImportRun, *, is_table: bool)
         frame = frame.withColumn("run_id", F.coalesce("run_id", F.lit(stem)))
     elif not frame.where("run_id IS NULL AND reason IS NULL").isEmpty():
         raise UsageError(
-            "--ranking", "the option is missing", "wanted a name, because the input has none", "Give the run a name."
+            "--ranking",
+            "the option is missing",
+            "wanted a name of the run, because the input has none",
+            "Set --ranking to a name.",
         )
     if found.by_rank:
         frame = frame.withColumn("score", -F.col("rank").cast("double"))
@@ -185,7 +188,7 @@ def _column_rows(session: SparkSession, location: str, kind: str, options: Impor
             location,
             f"the columns are {', '.join(present)}",
             "wanted columns of query ids, document ids and scores or ranks, such as query_id, doc_id and score",
-            "Rename the columns.",
+            "Rename the columns to query_id, doc_id and score.",
         )
     by_rank, read_as = _deciding(names, options.order == "ranks")
     shown = ", ".join(f"{column} from {name}" for column, name in names.items() if column != name)
@@ -212,7 +215,7 @@ def _table_rows(session: SparkSession, ref: TableRef, run_id: str | None) -> Dat
     if run_id is not None:
         rows = rows.where(F.col("run_id") == run_id)
     missing = F.col("query_id").isNull() | F.col("doc_id").isNull() | F.col("score").isNull() | F.isnan("score")
-    reason = F.when(missing, "a row lacks an id or a number as its score")
+    reason = F.when(missing, "the row lacks an id or a score")
     return rows.select(
         F.lit(str(ref)).alias("file"), F.lit(0).alias("block"), F.lit(0).alias("seq"), reason.alias("reason"), "*"
     )
@@ -223,7 +226,12 @@ def _value(frame: DataFrame, location: str, column: str, name: str) -> Column:
     field = frame.schema[name]
     if not can_be_id(field.dataType):
         found = f"column {name!r} has the type {field.dataType.simpleString()}"
-        raise DataError(location, found, f"wanted a string or a number for {column}", "Cast the column, or rename it.")
+        raise DataError(
+            location,
+            found,
+            f"wanted a string or a number for {column}",
+            "Convert the column to strings, or rename the column.",
+        )
     if column == "score":
         return F.col(quoted(name)).cast("string")
     # A placeholder for an unknown rank counts as no rank.
@@ -255,8 +263,8 @@ def _predictions(session: SparkSession, location: str) -> DataFrame:
     results = F.when(F.col("line.results").isNull(), F.array(item)).otherwise(F.col("line.results"))
     rows = parsed.select("file", "block", "seq", "line.query_id", F.posexplode(results).alias("place", "item"))
     reason = (
-        F.when(F.col("query_id").isNull(), "the line is no prediction: it has no query_id")
-        .when(F.col("item.corpus_id").isNull(), "the line is no prediction: its results have no corpus_id")
+        F.when(F.col("query_id").isNull(), "the line is no prediction, because it has no query_id")
+        .when(F.col("item.corpus_id").isNull(), "the line is no prediction, because its results have no corpus_id")
         .when(F.col("item.score").isNull() | F.isnan("item.score"), "a score is missing or not a number")
     )
     return rows.select(

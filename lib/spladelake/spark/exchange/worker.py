@@ -71,7 +71,7 @@ class PostingsMessages:
 
 
 @dataclass(frozen=True)
-class Lengths:
+class ImpactSums:
     """The function for mapInArrow: turns (id, values) rows into (id, length), the sum of the document's impacts."""
 
     quantiser: Quantiser
@@ -88,7 +88,7 @@ class Lengths:
 
 
 @dataclass(frozen=True)
-class ParseLines:
+class ParseVectors:
     """The function for mapInArrow: turns (file, line) rows into (id, terms, weights).
 
     Raises DataError if a line is not a document. content_is_id: see `parse_line`.
@@ -141,7 +141,7 @@ class ToVectors:
                 f"{self.place}, id {doc_id!r}",
                 f"the vocabulary has no term {unknown!r}",
                 "wanted terms from the vectors of --like",
-                "Leave out --like, or name the vectors of the same model.",
+                "Leave out --like, or set --like to vectors of the same model.",
             )
         given = [weight * self.step for weight in weights]
         check_weights(dict(zip(terms, given, strict=True)), place=f"{self.place}, id {doc_id!r}")

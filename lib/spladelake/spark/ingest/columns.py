@@ -12,7 +12,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StructType
 
-from spladelake.files.columns import chosen_columns
+from spladelake.errors import DataError
+from spladelake.files.columns import chosen_columns, naming_fix
 from spladelake.files.folders import path_columns
 from spladelake.files.parquet_columns import ParquetFooter, meant_columns, parquet_footer, type_name, wrong_type
 from spladelake.spark.ingest.column_values import can_be, column_text, field_at, number_fault, schema_of
@@ -170,8 +171,11 @@ def _value(source: Source, frame: DataFrame, column: str, name: str | None) -> C
     if name is None:
         return F.lit("1" if column == "relevance" else None).cast("string")
     field = field_at(frame.schema, name)
-    if field is None or not can_be(column, field.dataType):
-        raise wrong_type(source.location, column, name, "not there" if field is None else field.dataType.simpleString())
+    if field is None:
+        fix = naming_fix(source.kind, column)
+        raise DataError(source.location, f"no column is called {name!r}", f"wanted a column for {column}", fix)
+    if not can_be(column, field.dataType):
+        raise wrong_type(source.location, column, name, field.dataType.simpleString())
     return column_text(frame.schema, column, name)
 
 

@@ -47,7 +47,7 @@ def named_dataset(dataset_id: str) -> NamedDataset:
         raise UsageError(
             place,
             "the package ir_datasets is not installed",
-            "a source ir_datasets:ID needs the package",
+            "wanted the package, because the source is ir_datasets:ID",
             "Install the package: pip install 'spladelake[data]'.",
         ) from error
     try:
@@ -63,13 +63,13 @@ def named_dataset(dataset_id: str) -> NamedDataset:
         raise UsageError(
             place,
             "the data set has no queries or no documents",
-            "wanted a data set with both",
+            "wanted a data set with queries and documents",
             "Name one of the subsets, such as a split.",
         )
     return NamedDataset(dataset_id, dataset, ir_datasets.__version__)
 
 
-def stage(session: SparkSession, named: NamedDataset, lake: Lake, cleanup: ExitStack) -> str:
+def write_beir_folder(session: SparkSession, named: NamedDataset, lake: Lake, cleanup: ExitStack) -> str:
     """Write the records of a data set into a BEIR folder that executors can read. Return the folder.
 
     `cleanup` removes the folder. Raises DataError if the data cannot be read.
@@ -81,7 +81,7 @@ def stage(session: SparkSession, named: NamedDataset, lake: Lake, cleanup: ExitS
         reason = " ".join(str(error).split())[:200]
         raise DataError(
             named.label,
-            f"its records could not be read ({reason})",
+            f"the records could not be read ({reason})",
             "wanted documents and queries from the network or from ~/.ir_datasets",
             "Check the network and the id.",
         ) from error

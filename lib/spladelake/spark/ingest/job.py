@@ -48,7 +48,7 @@ def ingest_texts(session: SparkSession, options: IngestTexts) -> IngestResult:
 
 
 def _ingest_dataset(session: SparkSession, lake: Lake, options: IngestTexts, dataset_id: str) -> dict[str, Any]:
-    from spladelake.spark.ingest.ir_datasets import named_dataset, stage
+    from spladelake.spark.ingest.ir_datasets import named_dataset, write_beir_folder
 
     named = named_dataset(dataset_id)
     planned = named.sources("")
@@ -58,7 +58,7 @@ def _ingest_dataset(session: SparkSession, lake: Lake, options: IngestTexts, dat
     with ExitStack() as cleanup:
         # Staging may download gigabytes, so it happens only if a table is not current.
         if options.force or not all(is_current(session, t, made) for t, made in zip(tables, lineages, strict=True)):
-            planned = named.sources(stage(session, named, lake, cleanup))
+            planned = named.sources(write_beir_folder(session, named, lake, cleanup))
         return {s.kind: _ingest(session, lake, s, options, identity) for s in planned}
 
 
@@ -85,13 +85,14 @@ def _write(session: SparkSession, lake: Lake, source: Source, options: IngestTex
     form = read_as(session, source)
     with reading(session, source):
         found = records(session, source).persist(StorageLevel.DISK_ONLY)
-        total = found.count()
     try:
+        with reading(session, source):
+            total = found.count()
         if total == 0:
             raise DataError(
                 name,
-                "it has no records",
-                "wanted at least one",
+                "the input has no records",
+                "wanted at least one record",
                 "Check the program that wrote the input. The table keeps its old rows.",
             )
         repeated = _repeated(found, source)
@@ -202,7 +203,7 @@ def _check_share(source: Source, bad: int, total: int, allowed: float, examples:
     if bad > allowed * total:
         raise DataError(
             source.location,
-            f"{bad:,} of {total:,} records are malformed, such as {'; '.join(examples)}",
+            f"{bad:,} of {total:,} records are malformed, such as {' | '.join(examples)}",
             f"wanted at most {allowed:.1%}",
             f"{lake.table('quarantine')} lists all malformed records. Correct the input, name its columns "
             "(--document-id, --document-text, --query-id, --query-text), or raise --max-rejected.",

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from spladelake.files.json_pairs import Pair, json_pairs, judgement_of_pair, run_line_of_pair
-from spladelake.files.rows import MalformedError, line_text
+from spladelake.files.json_pairs import json_rows
+from spladelake.files.rows import MalformedError, Rejected, line_text
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.ingest.text_files import arrow_schema, record_schema
 from spladelake.spark.tables import storage
@@ -39,25 +39,17 @@ class ParseJson:
             yield pa.RecordBatch.from_arrays(arrays, schema=arrow)
 
     def _rows(self, path: str, content: bytes) -> Iterator[tuple[Any, ...]]:
-        number, blank = -1, (None,) * len(self.schema.columns)
+        blank = (None,) * len(self.schema.columns)
         try:
-            for number, pair in enumerate(json_pairs(_text(path, content), self.kind)):
-                try:
-                    row = (
-                        judgement_of_pair(pair)
-                        if self.kind == "judgements"
-                        else run_line_of_pair(pair, by_rank=self.by_rank)
-                    )
-                except MalformedError as fault:
-                    raw = repr(pair).encode()
-                    yield path, 0, number, raw, f"document {pair[1]} of query {pair[0]}: {fault}", *blank
-                else:
-                    yield path, 0, number, None, None, *row
+            text = _text(path, content)
         except MalformedError as fault:
-            yield path, 0, number + 1, content[:200], str(fault), *blank
-
-    def _row(self, pair: Pair) -> tuple[Any, ...]:
-        return judgement_of_pair(pair) if self.kind == "judgements" else run_line_of_pair(pair, by_rank=self.by_rank)
+            yield path, 0, 0, content[:200], str(fault), *blank
+            return
+        for number, (raw, row) in enumerate(json_rows(text, self.kind, by_rank=self.by_rank)):
+            if isinstance(row, Rejected):
+                yield path, 0, number, content[:200] if raw is None else raw, row.reason, *blank
+            else:
+                yield path, 0, number, None, None, *row
 
 
 def _text(path: str, content: bytes) -> str:
@@ -66,7 +58,7 @@ def _text(path: str, content: bytes) -> str:
         try:
             content = pa.input_stream(pa.BufferReader(content), compression=codec).read()
         except OSError as error:
-            raise MalformedError(f"it cannot be decompressed ({error})") from None
+            raise MalformedError(f"the file cannot be decompressed ({error})") from None
     return line_text(content)
 
 

@@ -15,8 +15,9 @@ from pyspark.sql import DataFrame, SparkSession
 from spladelake.config import IngestTexts
 from spladelake.errors import DataError, UsageError
 from spladelake.files.contents import HEAD_BYTES, check_head
-from spladelake.files.folders import check_hidden, data_files, hidden_files, is_hidden
+from spladelake.files.folders import check_hidden, chosen_files, hidden_files, is_hidden
 from spladelake.files.formats import COMPRESSED, split_files
+from spladelake.names import listed
 from spladelake.spark.ingest.columns import delta_records, exact_names, parquet_records
 from spladelake.spark.ingest.json_files import json_records
 from spladelake.spark.ingest.judgements import judgements_format
@@ -66,12 +67,12 @@ def _source(
     _check_hidden(session, location)
     files = {storage.shown_path(file.path): file for file in storage.input_files(session, location)}
     said = file_format
-    names, file_format = data_files(location, list(files), said, kind=kind)
+    names, file_format = chosen_files(location, list(files), said, kind=kind)
     if given and file_format == "qrels":
         raise UsageError(
             location,
-            "column options are given, but the format qrels has no column names",
-            "the columns of qrels are found by position",
+            "the format qrels has no column names",
+            "wanted no column options",
             "Leave out the column options, or use a csv file with a header.",
         )
     if left := sorted(files.keys() - set(names)):
@@ -93,12 +94,15 @@ def beir_sources(session: SparkSession, folder: str, split: str) -> list[Source]
         names = [name for name in storage.children(session, folder) if name in known]
         if len(names) > 1:
             raise DataError(
-                folder, f"it contains {' and '.join(names)}", f"wanted one file of {kind}", "Keep one of these files."
+                folder,
+                f"the folder contains {listed(names, 'and')}",
+                f"wanted one file of {kind}",
+                "Keep only one of the files.",
             )
         if not names:
             raise DataError(
                 folder,
-                f"it has no {stem}.jsonl",
+                f"the folder has no {stem}.jsonl",
                 "wanted a BEIR folder: corpus.jsonl, queries.jsonl and qrels/",
                 "Correct --source, or name the files with --documents, --queries and --judgements.",
             )
@@ -107,8 +111,8 @@ def beir_sources(session: SparkSession, folder: str, split: str) -> list[Source]
     if splits and split not in splits:
         raise DataError(
             f"{folder}/qrels",
-            f"it has no {split}.tsv, .jsonl, .csv or .parquet",
-            f"wanted one of its splits: {', '.join(splits)}",
+            f"the folder has no {split}.tsv, .jsonl, .csv or .parquet",
+            f"wanted a split of the folder: {listed(splits)}",
             "Correct --split.",
         )
     if splits:

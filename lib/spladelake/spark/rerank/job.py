@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from pyspark import StorageLevel
@@ -23,7 +24,7 @@ from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, RUNS
-from spladelake.spark.tables.skeleton import Inputs, Needed, inputs_of, made_unless_current
+from spladelake.spark.tables.skeleton import Inputs, Needed, made_unless_current, newest_inputs
 from spladelake.spark.tables.sql_text import sql_string
 from spladelake.spark.tables.write import replace_rows
 
@@ -39,7 +40,7 @@ def rerank_run(session: SparkSession, options: RerankRun) -> RerankResult:
     lake = Lake(options.lake)
     tables = {name: lake.table(name) for name in ("documents", "queries", "runs")}
     made_by = f"spladelake ingest_texts --lake {lake.root} …"
-    inputs = inputs_of(
+    inputs = newest_inputs(
         session,
         {
             "documents": Needed(tables["documents"], DOCUMENTS, made_by),
@@ -82,22 +83,21 @@ def _write(
     top = run.where(F.col("rank") <= options.depth)
     pairs = run_pairs(top, inputs.rows["queries"], inputs.rows["documents"])
     pairs = pairs.persist(StorageLevel.DISK_ONLY)
-    try:
+    with ExitStack() as kept:
+        kept.callback(pairs.unpersist)
         count = check_texts(pairs, inputs.refs, what="runs")
         tasks = task_count(count, slots=session.sparkContext.defaultParallelism, rows_per_task=options.rows_per_task)
         totals = session.sparkContext.accumulator({}, Totals())
         session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ROWS_PER_BATCH))
         # The ranking below reads the scores twice. Persisted scores keep the model from running a second time.
         scored = scored_pairs(pairs, ScorePairBatches(spec, totals), tasks=tasks).persist(StorageLevel.DISK_ONLY)
+        kept.callback(scored.unpersist)
         with progress(f"re-rank {options.run}", total=count, done=lambda: totals.value.get("pairs", 0)):
             scored.count()
         ranked = reranked(run, scored, depth=options.depth, keep=options.rest == "keep")
         rows = ranked.withColumn("run_id", F.lit(options.target)).orderBy("query_id", "rank")
         where = f"run_id = {sql_string(options.target)}"
         replace_rows(session, inputs.refs["runs"], RUNS, rows, lineage=lineage, where=where)
-        scored.unpersist()
-    finally:
-        pairs.unpersist()
     seconds = time.monotonic() - started
     done = dict(totals.value)
     return {

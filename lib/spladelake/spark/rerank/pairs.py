@@ -57,8 +57,8 @@ def check_texts(pairs: DataFrame, tables: Mapping[str, TableRef], *, what: str) 
             str(tables[what]),
             f"{row['absent']:,} of {row['rows']:,} pairs name a query or document without a text, "
             f"such as query {query_id!r} with document {doc_id!r}",
-            f"wanted all of them in {tables['queries']} and {tables['documents']}",
-            f"Ingest the missing texts, or use {what} over these tables.",
+            f"wanted all queries in {tables['queries']} and all documents in {tables['documents']}",
+            f"Ingest the missing texts, or use {what} over the texts of this lake.",
         )
     return int(row["rows"])
 

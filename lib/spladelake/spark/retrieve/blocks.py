@@ -178,7 +178,11 @@ def ranked_with_sample(
         if not len(short):
             yield _merged(session, queries, candidates, asked)
             return
-        log.info("%s of %s queries are ranked again without the sample", f"{len(short):,}", f"{len(queries.ids):,}")
+        log.info(
+            "%s of %s queries are ranked again without the estimates from the sample",
+            f"{len(short):,}",
+            f"{len(queries.ids):,}",
+        )
         enough = candidates.where(~F.col("query").isin(short.tolist()))
         again = queries.take(short)
         # The second ranking of a query is not counted.
@@ -242,7 +246,7 @@ def passes_of(
     """Yield the passes over the documents, with the queries and runs of each."""
     planned = passes(asked, len(queries.ids), task_bytes=task_bytes)
     if len(planned) > 1:
-        log.info("%s queries take %d passes over the documents", f"{len(queries.ids):,}", len(planned))
+        log.info("%s queries need %d passes over the documents", f"{len(queries.ids):,}", len(planned))
     for part in planned:
         # Runs that rank the same range of queries share one pass and its arrays.
         for first, end in sorted({(first, end) for _, first, end in part}):

@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.errors import UsageError
+from spladelake.names import listed
 from spladelake.spark.session.read_only import refusal_of_rows
 
 
@@ -45,9 +46,10 @@ def _boolean(texts: DataFrame, condition: str):  # type: ignore[no-untyped-def]
         raise UsageError(
             f"--where {condition!r}",
             reason,
-            f"wanted a condition on {', '.join(texts.columns)}",
-            "Correct it; put strings in single quotes.",
+            f"wanted a condition on {listed(texts.columns)}",
+            "Correct the condition, and put strings in single quotes.",
         ) from None
     if refused is not None:
-        raise UsageError(f"--where {condition!r}", refused, "wanted a condition that only reads", "Correct it.")
+        found, fix = f"the condition {refused}", "Correct the condition."
+        raise UsageError(f"--where {condition!r}", found, "wanted a condition that only reads", fix)
     return expression

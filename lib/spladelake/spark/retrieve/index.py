@@ -110,8 +110,9 @@ def current_index(session: SparkSession, index: TableRef, documents: TableRef, *
     wanted = _lineage(documents, list(data_files(documents.read(session, version=version))))
     found = newest_lineage(session, index)
     if found is None or found["fingerprint"] != wanted.fingerprint:
-        why = "another program wrote to it" if found is None else "the vectors have changed since it was made"
-        log.warning("%s: the index is ignored, %s; run index_vectors to update it", index, why)
+        stale = "the vectors have changed since the index was made"
+        why = "another program wrote to the index" if found is None else stale
+        log.warning("%s: the index is ignored, because %s; run index_vectors to update it", index, why)
         return FoundIndex("stale")
     return FoundIndex("used", index.read(session))
 

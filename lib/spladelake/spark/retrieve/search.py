@@ -169,7 +169,7 @@ def _check_model(found: str | None, wanted: Question, place: str, model: str) ->
     if found is not None and found != wanted.model_id:
         raise DataError(
             place,
-            f"its vectors have the model_id {found[:12]}",
+            f"the vectors have the model_id {found[:12]}",
             f"wanted {wanted.model_id[:12]}, the model_id of {model} with its own settings",
-            "Name a model and vectors that belong together, or encode again with the model's own settings.",
+            "Set --model and --vectors to names that belong together, or encode again with the model's own settings.",
         )

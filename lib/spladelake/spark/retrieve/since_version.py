@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession, Window
@@ -12,6 +13,7 @@ from pyspark.sql import functions as F
 
 from spladelake.config import Ranking
 from spladelake.errors import DataError
+from spladelake.names import listed
 from spladelake.spark.retrieve.blocks import QueryBatch
 from spladelake.spark.retrieve.request import RetrievalInputs, run_lineage
 from spladelake.spark.tables.create import require
@@ -58,8 +60,8 @@ def changes_since(
     if version > inputs.versions["documents"]:
         raise DataError(
             str(inputs.documents),
-            f"its newest version is {inputs.versions['documents']}",
-            f"wanted an existing version, not --since-version {version}",
+            f"the newest version is {inputs.versions['documents']}",
+            f"wanted an existing version for --since-version, not {version}",
             "Choose a version that DESCRIBE HISTORY of the table lists.",
         )
     _check_previous(session, inputs, rankings, version)
@@ -90,21 +92,23 @@ def _check_previous(
         found = newest_lineage(session, runs, scope=run_id)
         wanted = run_lineage(inputs, run_id, ranking, documents_version=version)
         if found is None or found["fingerprint"] != wanted.fingerprint:
-            made = "is missing, or retrieve_run did not make it" if found is None else _difference(found, wanted.inputs)
             raise DataError(
                 str(runs),
-                f"run {run_id!r} {made}",
+                f"run {run_id!r} {_difference(found, wanted.inputs)}",
                 f"wanted a run made from version {version} of {inputs.documents} with the same queries and settings",
-                "Give the version that the run was made from, or leave out --since-version.",
+                "Give the version and settings that the run was made with, or leave out --since-version.",
             )
 
 
-def _difference(found: dict[str, object], wanted: Mapping[str, object]) -> str:
-    return (
-        f"was made from {found['inputs']} with {found['settings']}"
-        if found["inputs"] != wanted
-        else (f"was made with {found['settings']}")
-    )
+def _difference(found: Mapping[str, Any] | None, wanted: Mapping[str, object]) -> str:
+    if found is None:
+        return "is missing, or was not made by retrieve_run"
+    if found["job"] != "retrieve_run":
+        return f"was made by {found['job']}"
+    if found["inputs"] != wanted:
+        tables = (f"version {version} of {table}" for table, version in found["inputs"].values())
+        return f"was made from {listed(tables, 'and')}"
+    return f"was made with {listed((f'{name} {value}' for name, value in found['settings'].items()), 'and')}"
 
 
 def merged_with_previous(

@@ -26,7 +26,7 @@ _FOUND = {
     "terms_ascend": ("the term ids do not ascend, or one occurs twice", "wanted ascending term ids, each once"),
     "model_present": ("the model_id is null", "wanted the model of the vector"),
 }
-_FIX = "Find the row and encode it again; the encoder never writes such a vector."
+_FIX = "Encode the text of this row again. The encoder never writes such a vector."
 _ARRAYS_PRESENT = "indices IS NOT NULL AND `values` IS NOT NULL"
 
 
@@ -71,7 +71,7 @@ def check_same_model(*tables: tuple[TableRef, Survey]) -> None:
     examples = {str(ref): survey.examples for ref, survey in tables}
     models = {model_id for of_table in examples.values() for model_id in of_table}
     if len(models) > 1:
-        said = "; ".join(
+        said = " and ".join(
             f"{table} has {', '.join(f'{str(m)[:12]} (for example id {i!r})' for m, i in of_table.items())}"
             for table, of_table in examples.items()
         )
@@ -79,7 +79,7 @@ def check_same_model(*tables: tuple[TableRef, Survey]) -> None:
             str(tables[0][0]),
             f"the vectors are of {len(models)} models ({said})",
             "wanted one model_id",
-            "Encode all of them again with the same model and settings.",
+            "Encode all vectors again with one model and the same settings.",
         )
 
 
@@ -91,17 +91,18 @@ def vocabulary_size(session: SparkSession, documents: TableRef, queries: TableRe
         if found is None:
             raise DataError(
                 str(ref),
-                "its table properties lack the number of dimensions",
-                "wanted spladelake.vocabulary_size",
-                "Run encode_texts again: it repairs the table properties.",
+                "the table properties have no number of dimensions",
+                "wanted the property spladelake.vocabulary_size",
+                "Run encode_texts again to repair the table properties.",
             )
         sizes[str(ref)] = int(found)
     if len(set(sizes.values())) > 1:
         raise DataError(
             str(documents),
-            f"its vectors have {sizes[str(documents)]:,} dimensions, the vectors of {queries} {sizes[str(queries)]:,}",
-            "wanted one vocabulary",
-            "Encode both sides with the same model.",
+            f"the vectors have {sizes[str(documents)]:,} dimensions, but the vectors of {queries} have "
+            f"{sizes[str(queries)]:,}",
+            "wanted one vocabulary for documents and queries",
+            "Encode documents and queries with the same model.",
         )
     return sizes[str(documents)]
 
@@ -144,8 +145,8 @@ def check_every_row(ref: TableRef, rows: DataFrame, *, size: int) -> None:
     )
     row = rows.select("id", "indices", broken.alias("broken")).where("broken IS NOT NULL").first()
     if row is not None:
-        known = f"the vocabulary ends at {size - 1}"
-        found, wanted = _FOUND.get(row["broken"], (f"it has term {max(row['indices'] or [0])}", known))
+        known = f"wanted term ids from 0 to {size - 1}"
+        found, wanted = _FOUND.get(row["broken"], (f"the row has the term {max(row['indices'] or [0])}", known))
         raise DataError(f"{ref}, id {row['id']!r}", found, wanted, _FIX)
 
 
@@ -155,7 +156,7 @@ def checked_indices(ref: TableRef, *, size: int) -> str:
     place = f"{sql_string(f'spladelake.errors.DataError: {ref}, id ')}, {of_row}, ': '"
     cases = []
     for name, condition in _conditions(size).items():
-        found, wanted = _FOUND.get(name, ("it has term ", f"the vocabulary ends at {size - 1}"))
+        found, wanted = _FOUND.get(name, ("the row has the term ", f"wanted term ids from 0 to {size - 1}"))
         said = [sql_string(found), *([] if name in _FOUND else ["CAST(array_max(indices) AS STRING)"])]
         text = ", ".join([place, *said, sql_string(f"; {wanted}. {_FIX}")])
         cases.append(f"WHEN NOT coalesce({condition}, false) THEN raise_error(concat({text}))")

@@ -59,7 +59,7 @@ def explain_udf(checkpoint: Checkpoint) -> Any:
     """Return the Spark function of the terms that two vectors share. Its last argument is their number."""
 
     def explain(*columns: pa.Array) -> pa.Array:
-        return explained(columns, checkpoint)
+        return shared_terms(columns, checkpoint)
 
     return arrow_udf(explain, EXPLAINED)  # type: ignore[call-overload]
 
@@ -88,7 +88,7 @@ def decoded(columns: Sequence[pa.Array], checkpoint: Checkpoint) -> pa.ListArray
     return pa.ListArray.from_arrays(starts, terms, mask=pa.array(absent))
 
 
-def explained(columns: Sequence[pa.Array], checkpoint: Checkpoint) -> pa.ListArray:
+def shared_terms(columns: Sequence[pa.Array], checkpoint: Checkpoint) -> pa.ListArray:
     """Return the terms that query and document share, the largest contribution to the score first."""
     given, limits = _with_limits(columns)
     size = checkpoint.vocabulary_size

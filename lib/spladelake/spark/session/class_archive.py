@@ -79,7 +79,7 @@ def _stem(java: str) -> str:
     return f"spark-{pyspark.__version__}-{digest.hexdigest()[:16]}"
 
 
-def java_options(java: str) -> str:
+def archive_options(java: str) -> str:
     """Return the JVM options that use the archive; empty if there is none."""
     found = found_archive(java)
     return "" if found is None else f'"-XX:SharedArchiveFile={found}" {WARNINGS}'
@@ -101,7 +101,8 @@ def make_archive(java: str, *, wait: bool = True) -> Made | None:
             pass
     except OSError as error:
         raise MachineError(
-            str(folder), f"it cannot be written to ({error.strerror})", "the class archive is written there",
+            str(folder), f"the folder is not writable ({error.strerror})",
+            "wanted a folder for the archive of Spark's classes",
             "Set XDG_CACHE_HOME to a writable folder.",
         ) from error  # fmt: skip
     with _only_one(folder, wait=wait) as is_mine:
@@ -140,8 +141,9 @@ def _made(java: str, folder: Path) -> Path:
         said = _recorded(part)
         if said is not None:
             raise MachineError(
-                java, f"it could not create the class archive ({said})", "wanted HotSpot of Java 17 or newer",
-                "You can skip this step: sessions only start more slowly.",
+                java, f"Java could not create the archive of Spark's classes ({said})",
+                "wanted HotSpot of Java 17 or newer",
+                "Set JAVA_HOME to HotSpot, or skip this step and let sessions start more slowly.",
             )  # fmt: skip
         for old in (*folder.glob(f"{stem}-*.jsa"), _tried(java)):
             old.unlink(missing_ok=True)
@@ -156,7 +158,7 @@ def _recorded(part: Path) -> str | None:
             command, cwd=part.parent, capture_output=True, text=True, check=False, timeout=_MOST_SECONDS
         )
     except subprocess.TimeoutExpired:
-        return f"it took more than {_MOST_SECONDS} s"
+        return f"Java took more than {_MOST_SECONDS} s"
     if done.returncode == 0 and part.is_file():
         return None
     return next(

@@ -53,15 +53,15 @@ def _unreadable_file(text: str) -> DataError:
         inner = [cause for cause in causes if "FAILED_READ_FILE" not in cause and "Job aborted" not in cause]
         place = re.sub("^file:/*", "/", unquote(read[1]))
         reason = inner[-1][:300] if inner else read[2].removesuffix(".")[:300]
-    found = f"it cannot be read ({reason})"
+    found = f"the file cannot be read ({reason})"
     if _DATA_FILE.search(place):
-        fix = "Restore it from a copy, or run the job that made the table again with --force."
-        return DataError(place, found, "wanted the file that the table's writer left", fix)
+        fix = "Restore the file from a copy, or run the job that made the table again with --force."
+        return DataError(place, found, "wanted the file as the job wrote it", fix)
     if "DATA_TYPE_MISMATCH" in text:
-        fix = "Write the files again with one type for each column, or ingest them separately."
+        fix = "Write the files again with one type for each column, or ingest the files separately."
         return DataError(place, found, "wanted the column types of the first file", fix)
-    fix = "Copy it again from its source, or correct the format option."
-    return DataError(place, found, "wanted a complete file of its format", fix)
+    fix = "Copy the file again from its source, or correct the option of its format, such as --documents-format."
+    return DataError(place, found, "wanted a complete file of the named format", fix)
 
 
 def _line_with(text: str, *signs: str) -> str:
@@ -90,7 +90,7 @@ def full_text(error: BaseException) -> str:
     return "\n".join(parts)
 
 
-def explained(error: BaseException) -> SpladelakeError | None:
+def known_error(error: BaseException) -> SpladelakeError | None:
     """Return the error behind a Spark failure, with its exit code; None if the failure is unknown."""
     text = full_text(error)
     if match := re.search(r"spladelake\.errors\.(\w+): (.+)", text):
@@ -99,7 +99,7 @@ def explained(error: BaseException) -> SpladelakeError | None:
     if any(name in text for name in _CONFLICTS):
         return ConflictError(
             "the target table",
-            "another writer changed it at the same time",
+            "another writer changed the table at the same time",
             "wanted one writer at a time",
             "Run the job again.",
         )
@@ -107,21 +107,21 @@ def explained(error: BaseException) -> SpladelakeError | None:
         return DataError(
             "the target table",
             match[1].strip()[:300],
-            "every row must meet the table's constraints",
+            "wanted rows that meet the constraints of the table",
             "Check the input rows, and the program that wrote them.",
         )
     if any(sign in text for sign in ("No space left on device", "Disk quota exceeded", "File too large")):
         return errors.MachineError(
             "the disk",
-            "it is full",
-            "the job writes tables and temporary files",
+            "the disk is full",
+            "wanted space for tables and temporary files",
             "Free space, or put spark.local.dir and --lake on a larger disk.",
         )
     if any(sign in text for sign in _NO_ACCESS):
         return errors.MachineError(
             "the file system",
             _line_with(text, *_NO_ACCESS),
-            "the job must be able to read its inputs and write its tables",
+            "wanted access to the inputs and the tables of the job",
             "Change the permissions, or choose another folder.",
         )
     if any(sign in text for sign in _UNREADABLE):
@@ -129,17 +129,17 @@ def explained(error: BaseException) -> SpladelakeError | None:
     if "Answer from Java side is empty" in text or "Error while sending or receiving" in text:
         return errors.MachineError(
             "Java",
-            "it ended while the job ran",
-            "wanted it to run as long as the job",
-            "Read the lines above. If there are none, the system ended it, usually for lack of memory: lower "
-            "spark.driver.memory.",
+            "Java ended while the job ran",
+            "wanted Java to run as long as the job",
+            "Read the lines above. If they give no reason, lower spark.driver.memory, because the machine may have too "
+            "little memory.",
         )
     if "JAVA_GATEWAY_EXITED" in text:
         return errors.MachineError(
             "Java",
-            "it ended before Spark started",
+            "Java ended before Spark started",
             "wanted a running Spark",
-            "Read the lines above. The usual cause is a Spark setting that Java refuses.",
+            "Read the lines above, and correct the Spark setting that Java refuses.",
         )
     if isinstance(error, PySparkException) and "PATH_NOT_FOUND" in text:
         return DataError("an input", text.splitlines()[0], "wanted a readable file", "Correct the path.")

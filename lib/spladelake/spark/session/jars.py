@@ -49,8 +49,9 @@ def delta_jars() -> list[Path]:
             raise MachineError(
                 str(jar),
                 "the file is missing, or is not the published file",
-                f"wanted sha256 {digest}",
-                f"Copy io.delta:{jar.stem} from Maven Central to it, or set SPLADELAKE_JARS to a folder with it.",
+                f"wanted the file with the sha256 {digest}",
+                f"Copy io.delta:{jar.stem} from Maven Central to this path, or set SPLADELAKE_JARS to a folder with "
+                "the jar.",
             )
     return jars
 
@@ -65,9 +66,7 @@ def _fetch(folder: Path) -> None:
     from py4j.protocol import Py4JJavaError
     from pyspark.java_gateway import launch_gateway
 
-    log.info(
-        "first run: fetching Delta %s from Maven Central, once, %d MB, into %s", DELTA_VERSION, DOWNLOAD_MB, folder
-    )
+    log.info("first run: downloading Delta %s (%d MB) from Maven Central into %s", DELTA_VERSION, DOWNLOAD_MB, folder)
     with tempfile.TemporaryDirectory(prefix="spladelake-ivy-") as ivy:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         submit_args = os.environ.get("PYSPARK_SUBMIT_ARGS")
@@ -90,7 +89,7 @@ def _fetch(folder: Path) -> None:
         except Py4JJavaError as error:
             raise MachineError(
                 str(folder),
-                f"the Delta jars are missing and could not be fetched ({_first_line(error)})",
+                f"the Delta jars are missing and could not be downloaded ({_first_line(error)})",
                 f"wanted io.delta {' and '.join(DELTA_JARS)} {DELTA_VERSION}",
                 "Connect to Maven Central once, or set SPLADELAKE_JARS to a folder with both jars.",
             ) from error

@@ -25,7 +25,7 @@ SETTINGS = {
 }
 # A lake with at most this many bytes of data files is small: ten thousand documents with their vectors and runs.
 MOST_BYTES = 32 * 2**20
-# A lake with more files than this does not count as small. Listing so many files before Spark starts takes 10 ms.
+# A lake or folder of more files than this does not count as small. Listing so many before Spark starts takes 10 ms.
 MOST_FILES = 5_000
 
 
@@ -34,7 +34,7 @@ def java_options(settings: Mapping[str, str]) -> str:
 
     - settings: Spark configuration of the caller.
     """
-    given = [*settings.values(), *(os.environ.get(name, "") for name in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"))]
+    given = [*settings.values(), os.environ.get("JAVA_TOOL_OPTIONS", ""), os.environ.get("JDK_JAVA_OPTIONS", "")]
     # Java refuses to start with two collectors.
     is_chosen = any(re.search(r"-XX:\+Use\w+GC", text) for text in given)
     return _COMPILER if is_chosen else f"{_COMPILER} {_COLLECTOR}"
@@ -44,17 +44,31 @@ def is_small_lake(lake: str) -> bool:
     """Return whether the tables of a lake are small. False if the lake is missing or is no local folder."""
     if ":" in lake.partition("/")[0]:
         return False
-    size, left, folders = 0, MOST_FILES, [Path(lake).expanduser()]
+    return small_size(lake, most_bytes=MOST_BYTES, ending=".parquet") is not None
+
+
+def small_size(place: str, *, most_bytes: int, ending: str = "") -> int | None:
+    """Return the bytes of a file, or of the files below a folder. It stops to look once they are not small.
+
+    - ending: count only files whose names end so.
+
+    None if there are more than `most_bytes`, if there are more than MOST_FILES files and folders, or if the place
+    cannot be read.
+    """
+    size, left, folders = 0, MOST_FILES, [Path(place).expanduser()]
     try:
+        if folders[0].is_file():
+            size = folders[0].stat().st_size
+            return size if size <= most_bytes and place.endswith(ending) else None
         while folders:
             for entry in os.scandir(folders.pop()):
                 left -= 1
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(Path(entry.path))
-                elif entry.name.endswith(".parquet"):
+                elif entry.name.endswith(ending):
                     size += entry.stat().st_size
-                if size > MOST_BYTES or left < 0:
-                    return False
+                if size > most_bytes or left < 0:
+                    return None
     except OSError:
-        return False
-    return True
+        return None
+    return size

@@ -52,10 +52,10 @@ _ALLOWED = _QUERIES | _SHOWN | _OF_THE_SESSION | _NAMES
 # File formats. Other formats connect to a server that their options name, and can run commands there.
 _FILE_FORMATS = frozenset({"avro", "binaryfile", "csv", "delta", "json", "orc", "parquet", "text", "xml"})
 _SAID = {
-    "CompoundBody": "it is a script of several statements (BEGIN … END)",
-    "CreateFunctionCommand": "it loads code (CREATE FUNCTION … AS)",
-    "ScriptTransformation": "it runs a program (TRANSFORM)",
-    "UnresolvedExecuteImmediate": "it runs a text as a statement (EXECUTE IMMEDIATE)",
+    "CompoundBody": "is a script of several statements (BEGIN … END)",
+    "CreateFunctionCommand": "loads code (CREATE FUNCTION … AS)",
+    "ScriptTransformation": "runs a program (TRANSFORM)",
+    "UnresolvedExecuteImmediate": "runs a text as a statement (EXECUTE IMMEDIATE)",
 }
 _COMMAND = "org.apache.spark.sql.catalyst.plans.logical.Command"
 
@@ -74,7 +74,7 @@ def refusal(session: SparkSession, statement: str) -> str | None:
     skip = session._jvm.org.apache.spark.sql.execution.CommandExecutionMode.SKIP()
     analyzed = state.executePlan(parsed, skip).analyzed()
     if _name(parsed) == "DropView" and _name(analyzed) != "DropTempViewCommand":
-        return "it changes the catalog (DropView)"
+        return "changes the catalog (DropView)"
     return _refused_inside(session, analyzed)
 
 
@@ -87,11 +87,11 @@ def _refused(node: Any) -> str | None:
     """Return why a node of a parsed statement is refused, or None."""
     name = _name(node)
     if name not in _ALLOWED:
-        return _SAID.get(name, f"it may change more than this session ({name})")
+        return _SAID.get(name, f"may change more than this session ({name})")
     if _lasts(node, name):
-        return f"it changes the catalog ({name})"
+        return f"changes the catalog ({name})"
     if name == "CreateTempViewUsing" and node.provider().lower() not in _FILE_FORMATS:
-        return f"it connects to a source of the format {node.provider()}"
+        return f"connects to a source of the format {node.provider()}"
     return None
 
 
@@ -110,10 +110,10 @@ def _refused_inside(session: SparkSession, plan: Any) -> str | None:
     for depth, node in enumerate(_nodes(plan)):
         name = _name(node)
         if name in _SAID or (depth and is_instance_of(gateway, node, _COMMAND)):
-            return _SAID.get(name, f"it may change more than this session ({name})")
+            return _SAID.get(name, f"may change more than this session ({name})")
         # A call into Java is never deterministic, so only such nodes need a look at their expressions.
         if not node.deterministic() and any(_name(e) == "CallMethodViaReflection" for e in _expressions(node)):
-            return "it calls code of Java (reflect)"
+            return "calls code of Java (reflect)"
     return None
 
 

@@ -6,7 +6,6 @@ On a few megabytes this takes longer than the work (tests/bench/bench_small.py).
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from pyspark.sql import SparkSession
 
 from spladelake.config import Options
-from spladelake.spark.session.quick_settings import SETTINGS, is_small_lake
+from spladelake.spark.session.quick_settings import SETTINGS, is_small_lake, small_size
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.start import small_machine_settings
 
@@ -43,18 +42,20 @@ def is_small(options: Options) -> bool:
     inputs = [given[name] for name in _INPUTS if given.get(name)]
     if not all(is_small_lake(lake) or _is_absent(lake) for lake in lakes):
         return False
-    # A path that does not exist is a pattern or is not on this machine; its size counts as infinite.
-    return sum(_size(path) for path in inputs) <= MOST_INPUT_BYTES
+    return _are_small(inputs)
+
+
+def _are_small(inputs: list[str]) -> bool:
+    """Return whether the inputs have at most MOST_INPUT_BYTES together. Patterns and remote paths count as large."""
+    left = MOST_INPUT_BYTES
+    for path in inputs:
+        size = small_size(path, most_bytes=left)
+        if size is None:
+            return False
+        left -= size
+    return True
 
 
 def _is_absent(lake: str) -> bool:
     """Return whether a lake is a local folder that does not exist yet."""
     return ":" not in lake.partition("/")[0] and not os.path.exists(os.path.expanduser(lake))
-
-
-def _size(path: str) -> float:
-    """Return the bytes of a file or of all files below a folder; infinity if there is neither."""
-    path = os.path.expanduser(path)
-    if os.path.isdir(path):
-        return sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(path) for name in names)
-    return os.path.getsize(path) if os.path.isfile(path) else math.inf

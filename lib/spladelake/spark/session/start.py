@@ -22,7 +22,7 @@ from pyspark.sql import SparkSession
 from spladelake.errors import MachineError
 from spladelake.signals import take_interrupts
 from spladelake.spark.session import quick_settings as quick_sessions
-from spladelake.spark.session.class_archive import java_options
+from spladelake.spark.session.class_archive import archive_options
 from spladelake.spark.session.jars import delta_jars
 
 log = logging.getLogger(__name__)
@@ -62,15 +62,16 @@ def java_version() -> tuple[str, int]:
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
     place = f"JAVA_HOME={home}" if home else "PATH"
-    fix = f"Install a Java {JAVA_MINIMUM}+ runtime and put it on PATH, or set JAVA_HOME to it."
+    fix = f"Install Java {JAVA_MINIMUM} or newer, then put its folder bin on PATH or set JAVA_HOME."
+    wanted = f"wanted Java {JAVA_MINIMUM} or newer"
     if not java or not Path(java).exists():
-        raise MachineError(place, "no Java was found", f"Spark needs Java {JAVA_MINIMUM} or newer", fix)
+        raise MachineError(place, "no Java was found", wanted, fix)
     shown = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     if not (match := re.search(r'version "(\d+)(?:\.(\d+))?', shown)):
-        raise MachineError(java, "it does not print its version", f"Spark needs Java {JAVA_MINIMUM} or newer", fix)
+        raise MachineError(java, "the program does not print the version of Java", wanted, fix)
     major = int(match[2]) if match[1] == "1" and match[2] else int(match[1])
     if major < JAVA_MINIMUM:
-        raise MachineError(java, f"it is Java {major}", f"Spark needs Java {JAVA_MINIMUM} or newer", fix)
+        raise MachineError(java, f"the program is Java {major}", wanted, fix)
     return java, major
 
 
@@ -134,7 +135,7 @@ def _local_session(app_name: str, java: str, settings: Mapping[str, str], *, qui
     }
     if quick:
         defaults |= quick_sessions.SETTINGS
-    archive = java_options(java)
+    archive = archive_options(java)
     if not archive:
         started_without_archive.append(java)
     if options := f"{quick_sessions.java_options(settings) if quick else ''} {archive}".strip():
@@ -212,8 +213,8 @@ def _add_to_classpath(conf: SparkConf) -> str:
     if SparkContext._active_spark_context is not None or not master.startswith("local"):
         raise MachineError(
             "this Spark session",
-            "it has no Delta Lake classes",
-            f"the jobs need Delta {DELTA_VERSION_HINT}",
+            "the session has no Delta Lake classes",
+            f"wanted Delta {DELTA_VERSION_HINT}",
             'Submit with --jars "$(spladelake jars)", or with the Delta package of your platform.',
         )
     jars = [str(jar) for jar in delta_jars()]

@@ -124,7 +124,7 @@ def _top_k(function: str, *, documents: str, exclude_self: bool) -> str:
     given = f"{function}.k"
     k = (
         f"(CASE WHEN {given} BETWEEN 1 AND {MOST_K} THEN {given} ELSE raise_error(concat('{function}: k is ', "
-        f"coalesce(CAST({given} AS STRING), 'null'), '; wanted 1 to {MOST_K}. Say how many documents.')) END)"
+        f"coalesce(CAST({given} AS STRING), 'null'), '; wanted 1 to {MOST_K}. Give the number of documents.')) END)"
     )
     return TOP_K_SQL.format(
         queries="asked",

@@ -5,41 +5,41 @@
 -- and query_vectors show it.
 
 -- needs: documents
-CREATE OR REPLACE TEMPORARY VIEW documents COMMENT 'Texts to search, one row each.'
+CREATE OR REPLACE TEMPORARY VIEW documents COMMENT 'The searchable texts, one row for each document.'
 AS SELECT * FROM ${documents};
 
 -- needs: queries
-CREATE OR REPLACE TEMPORARY VIEW queries COMMENT 'Search requests, one row each.'
+CREATE OR REPLACE TEMPORARY VIEW queries COMMENT 'The search requests, one row for each query.'
 AS SELECT * FROM ${queries};
 
 -- needs: judgements
-CREATE OR REPLACE TEMPORARY VIEW judgements COMMENT 'Relevance of documents to queries, as assessors saw it.'
+CREATE OR REPLACE TEMPORARY VIEW judgements COMMENT 'Judged relevance of documents to queries.'
 AS SELECT * FROM ${judgements};
 
 -- needs: runs
-CREATE OR REPLACE TEMPORARY VIEW runs COMMENT 'Rankings: the best documents of each query, by run.'
+CREATE OR REPLACE TEMPORARY VIEW runs COMMENT 'Rankings: the best documents of each query in each run.'
 AS SELECT * FROM ${runs};
 
 -- needs: measures
-CREATE OR REPLACE TEMPORARY VIEW measures COMMENT 'Effectiveness of runs, by query and on average.'
+CREATE OR REPLACE TEMPORARY VIEW measures COMMENT 'Measures of runs, for each query and on average.'
 AS SELECT * FROM ${measures};
 
 -- needs: document_vectors
-CREATE OR REPLACE TEMPORARY VIEW document_vectors COMMENT 'Sparse vectors of the documents, by the chosen model.'
+CREATE OR REPLACE TEMPORARY VIEW document_vectors COMMENT 'Sparse vectors of the documents, by the model of the session.'
 AS SELECT * FROM ${document_vectors};
 
 -- needs: query_vectors
-CREATE OR REPLACE TEMPORARY VIEW query_vectors COMMENT 'Sparse vectors of the queries, by the chosen model.'
+CREATE OR REPLACE TEMPORARY VIEW query_vectors COMMENT 'Sparse vectors of the queries, by the model of the session.'
 AS SELECT * FROM ${query_vectors};
 
 -- needs: vocabulary
-CREATE OR REPLACE TEMPORARY VIEW vocabulary COMMENT 'Name of each dimension of the vectors.'
+CREATE OR REPLACE TEMPORARY VIEW vocabulary COMMENT 'The token of each dimension of the vectors.'
 AS SELECT * FROM ${vocabulary};
 
 -- needs: document_vectors
 CREATE OR REPLACE TEMPORARY VIEW postings (
-    term_id COMMENT 'Dimension; its name is in vocabulary.',
-    doc_id COMMENT 'Document that has the term.',
+    term_id COMMENT 'Dimension. Its token is in vocabulary.',
+    doc_id COMMENT 'Document with the term.',
     weight COMMENT 'Weight of the term in the document, above 0.'
 ) COMMENT 'Every term of every document: the vectors as rows.'
 AS SELECT term_id, id AS doc_id, get(`values`, place) AS weight
@@ -48,8 +48,8 @@ LATERAL VIEW posexplode(indices) AS place, term_id;
 
 -- needs: query_vectors
 CREATE OR REPLACE TEMPORARY VIEW query_postings (
-    term_id COMMENT 'Dimension; its name is in vocabulary.',
-    query_id COMMENT 'Query that has the term.',
+    term_id COMMENT 'Dimension. Its token is in vocabulary.',
+    query_id COMMENT 'Query with the term.',
     weight COMMENT 'Weight of the term in the query, above 0.'
 ) COMMENT 'Every term of every query.'
 AS SELECT term_id, id AS query_id, get(`values`, place) AS weight
@@ -59,11 +59,11 @@ LATERAL VIEW posexplode(indices) AS place, term_id;
 -- needs: postings, vocabulary
 CREATE OR REPLACE TEMPORARY VIEW term_statistics (
     term_id COMMENT 'Dimension.',
-    token COMMENT 'Its name.',
-    df COMMENT 'Documents that have the term.',
-    mean_weight COMMENT 'Mean weight in the documents that have it.',
+    token COMMENT 'Token of the dimension.',
+    df COMMENT 'Number of documents with the term.',
+    mean_weight COMMENT 'Mean weight in the documents with the term.',
     max_weight COMMENT 'Largest weight in any document.'
-) COMMENT 'How each term is used in the documents; terms of no document are left out.'
+) COMMENT 'Statistics of each term that occurs in a document.'
 AS SELECT term_id, token, df, mean_weight, max_weight
 FROM (
     SELECT term_id, count(*) AS df, avg(weight) AS mean_weight, max(weight) AS max_weight FROM postings GROUP BY term_id
@@ -72,21 +72,21 @@ FROM (
 -- needs: postings, vocabulary
 CREATE OR REPLACE TEMPORARY VIEW document_terms (
     doc_id COMMENT 'Document.',
-    rank COMMENT 'Place of the term in the document, from 1 for the heaviest; equal weights stand by term_id.',
-    token COMMENT 'Name of the term.',
+    rank COMMENT 'Position of the term in the document by descending weight, then ascending term_id. 1 is the heaviest.',
+    token COMMENT 'Token of the term.',
     weight COMMENT 'Weight of the term in the document.',
     term_id COMMENT 'Dimension of the term.'
-) COMMENT 'What each document is about, as the model reads it: its terms by weight.'
+) COMMENT 'The terms of each document, by weight.'
 AS SELECT doc_id, row_number() OVER (PARTITION BY doc_id ORDER BY weight DESC, term_id) AS rank, token, weight, term_id
 FROM postings JOIN vocabulary USING (term_id);
 
 -- needs: document_terms, documents, text_terms
 CREATE OR REPLACE TEMPORARY VIEW expansions (
     doc_id COMMENT 'Document.',
-    rank COMMENT 'Place of the term among all of the document, by weight.',
-    token COMMENT 'Name of the term.',
+    rank COMMENT 'Position of the term among all terms of the document, by weight.',
+    token COMMENT 'Token of the term.',
     weight COMMENT 'Weight of the term in the document.'
-) COMMENT 'Terms that the model added: they are in the vector but not among the tokens of the text.'
+) COMMENT 'Terms that the model added. They are in the vector, but not among the tokens of the text.'
 AS SELECT doc_id, rank, token, weight
 FROM document_terms JOIN (SELECT doc_id, text_terms(concat_ws(' ', title, text)) AS own_terms FROM documents)
     USING (doc_id)
@@ -95,15 +95,15 @@ WHERE NOT array_contains(own_terms, term_id);
 -- needs: runs, documents, queries, judgements
 CREATE OR REPLACE TEMPORARY VIEW runs_with_text (
     run_id COMMENT 'Name of the run.',
-    query_id COMMENT 'Query that was asked.',
-    query COMMENT 'Its text.',
+    query_id COMMENT 'Query.',
+    query COMMENT 'Text of the query.',
     rank COMMENT 'Position from 1.',
-    score COMMENT 'What ranks the documents.',
-    relevance COMMENT 'Grade of the document for the query; null: nobody judged it.',
-    doc_id COMMENT 'Document that was found.',
-    title COMMENT 'Its title.',
-    text COMMENT 'Its text.'
-) COMMENT 'Rankings as a person reads them.'
+    score COMMENT 'Score of the document.',
+    relevance COMMENT 'Grade of the document for the query. Null if it is not judged.',
+    doc_id COMMENT 'Retrieved document.',
+    title COMMENT 'Title of the document.',
+    text COMMENT 'Text of the document.'
+) COMMENT 'Rankings with texts and grades, for people.'
 AS SELECT run_id, runs.query_id, queries.text, rank, score, relevance, runs.doc_id, title, documents.text
 FROM runs
 LEFT JOIN queries ON queries.query_id = runs.query_id
@@ -114,26 +114,26 @@ LEFT JOIN judgements ON judgements.query_id = runs.query_id AND judgements.doc_i
 CREATE OR REPLACE TEMPORARY VIEW measures_wide (
     run_id COMMENT 'Name of the run.',
     ${measure_names}
-) COMMENT 'Means of each run, one column a measure; made of the measures that were there when the view was defined.'
+) COMMENT 'Means of each run, with a column for each measure that existed when the view was defined.'
 AS SELECT run_id, ${measure_columns} FROM measures WHERE query_id IS NULL GROUP BY run_id;
 
 -- needs:
 CREATE OR REPLACE TEMPORARY FUNCTION sparse_dot(
     indices1 ARRAY<INT> COMMENT 'Term ids of the first vector, each once.',
-    values1 ARRAY<FLOAT> COMMENT 'Its weights.',
+    values1 ARRAY<FLOAT> COMMENT 'Weights of the first vector.',
     indices2 ARRAY<INT> COMMENT 'Term ids of the second vector, each once.',
-    values2 ARRAY<FLOAT> COMMENT 'Its weights.'
+    values2 ARRAY<FLOAT> COMMENT 'Weights of the second vector.'
 )
 RETURNS DOUBLE
-COMMENT 'Dot product of two sparse vectors, exact as the scores of runs are.'
+COMMENT 'Exact dot product of two sparse vectors, as in the scores of runs.'
 RETURN CASE
     WHEN indices1 IS NULL OR values1 IS NULL OR indices2 IS NULL OR values2 IS NULL THEN raise_error(
-        'sparse_dot: an array is null. Leave out rows without a vector, for example by an inner join.')
+        'sparse_dot: an array is null; wanted two arrays. Use an inner join to leave out rows without a vector.')
     WHEN size(indices1) <> size(values1) OR size(indices2) <> size(values2) THEN raise_error(concat(
-        'sparse_dot: ', size(indices1), ' indices with ', size(values1), ' values, and ', size(indices2), ' with ',
-        size(values2), '; wanted a value for each index. Give indices and values of the same row.'))
+        'sparse_dot: the vectors have ', size(indices1), ' indices with ', size(values1), ' values, and ',
+        size(indices2), ' with ', size(values2), '; wanted a value for each index. Give indices and values of the same row.'))
     WHEN size(array_distinct(indices1)) <> size(indices1) OR size(array_distinct(indices2)) <> size(indices2) THEN
-        raise_error('sparse_dot: a term stands twice in a vector; wanted each once. Add up its weights first.')
+        raise_error('sparse_dot: a term occurs twice in a vector; wanted each term once. Add up its weights.')
     WHEN exists(values1, weight -> weight IS NULL) OR exists(values2, weight -> weight IS NULL)
         OR exists(indices1, term -> term IS NULL) OR exists(indices2, term -> term IS NULL) THEN
         raise_error('sparse_dot: a weight or an index is null; wanted numbers. Correct the vector.')
@@ -156,20 +156,20 @@ END;
 
 -- needs:
 CREATE OR REPLACE TEMPORARY FUNCTION heaviest_terms(
-    tokens ARRAY<STRING> COMMENT 'Name of each dimension, from 0.',
+    tokens ARRAY<STRING> COMMENT 'Token of each dimension, from 0.',
     indices ARRAY<INT> COMMENT 'Term ids.',
-    weights ARRAY<FLOAT> COMMENT 'Weight of each.',
-    k INT COMMENT 'How many.'
+    weights ARRAY<FLOAT> COMMENT 'Weight of each term.',
+    k INT COMMENT 'Number of terms.'
 )
 RETURNS ARRAY<STRUCT<token: STRING, weight: FLOAT>>
-COMMENT 'sparse_decode with the names given.'
+COMMENT 'sparse_decode with given tokens.'
 RETURN CASE
     WHEN indices IS NULL OR weights IS NULL THEN raise_error(
-        'sparse_decode: an array is null. Leave out rows without a vector, for example by an inner join.')
+        'sparse_decode: an array is null; wanted two arrays. Use an inner join to leave out rows without a vector.')
     WHEN k IS NULL OR k < 1 THEN raise_error(concat(
-        'sparse_decode: k is ', coalesce(CAST(k AS STRING), 'null'), '; wanted 1 or more. Say how many terms.'))
-    WHEN size(indices) <> size(weights) THEN raise_error(concat('sparse_decode: ', size(indices), ' indices with ',
-        size(weights), ' values; wanted a value for each index. Give indices and values of the same row.'))
+        'sparse_decode: k is ', coalesce(CAST(k AS STRING), 'null'), '; wanted 1 or more. Give the number of terms.'))
+    WHEN size(indices) <> size(weights) THEN raise_error(concat('sparse_decode: the vector has ', size(indices),
+        ' indices with ', size(weights), ' values; wanted a value for each index. Give indices and values of the same row.'))
     WHEN exists(weights, weight -> weight IS NULL) THEN
         raise_error('sparse_decode: a weight is null; wanted numbers. Correct the vector.')
     ELSE transform(
@@ -187,11 +187,11 @@ END;
 -- needs: vocabulary, heaviest_terms
 CREATE OR REPLACE TEMPORARY FUNCTION sparse_decode(
     indices ARRAY<INT> COMMENT 'Term ids.',
-    weights ARRAY<FLOAT> COMMENT 'Weight of each.',
-    k INT COMMENT 'How many of the heaviest terms.'
+    weights ARRAY<FLOAT> COMMENT 'Weight of each term.',
+    k INT COMMENT 'Number of terms.'
 )
 RETURNS ARRAY<STRUCT<token: STRING, weight: FLOAT>>
-COMMENT 'The k heaviest terms of a vector by name, heaviest first; inline() of it in a subquery makes rows.'
+COMMENT 'The k heaviest terms of a vector with their tokens, the heaviest first. Use inline() in a subquery to get rows.'
 RETURN heaviest_terms(
     (SELECT transform(array_sort(array_agg(struct(term_id, token))), entry -> entry.token) FROM vocabulary),
     indices, weights, k
@@ -200,23 +200,23 @@ RETURN heaviest_terms(
 -- needs: query_vectors
 CREATE OR REPLACE TEMPORARY FUNCTION query_vector(query_id STRING COMMENT 'A query of the collection.')
 RETURNS STRUCT<indices: ARRAY<INT>, `values`: ARRAY<FLOAT>, model_id: STRING>
-COMMENT 'Vector of a query, and the model that made it.'
+COMMENT 'Vector of a query, and its model.'
 RETURN coalesce(
     (SELECT any_value(struct(${query_indices} AS indices, `values`, model_id))
         FROM query_vectors WHERE id = query_vector.query_id),
     raise_error(concat('There is no vector of a query ', coalesce(query_vector.query_id, 'null'),
-        '. See SELECT query_id, text FROM queries; encode new ones with encode_texts.'))
+        '. Choose a query_id of the view queries, or encode new queries with encode_texts.'))
 );
 
 -- needs: document_vectors
 CREATE OR REPLACE TEMPORARY FUNCTION document_vector(doc_id STRING COMMENT 'A document of the collection.')
 RETURNS STRUCT<indices: ARRAY<INT>, `values`: ARRAY<FLOAT>, model_id: STRING>
-COMMENT 'Vector of a document, and the model that made it.'
+COMMENT 'Vector of a document, and its model.'
 RETURN coalesce(
     (SELECT any_value(struct(${document_indices} AS indices, `values`, model_id))
         FROM document_vectors WHERE id = document_vector.doc_id),
     raise_error(concat('There is no vector of a document ', coalesce(document_vector.doc_id, 'null'),
-        '. See SELECT doc_id, title FROM documents; encode new ones with encode_texts.'))
+        '. Choose a doc_id of the view documents, or encode new documents with encode_texts.'))
 );
 
 -- needs: query_vector, document_vector, vocabulary
@@ -225,13 +225,13 @@ CREATE OR REPLACE TEMPORARY FUNCTION explain(
     doc_id STRING COMMENT 'A document of the collection.'
 )
 RETURNS TABLE (
-    token STRING COMMENT 'Term that both have.',
-    query_weight FLOAT COMMENT 'Its weight in the query.',
-    doc_weight FLOAT COMMENT 'Its weight in the document.',
-    contribution DOUBLE COMMENT 'Product of the two: all of them add up to the score.',
-    share DOUBLE COMMENT 'Part of the score, from 0 to 1.'
+    token STRING COMMENT 'Term of both.',
+    query_weight FLOAT COMMENT 'Weight of the term in the query.',
+    doc_weight FLOAT COMMENT 'Weight of the term in the document.',
+    contribution DOUBLE COMMENT 'Product of both weights. The contributions add up to the score.',
+    share DOUBLE COMMENT 'Share of the score, from 0 to 1.'
 )
-COMMENT 'Why a document scores what it does for a query: one row a term that both have, none if they share no term.'
+COMMENT 'Explains the score of a document for a query: one row for each common term.'
 RETURN WITH asked AS (
     SELECT explode(arrays_zip(vector.indices, vector.`values`)) AS term
     FROM (SELECT query_vector(explain.query_id) AS vector)
@@ -240,8 +240,8 @@ stored AS (
     SELECT explode(arrays_zip(vector.indices, vector.`values`)) AS term
     FROM (
         SELECT if(query.model_id = doc.model_id, doc, raise_error(concat(
-            'explain: the query is encoded by the model ', query.model_id, ', the document by ', doc.model_id,
-            '. Encode both sides with the same model.'))) AS vector
+            'explain: the query is encoded by the model ', query.model_id, ', but the document by ', doc.model_id,
+            '; wanted one model. Encode documents and queries with the same model.'))) AS vector
         FROM (SELECT query_vector(explain.query_id) AS query, document_vector(explain.doc_id) AS doc)
     )
 ),
@@ -257,16 +257,16 @@ ORDER BY contribution DESC, term_id;
 -- needs: document_vector, document_vectors, documents
 CREATE OR REPLACE TEMPORARY FUNCTION similar(
     doc_id STRING COMMENT 'A document of the collection.',
-    k INT DEFAULT 10 COMMENT 'How many others.'
+    k INT DEFAULT 10 COMMENT 'Number of other documents.'
 )
 RETURNS TABLE (
     rank INT COMMENT 'Position from 1.',
-    doc_id STRING COMMENT 'Document that was found.',
-    score DOUBLE COMMENT 'Dot product of the two vectors.',
-    title STRING COMMENT 'Its title.',
-    text STRING COMMENT 'Its text.'
+    doc_id STRING COMMENT 'Retrieved document.',
+    score DOUBLE COMMENT 'Dot product of both vectors.',
+    title STRING COMMENT 'Title of the document.',
+    text STRING COMMENT 'Text of the document.'
 )
-COMMENT 'The k documents whose vectors are most like that of a document, itself left out.'
+COMMENT 'The k documents with the vectors most similar to the vector of a document, without the document itself.'
 RETURN WITH asked AS (
     SELECT similar.doc_id AS id, vector.indices AS indices, vector.`values` AS `values`
     FROM (SELECT document_vector(similar.doc_id) AS vector)
@@ -278,17 +278,17 @@ ORDER BY rank;
 
 -- needs: encode_query, document_vectors, documents
 CREATE OR REPLACE TEMPORARY FUNCTION search(
-    question STRING COMMENT 'What is looked for, in free text.',
-    k INT DEFAULT 10 COMMENT 'How many documents.'
+    question STRING COMMENT 'The question, in free text.',
+    k INT DEFAULT 10 COMMENT 'Number of documents.'
 )
 RETURNS TABLE (
     rank INT COMMENT 'Position from 1.',
-    doc_id STRING COMMENT 'Document that was found.',
-    score DOUBLE COMMENT 'Dot product of its vector and that of the question.',
-    title STRING COMMENT 'Its title.',
-    text STRING COMMENT 'Its text.'
+    doc_id STRING COMMENT 'Retrieved document.',
+    score DOUBLE COMMENT 'Dot product of the vectors of document and question.',
+    title STRING COMMENT 'Title of the document.',
+    text STRING COMMENT 'Text of the document.'
 )
-COMMENT 'The k best documents for a question, exactly as retrieve_run ranks them; none where no term is shared.'
+COMMENT 'The k best documents for a question, in the order of retrieve_run. Documents without a common term are left out.'
 RETURN WITH asked AS (
     SELECT 'question' AS id, vector.indices AS indices, vector.`values` AS `values`
     FROM (SELECT encode_query(CASE
@@ -298,8 +298,8 @@ RETURN WITH asked AS (
 ),
 encoded_alike AS (
     SELECT id, `values`, if(model_id = ${model_id}, ${document_indices}, raise_error(concat('search: the document ', id,
-        ' was encoded by the model ', model_id, ', questions are by ', ${model_id},
-        '. Define the functions again, with the model of the vectors.'))) AS indices
+        ' was encoded by the model ', model_id, ', but questions are encoded by ', ${model_id},
+        '; wanted one model. Define the functions again with the model of the vectors.'))) AS indices
     FROM document_vectors
 )
 SELECT rank, found.doc_id, score, title, text

@@ -9,7 +9,7 @@ from pyspark.errors import AnalysisException, PySparkException
 
 from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.names import closest
-from spladelake.spark.session.failures import explained
+from spladelake.spark.session.failures import known_error
 
 _CONDITION = re.compile(r"^\[([A-Z_.0-9]+)\]\s*")
 # Spark appends this to the sentences of an error: a code, the statement and the plan.
@@ -31,7 +31,7 @@ def statement_error(
     condition = match[1] if (match := _CONDITION.match(text)) else ""
     # The text of an error in a statement holds its plan, and the plan may hold the words of any other error.
     is_wrong_statement = isinstance(error, AnalysisException) and condition != "PATH_NOT_FOUND"
-    if not is_wrong_statement and (known := explained(error)) is not None:
+    if not is_wrong_statement and (known := known_error(error)) is not None:
         return known
     said = " ".join(_REST.sub("", _CONDITION.sub("", text)).split())
     if condition.startswith("USER_RAISED_EXCEPTION"):
@@ -41,13 +41,21 @@ def statement_error(
         named = [name for name in missing if re.search(rf"`{re.escape(name)}`", said)]
         if named:
             return UsageError(
-                named[0], "this lake has none", missing[named[0]], "Create it first, then run the statement again."
+                named[0],
+                "the name is not defined for this lake",
+                missing[named[0]],
+                "Correct this, then run the statement again.",
             )
         close = (closest(name, defined) for name in re.findall(r"`([^`]+)`", said))
         near = next((f"did you mean {name!r}?" for name in close if name), None)
-        listed = near or "SHOW VIEWS and SHOW USER FUNCTIONS list the known names"
+        listed = near or "wanted a name that SHOW VIEWS or SHOW USER FUNCTIONS lists"
         return kind("the statement", said, listed, "Correct the name.")
-    return kind("the statement", said, "wanted a statement of Spark SQL", "Correct it; DESCRIBE NAME shows columns.")
+    return kind(
+        "the statement",
+        said,
+        "wanted a statement of Spark SQL",
+        "Correct the statement. DESCRIBE NAME shows the columns of a table.",
+    )
 
 
 class StatementError(UsageError):

@@ -48,9 +48,11 @@ def install(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vec
     collection = LakeTables(Lake(lake), short_name(vectors or model))
     present = _present(session, collection)
     if not present:
-        raise DataError(lake, "it holds no table of spladelake", "wanted documents, vectors or runs", "Correct --lake.")
+        raise DataError(
+            lake, "the lake holds no table of spladelake", "wanted documents, vectors or runs", "Correct --lake."
+        )
     missing = {
-        name: f"there is no {ref}; make it with {collection.made_by(name, model)}"
+        name: f"there is no {ref} (make the table with: {collection.made_by(name, model)})"
         for name, ref in collection.tables.items()
         if name not in present
     }
@@ -66,7 +68,9 @@ def install(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vec
                 session.sql(definition.statement)
                 defined.append(definition.name)
             elif lacking != definition.name:  # a missing table has its reason already
-                missing[definition.name] = f"it needs {lacking}: {missing.get(lacking, 'nothing was measured yet')}"
+                missing[definition.name] = (
+                    f"the definition needs {lacking}, but {missing.get(lacking, 'no run is measured yet')}"
+                )
     return Installed(tuple(dict.fromkeys(defined)), {k: v for k, v in missing.items() if k not in defined})
 
 
@@ -121,7 +125,9 @@ def _encoding(
     try:
         kind = kind_of_model(model)
         if Capability.SQL_FUNCTIONS not in kind.capabilities:
-            why = f"it needs a SPLADE model; for {kind.name} use the command `spladelake search --model {model}`"
+            why = (
+                f"the model is {model}, and SQL functions need a SPLADE model (use: spladelake search --model {model})"
+            )
         elif "document_vectors" not in present:
             why = missing["document_vectors"]
         else:
@@ -130,11 +136,11 @@ def _encoding(
             if found in (None, checkpoint.model_id):
                 return checkpoint
             why = (
-                f"the vectors have the model_id {str(found)[:12]}, {model} with its own settings has "
-                f"{checkpoint.model_id[:12]}; name a model and vectors that belong together"
+                f"the vectors have the model_id {str(found)[:12]}, but {model} with its own settings has "
+                f"{checkpoint.model_id[:12]} (set --model and --vectors to names that belong together)"
             )
     except SpladelakeError as error:
-        why = str(error)
+        why = f"the model {model} cannot be used ({str(error).removesuffix('.')})"
     missing.update(dict.fromkeys(PYTHON_FUNCTIONS, why))
     return None
 

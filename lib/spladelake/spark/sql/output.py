@@ -56,7 +56,7 @@ def _write_table(rows: DataFrame, out: TextIO) -> int:
         shown = console(out)
         shown.print(table)
         if len(found) > ROWS_SHOWN:
-            shown.print(f"the first {ROWS_SHOWN} rows; csv and json write all")
+            shown.print(f"These are the first {ROWS_SHOWN} rows. --output csv and --output json write all rows.")
     return min(len(found), ROWS_SHOWN)
 
 

@@ -29,8 +29,13 @@ def require(session: SparkSession, ref: TableRef, schema: TableSchema, *, made_b
     """
     if not ref.exists(session):
         near = similar_path(session, ref.path) if ref.path is not None else None
-        asked = f"Did you mean {near}? If not, make it first" if near else "Make it first"
-        raise DataError(str(ref), f"there is no {schema.name} table", "the job reads it", f"{asked}: {made_by}.")
+        asked = f"Did you mean {near}? If not, make the table" if near else "Make the table first"
+        raise DataError(
+            str(ref),
+            f"there is no {schema.name} table",
+            f"wanted a {schema.name} table as input",
+            f"{asked}: {made_by}.",
+        )
     frame = ref.read(session)
     _check_columns(ref, frame, schema)
     return frame
@@ -42,16 +47,16 @@ def _check_columns(ref: TableRef, frame: DataFrame, schema: TableSchema) -> None
         if column.name not in found:
             raise DataError(
                 str(ref),
-                f"it has no column {column.name!r} (it has {', '.join(found)})",
-                f"a {schema.name} table needs it",
-                f"Point to a {schema.name} table, or rename the column.",
+                f"no column is called {column.name!r} (columns: {', '.join(found)})",
+                f"wanted the columns of a {schema.name} table",
+                f"Rename the column to {column.name}, or name another table.",
             )
         if found[column.name] != column.type:
             raise DataError(
                 str(ref),
-                f"column {column.name!r} is {found[column.name]}",
+                f"the column {column.name!r} has the type {found[column.name]}",
                 f"wanted {column.type}",
-                f"Write the table again with the column as {column.type}; ALTER TABLE cannot change it.",
+                f"Write the table again with the type {column.type}. ALTER TABLE cannot change the type.",
             )
 
 
@@ -104,7 +109,8 @@ def create_with_rows(
         storage.remove(session, ref.path)
     elif storage.contents(session, ref.path):
         raise DataError(
-            ref.path, "the folder holds files but no Delta table", f"the job creates its {schema.name} table there",
+            ref.path, "the folder holds files but no Delta table",
+            f"wanted an empty folder for the {schema.name} table",
             "Choose another folder, or move the files.",
         )  # fmt: skip
     else:

@@ -78,11 +78,11 @@ def refuse_other_makers(session: SparkSession, *refs: TableRef, job: str, option
     for ref in refs:
         found = newest_lineage(session, ref)
         if (found is None or found["job"] != job) and ref.exists(session) and not ref.read(session).isEmpty():
-            made = "not made by a job" if found is None else f"made by {found['job']}"
+            made = "not made by a job of spladelake" if found is None else f"made by {found['job']}"
             raise UsageError(
                 str(ref),
-                f"its rows were {made}",
-                f"{job} would replace these rows",
+                f"the rows were {made}",
+                f"wanted rows made by {job}, because {job} replaces all rows",
                 f"Choose another name with {option}.",
             )
 

@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
-from spladelake.errors import ConflictError
+from spladelake.errors import ConflictError, UsageError
 from spladelake.spark.session.failures import full_text
 
 log = logging.getLogger(__name__)
@@ -72,9 +72,9 @@ def retrying(work: Callable[[], Result], *, place: str, pause: Callable[[float],
             if tried == TRIES:
                 raise ConflictError(
                     place,
-                    f"another writer changed it during each of {TRIES} attempts",
+                    f"another writer changed the table during each of {TRIES} attempts",
                     "wanted one writer at a time",
-                    "Run the job again when the other one has finished.",
+                    "Run the job again after the other writer has finished.",
                 ) from error
             log.warning("%s: another writer committed first; attempt %d of %d", place, tried + 1, TRIES)
             pause(FIRST_PAUSE * 2 ** (tried - 1) * random.uniform(0.5, 1))  # noqa: S311 - spreads writers, no secret
@@ -116,11 +116,11 @@ def exclusive(place: str, purpose: str = "commit") -> Iterator[None]:
     On the local file system Delta cannot tell two processes apart. An advisory lock on a file in the folder above the
     table can. On other file systems Delta's own commit protocol protects the table.
 
-    Raises ConflictError after a wait of SPLADELAKE_LOCK_SECONDS (default 3600).
+    Raises ConflictError after a wait of SPLADELAKE_LOCK_SECONDS (default 3600), and UsageError if that is no number.
     """
     with _naming:
         lock = _named.setdefault(f"{place} {purpose}", threading.RLock())
-    deadline = time.monotonic() + float(os.environ.get(LOCK_SECONDS_VARIABLE) or LOCK_SECONDS)
+    deadline = time.monotonic() + _longest_wait()
     if not lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
         raise _still_held(place)
     try:
@@ -128,6 +128,19 @@ def exclusive(place: str, purpose: str = "commit") -> Iterator[None]:
             yield
     finally:
         lock.release()
+
+
+def _longest_wait() -> float:
+    """Return the seconds to wait for another job. Raises UsageError if the user's value is no number of seconds."""
+    given = os.environ.get(LOCK_SECONDS_VARIABLE) or str(LOCK_SECONDS)
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= threading.TIMEOUT_MAX:
+        wanted = "wanted a number of seconds, 0 or more"
+        raise UsageError(LOCK_SECONDS_VARIABLE, f"the variable is {given!r}", wanted, "Correct or unset the variable.")
+    return seconds
 
 
 _held = threading.local()
@@ -171,7 +184,7 @@ def _acquire(descriptor: int, place: str, deadline: float) -> None:
             if now >= deadline:
                 raise _still_held(place) from None
             if now - said >= LOG_SECONDS:
-                log.info("%s: waiting for another job that writes to it", place)
+                log.info("%s: waiting for another job that writes to the same place", place)
                 said = now
             time.sleep(0.1)
 
@@ -179,9 +192,9 @@ def _acquire(descriptor: int, place: str, deadline: float) -> None:
 def _still_held(place: str) -> ConflictError:
     return ConflictError(
         place,
-        "another job is still writing to it",
-        f"waited for the time in {LOCK_SECONDS_VARIABLE}",
-        "Run the job again when the other one has finished.",
+        "another job is still writing to the same place",
+        f"wanted the other job to finish within the time in {LOCK_SECONDS_VARIABLE}",
+        f"Run the job again after the other job has finished, or raise {LOCK_SECONDS_VARIABLE}.",
     )
 
 

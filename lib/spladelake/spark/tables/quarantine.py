@@ -97,9 +97,9 @@ def retries(session: SparkSession, lake: str, *, label: str | None) -> Iterator[
     if label is not None and not inputs:
         raise DataError(
             label,
-            "it has no rows in quarantine",
-            "--input names an input with rows in quarantine",
-            "`spladelake quarantine show` lists them.",
+            "the input has no rows in quarantine",
+            "wanted an input with rows in quarantine",
+            "Set --input to an input that `spladelake quarantine show` lists.",
         )
     made = _commits(session, Lake(lake).table("quarantine")) if inputs else {}
     for name in sorted(inputs):
@@ -107,8 +107,8 @@ def retries(session: SparkSession, lake: str, *, label: str | None) -> Iterator[
         if job not in JOBS:
             raise DataError(
                 name,
-                "its commit does not name the job that wrote it",
-                "retry runs that job again",
+                "the commit of the rows names no job",
+                "wanted the name of the job that wrote the rows",
                 "Run the job yourself, with --force.",
             )
         yield job, checked(JOBS[job].options, given, place=f"quarantine retry: {name}")

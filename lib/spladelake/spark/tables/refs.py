@@ -74,7 +74,12 @@ class Lake:
 
     def __post_init__(self) -> None:
         if not self.root or self.root == SCHEMA_PREFIX:
-            raise UsageError("--lake", "it is empty", "wanted a folder or schema:NAME", "Name the place of the tables.")
+            raise UsageError(
+                "--lake",
+                "the value is empty",
+                "wanted a folder or schema:NAME",
+                "Set --lake to the place of the tables.",
+            )
 
     def table(self, name: str) -> TableRef:
         """Return a table of the collection: documents, queries, judgements, runs, measures, quarantine."""

@@ -19,7 +19,7 @@ from spladelake import __version__
 from spladelake.config import JobOptions, Options, RankingOptions
 from spladelake.errors import SpladelakeError
 from spladelake.redaction import hider, without_secrets
-from spladelake.spark.session.failures import explained
+from spladelake.spark.session.failures import known_error
 from spladelake.spark.tables.accesses import Accesses, noted
 from spladelake.spark.tables.create import ensure_table
 from spladelake.spark.tables.driver_rows import frame_of
@@ -145,12 +145,12 @@ def exit_code_of(error: BaseException | None) -> int:
         return 0
     if isinstance(error, KeyboardInterrupt):
         return getattr(error, "exit_code", 130)
-    known = error if isinstance(error, SpladelakeError) else explained(error)
+    known = error if isinstance(error, SpladelakeError) else known_error(error)
     return known.exit_code if known is not None else 1
 
 
 def _message(error: BaseException) -> str:
-    known = error if isinstance(error, SpladelakeError) else explained(error)
+    known = error if isinstance(error, SpladelakeError) else known_error(error)
     if known is not None:
         return str(known)
     # The text of an unknown error may quote a row, so the log keeps only its type.

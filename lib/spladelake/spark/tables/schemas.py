@@ -8,11 +8,11 @@ from spladelake.spark.tables.schema import Column, TableSchema
 
 DOCUMENTS = TableSchema(
     "documents",
-    "Texts to search, one row each.",
+    "The searchable texts, one row for each document.",
     (
         Column("doc_id", "string", "Identifier of the document, unique in the table."),
-        Column("title", "string", "Title, null where the source has none."),
-        Column("text", "string", "Body; null and empty texts keep their row."),
+        Column("title", "string", "Title, null if the source has none."),
+        Column("text", "string", "Body. A document with a null or empty text keeps its row."),
     ),
     {"doc_id_present": "doc_id IS NOT NULL AND doc_id <> ''"},
     change_feed=True,
@@ -20,10 +20,10 @@ DOCUMENTS = TableSchema(
 
 QUERIES = TableSchema(
     "queries",
-    "Search requests, one row each.",
+    "The search requests, one row for each query.",
     (
         Column("query_id", "string", "Identifier of the query, unique in the table."),
-        Column("text", "string", "What the user typed."),
+        Column("text", "string", "Text of the query."),
     ),
     {"query_id_present": "query_id IS NOT NULL AND query_id <> ''"},
     change_feed=True,
@@ -31,11 +31,11 @@ QUERIES = TableSchema(
 
 JUDGEMENTS = TableSchema(
     "judgements",
-    "Relevance of documents to queries, as assessors saw it (TREC: qrels).",
+    "Judged relevance of documents to queries (TREC: qrels).",
     (
-        Column("query_id", "string", "Query that was judged."),
-        Column("doc_id", "string", "Document that was judged; it need not be in the documents table."),
-        Column("relevance", "int", "Grade; 0 and below mean judged not relevant."),
+        Column("query_id", "string", "Judged query."),
+        Column("doc_id", "string", "Judged document, which may be missing in the table documents."),
+        Column("relevance", "int", "Grade. 0 and lower grades mean: judged as not relevant."),
     ),
     {"ids_present": "query_id IS NOT NULL AND doc_id IS NOT NULL", "relevance_present": "relevance IS NOT NULL"},
 )
@@ -51,16 +51,16 @@ VECTOR_FILES = {
 
 VECTORS = TableSchema(
     "vectors",
-    "Sparse vectors of texts: weight of every vocabulary term that is active in the text.",
+    "Sparse vectors of texts: the weight of every active term of each text.",
     (
         Column("id", "string", "doc_id or query_id of the text."),
+        Column("indices", "array<int>", "Term ids, ascending and unique. The table vocabulary has their tokens."),
         Column(
-            "indices", "array<int>", "Term ids, ascending and unique; names are in the vocabulary table beside this."
+            "values", "array<float>", "Weight of each term, finite and above 0. Scores are dot products of weights."
         ),
-        Column("values", "array<float>", "Weight of each term, finite and above 0; score = dot product."),
-        Column("tokens", "int", "Tokens that the model read, special ones included; 0 for a text without content."),
-        Column("truncated", "boolean", "Whether the text was longer than the model reads."),
-        Column("text_sha256", "string", "Hash of the encoded text, null for a null text."),
+        Column("tokens", "int", "Tokens that the model read, special tokens included. 0 for a text without content."),
+        Column("truncated", "boolean", "Whether the text was longer than the model's limit."),
+        Column("text_sha256", "string", "Hash of the encoded text. Null for a null text."),
         Column("status", "string", "ok, repaired (lone surrogates or invalid UTF-8 replaced), null, empty or blank."),
         Column("model_id", "string", "Fingerprint of weights, tokenizer, pooling and settings."),
     ),
@@ -87,32 +87,32 @@ STAGED = replace(VECTORS, name="staged")
 
 CHANGED = TableSchema(
     "changed",
-    "Texts that a stream saw change and that the vectors do not yet follow.",
+    "Changed texts that a stream has found and that are not encoded yet.",
     (
         Column("id", "string", "doc_id or query_id of the text."),
-        Column("version", "bigint", "Version of the texts' table that changed it."),
+        Column("version", "bigint", "Version of the texts' table with the change."),
     ),
 )
 
 VOCABULARY = TableSchema(
     "vocabulary",
-    "Name of each dimension of the vectors beside it.",
+    "The token of each dimension of the vectors in the same folder.",
     (
         Column("term_id", "int", "Dimension, from 0."),
-        Column("token", "string", "The tokenizer's piece; ## marks the inside of a word in BERT vocabularies."),
+        Column("token", "string", "Token of the tokenizer. In BERT vocabularies ## marks the inside of a word."),
     ),
 )
 
 INDEX = TableSchema(
     "index",
-    "Document vectors turned into blocks of postings, ready to score; made from `documents` beside it.",
+    "The document vectors as blocks of postings, ready to score. Made from `documents` in the same folder.",
     (
-        Column("source_file", "string", "Data file of the vectors that the block was made from."),
-        Column("documents", "int", "Documents of the block."),
-        Column("id_starts", "binary", "Where each doc_id starts in `ids`, and the end: little-endian 64-bit integers."),
-        Column("ids", "binary", "The doc_ids, one after the other, in UTF-8."),
-        Column("terms", "binary", "Header, term ids, start of each term's postings and its largest weight."),
-        Column("ordinals", "binary", "Documents of all postings, term by term: 16-bit places within the block."),
+        Column("source_file", "string", "Data file of the vectors from which the block was made."),
+        Column("documents", "int", "Number of documents in the block."),
+        Column("id_starts", "binary", "Start of each doc_id in `ids`, and the end: little-endian 64-bit integers."),
+        Column("ids", "binary", "The concatenated doc_ids in UTF-8."),
+        Column("terms", "binary", "Header, term ids, start of each term's postings, and largest weight of each term."),
+        Column("ordinals", "binary", "Documents of all postings, term by term: 16-bit positions in the block."),
         Column("weights", "binary", "Weights of all postings: 32-bit floats."),
         Column("model_id", "string", "Fingerprint of the model that made the vectors."),
     ),
@@ -121,64 +121,64 @@ INDEX = TableSchema(
 
 RUNS = TableSchema(
     "runs",
-    "Rankings: the best documents of each query, by run.",
+    "Rankings: the best documents of each query in each run.",
     (
         Column("run_id", "string", "Name of the run."),
-        Column("query_id", "string", "Query that was asked."),
-        Column("doc_id", "string", "Document that was found."),
-        Column("rank", "int", "Position from 1; score descending, then doc_id ascending."),
-        Column("score", "double", "What ranks the documents; of a retrieved run the dot product of the two vectors."),
+        Column("query_id", "string", "Query."),
+        Column("doc_id", "string", "Retrieved document."),
+        Column("rank", "int", "Position from 1, by descending score, then ascending doc_id."),
+        Column("score", "double", "Score of the document. In a retrieved run it is the dot product of both vectors."),
     ),
     {"rank_from_one": "rank >= 1"},
 )
 
 MEASURES = TableSchema(
     "measures",
-    "Effectiveness of runs: one row a query and measure, and the mean over all counted queries.",
+    "Measures of runs: one row for each query and measure, and one for the mean over all counted queries.",
     (
         Column("run_id", "string", "Name of the run."),
         Column("measure", "string", "sentence-transformers' name (ndcg@10), trec_eval's (ndcg_cut_10), or a count."),
-        Column("query_id", "string", "Query, or null for the mean over all counted queries."),
+        Column("query_id", "string", "Query. Null for the mean over all counted queries."),
         Column("value", "double", "Value of the measure."),
     ),
 )
 
 QUARANTINE = TableSchema(
     "quarantine",
-    "Input rows that could not be used, each with its reason.",
+    "Unusable input rows, each with its reason.",
     (
-        Column("source", "string", "File or table the row came from."),
-        Column("line", "bigint", "Line in the file from 1, or record number where records span lines."),
-        Column("reason", "string", "What was wrong."),
-        Column("raw", "binary", "The row as it was found."),
-        Column("input", "string", "The input it was read from: the table it was meant for, and where."),
+        Column("source", "string", "File or table of the row."),
+        Column("line", "bigint", "Line in the file from 1, or number of the record if records span lines."),
+        Column("reason", "string", "Reason why the row cannot be used."),
+        Column("raw", "binary", "The unchanged row."),
+        Column("input", "string", "Name of the input: its target table and its location."),
     ),
 )
 
 RUN_LOG = TableSchema(
     "run_log",
-    "One row for every job that ran, also for those that failed. No secret and no text of a document is in it.",
+    "One row for each run of a job, failed runs included. It contains no secret and no text of a document.",
     (
-        Column("job_id", "string", "Made up for this row."),
+        Column("job_id", "string", "Random identifier of the row."),
         Column("job", "string", "Name of the job."),
-        Column("run_id", "string", "What this run of the job is called, null where it has no name."),
-        Column("run_date", "date", "Day that the run is for, null where none was given."),
-        Column("started", "timestamp", "When it started."),
-        Column("seconds", "double", "How long it took, the session's start not included."),
-        Column("status", "string", "written, skipped, or another word of its result; failed where it raised an error."),
-        Column("exit_code", "int", "What the command ended with: 0 where it did not fail."),
-        Column("error", "string", "What it said when it failed."),
-        Column("config", "string", "Its options as JSON, secrets replaced by ***."),
-        Column("config_sha256", "string", "Hash of job and options: equal for the same job again."),
-        Column("model_id", "string", "Fingerprint of the model it used."),
-        Column("inputs", "string", "JSON: version of every table that it read."),
-        Column("outputs", "string", "JSON: newest version of every table that it wrote."),
-        Column("rows", "bigint", "Rows it wrote, or looked at and wrote."),
-        Column("rows_quarantined", "bigint", "Rows it put into quarantine."),
-        Column("docs_per_second", "double", "Rows over seconds."),
-        Column("forecast_seconds", "double", "What a dry run said that the work would take, null without one."),
-        Column("forecast_error", "double", "Of a job that was forecast: those seconds over the real ones, less 1."),
-        Column("warnings", "string", "JSON: warnings of the workers, each with its count."),
+        Column("run_id", "string", "Name of this run of the job. Null if it has none."),
+        Column("run_date", "date", "Logical date of the run. Null if none was given."),
+        Column("started", "timestamp", "Time of the start."),
+        Column("seconds", "double", "Duration of the job, without the start of the session."),
+        Column("status", "string", "Status, such as written or skipped. failed: the job raised an error."),
+        Column("exit_code", "int", "Exit code of the command. 0 means success."),
+        Column("error", "string", "Message of the error."),
+        Column("config", "string", "Options as JSON. Secrets are replaced by ***."),
+        Column("config_sha256", "string", "Hash of job and options."),
+        Column("model_id", "string", "Fingerprint of the job's model."),
+        Column("inputs", "string", "JSON: version of each table that the job read."),
+        Column("outputs", "string", "JSON: newest version of each table that the job wrote."),
+        Column("rows", "bigint", "Rows of the result."),
+        Column("rows_quarantined", "bigint", "Rows in quarantine."),
+        Column("docs_per_second", "double", "Rows divided by seconds."),
+        Column("forecast_seconds", "double", "Seconds that a dry run forecast. Null without a dry run."),
+        Column("forecast_error", "double", "Error of the forecast: forecast seconds divided by real seconds, minus 1."),
+        Column("warnings", "string", "JSON: warnings of the workers with their counts."),
         Column("version", "string", "Release of spladelake."),
     ),
 )

@@ -1,4 +1,9 @@
-"""The steps that all jobs share: read each input at one version, skip finished work, measure the time."""
+"""The steps that jobs share: read each input at one version, skip finished work, measure the time.
+
+Some jobs differ. import_run skips each run of its input by itself. export_vectors and train_model write files, whose
+folder says what made them. An encode with a neural model updates its table. evaluate_run reads some tables only if they
+are there.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +52,7 @@ class Inputs:
         return {name: [str(self.refs[name]), self.versions[name]] for name in (self.refs if names is None else names)}
 
 
-def inputs_of(session: SparkSession, needed: Mapping[str, Needed]) -> Inputs:
+def newest_inputs(session: SparkSession, needed: Mapping[str, Needed]) -> Inputs:
     """Return the tables at their newest versions. Raises DataError if one is missing or has other columns."""
     for table in needed.values():
         require(session, table.ref, table.schema, made_by=table.made_by)
@@ -76,7 +81,7 @@ def made_unless_current(
     """
     if not force and all(is_current(session, ref, lineage) for ref, lineage in targets.items()):
         ref, lineage = next(iter(targets.items()))
-        log.info("%s: skipped, %s is current", ref, f"run {lineage.scope}" if lineage.scope else "the table")
+        log.info("%s: skipped, because %s is current", ref, f"run {lineage.scope}" if lineage.scope else "the table")
         return cast("R", {**known, "status": "skipped"})
     started = time.monotonic()
     describe(session, step)

@@ -43,7 +43,7 @@ def files_of(properties: Mapping[str, str], otherwise: Mapping[str, str]) -> Map
 def make_readable(session: SparkSession, ref: Located) -> None:
     """Let the session read the table, whether its files are split or not."""
     if session.conf.get(ROW_READER, "true") == "true" and is_split(session, ref):
-        log.info("%s: its files are in the split form, so this session reads arrays with the row reader", ref)
+        log.info("%s: compact_vectors wrote split files, so this session reads arrays with Spark's row reader", ref)
         session.conf.set(ROW_READER, "false")
 
 

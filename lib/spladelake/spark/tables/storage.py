@@ -119,7 +119,10 @@ def require_input(session: SparkSession, path: str, *, option: str) -> None:
         parent = path.rsplit("/", 1)[0] or "/"
         beside = ", ".join(children(session, parent)[:8]) or "nothing"
         raise DataError(
-            path, "there is no such file or folder", f"{option} names it; {parent} holds {beside}", f"Correct {option}."
+            path,
+            f"there is no such file or folder ({parent} holds {beside})",
+            f"wanted an existing path for {option}",
+            f"Correct {option}.",
         )
 
 
@@ -254,7 +257,10 @@ def move(session: SparkSession, source: str, target: str) -> None:
     system.delete(new, True)
     if not system.rename(old, new):
         raise DataError(
-            source, f"it cannot be renamed to {target}", "wanted both on one file system", "Check both folders."
+            source,
+            f"the file cannot be renamed to {target}",
+            "wanted both paths on one file system",
+            "Check both folders.",
         )
 
 

@@ -35,4 +35,4 @@ def missing_run(session: SparkSession, table: TableRef, run_id: str, *, fix: str
     """Return the error for a run that a table of runs or measures lacks, with the most similar run."""
     rows = table.read(session).select("run_id").distinct().orderBy("run_id").limit(MOST_RUNS).collect()
     known = suggestion(run_id, [row["run_id"] for row in rows])
-    return DataError(str(table), f"it has no run {run_id!r}", known, fix)
+    return DataError(str(table), f"the table has no run {run_id!r}", known, fix)

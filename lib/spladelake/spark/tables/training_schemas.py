@@ -6,10 +6,10 @@ from spladelake.spark.tables.schema import Column, TableSchema
 
 PARTS = TableSchema(
     "training/parts",
-    "Which judged queries are for training, which choose the best checkpoint, and which are for what is reported.",
+    "Division of the judged queries: train for pairs, dev to choose the checkpoint, test for reported measures.",
     (
         Column("query_id", "string", "Judged query."),
-        Column("part", "string", "train, dev or test; queries of equal text are in one part."),
+        Column("part", "string", "train, dev or test. Queries of equal text are in one part."),
     ),
     {"part_known": "part IN ('train', 'dev', 'test')"},
 )
@@ -17,11 +17,11 @@ PARTS = TableSchema(
 
 PAIRS = TableSchema(
     "training/pairs",
-    "What a model is trained on: a judged positive of a query with its hard negatives.",
+    "Training pairs: a positive of a query with its hard negatives.",
     (
         Column("query_id", "string", "Query of the part train."),
-        Column("pos_id", "string", "Document that is judged relevant to it."),
-        Column("neg_ids", "array<string>", "Documents of the run that are not, the best negative first."),
+        Column("pos_id", "string", "Document that is judged relevant to the query."),
+        Column("neg_ids", "array<string>", "Negatives from the run, the highest ranked first."),
     ),
     {"ids_present": "query_id IS NOT NULL AND pos_id IS NOT NULL", "negatives_present": "size(neg_ids) >= 1"},
 )
@@ -29,10 +29,10 @@ PAIRS = TableSchema(
 
 TEACHER_SCORES = TableSchema(
     "training/teacher_scores",
-    "What each teacher says of a query and a document; kept, so that no pair of texts is scored twice.",
+    "Scores of the teachers. They are kept, so that no teacher scores a pair of texts twice.",
     (
-        Column("teacher", "string", "Teacher as it was named."),
-        Column("model_id", "string", "Fingerprint of the teacher; of a run its rows."),
+        Column("teacher", "string", "Name of the teacher as the user gave it."),
+        Column("model_id", "string", "Fingerprint of the teacher, or of the rows if the teacher is a run."),
         Column("query_id", "string", "Query."),
         Column("doc_id", "string", "Document."),
         Column("pair", "string", "Hash of the two texts."),
@@ -44,14 +44,14 @@ TEACHER_SCORES = TableSchema(
 
 SCORED_PAIRS = TableSchema(
     "training/scored_pairs",
-    "The pairs with the teachers' scores; of several teachers their average.",
+    "The pairs with the scores of the teacher, or with the average score of several teachers.",
     (
         Column("query_id", "string", "Query."),
-        Column("pos_id", "string", "Document that is judged relevant to it."),
+        Column("pos_id", "string", "Document that is judged relevant to the query."),
         Column("neg_ids", "array<string>", "Its negatives, in the order of `pairs`."),
         Column("pos_score", "double", "Score of the positive."),
         Column("neg_scores", "array<double>", "Score of each negative."),
-        Column("margins", "array<double>", "pos_score less the score of each negative."),
+        Column("margins", "array<double>", "pos_score minus the score of each negative."),
     ),
     {"same_length": "size(neg_ids) = size(neg_scores) AND size(neg_ids) = size(margins)"},
 )

@@ -36,9 +36,9 @@ def keep_up_to_date(session: SparkSession, ref: TableRef, schema: TableSchema) -
     if not found.isdecimal() or int(found) > int(LAYOUT_VERSION):
         raise DataError(
             str(ref),
-            f"its table layout has version {found}",
-            f"this release reads versions up to {LAYOUT_VERSION}",
-            "Use the release that wrote the table, or a later one.",
+            f"the layout of the table has version {found}",
+            f"wanted a version up to {LAYOUT_VERSION}",
+            "Use the release of spladelake that wrote the table, or a later release.",
         )
     with exclusive(str(ref)):
         properties = table_properties(session, ref)

@@ -59,7 +59,7 @@ def write_training_data(sources: Sources, folder: Path, options: TrainModel) -> 
         if not counts["pairs"]:
             raise DataError(
                 str(sources.place),
-                f"none of its {counts['with_fewer_negatives']:,} pairs has {max(1, negatives)} negatives",
+                f"none of the {counts['with_fewer_negatives']:,} pairs has {max(1, negatives)} negatives",
                 "wanted the same number of negatives for each pair",
                 "Lower --negatives, or mine more negatives.",
             )
@@ -113,7 +113,7 @@ def _check_scores(pairs: DataFrame, place: TableRef) -> None:
         raise DataError(
             str(place),
             f"all margins are {row['least']:g}",
-            "a model learns nothing from equal margins",
+            "wanted margins that differ, because a model learns nothing from equal margins",
             "Use another teacher, or --loss ranking, which needs no teacher.",
         )
 
@@ -138,7 +138,7 @@ def _write_texts(ids: DataFrame, texts: DataFrame, folder: Path, *, place: Table
     if row["absent"]:
         raise DataError(
             str(place),
-            f"{row['absent']:,} of its {row['rows']:,} {folder.name} have no text, such as {row['first']!r}",
+            f"{row['absent']:,} of {row['rows']:,} {folder.name} have no text, such as {row['first']!r}",
             f"wanted all {folder.name} of the pairs in the table {folder.name}",
             "Ingest the missing texts, or run mine_pairs and score_pairs again.",
         )

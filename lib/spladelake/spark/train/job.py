@@ -24,22 +24,22 @@ from spladelake.config.training import Distillation, TrainModel
 from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
 from spladelake.results import TrainResult
-from spladelake.spark.session.failures import explained
+from spladelake.spark.session.failures import known_error
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.start import usable_cores
 from spladelake.spark.session.step_descriptions import describe
-from spladelake.spark.tables.create import require
 from spladelake.spark.tables.lineage import Lineage, newest_lineage
 from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES
+from spladelake.spark.tables.skeleton import Needed, newest_inputs
 from spladelake.spark.tables.training_schemas import PAIRS, PARTS, SCORED_PAIRS
 from spladelake.spark.train.data import Sources, write_training_data
 from spladelake.spark.train.model_folder import (
     COUNTS,
     MADE_FROM,
     made_from,
-    publish,
+    publish_model,
     remove_published_work,
     shared_start,
     work_folder,
@@ -75,7 +75,7 @@ def train_model(session: SparkSession, options: TrainModel) -> TrainResult:
             )  # fmt: skip
         remove_published_work(output)
         if made is not None and made["fingerprint"] == lineage.fingerprint and not options.force:
-            log.info("%s: skipped, the model is current", output)
+            log.info("%s: skipped, because the model is current", output)
             return {**result, "status": "skipped", "model_id": resolve_checkpoint(str(output)).model_id}
         return cast("TrainResult", {**result, **_train(session, options, sources, lineage, start, output)})
 
@@ -104,7 +104,7 @@ def _train(
     )
     if outcome.resumed_from:
         log.info("%s: resumed from the checkpoint of step %d", output, outcome.resumed_from)
-    publish(folder, output)
+    publish_model(folder, output)
     _say(output, outcome, options.best)
     return {
         "status": "worse" if outcome.status == "worse" else "written",
@@ -121,13 +121,13 @@ def _say(output: Path, outcome: Outcome, best: str) -> None:
     """Log the quality of a written model."""
     before, after = outcome.start_measures.get(best), outcome.measures.get(best)
     if after is not None:
-        start = "" if before is None else f" (the start model {before:.4f})"
-        log.info("%s: %s %.4f on dev%s, from step %s", output, best, after, start, outcome.best_step)
+        start = "" if before is None else f" (start model: {before:.4f})"
+        log.info("%s: %s is %.4f on dev%s at step %s", output, best, after, start, outcome.best_step)
     if outcome.status == "worse":
-        log.warning("%s: the model is worse than its start model; --accept-worse allowed it", output)
+        log.warning("%s: the model is worse than the start model, but --accept-worse publishes the model", output)
     if outcome.collapsed_at is not None:
         log.warning(
-            "%s: the vectors were empty at step %d; the model is the earlier checkpoint of step %s",
+            "%s: the vectors were empty at step %d, so the model is the earlier checkpoint of step %s",
             output, outcome.collapsed_at, outcome.best_step,
         )  # fmt: skip
 
@@ -138,7 +138,7 @@ def _check_installed() -> None:
     missing = [name for name in PACKAGES if not importlib.util.find_spec(name)]
     if missing:
         raise MachineError(
-            f"package {missing[0]}", "it is not installed", "training needs the packages of the extra `train`",
+            f"package {missing[0]}", "the package is not installed", "wanted the packages of the extra `train`",
             f"Install the packages: {INSTALL}.",
         )  # fmt: skip
 
@@ -156,17 +156,17 @@ def sources_of(session: SparkSession, options: TrainModel, start: Checkpoint) ->
     mined, parts = (lake.training(options.training_set, name) for name in ("pairs", "parts"))
     pairs = mined if options.loss == "ranking" else lake.training(options.training_set, "scored_pairs")
     made_by = f"spladelake {'mine' if options.loss == 'ranking' else 'score'}_pairs --lake {lake.root} …"
-    require(session, pairs, PAIRS if options.loss == "ranking" else SCORED_PAIRS, made_by=made_by)
-    tables = {"pairs": pairs, **{name: lake.table(name) for name in ("queries", "documents")}}
-    for name, schema in (("queries", QUERIES), ("documents", DOCUMENTS)):
-        require(session, tables[name], schema, made_by=f"spladelake ingest_texts --lake {lake.root} …")
+    ingested = f"spladelake ingest_texts --lake {lake.root} …"
+    needed = {
+        "pairs": Needed(pairs, PAIRS if options.loss == "ranking" else SCORED_PAIRS, made_by),
+        "queries": Needed(lake.table("queries"), QUERIES, ingested),
+        "documents": Needed(lake.table("documents"), DOCUMENTS, ingested),
+    }
     for ref, name, schema in ((parts, "parts", PARTS), (lake.table("judgements"), "judgements", JUDGEMENTS)):
         if not ref.exists(session):
             break  # Judgements are used only together with parts.
-        tables[name] = ref
-        require(session, ref, schema, made_by="spladelake mine_pairs")
-    versions = {name: ref.version(session) for name, ref in tables.items()}
-    at = {name: ref.read(session, version=versions[name]) for name, ref in tables.items()}
+        needed[name] = Needed(ref, schema, "spladelake mine_pairs")
+    at = (read := newest_inputs(session, needed)).rows
     made = (newest_lineage(session, mined) or {}).get("settings", {})
     dev: DataFrame | None = None
     if "parts" in at:
@@ -178,10 +178,10 @@ def sources_of(session: SparkSession, options: TrainModel, start: Checkpoint) ->
         dev = None
     runs = lake.table("runs")
     run = runs.read(session).where(F.col("run_id") == made.get("run")) if runs.exists(session) else None
-    inputs = {name: [str(ref), versions[name]] for name, ref in tables.items()}
+    inputs = read.lineage()
     # OPTIMIZE makes a new version with the same rows, so the lineage of these tables stands for their content.
-    for name in {"pairs", "parts"} & tables.keys():
-        inputs[name][1] = (newest_lineage(session, tables[name]) or {}).get("fingerprint", versions[name])
+    for name in {"pairs", "parts"} & inputs.keys():
+        inputs[name][1] = (newest_lineage(session, read.refs[name]) or {}).get("fingerprint", read.versions[name])
     settings = options.settings(*NOT_PART)
     lineage = Lineage("train_model", {**inputs, "start": start.model_id}, settings)
     sources = Sources(
@@ -200,8 +200,8 @@ def _check_parts(pairs: DataFrame, parts: DataFrame, *, place: TableRef) -> None
     if row["queries"]:
         raise DataError(
             str(place),
-            f"{row['queries']:,} of its queries are not in the part train, such as {row['first']!r}",
-            "wanted only queries of train, but the parts have changed since the pairs were mined",
+            f"{row['queries']:,} queries of the pairs are no longer in the part train, such as {row['first']!r}",
+            "wanted only queries of the part train",
             "Run mine_pairs again, then score_pairs if the loss needs teachers.",
         )
 
@@ -255,10 +255,10 @@ def _run(session: SparkSession, work: TrainingWork, options: TrainModel) -> Outc
         with redirect_stdout(sys.stderr), _environment(options.processes):
             outcome = distributor.run(Sent(train), work)
     except (RuntimeError, PySparkException, Py4JError) as error:
-        if (known := explained(error)) is not None:
+        if (known := known_error(error)) is not None:
             raise known from error
         raise MachineError(
-            "the training processes", f"they ended without a result ({last_line(str(error))})", "wanted a model",
+            "the training processes", f"the processes gave no result ({last_line(str(error))})", "wanted a model",
             "Read the output of the processes above. To resume from the last checkpoint, run the same command again.",
         ) from error  # fmt: skip
     assert isinstance(outcome, Outcome)

@@ -19,7 +19,7 @@ from spladelake.spark.evaluate.run_checks import check_runs
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS
-from spladelake.spark.tables.skeleton import Inputs, Needed, inputs_of, made_unless_current
+from spladelake.spark.tables.skeleton import Inputs, Needed, made_unless_current, newest_inputs
 from spladelake.spark.tables.training_schemas import PAIRS, PARTS
 from spladelake.spark.tables.write import replace_rows
 
@@ -44,7 +44,7 @@ def mine_pairs(session: SparkSession, options: MinePairs) -> MineResult:
     made_by = f"spladelake ingest_texts --lake {lake.root} …"
     schemas = {"documents": DOCUMENTS, "queries": QUERIES, "judgements": JUDGEMENTS, "runs": RUNS}
     makers = {name: made_by if name != "runs" else "spladelake retrieve_run" for name in schemas}
-    inputs = inputs_of(session, {name: Needed(ref, schemas[name], makers[name]) for name, ref in tables.items()})
+    inputs = newest_inputs(session, {name: Needed(ref, schemas[name], makers[name]) for name, ref in tables.items()})
     run = inputs.rows["runs"].where(F.col("run_id") == options.run)
     made_from = check_runs(run, [options.run], table=tables["runs"])
     settings = options.settings("training_set")
@@ -79,7 +79,7 @@ def _write(
             str(tables["judgements"]),
             f"{sum(counts.values()):,} queries with a text have a document of relevance {options.relevance_level} or "
             "more, but none of these queries is in the part train",
-            "wanted at least one such query in the part train",
+            "wanted at least one query in the part train",
             "Check the judgements and --relevance-level, or lower --dev-share and --test-share.",
         )
     _check_documents(run, at["documents"], tables, options)
@@ -101,7 +101,8 @@ def _write(
             str(tables["runs"]),
             f"no document of run {options.run!r} qualifies as a negative of any of {found['positives']:,} positives",
             "wanted a negative for at least one positive",
-            "Widen the range of ranks or scores, lower the margin, or mine from another run.",
+            "Raise --max-rank or --max-score, lower --min-rank, --min-score, --margin or --relative-margin, or choose "
+            "another --run.",
         )
     ready = pairs.where(F.size("neg_ids") >= 1).orderBy("query_id", "pos_id")
     replace_rows(session, targets["parts"], PARTS, parts.orderBy("query_id"), lineage=lineage)

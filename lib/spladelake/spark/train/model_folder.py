@@ -57,17 +57,21 @@ def work_folder(output: Path, lineage: Lineage, *, start: Path, force: bool) -> 
     if found is not None and not same and begun and (folder / "data" / COUNTS).is_file():
         same = _lasting(found) == _lasting(json.loads(lineage.as_json()))
         if same:
-            log.info("%s: tables have changed since the training began; it resumes with its old training data", folder)
+            log.info(
+                "%s: tables have changed since the training began, but the training resumes with its old data", folder
+            )
     if folder.exists() and not (same or force) and (begun or not (folder / MADE_FROM).is_file()):
         raise UsageError(
             str(folder),
-            "the folder has checkpoints of a training with other data or settings",
-            "the job removes these checkpoints only with --force",
+            "the folder has checkpoints of a training with other data or settings"
+            if begun
+            else "train_model did not write the folder",
+            "wanted --force, because the job removes the folder",
             "Add --force, choose another --output, or move the files that you want to keep.",
         )
     if force or not same:
         if (folder / PREVIOUS).exists() and not output.exists():
-            (folder / PREVIOUS).rename(output)  # A kill came between the two renames of `publish`.
+            (folder / PREVIOUS).rename(output)  # A kill came between the two renames of `publish_model`.
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MADE_FROM).write_text(lineage.as_json(), encoding="utf-8")
@@ -102,7 +106,7 @@ def _work_of(output: Path) -> Path:
     return output.with_name(f"{output.name}.work")
 
 
-def publish(work: Path, output: Path) -> None:
+def publish_model(work: Path, output: Path) -> None:
     """Move the model of a work folder to `output`, then remove the work folder and the previous model."""
     previous = work / PREVIOUS
     shutil.rmtree(previous, ignore_errors=True)

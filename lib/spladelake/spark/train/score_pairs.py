@@ -29,7 +29,7 @@ from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.locks import exclusive, retrying
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, RUNS
-from spladelake.spark.tables.skeleton import Inputs, Needed, inputs_of, made_unless_current
+from spladelake.spark.tables.skeleton import Inputs, Needed, made_unless_current, newest_inputs
 from spladelake.spark.tables.training_schemas import PAIRS, SCORED_PAIRS, TEACHER_SCORES
 from spladelake.spark.tables.write import replace_rows, save
 
@@ -79,7 +79,7 @@ def score_pairs(session: SparkSession, options: ScorePairs) -> ScoreResult:
     lake = Lake(options.lake)
     mined, target = (lake.training(options.training_set, name) for name in ("pairs", "scored_pairs"))
     ingested = f"spladelake ingest_texts --lake {lake.root} …"
-    inputs = inputs_of(
+    inputs = newest_inputs(
         session,
         {
             "pairs": Needed(mined, PAIRS, f"spladelake mine_pairs --lake {lake.root} …"),
@@ -237,7 +237,7 @@ def _publish(
     if not kept:
         raise DataError(
             str(scoring.scores),
-            f"none of the {wanted:,} pairs has the scores of {', '.join(teacher.name for teacher in teachers)}",
+            f"none of the {wanted:,} pairs has the scores of {' and '.join(teacher.name for teacher in teachers)}",
             "wanted scores for the positive and at least one negative of a pair",
             "Retrieve more documents in the run that is the teacher, or mine the pairs from that run.",
         )

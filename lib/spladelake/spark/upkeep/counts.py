@@ -41,7 +41,7 @@ def rows_of(session: SparkSession, ref: TableRef) -> DataFrame:
     return session.read.schema(rows.schema).parquet(*(str(found.folder / name) for name in found.sizes))
 
 
-def counted(session: SparkSession, counts: Sequence[DataFrame]) -> list[Found]:
+def counts_of(session: SparkSession, counts: Sequence[DataFrame]) -> list[Found]:
     """Return the only row of each frame, all from one Spark job. Null values have no entry."""
     rows = [
         frame.select(F.lit(number).alias("number"), F.to_json(F.struct("*")).alias("row"))

@@ -35,7 +35,7 @@ from spladelake.spark.tables.schemas import (
 )
 from spladelake.spark.tables.split_files import files_of
 from spladelake.spark.tables.sql_text import quoted
-from spladelake.spark.upkeep.counts import constraint_sentences, counted, rows_of, table_counts
+from spladelake.spark.upkeep.counts import constraint_sentences, counts_of, rows_of, table_counts
 
 log = logging.getLogger(__name__)
 
@@ -96,20 +96,20 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainR
     lake, started = Lake(options.lake), time.monotonic()
     tables = tables_of(session, lake)
     if not tables:
-        raise DataError(options.lake, "there is no table", "wanted a lake with tables", "Correct --lake.")
+        raise DataError(options.lake, "the lake holds no table", "wanted a lake with tables", "Correct --lake.")
     schemas = [SCHEMAS.get(table.schema_name) for table in tables]
     checked = [table_counts(rows_of(session, t.ref), schema) for t, schema in zip(tables, schemas, strict=True)]
     findings, reports = [], {}
-    for table, schema, found in zip(tables, schemas, counted(session, checked), strict=True):
+    for table, schema, found in zip(tables, schemas, counts_of(session, checked), strict=True):
         findings += constraint_sentences(table.ref, schema, found, table.properties)
         report = reports[str(table.ref)] = _maintain(session, table, schema, options)
         log.info("%s: %s", table.ref, ", ".join(f"{key} {value}" for key, value in report.items()))
     if findings:
         raise DataError(
             options.lake,
-            "; ".join(findings),
+            " | ".join(findings),
             "wanted rows that meet the constraints of their table",
-            "Run, with --force, the job that made the table.",
+            "Run the job of the table again with --force.",
         )
     return {
         "status": "dry run" if options.dry_run else "done",

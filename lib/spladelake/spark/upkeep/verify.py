@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from spladelake.config.upkeep import VerifyTables
 from spladelake.errors import DataError
+from spladelake.names import listed
 from spladelake.results import VerifyResult
 from spladelake.spark.encode.texts import SIDES, Side, texts_of
 from spladelake.spark.tables.every_schema import SCHEMAS
@@ -19,7 +20,7 @@ from spladelake.spark.tables.quarantine import quarantined_ids
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.split_files import COMPACTED_FROM
 from spladelake.spark.tables.sql_text import sql_string
-from spladelake.spark.upkeep.counts import REPEATED, ROWS, Found, constraint_sentences, counted, rows_of, table_counts
+from spladelake.spark.upkeep.counts import REPEATED, ROWS, Found, constraint_sentences, counts_of, rows_of, table_counts
 from spladelake.spark.upkeep.maintain import LakeTable, tables_of
 
 # Most findings that the error's message shows. Its `findings` holds all of them.
@@ -33,13 +34,13 @@ class FindingsError(DataError):
     """
 
     def __init__(self, lake: str, findings: list[str]) -> None:
-        shown = "; ".join(findings[:SHOWN])
-        more = f"; and {len(findings) - SHOWN} more" if len(findings) > SHOWN else ""
+        shown = " | ".join(findings[:SHOWN])
+        more = f" | and {len(findings) - SHOWN} more" if len(findings) > SHOWN else ""
         super().__init__(
             lake,
             f"{len(findings)} findings: {shown}{more}",
-            "wanted tables that agree",
-            "Run the jobs that made them again; current tables are skipped.",
+            "wanted tables that agree with one another",
+            "Run the jobs of the tables again. A job skips tables that are current.",
         )
         self.findings = findings
 
@@ -70,9 +71,9 @@ def verify_tables(session: SparkSession, options: VerifyTables) -> VerifyResult:
     lake, started = Lake(options.lake), time.monotonic()
     tables = Tables(session, lake, tables_of(session, lake))
     if not tables.found:
-        raise DataError(options.lake, "it holds no table", "wanted a lake with tables", "Correct --lake.")
+        raise DataError(options.lake, "the lake holds no table", "wanted a lake with tables", "Correct --lake.")
     between = [*_texts(tables), *_runs(tables), *_measures(tables)]
-    found = counted(session, [*(_counts(session, table) for table in tables.found), *(frame for frame, _ in between)])
+    found = counts_of(session, [*(_counts(session, table) for table in tables.found), *(frame for frame, _ in between)])
     counts = dict(zip(tables.found, found, strict=False))
     findings = [
         said for check in (_constraints, _keys, _vectors) for t, f in counts.items() for said in check(tables, t, f)
@@ -131,13 +132,14 @@ def _vectors(tables: Tables, table: LakeTable, found: Found) -> Iterator[str]:
     if found[_FOREIGN]:
         rows = table.ref.read(tables.session).select("model_id").distinct().collect()
         models = sorted(str(row["model_id"]) for row in rows)
-        yield f"{table.ref}: the rows have model_id {', '.join(m[:12] for m in models)}, the properties another"
+        named = listed((model[:12] for model in models), "and")
+        yield f"{table.ref}: the rows have the model_id {named}, but the table properties have another"
     if found[_BEYOND]:
         size = _vocabulary_size(table)
         yield f"{table.ref}: {found[_BEYOND]:,} vectors have terms beyond the vocabulary of {size:,}"
     side = _side(table.ref)
     if found[_WITH_TEXT] and tables.rows(tables.lake.table(side.name)) is None:
-        yield f"{table.ref}: there is no {side.name} table"
+        yield f"{table.ref}: the lake has no {side.name} table for these vectors"
 
 
 def _side(ref: TableRef) -> Side:
@@ -192,7 +194,7 @@ def _runs(tables: Tables) -> Iterator[Check]:
             orphans = runs.select(column).distinct().join(known.select(column), column, "left_anti")
             yield (
                 orphans.agg(F.count("*").alias("n")),
-                partial(_said, f"{ref}: {{n:,}} {kind} of the runs are not in {kind}"),
+                partial(_said, f"{ref}: {{n:,}} {kind} of the runs are not in the table {kind}"),
             )
     grouped = runs.groupBy("run_id", "query_id").agg(
         F.count("*").alias("rows"),
@@ -201,7 +203,7 @@ def _runs(tables: Tables) -> Iterator[Check]:
     )
     ordered = F.col("scores") == F.sort_array("scores", asc=False)
     bad = grouped.agg(F.count_if((F.col("rows") != F.col("last")) | ~ordered).alias("n"))
-    yield bad, partial(_said, f"{ref}: {{n:,}} rankings have gaps, or scores that ascend")
+    yield bad, partial(_said, f"{ref}: {{n:,}} rankings have missing ranks or ascending scores")
 
 
 def _said(sentence: str, found: Found) -> list[str]:
@@ -215,10 +217,10 @@ def _measures(tables: Tables) -> Iterator[Check]:
     if measures is not None and runs is not None:
         orphans = measures.select("run_id").distinct().join(runs.select("run_id"), "run_id", "left_anti")
         counts = orphans.agg(F.sort_array(F.collect_list("run_id")).alias("runs"))
-        yield counts, lambda found: [f"{ref}: there is no run {run!r}" for run in found["runs"]]
+        yield counts, lambda found: [f"{ref}: the run {run!r} is not in the table runs" for run in found["runs"]]
 
 
 def _leftovers(table: LakeTable, found: Found) -> Iterator[str]:
     """Find an encode that stopped halfway."""
     if table.schema_name == "staged":
-        yield f"{table.ref}: an encode stopped after {found[ROWS]:,} texts; run encode_texts again to finish it"
+        yield f"{table.ref}: encode_texts stopped after {found[ROWS]:,} texts; run encode_texts again for the rest"
