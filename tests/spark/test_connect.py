@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from spladelake.encoder import SpladeEncoder
+from spladelake.scoring import compile_kernels
 from support.collections import FRUIT, QUESTIONS
 from support.connect import LIB, connect_server
 from support.processes import environment
@@ -23,6 +24,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the client found."""
     for package in ("grpc", "grpc_status", "google.rpc", "google.protobuf.runtime_version"):
         pytest.importorskip(package, reason="Spark Connect needs the extra connect")
+    compile_kernels()  # or each worker of the server would compile them for itself
     with connect_server(tmp_path_factory.mktemp("connect")) as address:
         client = subprocess.run(
             [sys.executable, "-m", "support.connect_client", address],
