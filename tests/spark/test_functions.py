@@ -195,7 +195,7 @@ GOOD = [("a", ([1, 2], [1.0, 0.5]))]
 def test_a_bad_row_ends_the_action_with_its_id(spark: SparkSession) -> None:
     """tests/unit/spark/test_frames.py has each kind of bad row."""
     good, bad = vectors_frame(spark, GOOD), vectors_frame(spark, [("b", ([2, 1], [1.0, 1.0]))])
-    with pytest.raises(PySparkException, match="DataError: queries, id 'b': term 1 comes after term 2"):
+    with pytest.raises(PySparkException, match="DataError: queries, id 'b': the term 1 comes after the term 2"):
         sl.retrieve(good, bad).collect()
 
 
