@@ -54,7 +54,7 @@ BAD: dict[str, tuple[list[Row], str]] = {
     "arrays of two lengths": ([("b", [1, 2], [1.0])], "id 'b': the row has 2 indices but 1 values"),
     "a weight of zero": ([("b", [1], [0.0])], r"id 'b': the term 1 has the weight 0\.0"),
     "terms out of order": ([("b", [2, 1], [1.0, 1.0])], "id 'b': the term 1 comes after the term 2"),
-    "a term of another vocabulary": ([("b", [50], [1.0])], "id 'b': the row has the term 50; wanted term ids from 0 to 9"),
+    "a term of another vocabulary": ([("b", [50], [1.0])], "has the term 50; wanted term ids from 0 to 9"),
     "an id twice": ([("a", [1], [1.0]), ("a", [1, 2], [1.0, 0.5])], "the id 'a' is in more than one row"),
     "a null id": ([(None, [1], [1.0])], "id is null"),
 }
