@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pyarrow as pa
@@ -37,7 +38,7 @@ def ranked(
         column = packed.column(name)
         nulls = pa.nulls(arriving.num_rows - 1, column.type)
         arriving = arriving.append_column(name, pa.concat_arrays([column, nulls]))
-    score = ScoreArriving(str(id(packed)), kept, limits)
+    score = ScoreArriving(uuid.uuid4().hex, kept, limits)
     found = score(iter([arriving.slice(0, 1), arriving.slice(1)]))
     return [tuple(row.values()) for rows in MergeNamed(kept)(found) for row in rows.to_pylist()]
 
