@@ -68,9 +68,10 @@ class SideResult(Result, total=False):
 
 
 class EncodeResult(Result, total=False):
-    """The sides that encode_texts was asked for."""
+    """The sides that encode_texts was asked for. `query_model` is there if it is another model than `model`."""
 
     model: str
+    query_model: str
     model_id: str
     documents: SideResult
     queries: SideResult

@@ -124,6 +124,15 @@ def static_queries(folder: Path) -> Path:
     return folder / "start"
 
 
+def two_models(folder: Path) -> Path:
+    routes = {
+        kind: [Transformer(str(bert(folder / kind)), transformer_task="fill-mask"), SpladePooling()]
+        for kind in ("query", "document")
+    }
+    SparseEncoder(modules=[Router(routes)], device="cpu").save_pretrained(str(folder / "start"))
+    return folder / "start"
+
+
 def static_alone(folder: Path) -> Path:
     SparseEncoder(modules=[SparseStaticEmbedding(word_piece())], device="cpu").save_pretrained(str(folder / "start"))
     return folder / "start"
@@ -160,6 +169,7 @@ def with_own_length(length: int) -> Callable[[Path], Path]:
     [
         (one_model_router, None, "the modules of the model are behind a Router"),
         (static_queries, None, "the model gives each token of a query a fixed weight"),
+        (two_models, None, "the model encodes queries by a second model or pooling"),
         (static_alone, None, "the modules for documents are SparseStaticEmbedding"),
         (cross_encoder, None, "the architectures are BertForSequenceClassification"),
         (decoder, None, "the architectures are GPT2LMHeadModel"),

@@ -26,6 +26,7 @@ from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.refs import TableRef
 from spladelake.vectors import SparseVectors
+from support.cases import mostly_slow
 from support.tables import table_rows
 from support.vector_tables import TERMS, Vectors, as_frame, brute_force, random_vectors, write_vectors
 
@@ -59,7 +60,9 @@ def dealt_out(tasks: int) -> list[Vectors]:
     return [dict(list(DOCUMENTS.items())[first::tasks]) for first in range(tasks)]
 
 
-@pytest.mark.parametrize(("partitions", "k", "task_bytes"), [(1, 10, 2**20), (7, 10, 1), (3, 400, 3000)])
+@pytest.mark.parametrize(
+    ("partitions", "k", "task_bytes"), mostly_slow([(1, 10, 2**20), (7, 10, 1), (3, 400, 3000)], 1)
+)
 def test_partitions_and_passes_change_nothing(spark: SparkSession, partitions: int, k: int, task_bytes: int) -> None:
     found, _ = ranked(spark, *dealt_out(partitions), k=k, task_bytes=task_bytes)
     assert found == brute_force(QUERIES, DOCUMENTS, k)

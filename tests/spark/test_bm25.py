@@ -197,6 +197,7 @@ def test_a_vocabularys_hashes_are_those_of_sparks_own_function(spark: SparkSessi
     assert found.tolist() == [row["hash"] for row in wanted]
 
 
+@pytest.mark.slow
 def test_workers_with_many_packs_write_what_the_driver_writes(
     spark: SparkSession, run_job: Any, lake: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

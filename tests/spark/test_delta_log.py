@@ -106,6 +106,7 @@ def test_the_lineage_is_found_behind_any_number_of_commits_that_touch_no_row(
     assert newest_lineage(spark, ref) is None
 
 
+@pytest.mark.slow
 def test_the_lineage_of_each_scope_is_found_however_many_came_after_it(spark: SparkSession, tmp_path: Path) -> None:
     ref = TableRef(path=str(tmp_path / "runs"))
     scopes = [Lineage("retrieve_run", {}, {}, scope=f"run {number}") for number in range(12)]

@@ -17,6 +17,7 @@ from sentence_transformers.sparse_encoder.evaluation import SparseInformationRet
 from spladelake.errors import DataError
 from spladelake.files import read_judgements, read_run
 from spladelake.spark.tables.schemas import RUNS
+from support.cases import mostly_slow
 from support.random_lake import TERMS, RandomLake, write_judgements, write_random_lake
 from support.reference import GivenVectors
 from support.tables import table_rows, write_rows
@@ -145,7 +146,7 @@ def test_per_query_measures_are_lines_as_trec_eval_prints_them(
     assert sum(values) / 25 == pytest.approx(means["ndcg_cut_10"], abs=1e-4)  # both are rounded to four digits
 
 
-@pytest.mark.parametrize("doc_id", ["two words", "line\nbreak", "no\u00a0break", "tab\t"])
+@pytest.mark.parametrize("doc_id", mostly_slow(["two words", "line\nbreak", "no\u00a0break", "tab\t"], 1))
 def test_an_id_that_would_break_a_line_is_refused_and_leaves_no_file(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, doc_id: str
 ) -> None:

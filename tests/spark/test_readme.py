@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.cli import main
 from spladelake.encoder.checkpoint import resolve_checkpoint
+from support.checkpoints import edit
 from support.collections import json_lines, write_drawn, write_lines
 from support.command_lines import words
 from support.cross_encoders import write_cross_encoder
@@ -60,6 +61,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_lines(tmp_path / "queries.csv", ["id,question", *(f"{r['_id']},{r['text']}" for r in queries)])
     shutil.copy(corpus / "qrels" / "test.tsv", tmp_path / "judgements.tsv")
     shutil.copytree(resolve_checkpoint("splade-tiny").folder, tmp_path / "rasyosef" / "splade-mini")
+    for name in ("document-model", "query-model"):
+        shutil.copytree(resolve_checkpoint("splade-tiny").folder, tmp_path / name)
+    edit(tmp_path / "query-model" / "config.json", layer_norm_eps=1e-11)
     write_cross_encoder(tmp_path / "cross-encoder" / "ms-marco-MiniLM-L6-v2")
     return tmp_path
 

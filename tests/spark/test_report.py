@@ -94,7 +94,7 @@ def test_the_command_writes_the_page_escaped_and_says_where(
 def test_runs_and_measures_that_are_not_there_are_refused(spark: SparkSession, measured_lake: str, lake: str) -> None:
     with pytest.raises(DataError, match="the table has no run 'absent'"):
         gather(spark, Lake(measured_lake), runs=("whole", "absent"))
-    with pytest.raises(UsageError, match="measure mrr@10: some runs do not have the measure"):
+    with pytest.raises(UsageError, match="measure mrr@10: some runs do not have this measure"):
         gather(spark, Lake(measured_lake), measure="mrr@10")
     with pytest.raises(DataError, match="there is no runs table"):
         gather(spark, Lake(lake))

@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.cli import main
 from spladelake.config import JOBS
+from support.cases import mostly_slow
 from support.collections import write_fruit
 from support.tables import table_rows
 
@@ -29,6 +30,7 @@ NEEDED = {
 }
 
 
+@pytest.mark.slow
 def test_the_same_day_again_does_nothing_and_another_day_is_a_run_of_its_own(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,7 +63,7 @@ def test_the_same_day_again_does_nothing_and_another_day_is_a_run_of_its_own(
     ]
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("job", mostly_slow(JOBS, *range(0, 99, 5)))
 def test_a_job_that_finds_no_table_leaves_one_line_with_its_exit_code(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], job: str
 ) -> None:

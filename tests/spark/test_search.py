@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from sentence_transformers import SparseEncoder
 
 from spladelake.cli import main
 from spladelake.display.results import hits_table
@@ -18,10 +20,14 @@ from spladelake.spark.encode.texts import encoded, hashed, spread
 from spladelake.spark.encode.vectorisers import vectoriser_of
 from spladelake.spark.encode.worker import EncodeBatches
 from spladelake.spark.retrieve import driver_search
-from spladelake.spark.retrieve.search import search_documents, search_folder
+from spladelake.spark.retrieve.search import encoded_beside, search_documents, search_folder
 from spladelake.spark.session.totals import Totals
+from spladelake.spark.sql import install
 from support.cases import mostly_slow
+from support.checkpoints import edit
 from support.collections import QUESTIONS
+from support.documents import write_documents, write_queries
+from support.families import bert
 from support.tables import table_rows
 
 
@@ -125,3 +131,93 @@ def test_bm25_is_searched_by_its_own_words(spark: SparkSession, run_job: Any, fr
     (first, *_) = search_documents(spark, "Baked BREAD and zebras", lake=fruit_lake, model="bm25")
     assert first["doc_id"] == "bread"
     assert set(first["terms"]) == {"bake", "bread"}
+
+
+def scores_by_sentence_transformers(folder: Path, documents: dict[str, str], question: str) -> dict[str, float]:
+    """Scores above 0 of a question by the model in `queries`, and of documents by the one in `documents`."""
+    asked = SparseEncoder(str(folder / "queries"), device="cpu").encode_query(
+        [question], convert_to_sparse_tensor=False
+    )
+    texts = list(documents.values())
+    rows = SparseEncoder(str(folder / "documents"), device="cpu").encode_document(texts, convert_to_sparse_tensor=False)
+    scores = (asked @ rows.T)[0].tolist()
+    return {i: score for i, score in zip(documents, scores, strict=True) if score > 0}
+
+
+def found(hits: list[dict[str, Any]] | None) -> dict[str, float]:
+    assert hits is not None
+    return {hit["doc_id"]: hit["score"] for hit in hits}
+
+
+def test_questions_and_updates_use_the_query_model_that_the_vectors_were_made_with(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    model, queries = bert(tmp_path / "documents"), bert(tmp_path / "queries", hidden_size=16, num_hidden_layers=1)
+    pair: dict[str, Any] = {"lake": lake, "model": str(model), "vectors": "pair"}
+    texts, question = {"a": "common law warranty", "b": "the terms of a text"}, "sparse vectors"
+    write_documents(spark, lake, texts)
+    write_queries(spark, lake, {"q": question})
+    made = run_job("encode_texts", **pair, query_model=str(queries))
+    by_folder = search_folder("law", **pair)
+    assert found(by_folder) == pytest.approx(scores_by_sentence_transformers(tmp_path, texts, "law"), rel=1e-4)
+    beside = encoded_beside("law", **pair)
+    # As if the lake were out of the reach of what encodes while Spark starts.
+    plain = encoded_beside("law", str(model), lake="schema:elsewhere")
+    for encoded_before in (None, beside, plain):
+        assert search_documents(spark, "law", **pair, encoded=encoded_before) == by_folder
+    with pytest.raises(UsageError, match="bm25 is no SPLADE model"):
+        search_folder("law", **pair, query_model="bm25")
+    with pytest.raises(DataError, match=r"the model_id of .*/documents with queries by .*/documents with its own"):
+        search_folder("law", **pair, query_model=str(model))
+    write_documents(spark, lake, texts | {"c": "numbers and symbols"})
+    updated = run_job("encode_texts", **pair)
+    assert (updated["query_model"], updated["model_id"]) == (str(queries), made["model_id"])
+    assert (updated["documents"]["rows"], updated["documents"]["kept"]) == (1, 2)
+    assert updated["queries"]["status"] == "skipped"
+    run_job("retrieve_run", lake=lake, vectors="pair")
+    rows = table_rows(f"{lake}/runs")
+    wanted = scores_by_sentence_transformers(tmp_path, texts | {"c": "numbers and symbols"}, question)
+    assert {row["doc_id"]: row["score"] for row in rows} == pytest.approx(wanted, rel=1e-4)
+    exported = {"output": str(tmp_path / "out"), "output_format": "seismic"}
+    run_job("export_vectors", lake=lake, vectors="pair", **exported)
+    read = {"input": str(tmp_path / "out"), "input_format": "seismic", "like": "pair"}
+    run_job("import_vectors", lake=lake, vectors="back", **read)
+    assert search_folder("law", **{**pair, "vectors": "back"}) == search_folder("law", **pair) != []
+    queries.rename(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match=r"/documents: the query model .* cannot be used.* with --query-model where"):
+        search_folder("law", **pair)
+    assert search_folder("law", **pair, query_model=str(tmp_path / "elsewhere"))
+
+
+@pytest.mark.slow
+def test_sql_encodes_questions_by_the_query_model_and_terms_by_the_document_model(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    model, queries = bert(tmp_path / "documents"), bert(tmp_path / "queries", hidden_size=16, num_hidden_layers=1)
+    edit(tmp_path / "queries" / "tokenizer_config.json", model_max_length=5)
+    write_documents(spark, lake, {"a": "common law warranty"})
+    run_job("encode_texts", lake=lake, model=str(model), query_model=str(queries), side="documents")
+    session, text = spark.newSession(), "sparse vectors name the terms of a text"
+    assert {"encode_query", "text_terms"} <= set(install(session, lake=lake, model=str(model)).names)
+    row = session.sql(f"SELECT encode_query('{text}') AS v, size(text_terms('{text}')) AS terms").first()
+    assert row is not None
+    wanted = SparseEncoder(str(queries), device="cpu").encode_query([text], convert_to_sparse_tensor=False)[0]
+    found = dict(zip(row["v"]["indices"], row["v"]["values"], strict=True))
+    assert found == pytest.approx({i: w for i, w in enumerate(wanted.tolist()) if w > 0}, abs=1e-4)
+    assert row["terms"] > 5
+
+
+def test_vectors_of_one_name_have_one_query_model_unless_the_user_names_the_vectors(
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+) -> None:
+    model, queries = str(bert(tmp_path / "m")), str(bert(tmp_path / "q", hidden_size=16, num_hidden_layers=1))
+    write_queries(spark, lake, {"q": "sparse vectors"})
+    of_queries = {"lake": lake, "model": model, "side": "queries"}
+    alone = run_job("encode_texts", **of_queries)
+    with pytest.raises(UsageError, match=r"the vectors were made for queries that .*/m encodes; .* with --vectors"):
+        run_job("encode_texts", **of_queries, query_model=queries)
+    pair = run_job("encode_texts", **of_queries, query_model=queries, vectors="m")
+    assert pair["model_id"] not in (alone["model_id"], resolve_checkpoint(queries).model_id)
+    again = run_job("encode_texts", **of_queries, query_model=model, vectors="m")
+    assert (again["model_id"], again.get("query_model")) == (alone["model_id"], None)
+    assert run_job("encode_texts", **of_queries)["status"] == "skipped"

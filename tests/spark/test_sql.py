@@ -28,6 +28,7 @@ from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.start import DELTA_SETTINGS
 from spladelake.spark.sql import install, script
 from spladelake.spark.sql.failures import statement_error
+from support.cases import mostly_slow
 from support.collections import FRUIT, QUESTIONS
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -245,6 +246,7 @@ def test_what_does_not_fit_is_an_error_in_a_session_without_ansi_too(spark: Spar
             session.sql(f"SELECT sparse_dot(array(1), array({weight}), array(1), array(1F))").collect()
 
 
+@pytest.mark.slow
 def test_the_command_writes_csv_and_json_and_ends_with_2_for_a_wrong_statement(
     asked: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -317,7 +319,9 @@ def readme_questions() -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("statement", readme_questions(), ids=lambda text: re.sub(r"\W+", "-", text)[:50])
+@pytest.mark.parametrize(
+    "statement", mostly_slow(readme_questions(), *range(0, 99, 5)), ids=lambda text: re.sub(r"\W+", "-", text)[:50]
+)
 def test_every_question_of_the_readme_has_an_answer(spark: SparkSession, asked: Any, statement: str) -> None:
     for name, instead in EXAMPLES.items():
         statement = statement.replace(f"'{name}'", f"'{instead}'")

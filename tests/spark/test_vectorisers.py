@@ -33,7 +33,7 @@ def encoded_by_sentence_transformers(folder: str, documents: Texts, queries: Tex
     names = model.tokenizer.convert_ids_to_tokens(range(len(model.tokenizer)))
     found = []
     for texts, encode in ((documents, model.encode_document), (queries, model.encode_query)):
-        rows = encode(list(texts.values()), convert_to_sparse_tensor=False).cpu()
+        rows = encode(list(texts.values()), convert_to_sparse_tensor=False).cpu() if texts else torch.empty(0)
         terms = [{names[t]: float(row[t]) for t in row.nonzero().flatten().tolist()} for row in rows]
         found.append({i: of_text if text else {} for (i, text), of_text in zip(texts.items(), terms, strict=True)})
     return found[0], found[1]
@@ -78,6 +78,32 @@ class TestStaticQueries(NeuralTests):
         router = Router.for_query_document(query_modules=queries, document_modules=[plain[0], plain[1]])
         SparseEncoder(modules=[router], device="cpu").save(str(folder / "static"))
         return str(folder / "static")
+
+
+@pytest.mark.slow  # by default test_search proves most of it
+class TestQueryModel(NeuralTests):
+    """Documents by one model, queries by another. Only the first encode of some vectors names the second model."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def model(cls, tmp_path_factory: pytest.TempPathFactory) -> str:
+        folder = tmp_path_factory.mktemp("pair")
+        bert(folder / "queries", hidden_size=16, num_hidden_layers=1)
+        return str(bert(folder / "documents"))
+
+    @classmethod
+    def make(cls, run_job: Any, lake: str, model: str, name: str) -> dict[str, Any]:
+        given = {"chunk_rows": 2} if name == "stopped" else {}
+        if not Path(lake, "vectors", name, "documents", "_delta_log").exists():
+            given["query_model"] = str(Path(model).with_name("queries"))
+        result: dict[str, Any] = run_job("encode_texts", lake=lake, model=model, vectors=name, **given)
+        return result
+
+    @classmethod
+    def expected(cls, model: str, documents: Texts, queries: Texts) -> tuple[Weights, Weights]:
+        of_documents, _ = encoded_by_sentence_transformers(model, documents, {})
+        _, of_queries = encoded_by_sentence_transformers(str(Path(model).with_name("queries")), {}, queries)
+        return of_documents, of_queries
 
 
 @pytest.mark.slow  # by default test_bm25 proves the same of BM25

@@ -38,7 +38,7 @@ def main(address: str) -> None:
         "run": [tuple(row) for row in run.collect()],
         "measures": {row["measure"]: row["value"] for row in sl.evaluate(run, judged, ["ndcg@10", "mrr@10"]).collect()},
         "pairs": [row.asDict() for row in sl.compare({"all": run, "few": few}, judged, measures="mrr@10").collect()],
-        "search": [row.asDict() for row in sl.search(documents, QUESTIONS["q3"], 2).collect()],
+        "search": [row.asDict() for row in sl.search(documents, QUESTIONS["q3"], 2, model=MODEL).collect()],
     }
     best = run.where("rank = 1").join(documents.select("doc_id", "vector"), "doc_id")
     best = best.join(queries.selectExpr("query_id", "vector AS asked"), "query_id")

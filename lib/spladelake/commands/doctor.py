@@ -23,18 +23,19 @@ WORKER_MB = 1024
 
 @click.command()
 @click.option("--model", default=None, help="Model to check (default: splade-tiny), such as rasyosef/splade-mini.")
+@click.option("--query-model", default=None, help="Model of queries to check beside --model, if it is another model.")
 @click.option("--lake", default=".", show_default=True, help="Lake folder to check for write access.")
 @click.option("--debug", is_flag=True, help="Show stack traces.")
-def doctor(model: str | None, lake: str, debug: bool) -> None:
+def doctor(model: str | None, query_model: str | None, lake: str, debug: bool) -> None:
     """Check this machine: Java, Delta jars, interpreters, model, write access and memory.
 
     The command exits with 5 if a check fails.
     """
-    if not examine(model=model, lake=lake):
+    if not examine(model=model, query_model=query_model, lake=lake):
         raise SystemExit(5)
 
 
-def examine(*, model: str | None, lake: str) -> bool:
+def examine(*, model: str | None, lake: str, query_model: str | None = None) -> bool:
     """Run all checks and print one line for each, with the fix if it fails; return whether all passed."""
     checks: list[tuple[str, Callable[[], str]]] = [
         ("python", _python),
@@ -47,7 +48,8 @@ def examine(*, model: str | None, lake: str) -> bool:
     # The session starts while the model's files are read, after the checks of jars (it needs them) and free memory.
     with ThreadPoolExecutor(1) as pool:
         session = pool.submit(_session)
-        passed += [_line("model", lambda: _model(model or "splade-tiny")), _line("spark session", session.result)]
+        checked = _line("model", lambda: _model(model or "splade-tiny", query_model))
+        passed += [checked, _line("spark session", session.result)]
     return all(passed)
 
 
@@ -116,14 +118,16 @@ def _write_access(lake: str) -> str:
         ) from error
 
 
-def _model(model: str) -> str:
-    from spladelake.encoder import resolve_checkpoint
+def _model(model: str, query_model: str | None) -> str:
+    from spladelake.encoder import resolve_pair
 
-    checkpoint = resolve_checkpoint(model)
-    return (
-        f"{model}, {checkpoint.architecture}, {checkpoint.vocabulary_size:,} dimensions, "
-        f"{checkpoint.max_length} tokens, model_id {checkpoint.model_id[:12]}, files verified in {checkpoint.folder}"
-    )
+    checkpoint = resolve_pair(model, query_model)
+    parts = [f"{model}, {checkpoint.architecture}, {checkpoint.vocabulary_size:,} dimensions"]
+    parts += [f"{checkpoint.max_length} tokens, model_id {checkpoint.model_id[:12]}"]
+    parts += [f"files verified in {checkpoint.folder}"]
+    if (queries := checkpoint.queries) is not None:
+        parts += [f"queries by {queries.name}, {queries.architecture}, {queries.max_length} tokens"]
+    return ", ".join(parts)
 
 
 def _session() -> str:

@@ -13,6 +13,13 @@ from pydantic.fields import FieldInfo
 
 from spladelake.config.base import JobOptions
 
+query_model_option = click.option(
+    "--query-model",
+    default=None,
+    metavar="TEXT",
+    help="Model that encodes the text of queries (default: the one that the vectors were made with, else --model).",
+)
+
 
 def session_options(function: Any) -> Any:
     """Add the options that every command with a Spark session has."""

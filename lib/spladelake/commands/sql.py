@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from spladelake.commands.options import lake_option
+from spladelake.commands.options import lake_option, query_model_option
 from spladelake.commands.settings import spark_settings
 from spladelake.errors import SpladelakeError, UsageError
 from spladelake.machine import user_folder
@@ -25,6 +25,7 @@ LEAVING = ("exit", "quit")
 @click.option(
     "--model", default=None, metavar="TEXT", help="Model of the vectors. It also encodes the text of queries."
 )
+@query_model_option
 @click.option("--vectors", default=None, metavar="TEXT", help="Name of the vectors (default: the model's short name).")
 @click.option("-e", "--execute", multiple=True, metavar="SQL", help="Statement to run, without a prompt; repeatable.")
 @click.option(
@@ -37,8 +38,8 @@ LEAVING = ("exit", "quit")
     help="Print the SQL that creates the views and functions, for spark-sql or the Thrift server.",
 )  # fmt: skip
 def sql(
-    lake: str, model: str | None, vectors: str | None, execute: tuple[str, ...], output: str, write: bool,
-    definitions: bool, **session_options: Any,
+    lake: str, model: str | None, query_model: str | None, vectors: str | None, execute: tuple[str, ...], output: str,
+    write: bool, definitions: bool, **session_options: Any,
 ) -> None:  # fmt: skip
     """Query the tables of a lake in SQL.
 
@@ -63,7 +64,7 @@ def sql(
     if definitions:
         click.echo(script(session, **names), nl=False)
         return
-    asked = _Asked(session, install(session, **names), output, write)
+    asked = _Asked(session, install(session, **names, query_model=query_model), output, write)
     if execute:
         for statement in execute:
             asked.run(statement.rstrip().removesuffix(";"))

@@ -55,6 +55,7 @@ ENCODE_TEXTS = Job(
     examples=(
         "spladelake encode_texts --lake my-lake",
         "spladelake encode_texts --lake my-lake --model splade-tiny --side queries",
+        "spladelake encode_texts --lake my-lake --model ./document-model --query-model ./query-model",
         "spladelake encode_texts --lake my-lake --model bm25 --stemmer german --stopwords my-stopwords.txt",
         "spladelake encode_texts --lake my-lake --changes feed",
         "spark-submit jobs/encode_texts.py --lake s3a://bucket/lake --model /models/splade-mini",

@@ -50,6 +50,7 @@ NEURAL = ModelKind(
     chosen_by="a neural model",
     capabilities=Capability.TEXT_ALONE | Capability.SQL_FUNCTIONS,
     options=(
+        "query_model",
         "model_sha256",
         "max_length",
         "max_active_dims",
@@ -67,7 +68,7 @@ NEURAL = ModelKind(
         "max_rejected",
         "retry_rejected",
     ),
-    properties=("max_length",),
+    properties=("max_length", "query_model"),
 )
 BM25_MODEL = "bm25"
 BM25 = ModelKind(
@@ -115,3 +116,11 @@ def check_goes_with_model(options: BaseModel, model: str) -> None:
                 option = f"--{name.replace('_', '-')}"
                 found, wanted = f"{option} is given, and the model is {model}", f"{option} only with {kind.chosen_by}"
                 raise OptionsError(found, wanted, f"Leave out {option}.")
+    check_query_model(getattr(options, "query_model", None))
+
+
+def check_query_model(query_model: str | None) -> None:
+    """Raise OptionsError if the model that the user gave for queries is no SPLADE model."""
+    if query_model is not None and kind_of_model(query_model) is not NEURAL:
+        found = f"--query-model is {query_model}"
+        raise OptionsError(found, "a SPLADE model with the vocabulary of --model", "Name another model.")

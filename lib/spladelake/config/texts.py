@@ -93,6 +93,12 @@ class EncodeTexts(JobOptions):
         description="Hugging Face id, optionally id@revision; a local folder; package:NAME/folder for a folder in an "
         "installed Python package; splade-tiny; or bm25.",
     )
+    query_model: str | None = Field(
+        None,
+        min_length=1,
+        description="Model that encodes the queries, with the vocabulary of --model, which then encodes documents only "
+        "(default: the query model that the vectors were made with, else --model).",
+    )
     model_sha256: str | None = Field(
         None, description="Expected sha256 of the model's weights file. Another sum stops the job."
     )

@@ -1,6 +1,7 @@
 """Turn texts into learned sparse vectors: find and verify a SPLADE checkpoint, load it, encode.
 
     SpladeEncoder.load("splade-tiny").encode_documents(["a text", "another"])
+    SpladeEncoder.load("my-document-model", query_model="my-query-model").encode_queries(["a question"])
 
 Nothing here needs pyspark. The first use of `SpladeEncoder` imports torch; `resolve_checkpoint` does not.
 """
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from spladelake.config.base import DEFAULT_MODEL
 from spladelake.encoder.checkpoint import Checkpoint, resolve_checkpoint
+from spladelake.encoder.pair import resolve_pair
 from spladelake.encoder.results import EncodedBatch, EncodeStats, Status
 from spladelake.encoder.settings import EncoderSettings
 
@@ -26,6 +28,7 @@ __all__ = [
     "SpladeEncoder",
     "Status",
     "resolve_checkpoint",
+    "resolve_pair",
 ]
 
 

@@ -14,9 +14,11 @@ from typing import Any, Protocol
 
 from spladelake.encoder.hub import fetch
 from spladelake.encoder.layout import CheckpointLayout, read_layout
+from spladelake.encoder.saved.modules import Kind
 from spladelake.encoder.saved.tokenizer import check_tokenizer_file
 from spladelake.encoder.settings import EncoderSettings
 from spladelake.encoder.static import load_static
+from spladelake.encoder.tokens import ModelTerms, check_same_terms
 from spladelake.encoder.weights.files import SINGLE_FILE
 from spladelake.errors import UsageError
 from spladelake.names import short_name
@@ -43,6 +45,9 @@ class Checkpoint:
     - vocabulary_size: number of term ids.
     - max_length: most tokens of a text, special tokens included; of a document, if queries have another length.
     - architecture: class of the masked language model.
+    - queries: the model of queries, if it is another than the model of documents: the second route of a Router, or a
+      second checkpoint (see `pair.resolve_pair`). None if one model encodes both.
+    - part: the only kind of texts that this checkpoint encodes, None for both; see `for_kind`.
     """
 
     name: str
@@ -53,11 +58,28 @@ class Checkpoint:
     vocabulary_size: int
     max_length: int
     architecture: str
+    queries: Checkpoint | None = None
+    part: Kind | None = None
 
     @property
     def short_name(self) -> str:
         """The name for folders and tables, such as "splade-tiny". It has letters, digits, dots, dashes, underscores."""
         return short_name(self.name)
+
+    @property
+    def query_model(self) -> str | None:
+        """Name of the second checkpoint, which encodes queries; None if there is no second one."""
+        return self.queries.name if self.queries is not None and self.queries.folder != self.folder else None
+
+    def for_kind(self, kind: Kind) -> Checkpoint:
+        """The part that encodes texts of one kind, under the model_id of the whole.
+
+        It is the whole checkpoint if one model encodes both kinds.
+        """
+        if self.queries is None:
+            return self
+        part = self.queries if kind == "query" else self
+        return replace(part, model_id=self.model_id, queries=None, part=kind)
 
 
 def resolve_checkpoint(
@@ -81,10 +103,7 @@ def resolve_checkpoint(
     if model == TINY_ALIAS:
         sha256 = sha256 or TINY_SHA256
     layout = read_layout(folder)
-    for route in {layout.transformer, layout.static_query or layout.transformer}:
-        check_tokenizer_file(folder / route)
-    if layout.static_query is not None:
-        load_static(folder / layout.static_query, layout.vocabulary_size)
+    _check_parts(folder, layout)
     digests = tuple((file, file_digest(folder / file)) for file in layout.files)
     if sha256 is not None:
         _check_digest(folder, layout, dict(digests), sha256)
@@ -98,17 +117,58 @@ def resolve_checkpoint(
     arguments = [dict(layout.tokenizer_arguments), dict(layout.config_changes)]
     if any(arguments):  # Other checkpoints keep the model_id that they had before these arguments counted.
         recipe["arguments"] = arguments
-    canonical = json.dumps(recipe, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return Checkpoint(
+    if layout.queries is not None:
+        recipe["queries"] = [layout.queries.transformer, layout.queries.pooling, layout.queries.activation]
+    whole = Checkpoint(
         name=model,
         folder=str(folder),
-        model_id=hashlib.sha256(canonical.encode()).hexdigest(),
+        model_id=digest_of(recipe),
         file_digests=digests,
         settings=settings,
         vocabulary_size=layout.vocabulary_size,
         max_length=in_force.max_length or layout.document_length,
         architecture=layout.architecture,
     )
+    return _with_queries(whole, layout)
+
+
+def _with_queries(whole: Checkpoint, layout: CheckpointLayout) -> Checkpoint:
+    """The checkpoint with that of its query route beside it, if queries have a model of their own."""
+    if layout.queries is None:
+        return whole
+    place = f"the query route of {whole.name}"
+    length = effective_settings(layout.queries, whole.settings, place=place).max_length or layout.query_length
+    queries = replace(whole, max_length=length, architecture=layout.queries.architecture, part="query")
+    return replace(whole, queries=queries)
+
+
+def digest_of(recipe: dict[str, Any]) -> str:
+    """Hex sha256 of a recipe, whatever the order of its keys."""
+    canonical = json.dumps(recipe, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def layout_of(checkpoint: Checkpoint) -> CheckpointLayout:
+    """The layout that a checkpoint is loaded by: of its folder, or of the query route alone."""
+    layout = read_layout(Path(checkpoint.folder))
+    return layout.queries if checkpoint.part == "query" and layout.queries is not None else layout
+
+
+def _check_parts(folder: Path, layout: CheckpointLayout) -> None:
+    """Raise UsageError if a tokenizer or the weights of queries cannot be read, or if two routes differ in terms."""
+    queries = layout.queries
+    others = (layout.static_query, None if queries is None else queries.transformer)
+    for route in {layout.transformer, *(other for other in others if other is not None)}:
+        check_tokenizer_file(folder / route)
+    if layout.static_query is not None:
+        load_static(folder / layout.static_query, layout.vocabulary_size)
+    if queries is not None and queries.transformer != layout.transformer:
+        check_same_terms(
+            ModelTerms("the route of documents", folder / layout.transformer, layout.vocabulary_size),
+            ModelTerms("the route of queries", folder / queries.transformer, queries.vocabulary_size),
+            place=str(folder),
+            fix="Use a Router whose routes were trained together.",
+        )
 
 
 def effective_settings(layout: CheckpointLayout, settings: EncoderSettings, *, place: str) -> EncoderSettings:

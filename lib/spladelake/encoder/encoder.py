@@ -7,19 +7,21 @@ import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from spladelake.encoder.batching import WindowReader
-from spladelake.encoder.checkpoint import Checkpoint, effective_settings, resolve_checkpoint, verify_files
+from spladelake.encoder.checkpoint import Checkpoint, effective_settings, layout_of, verify_files
 from spladelake.encoder.devices import Precision, choose_autocast, choose_device
-from spladelake.encoder.layout import read_layout
 from spladelake.encoder.model import load_model
+from spladelake.encoder.pair import resolve_pair
 from spladelake.encoder.refusals import told_as_refusal
 from spladelake.encoder.results import EncodedBatch, EncodeStats
-from spladelake.encoder.routes import CPU_TOKENS, Kind, Route, make_routes
+from spladelake.encoder.routes import CPU_TOKENS, Route, make_routes
+from spladelake.encoder.saved.modules import Kind
 from spladelake.encoder.settings import EncoderSettings
 from spladelake.encoder.sparse import dot_products, heaviest_terms, in_order, prune
 from spladelake.encoder.texts import clean_texts
@@ -37,7 +39,8 @@ class SpladeEncoder:
     """A loaded SPLADE model: `SpladeEncoder.load("splade-tiny").encode_documents(texts)`.
 
     - checkpoint: the checkpoint that was loaded.
-    - settings: the settings in force, with the checkpoint's defaults filled in.
+    - settings: the settings in force, with the checkpoint's defaults filled in; of documents, if queries have another
+      model.
     - method: how the model computes on this machine, as a text for people.
     - precision: "float32", or the type in which an accelerator multiplies matrices. It is not part of model_id, because
       it changes weights only by its rounding.
@@ -62,6 +65,7 @@ class SpladeEncoder:
         cls,
         model: str | Checkpoint,
         *,
+        query_model: str | None = None,
         threads: int | None = None,
         device: str | None = None,
         token_budget: int | None = None,
@@ -70,6 +74,7 @@ class SpladeEncoder:
     ) -> SpladeEncoder:
         """Load a model by name, or a resolved checkpoint. The files of a checkpoint are verified again.
 
+        - query_model: name of the model that encodes queries, only with a name; None if `model` encodes them.
         - threads: threads of this process, each computing one batch; None chooses.
         - device: "cpu", "cuda", "cuda:1" or "mps"; None chooses.
         - token_budget: most tokens of a batch, which bounds memory; None for the device's default.
@@ -82,11 +87,15 @@ class SpladeEncoder:
             raise UsageError(
                 "token_budget", f"the value is {token_budget}", "wanted 1 or more", "Leave out token_budget."
             )
-        checkpoint = _checkpoint(model, settings)
+        checkpoint = _checkpoint(model, query_model, settings)
+        if checkpoint.queries is not None:
+            return cls._load_parts(
+                checkpoint, threads=threads, device=device, token_budget=token_budget, precision=precision
+            )
         where = choose_device(device)
         workers = use_threads(threads, where)
         folder = Path(checkpoint.folder)
-        layout = read_layout(folder)
+        layout = layout_of(checkpoint)
         if layout.similarity != "dot":
             logger.warning(
                 "%s compares vectors by %s, but spladelake compares them by dot product",
@@ -101,7 +110,17 @@ class SpladeEncoder:
                 load_model, folder / layout.transformer, layout, where, autocast=autocast, token_budget=budget
             ).result()
             routes = make_routes(folder, layout, in_force, loaded, workers)
+        if checkpoint.part is not None:
+            routes = {checkpoint.part: routes[checkpoint.part]}
         return cls(checkpoint, in_force, routes, method=loaded.method, precision=str(autocast or torch.float32)[6:])
+
+    @classmethod
+    def _load_parts(cls, checkpoint: Checkpoint, **options: Any) -> SpladeEncoder:
+        """Load a checkpoint whose queries have a model of their own: both models."""
+        documents, queries = (cls.load(checkpoint.for_kind(kind), **options) for kind in ("document", "query"))
+        routes: dict[Kind, Route] = documents._routes | queries._routes
+        method = f"documents: {documents.method}; queries: {queries.method}"
+        return cls(checkpoint, documents.settings, routes, method=method, precision=documents.precision)
 
     def encode_documents(self, texts: Sequence[str | None]) -> SparseVectors:
         """Return the vectors of documents, row i for text i."""
@@ -121,7 +140,8 @@ class SpladeEncoder:
         """
         began = time.perf_counter()
         if kind not in self._routes:
-            raise UsageError("kind", f"the value is {kind!r}", "wanted document or query", "Use document or query.")
+            known = " or ".join(self._routes)
+            raise UsageError("kind", f"the value is {kind!r}", f"wanted {known}", f"Use {known}.")
         route = self._routes[kind]
         cleaned, status = clean_texts(texts)
         tokens, truncated = np.zeros(len(cleaned), dtype=np.int32), np.zeros(len(cleaned), dtype=np.bool_)
@@ -130,7 +150,7 @@ class SpladeEncoder:
         padded_tokens = 0
         windows = WindowReader(cleaned, route.tokenise)
         for batch in route.runner.run(windows):
-            vectors.append(prune(batch.vectors, self.settings))
+            vectors.append(prune(batch.vectors, route.settings))
             rows.append(batch.positions)
             tokens[batch.positions], truncated[batch.positions] = batch.lengths, batch.cut
             padded_tokens += batch.padded_tokens
@@ -167,13 +187,21 @@ class SpladeEncoder:
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
         """The token of every term id."""
-        return self._routes["document"].tokenizer.tokens(self.checkpoint.vocabulary_size)
+        route = self._routes[self.checkpoint.part or "document"]
+        return route.tokenizer.tokens(self.checkpoint.vocabulary_size)
 
 
-def _checkpoint(model: str | Checkpoint, settings: EncoderSettings | None) -> Checkpoint:
-    """Return the checkpoint to load, with its files verified against its fingerprint."""
+def _checkpoint(model: str | Checkpoint, query_model: str | None, settings: EncoderSettings | None) -> Checkpoint:
+    """Return the checkpoint to load. The files of a resolved one are verified against its fingerprint."""
     if not isinstance(model, Checkpoint):
-        return resolve_checkpoint(model, settings=settings or EncoderSettings())
+        return resolve_pair(model, query_model, settings=settings or EncoderSettings())
+    if query_model is not None:
+        raise UsageError(
+            "query_model",
+            f"the query model is the name {query_model!r}, but the model is a resolved checkpoint",
+            "wanted a query model only if the model is a name too",
+            "Resolve both names with resolve_pair, and load the result.",
+        )
     if settings is not None and settings != model.settings:
         raise UsageError(
             "encoder settings",
@@ -181,5 +209,6 @@ def _checkpoint(model: str | Checkpoint, settings: EncoderSettings | None) -> Ch
             "wanted the same settings, because the model_id of the checkpoint depends on them",
             "Leave out settings, or resolve the model again with the given settings.",
         )
-    verify_files(model)
+    if model.queries is None:  # else each part is verified when it is loaded
+        verify_files(model)
     return model

@@ -7,7 +7,7 @@ Two layouts are known: sentence-transformers (modules.json, with or without a Ro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +28,8 @@ Activation = Literal["relu", "log1p_relu"]
 
 # Classes of the masked language model, each with the task that sentence-transformers assumes if its file names none.
 TRANSFORMERS = {"Transformer": "feature-extraction", "MLMTransformer": "fill-mask"}
+# Classes of the modules that texts can go through.
+SPLADE = tuple((name, "SpladePooling") for name in TRANSFORMERS)
 POOLING = (
     "pooling_strategy", "activation_function", "embedding_dimension", "word_embedding_dimension", "chunk_size"
 )  # fmt: skip
@@ -38,12 +40,13 @@ class CheckpointLayout:
     """A model folder that was read and checked, but not loaded.
 
     - transformer: sub-folder of the masked language model, "" for the folder itself.
-    - static_query: sub-folder of fixed token weights for queries, None if queries go through the model.
+    - static_query: sub-folder of fixed token weights for queries, None if queries go through a model.
     - max_length: most tokens of any text, special tokens included.
     - query_length, document_length: most tokens of a query and of a document.
     - positions: number of positions of the model, None if its config does not say.
     - files: paths, relative to the folder, of all files that decide the vectors.
     - tokenizer_arguments, config_changes: arguments that the tokenizer and the config are read with.
+    - queries: the layout of the query route, if a Router has another model or another pooling for queries; else None.
     """
 
     transformer: str
@@ -65,6 +68,7 @@ class CheckpointLayout:
     files: tuple[str, ...]
     tokenizer_arguments: Mapping[str, Any] = field(default_factory=dict)
     config_changes: Mapping[str, Any] = field(default_factory=dict)
+    queries: CheckpointLayout | None = None
 
     @property
     def one_length(self) -> int | None:
@@ -82,14 +86,26 @@ def read_layout(folder: Path) -> CheckpointLayout:
 
 def _read(folder: Path) -> CheckpointLayout:
     query, document = _routes(folder)
-    if document.classes not in [(name, "SpladePooling") for name in TRANSFORMERS]:
-        raise _unsupported(folder, f"the modules for documents are {' and '.join(document.classes)}")
-    static_query = query.modules[0].path if query.classes == ("SparseStaticEmbedding",) else None
-    if static_query is None and query != document:
-        raise _unsupported(
-            folder, f"the modules for queries ({' and '.join(query.classes)}) differ from the modules for documents"
-        )
-    transformer, pooling = document.modules[0], document.modules[1].path
+    if document.classes not in SPLADE:
+        raise _unsupported(folder, f"the modules for documents are {_said(document)}")
+    static = query.classes == ("SparseStaticEmbedding",)
+    if not static and query.classes not in SPLADE:
+        raise _unsupported(folder, f"the modules for queries are {_said(query)}")
+    layout = _read_route(folder, document)
+    if static:
+        place = folder / query.modules[0].path
+        _check_static(place / "config.json")
+        length = tokenizer_length(place) or UNLIMITED
+        layout = replace(layout, static_query=query.modules[0].path, query_length=length)
+    elif query != document:
+        queries = _read_route(folder, query)
+        layout = replace(layout, queries=queries, query_length=queries.query_length)
+    return replace(layout, files=_files(folder, query, document))
+
+
+def _read_route(folder: Path, route: SavedRoute) -> CheckpointLayout:
+    """The layout of a masked language model and its pooling, without its files."""
+    transformer, pooling = route.modules[0], route.modules[1].path
     inner = folder / transformer.path
     saved = saved_model(folder, "SparseEncoder")
     settings = _settings(inner, transformer, plain=saved is None)
@@ -99,20 +115,16 @@ def _read(folder: Path) -> CheckpointLayout:
     pooling_config = read_if_there(place) if (folder / "modules.json").is_file() else {}
     check_known(place, pooling_config, POOLING)
     lengths = text_lengths(inner, config, settings)
-    query_length = lengths.query
-    if static_query is not None:
-        _check_static(folder / static_query / "config.json")
-        query_length = tokenizer_length(folder / static_query) or UNLIMITED
     return CheckpointLayout(
         transformer=transformer.path,
-        static_query=static_query,
+        static_query=None,
         pooling=_one_of(place, pooling_config, "pooling_strategy", ("max", "sum")),  # type: ignore[arg-type]
         activation=_one_of(place, pooling_config, "activation_function", ("relu", "log1p_relu")),  # type: ignore[arg-type]
         architecture=next(name for name in named_architectures(config) if name.endswith("ForMaskedLM")),
         model_type=str(config["model_type"]),
         vocabulary_size=int(config["vocab_size"]),
         max_length=lengths.most,
-        query_length=query_length,
+        query_length=lengths.query,
         document_length=lengths.document,
         positions=lengths.positions,
         lower_case=settings.lower_case,
@@ -120,7 +132,7 @@ def _read(folder: Path) -> CheckpointLayout:
         document_prompt=saved.prompts.get("document", ""),
         max_active_dims=saved.max_active_dims,
         similarity=saved.similarity,
-        files=_files(folder, query, document),
+        files=(),
         tokenizer_arguments=settings.tokenizer,
         config_changes=settings.config,
     )
@@ -222,10 +234,15 @@ def _files(folder: Path, query: SavedRoute, document: SavedRoute) -> tuple[str, 
     return tuple(sorted(path for path in paths if (folder / path).is_file()))
 
 
+def _said(route: SavedRoute) -> str:
+    return " and ".join(route.classes) or "absent"
+
+
 def _unsupported(folder: Path, found: str) -> UsageError:
     return UsageError(
         str(folder),
         found,
-        "wanted one masked language model with SpladePooling, and possibly SparseStaticEmbedding for queries",
+        "wanted a masked language model with SpladePooling; queries may go through SparseStaticEmbedding, or another "
+        "masked language model with SpladePooling",
         "Use a SPLADE checkpoint.",
     )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from spladelake.encoder.batching import Runner, TokenBudget
 from spladelake.encoder.layout import CheckpointLayout
 from spladelake.encoder.model import LoadedModel
+from spladelake.encoder.saved.modules import Kind
 from spladelake.encoder.settings import EncoderSettings
 from spladelake.encoder.static import load_static
 from spladelake.encoder.threads import ModelThreads
@@ -20,7 +20,6 @@ from spladelake.encoder.tokens import TextTokenizer, TokenIds, load_tokenizer
 from spladelake.errors import UsageError
 from spladelake.vectors import SparseVectors
 
-Kind = Literal["document", "query"]
 # Tokens of a batch on a CPU. In a measurement batches of 900 tokens were as fast as batches of 3,400.
 CPU_TOKENS = 1024
 
@@ -31,12 +30,14 @@ class Route:
 
     - prompt: text that stands before each text.
     - max_length: most tokens of a text, special tokens included.
+    - settings: the settings in force.
     """
 
     tokenizer: TextTokenizer
     prompt: str
     max_length: int
     runner: Runner
+    settings: EncoderSettings
 
     def tokenise(self, texts: Sequence[str]) -> tuple[list[TokenIds], NDArray[np.bool_]]:
         """See `TextTokenizer.encode`."""
@@ -65,20 +66,21 @@ def make_routes(
         arguments=layout.tokenizer_arguments,
     )
     runner = Runner(compute, TokenBudget(loaded.token_budget), threads, loaded.body.pads)
-    document = Route(tokenizer, settings.document_prompt or "", settings.max_length or layout.document_length, runner)
-    query = Route(tokenizer, settings.query_prompt or "", settings.max_length or layout.query_length, runner)
+    document, query = (
+        Route(tokenizer, prompt or "", settings.max_length or length, runner, settings)
+        for prompt, length in (
+            (settings.document_prompt, layout.document_length),
+            (settings.query_prompt, layout.query_length),
+        )
+    )
     for route in (document, query):
         _check(inner, route, layout.vocabulary_size)
     if layout.static_query is not None:
         inner = folder / layout.static_query
         static = load_static(inner, layout.vocabulary_size)
         tokenizer = load_tokenizer(inner, special=False, split_special_tokens=split)
-        query = Route(
-            tokenizer,
-            query.prompt,
-            query.max_length,
-            Runner(static.terms, TokenBudget(CPU_TOKENS), threads, pads=False),
-        )
+        runner = Runner(static.terms, TokenBudget(CPU_TOKENS), threads, pads=False)
+        query = replace(query, tokenizer=tokenizer, runner=runner)
         _check(inner, query, len(static.weight))
     return {"document": document, "query": query}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,31 @@ def vocabulary_tokens(folder: Path, size: int) -> tuple[str, ...]:
         added = read_json(config).get("added_tokens_decoder", {}) if config.is_file() else {}
         vocabulary |= {token["content"]: int(term_id) for term_id, token in added.items()}
     return _by_id(vocabulary, size)
+
+
+@dataclass(frozen=True)
+class ModelTerms:
+    """The terms that a model gives weights to: the folder of its tokenizer, and their number. name: for messages."""
+
+    name: str
+    folder: Path
+    size: int
+
+
+def check_same_terms(documents: ModelTerms, queries: ModelTerms, *, place: str, fix: str) -> None:
+    """Raise UsageError unless the terms of two models are the same. An id that only one of them names is no difference.
+
+    place, fix: of the message.
+    """
+    wanted = "wanted one vocabulary for documents and queries, because a score adds up the terms that both have"
+    if documents.size != queries.size:
+        found = f"{queries.name} has {queries.size:,} terms, but {documents.name} has {documents.size:,}"
+        raise UsageError(place, found, wanted, fix)
+    named = (vocabulary_tokens(terms.folder, terms.size) for terms in (documents, queries))
+    for term_id, (token, other) in enumerate(zip(*named, strict=True)):
+        if token != other and f"[{term_id}]" not in (token, other):
+            found = f"the term {term_id} is {other!r} in {queries.name}, but {token!r} in {documents.name}"
+            raise UsageError(place, found, wanted, fix)
 
 
 def _by_id(vocabulary: dict[str, int], size: int) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spladelake.config import DEFAULT_MODEL, Ranking, checked
+from spladelake.config import Ranking, checked
 from spladelake.encoder import EncoderSettings
 from spladelake.errors import UsageError
 from spladelake.functions.columns import (
@@ -124,7 +124,8 @@ def search(
     - documents: a DataFrame with an id and a vector.
     - text: the question.
     - k: most documents.
-    - model: encodes the question (default: the model with which sl.encode made the vectors, with its settings).
+    - model: encodes the question (default: the model with which sl.encode made the vectors, with its settings, if the
+      column says so; columns that withColumn made on Spark Connect do not).
     - document_id, vector: as in `retrieve`.
 
     Raises UsageError for a blank question, an unusable model, and as `retrieve` does.
@@ -147,7 +148,10 @@ def _question(session: SparkSession, text: str, vectors: Vectors, model: str | N
     """Return a question in one row, with the columns that the documents' vectors have."""
     made_by = vectors.made_by if model is None else {}
     settings = EncoderSettings(**made_by["settings"]) if made_by else EncoderSettings()
-    checkpoint = text_checkpoint(model or made_by.get("model", DEFAULT_MODEL), settings)
+    if model is None and not made_by:
+        found, wanted = "the column of the vectors does not say its model", "wanted the model that encodes the question"
+        raise UsageError("search", found, wanted, "Name the model of the vectors with model=.")
+    checkpoint = text_checkpoint(model or made_by["model"], settings)
     row = session.range(0, 1, 1, 1).select(
         F.lit("question").alias("query_id"),
         encoded_texts(F.lit(text), checkpoint, "query"),

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from spladelake.config import DEFAULT_MODEL
 from spladelake.errors import UsageError
 from spladelake.functions.vectors import text_checkpoint
-from spladelake.spark.encode.column import encode_udf
+from spladelake.spark.encode.column import KINDS, encode_udf
 from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.retrieve.vector_functions import decode_udf, dot_udf
 from spladelake.spark.sql.definitions import function_statement
@@ -59,10 +59,10 @@ def register(
         wanted = "wanted letters, digits and underscores"
         raise UsageError("register, name", f"it is {name!r}", wanted, "Give a name such as sparse.")
     checkpoint = text_checkpoint(model)
-    spec = WorkerSpec(checkpoint, None)
+    specs = [WorkerSpec(checkpoint.for_kind(kind), None) for kind in KINDS]
     functions = {
-        f"{name}_encode": encode_udf(spec, "document"),
-        f"{name}_encode_query": encode_udf(spec, "query"),
+        f"{name}_encode": encode_udf(specs[0], "document"),
+        f"{name}_encode_query": encode_udf(specs[1], "query"),
         f"{name}_dot": dot_udf(),
         f"{name}_decode": decode_udf(checkpoint),
     }

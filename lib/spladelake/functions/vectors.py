@@ -60,7 +60,7 @@ def encoded_texts(text: Column, checkpoint: Checkpoint, kind: Kind, on_error: On
     """Return the vectors of a column of texts, with the model in the metadata of the column."""
     # collate takes strings only, so that a column of another type is refused when the plan is made.
     valid = F.make_valid_utf8(F.collate(text, "UTF8_BINARY"))
-    vector: Column = encode_udf(WorkerSpec(checkpoint, None), kind, on_error)(valid)
+    vector: Column = encode_udf(WorkerSpec(checkpoint.for_kind(kind), None), kind, on_error)(valid)
     return vector.alias(VECTOR_NAME, metadata={METADATA: json.dumps(_made_by(checkpoint, kind))})
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from spladelake.encoder import SpladeEncoder
-from spladelake.encoder.routes import Kind
+from spladelake.encoder.saved.modules import Kind
 from spladelake.errors import DataError
 from spladelake.training.card import dev_measures
 from spladelake.training.data import TrainingData

@@ -6,8 +6,9 @@ from itertools import combinations
 
 import pytest
 
-from spladelake.config import EncodeTexts
+from spladelake.config import EncodeTexts, checked
 from spladelake.config.model_kinds import BM25, IMPORTED, KINDS, NEURAL, ModelKind, kind_of_vectors, properties_of_rows
+from spladelake.errors import UsageError
 
 
 def test_options_of_a_kind_are_options_of_the_encode_job_and_no_other_kinds() -> None:
@@ -31,7 +32,21 @@ def test_a_table_of_vectors_tells_its_kind(model: str | None, model_id: str | No
     assert kind_of_vectors({key: value for key, value in said.items() if value is not None}) is kind
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"model": "bm25", "query_model": "splade-tiny"}, "wanted --query-model only with a neural model"),
+        ({"model": "splade-tiny", "query_model": "bm25"}, "--query-model is bm25; wanted a SPLADE model"),
+    ],
+)
+def test_only_splade_models_are_a_pair(given: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        checked(EncodeTexts, {"lake": "l", **given}, place="encode_texts")
+
+
 def test_compacted_rows_take_over_what_is_said_of_rows_and_nothing_of_files() -> None:
     said = {"model": "bm25", "model_id": "x", "bm25": "f", "average_length": "2.5", "source_version": "3"}
     found = {f"spladelake.{key}": value for key, value in said.items()} | {"spladelake.files": "split", "delta.x": "1"}
     assert properties_of_rows(found) == said
+    pair = {"model": "m", "model_id": "x", "query_model": "q", "max_length": "9"}
+    assert properties_of_rows({f"spladelake.{key}": value for key, value in pair.items()}) == pair

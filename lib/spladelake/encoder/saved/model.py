@@ -92,10 +92,9 @@ def _check_requirements(path: Path, config: Mapping[str, Any]) -> None:
         name = str(ALIASES.get(package, package))
         installed = _installed(name)
         if isinstance(specifier, str) and not _satisfied(installed, specifier):
-            found = f"the setting requirements asks for {name}{specifier}, but {installed or 'no version'} is installed"
-            raise UsageError(
-                str(path), found, "wanted a version that the model accepts", f"Run pip install -U '{name}{specifier}'."
-            )
+            found = f'"requirements" names {name}{specifier}, but {installed or "no version"} is installed'
+            fix = f"Install Python {specifier}." if name == "python" else f"Run pip install -U '{name}{specifier}'."
+            raise UsageError(str(path), found, "wanted a version that the model accepts", fix)
 
 
 def _installed(package: str) -> str | None:

@@ -151,8 +151,8 @@ def _judgements(session: SparkSession, lake: Lake, *, required: bool) -> DataFra
         if required:
             raise DataError(
                 str(ref),
-                "no document is relevant",
-                "wanted relevant documents, because --target needs a measure",
+                "no judgement has a relevance above 0",
+                "wanted at least one relevant document, because a measure such as ndcg@10 decides on --target",
                 "Check the judgements.",
             )
         return None

@@ -12,7 +12,7 @@ from spladelake.errors import SpladelakeError
 
 if TYPE_CHECKING:
     from spladelake.encoder import EncodedBatch
-    from spladelake.encoder.routes import Kind
+    from spladelake.encoder.saved.modules import Kind
     from spladelake.spark.encode.encoder_cache import WorkerSpec
     from spladelake.spark.encode.models import Share
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.config import EncodeTexts
-from spladelake.encoder import EncoderSettings, resolve_checkpoint
+from spladelake.encoder import EncoderSettings
 from spladelake.encoder.layout import read_layout
 from spladelake.encoder.tokens import vocabulary_tokens
 from spladelake.errors import UsageError
@@ -16,6 +18,13 @@ from spladelake.names import short_name
 from spladelake.results import EncodeResult
 from spladelake.spark.encode.dry_run import forecast_encode
 from spladelake.spark.encode.encoder_cache import WorkerSpec
+from spladelake.spark.encode.query_models import (
+    PROPERTY,
+    QueryModel,
+    is_same_model,
+    noted_query_model,
+    resolve_models,
+)
 from spladelake.spark.encode.side import SideJob
 from spladelake.spark.encode.texts import SIDES, limited, texts_of
 from spladelake.spark.encode.update import update_vectors
@@ -35,11 +44,16 @@ def encode_neural(session: SparkSession, options: EncodeTexts) -> EncodeResult:
         minimum_weight=options.minimum_weight,
         split_special_tokens=options.split_special_tokens,
     )
-    checkpoint = resolve_checkpoint(options.model, settings=settings, sha256=options.model_sha256)
     lake = Lake(options.lake)
     name = short_name(options.vectors or options.model)
+    query_model = noted_query_model(session, lake, name, options.model)
+    if options.query_model is not None:
+        query_model = QueryModel(options.query_model)
+    checkpoint = resolve_models(options.model, query_model, settings=settings, sha256=options.model_sha256)
     sides = ["documents", "queries"] if options.side == "both" else [options.side]
     result: dict[str, Any] = {"model": checkpoint.name, "model_id": checkpoint.model_id}
+    if checkpoint.query_model is not None:
+        result["query_model"] = checkpoint.query_model
     for side in sides:
         result[side] = _encode_side(SideJob(session, lake, SIDES[side], checkpoint, options, name))
     statuses = {result[side]["status"] for side in sides}
@@ -52,18 +66,20 @@ def _encode_side(job: SideJob) -> dict[str, Any]:
     require(job.session, job.source, schema, made_by=f"spladelake ingest_texts --lake {job.lake.root} …")
     if job.options.dry_run:
         texts = limited(texts_of(job.source.read(job.session), job.side), job.options.max_text_bytes)
-        spec = WorkerSpec(job.checkpoint, job.options.token_budget)
+        spec = WorkerSpec(job.model, job.options.token_budget)
         return forecast_encode(job.session, texts.where("reason IS NULL"), spec=spec, kind=job.side.kind)
-    _check_same_name(job)
+    properties = table_properties(job.session, job.target) if job.target.exists(job.session) else {}
+    _check_same_name(job, properties)
+    job = replace(job, had_query_model=PROPERTY in properties)
     with alongside(lambda: _write_vocabulary(job)) as written, exclusive(str(job.target), "encode"):
         return retrying(lambda: update_vectors(job, ready=written), place=str(job.target))
 
 
-def _check_same_name(job: SideJob) -> None:
-    """Raise UsageError if the table holds compacted vectors, or vectors of another model with the same short name."""
-    if not job.target.exists(job.session):
-        return
-    properties = table_properties(job.session, job.target)
+def _check_same_name(job: SideJob, properties: Mapping[str, str]) -> None:
+    """Raise UsageError if the table holds compacted vectors, or vectors of another model with the same short name.
+
+    - properties: of the table; empty if there is none.
+    """
     if "spladelake.compaction" in properties:
         raise UsageError(
             str(job.target),
@@ -73,12 +89,21 @@ def _check_same_name(job: SideJob) -> None:
         )
     if job.options.vectors is not None:
         return
-    found = properties.get("spladelake.model", job.checkpoint.name)
-    if found.split("@")[0] != job.checkpoint.name.split("@")[0]:
+    wanted = job.checkpoint.name
+    found = properties.get("spladelake.model", wanted)
+    if not is_same_model(found, wanted):
         raise UsageError(
             str(job.target),
             f"the table holds vectors of {found}",
-            f"wanted vectors of {job.checkpoint.name}, which has the same short name",
+            f"wanted vectors of {wanted}, which has the same short name",
+            "Give the new vectors a name of their own with --vectors.",
+        )
+    asked, held = job.checkpoint.query_model or wanted, properties.get(PROPERTY) or found
+    if properties and not is_same_model(asked, held):
+        raise UsageError(
+            str(job.target),
+            f"the vectors were made for queries that {held} encodes",
+            f"wanted vectors for queries that {asked} encodes",
             "Give the new vectors a name of their own with --vectors.",
         )
 

@@ -15,7 +15,11 @@ from spladelake.spark.tables.refs import Lake, TableRef
 
 @dataclass(frozen=True)
 class SideJob:
-    """One side of an encode job: the tables that it reads and writes, its model and its options."""
+    """One side of an encode job: the tables that it reads and writes, its model and its options.
+
+    - checkpoint: the models of both sides; see `model`.
+    - had_query_model: whether the table's properties name a model of queries, which an update must replace.
+    """
 
     session: SparkSession
     lake: Lake
@@ -23,6 +27,12 @@ class SideJob:
     checkpoint: Checkpoint
     options: EncodeTexts
     name: str
+    had_query_model: bool = False
+
+    @property
+    def model(self) -> Checkpoint:
+        """The model that encodes this side, under the model_id of both."""
+        return self.checkpoint.for_kind(self.side.kind)
 
     @property
     def source(self) -> TableRef:
@@ -52,11 +62,14 @@ class SideJob:
 
     def properties(self, version: int) -> dict[str, str]:
         """Return the table properties of vectors made from a version of the texts."""
-        return {
+        said = {
             "model": self.checkpoint.name,
             "model_id": self.checkpoint.model_id,
-            "max_length": str(self.checkpoint.max_length),
+            "max_length": str(self.model.max_length),
             "vocabulary_size": str(self.checkpoint.vocabulary_size),
             "source": str(self.source),
             "source_version": str(version),
         }
+        if self.checkpoint.query_model is not None or self.had_query_model:
+            said["query_model"] = self.checkpoint.query_model or ""
+        return said

@@ -12,7 +12,7 @@ from spladelake.errors import MachineError, SpladelakeError, UsageError
 
 if TYPE_CHECKING:
     from spladelake.encoder import EncodedBatch
-    from spladelake.encoder.routes import Kind
+    from spladelake.encoder.saved.modules import Kind
 
 
 class AnyEncoder(Protocol):

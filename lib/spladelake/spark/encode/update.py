@@ -69,13 +69,13 @@ def update_vectors(job: SideJob, *, ready: Callable[[], object]) -> dict[str, An
 
 def _work(job: SideJob, changes: Difference) -> EncodeWork:
     options = job.options
-    rate = first_rate(job.checkpoint, tokens=2 + changes.mean_bytes / BYTES_PER_TOKEN)
+    rate = first_rate(job.model, tokens=2 + changes.mean_bytes / BYTES_PER_TOKEN)
     return EncodeWork(
         limited(changes.changed, options.max_text_bytes),
         changes.count,
         job.target,
         job.side,
-        WorkerSpec(job.checkpoint, options.token_budget),
+        WorkerSpec(job.model, options.token_budget),
         ChunkSize(options.chunk_minutes, rate, options.chunk_rows),
         options.rows_per_task,
         "forced" if options.force else "changed",

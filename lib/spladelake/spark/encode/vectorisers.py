@@ -11,6 +11,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from spladelake.config.model_kinds import BM25, NEURAL, ModelKind, kind_of_model
+from spladelake.errors import UsageError
+from spladelake.spark.encode.query_models import QueryModel, resolve_models
 from spladelake.spark.encode.question import Learnt, Question
 
 # Imported inside functions: a search in a small folder needs neither the encode job nor, for BM25, the encoder.
@@ -46,9 +48,10 @@ class Vectoriser(Protocol):
 
 @dataclass(frozen=True)
 class NeuralVectoriser:
-    """A checkpoint of a SPLADE model, with or without static query weights."""
+    """A checkpoint of a SPLADE model, with or without static query weights, or two: the second encodes queries."""
 
     model: str
+    query_model: QueryModel | None = None
     kind: ClassVar[ModelKind] = NEURAL
 
     def encode_texts(self, session: SparkSession, options: EncodeTexts) -> EncodeResult:
@@ -59,9 +62,7 @@ class NeuralVectoriser:
 
     def question(self, text: str, learnt: Callable[[], Learnt] | None = None) -> Question:
         """Encode a question alone and with one thread, so that its weights equal those that a worker computes."""
-        from spladelake.encoder import resolve_checkpoint
-
-        checkpoint = resolve_checkpoint(self.model)
+        checkpoint = resolve_models(self.model, self.query_model).for_kind("query")
         return Question(_encoder(checkpoint).encode_queries([text]), checkpoint.model_id)
 
 
@@ -97,6 +98,21 @@ class Bm25Vectoriser:
 _OF_KIND: dict[ModelKind, Callable[[str], Vectoriser]] = {NEURAL: NeuralVectoriser, BM25: Bm25Vectoriser}
 
 
-def vectoriser_of(model: str) -> Vectoriser:
-    """Return the vectoriser that `--model` names. It reads no file of the model before it encodes."""
-    return _OF_KIND[kind_of_model(model)](model)
+def vectoriser_of(model: str, query_model: QueryModel | None = None) -> Vectoriser:
+    """Return the vectoriser that `--model` names. It reads no file of the model before it encodes.
+
+    - query_model: encodes questions, if it is another model.
+
+    Raises UsageError if one of the two is no SPLADE model.
+    """
+    if query_model is None:
+        return _OF_KIND[kind_of_model(model)](model)
+    for name in (model, query_model.name):
+        if kind_of_model(name) is not NEURAL:
+            raise UsageError(
+                f"--query-model {query_model.name}",
+                f"{name} is no SPLADE model",
+                "wanted SPLADE models for documents and for queries",
+                "Leave out --query-model, or give other models.",
+            )
+    return NeuralVectoriser(model, query_model)

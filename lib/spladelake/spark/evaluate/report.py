@@ -67,11 +67,13 @@ def gather(
     shown = tuple(name for name in ((measure,) if measure else ()) + SHOWN if name in shared)
     shown = tuple(dict.fromkeys(shown))
     if not shown or (measure and measure not in shared):
+        again = "run evaluate_run for every run with the same --measures"
         raise UsageError(
-            f"measure {measure or 'of the report'}", "some runs do not have the measure",
-            f"wanted a measure of all runs: {listed(sorted(shared))}", "Run evaluate_run for every run with the same "
-            "--measures.",
-        )  # fmt: skip
+            f"measure {measure}" if measure else "measures of the report",
+            "some runs do not have this measure" if measure else f"the runs have none of {listed(SHOWN)} in common",
+            f"wanted a measure that all runs have: {listed(sorted(shared))}" if shared else "wanted a common measure",
+            f"Choose one of these measures, or {again}." if measure and shared else f"{again.capitalize()}.",
+        )
     values = _values(measured, list(means), shown)
     vectors = {run_id: _vectors(session, refs["runs"], run_id) for run_id in means}
     systems = tuple(

@@ -37,6 +37,8 @@ from spladelake.spark.tables.vocabulary import token_rows, vocabulary_lineage, w
 from spladelake.spark.tables.write import replace_rows
 
 _OTHER = {"documents": "queries", "queries": "documents"}
+# Properties that imported vectors share with the vectors that they are like.
+_MODEL = ("model", "model_id", "query_model")
 
 # Most postings of a CIFF file in memory at once.
 HELD_POSTINGS = 5_000_000
@@ -88,7 +90,7 @@ def _write(session: SparkSession, options: ImportVectors, lake: Lake, path: str,
 def _properties(session: SparkSession, vocabulary: TableRef, path: str) -> dict[str, str]:
     """Return the properties of the vectors' table, from the vocabulary table that was written before it."""
     said = table_properties(session, vocabulary)
-    model = {key: said[f"spladelake.{key}"] for key in ("model", "model_id")}
+    model = {key: said[f"spladelake.{key}"] for key in _MODEL if f"spladelake.{key}" in said}
     return {**model, "vocabulary_size": str(vocabulary.read(session).count()), "source": path}
 
 
@@ -206,7 +208,8 @@ def _vocabulary(
         found = require(session, ref, VOCABULARY, made_by=f"spladelake encode_texts --lake {lake.root} …")
         said = table_properties(session, vectors if vectors.exists(session) else ref)
         size = int(said.get("spladelake.vocabulary_size", found.count()))
-        return tokens_of(found, size), {key: said.get(f"spladelake.{key}", other) for key in ("model", "model_id")}
+        model = {key: said[f"spladelake.{key}"] for key in _MODEL if f"spladelake.{key}" in said}
+        return tokens_of(found, size), {"model": other, "model_id": other, **model}
     terms = rows.select(F.explode("terms").alias("term")).distinct()
     ordered = terms.select("term", F.row_number().over(Window.orderBy("term")).alias("number")).orderBy("number")
     tokens = [row["term"] for row in ordered.collect()]

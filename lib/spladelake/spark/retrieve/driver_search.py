@@ -141,9 +141,9 @@ def small_collection(lake: str, name: str) -> SmallCollection | None:
 
     Returns None if the collection is large, or unusual in any way. Spark then reads it, or reports the fault.
     """
-    if ":" in lake.partition("/")[0]:
+    root = _local_folder(lake)
+    if root is None:
         return None
-    root = Path(lake).expanduser().absolute()
     vectors, vocabulary = (folder_table(root / "vectors" / name / part) for part in ("documents", "vocabulary"))
     texts = folder_table(root / "documents")
     if vectors is None or vocabulary is None or texts is None or not _is_small(vectors, texts):
@@ -159,6 +159,22 @@ def small_collection(lake: str, name: str) -> SmallCollection | None:
     place, rows = str(root / "vectors" / name / "documents"), rows.select(VECTOR_COLUMNS.names)
     of_vocabulary = vocabulary.properties.get("spladelake.model_id")
     return SmallCollection(place, rows, model_id, of_vocabulary, vectors.properties, tokens, titles)
+
+
+def folder_properties(lake: str, name: str) -> tuple[str, Mapping[str, str]]:
+    """Return the table of document vectors of a local lake, for messages, and its properties, read without Spark.
+
+    There are no properties if there is no such table, or if only Spark can read it.
+    """
+    root = _local_folder(lake)
+    place = None if root is None else root / "vectors" / name / "documents"
+    found = None if place is None else folder_table(place)
+    return str(place), {} if found is None else found.properties
+
+
+def _local_folder(lake: str) -> Path | None:
+    """Return the folder of a lake, None if it is in a catalog or on remote storage."""
+    return None if ":" in lake.partition("/")[0] else Path(lake).expanduser().absolute()
 
 
 def _is_small(vectors: FolderTable, texts: FolderTable) -> bool:

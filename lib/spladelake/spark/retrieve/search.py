@@ -18,29 +18,41 @@ from spladelake.config.model_kinds import Capability
 from spladelake.errors import DataError
 from spladelake.names import short_name
 from spladelake.scoring import compile_kernels
+from spladelake.spark.encode.query_models import QueryModel, query_model_of
 from spladelake.spark.encode.question import Learnt, Question
 from spladelake.spark.encode.vectorisers import vectoriser_of
 from spladelake.spark.retrieve import driver_search
 from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
 from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.conditions import selected
-from spladelake.spark.retrieve.driver_search import Best, SmallCollection, explained, ranked_here, small_collection
+from spladelake.spark.retrieve.driver_search import (
+    Best,
+    SmallCollection,
+    explained,
+    folder_properties,
+    ranked_here,
+    small_collection,
+)
 from spladelake.spark.retrieve.index import current_index
 from spladelake.spark.retrieve.vector_checks import vocabulary_size
 from spladelake.spark.retrieve.worker import VECTOR_COLUMNS
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables import delta_log
 from spladelake.spark.tables.create import require
+from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
 
 
-def encoded_beside(text: str, model: str) -> Callable[[], Question] | None:
+def encoded_beside(
+    text: str, model: str, *, lake: str, query_model: str | None = None, vectors: str | None = None
+) -> Callable[[], Question] | None:
     """Start to encode a question in a thread, while Spark starts; return a function that waits for the result.
 
     Returns None if the model needs the collection to encode a question.
     """
-    vectoriser = vectoriser_of(model)
+    place, properties = folder_properties(lake, short_name(vectors or model))
+    vectoriser = vectoriser_of(model, query_model_of(query_model, properties, place=place))
     if Capability.TEXT_ALONE not in vectoriser.kind.capabilities:
         return None
     pool = ThreadPoolExecutor(1)
@@ -50,7 +62,14 @@ def encoded_beside(text: str, model: str) -> Callable[[], Question] | None:
 
 
 def search_folder(
-    text: str, *, lake: str, model: str, vectors: str | None = None, k: int = 10, terms: int = 5
+    text: str,
+    *,
+    lake: str,
+    model: str,
+    query_model: str | None = None,
+    vectors: str | None = None,
+    k: int = 10,
+    terms: int = 5,
 ) -> list[dict[str, Any]] | None:
     """Answer as `search_documents`, but without Spark.
 
@@ -60,8 +79,9 @@ def search_folder(
     collection = small_collection(lake, name)
     if collection is None:
         return None
-    question = vectoriser_of(model).question(text, lambda: _learnt(collection, lake, name))
-    _check_model(collection.model_id, question, collection.place, model)
+    asked = query_model_of(query_model, collection.properties, place=collection.place)
+    question = vectoriser_of(model, asked).question(text, lambda: _learnt(collection, lake, name))
+    _check_model(collection.model_id, question, collection.place, model, asked)
     return collection.answer(question.vector, k=k, terms=terms)
 
 
@@ -81,6 +101,7 @@ def search_documents(
     *,
     lake: str,
     model: str,
+    query_model: str | None = None,
     vectors: str | None = None,
     k: int = 10,
     where: str | None = None,
@@ -91,6 +112,7 @@ def search_documents(
 
     The term with the largest contribution to the score comes first.
 
+    - query_model: encodes the question; None leaves it to the model that the vectors' table names, else to `model`.
     - where: SQL condition on the `documents` table; None for all documents.
     - terms: most matched terms of a document.
     - encoded: returns the question's vector if it was encoded before.
@@ -103,9 +125,14 @@ def search_documents(
     require(session, documents, VECTORS, made_by=f"spladelake encode_texts --lake {root.root} --model {model}")
     require(session, texts, DOCUMENTS, made_by=f"spladelake ingest_texts --lake {root.root} …")
     rows = documents.read(session, version=documents.version(session))
-    question = encoded() if encoded is not None else _question(session, root, name, text, model)
+    asked = query_model_of(query_model, table_properties(session, documents), place=str(documents))
+    question = encoded() if encoded is not None else _question(session, root, name, text, model, asked)
     first = rows.select("model_id").first()
-    _check_model(None if first is None else first["model_id"], question, str(documents), model)
+    made_by = None if first is None else first["model_id"]
+    if encoded is not None and asked is not None and made_by != question.model_id:
+        # What encoded the question could not see which model the table names.
+        question = _question(session, root, name, text, model, asked)
+    _check_model(made_by, question, str(documents), model, asked)
     size = vocabulary_size(session, documents, documents)
     chosen = selected(rows, texts.read(session), [where]).where("groups > 0")
     if delta_log.size_in_bytes(session, documents) <= driver_search.MOST_BYTES:
@@ -124,13 +151,15 @@ def search_documents(
     )  # fmt: skip
 
 
-def _question(session: SparkSession, lake: Lake, name: str, text: str, model: str) -> Question:
+def _question(
+    session: SparkSession, lake: Lake, name: str, text: str, model: str, query_model: QueryModel | None
+) -> Question:
     def learnt() -> Learnt:
         from spladelake.spark.encode.bm25_question import learnt_tables  # only BM25 needs it
 
         return learnt_tables(session, lake, name)
 
-    return vectoriser_of(model).question(text, learnt)
+    return vectoriser_of(model, query_model).question(text, learnt)
 
 
 def _corpus(session: SparkSession, documents: TableRef, index: TableRef | None, chosen: DataFrame) -> Corpus:
@@ -165,11 +194,12 @@ def _pairs(rows: DataFrame, key: str, value: str, keys: Iterable[Any]) -> dict[A
     return {row[key]: row[value] for row in chosen.collect()}
 
 
-def _check_model(found: str | None, wanted: Question, place: str, model: str) -> None:
+def _check_model(found: str | None, wanted: Question, place: str, model: str, query_model: QueryModel | None) -> None:
     if found is not None and found != wanted.model_id:
+        named = model if query_model is None else f"{model} with queries by {query_model.name}"
         raise DataError(
             place,
             f"the vectors have the model_id {found[:12]}",
-            f"wanted {wanted.model_id[:12]}, the model_id of {model} with its own settings",
+            f"wanted {wanted.model_id[:12]}, the model_id of {named} with its own settings",
             "Set --model and --vectors to names that belong together, or encode again with the model's own settings.",
         )

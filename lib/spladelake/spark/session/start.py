@@ -130,6 +130,8 @@ def _local_session(app_name: str, java: str, settings: Mapping[str, str], *, qui
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={Path(str(log4j)).as_uri()}",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        # PySpark looks for the caller's line at each operation on a column: half of the time that plans take in Python.
+        "spark.python.sql.dataFrameDebugging.enabled": "false",
         **small_machine_settings(),
         "spark.sql.warehouse.dir": _warehouse(),
     }

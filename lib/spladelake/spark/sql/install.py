@@ -12,11 +12,12 @@ from pyspark.sql.pandas.functions import arrow_udf
 
 from spladelake.config import DEFAULT_MODEL
 from spladelake.config.model_kinds import Capability, kind_of_model
-from spladelake.encoder import Checkpoint, resolve_checkpoint
+from spladelake.encoder import Checkpoint
 from spladelake.errors import DataError, SpladelakeError
 from spladelake.names import short_name
 from spladelake.spark.encode.column import encode_udf
 from spladelake.spark.encode.encoder_cache import WorkerSpec, cached_encoder
+from spladelake.spark.encode.query_models import query_model_of, resolve_models
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.sql.definitions import Definition, LakeTables, definitions
 from spladelake.spark.tables.properties import table_properties
@@ -36,12 +37,20 @@ class Installed:
     missing: dict[str, str]
 
 
-def install(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vectors: str | None = None) -> Installed:
+def install(
+    session: SparkSession,
+    *,
+    lake: str,
+    model: str = DEFAULT_MODEL,
+    query_model: str | None = None,
+    vectors: str | None = None,
+) -> Installed:
     """Define temporary views and functions over a lake in the session.
 
     A definition is left out, with the reason, if a table that it needs or the model is missing.
 
     - model: encodes questions, and names the vectors unless `vectors` does.
+    - query_model: encodes questions instead; None: the model that the vectors' table names, else `model`.
 
     Raises DataError if the lake has none of the tables.
     """
@@ -56,10 +65,10 @@ def install(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vec
         for name, ref in collection.tables.items()
         if name not in present
     }
-    checkpoint = _encoding(session, present, model, missing)
+    checkpoint = _encoding(session, present, model, query_model, missing)
     if checkpoint is not None:
-        session.udf.register("encode_query", encode_udf(WorkerSpec(checkpoint, None), "query"))
-        session.udf.register("text_terms", _text_terms(checkpoint))
+        session.udf.register("encode_query", encode_udf(WorkerSpec(checkpoint.for_kind("query"), None), "query"))
+        session.udf.register("text_terms", _text_terms(WorkerSpec(checkpoint.for_kind("document"), None)))
     defined = list(PYTHON_FUNCTIONS) if checkpoint is not None else []
     model_id = checkpoint.model_id if checkpoint is not None else ""
     with session_settings(session, ANSI):
@@ -119,7 +128,7 @@ def _has_means(present: dict[str, TableRef], session: SparkSession) -> bool:
 
 
 def _encoding(
-    session: SparkSession, present: dict[str, TableRef], model: str, missing: dict[str, str]
+    session: SparkSession, present: dict[str, TableRef], model: str, query_model: str | None, missing: dict[str, str]
 ) -> Checkpoint | None:
     """Return the model that the Python functions run. If it cannot be used, return None and add why to `missing`."""
     try:
@@ -131,8 +140,10 @@ def _encoding(
         elif "document_vectors" not in present:
             why = missing["document_vectors"]
         else:
-            checkpoint = resolve_checkpoint(model)
-            found = table_properties(session, present["document_vectors"]).get("spladelake.model_id")
+            vectors = present["document_vectors"]
+            properties = table_properties(session, vectors)
+            checkpoint = resolve_models(model, query_model_of(query_model, properties, place=str(vectors)))
+            found = properties.get("spladelake.model_id")
             if found in (None, checkpoint.model_id):
                 return checkpoint
             why = (
@@ -145,9 +156,8 @@ def _encoding(
     return None
 
 
-def _text_terms(checkpoint: Checkpoint):  # type: ignore[no-untyped-def]
+def _text_terms(spec: WorkerSpec):  # type: ignore[no-untyped-def]
     """Return the SQL function text_terms(text): the term ids of a document's tokens, special tokens included."""
-    spec = WorkerSpec(checkpoint, None)
 
     def text_terms(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
