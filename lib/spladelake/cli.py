@@ -22,7 +22,7 @@ from spladelake.commands.pipeline import pipeline
 from spladelake.commands.prepare import prepare
 from spladelake.commands.quarantine import quarantine
 from spladelake.commands.report import report_command
-from spladelake.commands.search import search
+from spladelake.commands.search import search_lake
 from spladelake.commands.sql import sql
 from spladelake.config.jobs import JOBS
 
@@ -44,7 +44,7 @@ cli.add_to("prepare data", init, quarantine)
 for _job in JOBS.values():
     cli.add_to(_job.group, job_command(_job))
 cli.add_to("encode", forecast)
-cli.add_to("retrieve", session_options(search), session_options(sql))
+cli.add_to("retrieve", session_options(search_lake), session_options(sql))
 cli.add_to("measure", report_command)
 cli.add_to("schedule", pipeline, package, jars)
 

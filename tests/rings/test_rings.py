@@ -20,7 +20,7 @@ LIB = REPOSITORY / "lib"
 SPARK = frozenset({"pyspark", "py4j", "delta"})
 TORCH = frozenset({"torch", "transformers", "sentence_transformers", "accelerate", "datasets", "triton"})
 # Rooms of the outer rings; every other module is pure. demo.run is a client of the jobs.
-SPARK_ROOMS = ("spladelake.spark", "spladelake.demo.run")
+SPARK_ROOMS = ("spladelake.spark", "spladelake.functions", "spladelake.ml", "spladelake.demo.run")
 TORCH_ROOMS = ("spladelake.encoder", "spladelake.reranker", "spladelake.training")
 
 

@@ -59,7 +59,11 @@ def test_active_dims_are_those_of_the_runs_own_vectors(
     spark: SparkSession, fruit_lake: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["retrieve_run", "--lake", fruit_lake, "--model", "splade-tiny", "--run-id", "named"]) == 0
-    assert main(["evaluate_run", "--lake", fruit_lake, "--run-id", "named"]) == 0  # the model is not said again
+    assert "from now on write --ranking named" in capsys.readouterr().err
+    evaluate = ["evaluate_run", "--lake", fruit_lake, "--ranking", "named", "--run-id", "nightly"]
+    assert main(evaluate) == 0  # the model is not said again
+    log = spark.read.format("delta").load(f"{fruit_lake}/run_log").orderBy("started").collect()
+    assert [row["run_id"] for row in log[-2:]] == ["named", "nightly"]
     measures = json.loads(capsys.readouterr().out.splitlines()[-1])["measures"]
     vectors = table_rows(f"{fruit_lake}/vectors/splade-tiny/documents")
     assert measures["corpus_active_dims"] == sum(len(row["indices"]) for row in vectors) / len(vectors)

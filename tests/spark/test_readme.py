@@ -22,22 +22,22 @@ from support.checkpoints import edit
 from support.collections import json_lines, write_drawn, write_lines
 from support.command_lines import words
 from support.cross_encoders import write_cross_encoder
-from support.readme import spladelake_lines
+from support.readme import blocks, spladelake_lines
 
 # Lines that stand before the one beginning so, because the README tells only of the other half.
 BEFORE = {
     "spladelake import_vectors --lake my-lake --input theirs": [
         "spladelake export_vectors --lake my-lake --output theirs --output-format ciff",
     ],
-    "spladelake evaluate_run --lake my-lake --run-id my-model": [
+    "spladelake evaluate_run --lake my-lake --ranking my-model": [
         "spladelake retrieve_run --lake my-lake --model ./my-model",
     ],
     "spladelake import_run": [
-        "spladelake export_run --lake my-lake --run-id bm25 --output theirs.trec",
+        "spladelake export_run --lake my-lake --ranking bm25 --output theirs.trec",
     ],
     "spladelake compare_runs": [
-        "spladelake evaluate_run --lake my-lake --run-id bm25 --model bm25",
-        "spladelake evaluate_run --lake my-lake --run-id my-model --model ./my-model",
+        "spladelake evaluate_run --lake my-lake --ranking bm25 --model bm25",
+        "spladelake evaluate_run --lake my-lake --ranking my-model --model ./my-model",
     ],
     "spladelake sql --lake demo-lake --model splade-tiny": [
         "spladelake ingest_texts --lake demo-lake --source my-corpus",
@@ -79,6 +79,20 @@ def failure(line: str, capsys: pytest.CaptureFixture[str]) -> str:
     if arguments[0] not in ("sql", "search") and json.loads(shown.out.splitlines()[-1])["exit_code"] != 0:
         return f"{line}\n  said {shown.out[-500:]}"
     return ""
+
+
+def test_the_lines_for_a_dataframe_find_encode_and_measure(
+    spark: SparkSession, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = [block for block in blocks("python") if "spladelake.functions" in block]
+    # The JVM has another folder of its own.
+    for reader in ("parquet", "csv"):
+        code = code.replace(f'{reader}("', f'{reader}("{folder}/')
+    exec(code, {"__name__": "__main__", "spark": spark})
+    shown = capsys.readouterr().out
+    for piece in ("rank", "abstract", "nDCG@10", "R@100"):
+        assert piece in shown
+    assert (folder / "encoded.parquet").is_dir()
 
 
 @pytest.mark.slow

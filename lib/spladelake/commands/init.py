@@ -25,7 +25,7 @@ _INGEST = (
 
 def _ingest_options(function: Callable[..., None]) -> Callable[..., None]:
     for name in reversed(_INGEST):
-        function = field_option(name, IngestTexts.model_fields[name])(function)
+        function = field_option(name, IngestTexts.model_fields[name], IngestTexts.other_names(name))(function)
     return function
 
 

@@ -10,7 +10,7 @@ import click
 from spladelake.commands.options import field_option, session_options
 from spladelake.commands.run_job import report, run_step
 from spladelake.commands.settings import spark_settings
-from spladelake.config.base import JobOptions, checked
+from spladelake.config.base import JobOptions, RankingOptions, checked
 from spladelake.config.job import Job
 
 
@@ -21,6 +21,8 @@ def job_command(job: Job) -> click.Command:
     def command(debug: bool, properties_file: str | None, spark_conf: tuple[str, ...], **given: Any) -> None:
         values = {key: value for key, value in given.items() if value is not None}
         options = checked(job.options, values, place=f"spladelake {job.name}")
+        if isinstance(options, RankingOptions) and options.run_id and not options.ranking:
+            click.echo(f"--run-id names the ranking here; from now on write --ranking {options.run_id}", err=True)
         settings = spark_settings(properties_file, spark_conf)
         report(job.name, run_step(job.name, options, settings, alone=True))
 
@@ -29,7 +31,7 @@ def job_command(job: Job) -> click.Command:
     common = JobOptions.model_fields.keys() - {"lake"}
     shown = sorted(job.options.model_fields.items(), key=lambda item: (item[0] in common, item[0] != "lake"))
     for field_name, field in reversed(shown):
-        function = field_option(field_name, field)(function)
+        function = field_option(field_name, field, job.options.other_names(field_name))(function)
     lines = "\n".join(f"  {line}" for line in job.examples)
     text = f"{inspect.cleandoc(job.options.__doc__ or '')}\n\nExamples:\n\n\b\n{lines}"
     return click.command(job.name, help=text)(function)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import click
@@ -32,21 +32,24 @@ def session_options(function: Any) -> Any:
     return function
 
 
-def field_option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
-    """Return the command line option of one field of an option model."""
-    flag = f"--{name.replace('_', '-')}"
+def field_option(name: str, field: FieldInfo, synonyms: Sequence[str] = ()) -> Callable[[Any], Any]:
+    """Return the command line option of one field of an option model.
+
+    - synonyms: other names of the option.
+    """
+    flags = [f"--{spelled.replace('_', '-')}" for spelled in (name, *synonyms)]
     kinds = [k for k in (typing.get_args(field.annotation) or (field.annotation,)) if k is not types.NoneType]
     help_text = field.description or ""
     if field.annotation is bool:
-        return click.option(flag, name, is_flag=True, default=None, help=help_text)
+        return click.option(*flags, name, is_flag=True, default=None, help=help_text)
     default = field.get_default(call_default_factory=True) if not field.is_required() else None
     if default not in (None, (), {}):
         help_text += f"  [default: {', '.join(default) if isinstance(default, tuple) else default}]"
     if typing.get_origin(field.annotation) is Literal:
         choice = click.Choice([str(value) for value in typing.get_args(field.annotation)])
-        return click.option(flag, name, type=choice, help=help_text, show_choices=True)
+        return click.option(*flags, name, type=choice, help=help_text, show_choices=True)
     metavar = "NUMBER" if kinds[0] in (int, float) else "TEXT"
-    return click.option(flag, name, metavar=metavar, required=field.is_required(), help=help_text)
+    return click.option(*flags, name, metavar=metavar, required=field.is_required(), help=help_text)
 
 
 lake_option = field_option("lake", JobOptions.model_fields["lake"])

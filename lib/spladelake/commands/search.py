@@ -12,7 +12,7 @@ from spladelake.commands.settings import spark_settings
 from spladelake.config.runs import MOST_K
 
 
-@click.command()
+@click.command("search")
 @click.argument("text")
 @lake_option
 @click.option("--model", default=None, metavar="TEXT", help="Model of the vectors. It also encodes TEXT.")
@@ -29,7 +29,7 @@ from spladelake.config.runs import MOST_K
     show_default=True,
     help="Number of matched terms to show for each document.",
 )
-def search(
+def search_lake(
     text: str,
     lake: str,
     model: str | None,

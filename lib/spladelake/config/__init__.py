@@ -1,6 +1,6 @@
 """Options of every job, defined once: the command line, the pipeline file and the checks all read these models."""
 
-from spladelake.config.base import DEFAULT_MODEL, JobOptions, Options, checked
+from spladelake.config.base import DEFAULT_MODEL, JobOptions, Options, RankingOptions, checked
 from spladelake.config.compaction import CompactVectors
 from spladelake.config.comparison import CompareRuns
 from spladelake.config.evaluation import EvaluateRun
@@ -37,6 +37,7 @@ __all__ = [
     "Options",
     "Pipeline",
     "Ranking",
+    "RankingOptions",
     "RerankRun",
     "RetrieveRun",
     "ScorePairs",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from spladelake.config.refusals import OptionError, option_error
+from spladelake.config.refusals import OptionError, OptionsError, option_error
 from spladelake.errors import UsageError
 from spladelake.names import suggestion
 
@@ -21,6 +22,25 @@ class Options(BaseModel):
 
     # yaml reads `split: 2019`, or a Spark setting of 8, as a number although the option is text.
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+    # Our name of an option by another name that users may type for it.
+    synonyms: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _under_our_names(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        for other, ours in cls.synonyms.items():
+            if other in given and ours in given:
+                found = f"--{other} and --{ours} are two names of one option"
+                raise OptionsError(found, "one of them", f"Leave out --{other}.")
+        return {cls.synonyms.get(name, name): value for name, value in given.items()}
+
+    @classmethod
+    def other_names(cls, option: str) -> list[str]:
+        """Return the other names that users may type for an option."""
+        return [other for other, ours in cls.synonyms.items() if ours == option]
 
 
 Lake = Annotated[
@@ -69,7 +89,24 @@ class JobOptions(Options):
 
     def settings(self, *left_out: str) -> dict[str, Any]:
         """Return the options that decide a result, as plain values: not the lake, force or the names of the run."""
-        return self.model_dump(mode="json", exclude={"lake", "run_id", "run_date", "force", *left_out})
+        return self.model_dump(mode="json", exclude={"lake", "run_id", "ranking", "run_date", "force", *left_out})
+
+
+class RankingOptions(JobOptions):
+    """The options of a job that writes or reads one ranking, which it finds by its name."""
+
+    run_id: str | None = Field(
+        None,
+        min_length=1,
+        description="Name of this execution of the job in the run log (default: the name of the ranking). Without "
+        "--ranking it also names the ranking, as before there was --ranking.",
+    )
+    ranking: str | None = Field(None, min_length=1, description="Name of the ranking.")
+
+    @property
+    def ranking_name(self) -> str | None:
+        """The name of the ranking that the user gave."""
+        return self.ranking or self.run_id
 
 
 def _split(given: Any) -> Any:

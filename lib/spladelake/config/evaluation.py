@@ -6,28 +6,28 @@ from typing import Literal
 
 from pydantic import Field
 
-from spladelake.config.base import DEFAULT_MODEL, JobOptions, Measures, VectorsName
+from spladelake.config.base import DEFAULT_MODEL, Measures, RankingOptions, VectorsName
 from spladelake.config.refusals import PART_PATTERN
 
 
-class EvaluateRun(JobOptions):
+class EvaluateRun(RankingOptions):
     """Measure a run against the relevance judgements.
 
     The measures follow the definitions of sentence-transformers and of trec_eval.
     """
 
-    run_id: str | None = Field(
+    ranking: str | None = Field(
         None, min_length=1, description="Run to measure (default: the run with the name of the vectors)."
     )
     model: str = Field(
         DEFAULT_MODEL,
-        description="Model of the run. Its short name is the default of --run-id and of --vectors.",
+        description="Model of the run. Its short name is the default of --ranking and of --vectors.",
     )
     vectors: VectorsName = None
     measures: Measures = Field(
         (),
-        description="Measures, comma separated. card, trec_eval and all name sets of measures (default: card and "
-        "ndcg_cut_10).",
+        description="Measures, comma separated. card, trec_eval and all name sets of measures (default: "
+        "ndcg_cut_10 and card). Names of ir_measures, such as nDCG@10, are taken too.",
     )
     part: str | None = Field(
         None,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, JobOptions, VectorsName
+from spladelake.config.base import DEFAULT_MODEL, JobOptions, RankingOptions, VectorsName
 from spladelake.config.refusals import OptionsError
 
 
-class ImportRun(JobOptions):
+class ImportRun(RankingOptions):
     """Read runs of another system into the lake, to measure and compare them like any other run."""
 
     run: str = Field(
@@ -22,7 +23,7 @@ class ImportRun(JobOptions):
     run_format: Literal["auto", "trec", "csv", "predictions", "jsonl", "json", "parquet", "delta"] = Field(
         "auto", description="Format. auto: by the file's name, and for JSON also by its first line."
     )
-    run_id: str | None = Field(
+    ranking: str | None = Field(
         None,
         min_length=1,
         description="Name of the run (default: its name in the file, else the file's name). For a table: the run to "
@@ -36,10 +37,12 @@ class ImportRun(JobOptions):
     force: bool = Field(False, description="Read again even if the run is current.")
 
 
-class ExportRun(JobOptions):
+class ExportRun(RankingOptions):
     """Write a run or the judgements for trec_eval, ir_measures or sentence-transformers."""
 
-    run_id: str | None = Field(None, min_length=1, description="Run to write.")
+    synonyms: ClassVar[Mapping[str, str]] = {"qrels": "judgements"}
+
+    ranking: str | None = Field(None, min_length=1, description="Run to write.")
     output: str | None = Field(None, min_length=1, description="File of the run.")
     output_format: Literal["trec", "predictions"] = Field(
         "trec", description="Format of the run: TREC run, or sentence-transformers' predictions (jsonl)."
@@ -49,30 +52,38 @@ class ExportRun(JobOptions):
     @model_validator(mode="after")
     def _names_a_file(self) -> ExportRun:
         if self.output is None and self.judgements is None:
-            fix = "Add --output and --run-id, or --judgements."
+            fix = "Add --output and --ranking, or --judgements."
             raise OptionsError("there is nothing to write", "--output, --judgements or both", fix)
-        if (self.output is None) != (self.run_id is None):
-            missing, given = ("--output", "--run-id") if self.output is None else ("--run-id", "--output")
-            found, wanted = f"{missing} is missing", "--run-id for the name of the run and --output for the file"
+        if (self.output is None) != (self.ranking_name is None):
+            missing, given = ("--output", "--ranking") if self.output is None else ("--ranking", "--output")
+            found, wanted = f"{missing} is missing", "--ranking for the name of the run and --output for the file"
             raise OptionsError(found, wanted, f"Add {missing}, or leave out {given}.")
         return self
 
 
-class ExportMeasures(JobOptions):
+class ExportMeasures(RankingOptions):
     """Write a run's measures as csv, as yaml for a model card, or in the format of trec_eval.
 
     The csv has the form of sentence-transformers' evaluator.
     """
 
-    run_id: str = Field(min_length=1, description="Run of the measures.")
+    ranking: str | None = Field(None, min_length=1, description="Run of the measures.")
     output: str = Field(min_length=1, description="File to write.")
     output_format: Literal["csv", "model-card", "trec_eval"] = Field(
         "csv",
         description="csv: as sentence-transformers' evaluator. model-card: yaml block for a model card. trec_eval: as "
         "the output of trec_eval -q.",
     )
-    model_name: str | None = Field(None, min_length=1, description="Name of the model in the card (default: --run-id).")
+    model_name: str | None = Field(
+        None, min_length=1, description="Name of the model in the card (default: --ranking)."
+    )
     dataset: str = Field("unknown", min_length=1, description="Name of the collection in the model card.")
+
+    @model_validator(mode="after")
+    def _names_a_run(self) -> ExportMeasures:
+        if self.ranking_name is None:
+            raise OptionsError("--ranking is missing", "the name of a measured run", "Add --ranking.")
+        return self
 
 
 VectorFormat = Literal[

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import CommaSeparated, JobOptions, Names
+from spladelake.config.base import CommaSeparated, Names, RankingOptions
 from spladelake.config.refusals import OptionsError
 
 
-class FuseRuns(JobOptions):
+class FuseRuns(RankingOptions):
     """Fuse several runs into a new run, by reciprocal ranks or by a weighted sum of scores."""
 
     runs: Names = Field(description="Two or more runs to fuse, comma separated.")
@@ -27,7 +27,7 @@ class FuseRuns(JobOptions):
         (), description="Weight of each run, comma separated (default: 1 each)."
     )
     k: int = Field(100, ge=1, description="Documents kept for each query.")
-    run_id: str | None = Field(
+    ranking: str | None = Field(
         None, min_length=1, description="Name of the new run (default: the method and the names of the runs)."
     )
     force: bool = Field(False, description="Fuse again even if the run is current.")
@@ -44,12 +44,12 @@ class FuseRuns(JobOptions):
             found = "--weights has negative or infinite numbers, or only zeros"
             raise OptionsError(found, "finite numbers of 0 or more, and one above 0", "Correct --weights.")
         if self.target in self.runs:
-            found = f"--run-id {self.target!r} is one of the runs to fuse"
-            raise OptionsError(found, "the name of a new run", "Choose another --run-id.")
+            found = f"--ranking {self.target!r} is one of the runs to fuse"
+            raise OptionsError(found, "the name of a new run", "Choose another --ranking.")
         return self
 
     @property
     def target(self) -> str:
         """Name of the fused run."""
         how = "rrf" if self.method == "rrf" else f"sum-{self.normalisation}"
-        return self.run_id or self.dated("-".join((how, *self.runs)))
+        return self.ranking_name or self.dated("-".join((how, *self.runs)))

@@ -85,8 +85,8 @@ RETRIEVE_RUN = Job(
     reads=("vectors/NAME/documents", "vectors/NAME/queries", "vectors/NAME/index", "documents", "runs"),
     writes=("runs",),
     examples=(
-        "spladelake retrieve_run --lake my-lake --model splade-tiny --k 1000 --run-id tiny-1000",
-        "spladelake retrieve_run --lake my-lake --where \"title LIKE 'A%'\" --minimum-score 5 --run-id only-a",
+        "spladelake retrieve_run --lake my-lake --model splade-tiny --k 1000 --ranking tiny-1000",
+        "spladelake retrieve_run --lake my-lake --where \"title LIKE 'A%'\" --minimum-score 5 --ranking only-a",
         "spladelake retrieve_run --lake my-lake --k 100 --also '{short: {k: 10, where: \"length(text) < 500\"}}'",
     ),
     lake_only=True,
@@ -98,7 +98,7 @@ RERANK_RUN = Job(
     writes=("runs",),
     examples=(
         "spladelake rerank_run --lake my-lake --run splade-mini --depth 100",
-        "spladelake rerank_run --lake my-lake --run bm25 --cross-encoder /models/my-cross-encoder --run-id bm25-mine",
+        "spladelake rerank_run --lake my-lake --run bm25 --cross-encoder /models/my-cross-encoder --ranking bm25-mine",
     ),
 )  # fmt: skip
 FUSE_RUNS = Job(
@@ -108,7 +108,7 @@ FUSE_RUNS = Job(
     writes=("runs",),
     examples=(
         "spladelake fuse_runs --lake my-lake --runs bm25,splade-mini",
-        "spladelake fuse_runs --lake my-lake --runs bm25,splade-mini --method sum --weights 0.3,0.7 --run-id hybrid",
+        "spladelake fuse_runs --lake my-lake --runs bm25,splade-mini --method sum --weights 0.3,0.7 --ranking hybrid",
     ),
     lake_only=True,
 )  # fmt: skip
@@ -119,7 +119,7 @@ EVALUATE_RUN = Job(
     writes=("measures",),
     examples=(
         "spladelake evaluate_run --lake my-lake --model splade-tiny",
-        "spladelake evaluate_run --lake my-lake --run-id tiny --measures ndcg_cut_10,recall_1000 --relevance-level 2",
+        "spladelake evaluate_run --lake my-lake --ranking tiny --measures ndcg_cut_10,recall_1000 --relevance-level 2",
     ),
     lake_only=True,
 )  # fmt: skip
@@ -181,7 +181,7 @@ IMPORT_RUN = Job(
     writes=("runs",),
     examples=(
         "spladelake import_run --lake my-lake --run bm25.trec",
-        "spladelake import_run --lake my-lake --run 'runs/dl*.bm25.trec' --run-id bm25",
+        "spladelake import_run --lake my-lake --run 'runs/dl*.bm25.trec' --ranking bm25",
     ),
 )  # fmt: skip
 EXPORT_RUN = Job(
@@ -190,7 +190,7 @@ EXPORT_RUN = Job(
     reads=("runs", "judgements"),
     writes=(),
     examples=(
-        "spladelake export_run --lake my-lake --run-id splade-tiny --output splade-tiny.trec --judgements qrels.txt",
+        "spladelake export_run --lake my-lake --ranking splade-tiny --output splade-tiny.trec --judgements qrels.txt",
     ),
 )  # fmt: skip
 EXPORT_MEASURES = Job(
@@ -199,8 +199,8 @@ EXPORT_MEASURES = Job(
     reads=("measures", "queries"),
     writes=(),
     examples=(
-        "spladelake export_measures --lake my-lake --run-id splade-tiny --output results.csv",
-        "spladelake export_measures --lake my-lake --run-id splade-tiny --output card.md --output-format model-card",
+        "spladelake export_measures --lake my-lake --ranking splade-tiny --output results.csv",
+        "spladelake export_measures --lake my-lake --ranking splade-tiny --output card.md --output-format model-card",
     ),
 )  # fmt: skip
 EXPORT_VECTORS = Job(

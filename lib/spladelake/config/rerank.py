@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import JobOptions, TokenBudget
+from spladelake.config.base import RankingOptions, TokenBudget
 from spladelake.config.refusals import OptionsError
 from spladelake.names import short_name
 
@@ -27,7 +27,7 @@ PairsPerTask = Annotated[
 ]
 
 
-class RerankRun(JobOptions):
+class RerankRun(RankingOptions):
     """Re-rank the best documents of a run with a cross-encoder, into a new run."""
 
     run: str = Field(min_length=1, description="Run to re-rank.")
@@ -42,7 +42,7 @@ class RerankRun(JobOptions):
         description="Documents below --depth. keep: list them after the scored documents, in their old order. drop: "
         "leave them out.",
     )
-    run_id: str | None = Field(
+    ranking: str | None = Field(
         None, min_length=1, description="Name of the new run (default: the name of the run and the model's short name)."
     )
     max_length: PairLength = None
@@ -53,11 +53,11 @@ class RerankRun(JobOptions):
     @model_validator(mode="after")
     def _is_a_new_run(self) -> RerankRun:
         if self.target == self.run:
-            found = f"--run-id {self.target!r} is the run to re-rank"
-            raise OptionsError(found, "the name of a new run", "Choose another --run-id.")
+            found = f"--ranking {self.target!r} is the run to re-rank"
+            raise OptionsError(found, "the name of a new run", "Choose another --ranking.")
         return self
 
     @property
     def target(self) -> str:
         """Name of the new run."""
-        return self.run_id or self.dated(f"{self.run}-{short_name(self.cross_encoder)}")
+        return self.ranking_name or self.dated(f"{self.run}-{short_name(self.cross_encoder)}")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, FromYaml, JobOptions, Options, VectorsName
+from spladelake.config.base import DEFAULT_MODEL, FromYaml, JobOptions, Options, RankingOptions, VectorsName
 from spladelake.config.refusals import OptionsError
 
 Strategy = Literal["auto", "driver", "blocks", "sql"]
@@ -31,7 +31,7 @@ class Ranking(Options):
     )
 
 
-class RetrieveRun(JobOptions, Ranking):
+class RetrieveRun(RankingOptions, Ranking):
     """Rank the documents for every query by the exact dot product of their vectors.
 
     All strategies give the same rows. `blocks` scores a few thousand documents at a time in compiled code, in Python
@@ -41,7 +41,7 @@ class RetrieveRun(JobOptions, Ranking):
 
     model: str = Field(DEFAULT_MODEL, description="Model of the vectors, as you gave it to encode_texts.")
     vectors: VectorsName = None
-    run_id: str | None = Field(None, min_length=1, description="Name of the run (default: the name of the vectors).")
+    ranking: str | None = Field(None, min_length=1, description="Name of the run (default: the name of the vectors).")
     also: Annotated[dict[str, Ranking], FromYaml] = Field(
         default_factory=dict,
         description="YAML map of further runs from the same pass, NAME: {options}, for example '{short: {k: 10, where: "
@@ -69,8 +69,8 @@ class RetrieveRun(JobOptions, Ranking):
 
     @model_validator(mode="after")
     def _goes_together(self) -> RetrieveRun:
-        if self.run_id is not None and self.run_id in self.also:
-            found = f"--also names the run {self.run_id!r} of --run-id"
+        if self.ranking_name is not None and self.ranking_name in self.also:
+            found = f"--also names the run {self.ranking_name!r} of --ranking"
             raise OptionsError(found, "another name", "Choose another name in --also.")
         if self.since_version is not None and self.strategy not in ("auto", "blocks"):
             wanted, fix = "blocks together with --since-version", f"Leave out --strategy {self.strategy}."
@@ -83,7 +83,7 @@ class RetrieveRun(JobOptions, Ranking):
     def rankings(self, default_id: str) -> dict[str, Ranking]:
         """Return the runs to make, by their ids."""
         own = {name: getattr(self, name) for name in Ranking.model_fields}
-        return {self.run_id or self.dated(default_id): Ranking(**own), **self.also}
+        return {self.ranking_name or self.dated(default_id): Ranking(**own), **self.also}
 
 
 class IndexVectors(JobOptions):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -33,6 +34,8 @@ class IngestTexts(JobOptions):
 
     Rows that cannot be used go to the table `quarantine`, each with its reason.
     """
+
+    synonyms: ClassVar[Mapping[str, str]] = {"qrels": "judgements", "qrels_format": "judgements_format"}
 
     source: str | None = Field(
         None, description="A BEIR folder (corpus.jsonl, queries.jsonl, qrels/), or ir_datasets:ID."

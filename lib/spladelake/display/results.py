@@ -15,6 +15,7 @@ from spladelake.display.numbers import measure_text, printable
 
 # Characters of a line in a log or a pipe, which have no width: wide enough that no table is cut.
 WIDTH = 160
+BINARY_NDCG = "ndcg_cut_10 uses the grades; ndcg@10, as sentence-transformers reports it, is binary"
 
 
 def console(out: TextIO | None = None) -> Console:
@@ -33,6 +34,8 @@ def measures_table(result: dict[str, Any], *, title: str | None = None) -> Table
 
     heading = title or f"{result['run_id']}: means over {result['queries']:,} judged queries"
     notes = [f"{result[name]:,} {text}" for name, text in COUNTS.items() if name != "queries" and result.get(name)]
+    if any(name.startswith("ndcg@") for name in result["measures"]):
+        notes.insert(0, BINARY_NDCG)
     table = Table(
         "measure", "defined by", "value", title=heading, title_justify="left",
         caption="\n".join(notes) or None, caption_justify="left",

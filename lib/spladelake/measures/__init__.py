@@ -2,6 +2,7 @@
 
 from spladelake.measures.named import (
     CARD_MEASURES,
+    DEFAULT_MEASURES,
     MEASURE_SETS,
     TREC_MEASURES,
     Convention,
@@ -14,6 +15,7 @@ from spladelake.measures.order import rank_order
 
 __all__ = [
     "CARD_MEASURES",
+    "DEFAULT_MEASURES",
     "MEASURE_SETS",
     "TREC_MEASURES",
     "Convention",

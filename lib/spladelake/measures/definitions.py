@@ -98,6 +98,17 @@ def graded_ndcg(relevance: Relevances, judged: Relevances, k: int) -> Values:
     return _values(_discounted(np.maximum(relevance, 0)) / np.where(best > 0, best, 1.0))
 
 
+def judged_share(hits: Hits, results: Counts, k: int) -> Values:
+    """Return the share of the first k results that are judged, whatever their grade; 0 without results.
+
+    - hits: whether the document at each rank is judged.
+    - results: number of results of the query. If it is below k, all results count.
+
+    Example: with 4 results, judged at ranks 1 and 2, Judged at 10 is 2/4. Source: ir_measures `Judged`.
+    """
+    return _values(np.count_nonzero(hits, axis=-1) / np.maximum(1, np.minimum(k, results)))
+
+
 def _values(numbers: ArrayLike) -> Values:
     """Return a float64 array: numpy turns the sum of one row into a scalar, which callers must not see."""
     return np.asarray(numbers, dtype=np.float64)

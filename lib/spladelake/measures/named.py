@@ -16,15 +16,19 @@ from spladelake.measures import definitions
 from spladelake.measures.definitions import Counts, Hits, Relevances, Values
 from spladelake.names import listed
 
-Convention = Literal["sentence-transformers", "trec_eval"]
+Convention = Literal["sentence-transformers", "trec_eval", "ir_measures"]
 
 
 @dataclass(frozen=True)
 class _Formula:
-    """A binary formula, or the graded one (nDCG) if `binary` is None."""
+    """A binary formula, or the graded one (nDCG) if `binary` is None.
+
+    counts_judged: whether the hits are the judged documents, whatever their grade.
+    """
 
     convention: Convention
     binary: Callable[[Hits, Counts, int], Values] | None
+    counts_judged: bool = False
 
 
 _FORMULAS: dict[str, _Formula] = {
@@ -43,6 +47,19 @@ _FORMULAS: dict[str, _Formula] = {
     # trec_eval has no such name: this is `trec_eval -M k -m recip_rank`, and MS MARCO's RR@k if no scores tie.
     "recip_rank_cut_k": _Formula("trec_eval", definitions.reciprocal_rank),
     "success_k": _Formula("trec_eval", definitions.success),
+    "Judged@k": _Formula("ir_measures", definitions.judged_share, counts_judged=True),
+}
+
+# The spellings of ir_measures, which computes these measures with trec_eval's code.
+_OF_IR_MEASURES = {
+    "nDCG@k": "ndcg_cut_k",
+    "RR": "recip_rank",
+    "RR@k": "recip_rank_cut_k",
+    "AP": "map",
+    "AP@k": "map_cut_k",
+    "R@k": "recall_k",
+    "P@k": "P_k",
+    "Success@k": "success_k",
 }
 
 CARD_MEASURES: tuple[str, ...] = (
@@ -50,6 +67,9 @@ CARD_MEASURES: tuple[str, ...] = (
     *("ndcg@10", "mrr@10", "map@100"),
 )
 """The measures that sentence-transformers' evaluator reports and model cards show."""
+
+DEFAULT_MEASURES: tuple[str, ...] = ("ndcg_cut_10", *CARD_MEASURES)
+"""The measures of an evaluation that names none. Graded nDCG, the only one that uses the grades, comes first."""
 
 TREC_MEASURES: tuple[str, ...] = ("ndcg_cut_10", "recip_rank", "map", "recall_100", "recall_1000", "P_10")
 """The usual measures of papers on TREC collections. Only ndcg_cut_10 uses the grades, the others the level."""
@@ -101,7 +121,14 @@ class Measure:
         - relevance: int32 (queries, ranks), short rows padded with 0, as for unjudged documents.
         - judged: int32 (queries, judged), short rows padded with 0, which is never relevant.
         - level: as above.
+
+        If `counts_judged`, relevance is 1 at the rank of each judged document, and judged has one column: the number
+        of results of the query.
         """
+        if self._formula.counts_judged:
+            assert self._formula.binary is not None
+            assert self.depth is not None
+            return self._formula.binary(relevance[:, : self.depth] > 0, judged[:, 0].astype(np.int64), self.depth)
         relevant = _relevant_counts(judged, level)
         k = relevance.shape[-1] if self.depth is None else self.depth
         cut = relevance[:, :k]
@@ -111,28 +138,38 @@ class Measure:
         without = math.nan if self.convention == "sentence-transformers" else 0.0
         return np.where(relevant > 0, values, without)
 
+    @property
+    def counts_judged(self) -> bool:
+        """Whether the measure says how much of a ranking is judged, not how good it is."""
+        return self._formula.counts_judged
+
 
 def parse_measure(name: str) -> Measure:
     """Return the measure of a name such as ndcg@10, ndcg_cut_10 or recip_rank; `_FORMULAS` lists the names.
+
+    A name of ir_measures, such as nDCG@10, gives the measure with our name for it.
 
     Raises UsageError for an unknown name, with close matches, and for a depth below 1.
     """
     depth = re.search(r"(?<=[@_])[0-9]{1,9}\Z", name)
     template = name if depth is None else name[: depth.start()] + "k"
+    template = _OF_IR_MEASURES.get(template, template)
     # "map_k" itself is not a name.
     if template not in _FORMULAS or template.endswith(("@k", "_k")) == (depth is None):
         raise _unknown(name)
     if depth is not None and depth[0].startswith("0"):
         wanted = "wanted a cutoff of 1 or more, without leading zeros"
         raise UsageError("measure", f'"{name}" has the cutoff {depth[0]}', wanted, "Write a name such as ndcg@10.")
-    return Measure(name, _FORMULAS[template].convention, int(depth[0]) if depth else None, _FORMULAS[template])
+    ours = template if depth is None else f"{template[:-1]}{depth[0]}"
+    return Measure(ours, _FORMULAS[template].convention, int(depth[0]) if depth else None, _FORMULAS[template])
 
 
 def _unknown(name: str) -> UsageError:
     digits = re.search(r"[1-9][0-9]{0,8}", name)
     k = digits[0] if digits else "10"
-    names = [re.sub(r"(?<=[@_])k\Z", k, template) for template in _FORMULAS]
-    lowered = {known.lower(): known for known in names}
+    names = [re.sub(r"(?<=[@_])k\Z", k, template) for template in (*_FORMULAS, *_OF_IR_MEASURES)]
+    # nDCG@10 and ndcg@10 differ in case only: ours comes first.
+    lowered = {known.lower(): known for known in reversed(names)}
     close = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=3)]
     fix = f"Write {' or '.join(close)}." if close else "Write a name such as ndcg@10."
     return UsageError("measure", f'there is no measure "{name}"', f"wanted {listed(_FORMULAS)}", fix)
@@ -148,7 +185,9 @@ def counts(judged: Relevances, convention: Convention, level: int = 1) -> bool:
     - convention: whose rule decides.
     - level: the smallest relevance that counts as relevant.
     """
-    return len(judged) > 0 and (convention == "trec_eval" or bool(_relevant_counts(judged, level) > 0))
+    if convention != "sentence-transformers":
+        return len(judged) > 0
+    return len(judged) > 0 and bool(_relevant_counts(judged, level) > 0)
 
 
 def _relevant_counts(judged: Relevances, level: int) -> Counts:

@@ -92,14 +92,14 @@ def test_every_run_of_the_cards_is_made_then_measured_in_the_lake_where_it_is_co
     measured: dict[str, set[str]] = {}
     for step, options in pipeline.steps:
         lake = str(options.get("lake", pipeline.lake))
-        if step in ("retrieve_run", "fuse_runs", "rerank_run") or (step == "import_run" and "run_id" in options):
+        if step in ("retrieve_run", "fuse_runs", "rerank_run") or (step == "import_run" and "ranking" in options):
             model = str(options.get("model", pipeline.model)).rsplit("/", 1)[-1]
-            made.setdefault(lake, set()).add(options.get("run_id", model))
+            made.setdefault(lake, set()).add(options.get("ranking", model))
         elif step == "import_run":
             made.setdefault(lake, set()).update(made[options["run"].removesuffix("/runs")])  # all runs of that lake
         elif step == "evaluate_run":
-            assert options["run_id"] in made[lake], (lake, options)
-            measured.setdefault(lake, set()).add(options["run_id"])
+            assert options["ranking"] in made[lake], (lake, options)
+            measured.setdefault(lake, set()).add(options["ranking"])
     (comparison,) = [options for step, options in pipeline.steps if step == "compare_runs"]
     assert measured == made
     assert set(comparison["collections"].values()) == set(measured)

@@ -144,7 +144,8 @@ class Trials:
             return {}
         hits = judged_hits(ranking, judged.judgements).persist()
         ranks = judged_ranks(self.session, ranking, hits, hit_count=hits.count(), trec_scores="float32")
-        rows = query_measures(ranks, judged.judgements, names=judged.measures, level=1).collect()
+        results = ranking.groupBy("query_id").agg(F.count("*").alias("results"))
+        rows = query_measures(ranks, judged.judgements, names=judged.measures, level=1, results=results).collect()
         hits.unpersist()
         values: Values = {name: {} for name in judged.measures}
         for row in rows:

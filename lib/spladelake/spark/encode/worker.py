@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark import TaskContext
 from pyspark.accumulators import Accumulator
 
@@ -73,7 +74,7 @@ class EncodeOrReject:
         with ExitStack() as ending:
             encoder: AnyEncoder | None = None
             for batch in batches:
-                encoder = encoder or ending.enter_context(self._encoder())
+                encoder = encoder or self._encoder(ending)
                 tolerant = TolerantEncoder(encoder)
                 with warnings_counted(self.totals):
                     encoded = encode_batch(tolerant, batch, self.kind)
@@ -82,18 +83,26 @@ class EncodeOrReject:
                 rejected = sum(status.startswith(REJECTED) for status in statuses)
                 self.totals.add({**_totals(encoded), "rejected": rejected})
 
-    @contextmanager
-    def _encoder(self) -> Iterator[AnyEncoder]:
-        context = TaskContext.get()
-        if context is not None and context.attemptNumber() > 0:
-            with IsolatedEncoder(self.spec, task_share()) as isolated:
-                yield isolated
-            return
+    def _encoder(self, ending: ExitStack) -> AnyEncoder:
         with warnings_counted(self.totals):
-            encoder, loaded_now = encoders.get(self.spec)
+            encoder, loaded_now = ending.enter_context(surviving_encoder(self.spec))
         if loaded_now:
             self.totals.add({"model_loads": 1})
-        yield encoder
+        return encoder
+
+
+@contextmanager
+def surviving_encoder(spec: WorkerSpec) -> Iterator[tuple[AnyEncoder, bool]]:
+    """Give an encoder for a task that no text may end, and whether this process loaded its model now.
+
+    A retried task gets an encoder in a child process, which is started again after a text has ended it.
+    """
+    context = TaskContext.get()
+    if context is not None and context.attemptNumber() > 0:
+        with IsolatedEncoder(spec, task_share()) as isolated:
+            yield isolated, False
+    else:
+        yield encoders.get(spec)
 
 
 def _with_reasons(encoded: EncodedBatch, batch: pa.RecordBatch, failed: dict[str | None, str]) -> list[str]:
@@ -135,10 +144,7 @@ def encode_batch(encoder: AnyEncoder, batch: pa.RecordBatch, kind: Literal["docu
     Returns one row for each row of the batch. The status is `repaired` if invalid bytes were replaced before the text
     came here. The stats count each encoded text once.
     """
-    keys = batch.column("text_sha256").fill_null("").dictionary_encode()
-    row_of = keys.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    _, first = np.unique(row_of, return_index=True)
-    distinct = encoder.encode(batch.column("text").take(pa.array(first)).to_pylist(), kind=kind)
+    distinct, row_of = encoded_once(encoder, batch.column("text"), batch.column("text_sha256"), kind)
     repaired = batch.column("repaired").to_pylist()
     return replace(
         distinct,
@@ -150,6 +156,16 @@ def encode_batch(encoder: AnyEncoder, batch: pa.RecordBatch, kind: Literal["docu
             for row, mended in zip(row_of, repaired, strict=True)
         ],
     )
+
+
+def encoded_once(
+    encoder: AnyEncoder, texts: pa.Array, keys: pa.Array, kind: Literal["document", "query"]
+) -> tuple[EncodedBatch, NDArray[np.int64]]:
+    """Encode the texts of equal keys once; return the distinct rows, and for each text its row among them."""
+    encoded = keys.fill_null("").dictionary_encode()
+    row_of = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    _, first = np.unique(row_of, return_index=True)
+    return encoder.encode(texts.take(pa.array(first)).to_pylist(), kind=kind), row_of
 
 
 def vector_batch(

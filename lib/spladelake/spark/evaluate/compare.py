@@ -112,7 +112,7 @@ def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRu
                 str(measures),
                 f"run {run_id!r} of {name} has no measure {missing[0]} (measured runs: {listed(sorted(has), 'and')})",
                 "wanted all measures of --measures for each run",
-                f"Measure the run: spladelake evaluate_run --lake {lake.root} --run-id {run_id} --measures all.",
+                f"Measure the run: spladelake evaluate_run --lake {lake.root} --ranking {run_id} --measures all.",
             )
     if len(run_ids) < 2:
         raise DataError(

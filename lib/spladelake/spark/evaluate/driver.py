@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spladelake.measures.judged import TrecScores, judged_ranks
-from spladelake.spark.evaluate.query_measures import RANK_OF, VALUES, MeasureQueries
+from spladelake.spark.evaluate.query_measures import RANKS, VALUES, MeasureQueries
 from spladelake.spark.evaluate.sparsity import NAMES
 
 # The driver evaluates a run if the files of each input table have at most this many bytes: about 100 MB in memory.
@@ -61,7 +61,7 @@ def measured(inputs: MeasuredTables, settings: Settings) -> tuple[pa.Table, dict
     counts = _counts(inputs, judgements, ranks)
     if counts.pop("queries_judged_of_run") == 0:
         return None
-    batch = _by_query(judgements, ranks)
+    batch = by_query(run, judgements, ranks)
     values = pa.Table.from_batches(MeasureQueries(settings.names, settings.level)(iter([batch])), schema=VALUES)
     means, queries = dict[str, float](), 0
     for name in pc.unique(values.column("measure")).to_pylist():
@@ -108,21 +108,24 @@ def _counts(inputs: MeasuredTables, judgements: pa.Table, ranks: pa.Table) -> di
     return found
 
 
-def _by_query(judgements: pa.Table, ranks: pa.Table) -> pa.RecordBatch:
-    """Return the (query_id, judged, hits) rows that MeasureQueries takes, sorted by query_id."""
+def by_query(run: pa.Table, judgements: pa.Table, ranks: pa.Table) -> pa.RecordBatch:
+    """Return the (query_id, judged, hits, results) rows that MeasureQueries takes, sorted by query_id."""
     judged = judgements.sort_by([("query_id", "ascending"), ("doc_id", "ascending")])
     queries, starts = _groups(judged.column("query_id"))
     relevance = judged.column("relevance").combine_chunks().cast(pa.int32())
     hits = ranks.sort_by("query_id")
     found, hit_starts = _groups(hits.column("query_id"))
     items = pa.StructArray.from_arrays(
-        [hits.column(name).combine_chunks().cast(pa.int32()) for name in ("relevance", *RANK_OF.values())],
-        names=["relevance", *RANK_OF.values()],
+        [hits.column(name).combine_chunks().cast(pa.int32()) for name in ("relevance", *RANKS)],
+        names=["relevance", *RANKS],
     )
     lists = pa.ListArray.from_arrays(pa.array(hit_starts, pa.int32()), items)
     columns = [queries, pa.ListArray.from_arrays(pa.array(starts, pa.int32()), relevance)]
+    counts = pc.value_counts(run.column("query_id").combine_chunks())
+    place = pc.index_in(queries, counts.field("values"))
+    results = counts.field("counts").take(place).fill_null(0)
     return pa.RecordBatch.from_arrays(
-        [*columns, lists.take(pc.index_in(queries, found))], names=["query_id", "judged", "hits"]
+        [*columns, lists.take(pc.index_in(queries, found)), results], names=["query_id", "judged", "hits", "results"]
     )
 
 

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from spladelake.config import EvaluateRun
 from spladelake.errors import DataError
-from spladelake.measures import CARD_MEASURES
+from spladelake.measures import DEFAULT_MEASURES
 from spladelake.measures.notes import COUNTS
 from spladelake.names import short_name
 from spladelake.results import EvaluateResult
@@ -39,8 +39,6 @@ from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 
-# The measures of a model card, then graded nDCG, the only measure that uses the grades.
-DEFAULT_MEASURES = (*CARD_MEASURES, "ndcg_cut_10")
 _WHOLE = pa.schema([("measure", pa.string()), ("query_id", pa.string()), ("value", pa.float64())])
 # Values in one file of the table `measures`: half a million take one second to write and a few MB.
 ROWS_PER_FILE = 500_000
@@ -94,7 +92,7 @@ def _written_means(session: SparkSession, target: TableRef, run_id: str) -> dict
 
 
 def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Evaluation:
-    run_id = options.run_id or options.dated(short_name(options.vectors or options.model))
+    run_id = options.ranking_name or options.dated(short_name(options.vectors or options.model))
     names = options.measures or DEFAULT_MEASURES
     runs, judgements = lake.table("runs"), lake.table("judgements")
     require(session, runs, RUNS, made_by=f"spladelake retrieve_run --lake {lake.root} …")
@@ -212,7 +210,8 @@ def _measured(session: SparkSession, plan: Evaluation, kept: ExitStack) -> tuple
     hits = _kept(kept, judged_hits(run, judgements))
     ranks = judged_ranks(session, run, hits, hit_count=hits.count(), trec_scores=plan.options.trec_scores)
     ranks = _kept(kept, ranks)
-    values = query_measures(ranks, judgements, names=plan.names, level=plan.options.relevance_level)
+    level = plan.options.relevance_level
+    values = query_measures(ranks, judgements, names=plan.names, level=level, results=answered)
     values = _kept(kept, values)
     averages = values.groupBy("measure").agg(F.avg("value").alias("value"), F.count("*").alias("queries")).collect()
     counted = _counts(session, plan, answered, ranks, judgements)

@@ -37,6 +37,8 @@ _ARROW = pa.schema(
         *((name, pa.float64()) for name in ("t", "t_p", "randomisation_p")),
     ]
 )
+_CORRECTED = f"{_TESTED}, t_p_holm double, randomisation_p_holm double"
+_ARROW_CORRECTED = pa.schema([*_ARROW, ("t_p_holm", pa.float64()), ("randomisation_p_holm", pa.float64())])
 
 
 def deltas(session: SparkSession, values: DataFrame, pairs: Sequence[tuple[str, str, str]]) -> DataFrame:
@@ -117,11 +119,24 @@ def compared_pairs(found: DataFrame, *, permutations: int, seed: int) -> list[di
     - permutations: random sign assignments if there are too many to enumerate.
     - seed: seed of the random draws.
     """
+    return _corrected([row.asDict() for row in _tested(found, permutations=permutations, seed=seed).collect()])
 
-    def compare(table: pa.Table) -> pa.Table:  # with a second parameter, Spark would pass the key too
+
+def compared_pairs_frame(found: DataFrame, *, permutations: int, seed: int) -> DataFrame:
+    """Return the rows of `compared_pairs` as a plan, without an action."""
+
+    def correct(table: pa.Table) -> pa.Table:  # with a second parameter, Spark would pass the key too
+        return pa.Table.from_pylist(_corrected(table.to_pylist()), schema=_ARROW_CORRECTED)
+
+    tested = _tested(found, permutations=permutations, seed=seed)
+    return tested.groupBy("collection", "measure").applyInArrow(correct, _CORRECTED)
+
+
+def _tested(found: DataFrame, *, permutations: int, seed: int) -> DataFrame:
+    def compare(table: pa.Table) -> pa.Table:
         return compared_pair(table, permutations=permutations, seed=seed)
 
-    return _corrected([row.asDict() for row in found.groupBy(*_KEYS).applyInArrow(compare, _TESTED).collect()])
+    return found.groupBy(*_KEYS).applyInArrow(compare, _TESTED)
 
 
 def compared_pairs_of_table(found: pa.Table, *, permutations: int, seed: int) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,22 @@ from spladelake.measures import Measure, parse_measure
 Integers = NDArray[np.int32]
 
 VALUES = pa.schema([("query_id", pa.string()), ("measure", pa.string()), ("value", pa.float64())])
-RANK_OF = {"sentence-transformers": "ascending_rank", "trec_eval": "descending_rank"}
+RANK_OF = {
+    "sentence-transformers": "ascending_rank",
+    "trec_eval": "descending_rank",
+    "ir_measures": "ascending_rank",
+}
+RANKS = tuple(dict.fromkeys(RANK_OF.values()))
 # Cells of a matrix of rankings or grades: one million int32 and their float64 products take about 20 MB.
 MAX_CELLS = 1_000_000
 
 
 @dataclass(frozen=True)
 class MeasureQueries:
-    """The function for mapInArrow: turns (query_id, judged, hits) rows into one row for each query and measure."""
+    """The function for mapInArrow: turns (query_id, judged, hits) rows into one row for each query and measure.
+
+    Measures that count judged documents also need the column `results`, the number of results of the query.
+    """
 
     names: tuple[str, ...]
     level: int
@@ -37,7 +45,7 @@ class MeasureQueries:
     def _measured(self, batch: pa.RecordBatch, measures: list[Measure]) -> Iterator[pa.RecordBatch]:
         if batch.num_rows == 0:
             return
-        rankings = {rank: relevance_by_rank(batch.column("hits"), rank, _depth(measures)) for rank in RANK_OF.values()}
+        rankings = {rank: relevance_by_rank(batch.column("hits"), rank, _depth(measures)) for rank in RANKS}
         judged = grades(batch.column("judged"))
         widest = max(rows.width for rows in (*rankings.values(), judged))
         if batch.num_rows > 1 and batch.num_rows * widest > MAX_CELLS:
@@ -49,7 +57,12 @@ class MeasureQueries:
         of_judged = judged.dense()
         ids, names, values = [], [], []
         for measure in measures:
-            value = measure.of_many(dense[RANK_OF[measure.convention]], of_judged, level=self.level)
+            rank = RANK_OF[measure.convention]
+            if measure.counts_judged:
+                flags = replace(rankings[rank], values=np.ones_like(rankings[rank].values)).dense()
+                value = measure.of_many(flags, np.asarray(batch.column("results"), dtype=np.int32)[:, None])
+            else:
+                value = measure.of_many(dense[rank], of_judged, level=self.level)
             counted = ~np.isnan(value)
             ids.append(batch.column("query_id").filter(pa.array(counted)))
             names.append(pa.repeat(pa.scalar(measure.name), int(counted.sum())))
@@ -112,16 +125,22 @@ def _depth(measures: list[Measure]) -> int | None:
     return None if None in depths else max(depth for depth in depths if depth is not None)
 
 
-def query_measures(ranks: DataFrame, judgements: DataFrame, *, names: tuple[str, ...], level: int) -> DataFrame:
+def query_measures(
+    ranks: DataFrame, judgements: DataFrame, *, names: tuple[str, ...], level: int, results: DataFrame
+) -> DataFrame:
     """Return (query_id, measure, value) of every judged query that counts under the measure's convention.
 
     - ranks: (query_id, relevance, ascending_rank, descending_rank) of the judged documents in the run.
     - judgements: (query_id, relevance) of all judged documents.
     - names: the measures.
     - level: the smallest relevance that counts as relevant.
+    - results: (query_id, results), the number of results of every query. Only some measures need them.
     """
     judged = judgements.groupBy("query_id").agg(F.collect_list("relevance").alias("judged"))
-    hit = F.struct("relevance", *(F.col(name).cast("int").alias(name) for name in RANK_OF.values()))
+    hit = F.struct("relevance", *(F.col(name).cast("int").alias(name) for name in RANKS))
     hits = ranks.groupBy("query_id").agg(F.collect_list(hit).alias("hits"))
     rows = judged.join(hits, "query_id", "left").select("query_id", "judged", "hits")
+    if any(parse_measure(name).counts_judged for name in names):
+        counts = results.select("query_id", F.col("results").cast("int").alias("results"))
+        rows = rows.join(counts, "query_id", "left").fillna(0, "results")
     return rows.mapInArrow(MeasureQueries(names, level), "query_id string, measure string, value double")

@@ -46,7 +46,7 @@ def counted_rows(run: DataFrame, *, place: str, run_id: str) -> int:
     """Return the number of rows of the run. Raises DataError if there are none."""
     rows = run.count()
     if rows == 0:
-        fix = "Correct --run-id, or run retrieve_run first."
+        fix = "Correct --ranking, or run retrieve_run first."
         raise missing_run(run.sparkSession, TableRef.parse(place), run_id, fix=fix)
     return rows
 

@@ -34,7 +34,7 @@ def export_run(session: SparkSession, options: ExportRun) -> ExportRunResult:
     if options.output is not None:
         ref = lake.table("runs")
         rows = require(session, ref, RUNS, made_by=f"spladelake retrieve_run --lake {lake.root} …")
-        run = _of_run(rows, options.run_id or "", ref)
+        run = _of_run(rows, options.ranking_name or "", ref)
         write = _trec_run if options.output_format == "trec" else _predictions(session, lake)
         result["run"] = _written(session, options.output, lambda path: write(path, run))
     if options.judgements is not None:
@@ -46,9 +46,9 @@ def export_run(session: SparkSession, options: ExportRun) -> ExportRunResult:
 
 def export_measures(session: SparkSession, options: ExportMeasures) -> ExportMeasuresResult:
     """Write the measures of one run in the format of another tool."""
-    ref = Lake(options.lake).table("measures")
+    ref, run_id = Lake(options.lake).table("measures"), options.ranking_name or ""
     made_by = f"spladelake evaluate_run --lake {options.lake} …"
-    rows = _of_run(require(session, ref, MEASURES, made_by=made_by), options.run_id, ref)
+    rows = _of_run(require(session, ref, MEASURES, made_by=made_by), run_id, ref)
     means = {
         row["measure"]: row["value"]
         for row in rows.where("query_id IS NULL").collect()
@@ -59,19 +59,19 @@ def export_measures(session: SparkSession, options: ExportMeasures) -> ExportMea
         table = _written(session, options.output, lambda path: _trec_eval(path, values, means))
     else:
         if options.output_format == "csv":
-            text = evaluator_csv(means, place=f"{ref} run {options.run_id}")
+            text = evaluator_csv(means, place=f"{ref} run {run_id}")
         else:
-            text = model_card_block(means, model=options.model_name or options.run_id, dataset=options.dataset)
+            text = model_card_block(means, model=options.model_name or run_id, dataset=options.dataset)
         table = _written(
             session, options.output, lambda path: write_lines(path, [text], lambda row, _: row) * len(means)
         )
-    return cast("ExportMeasuresResult", {"status": "written", "run_id": options.run_id, **table})
+    return cast("ExportMeasuresResult", {"status": "written", "run_id": run_id, **table})
 
 
 def _of_run(rows: DataFrame, run_id: str, ref: TableRef) -> DataFrame:
     found = rows.where(F.col("run_id") == run_id)
     if found.isEmpty():
-        raise missing_run(rows.sparkSession, ref, run_id, fix="Correct --run-id.")
+        raise missing_run(rows.sparkSession, ref, run_id, fix="Correct --ranking.")
     return found
 
 

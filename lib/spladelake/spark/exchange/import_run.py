@@ -57,7 +57,7 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
                 location,
                 f"the input has more than {MOST_RUNS} run names",
                 "wanted the name of the run in the last column, equal in all lines of a run",
-                "Give --run-id, or import the files separately.",
+                "Give --ranking, or import the files separately.",
             )
         lineages = {run_id: Lineage("import_run", inputs, settings, scope=run_id) for run_id in sorted(sizes)}
         stale = [i for i in lineages if options.force or not is_current(session, target, lineages[i])]
@@ -117,7 +117,7 @@ def _check(session: SparkSession, found: DataFrame, location: str, lines: Source
         if not several.isEmpty():
             wanted, fix = (
                 "wanted each document once for a query",
-                "Remove the repeated lines. If each file is another run, import each file with its own --run-id.",
+                "Remove the repeated lines. If each file is another run, import each file with its own --ranking.",
             )
             raise _faulty(session, several, location, lines, rows, wanted, fix)
 

@@ -104,18 +104,18 @@ def run_rows(session: SparkSession, location: str, kind: str, options: ImportRun
 
 
 def _named(found: RunRows, location: str, options: ImportRun, *, is_table: bool) -> RunRows:
-    """Add the name of the run: from --run-id, else from the rows, else from the file name."""
+    """Add the name of the run: from --ranking, else from the rows, else from the file name."""
     frame = found.frame
-    if options.run_id is not None and not is_table:
-        frame = frame.withColumn("run_id", F.lit(options.run_id))
-    elif (stem := options.run_id or _stem(location)) is not None:
+    if options.ranking_name is not None and not is_table:
+        frame = frame.withColumn("run_id", F.lit(options.ranking_name))
+    elif (stem := options.ranking_name or _stem(location)) is not None:
         frame = frame.withColumn("run_id", F.coalesce("run_id", F.lit(stem)))
     elif not frame.where("run_id IS NULL AND reason IS NULL").isEmpty():
         raise UsageError(
-            "--run-id",
+            "--ranking",
             "the option is missing",
             "wanted a name of the run, because the input has none",
-            "Set --run-id to a name.",
+            "Set --ranking to a name.",
         )
     if found.by_rank:
         frame = frame.withColumn("score", -F.col("rank").cast("double"))
@@ -168,7 +168,7 @@ def _column_rows(session: SparkSession, location: str, kind: str, options: Impor
     if kind == "delta":
         ref = table_ref(location)
         if _is_runs(session, ref):
-            return RunRows(_table_rows(session, ref, options.run_id), options.order == "ranks")
+            return RunRows(_table_rows(session, ref, options.ranking_name), options.order == "ranks")
         frame = ref.read(session).withColumns({"__file": F.lit(str(ref)), "__block": F.lit(0)})
     else:
         source = _source(session, location, "parquet")
@@ -193,8 +193,8 @@ def _column_rows(session: SparkSession, location: str, kind: str, options: Impor
     by_rank, read_as = _deciding(names, options.order == "ranks")
     shown = ", ".join(f"{column} from {name}" for column, name in names.items() if column != name)
     values = {column: _value(frame, location, column, name) for column, name in names.items()}
-    if kind == "delta" and options.run_id is not None and "run_id" in values:
-        frame = frame.where(values["run_id"] == options.run_id)
+    if kind == "delta" and options.ranking_name is not None and "run_id" in values:
+        frame = frame.where(values["run_id"] == options.ranking_name)
     rows = frame.select(
         F.col("__file").alias("file"),
         F.col("__block").alias("block"),

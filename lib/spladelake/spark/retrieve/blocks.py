@@ -141,7 +141,7 @@ def ranked_in_driver(
     - place: the table of document vectors, for messages.
     """
     candidates: list[pa.RecordBatch] = []
-    for one in _passes(queries, asked, None, place=place, task_bytes=task_bytes):
+    for one in passes_of(queries, asked, None, place=place, task_bytes=task_bytes):
         score = ScoreVectors(Here(one), totals)
         candidates += score(iter(documents.to_batches(max_chunksize=BLOCK_DOCUMENTS)))
     merged = MergeCandidates(Here(queries.ids), tuple(run.kept for run in asked))(iter(candidates))
@@ -234,13 +234,13 @@ def _candidates(
     """Return the CANDIDATES rows of all passes."""
     function = ScoreBlocks if corpus.is_index else ScoreVectors
     frames = []
-    for one in _passes(queries, asked, expected, place=corpus.place, task_bytes=task_bytes):
+    for one in passes_of(queries, asked, expected, place=corpus.place, task_bytes=task_bytes):
         score = function(session.sparkContext.broadcast(one), totals)
         frames.append(corpus.rows.mapInArrow(score, CANDIDATES_DDL))
     return reduce(DataFrame.unionAll, frames) if frames else frame_of(session, [], CANDIDATES_DDL)
 
 
-def _passes(
+def passes_of(
     queries: QueryBatch, asked: Sequence[Asked], expected: Sequence[Expected] | None, *, place: str, task_bytes: int
 ) -> Iterator[Pass]:
     """Yield the passes over the documents, with the queries and runs of each."""

@@ -92,6 +92,20 @@ def definitions(
     return found
 
 
+def function_statement(function: str, name: str) -> str:
+    """Return the statement that writes a function of explore.sql, which needs no table, to the current schema.
+
+    - name: its name there.
+    """
+    source = files("spladelake.spark.sql").joinpath("explore.sql").read_text(encoding="utf-8")
+    for part in source.split(";\n"):
+        kind = _KIND.search(part)
+        if kind is not None and kind[2] == function:
+            statement = part[kind.start() :].replace("REPLACE TEMPORARY FUNCTION", "REPLACE FUNCTION", 1)
+            return statement.replace(function, name)
+    raise KeyError(function)
+
+
 def measures_of(session: SparkSession, measures: TableRef) -> list[str]:
     """Return the sorted names of the measures that have a mean."""
     rows = measures.read(session).where("query_id IS NULL").select("measure").distinct().collect()

@@ -15,6 +15,7 @@ from spladelake.config.model_kinds import Capability, kind_of_model
 from spladelake.encoder import Checkpoint
 from spladelake.errors import DataError, SpladelakeError
 from spladelake.names import short_name
+from spladelake.spark.encode.column import encode_udf
 from spladelake.spark.encode.encoder_cache import WorkerSpec, cached_encoder
 from spladelake.spark.encode.query_models import query_model_of, resolve_models
 from spladelake.spark.session.settings import session_settings
@@ -26,7 +27,6 @@ from spladelake.spark.tables.split_files import ROW_READER, make_readable
 PYTHON_FUNCTIONS = ("encode_query", "text_terms")
 # An overflow or a lossy cast raises an error. Views and functions keep the setting under which they are defined.
 ANSI = {"spark.sql.ansi.enabled": "true"}
-_VECTOR = "struct<indices: array<int>, `values`: array<float>>"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def install(
     }
     checkpoint = _encoding(session, present, model, query_model, missing)
     if checkpoint is not None:
-        session.udf.register("encode_query", _encode_query(WorkerSpec(checkpoint.for_kind("query"), None)))
+        session.udf.register("encode_query", encode_udf(WorkerSpec(checkpoint.for_kind("query"), None), "query"))
         session.udf.register("text_terms", _text_terms(WorkerSpec(checkpoint.for_kind("document"), None)))
     defined = list(PYTHON_FUNCTIONS) if checkpoint is not None else []
     model_id = checkpoint.model_id if checkpoint is not None else ""
@@ -154,24 +154,6 @@ def _encoding(
         why = f"the model {model} cannot be used ({str(error).removesuffix('.')})"
     missing.update(dict.fromkeys(PYTHON_FUNCTIONS, why))
     return None
-
-
-def _encode_query(spec: WorkerSpec):  # type: ignore[no-untyped-def]
-    """Return the SQL function encode_query(text): the vector of a question. The worker keeps the model loaded."""
-
-    def encode_query(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        for texts in batches:
-            encoder = cached_encoder(spec)
-            vectors = encoder.encode(texts.to_pylist(), kind="query").vectors
-            offsets = pa.array(vectors.indptr, pa.int32())
-            parts = [
-                pa.ListArray.from_arrays(offsets, pa.array(vectors.indices, pa.int32())),
-                pa.ListArray.from_arrays(offsets, pa.array(vectors.values, pa.float32())),
-            ]
-            yield pa.StructArray.from_arrays(parts, ["indices", "values"])
-
-    return arrow_udf(encode_query, _VECTOR)  # type: ignore[call-overload]
 
 
 def _text_terms(spec: WorkerSpec):  # type: ignore[no-untyped-def]

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spladelake import __version__
-from spladelake.config import JobOptions, Options
+from spladelake.config import JobOptions, Options, RankingOptions
 from spladelake.errors import SpladelakeError
 from spladelake.redaction import hider, without_secrets
 from spladelake.spark.session.failures import known_error
@@ -31,7 +31,7 @@ from spladelake.spark.tables.write import save
 log = logging.getLogger(__name__)
 
 # Options that may differ between a job and the dry run that forecast it.
-_SAME: dict[str, Any] = {"dry_run": True, "force": False, "run_id": None, "run_date": None}
+_SAME: dict[str, Any] = {"dry_run": True, "force": False, "run_id": None, "run_date": None, "ranking": None}
 
 Run = Callable[..., dict[str, Any]]
 
@@ -56,10 +56,12 @@ def recorded(session: SparkSession, name: str, options: Options, job: Run) -> di
 
 
 def run_id_of(name: str, options: Options, result: dict[str, Any]) -> str | None:
-    """Return the name of a run: from the result, the options, or the job's name and the day; None without a name."""
+    """Return the name of an execution: from the options, the result, or job and day; None without a name."""
     if not isinstance(options, JobOptions):
         return None
-    given = result.get("run_id") or getattr(options, "target", None) or options.run_id
+    # Without --ranking, --run-id names the ranking too.
+    own = options.run_id if isinstance(options, RankingOptions) and options.ranking else None
+    given = own or result.get("run_id") or getattr(options, "target", None) or options.run_id
     return str(given) if given else options.dated(name) if options.run_date else None
 
 
