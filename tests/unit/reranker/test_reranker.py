@@ -52,7 +52,11 @@ def spoil(folder: Path, target: Path, file: str, **changes: object) -> Path:
         ),
         ("config.json", {"id2label": {"0": "a", "1": "b"}}, "and num_labels is 2"),
         ("config.json", {"architectures": ["BertForMaskedLM"]}, "BertForMaskedLM"),
-        ("config.json", {"sentence_transformers": {"activation_fn": "os.system"}}, "the setting activation_fn is os.system"),
+        (
+            "config.json",
+            {"sentence_transformers": {"activation_fn": "os.system"}},
+            "the setting activation_fn is os.system",
+        ),
         ("config.json", {"hidden_size": 64}, "hidden_size 64"),
         ("config.json", {"num_hidden_layers": 10**9}, r"num_hidden_layers is 1,000,000,000"),
         ("config.json", {"num_hidden_layers": 1}, r"num_hidden_layers is 1; wanted the 2 layers of the weights"),
