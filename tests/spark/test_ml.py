@@ -37,7 +37,7 @@ def test_a_pipeline_with_an_encoder_makes_the_same_vectors_after_it_was_saved(
 
 def test_a_column_that_holds_no_texts_is_refused_by_its_name(spark: SparkSession) -> None:
     frame = spark.range(2).withColumnRenamed("id", "price")
-    for column, said in (("price", "column 'price': it is of type bigint"), ("pri", "did you mean 'price'")):
+    for column, said in (("price", "column 'price': the type is bigint"), ("pri", "did you mean 'price'")):
         with pytest.raises(UsageError, match=said):
             SparseEncoder(inputCol=column, model="splade-tiny").transform(frame)
     with pytest.raises(UsageError, match="inputCol is not set"):

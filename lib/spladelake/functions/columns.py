@@ -33,7 +33,7 @@ _VECTOR = "struct<indices: array<int>, values: array<float>>"
 def check_frame(frame: Any, place: str) -> None:
     """Raise UsageError if an argument is no DataFrame."""
     if not isinstance(frame, DataFrame):
-        raise UsageError(place, f"it is of type {type(frame).__name__}", "wanted a DataFrame", "Give a DataFrame.")
+        raise UsageError(place, f"the type is {type(frame).__name__}", "wanted a DataFrame", "Give a DataFrame.")
 
 
 def given_column(column: Any, place: str) -> Column:
@@ -66,18 +66,23 @@ def found_column(frame: DataFrame, given: str | None, *, kind: str, column: str,
     found = guess(kind, column, present)
     if found is None:
         usual = ", ".join(GUESSES[kind][column][:4])
-        raise UsageError(place, f"it has the columns {', '.join(present)}", f"wanted a column such as {usual}", fix)
+        raise UsageError(
+            place, f"the DataFrame has the columns {', '.join(present)}", f"wanted a column such as {usual}", fix
+        )
     return _present(found, present, place)
 
 
 def _present(given: str, present: Sequence[str], place: str) -> str:
     if given not in present:
         raise UsageError(
-            place, f"it has no column {given!r}", suggestion(given, present), "Name one of the DataFrame's columns."
+            place,
+            f"the DataFrame has no column {given!r}",
+            suggestion(given, present),
+            "Name one of the DataFrame's columns.",
         )
     if list(present).count(given) > 1:
         raise UsageError(
-            place, f"it has several columns {given!r}", "wanted one", "Rename the others, or leave them out."
+            place, f"the DataFrame has several columns {given!r}", "wanted one", "Rename the others, or leave them out."
         )
     return given
 
@@ -88,7 +93,7 @@ def text_column(frame: DataFrame, given: str, place: str) -> str:
     if not isinstance(kind, StringType):
         raise UsageError(
             f"{place}, column {given!r}",
-            f"it is of type {kind.simpleString()}",
+            f"the type is {kind.simpleString()}",
             "wanted string",
             "Name a column of texts, or cast the column.",
         )
@@ -103,7 +108,7 @@ def id_column(frame: DataFrame, given: str | None, *, kind: str, column: str, pl
     name = found_column(frame, given, kind=kind, column=column, place=place, fix=fix)
     found = frame.schema[name].dataType
     if not isinstance(found, (StringType, IntegralType)):
-        said = f"it is of type {found.simpleString()}"
+        said = f"the type is {found.simpleString()}"
         raise UsageError(f"{place}, column {name!r}", said, "wanted ids of type string or integer", f"Cast it. {fix}")
     return Id(name, found)
 
@@ -178,7 +183,7 @@ def _is_array(kind: DataType, element: type[DataType]) -> bool:
 
 def _no_vector(place: str, kind: DataType) -> UsageError:
     fix = "Name a column of sl.encode, or cast the column to this type."
-    return UsageError(place, f"it is of type {kind.simpleString()}", f"wanted {_VECTOR}", fix)
+    return UsageError(place, f"the type is {kind.simpleString()}", f"wanted {_VECTOR}", fix)
 
 
 def check_one_model(documents: Vectors, queries: Vectors) -> None:

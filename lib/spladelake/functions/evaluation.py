@@ -54,11 +54,11 @@ def evaluate(
     DataError for a document that a query lists or judges twice, for a null id and for a score that is not a number.
     """
     if isinstance(relevance_level, bool) or not isinstance(relevance_level, int) or relevance_level < 1:
-        found = f"it is {relevance_level!r}"
+        found = f"the value is {relevance_level!r}"
         raise UsageError("evaluate, relevance_level", found, "wanted a whole number from 1", "Give the lowest grade.")
     if trec_scores not in ("float32", "float64"):
         wanted = "wanted float32 or float64"
-        raise UsageError("evaluate, trec_scores", f"it is {trec_scores!r}", wanted, "Correct it.")
+        raise UsageError("evaluate, trec_scores", f"the value is {trec_scores!r}", wanted, "Correct it.")
     given = _measures(measures)
     values = query_values(
         _run(run, "run"), _judgements(qrels), names=tuple(given), level=relevance_level, trec_scores=trec_scores
@@ -121,7 +121,7 @@ def _renamed(column: str) -> str:
 
 
 def _no_number(place: str, kind: DataType) -> UsageError:
-    return UsageError(place, f"it is of type {kind.simpleString()}", "wanted a number", "Cast or rename the column.")
+    return UsageError(place, f"the type is {kind.simpleString()}", "wanted a number", "Cast or rename the column.")
 
 
 def compare(

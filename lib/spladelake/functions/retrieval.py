@@ -76,7 +76,9 @@ def retrieve(
     numbers = {"vocabulary_size": size, "passes": passes, "task_memory_mb": task_memory_mb}
     for name, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise UsageError(f"retrieve, {name}", f"it is {number!r}", "wanted a whole number from 1", "Correct it.")
+            raise UsageError(
+                f"retrieve, {name}", f"the value is {number!r}", "wanted a whole number from 1", "Correct it."
+            )
     compared = not all(side.made_by for side in sides) and "model_id" in documents.columns and (
         "model_id" in queries.columns
     )  # fmt: skip

@@ -17,8 +17,8 @@ from spladelake.spark.sql.definitions import function_statement
 from spladelake.spark.sql.install import ANSI
 
 _WHY = {
-    "encode": "it runs the model in Python, and a catalog keeps functions whose body is SQL",
-    "decode": "it needs the vocabulary of the model, and a catalog keeps functions whose body is SQL",
+    "encode": "the function runs the model in Python, and a catalog keeps functions whose body is SQL",
+    "decode": "the function needs the vocabulary of the model, and a catalog keeps functions whose body is SQL",
 }
 
 
@@ -57,7 +57,7 @@ def register(
     """
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_]\w*", name):
         wanted = "wanted letters, digits and underscores"
-        raise UsageError("register, name", f"it is {name!r}", wanted, "Give a name such as sparse.")
+        raise UsageError("register, name", f"the value is {name!r}", wanted, "Give a name such as sparse.")
     checkpoint = text_checkpoint(model)
     specs = [WorkerSpec(checkpoint.for_kind(kind), None) for kind in KINDS]
     functions = {

@@ -51,7 +51,7 @@ def encode(
     """
     for name, value, known in (("kind", kind, KINDS), ("on_error", on_error, ON_ERROR)):
         if value not in known:
-            raise UsageError(f"encode, {name}", f"it is {value!r}", suggestion(str(value), known), "Correct it.")
+            raise UsageError(f"encode, {name}", f"the value is {value!r}", suggestion(str(value), known), "Correct it.")
     settings = EncoderSettings(max_length=max_length, max_active_dims=max_active_dims, minimum_weight=minimum_weight)
     return encoded_texts(given_column(column, "encode"), text_checkpoint(model, settings), kind, on_error)
 
@@ -82,13 +82,11 @@ def text_checkpoint(model: str, settings: EncoderSettings | None = None) -> Chec
     Raises UsageError if it is none: BM25 learns from a collection, other models are no SPLADE models.
     """
     if not isinstance(model, str):
-        raise UsageError(
-            "model", f"it is of type {type(model).__name__}", "wanted the name of a model", "Name a model."
-        )
+        raise UsageError("model", f"the type is {type(model).__name__}", "wanted the name of a model", "Name a model.")
     if Capability.SQL_FUNCTIONS not in kind_of_model(model).capabilities:
         raise UsageError(
             f"model {model}",
-            "its weights depend on a whole collection",
+            "the weights of the model depend on a whole collection",
             "wanted a SPLADE model",
             f"Use the job instead: spladelake encode_texts --model {model}.",
         )
@@ -142,5 +140,7 @@ def explain(
 
 def _number(k: int, place: str) -> int:
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise UsageError(f"{place}, k", f"it is {k!r}", "wanted a whole number of 1 or more", "Say how many terms.")
+        raise UsageError(
+            f"{place}, k", f"the value is {k!r}", "wanted a whole number of 1 or more", "Say how many terms."
+        )
     return k

@@ -172,7 +172,7 @@ def _documents(batches: Iterator[pa.RecordBatch], models: pa.Array) -> Iterator[
         if other >= 0:
             raise DataError(
                 f"documents, id {whole.column('id')[other].as_py()!r}",
-                "its vector is of another model than the queries' vectors",
+                "the vector is of another model than the queries' vectors",
                 "wanted one model_id",
                 "Encode documents and queries with the same model and settings.",
             )
