@@ -208,12 +208,12 @@ def test_what_can_be_known_of_a_bad_input_is_said_when_the_plan_is_made(spark: S
         "spladelake": '{"model": "other", "model_id": "0", "files": "0", "settings": {}, "vocabulary_size": 9}'
     }))  # fmt: skip
     cases = [
-        (lambda: sl.retrieve(good, texts), "queries: it has no column 'vector'"),
+        (lambda: sl.retrieve(good, texts), "queries: the DataFrame has no column 'vector'"),
         (lambda: sl.retrieve(doubles, good), r"documents, column 'vector': the type is struct<.*array<double>>"),
         (lambda: sl.retrieve(good, good, vector="vektor"), "did you mean 'vector'"),
         (lambda: sl.retrieve(good.withColumnRenamed("id", "sku"), good), "a column such as doc_id.* with document_id="),
         (lambda: sl.retrieve(texts.select("price", F.lit(1)), good, document_id="price"), "wanted ids of type"),
-        (lambda: sl.retrieve(good.select("*", "id"), good), "it has several columns 'id'"),
+        (lambda: sl.retrieve(good.select("*", "id"), good), "the DataFrame has several columns 'id'"),
         (lambda: sl.retrieve(good, good, k=0), "retrieve: k"),
         (lambda: sl.retrieve(good, good, passes=0), "retrieve, passes: the value is 0"),
         (lambda: sl.retrieve(GOOD, good), "documents: the type is list; wanted a DataFrame"),
@@ -226,7 +226,7 @@ def test_what_can_be_known_of_a_bad_input_is_said_when_the_plan_is_made(spark: S
         (lambda: sl.encode("text", model="splade-tiny", max_active_dims=0), "max_active_dims"),
         (lambda: sl.encode("text", model="package:numpy"), "numpy"),
         (lambda: sl.decode("vector", model="splade-tiny", k=0), "decode, k: the value is 0"),
-        (lambda: sl.evaluate(good, texts), "run: it has the columns id, vector"),
+        (lambda: sl.evaluate(good, texts), "run: the DataFrame has the columns id, vector"),
         (lambda: sl.evaluate(texts.selectExpr("id qid", "id docno", "text score"), texts), "wanted a number"),
         (lambda: sl.evaluate(good, good, measures=["ndgc@10"]), "ndgc@10"),
         (lambda: sl.compare([good], good), "compare, runs: there are 1"),
