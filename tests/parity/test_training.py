@@ -169,7 +169,7 @@ def test_a_loss_that_is_no_number_ends_training_with_the_step_and_the_last_good_
         ([[1.0, 2.0, 3.0], *[[1.0, 2.0]] * 5], {}, DataError, "row 0: the pair has 3 labels; wanted 2 labels"),
         ([[1.5, 1.5]] * 6, {}, DataError, "all 12 labels are 1.5"),
         (None, {"batch_size": 8}, UsageError, "there are 6 pairs to train on"),
-        (None, {"precision": "fp16"}, UsageError, "a CPU computes in float32"),
+        (None, {"precision": "fp16"}, UsageError, "but the training runs on a CPU"),
     ],
 )
 def test_data_and_settings_that_cannot_be_trained_on_are_refused_before_the_first_step(
