@@ -68,16 +68,27 @@ def resolve_models(model: str, query_model: QueryModel | None, **options: Any) -
 
     If the query model of some vectors is no longer at its place, the error names the vectors and --query-model.
     """
-    from spladelake.encoder import resolve_checkpoint, resolve_pair
+    from spladelake.encoder import resolve_pair
 
-    if query_model is not None and query_model.noted_by is not None:
-        try:
-            resolve_checkpoint(query_model.name)
-        except UsageError as error:
-            raise UsageError(
-                query_model.noted_by,
-                f"the query model {query_model.name} cannot be used: {error.found}",
-                error.wanted,
-                "Say with --query-model where that model is now.",
-            ) from error
-    return resolve_pair(model, None if query_model is None else query_model.name, **options)
+    try:
+        return resolve_pair(model, None if query_model is None else query_model.name, **options)
+    except UsageError:
+        # Only now: to resolve a model reads all its weights.
+        if query_model is not None and query_model.noted_by is not None:
+            _check_noted(query_model.name, query_model.noted_by)
+        raise
+
+
+def _check_noted(name: str, noted_by: str) -> None:
+    """Raise UsageError if the query model that a table of vectors names cannot be used."""
+    from spladelake.encoder import resolve_checkpoint
+
+    try:
+        resolve_checkpoint(name)
+    except UsageError as error:
+        raise UsageError(
+            noted_by,
+            f"the query model {name} cannot be used: {error.found}",
+            error.wanted,
+            "Say with --query-model where that model is now.",
+        ) from error
