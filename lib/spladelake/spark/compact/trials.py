@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -20,6 +19,7 @@ from spladelake.spark.evaluate.ranks import judged_hits, judged_ranks
 from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
 from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.vector_checks import largest_weight
+from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.schemas import VECTORS
 
@@ -73,13 +73,12 @@ class Trials:
         self.session, self.rows, self.judged, self.place = session, rows, judged, place
         compile_kernels()
         set_batch_size(session)
-        self._ranking = self._ranked(rows).persist(StorageLevel.DISK_ONLY)
-        with ExitStack() as failed:
-            failed.callback(self.close)
+        with ExitStack() as kept:
+            self._ranking = kept_on_disk(self._ranked(rows), kept)
             postings = rows.agg(F.coalesce(F.sum(F.size("indices")), F.lit(0)).alias("n")).first()
             assert postings is not None
             self.original = Trial(Compaction(), int(postings["n"]), 0.0, self._values(self._ranking), 0.0, 0.0)
-            failed.pop_all()
+            self._kept = kept.pop_all()
 
     def compacted(self, how: Compaction, statistics: Statistics) -> DataFrame:
         """Return the rows of `vectors` under a compaction, with `dropped` and `cluster`."""
@@ -91,15 +90,13 @@ class Trials:
         if how.is_lossless:
             return self.original
         with ExitStack() as kept:
-            rows = self.compacted(how, statistics).persist(StorageLevel.DISK_ONLY)
-            kept.callback(rows.unpersist)
+            rows = kept_on_disk(self.compacted(how, statistics), kept)
             found = rows.agg(
                 F.coalesce(F.sum(F.size("indices")), F.lit(0)).alias("postings"),
                 F.coalesce(F.max("dropped"), F.lit(0.0)).alias("dropped"),
             ).first()
             assert found is not None
-            ranking = self._ranked(rows).persist(StorageLevel.DISK_ONLY)
-            kept.callback(ranking.unpersist)
+            ranking = kept_on_disk(self._ranked(rows), kept)
             values = self._values(ranking)
             error = self._largest_error(ranking)
         dropped = float(found["dropped"])
@@ -125,7 +122,7 @@ class Trials:
 
     def close(self) -> None:
         """Free the ranking that is kept on disk."""
-        self._ranking.unpersist()
+        self._kept.close()
 
     def _ranked(self, rows: DataFrame) -> DataFrame:
         corpus = Corpus(

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
@@ -30,6 +29,7 @@ from spladelake.spark.evaluate.paired_tests import (
     shared_of_table,
     shared_queries,
 )
+from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.tables.comparison_schemas import (
     COMPARED_COSTS,
     COMPARED_PAIRS,
@@ -195,12 +195,9 @@ def _compared(
         differences = deltas_of_table(table, pairs)
         rows = compared_pairs_of_table(differences, **drawing)
         return _queries(shared_of_table(table), collections), rows, session.createDataFrame(differences)
-    values = reduce(DataFrame.unionByName, (c.values(session, options) for c in collections))
-    values = values.persist(StorageLevel.DISK_ONLY)
-    kept.callback(values.unpersist)
+    values = kept_on_disk(reduce(DataFrame.unionByName, (c.values(session, options) for c in collections)), kept)
     queries = _queries([row.asDict() for row in shared_queries(values).collect()], collections)
-    found = deltas(session, values, pairs).persist(StorageLevel.DISK_ONLY)
-    kept.callback(found.unpersist)
+    found = kept_on_disk(deltas(session, values, pairs), kept)
     return queries, compared_pairs(found, **drawing), found
 
 

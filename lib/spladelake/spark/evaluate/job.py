@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -27,6 +26,7 @@ from spladelake.spark.evaluate.ranks import judged_hits, judged_ranks
 from spladelake.spark.evaluate.run_checks import answers, check_judgements, check_run, counted_rows
 from spladelake.spark.evaluate.sparsity import NAMES, sparsity
 from spladelake.spark.retrieve.vector_checks import check_every_row, vocabulary_size
+from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.driver_rows import collected
 from spladelake.spark.tables.lineage import Lineage, newest_lineage
@@ -203,16 +203,16 @@ def _measured(session: SparkSession, plan: Evaluation, kept: ExitStack) -> tuple
     rows = counted_rows(whole, place=place, run_id=plan.run_id)
     run, judgements = _frames(session, plan)
     check_judgements(judgements, place=str(plan.tables["judgements"]), level=plan.options.relevance_level)
-    answered = _kept(kept, answers(run, rows=rows).withColumnRenamed("query", "query_id"))
+    answered = kept_on_disk(answers(run, rows=rows).withColumnRenamed("query", "query_id"), kept)
     check_run(run, answered, place=place, run_id=plan.run_id)
     if plan.options.answered_only:
         judgements = judgements.join(answered, "query_id", "left_semi")
-    hits = _kept(kept, judged_hits(run, judgements))
+    hits = kept_on_disk(judged_hits(run, judgements), kept)
     ranks = judged_ranks(session, run, hits, hit_count=hits.count(), trec_scores=plan.options.trec_scores)
-    ranks = _kept(kept, ranks)
+    ranks = kept_on_disk(ranks, kept)
     level = plan.options.relevance_level
     values = query_measures(ranks, judgements, names=plan.names, level=level, results=answered)
-    values = _kept(kept, values)
+    values = kept_on_disk(values, kept)
     averages = values.groupBy("measure").agg(F.avg("value").alias("value"), F.count("*").alias("queries")).collect()
     counted = _counts(session, plan, answered, ranks, judgements)
     # sentence-transformers leaves out some judged queries, trec_eval none: the largest count is the number of queries.
@@ -233,13 +233,6 @@ def _part(session: SparkSession, plan: Evaluation, training_set: str, part: str)
             "Choose another --part, or run mine_pairs with other values of --dev-share and --test-share.",
         )
     return chosen
-
-
-def _kept(stack: ExitStack, frame: DataFrame) -> DataFrame:
-    """Persist the frame on disk until the stack closes."""
-    frame = frame.persist(StorageLevel.DISK_ONLY)
-    stack.callback(frame.unpersist)
-    return frame
 
 
 def _counts(

@@ -7,7 +7,6 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
@@ -19,6 +18,7 @@ from spladelake.spark.encode.texts import ROWS_PER_BATCH, task_count
 from spladelake.spark.evaluate.run_checks import check_runs
 from spladelake.spark.rerank.pairs import check_texts, run_pairs, scored_pairs
 from spladelake.spark.rerank.worker import RerankerSpec, ScorePairBatches
+from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.lineage import Lineage
@@ -82,16 +82,14 @@ def _write(
     started = time.monotonic()
     top = run.where(F.col("rank") <= options.depth)
     pairs = run_pairs(top, inputs.rows["queries"], inputs.rows["documents"])
-    pairs = pairs.persist(StorageLevel.DISK_ONLY)
     with ExitStack() as kept:
-        kept.callback(pairs.unpersist)
+        pairs = kept_on_disk(pairs, kept)
         count = check_texts(pairs, inputs.refs, what="runs")
         tasks = task_count(count, slots=session.sparkContext.defaultParallelism, rows_per_task=options.rows_per_task)
         totals = session.sparkContext.accumulator({}, Totals())
         session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ROWS_PER_BATCH))
         # The ranking below reads the scores twice. Persisted scores keep the model from running a second time.
-        scored = scored_pairs(pairs, ScorePairBatches(spec, totals), tasks=tasks).persist(StorageLevel.DISK_ONLY)
-        kept.callback(scored.unpersist)
+        scored = kept_on_disk(scored_pairs(pairs, ScorePairBatches(spec, totals), tasks=tasks), kept)
         with progress(f"re-rank {options.run}", total=count, done=lambda: totals.value.get("pairs", 0)):
             scored.count()
         ranked = reranked(run, scored, depth=options.depth, keep=options.rest == "keep")
