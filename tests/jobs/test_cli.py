@@ -39,12 +39,12 @@ def test_help_is_there_at_once_and_loads_nothing_heavy() -> None:
     assert time.monotonic() - started < 5  # half a second on a quiet machine; this only catches a heavy import
 
 
-def test_the_help_page_takes_less_than_a_second_of_processor_time() -> None:
-    """CPU time, not the clock: the machine may be busy. Half a second on a quiet machine; torch alone takes three."""
+def test_the_help_page_takes_less_than_half_a_second_of_processor_time() -> None:
+    """CPU time, not the clock: the machine may be busy. The best of three, since caches may be cold."""
     code = "import time; from spladelake.cli import main; main(['--help']); print(time.process_time(), file=sys.stderr)"
     command = [sys.executable, "-c", f"import sys; {code}"]
     runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(3)]
-    assert min(float(run.stderr) for run in runs) < 1
+    assert min(float(run.stderr) for run in runs) < 0.5
 
 
 def completions(typed: str) -> list[str]:
