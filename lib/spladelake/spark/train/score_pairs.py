@@ -237,9 +237,10 @@ def _publish(
     if not kept:
         raise DataError(
             str(scoring.scores),
-            f"none of the {wanted:,} pairs has the scores of {' and '.join(teacher.name for teacher in teachers)}",
-            "wanted scores for the positive and at least one negative of a pair",
-            "Retrieve more documents in the run that is the teacher, or mine the pairs from that run.",
+            f"no pair has scores from {' and '.join(teacher.name for teacher in teachers)} for its positive and a "
+            f"negative (pairs: {wanted:,})",
+            "wanted at least one such pair",
+            "If a run is the teacher, retrieve it with a larger --k, or mine the pairs from it.",
         )
     replace_rows(session, target, SCORED_PAIRS, rows.orderBy("query_id", "pos_id"), lineage=lineage)
     rows.unpersist()
