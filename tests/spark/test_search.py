@@ -184,7 +184,7 @@ def test_questions_and_updates_use_the_query_model_that_the_vectors_were_made_wi
     run_job("import_vectors", lake=lake, vectors="back", **read)
     assert search_folder("law", **{**pair, "vectors": "back"}) == search_folder("law", **pair) != []
     queries.rename(tmp_path / "elsewhere")
-    said = r"vectors/pair/documents: the query model .* cannot be used.* with --query-model where"
+    said = r"vectors/pair/documents: the query model .* cannot be used.* Set --query-model"
     with pytest.raises(UsageError, match=said):
         search_folder("law", **pair)
     assert search_folder("law", **pair, query_model=str(tmp_path / "elsewhere"))
