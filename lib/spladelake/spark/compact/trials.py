@@ -139,11 +139,11 @@ class Trials:
         judged = self.judged
         if judged.judgements is None:
             return {}
-        hits = judged_hits(ranking, judged.judgements).persist()
-        ranks = ranks_of_hits(self.session, ranking, hits, hit_count=hits.count(), trec_scores="float32")
-        results = ranking.groupBy("query_id").agg(F.count("*").alias("results"))
-        rows = query_measures(ranks, judged.judgements, names=judged.measures, level=1, results=results).collect()
-        hits.unpersist()
+        with ExitStack() as kept:
+            hits = kept_on_disk(judged_hits(ranking, judged.judgements), kept)
+            ranks = ranks_of_hits(self.session, ranking, hits, hit_count=hits.count(), trec_scores="float32")
+            results = ranking.groupBy("query_id").agg(F.count("*").alias("results"))
+            rows = query_measures(ranks, judged.judgements, names=judged.measures, level=1, results=results).collect()
         values: Values = {name: {} for name in judged.measures}
         for row in rows:
             values[row["measure"]][row["query_id"]] = float(row["value"])
