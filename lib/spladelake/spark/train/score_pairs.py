@@ -240,9 +240,8 @@ def _publish(
     if not scored:
         raise DataError(
             str(scoring.scores),
-            f"no pair has scores from {' and '.join(teacher.name for teacher in teachers)} for its positive and a "
-            f"negative (pairs: {wanted:,})",
-            "wanted at least one such pair",
+            f"{' and '.join(teacher.name for teacher in teachers)} scored no pair completely (pairs: {wanted:,})",
+            "wanted a pair with scores for its positive and at least one negative",
             "If a run is the teacher, retrieve it with a larger --k, or mine the pairs from it.",
         )
     replace_rows(session, target, SCORED_PAIRS, rows.orderBy("query_id", "pos_id"), lineage=lineage)
