@@ -132,13 +132,14 @@ def _model(model: str, query_model: str | None) -> str:
 
 def _session() -> str:
     """Start Spark, write and read a Delta table, and check the interpreter of a worker."""
+    from spladelake.spark.session.arrow_functions import map_arrow
     from spladelake.spark.session.start import spark_session
 
     session = spark_session("spladelake doctor", settings={"spark.master": "local[1]"}, quick=True)
     with tempfile.TemporaryDirectory(prefix="spladelake-doctor-") as folder:
         session.range(1).write.format("delta").save(f"{folder}/table")
-        rows = session.read.format("delta").load(f"{folder}/table").mapInArrow(_who, "python string, missing string")
-        found = rows.first()
+        rows = session.read.format("delta").load(f"{folder}/table")
+        found = map_arrow(rows, _who, "python string, missing string").first()
     assert found is not None
     if found["missing"]:
         raise MachineError(
