@@ -100,6 +100,21 @@ def check_builds(texts: Iterable[str], spark: str) -> None:
                 raise _unfit(build, f"it is built for Spark {build.spark}", f"a build for Spark {spark}", spark)
 
 
+def check_package(version: str | None, spark: str) -> None:
+    """Raise MachineError if the package delta-spark is of a release for Spark 3.
+
+    - version: its version; None if it is not installed as a package.
+    - spark: the version of Spark.
+    """
+    if version is not None and release(version) and int(release(version).split(".")[0]) < OLDEST[0]:
+        raise MachineError(
+            "delta-spark",
+            f"the installed version is {version}, but pyspark is {spark}",
+            f"wanted a pair that fits: {FITTING}",
+            f"Install it: {INSTALL}.",
+        )
+
+
 def _unfit(build: DeltaBuild, found: str, wanted: str, spark: str) -> MachineError:
     fits = DELTA_FOR.get(release(spark))
     fix = f"Use {fits} for Spark {release(spark)}" if fits else "Use a pair that fits"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import pyspark
@@ -11,7 +12,7 @@ from pyspark import SparkConf, SparkContext
 
 from spladelake.errors import MachineError
 from spladelake.spark.session.jars import delta_jars
-from spladelake.spark_versions import DELTA_FOR, check_builds, check_one_spark, delta_builds, release
+from spladelake.spark_versions import DELTA_FOR, check_builds, check_one_spark, check_package, delta_builds, release
 
 EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 SETTINGS = {
@@ -31,12 +32,21 @@ def jars_of(settings: Mapping[str, str]) -> str:
 
     Raises MachineError if the caller names a Delta of another Spark or Scala.
     """
+    check_package(package_version(), pyspark.__version__)
     given, packages = settings.get(_JARS, ""), settings.get(_PACKAGES, "")
     check_builds((given, packages), pyspark.__version__)
     jars = [name for name in given.split(",") if name.strip()]
     if not delta_builds(given) and not delta_builds(packages):
         jars += map(str, delta_jars())
     return ",".join(jars)
+
+
+def package_version() -> str | None:
+    """Return the version of the package delta-spark; None if a platform brings Delta in another way."""
+    try:
+        return version("delta-spark")
+    except PackageNotFoundError:
+        return None
 
 
 def running_jvm(conf: SparkConf) -> Any:

@@ -59,6 +59,11 @@ def digests(spark: str) -> dict[str, str]:
     return dict((_SPARK_JARS[release(spark)], _STORAGE_JAR))
 
 
+def pyspark_version() -> str:
+    """Return the version of the installed pyspark."""
+    return pyspark.__version__
+
+
 def delta_jars(spark: str = pyspark.__version__) -> list[Path]:
     """Return the local paths of the Delta jars, verified, after a download from Maven Central on first use.
 
