@@ -15,6 +15,7 @@ from spladelake.spark.session.jars import delta_jars
 from spladelake.spark_versions import DELTA_FOR, check_builds, check_one_spark, check_package, delta_builds, release
 
 EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
+_DELTA_TABLE = "io.delta.tables.DeltaTable"
 SETTINGS = {
     "spark.sql.extensions": EXTENSION,
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -71,7 +72,7 @@ def check_running(jvm: Any) -> None:
 def needs_delta(jvm: Any, conf: SparkConf) -> bool:
     """Return whether the JVM lacks the Delta classes. A platform's own Delta may have another extension."""
     configured = [name for key in SETTINGS for name in _names(conf.get(key, "") or "") if "delta" in name.lower()]
-    known = [EXTENSION, "io.delta.tables.DeltaTable", *configured]
+    known = [EXTENSION, _DELTA_TABLE, *configured]
     return _DATABRICKS not in os.environ and not any(_resource(jvm, name) is not None for name in known)
 
 
