@@ -144,7 +144,7 @@ def _local_session(app_name: str, java: str, settings: Mapping[str, str], *, qui
     if options := f"{quick_sessions.java_options(settings) if quick else ''} {archive}".strip():
         defaults["spark.driver.defaultJavaOptions"] = options
     builder = SparkSession.builder.appName(app_name)
-    for key, value in {**defaults, **settings, "spark.jars": jars}.items():
+    for key, value in {**defaults, **settings, **({"spark.jars": jars} if jars else {})}.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
 
