@@ -46,13 +46,12 @@ def interpreter(release: str, folder: Path) -> str:
     return str(folder / "bin" / "python")
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(3000)
-@pytest.mark.parametrize("release", RELEASES)
-def test_every_job_update_resume_and_function_works_on_an_older_spark(release: str, tmp_path: Path) -> None:
-    python = interpreter(release, tmp_path / "env")
-    env = environment(PYTHONPATH=LIB, SPARK_HOME="")
-    env.pop("SPARK_HOME")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
+
+
+def smoke(release: str, folder: Path) -> None:
+    python = interpreter(release, folder / "env")
+    env = {name: value for name, value in environment(PYTHONPATH=LIB).items() if name != "SPARK_HOME"}
     looked = subprocess.run([python, "-c", FOUND], env=env, capture_output=True, text=True, check=True).stdout.split()
     assert looked[0].startswith(f"{release}."), "the environment's own pyspark is found first"
     assert looked[2].startswith(str(REPOSITORY)), "the code under test is this checkout"
@@ -60,3 +59,12 @@ def test_every_job_update_resume_and_function_works_on_an_older_spark(release: s
     line = [python, "-m", "pytest", *options, *SMOKE]
     done = subprocess.run(line, cwd=REPOSITORY, env=env, capture_output=True, text=True, timeout=2900, check=False)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+
+
+# Two tests, so that the parts of the slow tests share them.
+def test_every_job_update_resume_and_function_works_on_spark_4_0(tmp_path: Path) -> None:
+    smoke("4.0", tmp_path)
+
+
+def test_every_job_update_resume_and_function_works_on_spark_4_1(tmp_path: Path) -> None:
+    smoke("4.1", tmp_path)
