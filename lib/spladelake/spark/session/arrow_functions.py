@@ -7,6 +7,7 @@ Functions on columns of Arrow exist from Spark 4.1 on. On Spark 4.0 the same fun
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, GroupedData
 from pyspark.sql import functions as F
 from pyspark.sql.pandas import functions as udfs
-from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 from pyspark.sql.types import DataType, StructType
 
 from spladelake.errors import DataError
@@ -52,6 +53,12 @@ def apply_arrow(groups: GroupedData, function: OnGroup, schema: StructType | str
     return groups.applyInArrow(checked, schema)
 
 
+def arrow_schema(struct: StructType) -> pa.Schema:
+    """Return the Arrow schema of a Spark schema, with timestamps in UTC. Before 4.2 Spark knows no other zone."""
+    zone = {"timezone": "UTC"} if "timezone" in inspect.signature(to_arrow_schema).parameters else {}
+    return to_arrow_schema(struct, **zone)
+
+
 Columns = tuple[tuple[str, str], ...]
 
 
@@ -83,7 +90,7 @@ def check_columns(found: pa.Schema, wanted: Columns, *, of: str) -> None:
 
     - of: the function that made the columns.
     """
-    columns = _columns(from_arrow_schema(found))
+    columns = _columns(from_arrow_schema(found, prefer_timestamp_ntz=True))
     if columns != wanted:
         raise DataError(
             f"the worker's function {of}",
