@@ -68,7 +68,7 @@ def test_columns_of_a_group_are_checked_too(unchecked: SparkSession) -> None:
         return table.select(["second", "first"])
 
     with pytest.raises(Exception, match="it returned the columns second bigint, first bigint"):
-        apply_arrow(rows.groupBy(F.lit(1)), swap, WANTED).collect()
+        apply_arrow(rows.groupBy("first"), swap, WANTED).collect()
 
 
 @pytest.fixture(scope="module")
