@@ -26,6 +26,9 @@ QUERY_IDS = [f"q{n}" for n in range(9)]
 VECTOR = "struct<indices: array<int>, `values`: array<float>>"
 
 
+pytestmark = pytest.mark.every_spark
+
+
 @pytest.fixture(scope="module")
 def tiny() -> SpladeEncoder:
     return SpladeEncoder.load("splade-tiny", device="cpu", threads=1)

@@ -23,9 +23,9 @@ from spladelake.cli import cli, main
 from spladelake.encoder import SpladeEncoder
 from spladelake.errors import DataError
 from spladelake.spark.retrieve.search import search_documents
+from spladelake.spark.session.delta_classes import SETTINGS as DELTA_SETTINGS
 from spladelake.spark.session.jars import delta_jars
 from spladelake.spark.session.settings import session_settings
-from spladelake.spark.session.start import DELTA_SETTINGS
 from spladelake.spark.sql import install, script
 from spladelake.spark.sql.failures import statement_error
 from support.cases import mostly_slow

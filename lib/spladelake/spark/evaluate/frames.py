@@ -19,6 +19,7 @@ from spladelake.errors import DataError
 from spladelake.measures.judged import TrecScores, judged_ranks
 from spladelake.spark.evaluate.driver import by_query
 from spladelake.spark.evaluate.query_measures import MeasureQueries
+from spladelake.spark.session.arrow_functions import map_arrow
 
 _VALUES = "query_id string, measure string, value double, answered boolean"
 _NO_QUERY = (
@@ -153,7 +154,7 @@ def query_values(
     of_run = run.select(*_KEYS, "score", none.alias("relevance"), F.lit(False).alias("is_judgement"))
     judged = judgements.select(*_KEYS, none.alias("score"), "relevance", F.lit(True).alias("is_judgement"))
     both = of_run.unionAll(judged).repartition("query_id").sortWithinPartitions("query_id")
-    return both.mapInArrow(MeasureGroups(names, level, trec_scores), _VALUES)
+    return map_arrow(both, MeasureGroups(names, level, trec_scores), _VALUES)
 
 
 def means(values: DataFrame) -> DataFrame:

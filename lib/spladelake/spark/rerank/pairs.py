@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from spladelake.errors import DataError
 from spladelake.spark.encode.texts import SIDES, texts_of
 from spladelake.spark.rerank.worker import ScorePairBatches
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables.refs import TableRef
 
 
@@ -37,7 +38,7 @@ def run_pairs(run: DataFrame, queries: DataFrame, documents: DataFrame) -> DataF
 def scored_pairs(pairs: DataFrame, function: ScorePairBatches, *, tasks: int) -> DataFrame:
     """Return (query_id, doc_id, score) for rows of `run_pairs`. Pairs of equal texts meet in one task, in sequence."""
     spread = pairs.drop("known").repartition(tasks, "pair").sortWithinPartitions("pair")
-    return spread.mapInArrow(function, SCORED)
+    return map_arrow(spread, function, SCORED)
 
 
 def check_texts(pairs: DataFrame, tables: Mapping[str, TableRef], *, what: str) -> int:

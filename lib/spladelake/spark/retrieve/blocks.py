@@ -27,6 +27,7 @@ from spladelake.scoring import BLOCK_DOCUMENTS, SCORE_UNITS, DocIds, Expected, Q
 from spladelake.scoring.shortlist import places_for
 from spladelake.spark.retrieve.candidates import CANDIDATES_DDL, RANKED, RANKED_DDL, Kept, MergeCandidates
 from spladelake.spark.retrieve.worker import Pass, ScoreBlocks, ScoreVectors, Wanted
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.totals import DriverTotals, Here, Totals
 from spladelake.spark.tables.driver_rows import frame_of
 from spladelake.vectors import SparseVectors
@@ -210,7 +211,7 @@ def _short_queries(candidates: DataFrame, asked: Sequence[Asked], expected: Sequ
 def _merged(session: SparkSession, queries: QueryBatch, candidates: DataFrame, asked: Sequence[Asked]) -> DataFrame:
     merge = MergeCandidates(session.sparkContext.broadcast(queries.ids), tuple(run.kept for run in asked))
     tasks = _merge_tasks(session, queries, asked)
-    return candidates.repartition(tasks, "run", "query").mapInArrow(merge, RANKED_DDL)
+    return map_arrow(candidates.repartition(tasks, "run", "query"), merge, RANKED_DDL)
 
 
 def _merge_tasks(session: SparkSession, queries: QueryBatch, asked: Sequence[Asked]) -> int:
@@ -236,7 +237,7 @@ def _candidates(
     frames = []
     for one in passes_of(queries, asked, expected, place=corpus.place, task_bytes=task_bytes):
         score = function(session.sparkContext.broadcast(one), totals)
-        frames.append(corpus.rows.mapInArrow(score, CANDIDATES_DDL))
+        frames.append(map_arrow(corpus.rows, score, CANDIDATES_DDL))
     return reduce(DataFrame.unionAll, frames) if frames else frame_of(session, [], CANDIDATES_DDL)
 
 
