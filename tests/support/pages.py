@@ -7,6 +7,7 @@ otherwise, or what the block needs:
     <!-- run by: tests/FILE.py::test_name -->   another test runs it
     <!-- before: spladelake … -->               the walk runs this command first; repeatable
     <!-- save as: NAME -->                      the walk writes the block to this file, for later commands
+    <!-- page not run: REASON -->               anywhere on a page: nothing runs its blocks that have no mark
 
 Blocks of `text` and `mermaid`, and those without a language, show something and are no code.
 """
@@ -71,6 +72,7 @@ def every_block(language: str) -> list[Block]:
 
 
 def _blocks(page: str, text: str) -> Iterator[Block]:
+    whole = [("not run", reason) for reason in re.findall(r"<!-- page not run: (.*?) -->", text, re.DOTALL)]
     marks: list[tuple[str, str]] = []
     heading = ""
     tokens = MarkdownIt("commonmark").parse(text)
@@ -82,5 +84,5 @@ def _blocks(page: str, text: str) -> Iterator[Block]:
             heading = after.content
         elif token.type == "fence":
             assert token.map is not None
-            yield Block(page, token.map[0] + 1, heading, token.info.strip(), token.content, tuple(marks))
+            yield Block(page, token.map[0] + 1, heading, token.info.strip(), token.content, tuple(marks or whole))
         marks = []
