@@ -42,7 +42,7 @@ _PLACE_ARROW = [
 _CSV_ROWS = 5_000
 
 
-def arrow_schema(schema: TableSchema) -> pa.Schema:
+def table_arrow_schema(schema: TableSchema) -> pa.Schema:
     """Return the Arrow schema of the records of an input for a table."""
     return pa.schema([*_PLACE_ARROW, *schema.arrow])
 
@@ -61,7 +61,7 @@ class ParseLines:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         columns = [(field.name, field.type) for field in self.schema.arrow]
-        arrow = arrow_schema(self.schema)
+        arrow = table_arrow_schema(self.schema)
         blank = (None,) * len(columns)
         for batch in batches:
             lines = batch.column("line").to_pylist()
@@ -90,7 +90,7 @@ class ParseCsv:
     schema: TableSchema
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        arrow = arrow_schema(self.schema)
+        arrow = table_arrow_schema(self.schema)
         rows: list[tuple[Any, ...]] = []
         for row in self._rows(batches):
             rows.append(row)
