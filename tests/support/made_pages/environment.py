@@ -10,6 +10,11 @@ VARIABLES = (
     ("`SPLADELAKE_JARS`", "Folder of the Delta jars. Default: `jars` in the cache folder."),
     ("`SPLADELAKE_LOCK_SECONDS`", "Longest wait for another job on the same table, 3600 by default. After it the job "
      "ends with exit code 4."),
+    (
+        "`SPLADELAKE_DELTA`",
+        "`public`: ask tables for their version, properties and history through public interfaces only. Default: "
+        "through the classes of Delta's log if they are there.",
+    ),
     ("`SPLADELAKE_PREPARE`", "`off`: no command makes the archive of Spark's classes in the background."),
     ("`XDG_CACHE_HOME`", "Parent of the cache folder `spladelake`. Default: `~/.cache`."),
     ("`XDG_STATE_HOME`", "Parent of the folder `spladelake` with the history of the SQL prompt. Default: "
