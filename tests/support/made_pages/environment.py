@@ -19,7 +19,6 @@ VARIABLES = (
     ("`XDG_CACHE_HOME`", "Parent of the cache folder `spladelake`. Default: `~/.cache`."),
     ("`XDG_STATE_HOME`", "Parent of the folder `spladelake` with the history of the SQL prompt. Default: "
      "`~/.local/state`."),
-    ("`DATABRICKS_RUNTIME_VERSION`", "Set by Databricks. Tables are asked through public interfaces only."),
     ("`JAVA_HOME`", "The Java to use. Default: the `java` on the path."),
     ("`SPARK_HOME`", "The Spark to use, if its version is that of the installed pyspark."),
     ("`JAVA_TOOL_OPTIONS`, `JDK_JAVA_OPTIONS`", "Options of Java. If they choose a garbage collector, short commands "
