@@ -13,7 +13,9 @@ from pyspark.sql import functions as F
 from spladelake.config.upkeep import VerifyTables
 from spladelake.errors import DataError
 from spladelake.names import listed
+from spladelake.passages.settings import PassageSettings
 from spladelake.results import VerifyResult
+from spladelake.spark.encode.passages.documents import documents_in, documents_of
 from spladelake.spark.encode.texts import SIDES, Side, texts_of
 from spladelake.spark.tables.every_schema import SCHEMAS
 from spladelake.spark.tables.quarantine import quarantined_ids
@@ -153,8 +155,11 @@ def _texts(tables: Tables) -> Iterator[Check]:
         texts = tables.rows(tables.lake.table(side.name))
         if texts is not None:
             encoded = table.properties.get(f"spladelake.{COMPACTED_FROM}", str(table.ref))
-            vectors = rows_of(tables.session, table.ref)
-            counts = _against_texts(tables, texts_of(texts, side), vectors, f"encode_texts {side.name}: {encoded}")
+            vectors, label = rows_of(tables.session, table.ref), f"encode_texts {side.name}: {encoded}"
+            if PassageSettings.of_properties(table.properties) is None:
+                counts = _against_texts(tables, texts_of(texts, side), vectors, label)
+            else:
+                counts = _against_texts(tables, documents_of(texts), documents_in(vectors), label)
             yield counts, partial(_unlike_texts, table.ref, side)
 
 
@@ -169,7 +174,9 @@ def _against_texts(tables: Tables, texts: DataFrame, vectors: DataFrame, label: 
     """
     # The encoder leaves out the hash of null texts only. Other vectors without a hash were imported without texts.
     known = F.col("text_sha256").isNotNull() | (F.col("status") == "null")
-    have = vectors.select(F.col("id").alias("have_id"), F.col("text_sha256").alias("have_sha256"), known.alias("known"))
+    have = vectors.select(
+        F.col("id").alias("have_id"), F.col("text_sha256").alias("have_sha256"), known.alias("known"), "model_id"
+    )
     apart = quarantined_ids(tables.session, tables.lake, label).select(F.col("id").alias("q"))
     joined = texts.select("id", "text_sha256").join(have, F.col("id") == F.col("have_id"), "full_outer")
     joined = joined.join(F.broadcast(apart), F.col("id") == F.col("q"), "left")
@@ -179,6 +186,8 @@ def _against_texts(tables: Tables, texts: DataFrame, vectors: DataFrame, label: 
         F.count_if(
             F.col("id").isNotNull() & F.col("known") & ~F.col("text_sha256").eqNullSafe(F.col("have_sha256"))
         ).alias("changed since they were encoded"),
+        # Rows of vectors always have a model; `documents_in` leaves it out.
+        F.count_if(F.col("have_id").isNotNull() & F.col("model_id").isNull()).alias("without some of their passages"),
     )
 
 
