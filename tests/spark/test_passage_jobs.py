@@ -10,7 +10,6 @@ from pyspark.sql import SparkSession
 from sentence_transformers import CrossEncoder
 
 import spladelake.functions as sl
-from spladelake.commands.search import search_lake
 from spladelake.errors import UsageError
 from spladelake.spark.retrieve.search import search_documents, search_folder
 from spladelake.spark.sql.install import install
@@ -19,7 +18,6 @@ from support.cross_encoders import write_cross_encoder
 from support.documents import WORDS
 from support.tables import table_rows, write_rows
 
-assert search_lake is not None
 NEEDLE = "The zebra trumpet concert begins at midnight."
 QUESTION = "zebra trumpet concert at midnight"
 
@@ -78,7 +76,7 @@ def test_search_shows_the_document_once_with_its_passage_with_and_without_spark(
 
 
 def test_sql_shows_the_passage_and_searches_documents(spark: SparkSession, lake: str) -> None:
-    install(spark, lake, model="splade-tiny")
+    install(spark, lake=lake, model="splade-tiny")
     (row,) = spark.sql("SELECT passage, doc_id FROM runs_with_text WHERE run_id = 'splade-tiny' AND rank = 1").collect()
     assert "zebra" in row["passage"]
     (cut,) = spark.sql("SELECT passage FROM runs_with_text WHERE run_id = 'cut' AND rank = 1").collect()
