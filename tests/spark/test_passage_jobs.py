@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 from sentence_transformers import CrossEncoder
 
 import spladelake.functions as sl
 from spladelake.errors import UsageError
+from spladelake.spark.evaluate.report import gather
 from spladelake.spark.retrieve.search import search_documents, search_folder
 from spladelake.spark.sql.install import install
+from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES
 from support.cross_encoders import write_cross_encoder
 from support.documents import WORDS
@@ -112,11 +116,16 @@ def test_the_functions_split_as_the_job_does(spark: SparkSession, lake: str) -> 
         sl.passages(documents, model="splade-tiny", tokens=600)
 
 
-def test_exported_vectors_of_passages_are_named_by_their_passages(run_job: Any, lake: str, tmp_path: Path) -> None:
+def test_exported_vectors_of_passages_say_where_they_are(run_job: Any, lake: str, tmp_path: Path) -> None:
     done = run_job(
         "export_vectors", lake=lake, model="splade-tiny", output=str(tmp_path / "out"), output_format="parquet"
     )
-    assert done["rows"] == len(table_rows(f"{lake}/vectors/splade-tiny/documents"))
+    rows = table_rows(f"{lake}/vectors/splade-tiny/documents")
+    assert done["rows"] == len(rows)
+    found = pq.read_table(tmp_path / "out").to_pylist()
+    columns = ("id", "doc_id", "passage", "start", "end")
+    assert sorted([r[c] for c in columns] for r in found) == sorted([r[c] for c in columns] for r in rows)
+    assert "passages of 64 tokens" in json.loads((tmp_path / "out" / "export.json").read_text())["passages"]
 
 
 def test_a_cross_encoder_reads_the_best_passage_and_the_new_run_keeps_its_place(
@@ -136,3 +145,13 @@ def test_a_cross_encoder_reads_the_best_passage_and_the_new_run_keeps_its_place(
     assert {r["doc_id"]: (r["passage_start"], r["passage_end"]) for r in found} == places
     whole = {r["doc_id"]: r["score"] for r in run_of(lake, "by-text")}
     assert whole != pytest.approx(wanted, abs=1e-4)
+
+
+def test_the_report_shows_the_passage_with_its_terms(spark: SparkSession, run_job: Any, lake: str) -> None:
+    for name in ("cut", "splade-tiny"):
+        run_job("evaluate_run", lake=lake, ranking=name, measures="ndcg@10,mrr@10")
+    data = gather(spark, Lake(lake), runs=["cut", "splade-tiny"], measure="mrr@10", queries=3)
+    (hit,) = [h for q in data.differing for h in q.better.hits if h.doc_id == "needle"]
+    assert NEEDLE[:20] in hit.text
+    assert len(hit.text) < 1_000
+    assert "zebra" in dict(hit.terms)
