@@ -33,6 +33,14 @@ def listed(names: Iterable[str], last: str = "or") -> str:
     return f"{', '.join(most)} {last} {end}" if most else end
 
 
+def amount(count: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun: `1 row`, `2,000 rows`.
+
+    - many: the plural, if it does not only add an s.
+    """
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return a clause for an error about an unknown name: the most similar known name, or else all known names."""
     names = list(known)

@@ -228,7 +228,7 @@ def test_verify_finds_a_document_that_lacks_a_passage(
     write_titled(spark, lake, {"d0": texts["d0"], "d1": texts["d1"]})
     run_job("encode_texts", lake=lake, **ENCODE, passage_tokens=24)
     TableRef(path=f"{lake}/vectors/splade-tiny/documents").delta(spark).delete("doc_id = 'd1' AND passage = 1")
-    with pytest.raises(DataError, match="1 documents are without some of their passages"):
+    with pytest.raises(DataError, match="1 document is without some passages"):
         run_job("verify_tables", lake=lake)
     assert run_job("encode_texts", lake=lake, **ENCODE)["documents"]["documents"] == 1
     run_job("verify_tables", lake=lake)

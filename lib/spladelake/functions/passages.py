@@ -11,6 +11,7 @@ from spladelake.functions.columns import id_column, text_column
 from spladelake.functions.vectors import text_checkpoint
 from spladelake.spark.encode.passages.documents import documents_of
 from spladelake.spark.encode.passages.worker import SplitDocuments, SplitterSpec
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables.schemas import PASSAGE_TEXTS
 from spladelake.spark.tables.sql_text import quoted
 
@@ -62,5 +63,5 @@ def passages(
     split = SplitDocuments(SplitterSpec(checkpoint, settings))
     texts = documents_of(rows).withColumn("reason", F.lit(None).cast("string"))
     columns = texts.select("id", "title", "text", "text_sha256", "repaired", "reason")
-    found = columns.mapInArrow(split, PASSAGE_TEXTS.struct)
+    found = map_arrow(columns, split, PASSAGE_TEXTS.struct)
     return found.withColumn("doc_id", F.col("doc_id").cast(own.type)).select(*_COLUMNS)

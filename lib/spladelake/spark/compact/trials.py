@@ -20,6 +20,7 @@ from spladelake.spark.evaluate.ranks import judged_hits, ranks_of_hits
 from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
 from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.vector_checks import largest_weight
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.schema import TableSchema
@@ -87,7 +88,7 @@ class Trials:
         function = CompactRows(how, statistics, self.place, self.judged.queries.vocabulary_size)
         schema = schema_of(self.rows)
         ddl = ", ".join([*(f"`{c.name}` {c.type}" for c in schema.columns), _ADDED])
-        return self.rows.select(*schema.column_names).mapInArrow(function, ddl)
+        return map_arrow(self.rows.select(*schema.column_names), function, ddl)
 
     def measure(self, how: Compaction, statistics: Statistics) -> Trial:
         """Rank all queries over the compacted vectors; return the trial."""

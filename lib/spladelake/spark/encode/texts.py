@@ -11,6 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.spark.encode.worker import REJECTED, EncodeBatches, EncodeOrReject
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables.schema import TableSchema
 from spladelake.spark.tables.schemas import PASSAGE_COLUMNS, PASSAGE_VECTORS, VECTORS
 
@@ -102,7 +103,7 @@ def spread(texts: DataFrame, tasks: int) -> DataFrame:
 
 def encoded(texts: DataFrame, function: EncodeBatches) -> DataFrame:
     """Encode (id, text, text_sha256, repaired) rows to `vectors` rows, without a shuffle."""
-    return texts.mapInArrow(function, vectors_schema(texts).struct)
+    return map_arrow(texts, function, vectors_schema(texts).struct)
 
 
 def vectors_schema(texts: DataFrame) -> TableSchema:
@@ -112,7 +113,7 @@ def vectors_schema(texts: DataFrame) -> TableSchema:
 
 def encoded_or_rejected(texts: DataFrame, function: EncodeOrReject) -> DataFrame:
     """Encode (id, text, text_sha256, repaired, reason) rows to `staged` rows: vectors, or reasons for having none."""
-    return texts.mapInArrow(function, vectors_schema(texts).struct)
+    return map_arrow(texts, function, vectors_schema(texts).struct)
 
 
 def is_rejected() -> Column:

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.measures import Measure, parse_measure
+from spladelake.spark.session.arrow_functions import map_arrow
 
 Integers = NDArray[np.int32]
 
@@ -143,4 +144,4 @@ def query_measures(
     if any(parse_measure(name).counts_judged for name in names):
         counts = results.select("query_id", F.col("results").cast("int").alias("results"))
         rows = rows.join(counts, "query_id", "left").fillna(0, "results")
-    return rows.mapInArrow(MeasureQueries(names, level), "query_id string, measure string, value double")
+    return map_arrow(rows, MeasureQueries(names, level), "query_id string, measure string, value double")

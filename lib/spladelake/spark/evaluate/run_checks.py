@@ -12,6 +12,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
+from spladelake.names import amount
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.suggestions import missing_run
 
@@ -64,7 +66,7 @@ def check_run(run: DataFrame, answered: DataFrame, *, place: str, run_id: str) -
         assert row is not None
         raise DataError(
             place,
-            f"{found['unusable']:,} rows of run {run_id!r} lack an id or a score, such as document "
+            f"run {run_id!r} has {amount(found['unusable'], 'row')} without an id or a score, such as document "
             f"{row['doc_id']!r} of query {row['query_id']!r} with score {row['score']}",
             "wanted an id and a finite score in every row",
             "Correct the program that wrote the rows, and write the run again.",
@@ -73,7 +75,7 @@ def check_run(run: DataFrame, answered: DataFrame, *, place: str, run_id: str) -
         raise DataError(
             place,
             f"run {run_id!r} lists document {twice[1]!r} {twice[2]} times for query {twice[0]!r} "
-            f"({found['repeated']:,} repeated rows in all)",
+            f"({amount(found['repeated'], 'repeated row')} in all)",
             "wanted each document once for a query",
             "Write the run again without duplicates.",
         )
@@ -95,7 +97,7 @@ def answers(run: DataFrame, *, rows: int, keys: tuple[str, ...] = ("query_id",))
     query = F.concat_ws(" ", *keys) if len(keys) > 1 else F.col(keys[0])
     pairs = run.select(query.alias("query"), F.when(usable, F.xxhash64(*keys, "doc_id")).alias("pair"))
     spread = pairs.repartition(max(1, rows // ROWS_PER_CHECK), "query")
-    return spread.mapInArrow(count_pairs, "query string, results long, unusable long, repeated long")
+    return map_arrow(spread, count_pairs, "query string, results long, unusable long, repeated long")
 
 
 def count_pairs(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -20,6 +20,7 @@ from spladelake.files.formats import line_parser
 from spladelake.files.rows import MalformedError
 from spladelake.spark.ingest import file_heads
 from spladelake.spark.ingest.source import Source
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.schema import TableSchema
 
@@ -154,11 +155,11 @@ def line_records(session: SparkSession, source: Source) -> DataFrame:
 
 def parsed_lines(session: SparkSession, source: Source, parser: LineParser[Any]) -> DataFrame:
     """Return the records that a parser makes from the lines of an input."""
-    return lines_of(session, source).mapInArrow(ParseLines(parser, source.schema), record_schema(source.schema))
+    return map_arrow(lines_of(session, source), ParseLines(parser, source.schema), record_schema(source.schema))
 
 
 def csv_frame(session: SparkSession, source: Source) -> DataFrame:
     """Return the records of csv files. One task reads each file from start to end, by its own header."""
     lines = lines_of(session, source).repartition("file").sortWithinPartitions("file", "block", "seq")
     parse = ParseCsv(source.kind, source.columns, source.schema)
-    return lines.mapInArrow(parse, record_schema(source.schema))
+    return map_arrow(lines, parse, record_schema(source.schema))

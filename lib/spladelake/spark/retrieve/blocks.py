@@ -27,6 +27,7 @@ from spladelake.scoring import BLOCK_DOCUMENTS, SCORE_UNITS, DocIds, Expected, Q
 from spladelake.scoring.shortlist import places_for
 from spladelake.spark.retrieve.candidates import CANDIDATES_DDL, Kept, MergeCandidates, ranked_columns
 from spladelake.spark.retrieve.worker import Pass, ScoreBlocks, ScoreVectors, Wanted
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.totals import DriverTotals, Here, Totals
 from spladelake.spark.tables.driver_rows import frame_of
 from spladelake.vectors import SparseVectors
@@ -179,7 +180,7 @@ def ranked_with_sample(
             yield _merged(session, queries, candidates, asked)
             return
         log.info(
-            "%s of %s queries are ranked again without the estimates from the sample",
+            "%s of %s queries are ranked a second time: a score estimated from a sample left out too many documents",
             f"{len(short):,}",
             f"{len(queries.ids):,}",
         )
@@ -210,7 +211,7 @@ def _short_queries(candidates: DataFrame, asked: Sequence[Asked], expected: Sequ
 def _merged(session: SparkSession, queries: QueryBatch, candidates: DataFrame, asked: Sequence[Asked]) -> DataFrame:
     merge = MergeCandidates(session.sparkContext.broadcast(queries.ids), tuple(run.kept for run in asked))
     tasks = _merge_tasks(session, queries, asked)
-    return candidates.repartition(tasks, "run", "query").mapInArrow(merge, ranked_columns(merge.kept)[1])
+    return map_arrow(candidates.repartition(tasks, "run", "query"), merge, ranked_columns(merge.kept)[1])
 
 
 def _merge_tasks(session: SparkSession, queries: QueryBatch, asked: Sequence[Asked]) -> int:
@@ -236,7 +237,7 @@ def _candidates(
     frames = []
     for one in passes_of(queries, asked, expected, place=corpus.place, task_bytes=task_bytes):
         score = function(session.sparkContext.broadcast(one), totals)
-        frames.append(corpus.rows.mapInArrow(score, CANDIDATES_DDL))
+        frames.append(map_arrow(corpus.rows, score, CANDIDATES_DDL))
     return reduce(DataFrame.unionAll, frames) if frames else frame_of(session, [], CANDIDATES_DDL)
 
 
@@ -246,7 +247,8 @@ def passes_of(
     """Yield the passes over the documents, with the queries and runs of each."""
     planned = passes(asked, len(queries.ids), task_bytes=task_bytes)
     if len(planned) > 1:
-        log.info("%s queries need %d passes over the documents", f"{len(queries.ids):,}", len(planned))
+        said = "the rankings of %s queries do not fit into memory together, so the job reads the documents %d times"
+        log.info(said, f"{len(queries.ids):,}", len(planned))
     for part in planned:
         # Runs that rank the same range of queries share one pass and its arrays.
         for first, end in sorted({(first, end) for _, first, end in part}):

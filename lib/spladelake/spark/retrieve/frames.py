@@ -26,6 +26,7 @@ from spladelake.spark.retrieve.blocks import Asked, QueryBatch, passes_of
 from spladelake.spark.retrieve.candidates import CANDIDATES_DDL, Kept, MergeCandidates
 from spladelake.spark.retrieve.request import query_batch
 from spladelake.spark.retrieve.worker import VECTOR_COLUMNS, Pass, ScoreVectors
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.totals import DriverTotals, Here
 
 # Documents of a larger batch are scored in blocks. Arrow batches have 10,000 rows by default.
@@ -69,15 +70,15 @@ def ranked(documents: DataFrame, queries: DataFrame, kept: Kept, limits: Limits)
             of_pass = queries.where(F.pmod(F.xxhash64("id"), F.lit(limits.passes)) == number)
         parts.append(_candidates(documents, of_pass, kept, limits))
     candidates = reduce(DataFrame.unionAll, parts)
-    return candidates.repartition("query_id").mapInArrow(MergeNamed(kept), _RANKED)
+    return map_arrow(candidates.repartition("query_id"), MergeNamed(kept), _RANKED)
 
 
 def _candidates(documents: DataFrame, queries: DataFrame, kept: Kept, limits: Limits) -> DataFrame:
-    packed = queries.repartition(1).mapInArrow(PackQueries(limits.vocabulary_size), _PACKED)
+    packed = map_arrow(queries.repartition(1), PackQueries(limits.vocabulary_size), _PACKED)
     row = F.monotonically_increasing_id().bitwiseAND(F.lit(_ROW_BITS))
     numbered = documents.select("*", F.when(row == 0, row).alias("row"))
     joined = numbered.join(F.broadcast(packed), "row", "left").drop("row")
-    return joined.mapInArrow(ScoreArriving(uuid.uuid4().hex, kept, limits), _CANDIDATES)
+    return map_arrow(joined, ScoreArriving(uuid.uuid4().hex, kept, limits), _CANDIDATES)
 
 
 @dataclass(frozen=True)
@@ -172,8 +173,8 @@ def _documents(batches: Iterator[pa.RecordBatch], models: pa.Array) -> Iterator[
         if other >= 0:
             raise DataError(
                 f"documents, id {whole.column('id')[other].as_py()!r}",
-                "the vector is of another model than the queries' vectors",
-                "wanted one model_id",
+                "the vector has another model_id than the vectors of the queries",
+                "wanted one model_id for documents and queries",
                 "Encode documents and queries with the same model and settings.",
             )
         size = MOST_IN_BLOCK if whole.num_rows <= MOST_IN_BLOCK else BLOCK_DOCUMENTS

@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 
 from spladelake.config.upkeep import VerifyTables
 from spladelake.errors import DataError
-from spladelake.names import listed
+from spladelake.names import amount, listed
+from spladelake.passages.ids import DIGITS, ID_SUFFIX
 from spladelake.passages.settings import PassageSettings
 from spladelake.results import VerifyResult
 from spladelake.spark.encode.passages.documents import documents_in, documents_of
@@ -40,9 +41,9 @@ class FindingsError(DataError):
         more = f" | and {len(findings) - SHOWN} more" if len(findings) > SHOWN else ""
         super().__init__(
             lake,
-            f"{len(findings)} findings: {shown}{more}",
+            f"{amount(len(findings), 'finding')}: {shown}{more}",
             "wanted tables that agree with one another",
-            "Run the jobs of the tables again. A job skips tables that are current.",
+            "Run the jobs that made the tables again. A job skips tables that are up to date.",
         )
         self.findings = findings
 
@@ -124,7 +125,7 @@ def _keys(tables: Tables, table: LakeTable, found: Found) -> Iterator[str]:
     """Find keys that occur more than once."""
     if found.get(REPEATED):
         keys = " and ".join(_KEYS[table.schema_name])
-        yield f"{table.ref}: {found[REPEATED]:,} values of {keys} occur more than once"
+        yield f"{table.ref}: {amount(found[REPEATED], 'value')} of {keys} in more than one row"
 
 
 def _vectors(tables: Tables, table: LakeTable, found: Found) -> Iterator[str]:
@@ -138,7 +139,7 @@ def _vectors(tables: Tables, table: LakeTable, found: Found) -> Iterator[str]:
         yield f"{table.ref}: the rows have the model_id {named}, but the table properties have another"
     if found[_BEYOND]:
         size = _vocabulary_size(table)
-        yield f"{table.ref}: {found[_BEYOND]:,} vectors have terms beyond the vocabulary of {size:,}"
+        yield f"{table.ref}: {amount(found[_BEYOND], 'vector')} with terms beyond the vocabulary of {size:,} terms"
     side = _side(table.ref)
     if found[_WITH_TEXT] and tables.rows(tables.lake.table(side.name)) is None:
         yield f"{table.ref}: the lake has no {side.name} table for these vectors"
@@ -164,7 +165,11 @@ def _texts(tables: Tables) -> Iterator[Check]:
 
 
 def _unlike_texts(ref: TableRef, side: Side, found: Found) -> list[str]:
-    return [f"{ref}: {count:,} {side.name} are {what}" for what, count in found.items() if count]
+    return [
+        f"{ref}: {amount(count, side.kind, side.name)} {'is' if count == 1 else 'are'} {what}"
+        for what, count in found.items()
+        if count
+    ]
 
 
 def _against_texts(tables: Tables, texts: DataFrame, vectors: DataFrame, label: str) -> DataFrame:
@@ -182,12 +187,12 @@ def _against_texts(tables: Tables, texts: DataFrame, vectors: DataFrame, label: 
     joined = joined.join(F.broadcast(apart), F.col("id") == F.col("q"), "left")
     return joined.agg(
         F.count_if(F.col("have_id").isNull() & F.col("q").isNull()).alias("without a vector"),
-        F.count_if(F.col("id").isNull()).alias("gone, but their vectors remain"),
+        F.count_if(F.col("id").isNull()).alias("gone, but vectors remain"),
         F.count_if(
             F.col("id").isNotNull() & F.col("known") & ~F.col("text_sha256").eqNullSafe(F.col("have_sha256"))
-        ).alias("changed since they were encoded"),
+        ).alias("different from the encoded text"),
         # Rows of vectors always have a model; `documents_in` leaves it out.
-        F.count_if(F.col("have_id").isNotNull() & F.col("model_id").isNull()).alias("without some of their passages"),
+        F.count_if(F.col("have_id").isNotNull() & F.col("model_id").isNull()).alias("without some passages"),
     )
 
 
@@ -200,10 +205,10 @@ def _runs(tables: Tables) -> Iterator[Check]:
     for kind, column in (("documents", "doc_id"), ("queries", "query_id")):
         known = tables.rows(tables.lake.table(kind))
         if known is not None:
-            orphans = runs.select(column).distinct().join(known.select(column), column, "left_anti")
+            orphans = _named(runs, column).join(known.select(column), column, "left_anti")
             yield (
                 orphans.agg(F.count("*").alias("n")),
-                partial(_said, f"{ref}: {{n:,}} {kind} of the runs are not in the table {kind}"),
+                partial(_said, f"{ref}: the table {kind} lacks {{n}} of the runs", SIDES[kind].kind, kind),
             )
     grouped = runs.groupBy("run_id", "query_id").agg(
         F.count("*").alias("rows"),
@@ -212,11 +217,21 @@ def _runs(tables: Tables) -> Iterator[Check]:
     )
     ordered = F.col("scores") == F.sort_array("scores", asc=False)
     bad = grouped.agg(F.count_if((F.col("rows") != F.col("last")) | ~ordered).alias("n"))
-    yield bad, partial(_said, f"{ref}: {{n:,}} rankings have missing ranks or ascending scores")
+    yield bad, partial(_said, f"{ref}: {{n}} with missing ranks or ascending scores", "ranking", "rankings")
 
 
-def _said(sentence: str, found: Found) -> list[str]:
-    return [sentence.format(n=found["n"])] if found["n"] else []
+def _named(runs: DataFrame, column: str) -> DataFrame:
+    """Return the ids of a column of runs, each once. A run that ranks passages names their documents."""
+    if column != "doc_id" or "passage" not in runs.columns:
+        return runs.select(column).distinct()
+    end = F.concat(F.lit("#"), F.lpad(F.col("passage").cast("string"), DIGITS, "0"))
+    document = F.expr(f"left(doc_id, char_length(doc_id) - {ID_SUFFIX})")
+    by_passage = F.coalesce(F.col("doc_id").endswith(end), F.lit(False))
+    return runs.select(F.when(by_passage, document).otherwise(F.col("doc_id")).alias("doc_id")).distinct()
+
+
+def _said(sentence: str, one: str, many: str, found: Found) -> list[str]:
+    return [sentence.format(n=amount(found["n"], one, many))] if found["n"] else []
 
 
 def _measures(tables: Tables) -> Iterator[Check]:
@@ -232,4 +247,5 @@ def _measures(tables: Tables) -> Iterator[Check]:
 def _leftovers(table: LakeTable, found: Found) -> Iterator[str]:
     """Find an encode that stopped halfway."""
     if table.schema_name == "staged":
-        yield f"{table.ref}: encode_texts stopped after {found[ROWS]:,} texts; run encode_texts again for the rest"
+        done = amount(found[ROWS], "text")
+        yield f"{table.ref}: encode_texts stopped after {done}; run encode_texts again for the rest"

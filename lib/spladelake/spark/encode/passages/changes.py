@@ -16,6 +16,7 @@ from spladelake.spark.encode.passages.documents import of_document
 from spladelake.spark.encode.passages.worker import SplitDocuments, SplitterSpec
 from spladelake.spark.encode.side import SideJob
 from spladelake.spark.encode.texts import BYTES_PER_TOKEN, is_rejected, limited
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.properties import table_properties
@@ -51,7 +52,7 @@ def passages_of(job: SideJob, documents: DataFrame) -> DataFrame:
     assert job.passages is not None
     columns = documents.select("id", "title", "text", "text_sha256", "repaired", "reason")
     split = SplitDocuments(SplitterSpec(job.model, job.passages))
-    return columns.mapInArrow(split, PASSAGE_TEXTS.struct)
+    return map_arrow(columns, split, PASSAGE_TEXTS.struct)
 
 
 def passage_changes(job: SideJob, documents: Difference, seen: int | None, until: ExitStack) -> Difference:
