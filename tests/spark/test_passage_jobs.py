@@ -81,10 +81,16 @@ def test_search_shows_the_document_once_with_its_passage_with_and_without_spark(
 
 def test_sql_shows_the_passage_and_searches_documents(spark: SparkSession, lake: str) -> None:
     install(spark, lake=lake, model="splade-tiny")
-    (row,) = spark.sql("SELECT passage, doc_id FROM runs_with_text WHERE run_id = 'splade-tiny' AND rank = 1").collect()
+    shown = "SELECT passage, doc_id FROM runs_with_text WHERE run_id = 'splade-tiny' AND rank = 1"
+    (row,) = spark.sql(shown).collect()
     assert "zebra" in row["passage"]
     (cut,) = spark.sql("SELECT passage FROM runs_with_text WHERE run_id = 'cut' AND rank = 1").collect()
     assert cut["passage"] is None
+    places = spark.sql(
+        "SELECT substring(text, start + 1, end - start) AS passage FROM document_vectors JOIN documents USING (doc_id) "
+        "WHERE doc_id = 'needle' ORDER BY start"
+    ).collect()
+    assert row["passage"] in [text for (text,) in places]
     found = spark.sql(f"SELECT rank, doc_id, score FROM search('{QUESTION}', 2)").collect()
     wanted = [(r["rank"], r["doc_id"], r["score"]) for r in run_of(lake, "splade-tiny")[:2]]
     assert [tuple(r) for r in found] == wanted

@@ -30,9 +30,7 @@ from spladelake.spark.sql import install, script
 from spladelake.spark.sql.failures import statement_error
 from support.cases import mostly_slow
 from support.collections import FRUIT, QUESTIONS
-
-README = Path(__file__).resolve().parents[2] / "README.md"
-
+from support.pages import blocks
 
 # In plans that are wholly interpreted, as tests have them, Spark cannot list a catalog, and wraps an error once more.
 PLANS_OF_USERS = {"spark.sql.adaptive.enabled": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
@@ -305,24 +303,15 @@ def test_spark_sql_runs_the_file(spark: SparkSession, asked: Any, tmp_path: Path
     assert f"found {wanted['doc_id']}" in done.stdout
 
 
-# Ids of the README's examples, and what stands for them in the lake of this test.
+# Ids of the page's examples, and what stands for them in the lake of this test.
 EXAMPLES = {"shutil.copytree": "bread", "shutil.copy2": "apple", "q:shutil.copytree": "q3"}
-
-
-def readme_questions() -> list[str]:
-    section = README.read_text(encoding="utf-8").split("## In SQL")[1].split("\n## ")[0]
-    return [
-        s.strip()
-        for block in re.findall(r"```sql\n(.*?)```", section, re.DOTALL)
-        for s in block.split(";\n")
-        if s.strip()
-    ]
+ASKED = [s.strip() for block in blocks("sql") if block.language == "sql" for s in block.code.split(";\n")]
 
 
 @pytest.mark.parametrize(
-    "statement", mostly_slow(readme_questions(), *range(0, 99, 5)), ids=lambda text: re.sub(r"\W+", "-", text)[:50]
+    "statement", mostly_slow(ASKED, *range(0, 99, 5)), ids=lambda text: re.sub(r"\W+", "-", text)[:50]
 )
-def test_every_question_of_the_readme_has_an_answer(spark: SparkSession, asked: Any, statement: str) -> None:
+def test_every_question_of_the_page_has_an_answer(spark: SparkSession, asked: Any, statement: str) -> None:
     for name, instead in EXAMPLES.items():
         statement = statement.replace(f"'{name}'", f"'{instead}'")
     found = spark.sql(statement)

@@ -55,7 +55,7 @@ def apply_arrow(groups: GroupedData, function: OnGroup, schema: StructType | str
 
 def arrow_schema(struct: StructType) -> pa.Schema:
     """Return the Arrow schema of a Spark schema, with timestamps in UTC. Before 4.2 Spark knows no other zone."""
-    zone = {"timezone": "UTC"} if "timezone" in inspect.signature(to_arrow_schema).parameters else {}
+    zone: dict[str, Any] = {"timezone": "UTC"} if "timezone" in inspect.signature(to_arrow_schema).parameters else {}
     return to_arrow_schema(struct, **zone)
 
 
@@ -122,7 +122,7 @@ def column_function(function: Callable[..., pa.Array], returns: str, *, empty: p
         return _to_pandas(function(*(_from_pandas(column, empty) for column in columns)))
 
     of_pandas.__annotations__ = {"columns": pd.Series, "return": _returned(returns)}
-    return udfs.pandas_udf(of_pandas, returns)
+    return udfs.pandas_udf(of_pandas, returns)  # type: ignore[call-overload]
 
 
 def batch_function(
@@ -139,8 +139,8 @@ def batch_function(
     def of_pandas(columns: Any) -> Any:
         yield from map(_to_pandas, function(_from_pandas(column, empty) for column in columns))
 
-    of_pandas.__annotations__ = {"columns": Iterator[pd.Series], "return": Iterator[_returned(returns)]}
-    return udfs.pandas_udf(of_pandas, returns)
+    of_pandas.__annotations__ = {"columns": Iterator[pd.Series], "return": Iterator[_returned(returns)]}  # type: ignore[misc]
+    return udfs.pandas_udf(of_pandas, returns)  # type: ignore[call-overload]
 
 
 def without_null_structs(function: Any, field: str) -> Any:

@@ -23,6 +23,7 @@ from spladelake import errors
 from spladelake.config.training import Distillation, TrainModel
 from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
+from spladelake.extras import require_extra
 from spladelake.names import amount
 from spladelake.results import TrainResult
 from spladelake.spark.session.failures import known_error
@@ -51,8 +52,6 @@ from spladelake.training.start import check_start
 
 log = logging.getLogger(__name__)
 
-INSTALL = "pip install 'spladelake[train]'"
-PACKAGES = ("sentence_transformers", "datasets", "accelerate")
 # Options that do not change the trained model, so they are no part of its fingerprint.
 NOT_PART = {"training_set", "output", "model", "log_steps", "gpu", "where", "accept_worse"}
 
@@ -62,7 +61,7 @@ def train_model(session: SparkSession, options: TrainModel) -> TrainResult:
 
     Raises UsageError for an unusable option or start model, DataError for unusable pairs or a model that got worse.
     """
-    _check_installed()
+    require_extra("train")
     output = Path(options.output).expanduser().absolute()
     start = _start(options.model, options.max_length)
     sources, lineage = sources_of(session, options, start)
@@ -129,17 +128,6 @@ def _say(output: Path, outcome: Outcome, best: str) -> None:
     if outcome.collapsed_at is not None:
         said = "%s: the vectors were empty at step %d, so the model is the earlier checkpoint of step %s"
         log.warning(said, output, outcome.collapsed_at, outcome.best_step)
-
-
-def _check_installed() -> None:
-    import importlib.util
-
-    missing = [name for name in PACKAGES if not importlib.util.find_spec(name)]
-    if missing:
-        raise MachineError(
-            f"package {missing[0]}", "the package is not installed", "wanted the packages of the extra `train`",
-            f"Install the packages: {INSTALL}.",
-        )  # fmt: skip
 
 
 def _start(model: str, max_length: int | None) -> Checkpoint:
