@@ -212,10 +212,10 @@ def test_a_stopped_run_resumes_and_a_passage_that_moved_is_made_again(
     assert_same(vectors(spark, lake), vectors(spark, lake, "full"))
 
 
-def test_a_document_of_a_hundred_thousand_passages_is_encoded_whole(
-    spark: SparkSession, run_job: Any, lake: str
+@pytest.mark.parametrize("words", [1_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_a_document_of_very_many_passages_is_encoded_whole(
+    spark: SparkSession, run_job: Any, lake: str, words: int
 ) -> None:
-    words = 1_000
     write_titled(spark, lake, {"long": (None, "bread river " * (words // 2)), "other": (None, "stone")})
     done = run_job("encode_texts", lake=lake, **ENCODE, passage_tokens=1, passage_stride=1)["documents"]
     assert (done["rows"], done["distinct_texts"]) == (words + 1, 3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 
@@ -42,6 +42,6 @@ def documents_in(vectors: DataFrame) -> DataFrame:
     )
 
 
-def of_document():  # type: ignore[no-untyped-def]
+def of_document() -> Column:
     """Return the document of a row of vectors; its own id if another program wrote a row without one."""
     return F.coalesce("doc_id", "id")
