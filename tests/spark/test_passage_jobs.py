@@ -97,7 +97,7 @@ def test_sql_shows_the_passage_and_searches_documents(spark: SparkSession, lake:
 
 
 def test_compacted_vectors_keep_their_passages(run_job: Any, lake: str) -> None:
-    run_job("compact_vectors", lake=lake, model="splade-tiny", mantissa_bits=23, into="small")
+    run_job("compact_vectors", lake=lake, model="splade-tiny", mantissa_bits=22, into="small")
     columns = ("id", "doc_id", "passage", "start", "end", "doc_sha256")
     before, after = (
         sorted(tuple(row[c] for c in columns) for row in table_rows(f"{lake}/vectors/{name}/documents"))
@@ -105,10 +105,8 @@ def test_compacted_vectors_keep_their_passages(run_job: Any, lake: str) -> None:
     )
     assert before == after
     run_job("retrieve_run", lake=lake, vectors="small", k=5)
-    places = [
-        [(r["doc_id"], r["passage_start"], r["score"]) for r in run_of(lake, n)] for n in ("small", "splade-tiny")
-    ]
-    assert places[0] == places[1]
+    small, whole = ([(r["doc_id"], r["passage_start"]) for r in run_of(lake, n)] for n in ("small", "splade-tiny"))
+    assert small == whole
     run_job("verify_tables", lake=lake)
     run_job("maintain_tables", lake=lake)
 
@@ -128,7 +126,7 @@ def test_exported_vectors_of_passages_say_where_they_are(run_job: Any, lake: str
     )
     rows = table_rows(f"{lake}/vectors/splade-tiny/documents")
     assert done["rows"] == len(rows)
-    found = pq.read_table(tmp_path / "out").to_pylist()
+    found = [row for file in (tmp_path / "out").rglob("*.parquet") for row in pq.read_table(file).to_pylist()]
     columns = ("id", "doc_id", "passage", "start", "end")
     assert sorted([r[c] for c in columns] for r in found) == sorted([r[c] for c in columns] for r in rows)
     assert "passages of 64 tokens" in json.loads((tmp_path / "out" / "export.json").read_text())["passages"]
