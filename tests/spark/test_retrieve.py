@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from spladelake.config import RetrieveRun, checked
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.retrieve import request
+from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.join import matched_terms, top_k
 from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
 from support.cases import mostly_slow
@@ -95,7 +96,8 @@ def test_scores_are_exact_for_weights_of_any_usual_size(spark: SparkSession, exp
 
     documents, queries = side("d", 20), side("q", 4)
     found = sorted(
-        tuple(row) for row in top_k(spark, as_frame(spark, queries), as_frame(spark, documents), k=20).collect()
+        tuple(row)
+        for row in top_k(spark, as_frame(spark, queries), as_frame(spark, documents), Kept(20, False, 0.0)).collect()
     )
     assert found == brute_force(queries, documents, 20)
 

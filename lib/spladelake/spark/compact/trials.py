@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from spladelake.compaction import Compaction, Statistics, error_bound
 from spladelake.measures.significance import paired_test
+from spladelake.passages.aggregate import Aggregate
 from spladelake.scoring import compile_kernels
 from spladelake.spark.compact.worker import CompactRows
 from spladelake.spark.evaluate.query_measures import query_measures
@@ -22,10 +23,11 @@ from spladelake.spark.retrieve.vector_checks import largest_weight
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.totals import Totals
-from spladelake.spark.tables.schemas import VECTORS
+from spladelake.spark.tables.schema import TableSchema
+from spladelake.spark.tables.schemas import PASSAGE_VECTORS, VECTORS
 
 TASK_BYTES = 256 * 2**20
-COMPACTED_DDL = ", ".join([*(f"`{c.name}` {c.type}" for c in VECTORS.columns), "dropped float", "cluster array<int>"])
+_ADDED = "dropped float, cluster array<int>"
 
 Values = dict[str, dict[str, float]]
 
@@ -84,7 +86,9 @@ class Trials:
     def compacted(self, how: Compaction, statistics: Statistics) -> DataFrame:
         """Return the rows of `vectors` under a compaction, with `dropped` and `cluster`."""
         function = CompactRows(how, statistics, self.place, self.judged.queries.vocabulary_size)
-        return map_arrow(self.rows.select(*VECTORS.column_names), function, COMPACTED_DDL)
+        schema = schema_of(self.rows)
+        ddl = ", ".join([*(f"`{c.name}` {c.type}" for c in schema.columns), _ADDED])
+        return map_arrow(self.rows.select(*schema.column_names), function, ddl)
 
     def measure(self, how: Compaction, statistics: Statistics) -> Trial:
         """Rank all queries over the compacted vectors; return the trial."""
@@ -130,7 +134,8 @@ class Trials:
             rows.select("id", "indices", "values", F.lit(1).alias("groups")), is_index=False, place=self.place
         )
         totals = self.session.sparkContext.accumulator({}, Totals())
-        asked = [Asked(Kept(self.judged.k, False, 0.0))]
+        # Documents are judged, so the ranking is by their best passages.
+        asked = [Asked(Kept(self.judged.k, False, 0.0, Aggregate() if schema_of(rows) is PASSAGE_VECTORS else None))]
         ranked = ranked_in_blocks(
             self.session, self.judged.queries, corpus, asked, totals=totals, task_bytes=TASK_BYTES
         )
@@ -165,6 +170,11 @@ class Trials:
         vectors = self.judged.queries.vectors
         sums = [float(vectors.row(i)[1].sum(dtype=np.float64)) for i in range(len(vectors))]
         return float(best["score"]) * bound.relative + max(sums, default=0.0) * bound.absolute
+
+
+def schema_of(vectors: DataFrame) -> TableSchema:
+    """Return the schema of vectors: of passages if the rows have their columns."""
+    return PASSAGE_VECTORS if "passage" in vectors.columns else VECTORS
 
 
 def statistics_of(rows: DataFrame, how: Compaction, *, vocabulary_size: int) -> Statistics:

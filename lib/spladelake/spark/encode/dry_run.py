@@ -13,11 +13,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.spark.encode.encoder_cache import WorkerSpec
+from spladelake.spark.encode.texts import vectors_schema
 from spladelake.spark.encode.worker import EncodeBatches
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.totals import Totals
-from spladelake.spark.tables.schemas import VECTORS
 
 # Sampled texts per slot: enough to know their mean length to some 3 %, and seconds of work for the slot.
 SAMPLE_PER_SLOT = 512
@@ -94,7 +94,7 @@ def _run(
     """Encode texts on all slots; return the vectors and the totals of the workers."""
     totals = session.sparkContext.accumulator({}, Totals())
     spread = texts.repartition(slots, "text_sha256")
-    vectors = map_arrow(spread, EncodeBatches(spec, kind, totals), VECTORS.struct).toArrow()
+    vectors = map_arrow(spread, EncodeBatches(spec, kind, totals), vectors_schema(spread).struct).toArrow()
     return vectors, dict(totals.value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,12 +13,15 @@ from pyspark.sql import DataFrame, SparkSession
 from spladelake.config import EncodeTexts
 from spladelake.encoder import EncoderSettings
 from spladelake.encoder.layout import read_layout
+from spladelake.encoder.passages import Splitter
 from spladelake.encoder.tokens import vocabulary_tokens
 from spladelake.errors import UsageError
 from spladelake.names import short_name
 from spladelake.results import EncodeResult
 from spladelake.spark.encode.dry_run import forecast_encode
 from spladelake.spark.encode.encoder_cache import WorkerSpec
+from spladelake.spark.encode.passages.changes import chosen_settings, passages_of
+from spladelake.spark.encode.passages.documents import documents_of
 from spladelake.spark.encode.query_models import (
     PROPERTY,
     QueryModel,
@@ -28,6 +32,7 @@ from spladelake.spark.encode.query_models import (
 from spladelake.spark.encode.side import SideJob
 from spladelake.spark.encode.texts import SIDES, limited, texts_of
 from spladelake.spark.encode.update import update_vectors
+from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.locks import alongside, exclusive, retrying
 from spladelake.spark.tables.properties import table_properties
@@ -50,12 +55,16 @@ def encode_neural(session: SparkSession, options: EncodeTexts) -> EncodeResult:
     if options.query_model is not None:
         query_model = QueryModel(options.query_model)
     checkpoint = resolve_models(options.model, query_model, settings=settings, sha256=options.model_sha256)
+    passages = chosen_settings(session, lake, name, options)
+    if passages is not None:
+        Splitter.load(checkpoint.for_kind("document"), passages, verify=False)  # refuses passages that do not fit
     sides = ["documents", "queries"] if options.side == "both" else [options.side]
     result: dict[str, Any] = {"model": checkpoint.name, "model_id": checkpoint.model_id}
     if checkpoint.query_model is not None:
         result["query_model"] = checkpoint.query_model
     for side in sides:
-        result[side] = _encode_side(SideJob(session, lake, SIDES[side], checkpoint, options, name))
+        split = passages if side == "documents" else None
+        result[side] = _encode_side(SideJob(session, lake, SIDES[side], checkpoint, options, name, passages=split))
     statuses = {result[side]["status"] for side in sides}
     result["status"] = statuses.pop() if len(statuses) == 1 else "written"
     return cast("EncodeResult", result)
@@ -65,14 +74,26 @@ def _encode_side(job: SideJob) -> dict[str, Any]:
     schema = DOCUMENTS if job.side.name == "documents" else QUERIES
     require(job.session, job.source, schema, made_by=f"spladelake ingest_texts --lake {job.lake.root} …")
     if job.options.dry_run:
-        texts = limited(texts_of(job.source.read(job.session), job.side), job.options.max_text_bytes)
-        spec = WorkerSpec(job.model, job.options.token_budget)
-        return forecast_encode(job.session, texts.where("reason IS NULL"), spec=spec, kind=job.side.kind)
+        return _forecast(job)
     properties = table_properties(job.session, job.target) if job.target.exists(job.session) else {}
     _check_same_name(job, properties)
     job = replace(job, had_query_model=PROPERTY in properties)
     with alongside(lambda: _write_vocabulary(job)) as written, exclusive(str(job.target), "encode"):
         return retrying(lambda: update_vectors(job, ready=written), place=str(job.target))
+
+
+def _forecast(job: SideJob) -> dict[str, Any]:
+    spec, rows = WorkerSpec(job.model, job.options.token_budget), job.source.read(job.session)
+    with ExitStack() as until:
+        if job.passages is None:
+            texts = limited(texts_of(rows, job.side), job.options.max_text_bytes)
+        else:
+            documents = limited(documents_of(rows), job.options.max_text_bytes)
+            texts = kept_on_disk(passages_of(job, documents), until)
+        found = forecast_encode(job.session, texts.where("reason IS NULL"), spec=spec, kind=job.side.kind)
+        if job.passages is not None:
+            found |= {"documents": rows.count(), "passages": str(job.passages)}
+        return found
 
 
 def _check_same_name(job: SideJob, properties: Mapping[str, str]) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from pyspark.sql import SparkSession
 
 from spladelake.config import EncodeTexts
 from spladelake.encoder import Checkpoint
+from spladelake.passages.settings import PROPERTY, PassageSettings
 from spladelake.spark.encode.texts import Side
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
+from spladelake.spark.tables.schema import TableSchema
+from spladelake.spark.tables.schemas import PASSAGE_VECTORS, VECTORS
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class SideJob:
 
     - checkpoint: the models of both sides; see `model`.
     - had_query_model: whether the table's properties name a model of queries, which an update must replace.
+    - passages: how documents are split; None if each text has one vector.
     """
 
     session: SparkSession
@@ -28,6 +33,7 @@ class SideJob:
     options: EncodeTexts
     name: str
     had_query_model: bool = False
+    passages: PassageSettings | None = None
 
     @property
     def model(self) -> Checkpoint:
@@ -47,17 +53,24 @@ class SideJob:
         return self.lake.staged(self.name, self.side.name)
 
     @property
+    def schema(self) -> TableSchema:
+        """The schema of the vectors' table."""
+        return VECTORS if self.passages is None else PASSAGE_VECTORS
+
+    @property
     def label(self) -> str:
         """Name of this side's rows in the quarantine."""
         return f"encode_texts {self.side.name}: {self.target}"
 
     def lineage(self, version: int) -> Lineage:
         """Return the lineage of vectors made from a version of the texts."""
-        settings = {
+        settings: dict[str, Any] = {
             "model_id": self.checkpoint.model_id,
             "text_columns": list(self.side.text_columns),
             "max_text_bytes": self.options.max_text_bytes,
         }
+        if self.passages is not None:
+            settings["passages"] = asdict(self.passages)
         return Lineage("encode_texts", {self.side.name: [str(self.source), version]}, settings)
 
     def properties(self, version: int) -> dict[str, str]:
@@ -72,4 +85,6 @@ class SideJob:
         }
         if self.checkpoint.query_model is not None or self.had_query_model:
             said["query_model"] = self.checkpoint.query_model or ""
+        if self.passages is not None:
+            said[PROPERTY] = self.passages.as_json()
         return said

@@ -25,7 +25,7 @@ from pyspark.sql import functions as F
 
 from spladelake.scoring import BLOCK_DOCUMENTS, SCORE_UNITS, DocIds, Expected, Queries, expected_bounds
 from spladelake.scoring.shortlist import places_for
-from spladelake.spark.retrieve.candidates import CANDIDATES_DDL, RANKED, RANKED_DDL, Kept, MergeCandidates
+from spladelake.spark.retrieve.candidates import CANDIDATES_DDL, Kept, MergeCandidates, ranked_columns
 from spladelake.spark.retrieve.worker import Pass, ScoreBlocks, ScoreVectors, Wanted
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.totals import DriverTotals, Here, Totals
@@ -146,7 +146,7 @@ def ranked_in_driver(
         score = ScoreVectors(Here(one), totals)
         candidates += score(iter(documents.to_batches(max_chunksize=BLOCK_DOCUMENTS)))
     merged = MergeCandidates(Here(queries.ids), tuple(run.kept for run in asked))(iter(candidates))
-    return pa.Table.from_batches(merged, schema=RANKED)
+    return pa.Table.from_batches(merged, schema=ranked_columns(run.kept for run in asked)[0])
 
 
 @contextmanager
@@ -211,7 +211,7 @@ def _short_queries(candidates: DataFrame, asked: Sequence[Asked], expected: Sequ
 def _merged(session: SparkSession, queries: QueryBatch, candidates: DataFrame, asked: Sequence[Asked]) -> DataFrame:
     merge = MergeCandidates(session.sparkContext.broadcast(queries.ids), tuple(run.kept for run in asked))
     tasks = _merge_tasks(session, queries, asked)
-    return map_arrow(candidates.repartition(tasks, "run", "query"), merge, RANKED_DDL)
+    return map_arrow(candidates.repartition(tasks, "run", "query"), merge, ranked_columns(merge.kept)[1])
 
 
 def _merge_tasks(session: SparkSession, queries: QueryBatch, asked: Sequence[Asked]) -> int:
@@ -268,7 +268,7 @@ def _wanted(number: int, run: Asked, first: int, end: int, expected: Expected | 
     if expected is not None:
         of_range = expected.take(first, end)
         bounds, density = np.maximum(bounds, of_range.bounds), of_range.density
-    return Wanted(number, run.kept.depth, run.group, bounds, density)
+    return Wanted(number, run.kept.depth, run.group, bounds, density, run.kept)
 
 
 def _least(kept: Kept, queries: int) -> NDArray[np.int64]:

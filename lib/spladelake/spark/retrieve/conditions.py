@@ -19,18 +19,19 @@ def selected(vectors: DataFrame, texts: DataFrame | None, conditions: list[str |
 
     Raises UsageError if Spark cannot resolve a condition on these columns, or if it does more than read.
     """
-    columns = vectors.select("id", "indices", "values")
+    of = "doc_id" if "doc_id" in vectors.columns else "id"
+    columns = vectors.select("id", "indices", "values", F.col(of).alias("of_document"))
     always = sum(1 << i for i, condition in enumerate(conditions) if condition is None)
     asked = [(1 << i, condition) for i, condition in enumerate(conditions) if condition is not None]
     if not asked:
-        return columns.withColumn("groups", F.lit(always))
+        return columns.drop("of_document").withColumn("groups", F.lit(always))
     assert texts is not None
     groups = F.lit(0)
     for bit, condition in asked:
         groups = groups + F.when(_boolean(texts, condition), F.lit(bit)).otherwise(F.lit(0))
-    met = texts.select(F.col("doc_id").alias("id"), groups.alias("met")).where("met > 0")
+    met = texts.select(F.col("doc_id").alias("of_document"), groups.alias("met")).where("met > 0")
     how = "left" if always else "inner"
-    joined = columns.join(met, "id", how)
+    joined = columns.join(met, "of_document", how)
     return joined.select(
         "id", "indices", "values", (F.coalesce(F.col("met"), F.lit(0)) + F.lit(always)).alias("groups")
     )

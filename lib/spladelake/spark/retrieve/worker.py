@@ -20,15 +20,18 @@ from spladelake.scoring import (
     DocIds,
     Queries,
     Ranked,
+    TopDocuments,
     TopK,
     check_vectors,
     from_bytes,
     ids_from_bytes,
     invert,
 )
-from spladelake.spark.retrieve.candidates import packed
+from spladelake.spark.retrieve.candidates import Kept, packed
 from spladelake.spark.session.totals import DriverTotals, Here
 from spladelake.vectors import SparseVectors
+
+Top = TopK | TopDocuments
 
 # The columns that `vectors_of` reads.
 VECTOR_COLUMNS = pa.schema([("id", pa.string()), ("indices", pa.list_(pa.int32())), ("values", pa.list_(pa.float32()))])
@@ -43,6 +46,7 @@ class Wanted:
     - group: the bit that marks, in the column `groups`, the documents that this run ranks.
     - bounds: int64 (queries), score in units below which documents are skipped.
     - density: float32 (queries), expected share of documents that reach the bounds; None for all of them.
+    - kept: the rules of the run.
     """
 
     number: int
@@ -50,6 +54,7 @@ class Wanted:
     group: int
     bounds: NDArray[np.int64]
     density: NDArray[np.float32] | None = None
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True)
@@ -78,23 +83,44 @@ class _Learned:
 
     def __init__(self, asked: Pass) -> None:
         self.token, self.partitions = asked.token, set[int]()
-        self.best = [BestScores(len(asked.queries), k=wanted.depth) for wanted in asked.wanted]
+        self.best = [
+            BestScores(len(asked.queries), k=wanted.depth, shared=wanted.kept is not None and wanted.kept.suffix > 0)
+            for wanted in asked.wanted
+        ]
         self.densities = [wanted.density for wanted in asked.wanted]
 
-    def start(self, asked: Pass) -> list[TopK]:
+    def start(self, asked: Pass) -> list[Top]:
         """Return an empty ranking for each run, with the best bounds known so far."""
         return [
-            TopK(asked.queries, k=wanted.depth, lower_bounds=np.maximum(wanted.bounds, best.bounds()), density=density)
+            top_of(
+                asked.queries,
+                wanted.kept,
+                k=wanted.depth,
+                bounds=np.maximum(wanted.bounds, best.bounds()),
+                density=density,
+            )
             for wanted, best, density in zip(asked.wanted, self.best, self.densities, strict=True)
         ]
 
-    def finish(self, asked: Pass, tops: list[TopK], found: list[Ranked], partition: int) -> None:
+    def finish(self, asked: Pass, tops: list[Top], found: list[Ranked], partition: int) -> None:
         """Add the results of a task to the best scores."""
         self.densities = [top.density for top in tops]
         if partition not in self.partitions:
             self.partitions.add(partition)
             for best, ranked in zip(self.best, found, strict=True):
                 best.add(ranked, first=asked.queries.first)
+
+
+def top_of(
+    queries: Queries, kept: Kept | None, *, k: int, bounds: NDArray[np.int64], density: NDArray[np.float32] | None
+) -> Top:
+    """Return an empty ranking by the rules of a run."""
+    how = None if kept is None else kept.aggregate
+    suffix = 0 if kept is None else kept.suffix
+    if how is not None and how.adds_up:
+        mean = how.kind == "mean"
+        return TopDocuments(queries, k=k, best=how.best, mean=mean, suffix=suffix, lower_bounds=bounds)
+    return TopK(queries, k=k, lower_bounds=bounds, density=density, suffix=suffix)
 
 
 _learned: list[_Learned] = []
@@ -128,14 +154,14 @@ class _Score(ABC):
         known.finish(asked, tops, found, context.partitionId() if context else -1)
 
     @abstractmethod
-    def add(self, asked: Pass, tops: list[TopK], batch: pa.RecordBatch) -> int:
+    def add(self, asked: Pass, tops: list[Top], batch: pa.RecordBatch) -> int:
         """Rank the documents of a batch and return their number."""
 
 
 class ScoreVectors(_Score):
     """Ranks documents that come as rows of (id, indices, values, groups)."""
 
-    def add(self, asked: Pass, tops: list[TopK], batch: pa.RecordBatch) -> int:
+    def add(self, asked: Pass, tops: list[Top], batch: pa.RecordBatch) -> int:
         size = asked.queries.vocabulary_size
         vectors, ids = vectors_of(batch, place=asked.place, vocabulary_size=size)
         groups = batch.column("groups").to_numpy()
@@ -153,7 +179,7 @@ class ScoreVectors(_Score):
 class ScoreBlocks(_Score):
     """Ranks documents that come as rows of a persisted index."""
 
-    def add(self, asked: Pass, tops: list[TopK], batch: pa.RecordBatch) -> int:
+    def add(self, asked: Pass, tops: list[Top], batch: pa.RecordBatch) -> int:
         count = 0
         for row in range(batch.num_rows):
             block, ids = stored_block(batch, row)
@@ -240,7 +266,7 @@ def doc_ids_of(column: pa.StringArray) -> DocIds:
     return DocIds(starts - first if len(column) else np.zeros(1, dtype=np.int64), raw[first:last])
 
 
-def counted(ranked: Ranked, top: TopK) -> dict[str, float]:
+def counted(ranked: Ranked, top: Top) -> dict[str, float]:
     """Return the counts of a task for a run."""
     work = top.work
     return {
