@@ -15,7 +15,7 @@ from spladelake.measures.significance import paired_test
 from spladelake.scoring import compile_kernels
 from spladelake.spark.compact.worker import CompactRows
 from spladelake.spark.evaluate.query_measures import query_measures
-from spladelake.spark.evaluate.ranks import judged_hits, judged_ranks
+from spladelake.spark.evaluate.ranks import judged_hits, ranks_of_hits
 from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
 from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.vector_checks import largest_weight
@@ -140,11 +140,11 @@ class Trials:
         judged = self.judged
         if judged.judgements is None:
             return {}
-        hits = judged_hits(ranking, judged.judgements).persist()
-        ranks = judged_ranks(self.session, ranking, hits, hit_count=hits.count(), trec_scores="float32")
-        results = ranking.groupBy("query_id").agg(F.count("*").alias("results"))
-        rows = query_measures(ranks, judged.judgements, names=judged.measures, level=1, results=results).collect()
-        hits.unpersist()
+        with ExitStack() as kept:
+            hits = kept_on_disk(judged_hits(ranking, judged.judgements), kept)
+            ranks = ranks_of_hits(self.session, ranking, hits, hit_count=hits.count(), trec_scores="float32")
+            results = ranking.groupBy("query_id").agg(F.count("*").alias("results"))
+            rows = query_measures(ranks, judged.judgements, names=judged.measures, level=1, results=results).collect()
         values: Values = {name: {} for name in judged.measures}
         for row in rows:
             values[row["measure"]][row["query_id"]] = float(row["value"])

@@ -22,7 +22,7 @@ from spladelake.names import short_name
 from spladelake.results import EvaluateResult
 from spladelake.spark.evaluate import driver as driver_evaluation
 from spladelake.spark.evaluate.query_measures import query_measures
-from spladelake.spark.evaluate.ranks import judged_hits, judged_ranks
+from spladelake.spark.evaluate.ranks import judged_hits, ranks_of_hits
 from spladelake.spark.evaluate.run_checks import answers, check_judgements, check_run, counted_rows
 from spladelake.spark.evaluate.sparsity import NAMES, sparsity
 from spladelake.spark.retrieve.vector_checks import check_every_row, vocabulary_size
@@ -208,7 +208,7 @@ def _measured(session: SparkSession, plan: Evaluation, kept: ExitStack) -> tuple
     if plan.options.answered_only:
         judgements = judgements.join(answered, "query_id", "left_semi")
     hits = kept_on_disk(judged_hits(run, judgements), kept)
-    ranks = judged_ranks(session, run, hits, hit_count=hits.count(), trec_scores=plan.options.trec_scores)
+    ranks = ranks_of_hits(session, run, hits, hit_count=hits.count(), trec_scores=plan.options.trec_scores)
     ranks = kept_on_disk(ranks, kept)
     level = plan.options.relevance_level
     values = query_measures(ranks, judgements, names=plan.names, level=level, results=answered)

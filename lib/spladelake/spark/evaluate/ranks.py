@@ -34,7 +34,7 @@ def judged_hits(run: DataFrame, judgements: DataFrame) -> DataFrame:
     return run.join(judgements, ["query_id", "doc_id"]).select("query_id", "doc_id", "rank", "score", "relevance")
 
 
-def judged_ranks(
+def ranks_of_hits(
     session: SparkSession, run: DataFrame, hits: DataFrame, *, hit_count: int, trec_scores: TrecScores
 ) -> DataFrame:
     """Return the ranks of the judged documents of a run, by its scores alone; its stated ranks are not used.
