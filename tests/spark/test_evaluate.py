@@ -197,7 +197,7 @@ def test_a_score_that_is_no_number_is_refused_naming_the_document(
 ) -> None:
     append_run(spark, small_run, [("bad", "q1", "a", 1, 2.0), ("bad", "q1", "b", 2, score)])
     with pytest.raises(
-        DataError, match="1 rows of run 'bad' lack an id or a score, such as document 'b' of query 'q1'"
+        DataError, match="run 'bad' has 1 row without an id or a score, such as document 'b' of query 'q1'"
     ):
         run_job("evaluate_run", lake=small_run, run_id="bad")
 

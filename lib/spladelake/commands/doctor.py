@@ -15,6 +15,7 @@ import click
 
 from spladelake.commands.options import styled
 from spladelake.errors import MachineError, SpladelakeError
+from spladelake.extras import explained_import
 from spladelake.machine import free_memory
 
 # Memory of a worker: the interpreter with torch (0.5 GB), and a BERT base model with one batch (0.5 GB).
@@ -62,7 +63,8 @@ def _line(name: str, check: Callable[[], str]) -> bool:
     except SpladelakeError as error:
         finding, ok = str(error), False
     except Exception as error:
-        finding, ok = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}", False
+        message = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+        finding, ok = str(explained_import(error) or message), False
     mark = styled("ok  ", fg="green") if ok else styled("FIX ", fg="red", bold=True)
     click.echo(f"{mark} {name}: {finding}")
     return ok

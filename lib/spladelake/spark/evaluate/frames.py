@@ -23,7 +23,7 @@ from spladelake.spark.session.arrow_functions import map_arrow
 
 _VALUES = "query_id string, measure string, value double, answered boolean"
 _NO_QUERY = (
-    "spladelake.errors.DataError: run: it has no document of a judged query; wanted judgements of the run's queries. "
+    "spladelake.errors.DataError: run: no query of the run is judged; wanted judgements of the run's queries. "
     "Check that run and qrels belong to one collection and use the same ids."
 )
 _KEYS = ["query_id", "doc_id"]
@@ -87,14 +87,14 @@ def _checked_run(run: pa.Table) -> pa.Table:
         raise DataError(
             "run",
             f"document {row['doc_id']!r} of query {row['query_id']!r} has the score {row['score']}",
-            "a run needs an id and a finite score in every row",
+            "wanted an id and a finite score in every row",
             "Correct the program that made the rows.",
         )
     if (twice := _repeated(run)) is not None:
         raise DataError(
             "run",
             f"query {twice[0]!r} lists document {twice[1]!r} more than once",
-            "a run has each document once for a query",
+            "wanted each document once for a query",
             "Give the rows of one run, without duplicates.",
         )
     ranks = pa.array(np.zeros(run.num_rows, dtype=np.int32))
@@ -111,7 +111,7 @@ def _checked_judgements(judgements: pa.Table) -> pa.Table:
         raise DataError(
             "qrels",
             f"document {row['doc_id']!r} of query {row['query_id']!r} has the grade {row['relevance']}",
-            "wanted an id and a whole number in every row",
+            "wanted ids and a whole number as the grade in every row",
             "Correct the judgements.",
         )
     if (twice := _repeated(judgements)) is not None:

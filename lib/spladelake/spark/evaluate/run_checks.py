@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
+from spladelake.names import amount
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.suggestions import missing_run
@@ -65,7 +66,7 @@ def check_run(run: DataFrame, answered: DataFrame, *, place: str, run_id: str) -
         assert row is not None
         raise DataError(
             place,
-            f"{found['unusable']:,} rows of run {run_id!r} lack an id or a score, such as document "
+            f"run {run_id!r} has {amount(found['unusable'], 'row')} without an id or a score, such as document "
             f"{row['doc_id']!r} of query {row['query_id']!r} with score {row['score']}",
             "wanted an id and a finite score in every row",
             "Correct the program that wrote the rows, and write the run again.",
@@ -74,7 +75,7 @@ def check_run(run: DataFrame, answered: DataFrame, *, place: str, run_id: str) -
         raise DataError(
             place,
             f"run {run_id!r} lists document {twice[1]!r} {twice[2]} times for query {twice[0]!r} "
-            f"({found['repeated']:,} repeated rows in all)",
+            f"({amount(found['repeated'], 'repeated row')} in all)",
             "wanted each document once for a query",
             "Write the run again without duplicates.",
         )

@@ -49,7 +49,7 @@ def export_vectors(session: SparkSession, options: ExportVectors) -> ExportVecto
     result: ExportVectorsResult = {"format": options.output_format, "output": export.output}
     found = manifest_in(session, export.output)
     if not options.force and found is not None and found.get("fingerprint") == export.manifest["fingerprint"]:
-        log.info("%s: skipped, because the files are current", export.output)
+        log.info("%s: skipped, because the files are up to date", export.output)
         # An earlier run that was killed after it wrote the manifest may have left its parts.
         storage.remove(session, export.parts)
         return {**result, "status": "skipped"}

@@ -107,8 +107,8 @@ def _check_other_side(session: SparkSession, other: TableRef, model_id: str, nam
     if row is not None and row["model_id"] != model_id:
         raise DataError(
             str(other),
-            f"the vectors of the table have the model_id {row['model_id'][:21]}, but the vectors of --input have "
-            f"{model_id[:21]}",
+            f"the vectors of the table have another vocabulary (model_id {row['model_id'][:21]}) than the vectors of "
+            f"--input (model_id {model_id[:21]})",
             "wanted one vocabulary for documents and queries with the same --vectors",
             f"Add --like {name} to use the vocabulary of {name}, or choose another name with --vectors.",
         )

@@ -56,8 +56,8 @@ def check_texts(pairs: DataFrame, tables: Mapping[str, TableRef], *, what: str) 
         query_id, doc_id = row["first"]
         raise DataError(
             str(tables[what]),
-            f"{row['absent']:,} of {row['rows']:,} pairs name a query or document without a text, "
-            f"such as query {query_id!r} with document {doc_id!r}",
+            f"in {row['absent']:,} of {row['rows']:,} pairs the query or the document is not in the lake, such as "
+            f"query {query_id!r} with document {doc_id!r}",
             f"wanted all queries in {tables['queries']} and all documents in {tables['documents']}",
             f"Ingest the missing texts, or use {what} over the texts of this lake.",
         )

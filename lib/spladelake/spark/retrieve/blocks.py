@@ -180,7 +180,7 @@ def ranked_with_sample(
             yield _merged(session, queries, candidates, asked)
             return
         log.info(
-            "%s of %s queries are ranked again without the estimates from the sample",
+            "%s of %s queries are ranked a second time: a score estimated from a sample left out too many documents",
             f"{len(short):,}",
             f"{len(queries.ids):,}",
         )
@@ -247,7 +247,8 @@ def passes_of(
     """Yield the passes over the documents, with the queries and runs of each."""
     planned = passes(asked, len(queries.ids), task_bytes=task_bytes)
     if len(planned) > 1:
-        log.info("%s queries need %d passes over the documents", f"{len(queries.ids):,}", len(planned))
+        said = "the rankings of %s queries do not fit into memory together, so the job reads the documents %d times"
+        log.info(said, f"{len(queries.ids):,}", len(planned))
     for part in planned:
         # Runs that rank the same range of queries share one pass and its arrays.
         for first, end in sorted({(first, end) for _, first, end in part}):

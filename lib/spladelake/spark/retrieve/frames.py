@@ -173,8 +173,8 @@ def _documents(batches: Iterator[pa.RecordBatch], models: pa.Array) -> Iterator[
         if other >= 0:
             raise DataError(
                 f"documents, id {whole.column('id')[other].as_py()!r}",
-                "the vector is of another model than the queries' vectors",
-                "wanted one model_id",
+                "the vector has another model_id than the vectors of the queries",
+                "wanted one model_id for documents and queries",
                 "Encode documents and queries with the same model and settings.",
             )
         size = MOST_IN_BLOCK if whole.num_rows <= MOST_IN_BLOCK else BLOCK_DOCUMENTS

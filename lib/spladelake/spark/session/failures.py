@@ -176,8 +176,8 @@ def known_error(error: BaseException) -> SpladelakeError | None:
             "Java",
             "Java ended while the job ran",
             "wanted Java to run as long as the job",
-            "Read the lines above. If they give no reason, lower spark.driver.memory, because the machine may have too "
-            "little memory.",
+            "Read the lines above. If they give no reason, the operating system may have ended Java because the "
+            "machine ran out of memory: lower spark.driver.memory, or use a machine with more memory.",
         )
     if "JAVA_GATEWAY_EXITED" in text:
         return errors.MachineError(

@@ -147,7 +147,7 @@ def _encoding(
             if found in (None, checkpoint.model_id):
                 return checkpoint
             why = (
-                f"the vectors have the model_id {str(found)[:12]}, but {model} with its own settings has "
+                f"the vectors have the model_id {str(found)[:12]}, but {model} with default settings has "
                 f"{checkpoint.model_id[:12]} (set --model and --vectors to names that belong together)"
             )
     except SpladelakeError as error:
