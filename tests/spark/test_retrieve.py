@@ -120,7 +120,7 @@ def test_contributions_of_matched_terms_add_up_to_the_score(spark: SparkSession)
     queries = as_frame(spark, {"q": {1: 2.0, 2: 0.5, 9: 1.0}})
     documents = as_frame(spark, {"d": {1: 1.5, 2: 4.0, 3: 7.0}})
     vocabulary = spark.createDataFrame([(1, "one"), (2, "two"), (3, "three"), (9, "nine")], "term_id int, token string")
-    ranked = top_k(spark, queries, documents, k=1)
+    ranked = top_k(spark, queries, documents, Kept(1, False, 0.0))
     (row,) = matched_terms(spark, queries, documents, ranked, vocabulary, limit=5).collect()
     assert [(term["token"], term["contribution"]) for term in row["terms"]] == [("one", 3.0), ("two", 2.0)]
     assert row["score"] == 5.0

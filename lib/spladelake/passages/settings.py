@@ -60,6 +60,6 @@ class PassageSettings:
         return f"passages of whole {self.by}s up to {self.tokens} tokens, {title}"
 
 
-def described(settings: PassageSettings | None) -> str:
+def settings_in_words(settings: PassageSettings | None) -> str:
     """Return settings in words."""
     return "no passages" if settings is None else str(settings)

@@ -33,7 +33,7 @@ class TooManyPassagesError(ValueError):
     """A document with more passages than an id can count."""
 
 
-def split(
+def split_document(
     title: str | None, text: str | None, settings: PassageSettings, *, spans: Spans, room: int
 ) -> Iterator[Passage]:  # fmt: skip
     """Yield the passages of a document, in order. A document without words in its text has one passage.

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from spladelake.passages import PassageSettings, TooManyPassagesError, document_of, passage_id, split
+from spladelake.passages import PassageSettings, TooManyPassagesError, document_of, passage_id, split_document
 from spladelake.passages.borders import is_word_border, paragraphs, sentences
-from spladelake.passages.settings import described
+from spladelake.passages.settings import settings_in_words
 
 WORDS = st.sampled_from(
     ["a", "bread", "don't", "3.5", "x" * 9, "é", "漢字", "\U0001f9c0", "end.", "Why?", "\n\n", "\n"]
@@ -30,7 +30,7 @@ def spans(text: str, piece: int = 4) -> NDArray[np.int64]:
 
 
 def passages_of(text: str | None, given: PassageSettings, title: str | None = None, room: int = 50):  # type: ignore[no-untyped-def]
-    return list(split(title, text, given, spans=spans, room=room))
+    return list(split_document(title, text, given, spans=spans, room=room))
 
 
 SETTINGS = st.builds(
@@ -92,7 +92,9 @@ def test_a_word_longer_than_a_passage_is_cut_at_its_tokens_and_nothing_is_lost()
 def test_a_character_of_several_tokens_is_never_cut() -> None:
     """Byte-level tokenizers make up to four tokens of a character: all with its place."""
     places = np.array([(i, i + 1) for i in range(10) for _ in range(4)], dtype=np.int64)
-    found = list(split(None, "\U0001f9c0" * 10, PassageSettings(tokens=6, stride=3), spans=lambda _: places, room=9))
+    found = list(
+        split_document(None, "\U0001f9c0" * 10, PassageSettings(tokens=6, stride=3), spans=lambda _: places, room=9)
+    )
     assert [(p.start, p.end) for p in found] == [(i, i + 1) for i in range(10)]
 
 
@@ -165,5 +167,5 @@ def test_more_passages_than_ids_can_count_are_refused(monkeypatch: pytest.Monkey
 def test_settings_survive_the_properties_of_a_table_and_say_what_they_are() -> None:
     given = PassageSettings(by="tokens", tokens=128)
     assert PassageSettings.of_properties({"spladelake.passages": given.as_json()}) == given
-    assert described(given) == "passages of 128 tokens every 64 tokens, title in every passage"
-    assert described(PassageSettings.of_properties({})) == "no passages"
+    assert settings_in_words(given) == "passages of 128 tokens every 64 tokens, title in every passage"
+    assert settings_in_words(PassageSettings.of_properties({})) == "no passages"

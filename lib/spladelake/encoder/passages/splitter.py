@@ -16,7 +16,7 @@ from spladelake.encoder.checkpoint import Checkpoint, effective_settings, layout
 from spladelake.encoder.texts import SURROGATES
 from spladelake.encoder.tokens import load_tokenizer
 from spladelake.errors import UsageError
-from spladelake.passages import Passage, PassageSettings, split
+from spladelake.passages import Passage, PassageSettings, split_document
 
 # Characters of a text that are tokenised at once, cut before white space: long texts need no large arrays of a
 # tokenizer then. Tokens do not depend on it, as no token crosses white space.
@@ -71,8 +71,8 @@ class Splitter:
         return cls(tokenizer.backend, room, settings)
 
     def split(self, title: str | None, text: str | None) -> Iterator[Passage]:
-        """Yield the passages of a document; see `passages.split`."""
-        return split(title, text, self.settings, spans=self.spans, room=self.room)
+        """Yield the passages of a document; see `passages.split_document`."""
+        return split_document(title, text, self.settings, spans=self.spans, room=self.room)
 
     def spans(self, text: str) -> NDArray[np.int64]:
         """Return the characters of each token of a text: int64 (tokens, 2)."""

@@ -15,6 +15,7 @@ from spladelake.measures.significance import paired_test
 from spladelake.passages.aggregate import Aggregate
 from spladelake.scoring import compile_kernels
 from spladelake.spark.compact.worker import CompactRows
+from spladelake.spark.encode.texts import vectors_schema
 from spladelake.spark.evaluate.query_measures import query_measures
 from spladelake.spark.evaluate.ranks import judged_hits, ranks_of_hits
 from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
@@ -23,8 +24,6 @@ from spladelake.spark.retrieve.vector_checks import largest_weight
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.totals import Totals
-from spladelake.spark.tables.schema import TableSchema
-from spladelake.spark.tables.schemas import PASSAGE_VECTORS, VECTORS
 
 TASK_BYTES = 256 * 2**20
 _ADDED = "dropped float, cluster array<int>"
@@ -86,7 +85,7 @@ class Trials:
     def compacted(self, how: Compaction, statistics: Statistics) -> DataFrame:
         """Return the rows of `vectors` under a compaction, with `dropped` and `cluster`."""
         function = CompactRows(how, statistics, self.place, self.judged.queries.vocabulary_size)
-        schema = schema_of(self.rows)
+        schema = vectors_schema(self.rows)
         ddl = ", ".join([*(f"`{c.name}` {c.type}" for c in schema.columns), _ADDED])
         return map_arrow(self.rows.select(*schema.column_names), function, ddl)
 
@@ -135,7 +134,7 @@ class Trials:
         )
         totals = self.session.sparkContext.accumulator({}, Totals())
         # Documents are judged, so the ranking is by their best passages.
-        asked = [Asked(Kept(self.judged.k, False, 0.0, Aggregate() if schema_of(rows) is PASSAGE_VECTORS else None))]
+        asked = [Asked(Kept(self.judged.k, False, 0.0, Aggregate() if "passage" in rows.columns else None))]
         ranked = ranked_in_blocks(
             self.session, self.judged.queries, corpus, asked, totals=totals, task_bytes=TASK_BYTES
         )
@@ -170,11 +169,6 @@ class Trials:
         vectors = self.judged.queries.vectors
         sums = [float(vectors.row(i)[1].sum(dtype=np.float64)) for i in range(len(vectors))]
         return float(best["score"]) * bound.relative + max(sums, default=0.0) * bound.absolute
-
-
-def schema_of(vectors: DataFrame) -> TableSchema:
-    """Return the schema of vectors: of passages if the rows have their columns."""
-    return PASSAGE_VECTORS if "passage" in vectors.columns else VECTORS
 
 
 def statistics_of(rows: DataFrame, how: Compaction, *, vocabulary_size: int) -> Statistics:

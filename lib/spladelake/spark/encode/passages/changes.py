@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from spladelake.config import EncodeTexts
 from spladelake.errors import ConflictError
-from spladelake.passages.settings import PassageSettings, described
+from spladelake.passages.settings import PassageSettings, settings_in_words
 from spladelake.spark.encode.diff import Difference
 from spladelake.spark.encode.passages.documents import of_document
 from spladelake.spark.encode.passages.worker import SplitDocuments, SplitterSpec
@@ -40,8 +40,8 @@ def chosen_settings(
         keep = "leave out the options of passages" if found is None else f"give the options of {found}, or none"
         raise ConflictError(
             str(target),
-            f"the table holds vectors of {described(found)}",
-            f"wanted {described(asked)}",
+            f"the table holds vectors of {settings_in_words(found)}",
+            f"wanted {settings_in_words(asked)}",
             f"Give the new vectors a name of their own with --vectors, or {keep}.",
         )
     return found
