@@ -94,7 +94,10 @@ def check_builds(texts: Iterable[str], spark: str) -> None:
         for build in delta_builds(text):
             if build.scala != SCALA:
                 raise _unfit(
-                    build, f"it is built for Scala {build.scala}", f"Scala {SCALA}, as Spark {spark} is", spark
+                    build,
+                    f"it is built for Scala {build.scala}",
+                    f"a build for Scala {SCALA}, because Spark {spark} is built for it",
+                    spark,
                 )
             if build.spark is not None and build.spark != release(spark):
                 raise _unfit(build, f"it is built for Spark {build.spark}", f"a build for Spark {spark}", spark)

@@ -236,5 +236,5 @@ def check_passages(options: EncodeTexts) -> None:
         raise OptionsError(found, "it with --passage-by tokens, because whole ones do not overlap", "Leave it out.")
     if stride is not None and stride > tokens:
         found = f"--passage-stride is {stride} and --passage-tokens {tokens}"
-        wanted = "a stride of at most the length, because the text between two passages would be lost"
+        wanted = "a stride no larger than --passage-tokens, because a larger one skips the text between two passages"
         raise OptionsError(found, wanted, f"Set --passage-stride to {tokens} or less.")

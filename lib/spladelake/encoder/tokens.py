@@ -149,8 +149,8 @@ def load_tokenizer(
         if special and "token_type_ids" in loaded.model_input_names and any(_in_template(backend).type_ids):
             raise UsageError(
                 str(folder),
-                "the tokenizer gives token_type_ids other than 0 to a single text",
-                "wanted token type 0, because spladelake runs models without other token types",
+                "the tokenizer gives some tokens of a single text a token_type_id other than 0",
+                "wanted 0 for every token, because spladelake passes no token types to the model",
                 "Use another checkpoint.",
             )
         backend.encode_special_tokens = split_special_tokens or loaded.split_special_tokens

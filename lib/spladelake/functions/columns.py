@@ -36,8 +36,12 @@ def check_frame(frame: Any, place: str) -> None:
         raise UsageError(place, f"the type is {type(frame).__name__}", "wanted a DataFrame", "Give a DataFrame.")
 
 
-def given_column(column: Any, place: str) -> Column:
-    """Return an argument as a column. Raises UsageError if it is neither a name nor a Column."""
+def given_column(column: Any, place: str, *, example: str = "vector") -> Column:
+    """Return an argument as a column. Raises UsageError if it is neither a name nor a Column.
+
+    - place: the function that got the argument.
+    - example: a likely name of the column, for the message.
+    """
     if isinstance(column, str):
         return F.col(column)
     if isinstance(column, Column):
@@ -46,7 +50,7 @@ def given_column(column: Any, place: str) -> Column:
         place,
         f"the column is of type {type(column).__name__}",
         "wanted a Column or the name of a column",
-        'Write "text" or df.text, inside select or withColumn of the DataFrame.',
+        f'Give "{example}" or df.{example}, and call {place} inside select or withColumn of the DataFrame.',
     )
 
 

@@ -55,7 +55,9 @@ def encode(
                 f"encode, {name}", f"the value is {value!r}", suggestion(str(value), known), "Correct the value."
             )
     settings = EncoderSettings(max_length=max_length, max_active_dims=max_active_dims, minimum_weight=minimum_weight)
-    return encoded_texts(given_column(column, "encode"), text_checkpoint(model, settings), kind, on_error)
+    return encoded_texts(
+        given_column(column, "encode", example="text"), text_checkpoint(model, settings), kind, on_error
+    )
 
 
 def encoded_texts(text: Column, checkpoint: Checkpoint, kind: Kind, on_error: OnError = "raise") -> Column:

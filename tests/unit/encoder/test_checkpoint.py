@@ -257,7 +257,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
             (f / "model.safetensors").unlink(),
             (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-1.safetensors"}}'),
         ),
-        "the file names model-1.safetensors",
+        "the index lists model-1.safetensors",
     ),
 }
 

@@ -98,8 +98,8 @@ def _shards(folder: Path) -> list[str]:
     if missing:
         raise UsageError(
             str(path),
-            f"the file names {listed(missing[:5], 'and')}, which the folder does not have",
-            f"wanted all {len(shards)} shards",
+            f"the index lists {listed(missing[:5], 'and')}, but the folder does not have them",
+            f"wanted all {len(shards)} files that the index lists",
             "Copy the checkpoint again.",
         )
     held = {shard: tensor_names(folder / shard) for shard in shards if shard.endswith(".safetensors")}
