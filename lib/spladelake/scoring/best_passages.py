@@ -94,8 +94,8 @@ class TopDocuments:
             raise DataError(
                 f"query number {queries.first + too_large}",
                 f"the sum of the {self._best} best passages of a document may exceed {MOST_UNITS / SCORE_UNITS:.0f}",
-                "wanted sums that fit 64-bit integers in units of 2^-30",
-                "Correct weights that are too large, or add up fewer passages.",
+                "wanted sums up to this limit, the largest that exact scores can hold",
+                "Correct the weights that are too large, or choose fewer passages with --aggregate.",
             )
         self._seen += len(block)
 
@@ -165,24 +165,20 @@ def score_passages(
         filled = open_sizes[q]
         for i in range(count):
             if groups[new[i]] != group:
-                if filled:
-                    end_units[ended], end_rests[ended] = total_of(
-                        open_units[q], open_rests[q], filled, counts[group], best, mean
-                    )
-                    end_rows[ended] = open_rows[q, 0]
-                    ended += 1
+                ended = end_document(
+                    open_units[q], open_rests[q], open_rows[q], filled, counts[group], best, mean,
+                    end_units, end_rests, end_rows, ended,
+                )  # fmt: skip
                 group, filled = groups[new[i]], 0
             filled = take_passage(
                 open_units[q], open_rests[q], open_rows[q], filled, best, new_units[i], new_rests[i],
                 first_row + new[i],
             )  # fmt: skip
         if group != counts.size - 1:
-            if filled:
-                end_units[ended], end_rests[ended] = total_of(
-                    open_units[q], open_rests[q], filled, counts[group], best, mean
-                )
-                end_rows[ended] = open_rows[q, 0]
-                ended += 1
+            ended = end_document(
+                open_units[q], open_rests[q], open_rows[q], filled, counts[group], best, mean,
+                end_units, end_rests, end_rows, ended,
+            )  # fmt: skip
             filled = 0
         open_sizes[q] = filled
         if ended:
@@ -228,6 +224,19 @@ def total_of(units: Any, rests: Any, filled: int, passages: int, best: int, mean
     return whole, rest
 
 
+@part
+def end_document(
+    units: Any, rests: Any, rows: Any, filled: int, passages: int, best: int, mean: bool,
+    end_units: Any, end_rests: Any, end_rows: Any, ended: int,
+) -> int:  # fmt: skip
+    """Add a document to those that ended, if one of its passages has a score; return their number."""
+    if filled:
+        end_units[ended], end_rests[ended] = total_of(units, rests, filled, passages, best, mean)
+        end_rows[ended] = rows[0]
+        ended += 1
+    return ended
+
+
 @native(
     types.int64, types.int64, types.boolean, *_OPEN, types.int64, *SHORTLISTS, array(types.int64),
     _INT64, view(types.uint8), _INT64, types.int64,
@@ -240,9 +249,10 @@ def finish_document(
     """Offer the unfinished document to the shortlists. passages: their number in it."""
     end_units, end_rests, end_rows = np.empty(1, np.int64), np.empty(1, np.int64), np.empty(1, np.int32)
     for q in range(sizes.size):
-        if open_sizes[q]:
-            end_units[0], end_rests[0] = total_of(open_units[q], open_rests[q], open_sizes[q], passages, best, mean)
-            end_rows[0] = open_rows[q, 0]
+        if end_document(
+            open_units[q], open_rests[q], open_rows[q], open_sizes[q], passages, best, mean,
+            end_units, end_rests, end_rows, 0,
+        ):  # fmt: skip
             sizes[q], thresholds[q] = offer_all(
                 Places(units[q], rests[q], rows[q]), sizes[q], k, thresholds[q], end_units, end_rests, end_rows, 0,
                 Ids(id_starts, id_data, keys, suffix),
