@@ -96,8 +96,6 @@ def test_sql_shows_the_passage_and_searches_documents(spark: SparkSession, lake:
     assert [tuple(r) for r in found] == wanted
 
 
-# Does not end within five minutes on a busy machine; why is not known yet.
-@pytest.mark.slow
 def test_compacted_vectors_keep_their_passages(run_job: Any, lake: str) -> None:
     run_job("compact_vectors", lake=lake, model="splade-tiny", mantissa_bits=22, into="small")
     columns = ("id", "doc_id", "passage", "start", "end", "doc_sha256")
