@@ -11,7 +11,7 @@ from importlib.resources import files
 import click
 
 from spladelake.errors import UsageError
-from spladelake.names import near_names
+from spladelake.names import suggestion
 
 # Characters of a line: longer ones are hard to read on a wide terminal.
 WIDTH = 110
@@ -47,13 +47,14 @@ def without_comments(text: str) -> str:
 def named_page(topic: str, known: dict[str, Page]) -> Page:
     """Return the page of a topic, whatever its case, with underscores or the suffix of its file.
 
-    Raises UsageError, with near names, if there is no such page.
+    Raises UsageError, with a page of a similar name, if there is no such page.
     """
     name = topic.lower().replace("_", "-").removesuffix(".md")
     if name in known:
         return known[name]
     fix = "Run spladelake docs for the list of pages."
-    raise UsageError(f"docs {topic}", "there is no such page", near_names(name, known), fix)
+    meant = next((page for page in known if name and name in page), name)
+    raise UsageError(f"docs {topic}", "there is no such page", suggestion(meant, known), fix)
 
 
 @click.command("docs")
