@@ -18,6 +18,7 @@ from spladelake.spark.tables.refs import TableRef
 from support.cases import mostly_slow
 from support.documents import assert_same, encoded_alone, text, vectors, write_documents
 from support.ledger import LEDGER
+from support.stopping import stopped_after
 from support.tables import table_rows
 
 
@@ -53,25 +54,13 @@ def test_an_update_equals_a_full_encode_and_only_what_changed_is_encoded_and_in_
     assert_same(updated, encoded_alone(texts))
 
 
-class StoppedError(Exception):
-    """Stands for a process that ends here."""
-
-
 def test_a_run_that_stopped_goes_on_where_it_was_and_readers_never_see_half_of_it(
-    spark: SparkSession, run_job: Any, lake: str, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, run_job: Any, lake: str
 ) -> None:
     encode = {"lake": lake, "model": "splade-tiny", "side": "documents", "chunk_rows": 8}
     texts: dict[str, str | None] = {f"d{n}": text(n) for n in range(32)}
     write_documents(spark, lake, texts)
-    commit, committed = chunks._commit_chunk, []
-
-    def stop_after_two(*arguments: Any) -> None:
-        committed.append(commit(*arguments))
-        if len(committed) == 2:
-            raise StoppedError
-
-    monkeypatch.setattr(chunks, "_commit_chunk", stop_after_two)
-    with pytest.raises(StoppedError):
+    with stopped_after(chunks, "_commit_chunk", 2):
         run_job("encode_texts", **encode)
     assert not Path(lake, "vectors/splade-tiny/documents").exists()
     staged = len(table_rows(f"{lake}/vectors/splade-tiny/documents_staged"))

@@ -19,6 +19,7 @@ from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS
 from spladelake.spark.tables.write import replace_rows
 from support.documents import WORDS, assert_same, vectors
+from support.stopping import stopped_after
 from support.tables import table_rows
 
 Texts = Mapping[str, tuple[str | None, str | None]]
@@ -177,27 +178,14 @@ def test_a_document_of_which_one_passage_fails_goes_to_quarantine_whole(
     assert {row["doc_id"] for row in rows_of(lake)} == set(huge)
 
 
-class StoppedError(Exception):
-    """Stands for a process that ends here."""
-
-
 def test_a_stopped_run_resumes_and_a_passage_that_moved_is_made_again(
-    spark: SparkSession, run_job: Any, lake: str, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, run_job: Any, lake: str
 ) -> None:
     encode = {"lake": lake, **ENCODE, "passage_by": "paragraph", "passage_tokens": 8, "chunk_rows": 8}
     made = {f"d{n}": (None, "\n\n".join(f"{WORDS[i]} {n} {i} {i} {i} {i}" for i in range(6))) for n in range(8)}
     write_titled(spark, lake, made)
-    commit, committed = chunks._commit_chunk, []
-
-    def stop_after_two(*arguments: Any) -> None:
-        committed.append(commit(*arguments))
-        if len(committed) == 2:
-            raise StoppedError
-
-    monkeypatch.setattr(chunks, "_commit_chunk", stop_after_two)
-    with pytest.raises(StoppedError):
+    with stopped_after(chunks, "_commit_chunk", 2):
         run_job("encode_texts", **encode)
-    monkeypatch.undo()
     staged = len(table_rows(f"{lake}/vectors/splade-tiny/documents_staged"))
     assert 0 < staged < 48
     for n in range(8):  # the other passages stay as they are, but at other places

@@ -22,6 +22,7 @@ from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.upkeep.verify import FindingsError
 from support.documents import write_documents, write_queries
 from support.ledger import LEDGER
+from support.stopping import StoppedError
 from support.tables import table_rows
 
 Texts = dict[str, str]
@@ -42,10 +43,6 @@ WRITTEN, KEPT, DELETED = 2, 3, 1
 QUERIES: Texts = {"q1": "apple bread", "q2": "stone", "q3": "light river light"}
 # Sums of float32 in another order.
 TOLERANCE = 1e-4
-
-
-class StoppedError(Exception):
-    """Stands for a process that ends here."""
 
 
 @dataclass(frozen=True)
