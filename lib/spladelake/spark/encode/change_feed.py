@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
-from spladelake.spark.session.failures import full_text
+from spladelake.spark.session.java_errors import full_text
 from spladelake.spark.tables.create import ensure_table
 from spladelake.spark.tables.driver_rows import frame_of
 from spladelake.spark.tables.properties import set_properties, table_properties

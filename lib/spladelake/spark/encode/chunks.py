@@ -28,7 +28,7 @@ from spladelake.spark.encode.texts import (
     vectors_schema,
 )
 from spladelake.spark.encode.worker import REJECTED, EncodeOrReject
-from spladelake.spark.session.failures import full_text
+from spladelake.spark.session.java_errors import full_text
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.step_descriptions import describe

@@ -11,8 +11,9 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
 from spladelake.names import listed
-from spladelake.passages.ids import DIGITS, document_of
+from spladelake.passages.ids import document_of
 from spladelake.report.data import Cost, DifferingQuery, Hit, Listing, ReportData, System, VectorStatistics
+from spladelake.spark.encode.passages.ids import ending
 from spladelake.spark.retrieve.join import matched_terms
 from spladelake.spark.retrieve.vector_checks import check_every_row, vocabulary_size
 from spladelake.spark.tables.create import require
@@ -236,8 +237,7 @@ def _terms(
     tables = (vectors.queries.read(session), vectors.documents.read(session))
     of_passages = {"passage"} <= set(first.columns) & set(tables[1].columns)
     if of_passages:  # the vectors have the ids of passages
-        number = F.lpad(F.col("passage").cast("string"), DIGITS, "0")
-        first = first.where("passage IS NOT NULL").withColumn("doc_id", F.concat("doc_id", F.lit("#"), number))
+        first = first.where("passage IS NOT NULL").withColumn("doc_id", F.concat("doc_id", ending()))
     ranked = first.select("query_id", "doc_id", "rank", "score")
     found = {}
     for row in matched_terms(session, *tables, ranked, vectors.vocabulary.read(session), limit=TERMS).collect():

@@ -11,13 +11,14 @@ from pyspark.sql import functions as F
 
 from spladelake.config import Ranking, RetrieveRun
 from spladelake.errors import UsageError
-from spladelake.passages import ID_SUFFIX
+from spladelake.passages import ID_SUFFIX, passage_id
 from spladelake.passages.aggregate import DEFAULT, Aggregate, aggregate_of
-from spladelake.spark.retrieve.candidates import Kept
+from spladelake.spark.encode.passages.ids import document_in, ending
+from spladelake.spark.retrieve.candidates import Kept, documents
 from spladelake.spark.tables.schemas import BEST_PASSAGE
 
 # The end of the id of a document's first passage.
-_FIRST = "#000000"
+_FIRST = passage_id("", 0)
 
 
 def kept_of(ranking: Ranking, *, passages: bool) -> Kept:
@@ -76,14 +77,13 @@ def first_passages_only(rows: DataFrame, kept: Sequence[tuple[Kept, int]]) -> Da
 
 def side_by_side(rows: DataFrame) -> DataFrame:
     """Bring all passages of a document into one task, in order. The whole table is shuffled."""
-    document = F.expr(f"left(id, char_length(id) - {ID_SUFFIX})")
-    found = rows.withColumn("of_document", document).repartition("of_document")
+    found = rows.withColumn("of_document", document_in("id")).repartition("of_document")
     return found.sortWithinPartitions("of_document", "id").drop("of_document")
 
 
 def sorted_here(rows: pa.Table) -> pa.Table:
     """Return rows of the driver with all passages of a document side by side, in order."""
-    document = pc.utf8_slice_codeunits(rows.column("id"), 0, -ID_SUFFIX)
+    document = documents(rows.column("id"), ID_SUFFIX)
     order = pc.sort_indices(
         pa.table({"of": document, "id": rows.column("id")}), [("of", "ascending"), ("id", "ascending")]
     )
@@ -96,8 +96,7 @@ def with_places(ranked: DataFrame, vectors: DataFrame, aggregate: Aggregate) -> 
     - ranked: (query_id, doc_id, rank, score, passage).
     - vectors: the vectors of the passages.
     """
-    number = F.lpad(F.col("passage").cast("string"), ID_SUFFIX - 1, "0")
-    key = F.concat("doc_id", F.lit("#"), number) if aggregate.ranks_documents else F.col("doc_id")
+    key = F.concat("doc_id", ending()) if aggregate.ranks_documents else F.col("doc_id")
     _, start, end = BEST_PASSAGE
     places = vectors.select(F.col("id").alias("key"), F.col("start").alias(start), F.col("end").alias(end))
     return ranked.withColumn("key", key).join(places, "key", "left").drop("key")

@@ -10,6 +10,7 @@ from pyspark.errors import PySparkException
 from spladelake import errors
 from spladelake.errors import ConflictError, DataError, MachineError, SpladelakeError
 from spladelake.spark.session.delta_classes import SETTINGS
+from spladelake.spark.session.java_errors import full_text
 from spladelake.spark.session.stores import store_error
 from spladelake.spark_versions import FITTING
 
@@ -117,16 +118,6 @@ class WorkerError(SpladelakeError):
 
     def __str__(self) -> str:
         return self.message
-
-
-def full_text(error: BaseException) -> str:
-    """Return the text of an exception and of its causes in Java."""
-    java = getattr(error, "java_exception", None)
-    parts = [str(error)]
-    while java is not None and len(parts) < 20:
-        parts.append(str(java.toString()))
-        java = java.getCause()
-    return "\n".join(parts)
 
 
 def known_error(error: BaseException) -> SpladelakeError | None:

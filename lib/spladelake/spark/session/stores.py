@@ -15,6 +15,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from spladelake.errors import MachineError
+from spladelake.spark.session.java_errors import full_text
 
 # Seconds that a store may take to answer.
 MOST_SECONDS = 15.0
@@ -94,7 +95,7 @@ def check_store(session: SparkSession, place: str) -> None:
     except TooLate:
         raise _error(place, f"the store did not answer within {MOST_SECONDS:.0f} s", _SIGNS[-1][2]) from None
     except Exception as error:
-        raise store_error(_full_text(error), place) or _error(place, _first_line(error), "Check the path") from error
+        raise store_error(full_text(error), place) or _error(place, _first_line(error), "Check the path") from error
 
 
 def store_error(text: str, place: str) -> MachineError | None:
@@ -147,15 +148,6 @@ def _one_of_each_store(paths: Iterable[str]) -> Iterator[str]:
     found = {"/".join(path.split("/", 3)[:3]): path for path in paths}
     for store, path in found.items():
         yield store + "/" if re.search(r"[*?\[{]", path) else path
-
-
-def _full_text(error: BaseException) -> str:
-    """Return the text of an exception of Java and of its causes."""
-    parts, java = [str(error)], getattr(error, "java_exception", None)
-    while java is not None and len(parts) < 20:
-        parts.append(str(java.toString()))
-        java = java.getCause()
-    return "\n".join(parts)
 
 
 def _first_line(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from spladelake.errors import ConflictError, UsageError
-from spladelake.spark.session.failures import full_text
+from spladelake.spark.session.java_errors import full_text
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ from pyspark.sql import functions as F
 from spladelake.config.upkeep import VerifyTables
 from spladelake.errors import DataError
 from spladelake.names import amount, listed
-from spladelake.passages.ids import DIGITS, ID_SUFFIX
 from spladelake.passages.settings import PassageSettings
 from spladelake.results import VerifyResult
 from spladelake.spark.encode.passages.documents import documents_in, documents_of
+from spladelake.spark.encode.passages.ids import document_in, ending
 from spladelake.spark.encode.texts import SIDES, Side, texts_of
 from spladelake.spark.tables.every_schema import SCHEMAS
 from spladelake.spark.tables.quarantine import quarantined_ids
@@ -224,10 +224,8 @@ def _named(runs: DataFrame, column: str) -> DataFrame:
     """Return the ids of a column of runs, each once. A run that ranks passages names their documents."""
     if column != "doc_id" or "passage" not in runs.columns:
         return runs.select(column).distinct()
-    end = F.concat(F.lit("#"), F.lpad(F.col("passage").cast("string"), DIGITS, "0"))
-    document = F.expr(f"left(doc_id, char_length(doc_id) - {ID_SUFFIX})")
-    by_passage = F.coalesce(F.col("doc_id").endswith(end), F.lit(False))
-    return runs.select(F.when(by_passage, document).otherwise(F.col("doc_id")).alias("doc_id")).distinct()
+    by_passage = F.coalesce(F.col("doc_id").endswith(ending()), F.lit(False))
+    return runs.select(F.when(by_passage, document_in("doc_id")).otherwise(F.col("doc_id")).alias("doc_id")).distinct()
 
 
 def _said(sentence: str, one: str, many: str, found: Found) -> list[str]:
