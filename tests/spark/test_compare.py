@@ -133,7 +133,8 @@ def test_runs_on_another_footing_are_refused(spark: SparkSession, run_job: Any, 
     write_judgements(spark, lake, [("q1", "a", 1)])
     run_job("evaluate_run", lake=lake, run_id="best", measures=["recip_rank"])
     run_job("evaluate_run", lake=lake, run_id="poor", measures=["recip_rank"], answered_only=True)
-    with pytest.raises(DataError, match="'poor' was measured with answered_only True, but run 'best' with False"):
+    said = "'poor' was measured with --answered-only True, but run 'best' with --answered-only False"
+    with pytest.raises(DataError, match=said):
         run_job("compare_runs", lake=lake, measures=["recip_rank"])
     with pytest.raises(DataError, match="run 'best' of lake has no measure ndcg_cut_10"):
         run_job("compare_runs", lake=lake, run_ids=["best", "poor"])
