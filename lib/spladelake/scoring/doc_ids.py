@@ -57,6 +57,16 @@ class DocIds:
         _gather(self.starts, self.data, np.ascontiguousarray(rows, dtype=np.int32), starts, data)
         return DocIds(starts, data)
 
+    def copy(self) -> DocIds:
+        """Return the same ids in memory of their own."""
+        return DocIds(self.starts.copy(), self.data.copy())
+
+    def buckets(self, count: int) -> NDArray[np.int32]:
+        """Return a bucket of each id by its hash, 0 to count - 1: int32 (ids). Equal ids have the same bucket."""
+        hashes = np.empty(len(self), dtype=np.uint64)
+        _hash(self.starts, self.data, hashes)
+        return ((hashes >> np.uint64(32)) % np.uint64(count)).astype(np.int32)
+
     @classmethod
     def concatenate(cls, parts: Sequence[DocIds]) -> DocIds:
         """Return the ids of all parts, in their order."""
@@ -112,3 +122,13 @@ def _gather(starts, data, rows, out_starts, out):  # type: ignore[no-untyped-def
         source, target = starts[rows[i]], out_starts[i]
         for j in range(out_starts[i + 1] - target):
             out[target + j] = data[source + j]
+
+
+@native(view(types.int64), view(types.uint8), array(types.uint64))
+def _hash(starts, data, out):  # type: ignore[no-untyped-def]
+    """Compute the 64-bit FNV-1a hash of each id."""
+    for i in range(out.size):
+        value = np.uint64(14695981039346656037)
+        for j in range(starts[i], starts[i + 1]):
+            value = (value ^ np.uint64(data[j])) * np.uint64(1099511628211)
+        out[i] = value

@@ -18,9 +18,7 @@ from spladelake.names import short_name
 from spladelake.results import RetrieveResult
 from spladelake.scoring import DocIds, compile_kernels
 from spladelake.spark.retrieve.blocks import (
-    Asked,
     Corpus,
-    QueryBatch,
     ranked_in_blocks,
     ranked_in_driver,
     ranked_with_sample,
@@ -30,6 +28,8 @@ from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.conditions import selected
 from spladelake.spark.retrieve.index import FoundIndex, current_index
 from spladelake.spark.retrieve.join import count_products, top_k
+from spladelake.spark.retrieve.passes import Asked
+from spladelake.spark.retrieve.query_rows import QueryBatch
 from spladelake.spark.retrieve.request import RetrievalInputs, inputs_of, run_lineage
 from spladelake.spark.retrieve.sample import pays, sample_of
 from spladelake.spark.retrieve.since_version import Changes, changes_since, merged_with_previous
@@ -180,7 +180,7 @@ class _Retrieval:
     def _by_sql(self) -> DataFrame:
         frames = []
         for number, ranking in enumerate(self.rankings.values()):
-            documents = selected(self.inputs.document_rows, self._texts(), [ranking.where])
+            documents = selected(self.inputs.document_rows, self.inputs.text_rows(self.session), [ranking.where])
             rows = top_k(
                 self.session,
                 self.inputs.query_rows,
@@ -226,7 +226,7 @@ class _Retrieval:
         inputs, place = self.inputs, str(self.inputs.documents)
         if documents is inputs.document_rows and self.index.rows is not None:
             return Corpus(self.index.rows, is_index=True, place=place)
-        rows = selected(documents, self._texts(), conditions)
+        rows = selected(documents, self.inputs.text_rows(self.session), conditions)
         if conditions != [None]:
             rows = rows.where("groups > 0")
         return Corpus(rows, is_index=False, place=place)
@@ -238,12 +238,6 @@ class _Retrieval:
         inputs = self.inputs
         index = inputs.lake.vectors(inputs.model, "index")
         return even_tasks(self.session, inputs.documents if self.index.rows is None else index)
-
-    def _texts(self) -> DataFrame | None:
-        """Return the `documents` table if a condition needs its columns."""
-        if "texts" not in self.inputs.versions:
-            return None
-        return self.inputs.lake.table("documents").read(self.session, version=self.inputs.versions["texts"])
 
     def _since(self, version: int) -> DataFrame:
         changes: Changes = changes_since(self.session, self.inputs, self.rankings, version=version)
