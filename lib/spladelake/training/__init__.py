@@ -16,6 +16,6 @@ __all__ = ["Outcome", "TrainingData", "TrainingWork", "total_steps", "train"]
 
 def train(work: TrainingWork) -> Outcome:
     """Start or resume a training and write the model; see `spladelake.training.run`."""
-    from spladelake.training.run import train as run
+    from spladelake.training.run import run_training
 
-    return run(work)
+    return run_training(work)

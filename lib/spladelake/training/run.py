@@ -63,7 +63,7 @@ class Distiller(SparseEncoderTrainer):
         return loss
 
 
-def train(work: TrainingWork) -> Outcome:
+def run_training(work: TrainingWork) -> Outcome:
     """Train from the newest checkpoint or from the start, and write the model into the work folder.
 
     A SpladelakeError is returned in the outcome, because a raised one would not reach the driver complete.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from pyspark.sql import functions as F
 
 from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.encode.worker import EncodeBatches
+from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.schemas import VECTORS
 
@@ -68,13 +70,13 @@ def forecast_encode(
     if not rows:
         return {**result, **NOTHING}
     wanted = SAMPLE_PER_SLOT * slots
-    ordered = texts.dropDuplicates(["text_sha256"]).orderBy("text_sha256").limit(wanted).persist()
-    ordered.count()  # reads the sample before the measurement
-    _run(session, ordered.limit(2 * slots), slots, spec, kind)  # loads the models
-    started = time.monotonic()
-    vectors, totals = _run(session, ordered, slots, spec, kind)
-    seconds = time.monotonic() - started
-    ordered.unpersist()
+    with ExitStack() as kept:
+        ordered = kept_on_disk(texts.dropDuplicates(["text_sha256"]).orderBy("text_sha256").limit(wanted), kept)
+        ordered.count()  # reads the sample before the measurement
+        _run(session, ordered.limit(2 * slots), slots, spec, kind)  # loads the models
+        started = time.monotonic()
+        vectors, totals = _run(session, ordered, slots, spec, kind)
+        seconds = time.monotonic() - started
     sample = EncodedSample(vectors, tokens=int(totals.get("tokens", 0)), seconds=seconds)
     return {**result, **sample.extrapolated(rows, texts=distinct)}
 

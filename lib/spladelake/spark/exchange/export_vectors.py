@@ -8,6 +8,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from spladelake.spark.exchange.export_folder import CARD, MOVES, make_room, mani
 from spladelake.spark.exchange.export_plan import MANIFEST, Export, check_ids, numbered, planned
 from spladelake.spark.exchange.worker import LINE_DDL, Lines
 from spladelake.spark.retrieve.vector_checks import check_every_row
+from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.data_files import data_files, rows_of_files
 
@@ -53,7 +55,8 @@ def export_vectors(session: SparkSession, options: ExportVectors) -> ExportVecto
     check_ids(export)
     check_every_row(export.source, export.rows, size=len(export.tokens))
     make_room(export, found)
-    chunks = _write_whole(export) if options.output_format == "ciff" else _write_chunks(export)
+    with ExitStack() as kept:
+        chunks = _write_whole(export) if options.output_format == "ciff" else _write_chunks(export, kept)
     files, rows = _publish(export, chunks), export.rows.count()
     manifest = {**export.manifest, "files": files, "rows": rows}
     storage.write_text(session, f"{export.output}/{MANIFEST}", json.dumps(manifest, indent=1) + "\n")
@@ -74,7 +77,7 @@ def _write_whole(export: Export) -> int:
     return 1
 
 
-def _write_chunks(export: Export) -> int:
+def _write_chunks(export: Export, kept: ExitStack) -> int:
     """Write the unfinished parts, each from a chunk of data files; return the number of parts."""
     session, rows = export.session, export.rows
     line_format = LINE_FORMATS.get(export.options.output_format)
@@ -83,7 +86,7 @@ def _write_chunks(export: Export) -> int:
     chunks = [names[first : first + size] for first in range(0, len(names), size)]
     places = None
     if line_format is not None and line_format.numbered:
-        places = numbered(rows).select("id", "place").persist()
+        places = kept_on_disk(numbered(rows).select("id", "place"), kept)
     for number, chunk in enumerate(chunks):
         folder = f"{export.parts}/{number:05}"
         if storage.exists(session, f"{folder}/_SUCCESS"):
@@ -92,8 +95,6 @@ def _write_chunks(export: Export) -> int:
         part = rows_of_files(session, export.source, rows, chunk).select("id", "indices", "values")
         part = part.withColumn("place", F.lit(0).cast("long")) if places is None else part.join(places, "id")
         _WRITERS.get(export.options.output_format, _write_lines)(export, part, folder)
-    if places is not None:
-        places.unpersist()
     return len(chunks)
 
 

@@ -27,7 +27,7 @@ from spladelake.spark.retrieve.blocks import (
 from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.conditions import selected
 from spladelake.spark.retrieve.index import FoundIndex, current_index
-from spladelake.spark.retrieve.join import count_products, top_k
+from spladelake.spark.retrieve.join import joined_products, top_k
 from spladelake.spark.retrieve.passes import Asked
 from spladelake.spark.retrieve.query_rows import QueryBatch
 from spladelake.spark.retrieve.request import RetrievalInputs, inputs_of, run_lineage
@@ -124,7 +124,7 @@ class _Retrieval:
         if chosen == "auto":
             chosen = "blocks" if self.inputs.documents_here is None else "driver"
         if chosen == "sql" and self.document_count <= COUNTED_DOCUMENTS:
-            self.products = count_products(self.session, self.inputs.query_rows, self.inputs.document_rows)
+            self.products = joined_products(self.session, self.inputs.query_rows, self.inputs.document_rows)
         log.info(
             "%s queries and %s documents: the strategy is %s",
             f"{len(self.inputs.asked.ids):,}", f"{self.document_count:,}", chosen,

@@ -89,7 +89,7 @@ FROM (SELECT explode(indices) AS term_id FROM {documents}) JOIN query_terms USIN
 """
 
 
-def count_products(session: SparkSession, queries: DataFrame, documents: DataFrame) -> int:
+def joined_products(session: SparkSession, queries: DataFrame, documents: DataFrame) -> int:
     """Return the number of products of weights in the join: the sum over terms of documents times queries with it."""
     row = session.sql(PRODUCTS_SQL, queries=queries, documents=documents).first()
     assert row is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pyspark.sql.window import Window
 from spladelake.config.training import TrainModel
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.encode.texts import SIDES, texts_of
+from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.tables.refs import TableRef
 
 # The documents of the dev part include the run's top documents of each dev query, down to this rank.
@@ -79,7 +81,8 @@ def write_training_data(sources: Sources, folder: Path, options: TrainModel) -> 
     finally:
         whole.unpersist()
     if sources.dev is not None and sources.judgements is not None:
-        counts["dev_queries"] = _write_dev(sources, sources.dev, sources.judgements, folder, options)
+        with ExitStack() as kept:
+            counts["dev_queries"] = _write_dev(sources, sources.dev, sources.judgements, folder, options, kept)
     return counts
 
 
@@ -176,7 +179,9 @@ def _rows(pairs: DataFrame, queries: DataFrame, documents: DataFrame, negatives:
     return rows.drop("label") if options.loss == "ranking" else rows
 
 
-def _write_dev(sources: Sources, dev: DataFrame, judgements: DataFrame, folder: Path, options: TrainModel) -> int:
+def _write_dev(
+    sources: Sources, dev: DataFrame, judgements: DataFrame, folder: Path, options: TrainModel, kept: ExitStack
+) -> int:
     """Write a sample of the dev part: queries, their judgements, and the documents to search. Return the query count.
 
     Judged documents come first, then the top documents of the run, then others in the order of a hash.
@@ -185,7 +190,7 @@ def _write_dev(sources: Sources, dev: DataFrame, judgements: DataFrame, folder: 
         "relevance", F.greatest(F.lit(0), F.col("relevance") - (sources.level - 1))
     )
     relevant = judged.where("relevance > 0").select("query_id").distinct()
-    ids = relevant.orderBy(F.xxhash64("query_id"), "query_id").limit(options.dev_queries).persist()
+    ids = kept_on_disk(relevant.orderBy(F.xxhash64("query_id"), "query_id").limit(options.dev_queries), kept)
     queries = texts_of(sources.queries, SIDES["queries"]).join(
         ids.withColumnRenamed("query_id", "id"), "id", "left_semi"
     )
@@ -201,9 +206,7 @@ def _write_dev(sources: Sources, dev: DataFrame, judgements: DataFrame, folder: 
     for name, texts in (("dev_queries", queries), ("dev_documents", documents)):
         _write(texts.select("id", F.coalesce("text", F.lit("")).alias("text")), folder / name, "id")
     _write(judged.select("query_id", "doc_id", "relevance"), folder / "dev_judgements", "query_id", "doc_id")
-    count = ids.count()
-    ids.unpersist()
-    return count
+    return ids.count()
 
 
 def _write(rows: DataFrame, folder: Path, *order: str) -> None:

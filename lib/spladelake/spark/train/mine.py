@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
-from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
@@ -16,6 +16,7 @@ from spladelake.errors import DataError
 from spladelake.results import MineResult
 from spladelake.spark.encode.texts import SIDES, texts_of
 from spladelake.spark.evaluate.run_checks import check_runs
+from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS
@@ -52,11 +53,12 @@ def mine_pairs(session: SparkSession, options: MinePairs) -> MineResult:
     lineage = Lineage("mine_pairs", {**texts, "run": made_from}, settings)
     targets = {name: lake.training(options.training_set, name) for name in ("pairs", "parts")}
     result: MineResult = {"training_set": options.training_set, "run": options.run, "table": str(targets["pairs"])}
-    return made_unless_current(
-        session, dict.fromkeys(targets.values(), lineage),
-        lambda: _write(session, inputs, run, targets, lineage, options),
-        force=options.force, step=f"mine pairs from {options.run}", known=result,
-    )  # fmt: skip
+    with ExitStack() as kept:
+        return made_unless_current(
+            session, dict.fromkeys(targets.values(), lineage),
+            lambda: _write(session, inputs, run, targets, lineage, options, kept),
+            force=options.force, step=f"mine pairs from {options.run}", known=result,
+        )  # fmt: skip
 
 
 def _write(
@@ -66,13 +68,13 @@ def _write(
     targets: dict[str, TableRef],
     lineage: Lineage,
     options: MinePairs,
+    kept: ExitStack,
 ) -> dict[str, Any]:
     """Mine the pairs, write both tables, and return the counts."""
     at, tables = inputs.rows, inputs.refs
     judged = at["judgements"].where(F.col("relevance") >= options.relevance_level)
-    parts = query_parts(
-        at["queries"], judged, dev=options.dev_share, test=options.test_share, seed=options.seed
-    ).persist(StorageLevel.DISK_ONLY)  # fmt: skip
+    parts = query_parts(at["queries"], judged, dev=options.dev_share, test=options.test_share, seed=options.seed)
+    parts = kept_on_disk(parts, kept)
     counts = {row["part"]: row["count"] for row in parts.groupBy("part").count().collect()}
     if not counts.get("train"):
         raise DataError(
@@ -88,7 +90,7 @@ def _write(
     judged_train = judged.join(train, "query_id", "left_semi")
     positives = _positives(judged_train, run, texts, options)
     candidates = _candidates(run.join(train, "query_id", "left_semi"), judged, texts, options)
-    pairs = mined(positives, candidates, options).persist(StorageLevel.DISK_ONLY)
+    pairs = kept_on_disk(mined(positives, candidates, options), kept)
     found = pairs.agg(
         F.count("*").alias("positives"),
         F.count_if(F.size("neg_ids") == 0).alias("without_negatives"),
@@ -107,8 +109,6 @@ def _write(
     ready = pairs.where(F.size("neg_ids") >= 1).orderBy("query_id", "pos_id")
     replace_rows(session, targets["parts"], PARTS, parts.orderBy("query_id"), lineage=lineage)
     replace_rows(session, targets["pairs"], PAIRS, ready, lineage=lineage)
-    pairs.unpersist()
-    parts.unpersist()
     return {
         "rows": found["positives"] - found["without_negatives"],
         **found.asDict(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from spladelake.spark.encode.texts import BUCKETS, ROWS_PER_BATCH, task_count
 from spladelake.spark.evaluate.run_checks import check_runs
 from spladelake.spark.rerank import worker as rerank_worker
 from spladelake.spark.rerank.pairs import check_texts, run_pairs, scored_pairs
+from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.session.totals import Totals
@@ -122,7 +124,8 @@ def _score(
         with exclusive(str(scoring.scores), "scoring"):
             for teacher in teachers:
                 _fill(scoring, teacher, lake)
-        written = _publish(scoring, at["pairs"], teachers, target, lineage)
+        with ExitStack() as kept:
+            written = _publish(scoring, at["pairs"], teachers, target, lineage, kept)
     finally:
         pairs.unpersist()
     done = dict(scoring.totals.value)
@@ -221,7 +224,7 @@ def _append(scoring: Scoring, teacher: Teacher, scored: DataFrame) -> None:
 
 
 def _publish(
-    scoring: Scoring, pairs: DataFrame, teachers: list[Teacher], target: TableRef, lineage: Lineage
+    scoring: Scoring, pairs: DataFrame, teachers: list[Teacher], target: TableRef, lineage: Lineage, kept: ExitStack
 ) -> dict[str, int]:
     """Write the pairs with the teachers' average. Return the numbers of written pairs and of pairs without a score."""
     session = scoring.session
@@ -232,9 +235,9 @@ def _publish(
     scores = averaged(
         by_teacher, [teacher.model_id for teacher in teachers], scaled=scoring.options.average == "scaled"
     )
-    rows = with_margins(pairs, scores).persist(StorageLevel.DISK_ONLY)
-    kept, wanted = rows.count(), pairs.count()
-    if not kept:
+    rows = kept_on_disk(with_margins(pairs, scores), kept)
+    scored, wanted = rows.count(), pairs.count()
+    if not scored:
         raise DataError(
             str(scoring.scores),
             f"none of the {wanted:,} pairs has the scores of {' and '.join(teacher.name for teacher in teachers)}",
@@ -242,8 +245,7 @@ def _publish(
             "Retrieve more documents in the run that is the teacher, or mine the pairs from that run.",
         )
     replace_rows(session, target, SCORED_PAIRS, rows.orderBy("query_id", "pos_id"), lineage=lineage)
-    rows.unpersist()
-    return {"rows": kept, "pairs_without_score": wanted - kept}
+    return {"rows": scored, "pairs_without_score": wanted - scored}
 
 
 def averaged(scores: DataFrame, model_ids: list[str], *, scaled: bool) -> DataFrame:
