@@ -29,7 +29,8 @@ from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES
 from spladelake.spark.tables.sql_text import quoted
 
-# The property of vectors that says how a table of the user was read. It is empty for vectors of a lake's own table.
+# The property of vectors that says how the table of their texts was read. It is empty or missing for vectors of all
+# rows of a lake's own table.
 PROPERTY = "texts"
 
 
@@ -57,7 +58,10 @@ class TextTable:
 
     def read(self, session: SparkSession, *, version: int | None = None) -> DataFrame:
         """Return the rows of the table that are encoded."""
-        rows = self.ref.read(session, version=version)
+        return self.encoded(self.ref.read(session, version=version))
+
+    def encoded(self, rows: DataFrame) -> DataFrame:
+        """Return those of all rows of the table that are encoded."""
         return rows if self.where is None else rows.where(F.expr(self.where))
 
     def count(self, session: SparkSession, *, version: int) -> int:
@@ -121,7 +125,7 @@ class TextTable:
     def property(self) -> str:
         """Return the value of PROPERTY."""
         said = {"id": self.id, "text": self.text, "columns": self.columns, "where": self.where}
-        return "" if self.is_own else json.dumps(said)
+        return "" if self.is_own and self.where is None else json.dumps(said)
 
     def check_ids(self, texts: DataFrame, *, reason: str = "the scores of a repeated id would add up") -> None:
         """Raise DataError if a text has no usable id, or if an id occurs twice.
@@ -261,10 +265,15 @@ def texts_of_vectors(session: SparkSession, lake: Lake, vectors: TableRef, name:
 
     - vectors: the table of vectors, which may be missing too.
     """
-    properties: Mapping[str, str] = table_properties(session, vectors) if vectors.exists(session) else {}
-    if not (said := properties.get(f"spladelake.{PROPERTY}")):
-        return TextTable(lake.table(name), SIDES[name])
-    how = json.loads(said)
+    properties = table_properties(session, vectors) if vectors.exists(session) else {}
+    return noted_text_table(lake, properties, name)
+
+
+def noted_text_table(lake: Lake, properties: Mapping[str, str], name: SideName) -> TextTable:
+    """Return the table of the texts that the properties of a table of vectors tell."""
+    how = json.loads(properties.get(f"spladelake.{PROPERTY}") or "{}")
+    if how.get("id") is None:
+        return TextTable(lake.table(name), SIDES[name], how.get("where"))
     columns = tuple((column, of) for column, of in how["columns"])
     ref = TableRef.parse(properties["spladelake.source"])
     return TextTable(ref, SIDES[name], how["where"], how["id"], how["text"], columns)

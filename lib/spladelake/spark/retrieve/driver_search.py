@@ -150,10 +150,11 @@ def small_collection(lake: str, name: str) -> SmallCollection | None:
     vectors, vocabulary = (folder_table(root / "vectors" / name / part) for part in ("documents", "vocabulary"))
     if vectors is None or vocabulary is None:
         return None
-    said = vectors.properties.get("spladelake.texts")
-    titled = not said or dict(json.loads(said)["columns"]).get("title") is not None
+    how = json.loads(vectors.properties.get("spladelake.texts") or "{}")
+    is_own = how.get("id") is None
+    texts = folder_table(root / "documents") if is_own else None
     # Spark reads the titles of a table outside the lake.
-    texts = folder_table(root / "documents") if not said else None
+    titled = is_own or dict(how["columns"]).get("title") is not None
     if (titled and texts is None) or not _is_small(vectors, texts):
         return None
     if not vectors.properties.get("spladelake.vocabulary_size", "").isdigit():

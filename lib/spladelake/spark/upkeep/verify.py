@@ -14,7 +14,8 @@ from spladelake.config.upkeep import VerifyTables
 from spladelake.errors import DataError
 from spladelake.names import listed
 from spladelake.results import VerifyResult
-from spladelake.spark.encode.texts import SIDES, Side, texts_of
+from spladelake.spark.encode.text_tables import TextTable, noted_text_table
+from spladelake.spark.encode.texts import Side, SideName
 from spladelake.spark.tables.every_schema import SCHEMAS
 from spladelake.spark.tables.quarantine import quarantined_ids
 from spladelake.spark.tables.refs import Lake, TableRef
@@ -137,24 +138,36 @@ def _vectors(tables: Tables, table: LakeTable, found: Found) -> Iterator[str]:
     if found[_BEYOND]:
         size = _vocabulary_size(table)
         yield f"{table.ref}: {found[_BEYOND]:,} vectors have terms beyond the vocabulary of {size:,}"
-    side = _side(table.ref)
-    if found[_WITH_TEXT] and tables.rows(tables.lake.table(side.name)) is None:
-        yield f"{table.ref}: the lake has no {side.name} table for these vectors"
+    if found[_WITH_TEXT] and _text_rows(tables, table) is None:
+        texts = _text_table(tables, table)
+        said = f"the lake has no {texts.side.name} table" if texts.is_own else f"there is no table {texts.ref}"
+        yield f"{table.ref}: {said} for these vectors"
 
 
-def _side(ref: TableRef) -> Side:
-    return SIDES["documents" if str(ref).endswith("documents") else "queries"]
+def _text_table(tables: Tables, table: LakeTable) -> TextTable:
+    name: SideName = "documents" if str(table.ref).endswith("documents") else "queries"
+    return noted_text_table(tables.lake, table.properties, name)
+
+
+def _text_rows(tables: Tables, table: LakeTable) -> DataFrame | None:
+    """Return the rows of the table of texts of some vectors; None if it is missing."""
+    texts = _text_table(tables, table)
+    if texts.is_own:
+        return tables.rows(texts.ref)
+    return texts.ref.read(tables.session) if texts.ref.exists(tables.session) else None
 
 
 def _texts(tables: Tables) -> Iterator[Check]:
     """Compare vectors with their texts."""
     for table in tables.of("vectors"):
-        side = _side(table.ref)
-        texts = tables.rows(tables.lake.table(side.name))
-        if texts is not None:
+        rows, texts = _text_rows(tables, table), _text_table(tables, table)
+        side = texts.side
+        if rows is not None:
             encoded = table.properties.get(f"spladelake.{COMPACTED_FROM}", str(table.ref))
             vectors = rows_of(tables.session, table.ref)
-            counts = _against_texts(tables, texts_of(texts, side), vectors, f"encode_texts {side.name}: {encoded}")
+            counts = _against_texts(
+                tables, texts.texts(texts.encoded(rows)), vectors, f"encode_texts {side.name}: {encoded}"
+            )
             yield counts, partial(_unlike_texts, table.ref, side)
 
 
