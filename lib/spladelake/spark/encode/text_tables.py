@@ -20,10 +20,10 @@ from spladelake.spark.encode.texts import SIDES, Side, SideName, hashed, texts_o
 from spladelake.spark.ingest.column_values import can_be_id, id_text, number_fault
 from spladelake.spark.ingest.columns import id_fault
 from spladelake.spark.ingest.source import table_ref
+from spladelake.spark.session.expressions import condition_on, expression_on
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.driver_rows import row_count
-from spladelake.spark.tables.expressions import condition_on, expression_on
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.spark.encode.text_tables import TextTable
-from spladelake.spark.tables.expressions import condition_on
+from spladelake.spark.session.expressions import condition_on
 
 
 def selected(
