@@ -29,7 +29,6 @@ from spladelake.config.model_kinds import BM25_MODEL
 from spladelake.errors import DataError
 from spladelake.names import short_name
 from spladelake.results import EncodeResult, SideResult
-from spladelake.spark.encode.bm25_dry_run import forecast_bm25
 from spladelake.spark.encode.bm25_packs import (
     Tally,
     counted_texts,
@@ -39,6 +38,7 @@ from spladelake.spark.encode.bm25_packs import (
 )
 from spladelake.spark.encode.bm25_question import learnt_model, learnt_tables
 from spladelake.spark.encode.bm25_worker import IDS, TEXTS, TOKENS, CountWords, Vocabulary, WeighWords, WordStatistics
+from spladelake.spark.encode.dry_run import forecast_bm25
 from spladelake.spark.encode.text_tables import PROPERTY, TextTable, sides_of, text_table
 from spladelake.spark.encode.texts import SIDES
 from spladelake.spark.session.step_descriptions import describe
