@@ -28,8 +28,8 @@ from spladelake.spark.tables.schemas import VECTORS
 
 # Sampled texts per slot: enough to know their mean length to some 3 %, and seconds of work for the slot.
 SAMPLE_PER_SLOT = 512
-# Texts of the sample for BM25: enough to know their mean length to some 2 %, and less than a second of work. Long texts make a
-# smaller sample.
+# Texts of the sample for BM25: enough to know their mean length to some 2 %, and less than a second of work. Long texts
+# make a smaller sample.
 BM25_SAMPLE, BM25_SAMPLE_BYTES = 4_096, 32 * 2**20
 # Texts that the driver counts before it measures, which loads the stemmer.
 BM25_FIRST = 16
