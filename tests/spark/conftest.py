@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,10 +83,22 @@ def lake(tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def fruit_lake(run_job: Jobs, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Five documents and three queries, ingested and encoded with splade-tiny; read it, do not write to it."""
+def fruit_once(run_job: Jobs, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Five documents and three queries, ingested and encoded with splade-tiny; only to be copied."""
     folder = tmp_path_factory.mktemp("fruit")
     root = str(folder / "lake")
     run_job("ingest_texts", lake=root, source=str(write_fruit(folder / "source")))
     run_job("encode_texts", lake=root, model="splade-tiny")
     return root
+
+
+@pytest.fixture(scope="module")
+def fruit_lake(fruit_once: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A copy for the tests of one module: what one of them writes, the later ones find there."""
+    return shutil.copytree(fruit_once, str(tmp_path_factory.mktemp("fruit") / "lake"))
+
+
+@pytest.fixture
+def own_fruit_lake(fruit_once: str, lake: str) -> str:
+    """A copy for one test."""
+    return shutil.copytree(fruit_once, lake)

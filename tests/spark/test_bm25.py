@@ -24,7 +24,7 @@ from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
 from support.cases import mostly_slow
 from support.collections import collection, json_lines
-from support.tables import table_rows
+from support.tables import table_rows, write_rows
 
 STOP = list(read_stop_words("english"))
 Record = dict[str, Any]
@@ -110,8 +110,7 @@ def write_texts(spark: SparkSession, lake: str, corpus: list[Record], queries: l
     documents = [(record["_id"], record["title"], record["text"]) for record in corpus]
     asked = [(query["_id"], query["text"]) for query in queries]
     for name, schema, rows in (("documents", schemas.DOCUMENTS, documents), ("queries", schemas.QUERIES, asked)):
-        frame = spark.createDataFrame(rows, schema.struct).coalesce(1)
-        frame.write.format("delta").mode("overwrite").save(f"{lake}/{name}")
+        write_rows(f"{lake}/{name}", rows, schema, mode="overwrite")
 
 
 def tables_of(spark: SparkSession, lake: str) -> dict[str, list[tuple[Any, ...]]]:

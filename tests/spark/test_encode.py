@@ -25,6 +25,7 @@ from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS
+from support.cases import mostly_slow
 from support.checkpoints import edit
 from support.collections import ENCODED_TABLES, FRUIT, collection, json_lines, write_fruit, write_lines
 from support.tables import table_rows
@@ -54,18 +55,21 @@ def assert_equal_vectors(found: dict[str, dict[int, float]], ids: list[str], wan
         assert (wanted[row][dense > 2 * TOLERANCE] > TOLERANCE).all()
 
 
+# The encoder by itself is held against more passages in tests/parity.
+@pytest.mark.parametrize("passages", mostly_slow([40, 200], 0))
 @pytest.mark.collection
 def test_vectors_equal_sentence_transformers_on_msmarco_passages_and_queries(
-    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, reference: SparseEncoder
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, reference: SparseEncoder, passages: int
 ) -> None:
     folder = collection("msmarco-dl1920")
-    passages = json_lines(folder / "corpus.jsonl")[:200]
-    queries = json_lines(folder / "queries.jsonl")
-    source = write_lines(tmp_path / "corpus.jsonl", passages)
-    run_job("ingest_texts", lake=lake, documents=str(source), queries=str(folder / "queries.jsonl"))
+    documents = json_lines(folder / "corpus.jsonl")[:passages]
+    queries = json_lines(folder / "queries.jsonl")[:passages]
+    write_lines(tmp_path / "corpus.jsonl", documents)
+    write_lines(tmp_path / "queries.jsonl", queries)
+    run_job("ingest_texts", lake=lake, source=str(tmp_path))
     run_job("encode_texts", lake=lake, model="splade-tiny")
     for side, records, encode in (
-        ("documents", passages, reference.encode_document),
+        ("documents", documents, reference.encode_document),
         ("queries", queries, reference.encode_query),
     ):
         wanted = encode([r["text"] for r in records], convert_to_sparse_tensor=False).cpu().numpy()
@@ -155,10 +159,11 @@ def test_one_python_evaluation_and_no_shuffle_after_it(spark: SparkSession) -> N
 
 
 def test_a_second_run_is_skipped_and_a_changed_setting_encodes_again(
-    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+    spark: SparkSession, run_job: Any, own_fruit_lake: str
 ) -> None:
-    run_job("ingest_texts", lake=lake, source=str(write_fruit(tmp_path / "fruit")))
+    lake = own_fruit_lake
     first = run_job("encode_texts", lake=lake, model="splade-tiny")
+    assert first["documents"]["rows"] == 0  # a copied lake is another, whose texts are compared
     ref = TableRef(path=f"{lake}/vectors/splade-tiny/documents")
     version = ref.version(spark)
     assert run_job("encode_texts", lake=lake, model="splade-tiny")["status"] == "skipped"

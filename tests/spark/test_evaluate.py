@@ -106,7 +106,7 @@ def test_nothing_to_measure_is_an_error_not_a_zero(spark: SparkSession, run_job:
     with pytest.raises(DataError, match="no query has a document of relevance 4 or more"):
         run_job("evaluate_run", lake=small_run, run_id="r", relevance_level=4, measures=["mrr@10"])
     other = [("other", "x1", "a", 1, 1.0)]
-    write_rows(f"{small_run}/runs", other, RUNS, append=True)
+    write_rows(f"{small_run}/runs", other, RUNS, mode="append")
     with pytest.raises(DataError, match="no query of run 'other' is judged"):
         run_job("evaluate_run", lake=small_run, run_id="other")
 
@@ -129,7 +129,7 @@ def test_a_run_that_is_absent_or_lists_a_document_twice_is_refused(
     with pytest.raises(DataError, match="no run 'other'"):
         run_job("evaluate_run", lake=small_run, run_id="other")
     twice = [("twice", "q1", "a", 1, 2.0), ("twice", "q1", "a", 2, 1.0)]
-    write_rows(f"{small_run}/runs", twice, RUNS, append=True)
+    write_rows(f"{small_run}/runs", twice, RUNS, mode="append")
     with pytest.raises(PySparkException, match="run 'twice': query 'q1' lists document 'a' more than once") as raised:
         run_job("evaluate_run", lake=small_run, run_id="twice")
     told = known_error(raised.value)
@@ -151,7 +151,7 @@ def test_the_small_pipeline_is_right_from_text_to_measure(run_job: Any, fruit_la
 
 
 def append_run(spark: SparkSession, lake: str, rows: list[tuple[str, str, str, int, float | None]]) -> None:
-    write_rows(f"{lake}/runs", rows, RUNS, append=True)
+    write_rows(f"{lake}/runs", rows, RUNS, mode="append")
 
 
 def test_only_the_scores_rank_and_ranks_against_them_are_counted(

@@ -12,12 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
-from spladelake.encoder import SpladeEncoder
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.encode import chunks
 from spladelake.spark.tables.refs import TableRef
 from support.cases import mostly_slow
-from support.documents import assert_same, text, vectors, write_documents
+from support.documents import assert_same, encoded_alone, text, vectors, write_documents
 from support.ledger import LEDGER
 from support.tables import table_rows
 
@@ -51,8 +50,7 @@ def test_an_update_equals_a_full_encode_and_only_what_changed_is_encoded_and_in_
     same = run_job("encode_texts", **encode)["documents"]
     assert (same["rows"], same["kept"]) == (0, 24)
     assert run_job("encode_texts", **encode)["status"] == "skipped"
-    run_job("encode_texts", **encode, vectors="full")
-    assert_same(updated, vectors(spark, lake, "full"))
+    assert_same(updated, encoded_alone(texts))
 
 
 class StoppedError(Exception):
@@ -85,8 +83,7 @@ def test_a_run_that_stopped_goes_on_where_it_was_and_readers_never_see_half_of_i
     assert staged - 2 <= done["resumed"] <= staged
     assert done["resumed"] + done["rows"] == 32
     assert not Path(lake, "vectors/splade-tiny/documents_staged").exists()
-    run_job("encode_texts", lake=lake, model="splade-tiny", side="documents", vectors="full")
-    assert_same(vectors(spark, lake), vectors(spark, lake, "full"))
+    assert_same(vectors(spark, lake), encoded_alone(texts))
 
 
 @pytest.mark.parametrize("how", mostly_slow(["feed", "stream"], 0))
@@ -94,7 +91,8 @@ def test_changes_read_from_the_feed_give_the_vectors_that_comparing_all_texts_gi
     spark: SparkSession, run_job: Any, lake: str, how: str
 ) -> None:
     encode = {"lake": lake, "model": "splade-tiny", "side": "documents", "changes": how}
-    write_documents(spark, lake, {f"d{n}": text(n) for n in range(8)})
+    texts: dict[str, str | None] = {f"d{n}": text(n) for n in range(8)}
+    write_documents(spark, lake, texts)
     run_job("encode_texts", **encode)
     documents = TableRef(path=f"{lake}/documents").delta(spark)
     documents.update("doc_id = 'd1'", {"text": "'bread'"})
@@ -110,8 +108,9 @@ def test_changes_read_from_the_feed_give_the_vectors_that_comparing_all_texts_gi
         with pytest.raises(UsageError, match="later start would miss changes"):
             run_job("encode_texts", **encode, since_version=99)
         assert run_job("encode_texts", **encode, since_version=0)["documents"]["rows"] == 1
-    run_job("encode_texts", lake=lake, model="splade-tiny", side="documents", vectors="full")
-    assert_same(vectors(spark, lake), vectors(spark, lake, "full"))
+    texts |= {"d1": "bread", "d3": "river"} | ({"d4": "train"} if how == "feed" else {})
+    del texts["d2"]
+    assert_same(vectors(spark, lake), encoded_alone(texts))
 
 
 @pytest.mark.slow
@@ -193,10 +192,4 @@ def test_generated_texts_in_any_order_have_the_vectors_that_the_encoder_gives_ea
     random.shuffle(named)
     write_documents(spark, lake, dict(named))
     run_job("encode_texts", lake=lake, model="splade-tiny", side="documents", chunk_rows=len(texts) // 2)
-    encoder = SpladeEncoder.load("splade-tiny", threads=1)
-    rows = [encoder.encode_documents([text]).row(0) for _, text in named]
-    wanted = {
-        i: dict(zip(indices.tolist(), values.tolist(), strict=True))
-        for (i, _), (indices, values) in zip(named, rows, strict=True)
-    }
-    assert_same(vectors(spark, lake), wanted)
+    assert_same(vectors(spark, lake), encoded_alone(dict(named)))

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.session.failures import known_error
+from support.cases import mostly_slow
 from support.collections import FRUIT, QUESTIONS, RELEVANT, write_fruit, write_lines
 from support.tables import table_rows
 
@@ -63,7 +64,7 @@ BAD_LINES = {
 }
 
 
-@pytest.mark.parametrize("block_bytes", [64, 1 << 20], ids=["many blocks", "one block"])
+@pytest.mark.parametrize("block_bytes", mostly_slow([64, 1 << 20], 0), ids=["many blocks", "one block"])
 def test_malformed_lines_are_quarantined_with_their_line_and_bytes(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, block_bytes: int
 ) -> None:
@@ -90,17 +91,6 @@ def test_malformed_lines_are_quarantined_with_their_line_and_bytes(
             assert bytes(kept[number]["raw"]).decode() == line
 
 
-def test_invalid_utf8_is_quarantined_byte_for_byte(
-    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
-) -> None:
-    source, bad = tmp_path / "corpus.jsonl", b'{"_id": "b", "text": "caf\xe9"}'
-    source.write_bytes(b'{"_id": "a", "text": "good"}\n' + bad + b"\n")
-    run_job("ingest_texts", lake=lake, documents=str(source), max_rejected=1)
-    (row,) = table(spark, lake, "quarantine")
-    assert (row["line"], bytes(row["raw"])) == (2, bad)
-    assert "not UTF-8" in row["reason"]
-
-
 def test_too_many_malformed_lines_fail_after_writing_quarantine_and_leave_the_table(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
 ) -> None:
@@ -118,24 +108,34 @@ def test_too_many_malformed_lines_fail_after_writing_quarantine_and_leave_the_ta
     assert table(spark, lake, "quarantine") == []
 
 
-def test_null_empty_and_blank_texts_keep_their_row(
-    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
-) -> None:
-    given = {"null": None, "empty": "", "blank": " \t "}
-    source = write_lines(tmp_path / "corpus.jsonl", [{"_id": i, "text": t} for i, t in given.items()])
-    run_job("ingest_texts", lake=lake, documents=str(source))
-    assert texts(spark, lake) == given
+BLANK = {"null": None, "empty": "", "blank": " \t "}
+SEPARATED = "one\u0085two\u2028three\x0bfour\rfive"
+NOT_UTF8 = b'{"_id": "b", "text": "caf\xe9"}'
 
 
-def test_a_text_with_unicode_line_separators_is_one_record(
-    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
-) -> None:
-    text = "one\u0085two\u2028three\x0bfour\rfive"
-    source = tmp_path / "corpus.jsonl"
-    line = json.dumps({"_id": "a", "text": text}, ensure_ascii=False)
-    source.write_text(line + "\n", encoding="utf-8", newline="")
-    run_job("ingest_texts", lake=lake, documents=str(source))
-    assert texts(spark, lake) == {"a": text}
+@pytest.fixture(scope="module")
+def unusual(run_job: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A lake of documents that one file holds: no content, a text with line separators, bytes that are not UTF-8."""
+    folder = tmp_path_factory.mktemp("unusual")
+    given = {**BLANK, "separated": SEPARATED}
+    lines = [json.dumps({"_id": i, "text": text}, ensure_ascii=False).encode() for i, text in given.items()]
+    (folder / "corpus.jsonl").write_bytes(b"\n".join([*lines, NOT_UTF8, b""]))
+    run_job("ingest_texts", lake=str(folder / "lake"), documents=str(folder / "corpus.jsonl"), max_rejected=1)
+    return str(folder / "lake")
+
+
+def test_null_empty_and_blank_texts_keep_their_row(spark: SparkSession, unusual: str) -> None:
+    assert {i: text for i, text in texts(spark, unusual).items() if i in BLANK} == BLANK
+
+
+def test_a_text_with_unicode_line_separators_is_one_record(spark: SparkSession, unusual: str) -> None:
+    assert {i: text for i, text in texts(spark, unusual).items() if i not in BLANK} == {"separated": SEPARATED}
+
+
+def test_invalid_utf8_is_quarantined_byte_for_byte(spark: SparkSession, unusual: str) -> None:
+    (row,) = table(spark, unusual, "quarantine")
+    assert (row["line"], bytes(row["raw"])) == (5, NOT_UTF8)
+    assert "not UTF-8" in row["reason"]
 
 
 def write_as(spark: SparkSession, form: str, folder: Path) -> dict[str, str]:
@@ -158,7 +158,7 @@ def write_as(spark: SparkSession, form: str, folder: Path) -> dict[str, str]:
     return {"documents": str(path), **mapping}
 
 
-@pytest.mark.parametrize("form", ["jsonl", "jsonl.gz", "tsv", "csv", "parquet", "delta"])
+@pytest.mark.parametrize("form", mostly_slow(["jsonl", "jsonl.gz", "tsv", "csv", "parquet", "delta"], 1, 2, 3, 4))
 def test_every_format_gives_the_same_documents(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, form: str
 ) -> None:
@@ -262,7 +262,7 @@ def test_quarantine_names_files_as_a_person_writes_them_whatever_their_path(
 ) -> None:
     folder = tmp_path / "my data+100%"
     source = write_lines(folder / "corpus.jsonl", [{"_id": "a", "text": "x"}, {"text": "no id"}])
-    for given in (str(source), f"{folder}/../{folder.name}/corpus.jsonl", f"file://{source}"):
+    for given in (f"{folder}/../{folder.name}/corpus.jsonl", f"file://{source}"):
         run_job("ingest_texts", lake=lake, documents=given, max_rejected=1, force=True)
         assert [(row["source"], row["line"]) for row in table(spark, lake, "quarantine")] == [(str(source), 2)]
 

@@ -28,7 +28,7 @@ def write_runs(spark: SparkSession, lake: str, runs: dict[str, Scores]) -> None:
         for query_id, scores in queries.items():
             ordered = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
             rows += [(run_id, query_id, doc_id, rank, score) for rank, (doc_id, score) in enumerate(ordered, start=1)]
-    write_rows(f"{lake}/runs", rows, RUNS, append=True)
+    write_rows(f"{lake}/runs", rows, RUNS, mode="append")
 
 
 def run_of(spark: SparkSession, lake: str, run_id: str) -> dict[str, list[tuple[str, float]]]:
@@ -119,7 +119,7 @@ def test_reciprocal_rank_fusion_is_as_worked_by_hand(spark: SparkSession, run_jo
     ):
         if "twice" in runs:
             twice = [("twice", "q", "a", 1, 2.0), ("twice", "q", "a", 2, 1.0)]
-            write_rows(f"{lake}/runs", twice, RUNS, append=True)
+            write_rows(f"{lake}/runs", twice, RUNS, mode="append")
         with pytest.raises(DataError, match=says):
             run_job("fuse_runs", lake=lake, runs=runs)
 

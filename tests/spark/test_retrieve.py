@@ -16,7 +16,6 @@ from spladelake.spark.retrieve import request
 from spladelake.spark.retrieve.join import matched_terms, top_k
 from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
 from support.cases import mostly_slow
-from support.collections import write_fruit
 from support.tables import table_rows
 from support.vector_tables import Vectors, as_frame, brute_force, random_vectors, write_vectors
 
@@ -125,11 +124,8 @@ def test_contributions_of_matched_terms_add_up_to_the_score(spark: SparkSession)
     assert row["score"] == 5.0
 
 
-def test_a_run_keeps_its_rows_when_another_is_written_and_is_not_repeated(
-    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
-) -> None:
-    run_job("ingest_texts", lake=lake, source=str(write_fruit(tmp_path / "fruit")))
-    run_job("encode_texts", lake=lake, model="splade-tiny")
+def test_a_run_keeps_its_rows_when_another_is_written_and_is_not_repeated(run_job: Any, own_fruit_lake: str) -> None:
+    lake = own_fruit_lake
     first = run_job("retrieve_run", lake=lake, model="splade-tiny", k=3)
     run_job("retrieve_run", lake=lake, model="splade-tiny", k=1, run_id="it's one")
     rows = sorted(map(tuple, table_rows(f"{lake}/runs")))

@@ -149,17 +149,26 @@ def found(hits: list[dict[str, Any]] | None) -> dict[str, float]:
     return {hit["doc_id"]: hit["score"] for hit in hits}
 
 
-def test_questions_and_updates_use_the_query_model_that_the_vectors_were_made_with(
-    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
-) -> None:
+TEXTS = {"a": "common law warranty", "b": "the terms of a text"}
+
+
+@pytest.fixture
+def pair(spark: SparkSession, run_job: Any, lake: str, tmp_path: Path) -> dict[str, Any]:
+    """Options of jobs on a lake whose vectors `pair` were made by the models in two folders of tmp_path."""
     model, queries = bert(tmp_path / "documents"), bert(tmp_path / "queries", hidden_size=16, num_hidden_layers=1)
     pair: dict[str, Any] = {"lake": lake, "model": str(model), "vectors": "pair"}
-    texts, question = {"a": "common law warranty", "b": "the terms of a text"}, "sparse vectors"
-    write_documents(spark, lake, texts)
-    write_queries(spark, lake, {"q": question})
-    made = run_job("encode_texts", **pair, query_model=str(queries))
+    write_documents(spark, lake, TEXTS)
+    write_queries(spark, lake, {"q": "sparse vectors"})
+    run_job("encode_texts", **pair, query_model=str(queries))
+    return pair
+
+
+def test_questions_use_the_query_model_that_the_vectors_were_made_with(
+    spark: SparkSession, pair: dict[str, Any], tmp_path: Path
+) -> None:
+    model, queries = Path(pair["model"]), tmp_path / "queries"
     by_folder = search_folder("law", **pair)
-    assert found(by_folder) == pytest.approx(scores_by_sentence_transformers(tmp_path, texts, "law"), rel=1e-4)
+    assert found(by_folder) == pytest.approx(scores_by_sentence_transformers(tmp_path, TEXTS, "law"), rel=1e-4)
     beside = encoded_beside("law", **pair)
     # As if the lake were out of the reach of what encodes while Spark starts.
     plain = encoded_beside("law", str(model), lake="schema:elsewhere")
@@ -169,25 +178,32 @@ def test_questions_and_updates_use_the_query_model_that_the_vectors_were_made_wi
         search_folder("law", **pair, query_model="bm25")
     with pytest.raises(DataError, match=r"the model_id of .*/documents with queries by .*/documents with its own"):
         search_folder("law", **pair, query_model=str(model))
-    write_documents(spark, lake, texts | {"c": "numbers and symbols"})
+    queries.rename(tmp_path / "elsewhere")
+    said = r"vectors/pair/documents: the query model .* cannot be used.* with --query-model where"
+    with pytest.raises(UsageError, match=said):
+        search_folder("law", **pair)
+    assert search_folder("law", **pair, query_model=str(tmp_path / "elsewhere")) == by_folder
+
+
+@pytest.mark.slow
+def test_updates_runs_and_exports_use_the_query_model_that_the_vectors_were_made_with(
+    spark: SparkSession, run_job: Any, lake: str, pair: dict[str, Any], tmp_path: Path
+) -> None:
+    texts, before = TEXTS | {"c": "numbers and symbols"}, table_rows(f"{lake}/vectors/pair/documents")
+    write_documents(spark, lake, texts)
     updated = run_job("encode_texts", **pair)
-    assert (updated["query_model"], updated["model_id"]) == (str(queries), made["model_id"])
+    assert (updated["query_model"], updated["model_id"]) == (str(tmp_path / "queries"), before[0]["model_id"])
     assert (updated["documents"]["rows"], updated["documents"]["kept"]) == (1, 2)
     assert updated["queries"]["status"] == "skipped"
     run_job("retrieve_run", lake=lake, vectors="pair")
     rows = table_rows(f"{lake}/runs")
-    wanted = scores_by_sentence_transformers(tmp_path, texts | {"c": "numbers and symbols"}, question)
+    wanted = scores_by_sentence_transformers(tmp_path, texts, "sparse vectors")
     assert {row["doc_id"]: row["score"] for row in rows} == pytest.approx(wanted, rel=1e-4)
     exported = {"output": str(tmp_path / "out"), "output_format": "seismic"}
     run_job("export_vectors", lake=lake, vectors="pair", **exported)
     read = {"input": str(tmp_path / "out"), "input_format": "seismic", "like": "pair"}
     run_job("import_vectors", lake=lake, vectors="back", **read)
     assert search_folder("law", **{**pair, "vectors": "back"}) == search_folder("law", **pair) != []
-    queries.rename(tmp_path / "elsewhere")
-    said = r"vectors/pair/documents: the query model .* cannot be used.* with --query-model where"
-    with pytest.raises(UsageError, match=said):
-        search_folder("law", **pair)
-    assert search_folder("law", **pair, query_model=str(tmp_path / "elsewhere"))
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from pyspark.sql import SparkSession
 
+from spladelake.encoder import SpladeEncoder
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES
@@ -42,6 +43,15 @@ def vectors(spark: SparkSession, lake: str, name: str = "splade-tiny") -> dict[s
     rows = table_rows(f"{lake}/vectors/{name}/documents")
     assert len({row["id"] for row in rows}) == len(rows)
     return {row["id"]: dict(zip(row["indices"], row["values"], strict=True)) for row in rows}
+
+
+def encoded_alone(texts: Mapping[str, str | None]) -> dict[str, dict[int, float]]:
+    """Weights by term of every text as the bare encoder, splade-tiny without Spark, gives them to each text alone."""
+    encoder, found = SpladeEncoder.load("splade-tiny", threads=1), {}
+    for i, of_document in texts.items():
+        indices, values = encoder.encode_documents([of_document]).row(0)
+        found[i] = dict(zip(indices.tolist(), values.tolist(), strict=True))
+    return found
 
 
 def assert_same(found: Mapping[str, Mapping[int, float]], wanted: Mapping[str, Mapping[int, float]]) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.spark.tables.create import ensure_table
-from spladelake.spark.tables.properties import set_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import VECTORS
 
@@ -53,9 +52,11 @@ def write_vectors(
     spark: SparkSession, path: str | Path, vectors: Vectors, *, mode: str = "overwrite", files: int = 1,
     model_id: str = "made", vocabulary_size: int = TERMS,
 ) -> TableRef:  # fmt: skip
-    """A table of vectors as encode_texts writes it, in that many data files."""
+    """A table of vectors as encode_texts writes it, in that many data files; with mode append: more of its rows."""
     ref = TableRef(path=str(path))
-    ensure_table(spark, ref, VECTORS)
+    if mode != "append":
+        properties = {"vocabulary_size": str(vocabulary_size), "model_id": model_id, "model": "made"}
+        ensure_table(spark, ref, VECTORS, properties=properties)
     rows = [
         (name, list(terms), list(terms.values()), 1, False, f"{name} {sorted(terms.items())}", "ok", model_id)
         for name, terms in vectors.items()
@@ -64,5 +65,4 @@ def write_vectors(
     if files > 1:
         frame = frame.repartition(files, "id")
     frame.write.format("delta").mode(mode).save(str(path))
-    set_properties(spark, ref, {"vocabulary_size": str(vocabulary_size), "model_id": model_id, "model": "made"})
     return ref
