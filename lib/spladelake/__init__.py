@@ -4,4 +4,4 @@ Three rings, each importing only inwards: plain numpy code (errors, config, vect
 the encoder on torch and transformers, and the Spark jobs.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -9,6 +9,7 @@ import click
 
 from spladelake import __version__
 from spladelake.commands.demo import demo
+from spladelake.commands.docs import docs
 from spladelake.commands.doctor import doctor
 from spladelake.commands.forecast import forecast
 from spladelake.commands.groups import GroupedCommands
@@ -39,7 +40,7 @@ def cli() -> None:
     """
 
 
-cli.add_to("start", demo, doctor, prepare)
+cli.add_to("start", demo, docs, doctor, prepare)
 cli.add_to("prepare data", init, quarantine)
 for _job in JOBS.values():
     cli.add_to(_job.group, job_command(_job))

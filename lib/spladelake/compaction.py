@@ -34,8 +34,12 @@ class Compaction:
     levels: int | None = None
 
     def __str__(self) -> str:
-        shown = {k: v for k, v in self.__dict__.items() if v != getattr(Compaction, k)}
-        return ", ".join(f"{name} {value:g}" for name, value in shown.items()) or "lossless"
+        return ", ".join(f"{name} {value:g}" for name, value in self.changes.items()) or "lossless"
+
+    @property
+    def changes(self) -> dict[str, float]:
+        """The settings that change vectors, by name."""
+        return {name: value for name, value in self.__dict__.items() if value != getattr(Compaction, name)}
 
     @property
     def is_lossless(self) -> bool:

@@ -84,7 +84,9 @@ class SparseEncoder(
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         if not self.isSet(self.inputCol):
-            raise UsageError("SparseEncoder", "inputCol is not set", "wanted a column of texts", "Set inputCol=.")
+            raise UsageError(
+                "SparseEncoder", "inputCol is not set", "wanted a column of texts", "Set inputCol to a column of texts."
+            )
         column = text_column(dataset, self.getInputCol(), "the DataFrame")
         optional = {
             name: self.getOrDefault(param)

@@ -33,9 +33,28 @@ def listed(names: Iterable[str], last: str = "or") -> str:
     return f"{', '.join(most)} {last} {end}" if most else end
 
 
+def amount(count: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun: `1 row`, `2,000 rows`.
+
+    - many: the plural, if it does not only add an s.
+    """
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return a clause for an error about an unknown name: the most similar known name, or else all known names."""
     names = list(known)
     if close := closest(name, names):
         return f"did you mean {close!r}?"
     return f"wanted {listed(names)}" if names else "no name is known"
+
+
+def near_names(name: str, known: Iterable[str], most: int = 3) -> str:
+    """Return a clause for an error about an unknown name: up to `most` similar names, or else all known names.
+
+    A known name that contains the unknown one, or is contained in it, is similar too.
+    """
+    names = list(known)
+    inside = [other for other in names if name and (name in other or other in name)]
+    near = list(dict.fromkeys([*inside, *difflib.get_close_matches(name, names, n=most)]))[:most]
+    return f"did you mean {listed(repr(other) for other in near)}?" if near else f"wanted {listed(names)}"

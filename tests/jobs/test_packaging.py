@@ -52,7 +52,7 @@ def test_the_package_works_from_the_zip_alone_with_its_data_files(tmp_path: Path
     code = (
         "import spladelake, importlib.resources as r; print(spladelake.__file__);"
         "print(len(r.files('spladelake.spark.sql').joinpath('explore.sql').read_text()) > 0);"
-        "from spladelake.cli import main; main(['--version'])"
+        "from spladelake.cli import main; main(['--version']); main(['docs', 'glossary'])"
     )
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "s.zip")}
     done = subprocess.run(
@@ -60,6 +60,7 @@ def test_the_package_works_from_the_zip_alone_with_its_data_files(tmp_path: Path
     )
     assert done.stdout.splitlines()[:2] == [f"{tmp_path / 's.zip'}/spladelake/__init__.py", "True"]
     assert "spladelake" in done.stdout.splitlines()[2]
+    assert "# Glossary" in done.stdout
 
 
 def test_a_zip_that_cannot_be_written_ends_with_5(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

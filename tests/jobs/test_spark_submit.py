@@ -9,38 +9,12 @@ import pytest
 
 from support.collections import write_drawn, write_fruit
 from support.cross_encoders import write_cross_encoder
+from support.every_job import EVERY_JOB, TINY, TRAIN
 from support.processes import REPOSITORY, TWO_EXECUTORS
 
 Command = Any
-TINY = ("--model", "splade-tiny")
-# The teacher has random weights: what it teaches may measure below the start model.
-TRAIN = (*TINY, "--batch-size", "4", "--max-steps", "2", "--max-length", "32", "--accept-worse")
-
-# Each job at least once, in an order in which it finds what it needs; {folder} is the test's.
-EVERY_JOB: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("ingest_texts", ("--source", "{folder}/drawn")),
-    ("encode_texts", TINY),
-    ("index_vectors", TINY),
-    ("retrieve_run", (*TINY, "--k", "20", "--strategy", "blocks", "--run-id", "splade-tiny")),
-    ("compact_vectors", (*TINY, "--mantissa-bits", "6", "--into", "small", "--measures", "ndcg@10")),
-    ("rerank_run", ("--run", "splade-tiny", "--cross-encoder", "{folder}/teacher", "--run-id", "reranked")),
-    ("fuse_runs", ("--runs", "splade-tiny,reranked", "--run-id", "fused")),
-    ("evaluate_run", (*TINY, "--run-id", "splade-tiny")),
-    ("evaluate_run", (*TINY, "--run-id", "fused")),
-    ("compare_runs", ("--run-ids", "splade-tiny,fused", "--measures", "ndcg_cut_10")),
-    ("export_run", ("--run-id", "splade-tiny", "--output", "{folder}/tiny.trec")),
-    ("import_run", ("--run", "{folder}/tiny.trec", "--run-id", "theirs")),
-    ("export_measures", ("--run-id", "splade-tiny", "--output", "{folder}/tiny.csv")),
-    ("export_vectors", (*TINY, "--output", "{folder}/out", "--output-format", "anserini")),
-    ("import_vectors", ("--input", "{folder}/out", "--input-format", "anserini", "--vectors", "theirs")),
-    ("mine_pairs", ("--run", "splade-tiny", "--dev-share", "0.2", "--test-share", "0.2")),
-    ("score_pairs", ("--teachers", "{folder}/teacher")),
-    ("train_model", (*TRAIN, "--output", "{folder}/new")),
-    # Its processes are the tasks', two of them, and have the zip from these.
-    ("train_model", (*TRAIN, "--output", "{folder}/there", "--where", "executors", "--processes", "2")),
-    ("maintain_tables", ()),
-    ("verify_tables", ()),
-)
+# Its processes are the tasks', two of them, and have the zip from these.
+ON_EXECUTORS = (("train_model", (*TRAIN, "--output", "{folder}/there", "--where", "executors", "--processes", "2")),)
 
 
 @pytest.mark.slow
@@ -53,7 +27,7 @@ def test_every_job_runs_on_a_cluster_whose_nodes_have_nothing_but_the_zip(
     write_cross_encoder(tmp_path / "teacher")
     cluster = (*TWO_EXECUTORS, *shipped)
     results = {}
-    for job, given in EVERY_JOB:
+    for job, given in (*EVERY_JOB, *ON_EXECUTORS):
         arguments = [word.format(folder=tmp_path) for word in given]
         done = spark_submit(
             job, "--lake", str(tmp_path / "lake"), "--run-date", "2026-11-24", *arguments,

@@ -254,10 +254,10 @@ def test_a_model_paired_with_itself_is_that_model(models, tmp_path):
     [
         ("documents", "larger", "has 400 terms, but the model "),
         ("documents", "renamed", "wanted one vocabulary for documents and queries"),
-        ("static", "queries", "has a route of its own for queries, with a fixed weight for each token"),
-        ("documents", "static", "has a route of its own for queries, with a fixed weight for each token"),
-        ("routed", "queries", "has a route of its own for queries, with a model for them"),
-        ("documents", "routed", "has a route of its own for queries, with a model for them"),
+        ("static", "queries", "encodes queries differently from documents, by fixed weights of tokens"),
+        ("documents", "static", "encodes queries differently from documents, by fixed weights of tokens"),
+        ("routed", "queries", "encodes queries differently from documents, by a second model"),
+        ("documents", "routed", "encodes queries differently from documents, by a second model"),
     ],
 )
 def test_models_that_do_not_go_together_are_refused_when_they_are_resolved(models, model, query_model, reason):

@@ -99,7 +99,7 @@ def test_a_model_below_its_start_is_an_error_unless_it_is_accepted(tmp_path: Pat
     assert outcome.status == "worse"
     assert outcome.error is not None
     assert outcome.error["kind"] == "DataError"
-    assert outcome.error["found"].startswith("ndcg@10 on dev is ")
+    assert outcome.error["found"].startswith("ndcg@10 on the dev queries is ")
     settings = work.settings.model_copy(update={"accept_worse": True})
     accepted = train(replace(work, settings=settings))
     assert (accepted.status, accepted.error) == ("worse", None)

@@ -206,7 +206,13 @@ def test_training_is_imported_where_pyspark_is_absent() -> None:
 
 
 # Variables of ours that the product reads. What only a test would set is put into the process by the test.
-VARIABLES = {"SPLADELAKE_DEVICE", "SPLADELAKE_JARS", "SPLADELAKE_LOCK_SECONDS", "SPLADELAKE_PREPARE"}
+VARIABLES = {
+    "SPLADELAKE_DELTA",
+    "SPLADELAKE_DEVICE",
+    "SPLADELAKE_JARS",
+    "SPLADELAKE_LOCK_SECONDS",
+    "SPLADELAKE_PREPARE",
+}
 
 
 def test_the_product_kills_no_process_and_reads_no_variable_of_a_test() -> None:

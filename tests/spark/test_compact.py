@@ -144,9 +144,9 @@ def test_settings_that_do_not_go_together_are_refused(
     for options, said in (
         ({"target": "ndcg@10 = 1"}, "MEASURE >= SHARE of original"),
         ({"target": "ndgc@10 >= 1 of original"}, "ndgc@10"),
-        ({"target": "ndcg@10 >= 1.5 of original"}, "a share above 0 and at most 1, not 1.5"),
+        ({"target": "ndcg@10 >= 1.5 of original"}, "the share is 1.5; wanted a share above 0 and at most 1"),
         ({"mantissa_bits": 3, "levels": 9}, "both round the weights"),
-        ({"target": "ndcg@10 >= 1 of original", "levels": 9}, "Leave out --target or all other settings"),
+        ({"target": "ndcg@10 >= 1 of original", "levels": 9}, "Leave out --target, or leave out --levels"),
         ({"into": "m"}, "the name of the original vectors"),
         ({"alpha_mass": 0}, "alpha_mass"),
         ({"target": "all >= 0.9 of original"}, "one measure"),

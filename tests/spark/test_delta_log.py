@@ -1,8 +1,9 @@
-"""What is asked of Delta's log in the driver is what DESCRIBE DETAIL and DESCRIBE HISTORY answer."""
+"""What is asked of a table's log is what DESCRIBE DETAIL and DESCRIBE HISTORY answer, in whatever way it is asked."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
+from spladelake.errors import UsageError
+from spladelake.spark.tables.delta import public
 from spladelake.spark.tables.delta_log import (
     all_properties,
     newest_commits,
     newest_version,
+    property_in_memory,
     reader_version,
     size_in_bytes,
 )
@@ -22,7 +26,17 @@ from spladelake.spark.tables.lineage import Lineage, newest_lineage
 from spladelake.spark.tables.refs import TableRef
 from support.cases import mostly_slow
 
+pytestmark = pytest.mark.every_spark
 FIRST, SECOND = (Lineage("encode_texts", {"documents": ["d", version]}, {}) for version in (1, 2))
+
+
+@pytest.fixture(params=["classes", "described", pytest.param("public", marks=pytest.mark.slow)], autouse=True)
+def way(request: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """By the classes of Delta's log, or by public interfaces, with deltalake or as for folders that it cannot read."""
+    monkeypatch.setenv("SPLADELAKE_DELTA", "classes" if request.param == "classes" else "public")
+    if request.param == "described":
+        monkeypatch.setattr(public, "_local", lambda session, ref: None)
+    return str(request.param)
 
 
 @pytest.fixture(params=["path", "name"])
@@ -85,6 +99,24 @@ def test_a_commit_of_another_engine_is_seen_at_once(spark: SparkSession, tmp_pat
     assert newest_lineage(spark, ref) is None
     deltalake.DeltaTable(ref.path).alter.set_table_properties({"delta.logRetentionDuration": "interval 9 days"})
     assert all_properties(spark, ref)["delta.logRetentionDuration"] == "interval 9 days"
+
+
+def test_a_table_that_was_made_anew_is_not_taken_for_the_old_one(spark: SparkSession, tmp_path: Path) -> None:
+    ref = TableRef(path=str(tmp_path / "table"))
+    for lineage, text in ((FIRST, "first"), (SECOND, "second one")):
+        shutil.rmtree(tmp_path / "table", ignore_errors=True)
+        write(spark, ref, lineage)
+        spark.sql(f"ALTER TABLE {ref.identifier} SET TBLPROPERTIES ('made' = '{text}')")
+        assert all_properties(spark, ref)["made"] == text
+        assert property_in_memory(spark, ref, "made") == text
+        assert newest_lineage(spark, ref) == found_of(lineage)
+        assert newest_version(spark, ref) == 1
+
+
+def test_an_unknown_way_is_refused(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPLADELAKE_DELTA", "private")
+    with pytest.raises(UsageError, match="SPLADELAKE_DELTA: the variable is 'private'; wanted classes or public"):
+        newest_version(spark, TableRef(path=str(tmp_path / "table")))
 
 
 def found_of(lineage: Lineage) -> dict[str, Any]:

@@ -26,6 +26,9 @@ QUERY_IDS = [f"q{n}" for n in range(9)]
 VECTOR = "struct<indices: array<int>, `values`: array<float>>"
 
 
+pytestmark = pytest.mark.every_spark
+
+
 @pytest.fixture(scope="module")
 def tiny() -> SpladeEncoder:
     return SpladeEncoder.load("splade-tiny", device="cpu", threads=1)
@@ -217,7 +220,7 @@ def test_what_can_be_known_of_a_bad_input_is_said_when_the_plan_is_made(spark: S
         (lambda: sl.retrieve(good, good, k=0), "retrieve: k"),
         (lambda: sl.retrieve(good, good, passes=0), "retrieve, passes: the value is 0"),
         (lambda: sl.retrieve(GOOD, good), "documents: the type is list; wanted a DataFrame"),
-        (lambda: sl.retrieve(by_tiny, by_other), "the documents' vectors are by splade-tiny .* the queries' by other"),
+        (lambda: sl.retrieve(by_tiny, by_other), "have vectors of splade-tiny .*the queries have vectors of other"),
         (lambda: sl.search(good, " "), "the question is ' '"),
         (lambda: sl.encode(texts), "encode: the column is of type DataFrame"),
         (lambda: sl.encode("text", model="bm25"), "model bm25: the weights of the model depend on a whole collection"),
@@ -296,7 +299,7 @@ def test_a_run_without_a_judged_query_is_refused_and_ids_are_compared_as_text(sp
         run = spark.createDataFrame([(query, "a", 2.0)], "query_id int, doc_id string, score double")
         found[query] = sl.evaluate(run, qrels, "RR")
     assert [tuple(row) for row in found[1].collect()] == [("RR", 1.0, 1)]
-    with pytest.raises(PySparkException, match=r"DataError: .*no document of a judged query"):
+    with pytest.raises(PySparkException, match=r"DataError: .*no query of the run is judged"):
         found[2].collect()
 
 

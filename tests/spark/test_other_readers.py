@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,19 +10,14 @@ from pyspark.sql import SparkSession
 
 from spladelake.spark.sql import install
 from support.collections import ENCODED_TABLES
+from support.pages import blocks
 
-SECTION = (
-    (Path(__file__).resolve().parents[2] / "README.md")
-    .read_text(encoding="utf-8")
-    .split("### From other engines")[1]
-    .split("\n## ")[0]
-)
-SETUP, QUERY = re.findall(r"```sql\n(.*?)```", SECTION, re.DOTALL)
+SETUP, QUERY = (block.code for block in blocks("exchange") if block.language == "sql")
 
 
 @pytest.fixture(scope="module")
 def wanted(spark: SparkSession, fruit_lake: str) -> list[tuple[str, str, float]]:
-    """Rows of the README's query in Spark."""
+    """Rows of the page's query in Spark."""
     install(spark, lake=fruit_lake, model="splade-tiny")
     rows = [tuple(row) for row in spark.sql(QUERY).collect()]
     assert len(rows) >= 5
@@ -37,9 +30,7 @@ def same(found: Any, wanted: list[tuple[str, str, float]]) -> None:
     assert [row[2] for row in rows] == pytest.approx([row[2] for row in wanted], rel=1e-12)
 
 
-def test_the_query_of_the_readme_runs_unchanged_in_duckdb(
-    fruit_lake: str, wanted: list[tuple[str, str, float]]
-) -> None:
+def test_the_query_of_the_page_runs_unchanged_in_duckdb(fruit_lake: str, wanted: list[tuple[str, str, float]]) -> None:
     import duckdb
 
     connection = duckdb.connect()

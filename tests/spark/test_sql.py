@@ -23,16 +23,14 @@ from spladelake.cli import cli, main
 from spladelake.encoder import SpladeEncoder
 from spladelake.errors import DataError
 from spladelake.spark.retrieve.search import search_documents
+from spladelake.spark.session.delta_classes import SETTINGS as DELTA_SETTINGS
 from spladelake.spark.session.jars import delta_jars
 from spladelake.spark.session.settings import session_settings
-from spladelake.spark.session.start import DELTA_SETTINGS
 from spladelake.spark.sql import install, script
 from spladelake.spark.sql.failures import statement_error
 from support.cases import mostly_slow
 from support.collections import FRUIT, QUESTIONS
-
-README = Path(__file__).resolve().parents[2] / "README.md"
-
+from support.pages import blocks
 
 # In plans that are wholly interpreted, as tests have them, Spark cannot list a catalog, and wraps an error once more.
 PLANS_OF_USERS = {"spark.sql.adaptive.enabled": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
@@ -178,9 +176,9 @@ def test_runs_are_shown_with_their_texts_and_measures_as_columns(spark: SparkSes
         ("SELECT sparse_decode(array(1), array(1F, 2F), 3)", "1 indices with 2 values"),
         ("SELECT sparse_decode(array(99999999), array(1F), 3)", "the vocabulary has no term 99999999"),
         ("SELECT sparse_decode(array(1), array(1F), 0)", "k is 0"),
-        ("SELECT * FROM explain('q1', 'nothing')", "no vector of a document nothing"),
-        ("SELECT * FROM explain('q9', 'apple')", "no vector of a query q9"),
-        ("SELECT * FROM similar('nothing', 3)", "no vector of a document nothing"),
+        ("SELECT * FROM explain('q1', 'nothing')", "no vector of a document with the id nothing"),
+        ("SELECT * FROM explain('q9', 'apple')", "no vector of a query with the id q9"),
+        ("SELECT * FROM similar('nothing', 3)", "no vector of a document with the id nothing"),
         ("SELECT * FROM similar('apple', 0)", "similar: k is 0; wanted 1 to 10000"),
         ("SELECT * FROM search('fruit', null)", "search: k is null"),
         ("SELECT * FROM search(null, 3)", "search: the question is null"),
@@ -260,7 +258,7 @@ def test_the_command_writes_csv_and_json_and_ends_with_2_for_a_wrong_statement(
     assert main([*arguments, "-e", "SELECT * FROM explain('q1', 'nothing')"]) == 2
     captured = capsys.readouterr()
     assert json.loads(captured.out)["exit_code"] == 2
-    assert "no vector of a document nothing" in captured.err
+    assert "no vector of a document with the id nothing" in captured.err
     assert main([*arguments, "-e", "SELECT 1 AS n, 2 AS n, struct(3 AS n, 4 AS n) AS s", "--output", "json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"n": 1, "n_2": 2, "s": {"n": 3, "n_2": 4}}
     quiet = [*arguments, "-e", "CREATE OR REPLACE TEMPORARY VIEW one AS SELECT 1 AS n", "--output", "csv"]
@@ -305,24 +303,15 @@ def test_spark_sql_runs_the_file(spark: SparkSession, asked: Any, tmp_path: Path
     assert f"found {wanted['doc_id']}" in done.stdout
 
 
-# Ids of the README's examples, and what stands for them in the lake of this test.
+# Ids of the page's examples, and what stands for them in the lake of this test.
 EXAMPLES = {"shutil.copytree": "bread", "shutil.copy2": "apple", "q:shutil.copytree": "q3"}
-
-
-def readme_questions() -> list[str]:
-    section = README.read_text(encoding="utf-8").split("## In SQL")[1].split("\n## ")[0]
-    return [
-        s.strip()
-        for block in re.findall(r"```sql\n(.*?)```", section, re.DOTALL)
-        for s in block.split(";\n")
-        if s.strip()
-    ]
+ASKED = [s.strip() for block in blocks("sql") if block.language == "sql" for s in block.code.split(";\n")]
 
 
 @pytest.mark.parametrize(
-    "statement", mostly_slow(readme_questions(), *range(0, 99, 5)), ids=lambda text: re.sub(r"\W+", "-", text)[:50]
+    "statement", mostly_slow(ASKED, *range(0, 99, 5)), ids=lambda text: re.sub(r"\W+", "-", text)[:50]
 )
-def test_every_question_of_the_readme_has_an_answer(spark: SparkSession, asked: Any, statement: str) -> None:
+def test_every_question_of_the_page_has_an_answer(spark: SparkSession, asked: Any, statement: str) -> None:
     for name, instead in EXAMPLES.items():
         statement = statement.replace(f"'{name}'", f"'{instead}'")
     found = spark.sql(statement)

@@ -112,7 +112,7 @@ def test_changed_new_and_deleted_rows_take_their_vectors_along(
     assert hashes.keys() == {"10", "13", "14", "20"}
     assert hashes["10"] == hashlib.sha256(b"apple pips and juice").hexdigest()
     spark.sql(f"INSERT INTO delta.`{items}` VALUES (NULL, 'nothing', NULL, 'en')")
-    with pytest.raises(DataError, match=r"1 rows have no usable id in `sku`.*ingest_texts, which puts them"):
+    with pytest.raises(DataError, match=r"1 row without a usable id in `sku`.*ingest_texts, which puts them"):
         run_job("encode_texts", **given)
     spark.sql(f"DELETE FROM delta.`{items}` WHERE sku IS NULL")
     spark.sql(f"INSERT INTO delta.`{items}` VALUES (20, 'again', NULL, 'en')")

@@ -92,12 +92,12 @@ def test_rows_that_executors_wrote_to_disks_of_their_own_are_missed_at_once(tmp_
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"pos_id": "nowhere"}, "have no text, such as 'nowhere'"),
-        ({"query_id": "q9"}, "have no text, such as 'q9'"),
-        ({"margins": [4.5, float("nan")]}, "1 pairs have a score or margin that is not a number, such as query 'q3'"),
-        ({"pos_score": None}, "1 pairs have a score or margin that is not a number"),
-        ({"margins": None}, "1 pairs have a score or margin that is not a number"),
-        ({"neg_ids": [], "neg_scores": [], "margins": [], "all": True}, "none of the 1 pairs has 2 negatives"),
+        ({"pos_id": "nowhere"}, "of the pairs are missing, such as 'nowhere'"),
+        ({"query_id": "q9"}, "of the pairs are missing, such as 'q9'"),
+        ({"margins": [4.5, float("nan")]}, "in 1 pair a score or margin is not a number, such as query 'q3'"),
+        ({"pos_score": None}, "in 1 pair a score or margin is not a number"),
+        ({"margins": None}, "in 1 pair a score or margin is not a number"),
+        ({"neg_ids": [], "neg_scores": [], "margins": [], "all": True}, "no pair has 2 or more negatives"),
         ({"margins": [3.0, 3.0], "all": True}, "all margins are 3"),
     ],
 )

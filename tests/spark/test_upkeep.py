@@ -68,10 +68,10 @@ def test_a_lake_that_was_tampered_with_is_found_out_and_encoding_again_mends_it(
     assert raised.value.exit_code == 3
     said = str(raised.value)
     for finding in (
-        "1 documents are without a vector",
-        "1 documents are changed since they were encoded",
-        "1 documents of the runs are not in the table documents",
-        "rankings have missing ranks",
+        "1 document is without a vector",
+        "1 document is different from the encoded text",
+        "the table documents lacks 1 document of the runs",
+        "with missing ranks",
     ):
         assert finding in said
     run_job("encode_texts", lake=lake, model="splade-tiny")
@@ -240,5 +240,6 @@ def test_verification_names_each_constraint_of_each_table_that_a_row_breaks(
     for number, schema in enumerate(SCHEMAS.values()):
         found = [text for text in raised.value.findings if f"/t{number}:" in text]
         for name in schema.constraints:
-            assert any(f"1 rows break {name} (" in text for text in found), (schema.name, name)
+            broken = [text for text in found if f"the constraint {name} (" in text]
+            assert [text for text in broken if text.endswith(" is broken in 1 row")], (schema.name, name)
             assert any(f"the constraint {name} is missing" in text for text in found), (schema.name, name)

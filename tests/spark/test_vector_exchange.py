@@ -324,7 +324,8 @@ def test_ids_that_an_engine_does_not_take_are_told_before_anything_is_written(
     result = run_job("export_vectors", lake=f"{tmp_path}/whole", output=f"{tmp_path}/out", **asked)
     assert result["rows"] == 2
     with pytest.raises(
-        DataError, match=rf"2 ids are longer than {most:,} bytes, such as 'é+'…, which has {most + 1:,} bytes"
+        DataError,
+        match=rf"have 2 ids of more than {most:,} bytes, such as 'é+'…, which has {most + 1:,} bytes",
     ):
         run_job("export_vectors", lake=f"{tmp_path}/broken", output=f"{tmp_path}/no", **asked)
     assert not (tmp_path / "no").exists()

@@ -57,6 +57,13 @@ def probe(page: str, folder: Path, *, width: int) -> dict[str, Any]:
     return {**json.loads(html.unescape(found[1])), "console": console}
 
 
+def rendered(page: str, folder: Path) -> str:
+    """The elements of a page after its scripts have run."""
+    file = folder / "page.html"
+    file.write_text(page, encoding="utf-8")
+    return _run(folder / "profile", "--dump-dom", file.as_uri()).stdout
+
+
 def screenshot(page: str, folder: Path, *, width: int, height: int) -> Path:
     """A picture of the page at a width."""
     file, picture = folder / "page.html", folder / f"page-{width}.png"

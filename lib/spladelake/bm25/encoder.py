@@ -39,8 +39,8 @@ class Bm25Encoder:
         settings = settings or Bm25Settings()
         counted = _counted(texts, settings)
         if not len(counted.words):
-            wanted = "wanted at least one word that is not a stop word"
-            raise DataError("the texts", "none of the texts has a word", wanted, "Check the texts and the stop words.")
+            found, wanted = "no text has a word besides stop words", "wanted at least one other word"
+            raise DataError("the texts", found, wanted, "Check the texts and the stop words.")
         frequency = np.bincount(counted.terms).astype(np.int64)
         vocabulary = {word: i for i, word in enumerate(counted.words.to_pylist())}
         return cls(settings, vocabulary, frequency, len(texts), int(counted.lengths.sum()) / len(texts))

@@ -7,7 +7,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from spladelake.errors import DataError, MachineError, UsageError
+from spladelake.errors import DataError, UsageError
+from spladelake.extras import require_extra
 from spladelake.names import listed
 
 # k1 and b of Anserini's baselines on passages; Lucene's own defaults are 1.2 and 0.75.
@@ -67,15 +68,9 @@ class Bm25Settings:
 
 def stemmers() -> list[str]:
     """Return the names of the installed Snowball algorithms. Raises MachineError if PyStemmer is not installed."""
-    try:
-        import Stemmer
-    except ImportError:
-        raise MachineError(
-            "the package PyStemmer",
-            "the package is not installed",
-            "wanted the package, because BM25 stems words with it",
-            "Install the package: pip install PyStemmer.",
-        ) from None
+    require_extra("bm25")
+    import Stemmer
+
     return sorted(Stemmer.algorithms())
 
 

@@ -15,6 +15,7 @@ import click
 
 from spladelake.commands.options import styled
 from spladelake.errors import MachineError, SpladelakeError
+from spladelake.extras import explained_import
 from spladelake.machine import free_memory
 
 # Memory of a worker: the interpreter with torch (0.5 GB), and a BERT base model with one batch (0.5 GB).
@@ -40,14 +41,17 @@ def examine(*, model: str | None, lake: str, query_model: str | None = None) -> 
     checks: list[tuple[str, Callable[[], str]]] = [
         ("python", _python),
         ("java", _java),
+        ("versions", _versions),
         ("delta jars", _jars),
         ("memory", _memory),
-        ("write access", lambda: _write_access(lake)),
     ]
+    remote = "://" in lake and not lake.startswith("file:")
+    if not remote:
+        checks.append(("write access", lambda: _write_access(lake)))
     passed = [_line(name, check) for name, check in checks]
     # The session starts while the model's files are read, after the checks of jars (it needs them) and free memory.
     with ThreadPoolExecutor(1) as pool:
-        session = pool.submit(_session)
+        session = pool.submit(_session, lake if remote else None)
         checked = _line("model", lambda: _model(model or "splade-tiny", query_model))
         passed += [checked, _line("spark session", session.result)]
     return all(passed)
@@ -59,7 +63,8 @@ def _line(name: str, check: Callable[[], str]) -> bool:
     except SpladelakeError as error:
         finding, ok = str(error), False
     except Exception as error:
-        finding, ok = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}", False
+        message = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+        finding, ok = str(explained_import(error) or message), False
     mark = styled("ok  ", fg="green") if ok else styled("FIX ", fg="red", bold=True)
     click.echo(f"{mark} {name}: {finding}")
     return ok
@@ -74,6 +79,19 @@ def _java() -> str:
 
     java, major = java_version()
     return f"{major} at {java}"
+
+
+def _versions() -> str:
+    """Name the pair of pyspark and Delta."""
+    from spladelake.spark.session.delta_classes import package_version
+    from spladelake.spark.session.jars import DELTA_VERSION, digests, pyspark_version
+    from spladelake.spark_versions import DELTA_FOR, check_package, release
+
+    spark, package = pyspark_version(), package_version()
+    check_package(package, spark)
+    jar = next(iter(digests(spark)))
+    finding = f"pyspark {spark} with Delta {DELTA_VERSION} ({jar}"
+    return f"{finding}{f', delta-spark {package}' if package else ''}); it fits {DELTA_FOR[release(spark)]}"
 
 
 def _jars() -> str:
@@ -130,15 +148,17 @@ def _model(model: str, query_model: str | None) -> str:
     return ", ".join(parts)
 
 
-def _session() -> str:
-    """Start Spark, write and read a Delta table, and check the interpreter of a worker."""
+def _session(store: str | None) -> str:
+    """Start Spark, write and read a Delta table, check the interpreter of a worker, and ask a remote lake's store."""
+    from spladelake.spark.session.arrow_functions import map_arrow
     from spladelake.spark.session.start import spark_session
+    from spladelake.spark.session.stores import check_store
 
     session = spark_session("spladelake doctor", settings={"spark.master": "local[1]"}, quick=True)
     with tempfile.TemporaryDirectory(prefix="spladelake-doctor-") as folder:
         session.range(1).write.format("delta").save(f"{folder}/table")
-        rows = session.read.format("delta").load(f"{folder}/table").mapInArrow(_who, "python string, missing string")
-        found = rows.first()
+        rows = session.read.format("delta").load(f"{folder}/table")
+        found = map_arrow(rows, _who, "python string, missing string").first()
     assert found is not None
     if found["missing"]:
         raise MachineError(
@@ -147,6 +167,8 @@ def _session() -> str:
             f"wanted the interpreter of the driver, {sys.executable}",
             "Set PYSPARK_PYTHON to the interpreter that has spladelake installed.",
         )
+    if store is not None:
+        check_store(session, store)
     return f"Spark {session.version} wrote and read Delta; driver {sys.executable}, worker {found['python']}"
 
 

@@ -17,6 +17,7 @@ from spladelake.commands.options import styled
 from spladelake.commands.system_errors import explained_by_system
 from spladelake.config.job import Job
 from spladelake.errors import SpladelakeError
+from spladelake.extras import explained_import
 from spladelake.signals import ends_with_a_message
 from spladelake.streams import ReaderGone, outlive_readers, stderr_apart
 
@@ -119,8 +120,9 @@ def _cause(error: Exception) -> str:
 
 
 def _explained(error: Exception) -> SpladelakeError | None:
-    """Return the SpladelakeError for an error of the system or an error that came through Spark; None if unknown."""
-    if (known := explained_by_system(error)) is not None or "pyspark" not in sys.modules:
+    """Return the SpladelakeError for an error of the system, of a missing extra or of Spark; None if unknown."""
+    known = explained_by_system(error) or explained_import(error)
+    if known is not None or "pyspark" not in sys.modules:
         return known
     from spladelake.spark.session.failures import known_error
 

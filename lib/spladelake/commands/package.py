@@ -22,7 +22,7 @@ def package(output: str, debug: bool) -> None:
 
     The command prints a spark-submit line that uses the zip. The same code gives the same bytes. The zip does not
     contain the dependencies: the nodes need an interpreter with these packages, from an image or from `--archives` (see
-    "On a cluster" in the README).
+    `spladelake docs cluster`).
 
     \b
     Example:

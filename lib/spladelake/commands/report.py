@@ -10,6 +10,7 @@ import click
 from spladelake.commands.options import lake_option, session_options
 from spladelake.commands.settings import spark_settings
 from spladelake.errors import MachineError
+from spladelake.extras import require_extra
 
 
 @click.command("report")
@@ -37,12 +38,12 @@ def report_command(
     Example:
       spladelake report --lake my-lake --runs bm25,splade-mini --out report.html
     """
-    from spladelake.report.page import render, require_packages
+    from spladelake.report.page import render
     from spladelake.spark.evaluate.report import gather
     from spladelake.spark.session.start import spark_session
     from spladelake.spark.tables.refs import Lake
 
-    require_packages()
+    require_extra("report")
     session = spark_session("spladelake report", settings=spark_settings(properties_file, spark_conf))
     chosen = tuple(filter(None, (run.strip() for run in runs.split(","))))
     data = gather(session, Lake(lake), runs=chosen, measure=measure, queries=queries)

@@ -24,6 +24,7 @@ def run_step(name: str, options: Options, settings: dict[str, str], *, alone: bo
     from spladelake.spark.session.quick_settings import is_small_lake
     from spladelake.spark.session.start import spark_session
     from spladelake.spark.session.step_descriptions import step_description
+    from spladelake.spark.session.stores import check_stores
     from spladelake.spark.tables.run_log import recorded, run_id_of
 
     quick = alone and JOBS[name].lake_only and is_small_lake(str(getattr(options, "lake", "schema:")))
@@ -31,6 +32,7 @@ def run_step(name: str, options: Options, settings: dict[str, str], *, alone: bo
     with ThreadPoolExecutor(1) as pool:
         function = pool.submit(_function, JOBS[name])
         session = spark_session(f"spladelake {name}", settings=settings, quick=quick)
+    check_stores(session, options.model_dump())
     with step_description(session, name), stage_line(session, name):
         result = recorded(session, name, options, function.result())
     run_date = getattr(options, "run_date", None)

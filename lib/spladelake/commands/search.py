@@ -68,8 +68,10 @@ def _searched_by_spark(
     from spladelake.spark.retrieve.search import encoded_beside, search_documents
     from spladelake.spark.session.quick_settings import is_small_lake
     from spladelake.spark.session.start import spark_session
+    from spladelake.spark.session.stores import check_stores
 
     encoded = encoded_beside(text, **names)
     settings = spark_settings(session_options["properties_file"], session_options["spark_conf"])
     session = spark_session("spladelake search", settings=settings, quick=is_small_lake(names["lake"]))
+    check_stores(session, {"lake": names["lake"]})
     return search_documents(session, text, **names, k=k, where=where, terms=terms, encoded=encoded)

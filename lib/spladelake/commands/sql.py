@@ -56,10 +56,12 @@ def sql(
     """
     from spladelake.config import DEFAULT_MODEL
     from spladelake.spark.session.start import spark_session
+    from spladelake.spark.session.stores import check_stores
     from spladelake.spark.sql import install, script
 
     settings = spark_settings(session_options["properties_file"], session_options["spark_conf"])
     session = spark_session("spladelake sql", settings=settings)
+    check_stores(session, {"lake": lake})
     names: dict[str, Any] = {"lake": lake, "model": model or DEFAULT_MODEL, "vectors": vectors}
     if definitions:
         click.echo(script(session, **names), nl=False)

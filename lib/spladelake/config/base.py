@@ -126,7 +126,7 @@ def _known_measures(names: tuple[str, ...]) -> tuple[str, ...]:
     try:
         return expanded(names)
     except UsageError as error:
-        raise OptionError(f"{error.wanted.removeprefix('wanted ')}, but {error.found}", error.fix) from None
+        raise OptionError(error.wanted.removeprefix("wanted "), error.fix, found=error.found) from None
 
 
 # The command line passes text: lists with commas, mappings as yaml.

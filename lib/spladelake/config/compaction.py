@@ -13,6 +13,7 @@ from spladelake.config.comparison import PERMUTATIONS_DEFAULT, Permutations
 from spladelake.config.refusals import OptionError, OptionsError
 from spladelake.config.runs import MOST_K
 from spladelake.errors import UsageError
+from spladelake.names import listed
 
 if TYPE_CHECKING:
     from spladelake.compaction import Compaction
@@ -40,10 +41,11 @@ class Target:
             raise OptionError('MEASURE >= SHARE of original, such as "ndcg@10 >= 0.995 of original"')
         share = float(match["share"]) / (100 if match["percent"] else 1)
         if not 0 < share <= 1:
-            raise OptionError(f"a share above 0 and at most 1, not {share:g}")
+            raise OptionError("a share above 0 and at most 1", found=f"the share is {share:g}")
         measures = expanded([match["measure"]])
         if len(measures) > 1:
-            raise OptionError(f"one measure, but {match['measure']!r} is a set of {len(measures)} measures")
+            found = f"{match['measure']!r} is a set of {len(measures)} measures"
+            raise OptionError("one measure", "Name one measure, such as ndcg@10.", found=found)
         return cls(measures[0], share)
 
 
@@ -102,7 +104,7 @@ class CompactVectors(JobOptions):
             if text is not None:
                 Target.parse(text)
         except UsageError as error:
-            raise OptionError(f"{error.wanted.removeprefix('wanted ')}, but {error.found}", error.fix) from None
+            raise OptionError(error.wanted.removeprefix("wanted "), error.fix, found=error.found) from None
         return text
 
     @model_validator(mode="after")
@@ -111,11 +113,10 @@ class CompactVectors(JobOptions):
             found = "--mantissa-bits and --levels both round the weights"
             raise OptionsError(found, "one of the two options", "Leave out --mantissa-bits or --levels.")
         if self.target is not None and not self.compaction.is_lossless:
-            found, wanted = (
-                "--target is given together with other settings",
-                "--target alone, because it chooses the settings",
-            )
-            raise OptionsError(found, wanted, "Leave out --target or all other settings.")
+            given = listed((f"--{name.replace('_', '-')}" for name in self.compaction.changes), "and")
+            found = f"--target is given together with {given}"
+            wanted = "--target alone, because the job then chooses these settings itself"
+            raise OptionsError(found, wanted, f"Leave out --target, or leave out {given}.")
         if self.depth > MOST_K:
             found, fix = f"a measure needs {self.depth:,} ranks", "Lower the cutoff of the measure."
             raise OptionsError(found, f"at most {MOST_K:,} ranks, the limit of a run", fix)

@@ -17,7 +17,13 @@ from spladelake.errors import UsageError
 from spladelake.names import listed, suggestion
 
 # A file's value in words of YAML, if it is no map.
-_KINDS = {list: "a list", str: "one text", int: "one number", float: "one number", bool: "one true or false"}
+_KINDS = {
+    list: "a list",
+    str: "a single text",
+    int: "a single number",
+    float: "a single number",
+    bool: "a single boolean",
+}
 
 
 class Pipeline(Options):

@@ -50,11 +50,14 @@ _OTHER = "a value as the help page describes it"
 
 
 class OptionError(ValueError):
-    """A refusal by one of our own checks: the value that the option needs, and the fix."""
+    """A refusal by one of our own checks: the value that the option needs, and the fix.
 
-    def __init__(self, wanted: str, fix: str = "Correct the value.") -> None:
+    - found: the fault in the value; without it the message shows the whole value.
+    """
+
+    def __init__(self, wanted: str, fix: str = "Correct the value.", *, found: str | None = None) -> None:
         super().__init__(wanted)
-        self.wanted, self.fix = wanted, fix
+        self.found, self.wanted, self.fix = found, wanted, fix
 
 
 class OptionsError(ValueError):
@@ -75,7 +78,7 @@ def option_error(place: str, error: Mapping[str, Any]) -> UsageError:
     cause = context.get("error")
     found = f"the value is {error['input']!r}"
     if isinstance(cause, OptionError):
-        return UsageError(place, found, f"wanted {cause.wanted}", cause.fix)
+        return UsageError(place, cause.found or found, f"wanted {cause.wanted}", cause.fix)
     if isinstance(cause, ValueError):
         return UsageError(place, found, str(cause), "Correct the value.")
     wanted = _FORMS.get(context.get("pattern", "")) or _WANTED.get(error["type"], _OTHER).format(**context)

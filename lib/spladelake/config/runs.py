@@ -73,7 +73,7 @@ class RetrieveRun(RankingOptions, Ranking):
             found = f"--also names the run {self.ranking_name!r} of --ranking"
             raise OptionsError(found, "another name", "Choose another name in --also.")
         if self.since_version is not None and self.strategy not in ("auto", "blocks"):
-            wanted, fix = "blocks together with --since-version", f"Leave out --strategy {self.strategy}."
+            wanted, fix = "--strategy blocks together with --since-version", f"Leave out --strategy {self.strategy}."
             raise OptionsError(f"--strategy is {self.strategy}", wanted, fix)
         if self.since_version is not None and any(r.where for r in (self, *self.also.values())):
             found = "--since-version compares only vectors, but --where reads texts"

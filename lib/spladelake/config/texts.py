@@ -76,7 +76,8 @@ class IngestTexts(JobOptions):
         if self.source and any((self.documents, self.queries, self.judgements)):
             found = "--source is given together with --documents, --queries or --judgements"
             wanted = "only --source, because the source has documents, queries and judgements"
-            raise OptionsError(found, wanted, "Leave out --source or the other options.")
+            fix = "Leave out --source, or leave out --documents, --queries and --judgements."
+            raise OptionsError(found, wanted, fix)
         if self.keep and not (self.source or self.documents):
             found, wanted = "--keep is given without documents", "--source or --documents together with --keep"
             raise OptionsError(found, wanted, "Leave out --keep, or name the documents.")
@@ -231,12 +232,13 @@ class EncodeTexts(JobOptions):
     @model_validator(mode="after")
     def _goes_together(self) -> EncodeTexts:
         if self.since_version is not None and self.changes != "feed":
-            wanted = "feed together with --since-version"
+            wanted = "--changes feed together with --since-version"
             raise OptionsError(f"--changes is {self.changes}", wanted, "Add --changes feed.")
         if self.checkpoint is not None and self.changes != "stream":
-            wanted = "stream together with --checkpoint"
+            wanted = "--changes stream together with --checkpoint"
             raise OptionsError(f"--changes is {self.changes}", wanted, "Add --changes stream.")
         if self.checkpoint is not None and self.side == "both":
-            wanted, fix = "documents or queries together with --checkpoint", "Add --side documents or --side queries."
+            wanted = "--side documents or --side queries together with --checkpoint"
+            fix = "Add --side documents or --side queries."
             raise OptionsError("--side is both", wanted, fix)
         return self

@@ -124,7 +124,8 @@ class ScorePairs(JobOptions):
         if len(set(self.teachers)) < len(self.teachers):
             raise OptionsError("--teachers contains a teacher twice", "each teacher once", "Remove the copy.")
         if RUN_TEACHER in self.teachers:
-            raise OptionsError("the teacher run: has no run id", "run:RUN_ID", "Add the id of a run.")
+            found = "--teachers contains 'run:' without the id of a run"
+            raise OptionsError(found, "'run:RUN_ID'", "Add the id of a run.")
         return self
 
 

@@ -126,8 +126,8 @@ def _check_held(folder: Path, factory: Any, config: Any, options: dict[str, str]
         shown = [f"{name} {list(other[name].shape)}" for name in largest]
         raise UsageError(
             str(folder / "config.json"),
-            f"the file describes a model of {wanted:,} numbers, but the weights have {held:,}",
-            f"wanted a model of the tensors in the weights, without {listed(shown)}",
+            f"the file describes a model of {wanted:,} parameters, but the weights have {held:,}",
+            f"wanted only tensors that the weights have, not {listed(shown)}",
             FIX,
         )
 

@@ -184,7 +184,7 @@ def effective_settings(layout: CheckpointLayout, settings: EncoderSettings, *, p
             "encoder setting max_length",
             f"the value is {settings.max_length}",
             f"wanted at most {layout.max_length}, the limit of {place}",
-            f"Set max_length to {layout.max_length} or less.",
+            f"Use {layout.max_length} or less.",
         )
     return replace(
         settings,
@@ -219,7 +219,10 @@ def verify_files(checkpoint: FilesOfModel) -> None:
             )
         found = file_digest(path)
         if found != wanted:
-            raise _wrong_digest(path, found, wanted, "Resolve the model again, or restore the file.")
+            said = f"the file is not the file that the job started with: its sha256 is {found}"
+            raise UsageError(
+                str(path), said, f"wanted {wanted}", "Restore the file on this machine, or run the job again."
+            )
 
 
 def file_digest(path: Path) -> str:
@@ -269,8 +272,9 @@ def _check_digest(folder: Path, layout: CheckpointLayout, digests: dict[str, str
             "Leave out --model-sha256.",
         )
     if digests[file] != wanted.lower():
-        raise _wrong_digest(folder / file, digests[file], wanted.lower(), "Copy the checkpoint again from its source.")
-
-
-def _wrong_digest(path: Path, found: str, wanted: str, fix: str) -> UsageError:
-    return UsageError(str(path), f"the sha256 of the file is {found}", f"wanted {wanted}", fix)
+        raise UsageError(
+            str(folder / file),
+            f"the sha256 of the file is {digests[file]}",
+            f"wanted {wanted.lower()}, the value of --model-sha256",
+            "Copy the checkpoint again from its source, or correct --model-sha256.",
+        )

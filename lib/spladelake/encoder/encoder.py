@@ -98,7 +98,7 @@ class SpladeEncoder:
         layout = layout_of(checkpoint)
         if layout.similarity != "dot":
             logger.warning(
-                "%s compares vectors by %s, but spladelake compares them by dot product",
+                "%s is saved with the similarity %s, but spladelake scores by dot product",
                 checkpoint.name, layout.similarity,
             )  # fmt: skip
         autocast = choose_autocast(where, precision)
@@ -198,16 +198,16 @@ def _checkpoint(model: str | Checkpoint, query_model: str | None, settings: Enco
     if query_model is not None:
         raise UsageError(
             "query_model",
-            f"the query model is the name {query_model!r}, but the model is a resolved checkpoint",
-            "wanted a query model only if the model is a name too",
-            "Resolve both names with resolve_pair, and load the result.",
+            f"query_model is the name {query_model!r}, but model is a Checkpoint",
+            "wanted two names, or one Checkpoint for both",
+            "Call resolve_pair with both names, and load its result.",
         )
     if settings is not None and settings != model.settings:
         raise UsageError(
             "encoder settings",
             "the given settings differ from the settings of the checkpoint",
             "wanted the same settings, because the model_id of the checkpoint depends on them",
-            "Leave out settings, or resolve the model again with the given settings.",
+            "Leave out settings, or give them to resolve_checkpoint.",
         )
     if model.queries is None:  # else each part is verified when it is loaded
         verify_files(model)

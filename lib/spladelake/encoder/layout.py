@@ -242,7 +242,6 @@ def _unsupported(folder: Path, found: str) -> UsageError:
     return UsageError(
         str(folder),
         found,
-        "wanted a masked language model with SpladePooling; queries may go through SparseStaticEmbedding, or another "
-        "masked language model with SpladePooling",
+        "wanted a masked language model with SpladePooling, for queries the same, another one or SparseStaticEmbedding",
         "Use a SPLADE checkpoint.",
     )

@@ -67,7 +67,7 @@ def load_model(
     release_memory()  # The tensors have been copied into a new layout.
     if decoder is None:
         logger.warning(
-            "%s: %s does not end in a plain linear layer, so spladelake slowly computes all logits in small batches",
+            "%s: encoding is slower than usual, because %s does not end in a plain linear layer",
             folder,
             layout.architecture,
         )
@@ -134,7 +134,7 @@ def _rearranged(
         if probe.agrees(unpadded, decoder):
             return unpadded
         logger.warning(
-            "%s: unpadded batches give other logits than transformers, so spladelake uses padded batches",
+            "encoding is slower for %s: unpadded batches give other logits than transformers, so spladelake pads them",
             type(model).__name__,
         )
     for kind in (SameLengthBody,) if _reads_padding(model) else (PaddedBody, SameLengthBody):

@@ -56,11 +56,11 @@ def _check_one_route(checkpoint: Checkpoint, place: str) -> None:
     layout = layout_of(checkpoint)
     if layout.static_query is None and layout.queries is None:
         return
-    how = "a fixed weight for each token" if layout.static_query is not None else "a model for them"
+    how = "fixed weights of tokens" if layout.static_query is not None else "a second model"
     raise UsageError(
         place,
-        f"the model {checkpoint.name} has a route of its own for queries, with {how}",
-        "wanted two models that each encode documents and queries in one way",
+        f"the model {checkpoint.name} already encodes queries differently from documents, by {how}",
+        "wanted two models that each encode documents and queries in the same way",
         "Leave out --query-model, or give other models.",
     )
 

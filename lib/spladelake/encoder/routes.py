@@ -100,5 +100,5 @@ def _check(folder: Path, route: Route, vocabulary_size: int) -> None:
             "encoder setting max_length",
             f"the value is {route.max_length}",
             f"wanted more than the {route.tokenizer.special_tokens} special tokens of each text",
-            f"Set max_length to {route.tokenizer.special_tokens + 1} or more.",
+            f"Use {route.tokenizer.special_tokens + 1} or more.",
         )

@@ -25,7 +25,10 @@ def clean_texts(texts: Sequence[str | None]) -> tuple[list[str], list[Status]]:
     """
     if isinstance(texts, str | bytes):
         raise UsageError(
-            "texts", f"the value has the type {type(texts).__name__}", "wanted a list of texts", "Use [text]."
+            "texts",
+            f"the value has the type {type(texts).__name__}",
+            "wanted a list of texts",
+            "Put the text into a list.",
         )
     cleaned, status = [], []
     for position, text in enumerate(texts):

@@ -62,11 +62,11 @@ def accelerator_head(tiled: TiledHead, decoder: Decoder, pooling: Pooling, activ
         fused = TritonHead(decoder, "max", activation, tile=tiled.tile)
         wanted, found = tiled.largest(hidden, lengths).float(), fused.largest(hidden, lengths)
     except Exception as error:  # A compiler for the GPU fails in many ways. The tiled head works without it.
-        logger.info("spladelake cannot use the fused GPU kernel and uses the tiled head: %s", error)
+        logger.info("encoding may be slower: the fused GPU kernel does not work here (%s)", error)
         return plain
     # The tiled head rounds each logit to the type of its products.
     if (found - wanted).abs().max() > 4 * torch.finfo(weight.dtype).eps * wanted.abs().max():
-        logger.warning("the fused GPU kernel gives other logits than the tiled head, so spladelake uses the tiled head")
+        logger.warning("encoding may be slower: the fused GPU kernel gives other logits than torch, so it is not used")
         return plain
     seconds = [_wall_seconds(lambda head=head: head.largest(hidden, lengths), weight.device) for head in (tiled, fused)]  # type: ignore[misc]
     return plain if seconds[0] < seconds[1] else (fused, "all terms in one fused kernel")

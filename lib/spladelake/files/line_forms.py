@@ -75,7 +75,9 @@ def run_layout(first: Sequence[bytes], *, place: str) -> Layout | None:
         for columns, fits in _FORMS:
             whole = [row for row in rows if len(row) == len(columns)]
             if _most(rows, len(columns)) and fits(whole):
-                return Layout(columns, separator, f"{_listed(columns)}{parted_by(separator)}, by their values")
+                return Layout(
+                    columns, separator, f"{_listed(columns)}{parted_by(separator)}, recognised by their values"
+                )
     if (tag := _long_tag(words)) is not None:
         named = f"TREC's columns with the run name {' '.join(tag)}"
         return Layout(TREC_COLUMNS[:5], " ", named, tag=tag)

@@ -46,7 +46,7 @@ def evaluator_csv(means: Mapping[str, float], *, place: str) -> str:
     names = _csv_order()
     missing = [name for name in names if name not in means]
     if missing:
-        fix = "Evaluate the run with --measures card."
+        fix = "Run evaluate_run with --measures card."
         raise DataError(
             place, f"the run has no {missing[0]}", f"wanted all {len(names)} measures of --measures card", fix
         )

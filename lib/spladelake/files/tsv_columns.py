@@ -52,7 +52,10 @@ def tsv_layout(kind: str, named: Mapping[str, str], first: bytes, *, place: str)
     except MalformedError:
         if named:
             raise DataError(
-                f"{place} line 1", "the line is not UTF-8", "wanted names of columns", "Convert the file to UTF-8."
+                f"{place} line 1",
+                "the line is not UTF-8",
+                "wanted names of columns in UTF-8",
+                "Convert the file to UTF-8.",
             ) from None
         return None
     cells = [_bare(cell) for cell in line.split("\t")]

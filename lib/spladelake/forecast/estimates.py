@@ -50,7 +50,8 @@ def _speed(slopes: Slopes, model: str) -> float:
             f"spladelake forecast: model {model}",
             "no measurement covers this model",
             f"wanted a model whose name contains {known}, or the speed of the model",
-            "Give --docs-per-second: the rate that encode_texts --dry-run reports, divided by the number of its slots.",
+            "Give --docs-per-second: the rate that encode_texts --dry-run reports, divided by the number of its task "
+            "slots.",
         )
     return slopes.encode.speed[found]
 

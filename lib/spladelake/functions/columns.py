@@ -109,7 +109,9 @@ def id_column(frame: DataFrame, given: str | None, *, kind: str, column: str, pl
     found = frame.schema[name].dataType
     if not isinstance(found, (StringType, IntegralType)):
         said = f"the type is {found.simpleString()}"
-        raise UsageError(f"{place}, column {name!r}", said, "wanted ids of type string or integer", f"Cast it. {fix}")
+        raise UsageError(
+            f"{place}, column {name!r}", said, "wanted ids of type string or integer", f"Cast the column. {fix}"
+        )
     return Id(name, found)
 
 
@@ -193,7 +195,7 @@ def check_one_model(documents: Vectors, queries: Vectors) -> None:
     said = (f"{made['model']} (model_id {made['model_id'][:12]})" for made in (documents.made_by, queries.made_by))
     raise UsageError(
         "retrieve",
-        "the documents' vectors are by {}, the queries' by {}".format(*said),
+        "the documents have vectors of {}, but the queries have vectors of {}".format(*said),
         "wanted one model",
         "Encode both with the same model.",
     )

@@ -56,10 +56,15 @@ def evaluate(
     """
     if isinstance(relevance_level, bool) or not isinstance(relevance_level, int) or relevance_level < 1:
         found = f"the value is {relevance_level!r}"
-        raise UsageError("evaluate, relevance_level", found, "wanted a whole number from 1", "Give the lowest grade.")
+        raise UsageError(
+            "evaluate, relevance_level",
+            found,
+            "wanted a whole number from 1",
+            "Give the lowest grade that counts as relevant.",
+        )
     if trec_scores not in ("float32", "float64"):
         wanted = "wanted float32 or float64"
-        raise UsageError("evaluate, trec_scores", f"the value is {trec_scores!r}", wanted, "Correct it.")
+        raise UsageError("evaluate, trec_scores", f"the value is {trec_scores!r}", wanted, "Correct the value.")
     given = _measures(measures)
     settings = MeasureSettings(tuple(given), relevance_level, trec_scores)
     values = query_values(_run(run, "run"), _judgements(qrels), settings)
@@ -81,7 +86,9 @@ def _measures(measures: Sequence[str] | str) -> dict[str, str]:
         for one in MEASURE_SETS.get(name, (name,)):
             given.setdefault(parse_measure(one).name, one)
     if not given:
-        raise UsageError("measures", "there is none", "wanted one or more", "Name a measure such as nDCG@10.")
+        raise UsageError(
+            "measures", "the list is empty", "wanted one or more measures", "Name a measure such as nDCG@10."
+        )
     return given
 
 
@@ -154,7 +161,9 @@ def compare(
     """
     named = dict(runs) if isinstance(runs, Mapping) else {f"run_{n}": run for n, run in enumerate(runs, start=1)}
     if len(named) < 2:
-        raise UsageError("compare, runs", f"there are {len(named)}", "wanted two or more", "Give another run.")
+        raise UsageError(
+            "compare, runs", f"the number of runs is {len(named)}", "wanted two or more", "Give another run."
+        )
     if baseline is not None and baseline not in named:
         found = f"there is no run {baseline!r}"
         raise UsageError("compare, baseline", found, suggestion(baseline, named), "Name one of the runs.")

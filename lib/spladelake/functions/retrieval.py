@@ -78,7 +78,7 @@ def retrieve(
     for name, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise UsageError(
-                f"retrieve, {name}", f"the value is {number!r}", "wanted a whole number from 1", "Correct it."
+                f"retrieve, {name}", f"the value is {number!r}", "wanted a whole number from 1", "Correct the value."
             )
     compared = not all(side.made_by for side in sides) and "model_id" in documents.columns and (
         "model_id" in queries.columns

@@ -55,7 +55,9 @@ def encode(
     """
     for name, value, known in (("kind", kind, KINDS), ("on_error", on_error, ON_ERROR)):
         if value not in known:
-            raise UsageError(f"encode, {name}", f"the value is {value!r}", suggestion(str(value), known), "Correct it.")
+            raise UsageError(
+                f"encode, {name}", f"the value is {value!r}", suggestion(str(value), known), "Correct the value."
+            )
     settings = EncoderSettings(max_length=max_length, max_active_dims=max_active_dims, minimum_weight=minimum_weight)
     return encoded_texts(given_column(column, "encode"), text_checkpoint(model, settings), kind, on_error)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,11 @@ import numpy as np
 
 from spladelake import __version__
 from spladelake.display.numbers import bytes_text
-from spladelake.errors import MachineError
+from spladelake.extras import require_extra
 from spladelake.measures.significance import holm, t_test
 from spladelake.report.data import Cost, ReportData
 from spladelake.report.highlight import in_text, marked
 
-PACKAGES = ("jinja2", "matplotlib")
 # Significance level: the chance of any false mark in a column of the table.
 LEVEL = 0.05
 TEMPLATE = Path(__file__).with_name("page.html.j2")
@@ -32,21 +30,9 @@ class Cell:
     p: float | None = None
 
 
-def require_packages() -> None:
-    """Raise MachineError unless the packages of the extra `report` are installed."""
-    for package in PACKAGES:
-        if importlib.util.find_spec(package) is None:
-            raise MachineError(
-                f"the package {package}",
-                "the package is not installed",
-                "wanted the packages of the extra `report`",
-                "Install the packages: pip install 'spladelake[report]'.",
-            )
-
-
 def render(data: ReportData) -> str:
     """Return the HTML page. Raises MachineError if the packages of the extra `report` are not installed."""
-    require_packages()
+    require_extra("report")
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 

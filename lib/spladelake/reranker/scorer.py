@@ -165,9 +165,9 @@ class CrossEncoder:
         if len(chosen) == 1:
             raise MachineError(
                 "memory",
-                f"one pair of {size} tokens does not fit beside the model",
+                f"one pair of {size} tokens does not fit into memory beside the model",
                 "wanted memory for the longest pair",
-                "Use a machine or device with more memory, or a smaller max_length.",
+                "Use a machine or device with more memory, or cut the pairs at a smaller maximum length.",
             )
         self._budget.halve(size)
         return np.concatenate([self._compute(read, half) for half in np.array_split(chosen, 2)])

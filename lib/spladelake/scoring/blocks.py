@@ -189,4 +189,4 @@ def _array(buffer: Any, kind: str, length: int, place: int = 0) -> NDArray[Any]:
 
 
 def _broken(found: str, wanted: str) -> DataError:
-    return DataError("stored block", found, wanted, "Run index_vectors again with this version of spladelake.")
+    return DataError("a block of the index", found, wanted, "Run index_vectors again with this version of spladelake.")

@@ -98,7 +98,7 @@ def finding_of(sample: Sample, kind: str, named: Mapping[str, str]) -> Finding:
     if file_format == "qrels" and named:
         found = "the format qrels has no column names"
         fix = "Leave out the column options, or use a csv file with a header."
-        raise UsageError(sample.source.location, found, "wanted no column options", fix)
+        raise UsageError(sample.source.location, found, "wanted no column options, such as --document-id", fix)
     if sample.judgements is not None and kind == "judgements":
         return _of_json(sample, sample.judgements)
     if file_format in ("tsv", "qrels", "json"):

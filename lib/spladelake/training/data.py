@@ -74,7 +74,8 @@ class TrainingData:
         if len(sizes) != 1 or sizes[0] < 2:
             several = f"the number of documents differs between pairs: {', '.join(sorted(map(str, sizes)))}"
             found = several if len(sizes) > 1 else "the pairs have no negatives" if sizes else "there are no pairs"
-            raise DataError(place, found, "wanted one positive and the same number of negatives in every pair", FIX)
+            wanted = "wanted one positive and the same number of negative documents in every pair"
+            raise DataError(place, found, wanted, FIX)
         for column, name in (("query", "queries"), ("documents", "documents")):
             numbers = table[column].combine_chunks()
             numbers = numbers.flatten() if column == "documents" else numbers
@@ -151,14 +152,14 @@ def check_labels(labels: pa.ListArray, wanted: int, *, place: str) -> None:
             f"{place} row {row}",
             f"a label is {values[broken][0]}",
             "wanted a finite number",
-            "Run score_pairs again with --force.",
+            "Run score_pairs again with --force, then train_model.",
         )
     if len(values) and values.min() == values.max():
         raise DataError(
             place,
             f"all {len(values):,} labels are {values[0]:g}",
             "wanted labels that differ, because a model learns nothing from equal labels",
-            "Use another teacher, or --loss ranking, which needs no teacher.",
+            "Run score_pairs with other --teachers, or train with --loss ranking, which needs no teacher.",
         )
 
 

@@ -121,7 +121,8 @@ def use_fused_head(model: SparseEncoder) -> bool:
     if not fits:
         del decoder.__dict__["forward"], pooling.__dict__["forward"]
         log.info(
-            "spladelake has no fast head for %s, so sentence-transformers computes the head",
+            "training is slower for %s: the faster code for the output layer does not fit this model, so "
+            "sentence-transformers computes that layer",
             type(transformer.model).__name__,
         )
     return fits

@@ -58,9 +58,9 @@ def check_fit(
         )
         raise MachineError(
             f"--batch-size {work.settings.batch_size}",
-            f"a pass over {rows} pairs, each with {negatives} negatives, needs up to "
+            f"one forward and backward pass over {rows} pairs, each with {negatives} negatives, needs up to "
             f"{(batch + weights) / 2**30:.1f} GiB with the optimiser, but {available / 2**30:.1f} GiB are free",
-            "wanted enough memory for a pass" + (f"; a batch has {parts} passes" if parts > 1 else ""),
+            "wanted enough memory for one pass" + (f" of the {parts} passes of a batch" if parts > 1 else ""),
             f"{advice}, or a smaller --batch-size, --max-length or --negatives.",
         )
 

@@ -80,7 +80,8 @@ def verdict(
         return "worse", None
     return "worse", DataError(
         f"the model of step {step}",
-        f"{best} on dev is {after[best]:.4f} for the model, but {before[best]:.4f} for the start model",
+        f"{best} on the dev queries is {after[best]:.4f}, but {before[best]:.4f} for the start model",
         "wanted at least the value of the start model",
-        f"Train again with --force and other settings, or add --accept-worse to publish this model. {kept}.",
+        f"Train again with --force and, for example, a lower --learning-rate, or add --accept-worse to keep this "
+        f"model. {kept}.",
     )

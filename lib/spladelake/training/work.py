@@ -115,7 +115,7 @@ def total_steps(settings: Distillation, pairs: int, *, processes: int) -> int:
             "--batch-size",
             f"the batch size is {settings.batch_size}, but there are {pairs:,} pairs to train on",
             "wanted pairs for at least one full batch",
-            f"Set --batch-size to {pairs} or less, or mine more pairs.",
+            f"Set --batch-size to {pairs} or less, or get more pairs with mine_pairs.",
         )
     if settings.max_steps is not None:
         return settings.max_steps

@@ -126,7 +126,7 @@ def test_an_unknown_stemmer_a_missing_file_and_texts_without_words_are_clear_err
         Bm25Settings(stemmer="klingon")
     with pytest.raises(UsageError, match="there is no such list or file"):
         read_stop_words(str(tmp_path / "absent.txt"))
-    with pytest.raises(DataError, match="none of the texts has a word"):
+    with pytest.raises(DataError, match="no text has a word besides stop words"):
         Bm25Encoder.learn(["", "the"])
 
 

@@ -158,9 +158,7 @@ def test_a_checkpoint_survives_pickling_and_loads(original):
 def test_a_worker_refuses_files_that_differ_from_the_driver_s(copy):
     checkpoint = resolve_checkpoint(str(copy))
     edit(copy / "tokenizer_config.json", model_max_length=40)
-    with pytest.raises(
-        UsageError, match=r"tokenizer_config.json: the sha256 of the file is [0-9a-f]{64}; wanted [0-9a-f]{64}"
-    ):
+    with pytest.raises(UsageError, match=r"tokenizer_config.json: .*its sha256 is [0-9a-f]{64}; wanted [0-9a-f]{64}"):
         SpladeEncoder.load(checkpoint, device="cpu")
     (copy / "tokenizer_config.json").unlink()
     with pytest.raises(UsageError, match="not on this machine"):
@@ -187,7 +185,7 @@ def test_a_length_beyond_the_model_s_positions_is_refused(original):
 
 
 def test_a_length_without_room_for_a_token_is_refused(original):
-    with pytest.raises(UsageError, match="Set max_length to 3 or more"):
+    with pytest.raises(UsageError, match="Use 3 or more"):
         SpladeEncoder.load(str(original), device="cpu", settings=EncoderSettings(max_length=2))
 
 

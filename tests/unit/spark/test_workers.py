@@ -84,7 +84,7 @@ def test_an_id_in_two_rows_is_found_even_if_no_query_ranks_its_document() -> Non
 
 
 def test_vectors_of_another_model_and_rankings_beyond_the_memory_of_a_task_are_refused() -> None:
-    with pytest.raises(DataError, match="documents, id 'a': the vector is of another model"):
+    with pytest.raises(DataError, match="documents, id 'a': the vector has another model_id"):
         ranked(GOOD, GOOD, model=7)
     queries: list[Row] = [(f"q{n}", [1], [1.0]) for n in range(9)]
     with pytest.raises(MachineError, match=r"rankings of 9 queries need more than 1 MB in each task.*passes=[3-9]"):

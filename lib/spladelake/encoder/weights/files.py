@@ -203,7 +203,7 @@ def check_names(place: Path, names: Iterable[str]) -> None:
             raise UsageError(
                 str(place),
                 f"the name of the tensor {name} contains the name of a wrapper, {wrapper[0].strip('.')}",
-                "wanted the names of transformers, because transformers fills missing tensors with random numbers",
+                "wanted the tensor names of transformers, which fills missing tensors with random numbers",
                 f"Save the model inside the wrapper, not the result of {_wrapped_by(wrapper[0])}.",
             )
 

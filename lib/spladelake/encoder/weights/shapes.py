@@ -61,7 +61,7 @@ def check_shapes(folder: Path, settings: TransformerSettings, headers: Headers) 
         if path is None or not settings.config:
             raise
         _check_config(folder, config, headers)
-        wanted = f"wanted a setting that fits the weights, but with this one {error.found} ({error.wanted})"
+        wanted = f"wanted a setting that fits the weights ({error.found}; {error.wanted})"
         raise refused(path, settings.config_name, dict(settings.config), wanted, "Remove the setting.") from error
 
 
@@ -124,7 +124,7 @@ def _check_family(
         raise UsageError(
             str(path),
             f"{family.width} is {width}, and {family.heads} is {heads}",
-            f"wanted a multiple of {family.heads} as {family.width}",
+            f"wanted {family.width} to be a multiple of {family.heads}",
             FIX,
         )
     for name, keys in tensor_sizes(family, layers or 0).items():
@@ -210,7 +210,7 @@ def _check_words(path: Path, config: Mapping[str, Any], headers: Headers) -> Non
         sides = {side for header in headers.values() for side in header.shape}
         if sides and value not in sides:
             raise UsageError(
-                str(path), f"{width} is {value:,}", "wanted the size of a dimension of a tensor in the weights", FIX
+                str(path), f"{width} is {value:,}", "wanted a size that some tensor of the weights has", FIX
             )
 
 

@@ -152,7 +152,7 @@ def _judgements(session: SparkSession, lake: Lake, *, required: bool) -> DataFra
             raise DataError(
                 str(ref),
                 "no judgement has a relevance above 0",
-                "wanted at least one relevant document, because a measure such as ndcg@10 decides on --target",
+                "wanted at least one relevant document, because the measure of --target needs relevant documents",
                 "Check the judgements.",
             )
         return None

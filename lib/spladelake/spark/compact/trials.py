@@ -21,6 +21,7 @@ from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.passes import Asked
 from spladelake.spark.retrieve.query_rows import QueryBatch
 from spladelake.spark.retrieve.vector_checks import largest_weight
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.schemas import VECTORS
@@ -85,7 +86,7 @@ class Trials:
     def compacted(self, how: Compaction, statistics: Statistics) -> DataFrame:
         """Return the rows of `vectors` under a compaction, with `dropped` and `cluster`."""
         function = CompactRows(how, statistics, self.place, self.judged.queries.vocabulary_size)
-        return self.rows.select(*VECTORS.column_names).mapInArrow(function, COMPACTED_DDL)
+        return map_arrow(self.rows.select(*VECTORS.column_names), function, COMPACTED_DDL)
 
     def measure(self, how: Compaction, statistics: Statistics) -> Trial:
         """Rank all queries over the compacted vectors; return the trial."""

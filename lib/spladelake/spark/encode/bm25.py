@@ -218,8 +218,8 @@ def _learnt(tally: Tally, settings: Bm25Settings, *, place: TableRef) -> tuple[W
     """Return the documents' statistics, and the model_id: a fingerprint of the statistics and the settings."""
     rows, tokens, size = tally.facts[TEXTS], tally.facts[TOKENS], len(tally.words)
     if not size:
-        wanted = "wanted at least one word that is not a stop word"
-        raise DataError(str(place), "no document has a word", wanted, "Check the texts and the stop words.")
+        found, wanted = "no document has a word besides stop words", "wanted at least one other word"
+        raise DataError(str(place), found, wanted, "Check the texts and the stop words.")
     # Two sums over hashes stand for the list of words and document frequencies.
     sums = vocabulary_sums(tally.words, tally.amounts)
     recipe = [settings.fingerprint, rows, tokens, size, *map(str, sums)]

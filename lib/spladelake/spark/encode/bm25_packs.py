@@ -34,6 +34,7 @@ from spladelake.spark.encode.bm25_worker import (
 )
 from spladelake.spark.encode.text_tables import TextTable
 from spladelake.spark.encode.worker import VECTOR_BATCH
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables.delta_log import size_in_bytes
@@ -86,7 +87,7 @@ def counted_texts(session: SparkSession, table: TextTable, version: int, count: 
     # Partition by id: a task then sees all texts of an id and can count the different ids.
     texts = texts.repartition(max(tasks, 1), "id")
     with session_settings(session, BATCHES):
-        packs = texts.mapInArrow(count, PACKS).persist(StorageLevel.DISK_ONLY)
+        packs = map_arrow(texts, count, PACKS).persist(StorageLevel.DISK_ONLY)
         try:
             yield packs
         finally:
@@ -130,7 +131,7 @@ def weighed(session: SparkSession, packs: Packs, weigh: WeighWords) -> DataFrame
         # Spark does not accept a table without batches.
         table = pa.Table.from_batches(batches, VECTOR_BATCH) if batches else VECTOR_BATCH.empty_table()
         return session.createDataFrame(table, VECTORS.struct).coalesce(1)
-    rows: DataFrame = packs.select("names", "pack").mapInArrow(weigh, VECTORS.struct)
+    rows: DataFrame = map_arrow(packs.select("names", "pack"), weigh, VECTORS.struct)
     return rows
 
 

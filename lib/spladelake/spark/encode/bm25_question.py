@@ -45,7 +45,7 @@ def learnt_model(learnt: Learnt, settings: Bm25Settings) -> str:
         raise DataError(str(documents), "there are no vectors", wanted, fix)
     if learnt.properties.get("spladelake.bm25") != settings.fingerprint:
         wanted = "wanted the same settings for documents and queries"
-        raise DataError(str(documents), "the vectors were made with other settings", wanted, fix)
+        raise DataError(str(documents), "the vectors were made with other BM25 settings", wanted, fix)
     model_id = learnt.properties.get("spladelake.model_id")
     if model_id is None or learnt.vocabulary_model_id != model_id:
         wanted = f"wanted the vocabulary of {documents}"

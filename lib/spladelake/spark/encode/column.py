@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
-from pyspark.sql.pandas.functions import arrow_udf
 
 from spladelake.errors import DataError
 from spladelake.spark.encode.encoder_cache import WorkerSpec, cached_encoder
 from spladelake.spark.encode.tolerant import AnyEncoder, TolerantEncoder
 from spladelake.spark.encode.worker import encoded_once, surviving_encoder
+from spladelake.spark.session.arrow_functions import batch_function, without_null_structs
 
 Kind = Literal["document", "query"]
 OnError = Literal["raise", "null", "struct"]
@@ -33,7 +33,9 @@ def encode_udf(spec: WorkerSpec, kind: Kind, on_error: OnError = "raise") -> Any
     def encode(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
         yield from encoded_columns(batches, spec, kind, on_error)
 
-    return arrow_udf(encode, VECTOR_OR_ERROR if on_error == "struct" else VECTOR)  # type: ignore[call-overload]
+    returns = VECTOR_OR_ERROR if on_error == "struct" else VECTOR
+    function = batch_function(encode, returns, empty=pa.string())
+    return without_null_structs(function, "indices") if on_error == "null" else function
 
 
 def encoded_columns(

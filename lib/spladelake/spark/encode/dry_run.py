@@ -22,6 +22,7 @@ from spladelake.spark.encode.bm25_worker import TOKENS, CountWords, Vocabulary, 
 from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.encode.texts import Side
 from spladelake.spark.encode.worker import VECTOR_BATCH, EncodeBatches
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.schemas import VECTORS
@@ -106,7 +107,7 @@ def _run(
     """Encode texts on all slots; return the vectors and the totals of the workers."""
     totals = session.sparkContext.accumulator({}, Totals())
     spread = texts.repartition(slots, "text_sha256")
-    vectors = spread.mapInArrow(EncodeBatches(spec, kind, totals), VECTORS.struct).toArrow()
+    vectors = map_arrow(spread, EncodeBatches(spec, kind, totals), VECTORS.struct).toArrow()
     return vectors, dict(totals.value)
 
 

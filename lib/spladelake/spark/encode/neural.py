@@ -82,7 +82,8 @@ def _check_same_name(job: SideJob, properties: Mapping[str, str]) -> None:
             str(job.target),
             "the table holds compacted vectors",
             "wanted a table that holds only vectors from encode_texts",
-            "Set --vectors to the name of the original vectors, then run compact_vectors again.",
+            "Run encode_texts again with --vectors set to the name of the original vectors, then compact those with "
+            "compact_vectors.",
         )
     if job.options.vectors is not None:
         return

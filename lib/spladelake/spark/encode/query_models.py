@@ -88,7 +88,7 @@ def _check_noted(name: str, noted_by: str) -> None:
     except UsageError as error:
         raise UsageError(
             noted_by,
-            f"the query model {name} cannot be used: {error.found}",
+            f"the query model {name} cannot be used ({error.found})",
             error.wanted,
-            "Say with --query-model where that model is now.",
+            "Set --query-model to the place of the query model.",
         ) from error

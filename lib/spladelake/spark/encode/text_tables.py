@@ -15,7 +15,7 @@ from pyspark.sql.types import DataType, FractionalType, StringType, StructField
 from spladelake.config import EncodeTexts
 from spladelake.errors import DataError, UsageError
 from spladelake.files.columns import chosen_columns, option_of
-from spladelake.names import closest
+from spladelake.names import amount, closest
 from spladelake.spark.encode.texts import SIDES, Side, SideName, hashed, texts_of
 from spladelake.spark.ingest.column_values import can_be_id, id_text, number_fault
 from spladelake.spark.ingest.columns import id_fault
@@ -140,8 +140,8 @@ class TextTable:
         if none := texts.where(F.col("id").isNull()).count():
             raise DataError(
                 str(self.ref),
-                f"{none:,} rows have no usable id in {self.id or self.side.id_column}: it is null, blank, invalid "
-                "UTF-8 or no whole number",
+                f"{amount(none, 'row')} without a usable id in {self.id or self.side.id_column}: it is null, blank, "
+                "invalid UTF-8 or no whole number",
                 "wanted an id in every row",
                 f"Correct the rows{others} puts them into quarantine.",
             )

@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.spark.encode.worker import REJECTED, EncodeBatches, EncodeOrReject
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables.schemas import STAGED, VECTORS
 
 # Fewest and most texts of a task: enough to repay its start (one Arrow batch), few enough that a lost task costs at
@@ -90,12 +91,12 @@ def spread(texts: DataFrame, tasks: int) -> DataFrame:
 
 def encoded(texts: DataFrame, function: EncodeBatches) -> DataFrame:
     """Encode (id, text, text_sha256, repaired) rows to `vectors` rows, without a shuffle."""
-    return texts.mapInArrow(function, VECTORS.struct).select(*VECTORS.column_names)
+    return map_arrow(texts, function, VECTORS.struct).select(*VECTORS.column_names)
 
 
 def encoded_or_rejected(texts: DataFrame, function: EncodeOrReject) -> DataFrame:
     """Encode (id, text, text_sha256, repaired, reason) rows to `staged` rows: vectors, or reasons for having none."""
-    return texts.mapInArrow(function, STAGED.struct).select(*STAGED.column_names)
+    return map_arrow(texts, function, STAGED.struct).select(*STAGED.column_names)
 
 
 def is_rejected() -> Column:

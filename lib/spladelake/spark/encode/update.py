@@ -42,7 +42,7 @@ def update_vectors(job: SideJob, *, ready: Callable[[], object]) -> dict[str, An
     lineage = job.lineage(version)
     again = job.options.force or job.options.retry_rejected
     if not again and is_current(session, target, lineage):
-        log.info("%s: skipped, because the vectors are current", target)
+        log.info("%s: skipped, because the vectors are up to date", target)
         # Repeat the last steps: a run that was killed after its commit may have left them out.
         set_properties(session, target, job.properties(version))
         drop_table(session, job.staged)
@@ -107,7 +107,10 @@ def _possibly_changed(job: SideJob, version: int) -> DataFrame | None:
     planned = job.lineage(0)
     read = (made or {}).get("inputs", {}).get(job.side.name, [None])
     if made is None or made["settings"] != dict(planned.settings) or read[0] != str(job.source):
-        log.info("%s: another model, setting or table made the vectors, so all texts are compared", job.target)
+        log.info(
+            "%s: the model, the table or an option has changed, so the job compares all texts, not only the changes",
+            job.target,
+        )
         return None
     after = int(read[1])
     if options.changes == "stream":

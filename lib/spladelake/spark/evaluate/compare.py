@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 DRIVER_BYTES = 16 * 2**20
 _SHOWN = (COMPARED_SYSTEMS, COMPARED_COSTS, COMPARED_PAIRS)
 # Settings of evaluate_run that change the meaning of a value: runs that differ in them cannot be compared.
-_FOOTING = ("level", "answered_only", "trec_scores")
+_FOOTING = {"level": "--relevance-level", "answered_only": "--answered-only", "trec_scores": "--trec-scores"}
 
 
 def compare_runs(session: SparkSession, options: CompareRuns) -> CompareResult:
@@ -139,12 +139,20 @@ def _check_footing(session: SparkSession, measures: TableRef, run_ids: tuple[str
         differing = [key for key, value in found.items() if value != footing[first][key]]
         if differing:
             key = differing[0]
+            one, other = _footing_said(key, found[key]), _footing_said(key, footing[first][key])
             raise DataError(
                 str(measures),
-                f"run {run_id!r} was measured with {key} {found[key]}, but run {first!r} with {footing[first][key]}",
-                "wanted runs measured with the same options",
+                f"run {run_id!r} was measured with {one}, but run {first!r} with {other}",
+                "wanted runs measured with the same options and judgements",
                 "Run evaluate_run again for both runs with the same options.",
             )
+
+
+def _footing_said(key: str, value: Any) -> str:
+    """Return an entry of a footing as a message names it: an option of evaluate_run, or the judgements."""
+    if key != "judgements":
+        return f"{_FOOTING[key]} {value}"
+    return "no judgements" if value is None else f"version {value[1]} of {value[0]}"
 
 
 def _pairs(collections: list[ComparedCollection], baseline: str | None) -> list[tuple[str, str, str]]:

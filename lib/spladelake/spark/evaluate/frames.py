@@ -10,9 +10,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.spark.evaluate.whole_queries import MEASURED_DDL, MeasureGroups, MeasureSettings
+from spladelake.spark.session.arrow_functions import map_arrow
 
 _NO_QUERY = (
-    "spladelake.errors.DataError: run: it has no document of a judged query; wanted judgements of the run's queries. "
+    "spladelake.errors.DataError: run: no query of the run is judged; wanted judgements of the run's queries. "
     "Check that run and qrels belong to one collection and use the same ids."
 )
 
@@ -41,7 +42,7 @@ def query_values(
     )  # fmt: skip
     judged = judgements.select("query_id", "doc_id", *none.values(), "relevance", F.lit(True).alias("is_judgement"))
     both = of_run.unionAll(judged).repartition(*([] if tasks is None else [tasks]), "query_id")
-    return both.sortWithinPartitions("query_id").mapInArrow(MeasureGroups(settings, *places), MEASURED_DDL)
+    return map_arrow(both.sortWithinPartitions("query_id"), MeasureGroups(settings, *places), MEASURED_DDL)
 
 
 def means(values: DataFrame) -> DataFrame:

@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.measures.significance import holm, paired_test
+from spladelake.spark.session.arrow_functions import apply_arrow
 from spladelake.spark.tables.driver_rows import frame_of
 
 _KEYS = ("collection", "measure", "run_a", "run_b")
@@ -129,14 +130,14 @@ def compared_pairs_frame(found: DataFrame, *, permutations: int, seed: int) -> D
         return pa.Table.from_pylist(_corrected(table.to_pylist()), schema=_ARROW_CORRECTED)
 
     tested = _tested(found, permutations=permutations, seed=seed)
-    return tested.groupBy("collection", "measure").applyInArrow(correct, _CORRECTED)
+    return apply_arrow(tested.groupBy("collection", "measure"), correct, _CORRECTED)
 
 
 def _tested(found: DataFrame, *, permutations: int, seed: int) -> DataFrame:
     def compare(table: pa.Table) -> pa.Table:
         return compared_pair(table, permutations=permutations, seed=seed)
 
-    return found.groupBy(*_KEYS).applyInArrow(compare, _TESTED)
+    return apply_arrow(found.groupBy(*_KEYS), compare, _TESTED)
 
 
 def compared_pairs_of_table(found: pa.Table, *, permutations: int, seed: int) -> list[dict[str, Any]]:

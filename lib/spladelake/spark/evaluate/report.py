@@ -117,8 +117,8 @@ def _means(measured: DataFrame, place: TableRef, runs: Sequence[str]) -> dict[st
     if len(found) > MOST_SYSTEMS:
         raise UsageError(
             "--runs",
-            f"{len(found)} runs are measured",
-            f"wanted at most {MOST_SYSTEMS} runs in a report",
+            f"the report would have {len(found)} runs",
+            f"wanted at most {MOST_SYSTEMS} runs",
             "Name fewer runs with --runs.",
         )
     return {run_id: found[run_id] for run_id in (dict.fromkeys(runs) if runs else found)}

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.suggestions import missing_run
 
@@ -67,7 +68,7 @@ def answers(run: DataFrame, *, rows: int, keys: tuple[str, ...] = ("query_id",))
     query = F.concat_ws(" ", *keys) if len(keys) > 1 else F.col(keys[0])
     pairs = run.select(query.alias("query"), F.when(usable, F.xxhash64(*keys, "doc_id")).alias("pair"))
     spread = pairs.repartition(max(1, rows // ROWS_PER_CHECK), "query")
-    return spread.mapInArrow(count_pairs, "query string, results long, unusable long, repeated long")
+    return map_arrow(spread, count_pairs, "query string, results long, unusable long, repeated long")
 
 
 def count_pairs(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -122,14 +122,14 @@ def _check_run(run: pa.Table, place: str) -> None:
         raise DataError(
             place,
             f"document {row['doc_id']!r} of query {row['query_id']!r} has the score {row['score']}",
-            "a run needs an id and a finite score in every row",
+            "wanted an id and a finite score in every row",
             "Correct the program that made the rows.",
         )
     if (twice := _repeated(run)) is not None:
         raise DataError(
             place,
             f"query {twice[0]!r} lists document {twice[1]!r} more than once",
-            "a run has each document once for a query",
+            "wanted each document once for a query",
             "Give the rows of one run, without duplicates.",
         )
 
@@ -144,7 +144,7 @@ def _checked_judgements(judgements: pa.Table, place: str) -> pa.Table:
         raise DataError(
             place,
             f"document {row['doc_id']!r} of query {row['query_id']!r} has the grade {row['relevance']}",
-            "wanted an id and a whole number in every row",
+            "wanted ids and a whole number as the grade in every row",
             "Correct the judgements.",
         )
     if (twice := _repeated(judgements)) is not None:

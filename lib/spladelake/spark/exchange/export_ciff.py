@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from spladelake.exchange import CiffHeader, DocRecord, Quantiser, write_ciff
 from spladelake.spark.exchange.export_plan import Export, numbered
 from spladelake.spark.exchange.worker import LENGTH_DDL, MESSAGE_DDL, ImpactSums, PostingsMessages
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.driver_rows import frame_of
 
@@ -24,7 +25,7 @@ def write_ciff_file(export: Export, folder: str) -> None:
     assert quantiser is not None
     rows = numbered(export.rows.select("id", "indices", "values")).persist()
     messages = _messages(export, rows, quantiser).persist()
-    lengths = rows.select("id", "values").mapInArrow(ImpactSums(quantiser), LENGTH_DDL)
+    lengths = map_arrow(rows.select("id", "values"), ImpactSums(quantiser), LENGTH_DDL)
     documents = rows.select("id", "place").join(lengths, "id").orderBy("place").persist()
     try:
         totals = documents.agg(F.count("*").alias("n"), F.coalesce(F.sum("length"), F.lit(0)).alias("tokens")).first()
@@ -50,7 +51,7 @@ def _messages(export: Export, rows: DataFrame, quantiser: Quantiser) -> DataFram
     postings = pairs.select("term_id", F.struct("place", F.get("values", "at").alias("weight")).alias("posting"))
     lists = postings.groupBy("term_id").agg(F.sort_array(F.collect_list("posting")).alias("postings"))
     named = lists.join(F.broadcast(names), "term_id").select("term", "postings")
-    return named.mapInArrow(PostingsMessages(quantiser), MESSAGE_DDL).orderBy("term")
+    return map_arrow(named, PostingsMessages(quantiser), MESSAGE_DDL).orderBy("term")
 
 
 def _bytes(messages: DataFrame) -> Iterator[bytes]:

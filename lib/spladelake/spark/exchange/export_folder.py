@@ -65,7 +65,7 @@ def _refuse_others(export: Export, names: list[str]) -> None:
         raise UsageError(
             export.output,
             f"the folder holds {found!r}, which export_vectors did not write",
-            "wanted no other file that the export could replace or an engine could load",
+            "wanted a folder without files that the export would replace or an engine would load",
             "Choose an empty folder, or move the file.",
         )
 

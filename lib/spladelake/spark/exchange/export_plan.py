@@ -13,7 +13,7 @@ from spladelake import __version__
 from spladelake.config.exchange import ExportVectors
 from spladelake.errors import DataError
 from spladelake.exchange import LINE_FORMATS, Quantiser
-from spladelake.names import short_name
+from spladelake.names import amount, short_name
 from spladelake.spark.retrieve.vector_checks import largest_weight, vocabulary_size
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.lineage import Lineage
@@ -96,8 +96,8 @@ def check_ids(export: Export) -> None:
     if found["ids"]:
         raise DataError(
             str(export.source),
-            f"{found['ids']:,} ids are longer than {form.longest_id:,} bytes, such as {found['first'][:SHOWN]!r}…, "
-            f"which has {len(found['first'].encode()):,} bytes",
+            f"the vectors have {amount(found['ids'], 'id')} of more than {form.longest_id:,} bytes, such as "
+            f"{found['first'][:SHOWN]!r}…, which has {len(found['first'].encode()):,} bytes",
             f"wanted shorter ids, because {export.options.output_format} would skip documents with longer ids",
             "Shorten the ids, then ingest and encode the documents again, or choose another --output-format.",
         )

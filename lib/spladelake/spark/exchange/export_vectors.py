@@ -24,6 +24,7 @@ from spladelake.spark.exchange.export_folder import CARD, MOVES, make_room, mani
 from spladelake.spark.exchange.export_plan import MANIFEST, Export, check_ids, numbered, planned
 from spladelake.spark.exchange.worker import LINE_DDL, Lines
 from spladelake.spark.retrieve.vector_checks import check_every_row
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.data_files import data_files, rows_of_files
@@ -48,7 +49,7 @@ def export_vectors(session: SparkSession, options: ExportVectors) -> ExportVecto
     result: ExportVectorsResult = {"format": options.output_format, "output": export.output}
     found = manifest_in(session, export.output)
     if not options.force and found is not None and found.get("fingerprint") == export.manifest["fingerprint"]:
-        log.info("%s: skipped, because the files are current", export.output)
+        log.info("%s: skipped, because the files are up to date", export.output)
         # An earlier run that was killed after it wrote the manifest may have left its parts.
         storage.remove(session, export.parts)
         return {**result, "status": "skipped"}
@@ -101,8 +102,10 @@ def _write_chunks(export: Export, kept: ExitStack) -> int:
 def _write_lines(export: Export, part: DataFrame, folder: str) -> None:
     options = export.options
     tokens = export.session.sparkContext.broadcast(export.tokens)
-    lines = part.select("id", "indices", "values", "place").mapInArrow(
-        Lines(options.output_format, tokens, export.quantiser), LINE_DDL
+    lines = map_arrow(
+        part.select("id", "indices", "values", "place"),
+        Lines(options.output_format, tokens, export.quantiser),
+        LINE_DDL,
     )
     writer = lines.write.mode("overwrite").option("compression", "gzip" if options.gzip else "none")
     writer.option("lineSep", "\n").text(folder)

@@ -81,10 +81,10 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
     if not stale:
         return result
     if run.read_as is not None:
-        log.info("%s: read as %s", location, run.read_as)
+        log.info("%s: the input was read as follows: %s", location, run.read_as)
     if against:
         log.warning(
-            "%s: %d ranks contradict the scores. The job uses the scores. With --order ranks the job uses the ranks.",
+            "%s: the scores contradict %d of the ranks. The job uses the scores. With --order ranks it uses the ranks.",
             location,
             against,
         )

@@ -26,6 +26,7 @@ from spladelake.spark.exchange.export_folder import manifest_in
 from spladelake.spark.exchange.export_plan import MANIFEST, tokens_of
 from spladelake.spark.exchange.worker import PARSED_DDL, ParseVectors, ToVectors
 from spladelake.spark.ingest.shared_files import shared
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.lineage import Lineage, is_current, refuse_other_makers
@@ -79,7 +80,7 @@ def _write(session: SparkSession, options: ImportVectors, lake: Lake, path: str,
             _check_other_side(session, lake.vectors(name, _OTHER[options.side]), model["model_id"], name)
             step = options.step if options.step is not None else _noted_step(manifest)
             numbers = session.sparkContext.broadcast({token: number for number, token in enumerate(tokens)})
-            vectors = rows.mapInArrow(ToVectors(numbers, step, model["model_id"], path), VECTORS.struct)
+            vectors = map_arrow(rows, ToVectors(numbers, step, model["model_id"], path), VECTORS.struct)
             write_vocabulary(session, vocabulary, partial(token_rows, session, tokens), model)
             replace_rows(session, target, VECTORS, vectors, lineage=lineage)
         finally:
@@ -106,8 +107,8 @@ def _check_other_side(session: SparkSession, other: TableRef, model_id: str, nam
     if row is not None and row["model_id"] != model_id:
         raise DataError(
             str(other),
-            f"the vectors of the table have the model_id {row['model_id'][:21]}, but the vectors of --input have "
-            f"{model_id[:21]}",
+            f"the vectors of the table have another vocabulary (model_id {row['model_id'][:21]}) than the vectors of "
+            f"--input (model_id {model_id[:21]})",
             "wanted one vocabulary for documents and queries with the same --vectors",
             f"Add --like {name} to use the vocabulary of {name}, or choose another name with --vectors.",
         )
@@ -118,12 +119,9 @@ def _from_lines(session: SparkSession, path: str, manifest: dict[str, Any]) -> D
     # In a folder, read only files with a suitable name. A file that the user names is read whatever its name.
     if storage.is_folder(session, path):
         reader = reader.option("pathGlobFilter", "*.json*")
-    return (
-        reader.text(path)
-        .select(F.col("_metadata.file_name").alias("file"), F.col("value").alias("line"))
-        .where(F.col("file") != MANIFEST)
-        .mapInArrow(ParseVectors(content_is_id=manifest.get("format") == "seismic"), PARSED_DDL)
-    )
+    lines = reader.text(path).select(F.col("_metadata.file_name").alias("file"), F.col("value").alias("line"))
+    parse = ParseVectors(content_is_id=manifest.get("format") == "seismic")
+    return map_arrow(lines.where(F.col("file") != MANIFEST), parse, PARSED_DDL)
 
 
 def _from_ciff(session: SparkSession, path: str, lake: Lake, cleanup: ExitStack) -> DataFrame:

@@ -31,7 +31,7 @@ from spladelake.spark.tables.sql_text import quoted
 
 _PREDICTION = "query_id string, results array<struct<corpus_id: string, score: double>>"
 _PLACE = ("file", "block", "seq", "reason")
-_BY_RANK = "the ranks decide, as there are no scores"
+_BY_RANK = "the ranks decide the order, because there are no scores"
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def _column_rows(session: SparkSession, location: str, kind: str, options: Impor
             "Rename the columns to query_id, doc_id and score.",
         )
     by_rank, read_as = _deciding(names, options.order == "ranks")
-    shown = ", ".join(f"{column} from {name}" for column, name in names.items() if column != name)
+    shown = ", ".join(f"{column} is the column {name}" for column, name in names.items() if column != name)
     values = {column: _value(frame, location, column, name) for column, name in names.items()}
     if kind == "delta" and options.ranking_name is not None and "run_id" in values:
         frame = frame.where(values["run_id"] == options.ranking_name)

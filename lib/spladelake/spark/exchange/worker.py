@@ -139,8 +139,8 @@ class ToVectors:
         if unknown is not None:
             raise DataError(
                 f"{self.place}, id {doc_id!r}",
-                f"the vocabulary has no term {unknown!r}",
-                "wanted terms from the vectors of --like",
+                f"the vocabulary of --like has no term {unknown!r}",
+                "wanted only terms of this vocabulary",
                 "Leave out --like, or set --like to vectors of the same model.",
             )
         given = [weight * self.step for weight in weights]

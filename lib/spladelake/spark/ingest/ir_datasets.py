@@ -13,6 +13,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
+from spladelake.extras import require_extra
 from spladelake.spark.ingest.shared_files import shared
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.tables.refs import Lake
@@ -39,17 +40,14 @@ class NamedDataset:
 
 
 def named_dataset(dataset_id: str) -> NamedDataset:
-    """Find a data set by its id. Raises UsageError if the package, the id, its documents or its queries are missing."""
+    """Find a data set by its id.
+
+    Raises UsageError if the id, its documents or its queries are missing, MachineError if ir_datasets is not installed.
+    """
     place = f"ir_datasets:{dataset_id}"
-    try:
-        import ir_datasets
-    except ImportError as error:
-        raise UsageError(
-            place,
-            "the package ir_datasets is not installed",
-            "wanted the package, because the source is ir_datasets:ID",
-            "Install the package: pip install 'spladelake[data]'.",
-        ) from error
+    require_extra("data")
+    import ir_datasets
+
     try:
         dataset = ir_datasets.load(dataset_id)
     except KeyError as error:

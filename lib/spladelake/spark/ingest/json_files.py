@@ -14,6 +14,7 @@ from spladelake.files.json_pairs import json_rows
 from spladelake.files.rows import MalformedError, Rejected, line_text
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.ingest.text_files import arrow_schema, record_schema
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.schema import TableSchema
 
@@ -68,4 +69,4 @@ def json_records(session: SparkSession, source: Source, *, by_rank: bool = False
     options = storage.reader_options(file.path for file in source.listed(session))
     files = session.read.format("binaryFile").options(**options).load(paths)
     parse = ParseJson(source.kind, source.schema, by_rank)
-    return files.select("path", "content").mapInArrow(parse, record_schema(source.schema))
+    return map_arrow(files.select("path", "content"), parse, record_schema(source.schema))

@@ -74,7 +74,7 @@ def _source(
         raise UsageError(
             location,
             "the format qrels has no column names",
-            "wanted no column options",
+            "wanted no column options, such as --document-id",
             "Leave out the column options, or use a csv file with a header.",
         )
     if left := sorted(files.keys() - set(names)):

@@ -21,6 +21,7 @@ from spladelake.files.kept import KeepingParser
 from spladelake.files.rows import MalformedError
 from spladelake.spark.ingest import file_heads
 from spladelake.spark.ingest.source import Source
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.schema import TableSchema
 
@@ -159,13 +160,12 @@ def line_records(session: SparkSession, source: Source) -> DataFrame:
 
 def parsed_lines(session: SparkSession, source: Source, parser: LineParser[Any]) -> DataFrame:
     """Return the records that a parser makes from the lines of an input."""
-    return lines_of(session, source).mapInArrow(
-        ParseLines(parser, source.parsed_schema), record_schema(source.parsed_schema)
-    )
+    schema = source.parsed_schema
+    return map_arrow(lines_of(session, source), ParseLines(parser, schema), record_schema(schema))
 
 
 def csv_frame(session: SparkSession, source: Source) -> DataFrame:
     """Return the records of csv files. One task reads each file from start to end, by its own header."""
     lines = lines_of(session, source).repartition("file").sortWithinPartitions("file", "block", "seq")
     parse = ParseCsv(source.kind, source.columns, source.parsed_schema, source.keep)
-    return lines.mapInArrow(parse, record_schema(source.parsed_schema))
+    return map_arrow(lines, parse, record_schema(source.parsed_schema))

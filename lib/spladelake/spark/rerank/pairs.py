@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from spladelake.errors import DataError
 from spladelake.spark.encode.texts import SIDES, texts_of
 from spladelake.spark.rerank.worker import ScorePairBatches
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables.refs import TableRef
 
 
@@ -37,7 +38,7 @@ def run_pairs(run: DataFrame, queries: DataFrame, documents: DataFrame) -> DataF
 def scored_pairs(pairs: DataFrame, function: ScorePairBatches, *, tasks: int) -> DataFrame:
     """Return (query_id, doc_id, score) for rows of `run_pairs`. Pairs of equal texts meet in one task, in sequence."""
     spread = pairs.drop("known").repartition(tasks, "pair").sortWithinPartitions("pair")
-    return spread.mapInArrow(function, SCORED)
+    return map_arrow(spread, function, SCORED)
 
 
 def check_texts(pairs: DataFrame, tables: Mapping[str, TableRef], *, what: str) -> int:
@@ -55,8 +56,8 @@ def check_texts(pairs: DataFrame, tables: Mapping[str, TableRef], *, what: str) 
         query_id, doc_id = row["first"]
         raise DataError(
             str(tables[what]),
-            f"{row['absent']:,} of {row['rows']:,} pairs name a query or document without a text, "
-            f"such as query {query_id!r} with document {doc_id!r}",
+            f"in {row['absent']:,} of {row['rows']:,} pairs the query or the document is not in the lake, such as "
+            f"query {query_id!r} with document {doc_id!r}",
             f"wanted all queries in {tables['queries']} and all documents in {tables['documents']}",
             f"Ingest the missing texts, or use {what} over the texts of this lake.",
         )

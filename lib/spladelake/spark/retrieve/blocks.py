@@ -29,6 +29,7 @@ from spladelake.spark.retrieve.candidates import CANDIDATES_DDL, LISTED, RANKED,
 from spladelake.spark.retrieve.passes import Asked, Pass, Wanted, least_units, passes
 from spladelake.spark.retrieve.query_rows import Arrived, QueryBatch, packed_batch, packed_rows, with_queries
 from spladelake.spark.retrieve.worker import ScoreBlocks, ScoreVectors
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.totals import DriverTotals
 from spladelake.spark.tables.driver_rows import frame_of
@@ -165,7 +166,7 @@ def ranked_with_sample(
             yield _merged(candidates, asked, place=corpus.place, tasks=tasks)
             return
         log.info(
-            "%s of %s queries are ranked again without the estimates from the sample",
+            "%s of %s queries are ranked a second time: a score estimated from a sample left out too many documents",
             f"{len(short):,}",
             f"{len(queries.ids):,}",
         )
@@ -199,7 +200,7 @@ def _merged(candidates: DataFrame, asked: Sequence[Asked], *, place: str, tasks:
     - tasks: number of merging tasks; None leaves it to Spark.
     """
     by_query = candidates.repartition(*([] if tasks is None else [tasks]), "run", "query_id")
-    return by_query.mapInArrow(MergeCandidates(tuple(run.kept for run in asked), place), RANKED_DDL)
+    return map_arrow(by_query, MergeCandidates(tuple(run.kept for run in asked), place), RANKED_DDL)
 
 
 def _merge_tasks(session: SparkSession, queries: QueryBatch, asked: Sequence[Asked]) -> int:
@@ -234,7 +235,7 @@ def _candidates(corpus: Corpus, parts: Sequence[tuple[DataFrame, Pass]], totals:
     """
     function = ScoreBlocks if corpus.is_index else ScoreVectors
     return [
-        with_queries(corpus.rows, packed).mapInArrow(function(one, totals), CANDIDATES_DDL) for packed, one in parts
+        map_arrow(with_queries(corpus.rows, packed), function(one, totals), CANDIDATES_DDL) for packed, one in parts
     ]
 
 
@@ -244,7 +245,8 @@ def passes_of(
     """Yield the passes over the documents that queries in the driver need, each with its queries."""
     planned = passes(asked, len(queries.ids), task_bytes=task_bytes)
     if len(planned) > 1:
-        log.info("%s queries need %d passes over the documents", f"{len(queries.ids):,}", len(planned))
+        said = "the rankings of %s queries do not fit into memory together, so the job reads the documents %d times"
+        log.info(said, f"{len(queries.ids):,}", len(planned))
     # Runs that rank the same range of queries share one pass and its arrays.
     ranges = [(part, *both) for part in planned for both in sorted({(first, end) for _, first, end in part})]
     for number, (part, first, end) in enumerate(ranges):

@@ -21,6 +21,7 @@ from spladelake.scoring import compile_kernels, invert, to_bytes
 from spladelake.spark.retrieve.blocks import set_batch_size
 from spladelake.spark.retrieve.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
 from spladelake.spark.retrieve.vector_rows import vectors_of
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.session.totals import Totals
@@ -190,7 +191,7 @@ def _write(
     if plan.kept:
         rows = rows_of_files(session, plan.documents, rows, made)
     vectors = rows.select("id", "indices", "values", "model_id", F.col("_metadata.file_name").alias("source_file"))
-    blocks = vectors.mapInArrow(BuildBlocks(str(plan.documents), plan.vocabulary_size, totals), INDEX.struct)
+    blocks = map_arrow(vectors, BuildBlocks(str(plan.documents), plan.vocabulary_size, totals), INDEX.struct)
     changed = ", ".join(sql_string(name) for name in [*gone, *made])
     where = f"source_file IN ({changed})" if plan.kept else None
     describe(session, "index vectors")

@@ -67,7 +67,7 @@ def retrieve_run(session: SparkSession, options: RetrieveRun) -> RetrieveResult:
     lineages = {run_id: run_lineage(inputs, run_id, ranking) for run_id, ranking in rankings.items()}
     if not options.force:
         for run_id in [run_id for run_id, made in lineages.items() if is_current(session, target, made)]:
-            log.info("%s: run %s skipped, because the run is current", target, run_id)
+            log.info("%s: run %s skipped, because the run is up to date", target, run_id)
             del rankings[run_id], lineages[run_id]
     first_id = next(iter(options.rankings(model)))
     result: RetrieveResult = {"run_id": first_id, "table": str(target), "k": options.k}

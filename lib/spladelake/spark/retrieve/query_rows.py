@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
 from spladelake.spark.retrieve.vector_rows import VECTOR_COLUMNS, vectors_of
+from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.vectors import SparseVectors
 
 _PACKED = "row long, queries binary, refusal array<string>"
@@ -57,7 +58,7 @@ def packed_rows(queries: DataFrame, *, vocabulary_size: int) -> DataFrame:
 
     - vocabulary_size: dimensions of the vectors.
     """
-    return queries.repartition(1).mapInArrow(PackQueries(vocabulary_size), _PACKED)
+    return map_arrow(queries.repartition(1), PackQueries(vocabulary_size), _PACKED)
 
 
 def packed_batch(session: SparkSession, queries: QueryBatch) -> DataFrame:
@@ -140,8 +141,8 @@ class Arrived:
         if other >= 0:
             raise DataError(
                 f"documents, id {documents.column('id')[other].as_py()!r}",
-                "the vector is of another model than the queries' vectors",
-                "wanted one model_id",
+                "the vector has another model_id than the vectors of the queries",
+                "wanted one model_id for documents and queries",
                 "Encode documents and queries with the same model and settings.",
             )
 

@@ -205,6 +205,6 @@ def _check_model(found: str | None, wanted: Question, place: str, model: str, qu
         raise DataError(
             place,
             f"the vectors have the model_id {found[:12]}",
-            f"wanted {wanted.model_id[:12]}, the model_id of {named} with its own settings",
-            "Set --model and --vectors to names that belong together, or encode again with the model's own settings.",
+            f"wanted {wanted.model_id[:12]}, the model_id of {named} with default settings",
+            "Set --model and --vectors to names that belong together, or run encode_texts with default settings.",
         )

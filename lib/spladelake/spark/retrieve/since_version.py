@@ -95,8 +95,8 @@ def _check_previous(
             raise DataError(
                 str(runs),
                 f"run {run_id!r} {_difference(found, wanted.inputs)}",
-                f"wanted a run made from version {version} of {inputs.documents} with the same queries and settings",
-                "Give the version and settings that the run was made with, or leave out --since-version.",
+                f"wanted a run made from version {version} of {inputs.documents} with the same queries and options",
+                "Give the version and the options that the run was made with, or leave out --since-version.",
             )
 
 
@@ -134,7 +134,11 @@ def merged_with_previous(
         .distinct()
     )
     again = {row["query_id"] for row in changes.lost.union(tied).distinct().collect()}
-    log.info("%s of %s queries are ranked again among all documents", f"{len(again):,}", f"{len(queries.ids):,}")
+    log.info(
+        "%s of %s queries are ranked again among all documents, because earlier results changed or scores tie",
+        f"{len(again):,}",
+        f"{len(queries.ids):,}",
+    )
     rows = np.array([row for row, query_id in enumerate(queries.ids) if query_id in again], dtype=np.int64)
     merged = _best(changes, changes.previous.unionByName(found))
     if not len(rows):

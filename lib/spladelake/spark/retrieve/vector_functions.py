@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyspark.sql.pandas.functions import arrow_udf
 
 from spladelake.encoder.layout import read_layout
 from spladelake.encoder.tokens import vocabulary_tokens
 from spladelake.errors import DataError, UsageError
 from spladelake.scoring import check_vectors
 from spladelake.scoring.pairs import dot_pairs
+from spladelake.spark.session.arrow_functions import column_function
 from spladelake.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ MOST_TERMS = 2**20
 DEFAULT_TERMS = 10
 
 DECODED = "array<struct<token: string, weight: float>>"
+# Type of an array that is null in all rows. Weights are cast to floats later.
+_NO_VECTOR = pa.list_(pa.int32())
 EXPLAINED = "array<struct<token: string, query_weight: float, doc_weight: float, contribution: double>>"
 
 
@@ -43,7 +45,7 @@ def dot_udf() -> Any:
     def dot(*columns: pa.Array) -> pa.Array:
         return dotted(columns)
 
-    return arrow_udf(dot, "double")  # type: ignore[call-overload]
+    return column_function(dot, "double", empty=_NO_VECTOR)
 
 
 def decode_udf(checkpoint: Checkpoint) -> Any:
@@ -52,7 +54,7 @@ def decode_udf(checkpoint: Checkpoint) -> Any:
     def decode(*columns: pa.Array) -> pa.Array:
         return decoded(columns, checkpoint)
 
-    return arrow_udf(decode, DECODED)  # type: ignore[call-overload]
+    return column_function(decode, DECODED, empty=_NO_VECTOR)
 
 
 def explain_udf(checkpoint: Checkpoint) -> Any:
@@ -61,7 +63,7 @@ def explain_udf(checkpoint: Checkpoint) -> Any:
     def explain(*columns: pa.Array) -> pa.Array:
         return shared_terms(columns, checkpoint)
 
-    return arrow_udf(explain, EXPLAINED)  # type: ignore[call-overload]
+    return column_function(explain, EXPLAINED, empty=_NO_VECTOR)
 
 
 @lru_cache(maxsize=2)

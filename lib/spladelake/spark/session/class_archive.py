@@ -143,7 +143,7 @@ def _made(java: str, folder: Path) -> Path:
             raise MachineError(
                 java, f"Java could not create the archive of Spark's classes ({said})",
                 "wanted HotSpot of Java 17 or newer",
-                "Set JAVA_HOME to HotSpot, or skip this step and let sessions start more slowly.",
+                "Set JAVA_HOME to HotSpot, or go on without the archive: sessions only start more slowly.",
             )  # fmt: skip
         for old in (*folder.glob(f"{stem}-*.jsa"), _tried(java)):
             old.unlink(missing_ok=True)

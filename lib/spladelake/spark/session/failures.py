@@ -8,7 +8,10 @@ from urllib.parse import unquote
 from pyspark.errors import PySparkException
 
 from spladelake import errors
-from spladelake.errors import ConflictError, DataError, SpladelakeError
+from spladelake.errors import ConflictError, DataError, MachineError, SpladelakeError
+from spladelake.spark.session.delta_classes import SETTINGS
+from spladelake.spark.session.stores import store_error
+from spladelake.spark_versions import FITTING
 
 _CONFLICTS = (
     "ConcurrentAppend",
@@ -33,6 +36,24 @@ _UNREADABLE = (
     "UNABLE_TO_INFER_SCHEMA",
     "FAILED_READ_FILE",
     "invalid stored block lengths",
+)
+
+
+# Java's errors if two programs were not built for each other.
+_LINKAGE = (
+    "java.lang.NoSuchMethodError",
+    "java.lang.NoSuchFieldError",
+    "java.lang.NoClassDefFoundError",
+    "java.lang.AbstractMethodError",
+    "java.lang.IncompatibleClassChangeError",
+    "ClassNotFoundException: org.apache.spark.sql.delta",
+    "ClassNotFoundException: io.delta",
+    "ClassNotFoundException: scala.",
+)
+_NO_EXTENSION = (
+    "DELTA_CONFIGURE_SPARK_SESSION_WITH_EXTENSION_AND_CATALOG",
+    "Failed to find the data source: delta",
+    "[DATA_SOURCE_NOT_FOUND] Failed to find the data source: `delta`",
 )
 
 
@@ -62,6 +83,24 @@ def _unreadable_file(text: str) -> DataError:
         return DataError(place, found, "wanted the column types of the first file", fix)
     fix = "Copy the file again from its source, or correct the option of its format, such as --documents-format."
     return DataError(place, found, "wanted a complete file of the named format", fix)
+
+
+def _without_delta(text: str) -> MachineError:
+    """Return the error of a session whose Delta is missing, or was built for another Spark or Scala."""
+    if any(sign in text for sign in _LINKAGE):
+        return MachineError(
+            "the classes of this session",
+            f"a jar was built for another Spark or Scala ({_line_with(text, *_LINKAGE)})",
+            f"wanted a pair that fits: {FITTING}",
+            "Remove the other jar. `spladelake doctor` names the versions.",
+        )
+    settings = " and ".join(f"{key}={value}" for key, value in SETTINGS.items())
+    return MachineError(
+        "this Spark session",
+        "the session started without Delta Lake's extension",
+        f"wanted {settings}",
+        "Set both before the session starts, with Delta's jars on its class path.",
+    )
 
 
 def _line_with(text: str, *signs: str) -> str:
@@ -117,6 +156,12 @@ def known_error(error: BaseException) -> SpladelakeError | None:
             "wanted space for tables and temporary files",
             "Free space, or put spark.local.dir and --lake on a larger disk.",
         )
+    if any(sign in text for sign in (*_LINKAGE, *_NO_EXTENSION)):
+        return _without_delta(text)
+    if "://" in text and re.search(r"\bfs\.(s3a|azurebfs|gcs)\b|\bs3a://|\babfss?://|\bgs://", text):
+        place = re.search(r"\b(?:s3a|abfss?|gs)://[^\s,:;'\"]+", text)
+        if (refused := store_error(text, place[0] if place else "the store")) is not None:
+            return refused
     if any(sign in text for sign in _NO_ACCESS):
         return errors.MachineError(
             "the file system",
@@ -131,8 +176,8 @@ def known_error(error: BaseException) -> SpladelakeError | None:
             "Java",
             "Java ended while the job ran",
             "wanted Java to run as long as the job",
-            "Read the lines above. If they give no reason, lower spark.driver.memory, because the machine may have too "
-            "little memory.",
+            "Read the lines above. If they give no reason, the operating system may have ended Java because the "
+            "machine ran out of memory: lower spark.driver.memory, or use a machine with more memory.",
         )
     if "JAVA_GATEWAY_EXITED" in text:
         return errors.MachineError(

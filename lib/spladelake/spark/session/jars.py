@@ -12,19 +12,28 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+
+import pyspark
 
 from spladelake.errors import MachineError
 from spladelake.machine import cache_folder
+from spladelake.spark_versions import FITTING, INSTALL, release
 
 log = logging.getLogger(__name__)
 
 DELTA_VERSION = "4.4.0"
-# sha256 of the published artifacts. Other programs can write to the cache folder, so every use checks the files.
-DELTA_JARS = {
-    "delta-spark_4.2_2.13": "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
-    "delta-storage": "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
+# By release of Spark, the sha256 of the published artifact. Other programs can write to the cache folder, so every use
+# checks the files.
+_SPARK_JARS = {
+    "4.0": ("delta-spark_4.0_2.13", "49e899667168b9412f83cbe894ce264107d7b896d6c5e12edca4e216845c1104"),
+    "4.1": ("delta-spark_4.1_2.13", "75a9400986853c061f5109f012547de2545a5759e5e752e5ef633dabe16a4f10"),
+    "4.2": ("delta-spark_4.2_2.13", "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead"),
 }
+_STORAGE_JAR = ("delta-storage", "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc")
+# The makers of Delta 4.4 require a later release of Spark 4.0.
+_TOO_OLD = "4.0.0"
 DOWNLOAD_MB = 10
 
 
@@ -35,16 +44,38 @@ def jars_folder() -> Path:
     return cache_folder() / "jars"
 
 
-def delta_jars() -> list[Path]:
+def digests(spark: str) -> dict[str, str]:
+    """Return the names of the two jars for a version of Spark, with their sha256.
+
+    Raises MachineError if no jar is known for this version.
+    """
+    if release(spark) not in _SPARK_JARS or spark == _TOO_OLD:
+        raise MachineError(
+            "pyspark",
+            f"the installed version is {spark}, and no Delta jar is known for it",
+            f"wanted one of these pairs: {FITTING}",
+            f"Install another version: {INSTALL}.",
+        )
+    return dict((_SPARK_JARS[release(spark)], _STORAGE_JAR))
+
+
+def pyspark_version() -> str:
+    """Return the version of the installed pyspark."""
+    return pyspark.__version__
+
+
+def delta_jars(spark: str = pyspark.__version__) -> list[Path]:
     """Return the local paths of the Delta jars, verified, after a download from Maven Central on first use.
 
-    Raises MachineError if the jars are neither in the folder nor can be downloaded.
+    - spark: the version of Spark, by default that of the installed pyspark.
+
+    Raises MachineError if no jars are known for it, or they are neither in the folder nor can be downloaded.
     """
-    folder = jars_folder()
-    jars = [folder / f"{name}-{DELTA_VERSION}.jar" for name in DELTA_JARS]
-    if not all(_is_intact(jar, digest) for jar, digest in zip(jars, DELTA_JARS.values(), strict=True)):
-        _fetch(folder)
-    for jar, digest in zip(jars, DELTA_JARS.values(), strict=True):
+    folder, wanted = jars_folder(), digests(spark)
+    jars = [folder / f"{name}-{DELTA_VERSION}.jar" for name in wanted]
+    if not all(_is_intact(jar, digest) for jar, digest in zip(jars, wanted.values(), strict=True)):
+        _fetch(folder, wanted)
+    for jar, digest in zip(jars, wanted.values(), strict=True):
         if not _is_intact(jar, digest):
             raise MachineError(
                 str(jar),
@@ -60,9 +91,8 @@ def _is_intact(jar: Path, digest: str) -> bool:
     return jar.is_file() and hashlib.sha256(jar.read_bytes()).hexdigest() == digest
 
 
-def _fetch(folder: Path) -> None:
+def _fetch(folder: Path, wanted: Mapping[str, str]) -> None:
     """Download the jars with Spark's Ivy client in a Java process of its own, then move them into the folder."""
-    # Imported here, because a caller that only asks for the folder needs no pyspark.
     from py4j.protocol import Py4JJavaError
     from pyspark.java_gateway import launch_gateway
 
@@ -81,7 +111,7 @@ def _fetch(folder: Path) -> None:
         try:
             gateway.jvm.java.lang.System.setProperty("spark.jars.ivy", ivy)
             resolver = gateway.jvm.org.apache.spark.util.DependencyUtils
-            for name, digest in DELTA_JARS.items():
+            for name, digest in wanted.items():
                 uri = gateway.jvm.java.net.URI(f"ivy://io.delta:{name}:{DELTA_VERSION}?transitive=false")
                 found = Path(resolver.resolveMavenDependencies(uri).mkString(","))
                 if _is_intact(found, digest):
@@ -90,7 +120,7 @@ def _fetch(folder: Path) -> None:
             raise MachineError(
                 str(folder),
                 f"the Delta jars are missing and could not be downloaded ({_first_line(error)})",
-                f"wanted io.delta {' and '.join(DELTA_JARS)} {DELTA_VERSION}",
+                f"wanted io.delta {' and '.join(wanted)} {DELTA_VERSION}",
                 "Connect to Maven Central once, or set SPLADELAKE_JARS to a folder with both jars.",
             ) from error
         finally:

@@ -21,22 +21,18 @@ from pyspark.sql import SparkSession
 
 from spladelake.errors import MachineError
 from spladelake.signals import take_interrupts
+from spladelake.spark.session import delta_classes
 from spladelake.spark.session import quick_settings as quick_sessions
 from spladelake.spark.session.class_archive import archive_options
-from spladelake.spark.session.jars import delta_jars
+from spladelake.spark.session.connect import refuse_connect
 
 log = logging.getLogger(__name__)
 
 JAVA_MINIMUM = 17
 
-DELTA_SETTINGS = {
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-}
-
 # SQL settings that correct results depend on. Each can be changed on a running session.
 REQUIRED_SETTINGS = {
-    # mapInArrow matches columns by position. Without the check it would silently swap columns of the same type.
+    # mapInArrow takes columns by position. Spark 4.0 ignores this setting: `arrow_functions` checks its own functions.
     "spark.sql.execution.arrow.pyspark.validateSchema.enabled": "true",
     # If native code kills a worker, the error shows where, instead of "exited unexpectedly".
     "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
@@ -81,17 +77,22 @@ def spark_session(app_name: str, *, settings: Mapping[str, str] | None = None, q
     - settings: Spark configuration of the caller. It overrides every default of this module.
     - quick: whether the process will end after seconds of work on few rows. A new local session then starts faster.
 
-    Raises MachineError if Java or Delta Lake is missing.
+    Raises MachineError if Java or Delta Lake is missing, or if pyspark, Spark and Delta do not belong together.
+    Raises UsageError if the session would be one of Spark Connect.
     """
+    refuse_connect(settings or {})
     if not _is_hosted():
         java, _ = java_version()
         return _with_required(_local_session(app_name, java, settings or {}, quick=quick))
-    conf = SparkConf()
-    defaults = dict(DELTA_SETTINGS)
+    active = SparkContext._active_spark_context
+    conf = SparkConf() if active is None else active.getConf()
+    jvm = delta_classes.running_jvm(conf)
+    delta_classes.check_running(jvm)
+    defaults = dict(delta_classes.SETTINGS)
     if (conf.get("spark.master", "local[*]") or "").startswith("local["):
         defaults.update(small_machine_settings())
-    if _needs_delta(conf):
-        defaults["spark.jars"] = _add_to_classpath(conf)
+    if delta_classes.needs_delta(jvm, conf):
+        defaults["spark.jars"] = delta_classes.add_to_classpath(jvm, conf)
     builder = SparkSession.builder.appName(app_name)
     for key, value in {**defaults, **(settings or {})}.items():
         if not conf.contains(key) or key in (settings or {}):
@@ -115,6 +116,7 @@ def small_machine_settings() -> dict[str, str]:
 
 
 def _local_session(app_name: str, java: str, settings: Mapping[str, str], *, quick: bool) -> SparkSession:
+    jars = delta_classes.jars_of(settings)
     # Workers must run this interpreter: the system's python3 lacks the packages.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     # The host name of a laptop may not resolve. Local executors need no other address.
@@ -122,10 +124,9 @@ def _local_session(app_name: str, java: str, settings: Mapping[str, str], *, qui
     _speed_up_start()
     log4j = files("spladelake.spark").joinpath("log4j2.properties")
     defaults = {
-        **DELTA_SETTINGS,
+        **delta_classes.SETTINGS,
         # Four attempts per task, as on a cluster: a worker that dies does not end the job.
         "spark.master": "local[*,4]",
-        "spark.jars": ",".join(str(jar) for jar in delta_jars()),
         "spark.driver.memory": f"{local_driver_memory_mb()}m",
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={Path(str(log4j)).as_uri()}",
         "spark.ui.enabled": "false",
@@ -143,7 +144,7 @@ def _local_session(app_name: str, java: str, settings: Mapping[str, str], *, qui
     if options := f"{quick_sessions.java_options(settings) if quick else ''} {archive}".strip():
         defaults["spark.driver.defaultJavaOptions"] = options
     builder = SparkSession.builder.appName(app_name)
-    for key, value in {**defaults, **settings}.items():
+    for key, value in {**defaults, **settings, **({"spark.jars": jars} if jars else {})}.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
 
@@ -195,39 +196,3 @@ def _with_required(session: SparkSession) -> SparkSession:
         for context in ("SQL", "DataFrame"):
             PySparkLogger.getLogger(f"{context}QueryContextLogger").setLevel(logging.CRITICAL + 1)
     return session
-
-
-def _needs_delta(conf: SparkConf) -> bool:
-    """Return whether the running JVM lacks the Delta classes."""
-    SparkContext._ensure_initialized(conf=conf)
-    jvm = SparkContext._jvm
-    assert jvm is not None
-    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
-    return loader.getResource("io/delta/sql/DeltaSparkSessionExtension.class") is None
-
-
-def _add_to_classpath(conf: SparkConf) -> str:
-    """Add the cached jars to a local spark-submit that has no --jars; return the value of spark.jars.
-
-    Raises MachineError for a running session or a cluster, with the way to submit.
-    """
-    master = conf.get("spark.master", "local[*]") or ""
-    if SparkContext._active_spark_context is not None or not master.startswith("local"):
-        raise MachineError(
-            "this Spark session",
-            "the session has no Delta Lake classes",
-            f"wanted Delta {DELTA_VERSION_HINT}",
-            'Submit with --jars "$(spladelake jars)", or with the Delta package of your platform.',
-        )
-    jars = [str(jar) for jar in delta_jars()]
-    jvm = SparkContext._jvm
-    assert jvm is not None
-    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
-    for jar in jars:
-        # The class loader of spark-submit accepts new jars. Spark itself adds --jars in this way in client mode.
-        loader.addURL(jvm.java.io.File(jar).toURI().toURL())
-    given = conf.get("spark.jars", "") or ""
-    return ",".join([*filter(None, given.split(",")), *jars])
-
-
-DELTA_VERSION_HINT = "4.4 for Spark 4.2"

@@ -204,7 +204,7 @@ COMMENT 'Vector of a query, and its model.'
 RETURN coalesce(
     (SELECT any_value(struct(${query_indices} AS indices, `values`, model_id))
         FROM query_vectors WHERE id = query_vector.query_id),
-    raise_error(concat('There is no vector of a query ', coalesce(query_vector.query_id, 'null'),
+    raise_error(concat('There is no vector of a query with the id ', coalesce(query_vector.query_id, 'null'),
         '. Choose a query_id of the view queries, or encode new queries with encode_texts.'))
 );
 
@@ -215,7 +215,7 @@ COMMENT 'Vector of a document, and its model.'
 RETURN coalesce(
     (SELECT any_value(struct(${document_indices} AS indices, `values`, model_id))
         FROM document_vectors WHERE id = document_vector.doc_id),
-    raise_error(concat('There is no vector of a document ', coalesce(document_vector.doc_id, 'null'),
+    raise_error(concat('There is no vector of a document with the id ', coalesce(document_vector.doc_id, 'null'),
         '. Choose a doc_id of the view documents, or encode new documents with encode_texts.'))
 );
 

@@ -44,7 +44,7 @@ def statement_error(
                 named[0],
                 "the name is not defined for this lake",
                 missing[named[0]],
-                "Correct this, then run the statement again.",
+                "Remove this cause, then start spladelake sql again.",
             )
         close = (closest(name, defined) for name in re.findall(r"`([^`]+)`", said))
         near = next((f"did you mean {name!r}?" for name in close if name), None)

@@ -9,7 +9,6 @@ from typing import cast
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
-from pyspark.sql.pandas.functions import arrow_udf
 
 from spladelake.config import DEFAULT_MODEL
 from spladelake.config.model_kinds import Capability, kind_of_model
@@ -20,6 +19,7 @@ from spladelake.spark.encode.column import encode_udf
 from spladelake.spark.encode.encoder_cache import WorkerSpec, cached_encoder
 from spladelake.spark.encode.query_models import query_model_of, resolve_models
 from spladelake.spark.encode.texts import SIDES, SideName
+from spladelake.spark.session.arrow_functions import batch_function
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.sql.definitions import Definition, LakeTables, definitions
 from spladelake.spark.tables.properties import table_properties
@@ -153,7 +153,7 @@ def _encoding(
             if found in (None, checkpoint.model_id):
                 return checkpoint
             why = (
-                f"the vectors have the model_id {str(found)[:12]}, but {model} with its own settings has "
+                f"the vectors have the model_id {str(found)[:12]}, but {model} with default settings has "
                 f"{checkpoint.model_id[:12]} (set --model and --vectors to names that belong together)"
             )
     except SpladelakeError as error:
@@ -171,4 +171,4 @@ def _text_terms(spec: WorkerSpec):  # type: ignore[no-untyped-def]
             encoder = cached_encoder(spec)
             yield pa.array(encoder.token_ids(texts.to_pylist()), pa.list_(pa.int32()))
 
-    return arrow_udf(text_terms, "array<int>")  # type: ignore[call-overload]
+    return batch_function(text_terms, "array<int>", empty=pa.string())

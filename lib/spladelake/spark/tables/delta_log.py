@@ -1,36 +1,29 @@
-"""Facts from a table's log, which Delta answers in the driver without a Spark job.
+"""Facts from a table's log: version, properties, sizes and last commits.
 
-A job asks for version, properties and last commits some dozens of times. DESCRIBE answers with a DataFrame, which takes
-some tenths of a second each time. Delta has the facts in memory or in one small file.
+A job asks for them some dozens of times. The classes of Delta's log answer from memory, but they are no public
+interface, and a platform's own Delta may lack them. Public interfaces answer then, or if SPLADELAKE_DELTA says so.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+import logging
+import os
+from types import ModuleType
 
-from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
+from spladelake.errors import UsageError
+from spladelake.spark.tables.delta import classes, public
+from spladelake.spark.tables.delta.asked import Commit, Located
 
-class Located(Protocol):
-    """A table that Delta can find, for example a `spladelake.spark.tables.refs.TableRef`."""
+__all__ = ["Commit", "Located"]
 
-    @property
-    def path(self) -> str | None:
-        """The table's folder; None if the catalog knows the table by name."""
-        ...
+log = logging.getLogger(__name__)
 
-    def delta(self, session: SparkSession) -> DeltaTable:
-        """Return Delta's handle on the table."""
-        ...
-
-
-class Commit(NamedTuple):
-    """A commit of a table: its version, its operation, and the text that the writer stored with it."""
-
-    version: int
-    operation: str
-    metadata: str | None
+VARIABLE = "SPLADELAKE_DELTA"
+CLASSES, PUBLIC = "classes", "public"
+# Whether the classes answer, by application of Spark. It is tried once, on the first table.
+_usable: dict[str, bool] = {}
 
 
 def property_in_memory(session: SparkSession, ref: Located, key: str) -> str | None:
@@ -38,27 +31,27 @@ def property_in_memory(session: SparkSession, ref: Located, key: str) -> str | N
 
     A commit of another process may be missing until this session reads the table again.
     """
-    if ref.path is not None:
-        log = _jvm(session).org.apache.spark.sql.delta.DeltaLog.forTable(session._jsparkSession, ref.path)
-    else:
-        log = _log(session, ref)
-    value = log.unsafeVolatileSnapshot().metadata().configuration().get(key)
-    return str(value.get()) if value.isDefined() else None
+    if _way(session, ref) is public:
+        return public.properties(session, ref).get(key)
+    return classes.property_in_memory(session, ref, key)
 
 
 def newest_version(session: SparkSession, ref: Located) -> int:
     """Return the number of the table's newest commit by any writer. The table must exist."""
-    return int(_newest(session, ref).version())
+    found: int = _way(session, ref).newest_version(session, ref)
+    return found
 
 
 def all_properties(session: SparkSession, ref: Located) -> dict[str, str]:
     """Return the table's properties at its newest commit."""
-    return dict(_as_java(session, _newest(session, ref).metadata().configuration()))
+    found: dict[str, str] = _way(session, ref).properties(session, ref)
+    return found
 
 
 def reader_version(session: SparkSession, ref: Located) -> int:
     """Return the protocol version that a reader of the table must support."""
-    return int(_newest(session, ref).protocol().minReaderVersion())
+    found: int = _way(session, ref).reader_version(session, ref)
+    return found
 
 
 def size_in_bytes(session: SparkSession, ref: Located) -> int:
@@ -68,45 +61,27 @@ def size_in_bytes(session: SparkSession, ref: Located) -> int:
 
 def file_sizes(session: SparkSession, ref: Located) -> tuple[int, int]:
     """Return the number of data files in the table's newest version, and their bytes together."""
-    snapshot = _newest(session, ref)
-    return int(snapshot.numOfFiles()), int(snapshot.sizeInBytes())
+    found: tuple[int, int] = _way(session, ref).file_sizes(session, ref)
+    return found
 
 
 def newest_commits(session: SparkSession, ref: Located, most: int) -> list[Commit]:
     """Return the last commits of a table, newest first: `most` of them, or fewer if its log holds fewer."""
-    first = max(0, newest_version(session, ref) - most + 1)
-    changes = _log(session, ref).getChanges(first, _jvm(session).scala.Option.empty(), False)
-    found = []
-    while changes.hasNext():
-        change = changes.next()
-        for action in _as_java(session, change._2()):
-            if action.getClass().getSimpleName() == "CommitInfo":
-                metadata = action.userMetadata()
-                text = str(metadata.get()) if metadata.isDefined() else None
-                found.append(Commit(int(change._1()), str(action.operation()), text))
-                break
-        else:
-            # Other engines may leave out the name of the operation.
-            found.append(Commit(int(change._1()), "", None))
-    return found[::-1]
+    found: list[Commit] = _way(session, ref).newest_commits(session, ref, most)
+    return found
 
 
-def _log(session: SparkSession, ref: Located) -> Any:
-    """Return Delta's log of a table, a Scala object."""
-    return ref.delta(session)._jdt.deltaLog()
-
-
-def _newest(session: SparkSession, ref: Located) -> Any:
-    """Return the table's snapshot at its newest commit, a Scala object."""
-    nothing = _jvm(session).scala.Option.empty()
-    return _log(session, ref).update(False, nothing, nothing)
-
-
-def _as_java(session: SparkSession, collection: Any) -> Any:
-    """Return a Scala collection as a Java one, which Python can iterate over."""
-    return _jvm(session).scala.jdk.javaapi.CollectionConverters.asJava(collection)
-
-
-def _jvm(session: SparkSession) -> Any:
-    assert session._jvm is not None
-    return session._jvm
+def _way(session: SparkSession, ref: Located) -> ModuleType:
+    """Return the module that answers. Raises UsageError if the user's choice is unknown."""
+    chosen = os.environ.get(VARIABLE) or CLASSES
+    if chosen not in (CLASSES, PUBLIC):
+        wanted = f"wanted {CLASSES} or {PUBLIC}"
+        raise UsageError(VARIABLE, f"the variable is {chosen!r}", wanted, "Correct or unset the variable.")
+    if chosen == PUBLIC:
+        return public
+    application = str(session.sparkContext.applicationId)
+    if application not in _usable:
+        _usable[application] = classes.supported(session, ref)
+        if not _usable[application]:
+            log.info("this Delta lacks the classes of its log that are known, so DESCRIBE answers instead")
+    return classes if _usable[application] else public

@@ -14,10 +14,10 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import DataType, StructType
 
 from spladelake.files.delta_folder import FolderTable, folder_table
+from spladelake.spark.session.arrow_functions import arrow_schema
 from spladelake.spark.tables import delta_log
 from spladelake.spark.tables.accesses import note_read
 from spladelake.spark.tables.refs import TableRef
@@ -81,5 +81,5 @@ def frame_of(session: SparkSession, rows: Sequence[Mapping[str, Any]], schema: S
     """
     struct = DataType.fromDDL(schema) if isinstance(schema, str) else schema
     assert isinstance(struct, StructType)
-    table = pa.Table.from_pylist([dict(row) for row in rows], schema=to_arrow_schema(struct, timezone="UTC"))
+    table = pa.Table.from_pylist([dict(row) for row in rows], schema=arrow_schema(struct))
     return session.createDataFrame(table, struct).coalesce(1)

@@ -76,7 +76,7 @@ def retrying(work: Callable[[], Result], *, place: str, pause: Callable[[float],
                     "wanted one writer at a time",
                     "Run the job again after the other writer has finished.",
                 ) from error
-            log.warning("%s: another writer committed first; attempt %d of %d", place, tried + 1, TRIES)
+            log.warning("%s: another writer committed first; trying again (attempt %d of %d)", place, tried + 1, TRIES)
             pause(FIRST_PAUSE * 2 ** (tried - 1) * random.uniform(0.5, 1))  # noqa: S311 - spreads writers, no secret
     raise AssertionError("unreachable")
 

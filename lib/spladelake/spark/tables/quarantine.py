@@ -107,9 +107,9 @@ def retries(session: SparkSession, lake: str, *, label: str | None) -> Iterator[
         if job not in JOBS:
             raise DataError(
                 name,
-                "the commit of the rows names no job",
-                "wanted the name of the job that wrote the rows",
-                "Run the job yourself, with --force.",
+                "the commit that put the rows into quarantine names no job",
+                "wanted the name of the job to run again",
+                "Run the job that read the input yourself, with --force.",
             )
         yield job, checked(JOBS[job].options, given, place=f"quarantine retry: {name}")
 

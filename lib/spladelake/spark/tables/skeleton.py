@@ -81,7 +81,7 @@ def made_unless_current(
     """
     if not force and all(is_current(session, ref, lineage) for ref, lineage in targets.items()):
         ref, lineage = next(iter(targets.items()))
-        log.info("%s: skipped, because %s is current", ref, f"run {lineage.scope}" if lineage.scope else "the table")
+        log.info("%s: skipped, because %s is up to date", ref, f"run {lineage.scope}" if lineage.scope else "the table")
         return cast("R", {**known, "status": "skipped"})
     started = time.monotonic()
     describe(session, step)

@@ -43,7 +43,8 @@ def files_of(properties: Mapping[str, str], otherwise: Mapping[str, str]) -> Map
 def make_readable(session: SparkSession, ref: Located) -> None:
     """Let the session read the table, whether its files are split or not."""
     if session.conf.get(ROW_READER, "true") == "true" and is_split(session, ref):
-        log.info("%s: compact_vectors wrote split files, so this session reads arrays with Spark's row reader", ref)
+        said = "%s: compact_vectors wrote the files with --files split, so this session reads arrays with Spark's "
+        log.info(f"{said}row-based Parquet reader", ref)
         session.conf.set(ROW_READER, "false")
 
 

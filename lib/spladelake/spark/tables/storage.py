@@ -7,8 +7,8 @@ import io
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -76,6 +76,15 @@ def exists(session: SparkSession, path: str) -> bool:
     """Return whether a file or folder exists. The path is not a pattern."""
     system, hadoop_path = _opened(session, path)
     return bool(system.exists(hadoop_path))
+
+
+def stamp(session: SparkSession, path: str) -> tuple[int, int] | None:
+    """Return size and time of change (milliseconds since 1970) of a file; None if it does not exist."""
+    system, hadoop_path = _opened(session, path)
+    if not system.exists(hadoop_path):
+        return None
+    status = system.getFileStatus(hadoop_path)
+    return int(status.getLen()), int(status.getModificationTime())
 
 
 def _matches(session: SparkSession, pattern: str) -> list[Any]:
@@ -267,10 +276,9 @@ def move(session: SparkSession, source: str, target: str) -> None:
 def write_text(session: SparkSession, path: str, text: str) -> None:
     """Write a small text file. It gets its name when it is complete, so no reader sees a part of it."""
     unfinished = f"{path.rsplit('/', 1)[0]}/.unfinished-{uuid4().hex}"
-    with tempfile.TemporaryDirectory(prefix="spladelake-") as folder:
-        local = Path(folder) / "file"
-        local.write_text(text, encoding="utf-8")
-        upload(session, local, unfinished)
+    system, hadoop_path = _opened(session, unfinished)
+    with closing(system.create(hadoop_path, True)) as stream:
+        stream.write(text.encode())
     move(session, unfinished, path)
 
 
@@ -279,11 +287,8 @@ def read_text(session: SparkSession, path: str) -> str | None:
     system, hadoop_path = _opened(session, path)
     if not system.exists(hadoop_path):
         return None
-    stream = system.open(hadoop_path)
-    try:
+    with closing(system.open(hadoop_path)) as stream:
         return bytes(stream.readAllBytes()).decode()
-    finally:
-        stream.close()
 
 
 def download(session: SparkSession, path: str, local: Path) -> None:

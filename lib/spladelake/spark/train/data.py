@@ -14,6 +14,7 @@ from pyspark.sql.window import Window
 
 from spladelake.config.training import TrainModel
 from spladelake.errors import DataError, UsageError
+from spladelake.names import amount
 from spladelake.spark.encode.texts import SIDES, texts_of
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.tables.refs import TableRef
@@ -61,9 +62,9 @@ def write_training_data(sources: Sources, folder: Path, options: TrainModel) -> 
         if not counts["pairs"]:
             raise DataError(
                 str(sources.place),
-                f"none of the {counts['with_fewer_negatives']:,} pairs has {max(1, negatives)} negatives",
-                "wanted the same number of negatives for each pair",
-                "Lower --negatives, or mine more negatives.",
+                f"no pair has {max(1, negatives)} or more negatives (pairs: {counts['with_fewer_negatives']:,})",
+                "wanted at least one pair with that many negatives",
+                "Lower --negatives, or get more negatives with mine_pairs.",
             )
         if scored:
             _check_scores(whole, sources.place)
@@ -107,7 +108,7 @@ def _check_scores(pairs: DataFrame, place: TableRef) -> None:
         query_id, pos_id = row["first"]
         raise DataError(
             str(place),
-            f"{row['broken']:,} pairs have a score or margin that is not a number, such as query {query_id!r} with "
+            f"in {amount(row['broken'], 'pair')} a score or margin is not a number, such as query {query_id!r} with "
             f"document {pos_id!r}",
             "wanted finite numbers",
             "Run score_pairs again with --force.",
@@ -117,7 +118,7 @@ def _check_scores(pairs: DataFrame, place: TableRef) -> None:
             str(place),
             f"all margins are {row['least']:g}",
             "wanted margins that differ, because a model learns nothing from equal margins",
-            "Use another teacher, or --loss ranking, which needs no teacher.",
+            "Run score_pairs with other --teachers, or train with --loss ranking, which needs no teacher.",
         )
 
 
@@ -141,8 +142,9 @@ def _write_texts(ids: DataFrame, texts: DataFrame, folder: Path, *, place: Table
     if row["absent"]:
         raise DataError(
             str(place),
-            f"{row['absent']:,} of {row['rows']:,} {folder.name} have no text, such as {row['first']!r}",
-            f"wanted all {folder.name} of the pairs in the table {folder.name}",
+            f"{row['absent']:,} of the {row['rows']:,} {folder.name} of the pairs are missing, such as "
+            f"{row['first']!r}",
+            f"wanted all of them in the table {folder.name}",
             "Ingest the missing texts, or run mine_pairs and score_pairs again.",
         )
     _write(joined.select("row", "text"), folder, "row")

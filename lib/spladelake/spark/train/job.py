@@ -23,6 +23,8 @@ from spladelake import errors
 from spladelake.config.training import Distillation, TrainModel
 from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
+from spladelake.extras import require_extra
+from spladelake.names import amount
 from spladelake.results import TrainResult
 from spladelake.spark.session.failures import known_error
 from spladelake.spark.session.progress import progress
@@ -50,8 +52,6 @@ from spladelake.training.start import check_start
 
 log = logging.getLogger(__name__)
 
-INSTALL = "pip install 'spladelake[train]'"
-PACKAGES = ("sentence_transformers", "datasets", "accelerate")
 # Options that do not change the trained model, so they are no part of its fingerprint.
 NOT_PART = {"training_set", "output", "model", "log_steps", "gpu", "where", "accept_worse"}
 
@@ -61,7 +61,7 @@ def train_model(session: SparkSession, options: TrainModel) -> TrainResult:
 
     Raises UsageError for an unusable option or start model, DataError for unusable pairs or a model that got worse.
     """
-    _check_installed()
+    require_extra("train")
     output = Path(options.output).expanduser().absolute()
     start = _start(options.model, options.max_length)
     sources, lineage = sources_of(session, options, start)
@@ -75,7 +75,7 @@ def train_model(session: SparkSession, options: TrainModel) -> TrainResult:
             )  # fmt: skip
         remove_published_work(output)
         if made is not None and made["fingerprint"] == lineage.fingerprint and not options.force:
-            log.info("%s: skipped, because the model is current", output)
+            log.info("%s: skipped, because the model is up to date", output)
             return {**result, "status": "skipped", "model_id": resolve_checkpoint(str(output)).model_id}
         return cast("TrainResult", {**result, **_train(session, options, sources, lineage, start, output)})
 
@@ -94,7 +94,7 @@ def _train(
     )  # fmt: skip
     counts = _data(session, sources, work, options)
     steps = total_steps(settings, counts["pairs"], processes=options.processes)
-    log.info("%s: %s steps on %s pairs", output, f"{steps:,}", f"{counts['pairs']:,}")
+    log.info("%s: training for %s steps on %s pairs", output, f"{steps:,}", f"{counts['pairs']:,}")
     with progress("train", total=steps, done=lambda: work.noted_step, unit="steps"):
         outcome = _run(session, work, options)
     if outcome.error is not None:
@@ -122,25 +122,12 @@ def _say(output: Path, outcome: Outcome, best: str) -> None:
     before, after = outcome.start_measures.get(best), outcome.measures.get(best)
     if after is not None:
         start = "" if before is None else f" (start model: {before:.4f})"
-        log.info("%s: %s is %.4f on dev%s at step %s", output, best, after, start, outcome.best_step)
+        log.info("%s: %s on the dev queries is %.4f%s at step %s", output, best, after, start, outcome.best_step)
     if outcome.status == "worse":
-        log.warning("%s: the model is worse than the start model, but --accept-worse publishes the model", output)
+        log.warning("%s: the model is worse than the start model. It was written because of --accept-worse.", output)
     if outcome.collapsed_at is not None:
-        log.warning(
-            "%s: the vectors were empty at step %d, so the model is the earlier checkpoint of step %s",
-            output, outcome.collapsed_at, outcome.best_step,
-        )  # fmt: skip
-
-
-def _check_installed() -> None:
-    import importlib.util
-
-    missing = [name for name in PACKAGES if not importlib.util.find_spec(name)]
-    if missing:
-        raise MachineError(
-            f"package {missing[0]}", "the package is not installed", "wanted the packages of the extra `train`",
-            f"Install the packages: {INSTALL}.",
-        )  # fmt: skip
+        said = "%s: the vectors were empty at step %d, so the model is the earlier checkpoint of step %s"
+        log.warning(said, output, outcome.collapsed_at, outcome.best_step)
 
 
 def _start(model: str, max_length: int | None) -> Checkpoint:
@@ -174,7 +161,7 @@ def sources_of(session: SparkSession, options: TrainModel, start: Checkpoint) ->
         if "judgements" in at:
             dev = at["parts"].where(F.col("part") == "dev").select("query_id")
     if dev is None or dev.isEmpty():
-        log.warning("%s: there are no dev queries, so the job publishes the last checkpoint, not the best", parts)
+        log.warning("%s: there are no dev queries, so the result is the last checkpoint, not the best", parts)
         dev = None
     runs = lake.table("runs")
     run = runs.read(session).where(F.col("run_id") == made.get("run")) if runs.exists(session) else None
@@ -200,9 +187,9 @@ def _check_parts(pairs: DataFrame, parts: DataFrame, *, place: TableRef) -> None
     if row["queries"]:
         raise DataError(
             str(place),
-            f"{row['queries']:,} queries of the pairs are no longer in the part train, such as {row['first']!r}",
-            "wanted only queries of the part train",
-            "Run mine_pairs again, then score_pairs if the loss needs teachers.",
+            f"{amount(row['queries'], 'query', 'queries')} of pairs left the part 'train', such as {row['first']!r}",
+            "wanted only queries of the part 'train'",
+            "Run mine_pairs again, and then score_pairs unless --loss is ranking.",
         )
 
 
@@ -236,7 +223,7 @@ def _run(session: SparkSession, work: TrainingWork, options: TrainModel) -> Outc
     slots = session.sparkContext.defaultParallelism
     if not local and options.processes > slots:
         raise UsageError(
-            f"--processes {options.processes}", f"the executors have {slots} slots",
+            f"--processes {options.processes}", f"the executors have {amount(slots, 'slot')}",
             "wanted a slot for each process, because all run at the same time",
             "Use fewer processes, or give the job more executors or cores.",
         )  # fmt: skip
@@ -246,7 +233,7 @@ def _run(session: SparkSession, work: TrainingWork, options: TrainModel) -> Outc
     # TorchDistributor only warns if it starts fewer processes. The batch of each step would then be smaller.
     if distributor.num_processes != options.processes:
         raise UsageError(
-            f"--processes {options.processes}", f"the driver has {distributor.num_processes} GPUs",
+            f"--processes {options.processes}", f"the driver has {amount(distributor.num_processes, 'GPU')}",
             "wanted a GPU for each process",
             "Use fewer processes, or give the driver more GPUs (spark.driver.resource.gpu.amount).",
         )  # fmt: skip

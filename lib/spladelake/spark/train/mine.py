@@ -13,6 +13,7 @@ from pyspark.sql.window import Window
 
 from spladelake.config.training import MinePairs
 from spladelake.errors import DataError
+from spladelake.names import amount
 from spladelake.results import MineResult
 from spladelake.spark.encode.texts import SIDES, texts_of
 from spladelake.spark.evaluate.run_checks import check_runs
@@ -79,9 +80,9 @@ def _write(
     if not counts.get("train"):
         raise DataError(
             str(tables["judgements"]),
-            f"{sum(counts.values()):,} queries with a text have a document of relevance {options.relevance_level} or "
-            "more, but none of these queries is in the part train",
-            "wanted at least one query in the part train",
+            f"of {amount(sum(counts.values()), 'query', 'queries')} with a text and a document of relevance "
+            f"{options.relevance_level} or more, none is in the part 'train'",
+            "wanted at least one query in the part 'train'",
             "Check the judgements and --relevance-level, or lower --dev-share and --test-share.",
         )
     _check_documents(run, at["documents"], tables, options)
@@ -101,7 +102,8 @@ def _write(
     if found["positives"] == found["without_negatives"]:
         raise DataError(
             str(tables["runs"]),
-            f"no document of run {options.run!r} qualifies as a negative of any of {found['positives']:,} positives",
+            f"no document of run {options.run!r} qualifies as a negative for any positive "
+            f"(positives: {found['positives']:,})",
             "wanted a negative for at least one positive",
             "Raise --max-rank or --max-score, lower --min-rank, --min-score, --margin or --relative-margin, or choose "
             "another --run.",
@@ -237,8 +239,8 @@ def _check_documents(run: DataFrame, documents: DataFrame, tables: Mapping[str, 
         query_id, doc_id = row["first"]
         raise DataError(
             str(tables["runs"]),
-            f"{row['rows']:,} rows of run {options.run!r} have a document without a text, such as {doc_id!r} for "
-            f"query {query_id!r}",
+            f"in {amount(row['rows'], 'row')} of run {options.run!r} the document is not in the lake, such as "
+            f"{doc_id!r} for query {query_id!r}",
             f"wanted all documents of the run in {tables['documents']}",
             "Ingest the missing texts, or mine from a run over the documents of this lake.",
         )

@@ -58,7 +58,9 @@ def work_folder(output: Path, lineage: Lineage, *, start: Path, force: bool) -> 
         same = _lasting(found) == _lasting(json.loads(lineage.as_json()))
         if same:
             log.info(
-                "%s: tables have changed since the training began, but the training resumes with its old data", folder
+                "%s: tables have changed since the training began. It goes on with the old data. --force starts again "
+                "with the new data.",
+                folder,
             )
     if folder.exists() and not (same or force) and (begun or not (folder / MADE_FROM).is_file()):
         raise UsageError(

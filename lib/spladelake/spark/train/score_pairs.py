@@ -240,9 +240,9 @@ def _publish(
     if not scored:
         raise DataError(
             str(scoring.scores),
-            f"none of the {wanted:,} pairs has the scores of {' and '.join(teacher.name for teacher in teachers)}",
-            "wanted scores for the positive and at least one negative of a pair",
-            "Retrieve more documents in the run that is the teacher, or mine the pairs from that run.",
+            f"{' and '.join(teacher.name for teacher in teachers)} scored no pair completely (pairs: {wanted:,})",
+            "wanted a pair with scores for its positive and at least one negative",
+            "If a run is the teacher, retrieve it with a larger --k, or mine the pairs from it.",
         )
     replace_rows(session, target, SCORED_PAIRS, rows.orderBy("query_id", "pos_id"), lineage=lineage)
     return {"rows": scored, "pairs_without_score": wanted - scored}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 from pyspark import SparkContext
@@ -15,6 +14,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.spark.session import quick_settings
+from spladelake.spark.session.arrow_functions import Batches, map_arrow
 from spladelake.spark.session.class_archive import IN_BACKGROUND, SECONDS_TO_WRITE, WARNINGS, make_archive
 from spladelake.spark.session.start import java_version, spark_session
 from spladelake.spark.tables.create import ensure_table
@@ -32,7 +32,7 @@ def _make_in_background() -> None:
     make_archive(java_version()[0], wait=False)
 
 
-def _same(batches: Iterable[object]) -> Iterable[object]:
+def _same(batches: Batches) -> Batches:
     return batches
 
 
@@ -76,7 +76,7 @@ def _use(session: SparkSession, path: str) -> None:
     set_properties(session, ref, {"of": "prepare"})
     merge = ref.delta(session).alias("old").merge(rows.alias("new"), "old.id = new.id")
     merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
-    worked = ref.read(session, version=ref.version(session)).mapInArrow(_same, VECTORS.struct)  # type: ignore[arg-type]
+    worked = map_arrow(ref.read(session, version=ref.version(session)), _same, VECTORS.struct)
     joined = worked.join(rows.select("id", F.col("tokens").alias("n")), "id").groupBy("id").agg(F.max("n").alias("n"))
     joined.orderBy("n").limit(3).collect()
     exploded = ref.read(session).selectExpr("id", "posexplode(indices) AS (place, term)").repartition(2, "id")

@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.files.delta_folder import folder_table
+from spladelake.names import amount
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import TableSchema
 
@@ -85,5 +86,9 @@ def constraint_sentences(
     missing = [name for name in constraints if f"delta.constraints.{name}" not in properties]
     return [
         *(f"{ref}: the constraint {name} is missing" for name in missing),
-        *(f"{ref}: {found[name]:,} rows break {name} ({sql})" for name, sql in constraints.items() if found[name]),
+        *(
+            f"{ref}: the constraint {name} ({sql}) is broken in {amount(found[name], 'row')}"
+            for name, sql in constraints.items()
+            if found[name]
+        ),
     ]

@@ -103,13 +103,14 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainR
     for table, schema, found in zip(tables, schemas, counts_of(session, checked), strict=True):
         findings += constraint_sentences(table.ref, schema, found, table.properties)
         report = reports[str(table.ref)] = _maintain(session, table, schema, options)
-        log.info("%s: %s", table.ref, ", ".join(f"{key} {value}" for key, value in report.items()))
+        said = ", ".join(f"{key.replace('_', ' ')}: {value:,}" for key, value in report.items())
+        log.info("%s: %s", table.ref, said)
     if findings:
         raise DataError(
             options.lake,
             " | ".join(findings),
             "wanted rows that meet the constraints of their table",
-            "Run the job of the table again with --force.",
+            "Run the job that made the table again with --force.",
         )
     return {
         "status": "dry run" if options.dry_run else "done",

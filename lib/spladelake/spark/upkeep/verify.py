@@ -12,10 +12,10 @@ from pyspark.sql import functions as F
 
 from spladelake.config.upkeep import VerifyTables
 from spladelake.errors import DataError
-from spladelake.names import listed
+from spladelake.names import amount, listed
 from spladelake.results import VerifyResult
 from spladelake.spark.encode.text_tables import TextTable, noted_text_table
-from spladelake.spark.encode.texts import Side, SideName
+from spladelake.spark.encode.texts import SIDES, Side, SideName
 from spladelake.spark.tables.every_schema import SCHEMAS
 from spladelake.spark.tables.quarantine import quarantined_ids
 from spladelake.spark.tables.refs import Lake, TableRef
@@ -39,9 +39,9 @@ class FindingsError(DataError):
         more = f" | and {len(findings) - SHOWN} more" if len(findings) > SHOWN else ""
         super().__init__(
             lake,
-            f"{len(findings)} findings: {shown}{more}",
+            f"{amount(len(findings), 'finding')}: {shown}{more}",
             "wanted tables that agree with one another",
-            "Run the jobs of the tables again. A job skips tables that are current.",
+            "Run the jobs that made the tables again. A job skips tables that are up to date.",
         )
         self.findings = findings
 
@@ -123,7 +123,7 @@ def _keys(tables: Tables, table: LakeTable, found: Found) -> Iterator[str]:
     """Find keys that occur more than once."""
     if found.get(REPEATED):
         keys = " and ".join(_KEYS[table.schema_name])
-        yield f"{table.ref}: {found[REPEATED]:,} values of {keys} occur more than once"
+        yield f"{table.ref}: {amount(found[REPEATED], 'value')} of {keys} in more than one row"
 
 
 def _vectors(tables: Tables, table: LakeTable, found: Found) -> Iterator[str]:
@@ -137,7 +137,7 @@ def _vectors(tables: Tables, table: LakeTable, found: Found) -> Iterator[str]:
         yield f"{table.ref}: the rows have the model_id {named}, but the table properties have another"
     if found[_BEYOND]:
         size = _vocabulary_size(table)
-        yield f"{table.ref}: {found[_BEYOND]:,} vectors have terms beyond the vocabulary of {size:,}"
+        yield f"{table.ref}: {amount(found[_BEYOND], 'vector')} with terms beyond the vocabulary of {size:,} terms"
     if found[_WITH_TEXT] and _text_rows(tables, table) is None:
         texts = _text_table(tables, table)
         said = f"the lake has no {texts.side.name} table" if texts.is_own else f"there is no table {texts.ref}"
@@ -172,7 +172,11 @@ def _texts(tables: Tables) -> Iterator[Check]:
 
 
 def _unlike_texts(ref: TableRef, side: Side, found: Found) -> list[str]:
-    return [f"{ref}: {count:,} {side.name} are {what}" for what, count in found.items() if count]
+    return [
+        f"{ref}: {amount(count, side.kind, side.name)} {'is' if count == 1 else 'are'} {what}"
+        for what, count in found.items()
+        if count
+    ]
 
 
 def _against_texts(tables: Tables, texts: DataFrame, vectors: DataFrame, label: str) -> DataFrame:
@@ -188,10 +192,10 @@ def _against_texts(tables: Tables, texts: DataFrame, vectors: DataFrame, label: 
     joined = joined.join(F.broadcast(apart), F.col("id") == F.col("q"), "left")
     return joined.agg(
         F.count_if(F.col("have_id").isNull() & F.col("q").isNull()).alias("without a vector"),
-        F.count_if(F.col("id").isNull()).alias("gone, but their vectors remain"),
+        F.count_if(F.col("id").isNull()).alias("gone, but vectors remain"),
         F.count_if(
             F.col("id").isNotNull() & F.col("known") & ~F.col("text_sha256").eqNullSafe(F.col("have_sha256"))
-        ).alias("changed since they were encoded"),
+        ).alias("different from the encoded text"),
     )
 
 
@@ -207,7 +211,7 @@ def _runs(tables: Tables) -> Iterator[Check]:
             orphans = runs.select(column).distinct().join(known.select(column), column, "left_anti")
             yield (
                 orphans.agg(F.count("*").alias("n")),
-                partial(_said, f"{ref}: {{n:,}} {kind} of the runs are not in the table {kind}"),
+                partial(_said, f"{ref}: the table {kind} lacks {{n}} of the runs", SIDES[kind].kind, kind),
             )
     grouped = runs.groupBy("run_id", "query_id").agg(
         F.count("*").alias("rows"),
@@ -216,11 +220,11 @@ def _runs(tables: Tables) -> Iterator[Check]:
     )
     ordered = F.col("scores") == F.sort_array("scores", asc=False)
     bad = grouped.agg(F.count_if((F.col("rows") != F.col("last")) | ~ordered).alias("n"))
-    yield bad, partial(_said, f"{ref}: {{n:,}} rankings have missing ranks or ascending scores")
+    yield bad, partial(_said, f"{ref}: {{n}} with missing ranks or ascending scores", "ranking", "rankings")
 
 
-def _said(sentence: str, found: Found) -> list[str]:
-    return [sentence.format(n=found["n"])] if found["n"] else []
+def _said(sentence: str, one: str, many: str, found: Found) -> list[str]:
+    return [sentence.format(n=amount(found["n"], one, many))] if found["n"] else []
 
 
 def _measures(tables: Tables) -> Iterator[Check]:
@@ -236,4 +240,5 @@ def _measures(tables: Tables) -> Iterator[Check]:
 def _leftovers(table: LakeTable, found: Found) -> Iterator[str]:
     """Find an encode that stopped halfway."""
     if table.schema_name == "staged":
-        yield f"{table.ref}: encode_texts stopped after {found[ROWS]:,} texts; run encode_texts again for the rest"
+        done = amount(found[ROWS], "text")
+        yield f"{table.ref}: encode_texts stopped after {done}; run encode_texts again for the rest"

@@ -1,4 +1,4 @@
-"""The README's example in Python does what the text around it says."""
+"""The example in Python of the page on encoding does what the text around it says."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from support.readme import blocks
+from support.pages import blocks
 
 
 def test_the_python_example_runs_and_finds_the_better_document(capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = [block for block in blocks("python") if "SpladeEncoder" in block]
-    exec(code, {"__name__": "__main__"})
+    (block,) = [block for block in blocks("encoding") if block.language == "python"]
+    exec(block.code, {"__name__": "__main__"})
     out = capsys.readouterr().out
     scores = [float(number) for number in re.findall(r"\d+\.\d*", out.split("]]")[0])]
     assert scores[1] > scores[0] > 0

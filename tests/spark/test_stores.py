@@ -1,0 +1,154 @@
+"""Sessions that do not fit and stores that do not answer: one message each, soon, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from spladelake.cli import main
+from spladelake.errors import MachineError, UsageError
+from spladelake.spark.session import delta_classes, stores
+from spladelake.spark.session.connect import refuse_connect
+from spladelake.spark.session.delta_classes import check_running, jars_of, needs_delta
+from spladelake.spark.session.start import spark_session
+from spladelake.spark.session.stores import check_store, check_stores, store_error
+from support.collections import write_fruit
+
+SECONDS = 20
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """A port of 127.0.0.1 that takes connections and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(8)
+        yield server.getsockname()[1]
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("lake", "found"),
+    [
+        (f"hdfs://127.0.0.1:{closed_port()}/lake", "the store cannot be reached"),
+        ("hdfs://no-such-host.invalid/lake", "the store cannot be reached"),
+        ("s3a://bucket/lake", "Spark has no client for this store"),
+        ("gs://bucket/lake", "Spark has no client for this store"),
+        ("abfss://files@account.dfs.core.windows.net/lake", "Spark has no client for this store"),
+    ],
+)
+def test_a_store_that_cannot_be_used_ends_a_job_soon_with_one_message(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], lake: str, found: str
+) -> None:
+    started = time.monotonic()
+    code = main(["ingest_texts", "--lake", lake, "--source", str(write_fruit(tmp_path / "fruit"))])
+    assert time.monotonic() - started < SECONDS
+    out, err = capsys.readouterr()
+    assert code == 5, err
+    assert json.loads(out.splitlines()[-1])["exit_code"] == 5
+    assert (lake in err, found in err, "Traceback" in err) == (True, True, False)
+    assert len([line for line in err.splitlines() if line.startswith("error: ")]) == 1
+
+
+def test_a_store_that_never_answers_is_given_up(
+    spark: SparkSession, silent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "MOST_SECONDS", 2.0)
+    started = time.monotonic()
+    with pytest.raises(MachineError, match=r"the store (did not answer within 2 s|cannot be reached)"):
+        check_store(spark, f"hdfs://127.0.0.1:{silent}/lake")
+    assert time.monotonic() - started < SECONDS
+
+
+def test_each_store_among_the_options_is_asked_once_and_local_paths_are_not(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(stores, "check_store", lambda session, place: asked.append(place))
+    check_stores(
+        spark,
+        {
+            "lake": "s3a://one/lake", "documents": "s3a://one/texts/*.jsonl", "source": str(tmp_path), "k": 10,
+            "collections": {"a": "gs://two/lake", "b": "schema:main.b"}, "queries": "file:///tmp/queries.jsonl",
+            "runs": ["https://example.org/run", "hdfs://three:8020/runs/*.trec"], "model": None,
+        },
+    )  # fmt: skip
+    assert sorted(asked) == ["gs://two/lake", "hdfs://three:8020/", "s3a://one/"]
+
+
+# First lines as the clients of Hadoop 3.4 and 3.5 write them.
+@pytest.mark.parametrize(
+    ("text", "found", "fix"),
+    [
+        ("org.apache.hadoop.fs.s3a.auth.NoAuthWithAWSException: No AWS Credentials provided by "
+         "DefaultCredentialsProvider", "there are no credentials", "role or keys"),
+        ("java.nio.file.AccessDeniedException: s3a://b/lake: getFileStatus on s3a://b/lake: "
+         "S3Exception: (Service: S3, Status Code: 403, Request ID: X):403 Forbidden", "refuses access", "role or keys"),
+        ("org.apache.hadoop.fs.s3a.AWSRedirectException: Received permanent redirect response to region eu-west-1: "
+         "S3Exception: null (Service: S3, Status Code: 301)", "in another region", "endpoint.region"),
+        ("org.apache.hadoop.fs.s3a.UnknownStoreException: `s3a://nowhere/lake': The bucket does not exist",
+         "no such bucket", "make the bucket"),
+        ("org.apache.hadoop.net.ConnectTimeoutException: getFileStatus: SdkClientException: Unable to execute HTTP "
+         "request: Connect to 10.0.0.1 failed: Connect timed out", "cannot be reached", "endpoint"),
+        ("java.net.UnknownHostException: getFileStatus on s3a://b/: UnknownHostException", "cannot be reached",
+         "host name"),
+    ],
+)  # fmt: skip
+def test_what_a_client_of_s3_says_becomes_one_message(text: str, found: str, fix: str) -> None:
+    known = store_error(text, "s3a://b/lake")
+    assert known is not None
+    assert (known.exit_code, known.place) == (5, "s3a://b/lake")
+    assert found in known.found
+    assert fix in known.fix
+
+
+def test_spark_connect_is_refused_before_anything_is_sent(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_connect({})
+    monkeypatch.setenv("SPARK_REMOTE", "sc://connect.example:15002/;token=secret")
+    with pytest.raises(UsageError) as refused:
+        spark_session("a job")
+    assert str(refused.value).startswith(
+        "SPARK_REMOTE: the variable names the server sc://connect.example:15002; wanted"
+    )
+    assert "secret" not in str(refused.value)
+    assert "spladelake.functions" in refused.value.fix
+    monkeypatch.delenv("SPARK_REMOTE")
+    with pytest.raises(UsageError, match=r"spark\.remote: the setting names the server local\[2\]"):
+        refuse_connect({"spark.remote": "local[2]"})
+
+
+def test_the_callers_jars_keep_delta_and_a_delta_of_theirs_is_taken(spark: SparkSession) -> None:
+    ours = jars_of({}).split(",")
+    assert jars_of({"spark.jars": "/a/reader.jar"}).split(",") == ["/a/reader.jar", *ours]
+    assert jars_of({"spark.jars.packages": "io.delta:delta-spark_2.13:4.9.0"}) == ""
+    for given in (
+        {"spark.jars": "/a/delta-spark_2.12-3.3.2.jar"},
+        {"spark.jars.packages": "io.delta:delta-core_2.12:2.4.0"},
+    ):
+        with pytest.raises(MachineError, match=r"built for Scala 2\.12"):
+            jars_of(given)
+
+
+def test_a_platforms_own_delta_is_recognised(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    jvm, conf = spark._jvm, spark.sparkContext.getConf()
+    check_running(jvm)
+    assert not needs_delta(jvm, conf)
+    # As if the classes had other names than Delta's own.
+    monkeypatch.setattr(delta_classes, "EXTENSION", "com.platform.DeltaExtension")
+    monkeypatch.setattr(delta_classes, "_DELTA_TABLE", "com.platform.DeltaTable")
+    assert not needs_delta(jvm, conf), "the session is configured with a class that is there"
+    other = conf.set("spark.sql.extensions", "com.platform.Missing").set("spark.sql.catalog.spark_catalog", "")
+    assert needs_delta(jvm, other)
+    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "17.3")
+    assert not needs_delta(jvm, other)
