@@ -41,7 +41,8 @@ def query_values(
         F.lit(False).alias("is_judgement"),
     )  # fmt: skip
     judged = judgements.select("query_id", "doc_id", *none.values(), "relevance", F.lit(True).alias("is_judgement"))
-    both = of_run.unionAll(judged).repartition(*([] if tasks is None else [tasks]), "query_id")
+    rows = of_run.unionAll(judged)
+    both = rows.repartition("query_id") if tasks is None else rows.repartition(tasks, "query_id")
     return map_arrow(both.sortWithinPartitions("query_id"), MeasureGroups(settings, *places), MEASURED_DDL)
 
 

@@ -199,7 +199,8 @@ def _merged(candidates: DataFrame, asked: Sequence[Asked], *, place: str, tasks:
 
     - tasks: number of merging tasks; None leaves it to Spark.
     """
-    by_query = candidates.repartition(*([] if tasks is None else [tasks]), "run", "query_id")
+    keys = ("run", "query_id")
+    by_query = candidates.repartition(*keys) if tasks is None else candidates.repartition(tasks, *keys)
     return map_arrow(by_query, MergeCandidates(tuple(run.kept for run in asked), place), RANKED_DDL)
 
 
