@@ -8,7 +8,7 @@ from spladelake.errors import MachineError
 
 # The packages of each extra by the names under which they are imported.
 PACKAGES = {
-    "spark": ("pyspark", "delta", "deltalake", "pyarrow", "pandas", "numba", "scipy"),
+    "spark": ("pyspark", "delta", "pandas"),
     "bm25": ("Stemmer",),
     "report": ("jinja2", "matplotlib"),
     "train": ("sentence_transformers", "datasets", "accelerate"),

@@ -52,6 +52,7 @@ class SideResult(Result, total=False):
 
     - docs_per_second, tokens_per_second: over the time of the whole work.
     - padding_waste: share of the tokens.
+    - documents, passages: number of documents that were encoded, and how they are split; `rows` then counts passages.
     """
 
     distinct_texts: int
@@ -65,6 +66,8 @@ class SideResult(Result, total=False):
     warnings: dict[str, int]
     resumed: int
     rejected: int
+    documents: int
+    passages: str
 
 
 class EncodeResult(Result, total=False):

@@ -120,7 +120,7 @@ def test_wrong_usage_ends_with_2(spladelake: Command, arguments: list[str], piec
         ("lake: [x\n", ["does not parse"]),
         ("lake: x\nsteps: {encode_texts: , encode_texts: }\n", ["'encode_texts' occurs twice"]),
         ("lake: x\nsteps: {evaluate_run: {measures: [ndgc@10]}}\n", ["measures", "ndgc@10"]),
-        ("just words\n", ["the file is one text"]),
+        ("just words\n", ["the file is a single text"]),
     ],
 )
 def test_a_wrong_pipeline_file_ends_with_2_and_names_the_key(

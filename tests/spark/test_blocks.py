@@ -114,7 +114,7 @@ def test_a_sample_cuts_what_is_shuffled_and_changes_nothing(
     assert run_rows(spark, made) == brute_force(QUERIES, DOCUMENTS, 10)
     assert found["candidates"] < 0.8 * whole["candidates"]
     assert (found["products"], found["queries_without_hit"]) == (whole["products"], whole["queries_without_hit"])
-    assert "ranked again" not in caplog.text
+    assert "ranked a second time" not in caplog.text
 
 
 @pytest.mark.slow
@@ -178,7 +178,7 @@ def test_a_sample_that_misleads_changes_nothing(
     for number, run in enumerate(kept):
         wanted = brute_force(QUERIES, same_ids, run.k, minimum_score=run.minimum_score, exclude_self=run.exclude_self)
         assert sorted(row[1:] for row in rows if row[0] == number) == wanted
-    assert ("are ranked again" in caplog.text) == (misled > 0)
+    assert ("are ranked a second time" in caplog.text) == (misled > 0)
     assert totals.value["documents"] == len(DOCUMENTS)
 
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from spladelake.encoder import resolve_checkpoint
 from spladelake.errors import ConflictError, DataError, UsageError
-from spladelake.spark.encode.chunks import ChunkSize, Remaining, first_rate
-from spladelake.spark.encode.texts import BUCKETS
+from spladelake.spark.encode.chunks import Remaining
+from spladelake.spark.encode.texts import BUCKETS, ChunkSize, first_rate
 from spladelake.spark.tables.locks import RETRIED, TRIES, alongside, exclusive, lock_file, retrying
 
 

@@ -232,7 +232,7 @@ def test_what_can_be_known_of_a_bad_input_is_said_when_the_plan_is_made(spark: S
         (lambda: sl.evaluate(good, texts), "run: the DataFrame has the columns id, vector"),
         (lambda: sl.evaluate(texts.selectExpr("id qid", "id docno", "text score"), texts), "wanted a number"),
         (lambda: sl.evaluate(good, good, measures=["ndgc@10"]), "ndgc@10"),
-        (lambda: sl.compare([good], good), "compare, runs: there are 1"),
+        (lambda: sl.compare([good], good), "compare, runs: the number of runs is 1"),
         (lambda: sl.register(spark, model="splade-tiny", name="a b"), "register, name"),
     ]  # fmt: skip
     for call, said in cases:

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from spladelake.config import RetrieveRun, checked
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.retrieve import request
+from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.join import matched_terms, top_k
 from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
 from support.cases import mostly_slow
@@ -95,7 +96,8 @@ def test_scores_are_exact_for_weights_of_any_usual_size(spark: SparkSession, exp
 
     documents, queries = side("d", 20), side("q", 4)
     found = sorted(
-        tuple(row) for row in top_k(spark, as_frame(spark, queries), as_frame(spark, documents), k=20).collect()
+        tuple(row)
+        for row in top_k(spark, as_frame(spark, queries), as_frame(spark, documents), Kept(20, False, 0.0)).collect()
     )
     assert found == brute_force(queries, documents, 20)
 
@@ -118,7 +120,7 @@ def test_contributions_of_matched_terms_add_up_to_the_score(spark: SparkSession)
     queries = as_frame(spark, {"q": {1: 2.0, 2: 0.5, 9: 1.0}})
     documents = as_frame(spark, {"d": {1: 1.5, 2: 4.0, 3: 7.0}})
     vocabulary = spark.createDataFrame([(1, "one"), (2, "two"), (3, "three"), (9, "nine")], "term_id int, token string")
-    ranked = top_k(spark, queries, documents, k=1)
+    ranked = top_k(spark, queries, documents, Kept(1, False, 0.0))
     (row,) = matched_terms(spark, queries, documents, ranked, vocabulary, limit=5).collect()
     assert [(term["token"], term["contribution"]) for term in row["terms"]] == [("one", 3.0), ("two", 2.0)]
     assert row["score"] == 5.0

@@ -41,7 +41,7 @@ def closed_port() -> int:
 @pytest.mark.parametrize(
     ("lake", "found"),
     [
-        (f"hdfs://127.0.0.1:{closed_port()}/lake", "the store cannot be reached"),
+        ("hdfs://127.0.0.1:CLOSED/lake", "the store cannot be reached"),
         ("hdfs://no-such-host.invalid/lake", "the store cannot be reached"),
         ("s3a://bucket/lake", "Spark has no client for this store"),
         ("gs://bucket/lake", "Spark has no client for this store"),
@@ -51,6 +51,7 @@ def closed_port() -> int:
 def test_a_store_that_cannot_be_used_ends_a_job_soon_with_one_message(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], lake: str, found: str
 ) -> None:
+    lake = lake.replace("CLOSED", str(closed_port()))
     started = time.monotonic()
     code = main(["ingest_texts", "--lake", lake, "--source", str(write_fruit(tmp_path / "fruit"))])
     assert time.monotonic() - started < SECONDS

@@ -23,14 +23,18 @@ COME_WITH = {"datasets": "sentence-transformers", "accelerate": "sentence-transf
 
 
 def names(requirements: list[str]) -> set[str]:
-    return {re.split(r"[\[=<>~! ]", requirement)[0].lower() for requirement in requirements}
+    return {re.split(r"[\[=<>~! ]", requirement)[0].lower().replace("_", "-") for requirement in requirements}
 
 
 @pytest.mark.parametrize("extra", [extra for extra in PACKAGES if extra in PROJECT["optional-dependencies"]])
 def test_the_packages_of_an_extra_are_those_that_pyproject_installs_for_it(extra: str) -> None:
     installed = packages_distributions()
     for package in PACKAGES[extra]:
-        wanted = {COME_WITH[package]} if package in COME_WITH else {name.lower() for name in installed[package]}
+        wanted = (
+            {COME_WITH[package]}
+            if package in COME_WITH
+            else {name.lower().replace("_", "-") for name in installed[package]}
+        )
         assert wanted & names(PROJECT["optional-dependencies"][extra]), package
         assert not wanted & names(PROJECT["dependencies"]), f"{package} is in the core"
 

@@ -64,6 +64,10 @@ NEURAL = ModelKind(
         "checkpoint",
         "chunk_minutes",
         "chunk_rows",
+        "passage_by",
+        "passage_tokens",
+        "passage_stride",
+        "passage_title",
         "max_text_bytes",
         "max_rejected",
         "retry_rejected",
@@ -83,7 +87,7 @@ IMPORTED_PREFIX = "imported-"
 IMPORTED = ModelKind(name="imported", chosen_by="import_vectors", capabilities=Capability(0))
 
 KINDS = (NEURAL, BM25, IMPORTED)
-_PROPERTIES_OF_ALL = ("model", "model_id", "vocabulary_size", "source", "source_version", "texts")
+_PROPERTIES_OF_ALL = ("model", "model_id", "vocabulary_size", "source", "source_version", "texts", "passages")
 
 
 def kind_of_model(model: str) -> ModelKind:

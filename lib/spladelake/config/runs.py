@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from spladelake.config.base import DEFAULT_MODEL, FromYaml, JobOptions, Options, RankingOptions, VectorsName
-from spladelake.config.refusals import OptionsError
+from spladelake.config.refusals import OptionError, OptionsError
 
 Strategy = Literal["auto", "driver", "blocks", "sql"]
 
 # Runs are usually judged to depth 1,000. A larger k copies the collection rather than ranking it.
 MOST_K = 10_000
+
+
+def _known_aggregate(name: str | None) -> str | None:
+    from spladelake.passages.aggregate import aggregate_of  # help pages do without its package
+
+    if name is not None and aggregate_of(name) is None:
+        raise OptionError("max, first, none, or mean-of-top-N or sum-of-top-N with N from 1 to 999")
+    return name
 
 
 class Ranking(Options):
@@ -28,6 +36,11 @@ class Ranking(Options):
     minimum_score: float = Field(0.0, ge=0, allow_inf_nan=False, description="Leave out documents with a lower score.")
     exclude_self: bool = Field(
         False, description="Leave out the document with the id of the query, as BEIR does for ArguAna and Quora."
+    )
+    aggregate: Annotated[str | None, AfterValidator(_known_aggregate)] = Field(
+        None,
+        description="Vectors of passages: score of a document. max: of its best passage; first: of its first passage; "
+        "mean-of-top-3, sum-of-top-3: of its 3 best passages; none: rank passages (default: max).",
     )
 
 
@@ -45,7 +58,7 @@ class RetrieveRun(RankingOptions, Ranking):
     also: Annotated[dict[str, Ranking], FromYaml] = Field(
         default_factory=dict,
         description="YAML map of further runs from the same pass, NAME: {options}, for example '{short: {k: 10, where: "
-        '"length(text) < 500"}}\'. The options are k, where, minimum_score and exclude_self.',
+        '"length(text) < 500"}}\'. The options are k, where, minimum_score, exclude_self and aggregate.',
     )
     strategy: Strategy = Field("auto", description="How the scores are computed.")
     index: Literal["auto", "off"] = Field(

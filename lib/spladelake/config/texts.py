@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from spladelake.config.base import DEFAULT_MODEL, ChunkMinutes, JobOptions, Names, TokenBudget, VectorsName
 from spladelake.config.model_kinds import check_goes_with_model
 from spladelake.config.refusals import OptionsError
+
+if TYPE_CHECKING:
+    from spladelake.passages.settings import PassageSettings
 
 FileFormat = Literal["auto", "jsonl", "json", "tsv", "csv", "parquet", "delta", "qrels"]
 Side = Literal["documents", "queries", "both"]
@@ -159,6 +162,25 @@ class EncodeTexts(JobOptions):
     split_special_tokens: bool = Field(
         False, description='Read a literal "[SEP]" in a text as plain text, not as a special token.'
     )
+    passage_by: Literal["tokens", "sentence", "paragraph"] | None = Field(
+        None,
+        description="Split documents into passages, one vector each. tokens: windows of --passage-tokens. sentence, "
+        "paragraph: whole ones, as many as fit (default: as the vectors of this name were made, else whole texts).",
+    )
+    passage_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="Most tokens of a passage, without title and special tokens (default with --passage-by: 256). "
+        "Alone it means --passage-by tokens.",
+    )
+    passage_stride: int | None = Field(
+        None,
+        ge=1,
+        description="Tokens from the start of a passage to the start of the next (default: half of --passage-tokens).",
+    )
+    passage_title: Literal["every", "first"] | None = Field(
+        None, description="Put the title before every passage or before the first one only (default: every)."
+    )
     vectors: VectorsName = None
     rows_per_task: int | None = Field(
         None, ge=1, description="Texts in one Spark task (default: chosen from the numbers of texts and of task slots)."
@@ -206,27 +228,37 @@ class EncodeTexts(JobOptions):
         check_goes_with_model(self, self.model)
         return self
 
+    @property
+    def passages(self) -> PassageSettings | None:
+        """How documents are split; None if the user did not say."""
+        from spladelake.passages.settings import DEFAULT_TOKENS, PassageSettings  # help pages do without
+
+        if self.passage_by is None and self.passage_tokens is None:
+            return None
+        tokens = self.passage_tokens or DEFAULT_TOKENS
+        return PassageSettings(self.passage_by or "tokens", tokens, self.passage_stride, self.passage_title or "every")
+
+    @model_validator(mode="after")
+    def _splits(self) -> EncodeTexts:
+        check_passages(self)
+        return self
+
     @model_validator(mode="after")
     def _names_tables(self) -> EncodeTexts:
-        for kind in ("document", "query"):
-            option = "--documents" if kind == "document" else "--queries"
+        for kind, option in (("document", "--documents"), ("query", "--queries")):
             location = getattr(self, option[2:])
             if location is not None and not location.startswith("table:"):
-                raise OptionsError(
-                    f"{option} is {location!r}", "table:NAME or table:/FOLDER",
-                    f"Write {option} table:{location}, or read files with ingest_texts.",
-                )  # fmt: skip
+                fix = f"Write {option} table:{location}, or read files with ingest_texts."
+                raise OptionsError(f"{option} is {location!r}", "table:NAME or table:/FOLDER", fix)
             for name in (f"{kind}_id", f"{kind}_text"):
                 if getattr(self, name) is not None and location is None:
                     given = f"--{name.replace('_', '-')}"
                     found = f"{given} is given without {option}"
                     raise OptionsError(found, f"{option} together with {given}", f"Add {option}.")
-        if self.side == "queries" and (self.documents or self.where):
-            given = "--documents" if self.documents else "--where"
-            raise OptionsError(f"--side is queries, and {given} is given", "documents or both", f"Leave out {given}.")
-        if self.side == "documents" and self.queries:
-            found = "--side is documents, and --queries is given"
-            raise OptionsError(found, "queries or both", "Leave out --queries.")
+        of_others = {"queries": ("documents", "where"), "documents": ("queries",)}.get(self.side, ())
+        if other := next((name for name in of_others if getattr(self, name)), None):
+            found = f"--side is {self.side}, and --{other} is given"
+            raise OptionsError(found, "--side both, or the other side", f"Leave out --{other}.")
         return self
 
     @model_validator(mode="after")
@@ -242,3 +274,27 @@ class EncodeTexts(JobOptions):
             fix = "Add --side documents or --side queries."
             raise OptionsError("--side is both", wanted, fix)
         return self
+
+
+def check_passages(options: EncodeTexts) -> None:
+    """Raise OptionsError if the options of passages do not go together."""
+    given = {
+        name: getattr(options, name) for name in ("passage_by", "passage_tokens", "passage_stride", "passage_title")
+    }
+    first = next((f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None), None)
+    if first is None:
+        return
+    if options.side == "queries":
+        found, wanted = f"{first} is given with --side queries", "it with documents, because queries are not split"
+        raise OptionsError(found, wanted, f"Leave out {first}.")
+    if options.passages is None:
+        wanted = f"--passage-tokens or --passage-by together with {first}"
+        raise OptionsError(f"{first} is given alone", wanted, "Add --passage-tokens 256.")
+    stride, tokens = options.passage_stride, options.passages.tokens
+    if stride is not None and options.passages.by != "tokens":
+        found = f"--passage-stride is given with --passage-by {options.passages.by}"
+        raise OptionsError(found, "it with --passage-by tokens, because whole ones do not overlap", "Leave it out.")
+    if stride is not None and stride > tokens:
+        found = f"--passage-stride is {stride} and --passage-tokens {tokens}"
+        wanted = "a stride of at most the length, because the text between two passages would be lost"
+        raise OptionsError(found, wanted, f"Set --passage-stride to {tokens} or less.")

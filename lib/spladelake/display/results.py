@@ -119,9 +119,9 @@ def hits_table(text: str, hits: list[dict[str, Any]]) -> Table:
         column.justify = "right"
     for hit in hits:
         terms = ", ".join(f"{token} {share:.2f}" for token, share in hit["terms"].items())
-        table.add_row(
-            str(hit["rank"]), f"{hit['score']:.2f}", escape(hit["doc_id"]), escape(hit["title"] or ""), escape(terms)
-        )
+        place = f" (characters {hit['start']:,} to {hit['end']:,})" if "passage" in hit else ""
+        document = escape(hit["doc_id"]) + place
+        table.add_row(str(hit["rank"]), f"{hit['score']:.2f}", document, escape(hit["title"] or ""), escape(terms))
     return table
 
 

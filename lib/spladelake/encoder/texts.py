@@ -28,7 +28,7 @@ def clean_texts(texts: Sequence[str | None]) -> tuple[list[str], list[Status]]:
             "texts",
             f"the value has the type {type(texts).__name__}",
             "wanted a list of texts",
-            "Put the text into a list.",
+            "Put the text into a list: [text].",
         )
     cleaned, status = [], []
     for position, text in enumerate(texts):

@@ -41,6 +41,11 @@ class TextTokenizer:
         self._guard = max((len(token.content) for token in added), default=0)
 
     @property
+    def backend(self) -> Any:
+        """The `tokenizers.Tokenizer`."""
+        return self._tokenizer
+
+    @property
     def special_tokens(self) -> int:
         """The number of special tokens around a text."""
         return len(self._prefix) + len(self._suffix)

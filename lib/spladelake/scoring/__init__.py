@@ -4,6 +4,7 @@
 `query_passes` turns queries into flat arrays. `TopK` ranks the documents; `top_k` has an example of five lines.
 """
 
+from spladelake.scoring.best_passages import TopDocuments
 from spladelake.scoring.best_scores import BestScores
 from spladelake.scoring.blocks import BLOCK_DOCUMENTS, Block, blocks_of, from_bytes, ids_from_bytes, invert, to_bytes
 from spladelake.scoring.checks import check_vectors
@@ -28,6 +29,7 @@ __all__ = [
     "Queries",
     "Ranked",
     "ScoringWork",
+    "TopDocuments",
     "TopK",
     "blocks_of",
     "check_vectors",

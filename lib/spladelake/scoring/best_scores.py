@@ -16,14 +16,22 @@ class BestScores:
     """The k best scores of each query among the documents added so far; 8 bytes per score.
 
     Each document must be added only once: a document that counts twice could raise a bound above the true k-th score.
+    If rankings may share documents, as those of passages do, the bound is the best k-th score of a single ranking.
     """
 
-    def __init__(self, queries: int, *, k: int) -> None:
-        self._units = np.full((queries, k), -1, dtype=np.int64)
+    def __init__(self, queries: int, *, k: int, shared: bool = False) -> None:
+        """Start without scores. shared: whether rankings may share documents."""
+        self._units = np.full((queries, 1 if shared else k), -1, dtype=np.int64)
+        self._k, self._shared = k, shared
 
     def add(self, ranked: Ranked, *, first: int) -> None:
         """Add a ranking of further documents. first: number of query 0 in the whole run."""
         rows = np.searchsorted(ranked.queries, np.arange(first, first + len(self._units) + 1)).astype(np.int64)
+        if self._shared:
+            full = np.flatnonzero(np.diff(rows) >= self._k)
+            last = ranked.units[rows[full] + self._k - 1]
+            self._units[full, 0] = np.maximum(self._units[full, 0], last)
+            return
         take_in(self._units, rows, ranked.units)
 
     def bounds(self) -> NDArray[np.int64]:

@@ -39,10 +39,14 @@ class DocIds:
         np.cumsum([len(doc_id) for doc_id in encoded], out=starts[1:])
         return cls(starts, np.frombuffer(b"".join(encoded), dtype=np.uint8))
 
+    def to_bytes(self) -> list[bytes]:
+        """Return the ids in UTF-8."""
+        data, starts = self.data.tobytes(), self.starts.tolist()
+        return [data[a:b] for a, b in pairwise(starts)]
+
     def to_strings(self) -> list[str]:
         """Return the ids as Python strings."""
-        data, starts = self.data.tobytes(), self.starts.tolist()
-        return [data[a:b].decode() for a, b in pairwise(starts)]
+        return [of_id.decode() for of_id in self.to_bytes()]
 
     def slice(self, start: int, end: int) -> DocIds:
         """Return ids `start` to `end`, without copying their bytes."""
@@ -63,9 +67,9 @@ class DocIds:
 
     def buckets(self, count: int) -> NDArray[np.int32]:
         """Return a bucket of each id by its hash, 0 to count - 1: int32 (ids). Equal ids have the same bucket."""
-        hashes = np.empty(len(self), dtype=np.uint64)
-        _hash(self.starts, self.data, hashes)
-        return ((hashes >> np.uint64(32)) % np.uint64(count)).astype(np.int32)
+        hashes = np.empty(len(self), dtype=np.int64)
+        _hash_documents(self.starts, self.data, 0, hashes)
+        return ((hashes.view(np.uint64) >> np.uint64(32)) % np.uint64(count)).astype(np.int32)
 
     @classmethod
     def concatenate(cls, parts: Sequence[DocIds]) -> DocIds:
@@ -77,12 +81,17 @@ class DocIds:
 
 
 class IdTable:
-    """The ids of the documents in the shortlists. Each block adds rows; `keep` drops the unused rows now and then."""
+    """The ids of the documents in the shortlists. Each block adds rows; `keep` drops the unused rows now and then.
+
+    - starts, data, keys, suffix: see `shortlist.Ids`.
+    """
 
     # Up to this many rows nothing is dropped: 65,536 ids take a few MB.
     _FREE_ROWS = 65_536
 
-    def __init__(self) -> None:
+    def __init__(self, suffix: int = 0) -> None:
+        self.suffix = suffix
+        self.keys = np.zeros(self._FREE_ROWS if suffix else 0, dtype=np.int64)
         self.starts = np.zeros(self._FREE_ROWS + 1, dtype=np.int64)
         self.data = np.empty(self._FREE_ROWS * 8, dtype=np.uint8)
         self.rows = 0
@@ -98,6 +107,10 @@ class IdTable:
             self.data = np.concatenate([self.data[:used], np.empty(max(len(ids.data), used // 2), dtype=np.uint8)])
         self.starts[first : rows + 1] = used + ids.starts
         self.data[used:size] = ids.data
+        if self.suffix:
+            if rows > len(self.keys):
+                self.keys = np.concatenate([self.keys, np.zeros(max(len(ids), first // 2), dtype=np.int64)])
+            _hash_documents(self.starts[first : rows + 1], self.data, self.suffix, self.keys[first:rows])
         self.rows = rows
         return first
 
@@ -115,6 +128,16 @@ class IdTable:
         return np.cumsum(used, dtype=np.int32) - np.int32(1)
 
 
+@native(view(types.int64), view(types.uint8), types.int64, array(types.int64))
+def _hash_documents(starts, data, suffix, keys):  # type: ignore[no-untyped-def]
+    """Write a hash of each id without its suffix (FNV-1a)."""
+    for row in range(keys.size):
+        key = np.uint64(14695981039346656037)
+        for place in range(starts[row], starts[row + 1] - suffix):
+            key = (key ^ np.uint64(data[place])) * np.uint64(1099511628211)
+        keys[row] = np.int64(key ^ (key >> np.uint64(32)))
+
+
 @native(view(types.int64), view(types.uint8), view(types.int32), view(types.int64), array(types.uint8))
 def _gather(starts, data, rows, out_starts, out):  # type: ignore[no-untyped-def]
     """Copy the bytes of the chosen ids, one id after the other."""
@@ -122,13 +145,3 @@ def _gather(starts, data, rows, out_starts, out):  # type: ignore[no-untyped-def
         source, target = starts[rows[i]], out_starts[i]
         for j in range(out_starts[i + 1] - target):
             out[target + j] = data[source + j]
-
-
-@native(view(types.int64), view(types.uint8), array(types.uint64))
-def _hash(starts, data, out):  # type: ignore[no-untyped-def]
-    """Compute the 64-bit FNV-1a hash of each id."""
-    for i in range(out.size):
-        value = np.uint64(14695981039346656037)
-        for j in range(starts[i], starts[i + 1]):
-            value = (value ^ np.uint64(data[j])) * np.uint64(1099511628211)
-        out[i] = value

@@ -15,14 +15,14 @@ from spladelake.scoring.shortlist import Ids, Places, cut, offer_all, sort
 from spladelake.scoring.units import MOST_UNITS, SCORE_UNITS
 
 _INT32, _FLOAT32, _INT64 = view(types.int32), view(types.float32), view(types.int64)
-_IDS = (_INT64, view(types.uint8))
-_SHORTLISTS = (array(types.int64, 2), array(types.int64, 2), array(types.int32, 2), array(types.int32))
+_IDS = (_INT64, view(types.uint8), _INT64, types.int64)
+SHORTLISTS = (array(types.int64, 2), array(types.int64, 2), array(types.int32, 2), array(types.int32))
 
 
 @native(
     types.int64, _INT32, _INT32, _FLOAT32, view(types.uint16), _FLOAT32,
     _INT64, _INT32, _FLOAT32, _INT32, _INT32,
-    types.int64, *_SHORTLISTS, array(types.int64), array(types.float32),
+    types.int64, *SHORTLISTS, array(types.int64), array(types.float32),
     types.int64, *_IDS, array(types.uint8), array(types.int64),
     returns=types.int64,
 )  # fmt: skip
@@ -30,7 +30,7 @@ def score_block(
     documents: Any, term_ids: Any, starts: Any, peaks: Any, ordinals: Any, weights: Any,
     indptr: Any, slots: Any, query_weights: Any, terms: Any, uses: Any,
     k: Any, units: Any, rests: Any, rows: Any, sizes: Any, thresholds: Any, density: Any,
-    first_row: Any, id_starts: Any, id_data: Any, scratch: Any, counters: Any,
+    first_row: Any, id_starts: Any, id_data: Any, keys: Any, suffix: Any, scratch: Any, counters: Any,
 ) -> int:  # fmt: skip
     """Offer the documents of a block to the shortlists of all queries.
 
@@ -39,7 +39,8 @@ def score_block(
     - units, rests, rows: (queries, places), the shortlists; sizes: (queries), their lengths.
     - thresholds: int64 (queries), units below which a document is dropped.
     - density: float32 (queries), share of the previous block's documents that were candidates; changed.
-    - first_row, id_starts, id_data: the table of ids; document i has the id in row `first_row + i`.
+    - first_row, id_starts, id_data, keys, suffix: the table of ids, see `Ids`; that of document i is in row
+      `first_row + i`.
     - scratch: uint8, memory for columns.
     - counters: int64 (4), increased by the documents looked up, the query-block pairs filtered, the pairs scored in
       full, and the products of a join.
@@ -51,7 +52,7 @@ def score_block(
     columns = fill_columns(documents, found, uses, ordinals, weights, scratch)
     plan = empty_plan(longest(indptr))
     steps = np.empty(width_of(documents), np.uint16)
-    totals, hits, ids = empty_totals(documents), empty_hits(documents), Ids(id_starts, id_data)
+    totals, hits, ids = empty_totals(documents), empty_hits(documents), Ids(id_starts, id_data, keys, suffix)
     chosen, chosen_units = np.empty(steps.size, np.int32), np.empty(steps.size, np.int64)
     chosen_rests = np.empty(steps.size, np.int64)
     for q in range(indptr.size - 1):
@@ -111,22 +112,23 @@ def longest(indptr: Any) -> int:
     return most
 
 
-@native(types.int64, *_SHORTLISTS, array(types.int64), *_IDS)
+@native(types.int64, *SHORTLISTS, array(types.int64), *_IDS)
 def cut_all(
-    k: Any, units: Any, rests: Any, rows: Any, sizes: Any, thresholds: Any, id_starts: Any, id_data: Any
-) -> None:
+    k: Any, units: Any, rests: Any, rows: Any, sizes: Any, thresholds: Any,
+    id_starts: Any, id_data: Any, keys: Any, suffix: Any,
+) -> None:  # fmt: skip
     """Cut every shortlist to its k best."""
-    ids = Ids(id_starts, id_data)
+    ids = Ids(id_starts, id_data, keys, suffix)
     for q in range(sizes.size):
         sizes[q] = cut(Places(units[q], rests[q], rows[q]), sizes[q], k, ids)
         if sizes[q] == k:
             thresholds[q] = max(thresholds[q], units[q, k - 1])
 
 
-@native(types.int64, *_SHORTLISTS, array(types.int64), _INT32, _INT64, _INT64, types.int64, *_IDS)
+@native(types.int64, *SHORTLISTS, array(types.int64), _INT32, _INT64, _INT64, types.int64, *_IDS)
 def offer_ranked(
     k: Any, units: Any, rests: Any, rows: Any, sizes: Any, thresholds: Any, queries: Any, new_units: Any,
-    new_rests: Any, first_row: Any, id_starts: Any, id_data: Any,
+    new_rests: Any, first_row: Any, id_starts: Any, id_data: Any, keys: Any, suffix: Any,
 ) -> None:  # fmt: skip
     """Offer rows of (query, units, rests) to the shortlists.
 
@@ -139,7 +141,7 @@ def offer_ranked(
             end += 1
         sizes[q], thresholds[q] = offer_all(
             Places(units[q], rests[q], rows[q]), sizes[q], k, thresholds[q], new_units[start:end],
-            new_rests[start:end], np.arange(start, end), first_row, Ids(id_starts, id_data),
+            new_rests[start:end], np.arange(start, end), first_row, Ids(id_starts, id_data, keys, suffix),
         )  # fmt: skip
         start = end
 
@@ -149,7 +151,7 @@ def offer_ranked(
     array(types.int64), array(types.int32), array(types.int32),
 )  # fmt: skip
 def rank_all(
-    units: Any, rests: Any, rows: Any, sizes: Any, id_starts: Any, id_data: Any,
+    units: Any, rests: Any, rows: Any, sizes: Any, id_starts: Any, id_data: Any, keys: Any, suffix: Any,
     out_units: Any, out_rests: Any, out_rows: Any, out_queries: Any,
 ) -> None:  # fmt: skip
     """Write every shortlist's documents, best first, one query after the other; the shortlists do not change."""
@@ -159,7 +161,10 @@ def rank_all(
         for i in range(sizes[q]):
             out_units[start + i], out_rests[start + i] = units[q, i], rests[q, i]
             out_rows[start + i], out_queries[start + i] = rows[q, i], q
-        sort(Places(out_units[start:end], out_rests[start:end], out_rows[start:end]), Ids(id_starts, id_data))
+        sort(
+            Places(out_units[start:end], out_rests[start:end], out_rows[start:end]),
+            Ids(id_starts, id_data, keys, suffix),
+        )
 
 
 @native(view(types.int32, 2), _INT32, array(types.boolean))

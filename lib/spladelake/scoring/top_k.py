@@ -35,8 +35,11 @@ SCRATCH_BYTES = 32 * 2**20
 class Shortlists:
     """The best documents of each query so far, with the ids of those documents."""
 
-    def __init__(self, queries: int, *, k: int) -> None:
-        """Reserve about 1.5 k places of 20 bytes per query; memory is used as they fill. Raises UsageError if k < 1."""
+    def __init__(self, queries: int, *, k: int, suffix: int = 0) -> None:
+        """Reserve about 1.5 k places of 20 bytes per query; memory is used as they fill. Raises UsageError if k < 1.
+
+        - suffix: see `shortlist.Ids`.
+        """
         if k < 1:
             raise UsageError("k", f"the value is {k}", "wanted 1 or more", "Give the number of documents per query.")
         self.k = k
@@ -46,7 +49,7 @@ class Shortlists:
         self.sizes = np.zeros(queries, dtype=np.int32)
         # Units below which a document is dropped; 0 keeps every document that shares a term.
         self.thresholds = np.zeros(queries, dtype=np.int64)
-        self.ids = IdTable()
+        self.ids = IdTable(suffix)
 
     def drop_unused_ids(self) -> None:
         """Drop the ids that no shortlist holds, if that frees much memory."""
@@ -58,7 +61,10 @@ class Shortlists:
     def cut(self) -> None:
         """Drop all but the k best of each query."""
         ids = self.ids
-        cut_all(self.k, self.units, self.rests, self.rows, self.sizes, self.thresholds, ids.starts, ids.data)
+        cut_all(
+            self.k, self.units, self.rests, self.rows, self.sizes, self.thresholds,
+            ids.starts, ids.data, ids.keys, ids.suffix,
+        )  # fmt: skip
 
     def ranked(self, first: int) -> Ranked:
         """Return the k best documents of each query; query 0 of the shortlists is query `first` of the run."""
@@ -67,8 +73,8 @@ class Shortlists:
         units, rests = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
         rows, queries = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int32)
         rank_all(
-            self.units, self.rests, self.rows, self.sizes, self.ids.starts, self.ids.data,
-            units, rests, rows, queries,
+            self.units, self.rests, self.rows, self.sizes,
+            self.ids.starts, self.ids.data, self.ids.keys, self.ids.suffix, units, rests, rows, queries,
         )  # fmt: skip
         return Ranked(queries + np.int32(first), DocIds(self.ids.starts, self.ids.data).take(rows), units, rests)
 
@@ -104,6 +110,7 @@ class TopK:
         k: int,
         lower_bounds: NDArray[np.int64] | None = None,
         density: NDArray[np.float32] | None = None,
+        suffix: int = 0,
     ) -> None:
         """Start with empty shortlists.
 
@@ -113,9 +120,11 @@ class TopK:
           rounded down: documents less than one unit below it are still listed.
         - density: float32 (queries), expected share of a block's documents that are candidates, such as `density` of
           the TopK that gave the bounds; None for all. It affects only the speed.
+        - suffix: if the added ids are of passages, their last bytes, which tell passages of a document apart. Each
+          document is then ranked once, by its best passage. 0 if ids are of documents.
         """
         self._queries = queries
-        self._best = Shortlists(len(queries), k=k)
+        self._best = Shortlists(len(queries), k=k, suffix=suffix)
         if lower_bounds is not None:
             if len(lower_bounds) != len(queries):
                 found = f"there are {len(lower_bounds)} bounds, but {len(queries)} queries"
@@ -140,7 +149,7 @@ class TopK:
             len(block), block.term_ids, block.starts, block.peaks, block.ordinals, block.weights,
             queries.indptr, queries.slots, queries.weights, queries.terms, queries.uses,
             best.k, best.units, best.rests, best.rows, best.sizes, best.thresholds, self._density,
-            first_row, best.ids.starts, best.ids.data, self._scratch, self._counters,
+            first_row, best.ids.starts, best.ids.data, best.ids.keys, best.ids.suffix, self._scratch, self._counters,
         )  # fmt: skip
         if too_large >= 0:
             raise DataError(
@@ -180,15 +189,19 @@ class TopK:
         return ScoringWork(self._documents, *map(int, self._counters))
 
 
-def merge(parts: Sequence[Ranked], *, k: int) -> Ranked:
-    """Return the k best documents of each query among results over disjoint sets of documents."""
+def merge(parts: Sequence[Ranked], *, k: int, suffix: int = 0) -> Ranked:
+    """Return the k best documents of each query among results over disjoint sets of documents or of passages.
+
+    - suffix: of ids of passages, see TopK.
+    """
     queries = max((int(part.queries.max()) + 1 for part in parts if len(part)), default=0)
-    best = Shortlists(queries, k=k)
+    best = Shortlists(queries, k=k, suffix=suffix)
     for part in parts:
         first_row = best.ids.append(part.doc_ids)
         offer_ranked(
             k, best.units, best.rests, best.rows, best.sizes, best.thresholds,
-            part.queries, part.units, part.rests, first_row, best.ids.starts, best.ids.data,
+            part.queries, part.units, part.rests, first_row,
+            best.ids.starts, best.ids.data, best.ids.keys, best.ids.suffix,
         )  # fmt: skip
         best.drop_unused_ids()
     return best.ranked(0)

@@ -17,6 +17,7 @@ from spladelake.files.rows import MalformedError
 from spladelake.survey.column_choice import find_columns
 from spladelake.survey.inputs import kind_by_name
 from spladelake.survey.judgement_files import JsonJudgements
+from spladelake.survey.passages import LongTexts
 from spladelake.survey.samples import Sample, record_fault
 
 _NUMBER = re.compile(r"[0-9]+([.][0-9]+)?")
@@ -43,6 +44,7 @@ class Finding:
     - repeated: number of sampled records whose id occurs earlier.
     - empty: number of sampled records without text.
     - read_as: description of an unusual form, None for a usual form.
+    - long: texts that are longer than a model reads; None without texts.
     """
 
     kind: str
@@ -56,6 +58,7 @@ class Finding:
     empty: int
     sampled: int
     read_as: str | None = None
+    long: LongTexts | None = None
 
     @property
     def location(self) -> str:
@@ -204,4 +207,5 @@ def _finding(
         empty=len(texts) - len(lengths),
         sampled=sampled,
         read_as=read_as,
+        long=LongTexts.of(lengths),
     )

@@ -10,6 +10,7 @@ import yaml
 from spladelake.config.texts import MAX_REJECTED_DEFAULT
 from spladelake.errors import UsageError
 from spladelake.survey.findings import Finding
+from spladelake.survey.passages import advice
 from spladelake.survey.plan import OPTION_OF, IngestPlan
 
 _COMMENT_AT = 52
@@ -26,6 +27,9 @@ def pipeline_text(plan: IngestPlan, *, name: str, lake: str, model: str, formats
     lines = [f"# Written by `spladelake init` for {_shown(name)}, from these files:", "#"]
     for finding in found.values():
         lines += [f"#   {line}" for line in described(finding)]
+    documents = found.get("documents")
+    long = [] if documents is None else advice(documents.long, rows=documents.rows, model=model)
+    lines += [f"#   long texts: {line}" for line in long]
     lines += [f"#   {line}" for line in unused(plan)]
     lines += [
         "#",
@@ -38,6 +42,7 @@ def pipeline_text(plan: IngestPlan, *, name: str, lake: str, model: str, formats
         *_note("max_rejected", MAX_REJECTED_DEFAULT, "largest share of records that may go to quarantine"),
         "  encode_texts:",
         *([] if "queries" in found else _option("side", "documents", "there are no queries")),
+        *(_note("passage_tokens", 256, "split documents; each keeps its best passage") if long else []),
         *_note("max_length", 256, "most tokens read of each text (default: the model's own limit)"),
     ]
     if "queries" in found:

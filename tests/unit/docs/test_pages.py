@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -112,8 +114,9 @@ def test_files_named_on_pages_are_there() -> None:
         assert (REPOSITORY / path).exists() or (REPOSITORY / "lib" / "spladelake" / path).exists(), path
 
 
-# Variables that programs set for each other: spark-submit for the driver, torchrun for the processes of a training.
-OF_PROGRAMS = {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS", "LOCAL_WORLD_SIZE"}
+# Variables that programs set for each other: spark-submit for the driver, torchrun for the processes of a training, a
+# platform for all programs on it.
+OF_PROGRAMS = {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS", "LOCAL_WORLD_SIZE", "DATABRICKS_RUNTIME_VERSION"}
 # Code that reads variables whose names it gets: those that a pipeline file uses, those that it restores or hides, and
 # the function whose calls are followed instead.
 ANY_NAME = {"config/pipeline.py", "machine.py", "spark/train/job.py", "training/run.py"}
@@ -131,6 +134,15 @@ def variable_of(node: ast.AST) -> ast.expr | None:
     return None
 
 
+def assigned(node: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
+    """The names that a statement of a module assigns, with their values: of `A = x`, and of `A, B = x, y`."""
+    if isinstance(node, ast.Assign):
+        target, value = node.targets[0], node.value
+        both = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
+        pairs = zip(target.elts, value.elts, strict=True) if both else [(target, value)]  # type: ignore[attr-defined]
+        yield from ((ast.unparse(name), one) for name, one in pairs)
+
+
 @cache
 def variables_read() -> tuple[set[str], set[str]]:
     """The names of variables that the package reads, and the modules that read variables of any name."""
@@ -138,8 +150,7 @@ def variables_read() -> tuple[set[str], set[str]]:
     package = REPOSITORY / "lib" / "spladelake"
     for path in package.rglob("*.py"):
         tree = ast.parse(path.read_bytes())
-        assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
-        constants = {ast.unparse(node.targets[0]): node.value for node in assigned}
+        constants = dict(chain.from_iterable(map(assigned, tree.body)))
         for name in filter(None, map(variable_of, ast.walk(tree))):
             value = constants.get(ast.unparse(name), name)
             if isinstance(value, ast.Constant):

@@ -17,6 +17,7 @@ from spladelake.errors import DataError, UsageError
 from spladelake.names import short_name
 from spladelake.results import CompactResult
 from spladelake.spark.compact.trials import Judged, Trial, Trials, statistics_of
+from spladelake.spark.encode.texts import vectors_schema
 from spladelake.spark.retrieve.query_rows import collected_queries
 from spladelake.spark.retrieve.vector_checks import (
     check_every_row,
@@ -230,11 +231,11 @@ def _write(
         form = SPLIT_FILES
         # Set the property before the first split file is written. A session that reads by rows can read the other files
         # too.
-        ensure_table(session, target, VECTORS, properties={FILES: SPLIT})
+        ensure_table(session, target, vectors_schema(rows), properties={FILES: SPLIT})
         set_properties(session, target, {FILES: SPLIT})
     else:
         form = VECTOR_FILES if chosen.how.mantissa_bits is None and chosen.how.levels is None else ROUNDED_FILES
-    replace_rows(session, target, VECTORS, ordered, lineage=lineage, files=form)
+    replace_rows(session, target, vectors_schema(rows), ordered, lineage=lineage, files=form)
     made_from = {
         COMPACTED_FROM: str(source),
         "compacted_from_version": str(tables.version),

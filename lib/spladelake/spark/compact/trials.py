@@ -12,8 +12,10 @@ from pyspark.sql import functions as F
 
 from spladelake.compaction import Compaction, Statistics, error_bound
 from spladelake.measures.significance import paired_test
+from spladelake.passages.aggregate import Aggregate
 from spladelake.scoring import compile_kernels
 from spladelake.spark.compact.worker import CompactRows
+from spladelake.spark.encode.texts import vectors_schema
 from spladelake.spark.evaluate.frames import query_values
 from spladelake.spark.evaluate.whole_queries import MeasureSettings
 from spladelake.spark.retrieve.blocks import Corpus, ranked_in_blocks, set_batch_size
@@ -24,10 +26,9 @@ from spladelake.spark.retrieve.vector_checks import largest_weight
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.totals import Totals
-from spladelake.spark.tables.schemas import VECTORS
 
 TASK_BYTES = 256 * 2**20
-COMPACTED_DDL = ", ".join([*(f"`{c.name}` {c.type}" for c in VECTORS.columns), "dropped float", "cluster array<int>"])
+_ADDED = "dropped float, cluster array<int>"
 
 Values = dict[str, dict[str, float]]
 
@@ -86,7 +87,9 @@ class Trials:
     def compacted(self, how: Compaction, statistics: Statistics) -> DataFrame:
         """Return the rows of `vectors` under a compaction, with `dropped` and `cluster`."""
         function = CompactRows(how, statistics, self.place, self.judged.queries.vocabulary_size)
-        return map_arrow(self.rows.select(*VECTORS.column_names), function, COMPACTED_DDL)
+        schema = vectors_schema(self.rows)
+        ddl = ", ".join([*(f"`{c.name}` {c.type}" for c in schema.columns), _ADDED])
+        return map_arrow(self.rows.select(*schema.column_names), function, ddl)
 
     def measure(self, how: Compaction, statistics: Statistics) -> Trial:
         """Rank all queries over the compacted vectors; return the trial."""
@@ -132,7 +135,8 @@ class Trials:
             rows.select("id", "indices", "values", F.lit(1).alias("groups")), is_index=False, place=self.place
         )
         totals = self.session.sparkContext.accumulator({}, Totals())
-        asked = [Asked(Kept(self.judged.k, False, 0.0))]
+        # Documents are judged, so the ranking is by their best passages.
+        asked = [Asked(Kept(self.judged.k, False, 0.0, Aggregate() if "passage" in rows.columns else None))]
         ranked = ranked_in_blocks(
             self.session, self.judged.queries, corpus, asked, totals=totals, task_bytes=TASK_BYTES
         )

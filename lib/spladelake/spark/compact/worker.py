@@ -10,14 +10,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from spladelake.compaction import Compaction, Statistics, compacted
-from spladelake.spark.encode.worker import VECTOR_BATCH
+from spladelake.spark.encode.worker import PASSAGE_BATCH, VECTOR_BATCH
 from spladelake.spark.retrieve.vector_rows import vectors_of
 from spladelake.vectors import SparseVectors
 
 # The columns of `vectors`, the largest weight that was left out of the vector, and the vector's heaviest terms.
-COMPACTED_BATCH = pa.schema(
-    [*VECTOR_BATCH, pa.field("dropped", pa.float32()), pa.field("cluster", pa.list_(pa.int32()))]
-)
+_ADDED = [pa.field("dropped", pa.float32()), pa.field("cluster", pa.list_(pa.int32()))]
+COMPACTED_BATCH, COMPACTED_PASSAGES = (pa.schema([*batch, *_ADDED]) for batch in (VECTOR_BATCH, PASSAGE_BATCH))
 # Files are sorted by this many heaviest terms, so that similar documents stand side by side.
 CLUSTER_TERMS = 4
 
@@ -42,9 +41,9 @@ class CompactRows:
                 "dropped": pa.array(_largest_dropped(before, after), pa.float32()),
                 "cluster": pa.array(_heaviest_terms(before), pa.list_(pa.int32())),
             }
-            names = COMPACTED_BATCH.names
+            schema = COMPACTED_PASSAGES if "passage" in batch.schema.names else COMPACTED_BATCH
             yield pa.RecordBatch.from_arrays(
-                [columns[name] if name in columns else batch.column(name) for name in names], schema=COMPACTED_BATCH
+                [columns[name] if name in columns else batch.column(name) for name in schema.names], schema=schema
             )
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,18 +14,18 @@ from pyspark.accumulators import Accumulator
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spladelake.encoder import Checkpoint
-from spladelake.reranker.checkpoint import CrossCheckpoint
 from spladelake.spark.encode.encoder_cache import WorkerSpec
 from spladelake.spark.encode.texts import (
     BUCKETS,
     ROWS_PER_BATCH,
+    ChunkSize,
     Side,
     bucket,
     encoded_or_rejected,
     is_rejected,
     spread,
     task_count,
+    vectors_schema,
 )
 from spladelake.spark.encode.worker import REJECTED, EncodeOrReject
 from spladelake.spark.session.failures import full_text
@@ -38,54 +37,17 @@ from spladelake.spark.tables.create import drop_table, ensure_table
 from spladelake.spark.tables.locks import TargetChangedError, exclusive, transaction_id
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
+from spladelake.spark.tables.schema import TableSchema
 from spladelake.spark.tables.schemas import STAGED
 from spladelake.spark.tables.write import save
 
 log = logging.getLogger(__name__)
 
-# Multiplications and additions per second that a slot is assumed to do until its rate is measured: one core at float32.
-# The encoder exceeds it on CPUs (fraction_of_limit in tests/bench/bench_encode.py), and by far on a GPU.
-FIRST_FLOPS = 50e9
-# Mean bytes of a token in English text.
-BYTES_PER_TOKEN = 4.5
 # Most vectors that the driver holds until they are published: some megabytes.
 ROWS_IN_MEMORY = ROWS_PER_BATCH
 _BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
 # If more chunks than these remain, the executors keep the texts on disk. Otherwise each chunk reads and hashes them.
 CHUNKS_TO_KEEP_TEXTS = 3
-
-
-@dataclass(frozen=True)
-class ChunkSize:
-    """Size of a chunk, which one commit holds.
-
-    - minutes: time to encode it.
-    - first_rate: texts per second that a slot is assumed to encode until its rate is measured.
-    - rows: a fixed number of rows, instead of the time.
-    """
-
-    minutes: float
-    first_rate: float
-    rows: int | None = None
-
-    def next(self, *, done: int, seconds: float, slots: int) -> int:
-        """Return the rows of the next chunk, given that all slots encoded `done` rows in `seconds`."""
-        if self.rows is not None:
-            return self.rows
-        rate = done / max(seconds, 1e-3) if done else self.first_rate * slots
-        return max(slots, int(rate * self.minutes * 60))
-
-
-def first_rate(checkpoint: Checkpoint | CrossCheckpoint, *, tokens: float) -> float:
-    """Estimate the texts per second that one slot encodes, from the arithmetic of the model alone.
-
-    Each token multiplies and adds every weight (four bytes) once.
-
-    - tokens: tokens of a text.
-    """
-    names = [name for name, _ in checkpoint.file_digests if name.endswith(".safetensors")]
-    weights = sum((Path(checkpoint.folder) / name).stat().st_size for name in names) / 4
-    return FIRST_FLOPS / (2 * max(1.0, weights) * min(checkpoint.max_length, tokens))
 
 
 @dataclass(frozen=True)
@@ -107,6 +69,16 @@ class EncodeWork:
     chunk: ChunkSize
     rows_per_task: int | None
     purpose: str
+
+    @property
+    def schema(self) -> TableSchema:
+        """The schema of the staging table."""
+        return replace(vectors_schema(self.texts), name=STAGED.name)
+
+    @property
+    def noun(self) -> str:
+        """What the texts are, for messages."""
+        return self.side.name if self.schema.columns == STAGED.columns else "passages"
 
 
 @dataclass(frozen=True)
@@ -140,7 +112,7 @@ def _in_memory(session: SparkSession, work: EncodeWork, slots: int) -> Staged:
     if table.num_rows != work.rows:
         raise TargetChangedError(f"{work.target}: encoded {table.num_rows} rows instead of {work.rows}")
     rejected = pc.sum(pc.starts_with(table.column("status"), REJECTED)).as_py() or 0
-    return Staged(session.createDataFrame(table, STAGED.struct), False, {**totals.value, "rejected": rejected})
+    return Staged(session.createDataFrame(table, work.schema.struct), False, {**totals.value, "rejected": rejected})
 
 
 def _encode_at_once(
@@ -148,7 +120,7 @@ def _encode_at_once(
 ) -> pa.Table:
     """Encode all texts in one Spark job; return `staged` rows."""
     describe(session, f"encode {work.side.name} with {work.spec.checkpoint.name}")
-    log.info("%s: encoding %s %s", work.target, f"{work.rows:,}", work.side.name)
+    log.info("%s: encoding %s %s", work.target, f"{work.rows:,}", work.noun)
     tasks = task_count(work.rows, slots=slots, rows_per_task=work.rows_per_task)
     function = EncodeOrReject(work.spec, work.side.kind, totals)
     with (
@@ -168,9 +140,7 @@ def _in_table(session: SparkSession, staged: TableRef, work: EncodeWork) -> dict
     """
     kept = _keep_usable(session, staged, work)
     if kept:
-        log.info(
-            "%s: resuming after the %s %s that an interrupted run encoded", work.target, f"{kept:,}", work.side.name
-        )
+        log.info("%s: resuming after the %s %s that an interrupted run encoded", work.target, f"{kept:,}", work.noun)
     totals = session.sparkContext.accumulator({}, Totals())
     if kept < work.rows:
         _encode_chunks(session, staged, work, totals, kept)
@@ -187,8 +157,12 @@ def _keep_usable(session: SparkSession, staged: TableRef, work: EncodeWork) -> i
         found = table_properties(session, staged)
         if {f"spladelake.{key}": value for key, value in made_for.items()}.items() <= found.items():
             rows = staged.read(session)
-            wanted = work.texts.where(F.col("reason").isNull()).select("id", "text_sha256")
-            same = (rows["id"] == wanted["id"]) & rows["text_sha256"].eqNullSafe(wanted["text_sha256"])
+            # The place of a passage may have changed although its text has not.
+            hashes = [name for name in ("text_sha256", "doc_sha256") if name in work.texts.columns]
+            wanted = work.texts.where(F.col("reason").isNull()).select("id", *hashes)
+            same = rows["id"] == wanted["id"]
+            for name in hashes:
+                same &= rows[name].eqNullSafe(wanted[name])
             usable = rows.where(~is_rejected()).join(wanted, same, "left_semi").dropDuplicates(["id"])
             total, count = rows.count(), usable.count()
             if total != count:
@@ -196,7 +170,7 @@ def _keep_usable(session: SparkSession, staged: TableRef, work: EncodeWork) -> i
                     save(usable.write.format("delta").mode("overwrite"), staged)
             return count
         drop_table(session, staged)
-    ensure_table(session, staged, STAGED, properties=made_for)
+    ensure_table(session, staged, work.schema, properties=made_for)
     return 0
 
 
@@ -226,7 +200,7 @@ def _encode_chunks(
     session.conf.set(_BATCH, str(ROWS_PER_BATCH))
     describe(session, f"encode {work.side.name} with {work.spec.checkpoint.name}")
     texts, left = _unstaged(session, staged, work, kept)
-    log.info("%s: encoding %s %s", work.target, f"{left.rows:,}", work.side.name)
+    log.info("%s: encoding %s %s", work.target, f"{left.rows:,}", work.noun)
     label, stored, began = f"encode {work.side.name}", False, time.monotonic()
     version, slots = staged.version(session), session.sparkContext.defaultParallelism
     try:
@@ -287,7 +261,7 @@ def _commit_chunk(
     writer = writer.option("txnAppId", transaction_id("encode_texts", str(work.target), work.side.name, model_id))
     try:
         # The file settings of the vectors' table, because the staging table may become that table.
-        with session_settings(session, STAGED.files):
+        with session_settings(session, work.schema.files):
             save(writer, staged)
     except Exception as error:
         if "ConcurrentTransactionException" in full_text(error):

@@ -20,12 +20,11 @@ from spladelake.bm25.settings import Bm25Settings
 from spladelake.spark.encode.bm25_packs import DRIVER_TEXTS, counted_here, tallied
 from spladelake.spark.encode.bm25_worker import TOKENS, CountWords, Vocabulary, WeighWords, WordStatistics
 from spladelake.spark.encode.encoder_cache import WorkerSpec
-from spladelake.spark.encode.texts import Side
+from spladelake.spark.encode.texts import Side, vectors_schema
 from spladelake.spark.encode.worker import VECTOR_BATCH, EncodeBatches
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.totals import Totals
-from spladelake.spark.tables.schemas import VECTORS
 
 # Sampled texts per slot: enough to know their mean length to some 3 %, and seconds of work for the slot.
 SAMPLE_PER_SLOT = 512
@@ -107,7 +106,7 @@ def _run(
     """Encode texts on all slots; return the vectors and the totals of the workers."""
     totals = session.sparkContext.accumulator({}, Totals())
     spread = texts.repartition(slots, "text_sha256")
-    vectors = map_arrow(spread, EncodeBatches(spec, kind, totals), VECTORS.struct).toArrow()
+    vectors = map_arrow(spread, EncodeBatches(spec, kind, totals), vectors_schema(spread).struct).toArrow()
     return vectors, dict(totals.value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,12 +13,15 @@ from pyspark.sql import DataFrame, SparkSession
 from spladelake.config import EncodeTexts
 from spladelake.encoder import EncoderSettings
 from spladelake.encoder.layout import read_layout
+from spladelake.encoder.passages import Splitter
 from spladelake.encoder.tokens import vocabulary_tokens
 from spladelake.errors import UsageError
 from spladelake.names import short_name
 from spladelake.results import EncodeResult
 from spladelake.spark.encode.dry_run import forecast_encode
 from spladelake.spark.encode.encoder_cache import WorkerSpec
+from spladelake.spark.encode.passages.changes import chosen_settings, passages_of
+from spladelake.spark.encode.passages.documents import documents_of
 from spladelake.spark.encode.query_models import (
     PROPERTY,
     QueryModel,
@@ -29,6 +33,7 @@ from spladelake.spark.encode.side import SideJob
 from spladelake.spark.encode.text_tables import sides_of, text_table
 from spladelake.spark.encode.texts import SIDES, limited
 from spladelake.spark.encode.update import update_vectors
+from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.tables.locks import alongside, exclusive, retrying
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake
@@ -49,12 +54,17 @@ def encode_neural(session: SparkSession, options: EncodeTexts) -> EncodeResult:
     if options.query_model is not None:
         query_model = QueryModel(options.query_model)
     checkpoint = resolve_models(options.model, query_model, settings=settings, sha256=options.model_sha256)
+    passages = chosen_settings(session, lake, name, options)
+    if passages is not None:
+        Splitter.load(checkpoint.for_kind("document"), passages, verify=False)  # refuses passages that do not fit
     tables = {side: text_table(session, lake, side, options) for side in sides_of(session, lake, options)}
     result: dict[str, Any] = {"model": checkpoint.name, "model_id": checkpoint.model_id}
     if checkpoint.query_model is not None:
         result["query_model"] = checkpoint.query_model
     for side, table in tables.items():
-        result[side] = _encode_side(SideJob(session, lake, SIDES[side], checkpoint, options, name, table))
+        split = passages if side == "documents" else None
+        job = SideJob(session, lake, SIDES[side], checkpoint, options, name, table, passages=split)
+        result[side] = _encode_side(job)
     statuses = {result[side]["status"] for side in tables}
     result["status"] = statuses.pop() if len(statuses) == 1 else "written"
     return cast("EncodeResult", result)
@@ -62,14 +72,26 @@ def encode_neural(session: SparkSession, options: EncodeTexts) -> EncodeResult:
 
 def _encode_side(job: SideJob) -> dict[str, Any]:
     if job.options.dry_run:
-        texts = limited(job.table.newest_texts(job.session), job.options.max_text_bytes)
-        spec = WorkerSpec(job.model, job.options.token_budget)
-        return forecast_encode(job.session, texts.where("reason IS NULL"), spec=spec, kind=job.side.kind)
+        return _forecast(job)
     properties = table_properties(job.session, job.target) if job.target.exists(job.session) else {}
     _check_same_name(job, properties)
     job = replace(job, had=frozenset(properties))
     with alongside(lambda: _write_vocabulary(job)) as written, exclusive(str(job.target), "encode"):
         return retrying(lambda: update_vectors(job, ready=written), place=str(job.target))
+
+
+def _forecast(job: SideJob) -> dict[str, Any]:
+    spec, rows = WorkerSpec(job.model, job.options.token_budget), job.table.read(job.session)
+    with ExitStack() as until:
+        if job.passages is None:
+            texts = limited(job.table.texts(rows), job.options.max_text_bytes)
+        else:
+            documents = limited(documents_of(job.table.parts(rows)), job.options.max_text_bytes)
+            texts = kept_on_disk(passages_of(job, documents), until)
+        found = forecast_encode(job.session, texts.where("reason IS NULL"), spec=spec, kind=job.side.kind)
+        if job.passages is not None:
+            found |= {"documents": rows.count(), "passages": str(job.passages)}
+        return found
 
 
 def _check_same_name(job: SideJob, properties: Mapping[str, str]) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from pyspark.sql import SparkSession
 
 from spladelake.config import EncodeTexts
 from spladelake.encoder import Checkpoint
+from spladelake.passages.settings import PROPERTY, PassageSettings
 from spladelake.spark.encode.text_tables import PROPERTY as TEXTS
 from spladelake.spark.encode.text_tables import TextTable
 from spladelake.spark.encode.texts import Side
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
+from spladelake.spark.tables.schema import TableSchema
+from spladelake.spark.tables.schemas import PASSAGE_VECTORS, VECTORS
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class SideJob:
     - checkpoint: the models of both sides; see `model`.
     - table: the table of the texts.
     - had: properties that the table of vectors has, which an update must replace even by nothing.
+    - passages: how documents are split; None if each text has one vector.
     """
 
     session: SparkSession
@@ -32,6 +37,7 @@ class SideJob:
     name: str
     table: TextTable
     had: frozenset[str] = frozenset()
+    passages: PassageSettings | None = None
 
     @property
     def model(self) -> Checkpoint:
@@ -51,17 +57,24 @@ class SideJob:
         return self.lake.staged(self.name, self.side.name)
 
     @property
+    def schema(self) -> TableSchema:
+        """The schema of the vectors' table."""
+        return VECTORS if self.passages is None else PASSAGE_VECTORS
+
+    @property
     def label(self) -> str:
         """Name of this side's rows in the quarantine."""
         return f"encode_texts {self.side.name}: {self.target}"
 
     def lineage(self, version: int) -> Lineage:
         """Return the lineage of vectors made from a version of the texts."""
-        settings = {
+        settings: dict[str, Any] = {
             "model_id": self.checkpoint.model_id,
             **self.table.settings(),
             "max_text_bytes": self.options.max_text_bytes,
         }
+        if self.passages is not None:
+            settings["passages"] = asdict(self.passages)
         return Lineage("encode_texts", {self.side.name: [str(self.source), version]}, settings)
 
     def properties(self, version: int) -> dict[str, str]:
@@ -77,4 +90,6 @@ class SideJob:
         for name, value in (("query_model", self.checkpoint.query_model), (TEXTS, self.table.property())):
             if value or f"spladelake.{name}" in self.had:
                 said[name] = value or ""
+        if self.passages is not None:
+            said[PROPERTY] = self.passages.as_json()
         return said

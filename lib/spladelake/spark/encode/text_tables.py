@@ -92,6 +92,11 @@ class TextTable:
             *(columns[name].alias(name) for name in self.side.text_columns),
         )
 
+    def parts(self, rows: DataFrame) -> DataFrame:
+        """Return the id and what is encoded, title and text apart. An expression of texts has no title."""
+        shown = self.shown(rows)
+        return shown if self.text is None else shown.withColumn("title", F.lit(None).cast("string"))
+
     def texts(self, rows: DataFrame) -> DataFrame:
         """Return (id, text, text_sha256, repaired) of rows of the table."""
         if self.text is None:

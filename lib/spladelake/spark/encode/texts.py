@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.spark.encode.worker import REJECTED, EncodeBatches, EncodeOrReject
 from spladelake.spark.session.arrow_functions import map_arrow
-from spladelake.spark.tables.schemas import STAGED, VECTORS
+from spladelake.spark.tables.schema import TableSchema
+from spladelake.spark.tables.schemas import PASSAGE_COLUMNS, PASSAGE_VECTORS, VECTORS
+
+# Imported for types alone: verify_tables reads texts without torch.
+if TYPE_CHECKING:
+    from spladelake.encoder import Checkpoint
+    from spladelake.reranker.checkpoint import CrossCheckpoint
 
 # Fewest and most texts of a task: enough to repay its start (one Arrow batch), few enough that a lost task costs at
 # most minutes.
@@ -28,6 +35,11 @@ ROWS_PER_BATCH = 2_048
 # Number of hash buckets of about equal size. A chunk is a range of buckets.
 BUCKETS = 65_536
 
+# Multiplications and additions per second that a slot is assumed to do until its rate is measured: one core at float32.
+# The encoder exceeds it on CPUs (fraction_of_limit in tests/bench/bench_encode.py), and by far on a GPU.
+FIRST_FLOPS = 50e9
+# Mean bytes of a token in English text.
+BYTES_PER_TOKEN = 4.5
 SideName = Literal["documents", "queries"]
 
 
@@ -91,12 +103,17 @@ def spread(texts: DataFrame, tasks: int) -> DataFrame:
 
 def encoded(texts: DataFrame, function: EncodeBatches) -> DataFrame:
     """Encode (id, text, text_sha256, repaired) rows to `vectors` rows, without a shuffle."""
-    return map_arrow(texts, function, VECTORS.struct).select(*VECTORS.column_names)
+    return map_arrow(texts, function, vectors_schema(texts).struct)
+
+
+def vectors_schema(texts: DataFrame) -> TableSchema:
+    """Return the schema of the vectors of some texts, which may be passages."""
+    return PASSAGE_VECTORS if PASSAGE_COLUMNS[0] in texts.columns else VECTORS
 
 
 def encoded_or_rejected(texts: DataFrame, function: EncodeOrReject) -> DataFrame:
     """Encode (id, text, text_sha256, repaired, reason) rows to `staged` rows: vectors, or reasons for having none."""
-    return map_arrow(texts, function, STAGED.struct).select(*STAGED.column_names)
+    return map_arrow(texts, function, vectors_schema(texts).struct)
 
 
 def is_rejected() -> Column:
@@ -118,3 +135,36 @@ def task_count(rows: int, *, slots: int, rows_per_task: int | None = None, rate:
     least = max(low, min(high, int(rate * SECONDS_PER_TASK)))
     tasks = math.ceil(rows / max(least, min(high, rows // (TASKS_PER_SLOT * slots))))
     return max(1, min(rows, math.ceil(tasks / slots) * slots))
+
+
+@dataclass(frozen=True)
+class ChunkSize:
+    """Size of a chunk, which one commit holds.
+
+    - minutes: time to encode it.
+    - first_rate: texts per second that a slot is assumed to encode until its rate is measured.
+    - rows: a fixed number of rows, instead of the time.
+    """
+
+    minutes: float
+    first_rate: float
+    rows: int | None = None
+
+    def next(self, *, done: int, seconds: float, slots: int) -> int:
+        """Return the rows of the next chunk, given that all slots encoded `done` rows in `seconds`."""
+        if self.rows is not None:
+            return self.rows
+        rate = done / max(seconds, 1e-3) if done else self.first_rate * slots
+        return max(slots, int(rate * self.minutes * 60))
+
+
+def first_rate(checkpoint: Checkpoint | CrossCheckpoint, *, tokens: float) -> float:
+    """Estimate the texts per second that one slot encodes, from the arithmetic of the model alone.
+
+    Each token multiplies and adds every weight (four bytes) once.
+
+    - tokens: tokens of a text.
+    """
+    names = [name for name, _ in checkpoint.file_digests if name.endswith(".safetensors")]
+    weights = sum((Path(checkpoint.folder) / name).stat().st_size for name in names) / 4
+    return FIRST_FLOPS / (2 * max(1.0, weights) * min(checkpoint.max_length, tokens))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -13,12 +14,14 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
 from spladelake.spark.encode.change_feed import changed_ids, checkpoint_of, collect_changes
-from spladelake.spark.encode.chunks import BYTES_PER_TOKEN, ChunkSize, EncodeWork, Staged, first_rate, stage
+from spladelake.spark.encode.chunks import EncodeWork, Staged, stage
 from spladelake.spark.encode.diff import Difference, difference
 from spladelake.spark.encode.encoder_cache import WorkerSpec
+from spladelake.spark.encode.passages.changes import passage_changes
+from spladelake.spark.encode.passages.documents import documents_in, documents_of
 from spladelake.spark.encode.publish import publish
 from spladelake.spark.encode.side import SideJob
-from spladelake.spark.encode.texts import is_rejected, limited
+from spladelake.spark.encode.texts import BYTES_PER_TOKEN, ChunkSize, first_rate, is_rejected, limited
 from spladelake.spark.encode.worker import REJECTED, WARNING
 from spladelake.spark.tables.create import drop_table
 from spladelake.spark.tables.driver_rows import row_count
@@ -50,20 +53,25 @@ def update_vectors(job: SideJob, *, ready: Callable[[], object]) -> dict[str, An
     started = time.monotonic()
     seen = target.version(session) if target.exists(session) else None
     changes = _changes(job, version, seen)
-    staged = stage(session, job.staged, _work(job, changes)) if changes.count else None
-    totals = {} if staged is None else dict(staged.totals)
-    rejected = int(totals.get("rejected", 0))
-    _quarantine(job, changes, staged, lineage, rejected=rejected)
-    ready()
-    if seen is not None and target.version(session) != seen:
-        raise TargetChangedError(str(target))
-    publish(job, changes, staged, lineage, version=version, rejected=rejected)
+    with ExitStack() as until:
+        # The same as the changes, if each text has one vector.
+        work = changes if job.passages is None else passage_changes(job, changes, seen, until)
+        staged = stage(session, job.staged, _work(job, work)) if work.count else None
+        totals = {} if staged is None else dict(staged.totals)
+        failed = int(totals.get("rejected", 0))
+        rejected = _quarantine(job, changes, staged, lineage, failed=failed)
+        ready()
+        if seen is not None and target.version(session) != seen:
+            raise TargetChangedError(str(target))
+        publish(job, work, staged, lineage, version=version, rejected=failed)
     set_properties(session, target, job.properties(version))
     texts = job.table.count(session, version=version) if changes.partial else changes.rows
     _check_complete(job, texts - rejected)
     drop_table(session, job.staged)
     _forget_changed(job, version)
-    counts = {"kept": changes.kept, "deleted": changes.gone, "rejected": rejected}
+    counts: dict[str, Any] = {"kept": changes.kept, "deleted": changes.gone, "rejected": rejected}
+    if job.passages is not None:
+        counts |= {"documents": changes.count, "passages": str(job.passages)}
     return {"status": "written", "table": str(target), **encode_report(totals, time.monotonic() - started), **counts}
 
 
@@ -71,22 +79,25 @@ def _work(job: SideJob, changes: Difference) -> EncodeWork:
     options = job.options
     rate = first_rate(job.model, tokens=2 + changes.mean_bytes / BYTES_PER_TOKEN)
     return EncodeWork(
-        limited(changes.changed, options.max_text_bytes),
+        changes.changed if job.passages is not None else limited(changes.changed, options.max_text_bytes),
         changes.count,
         job.target,
         job.side,
         WorkerSpec(job.model, options.token_budget),
         ChunkSize(options.chunk_minutes, rate, options.chunk_rows),
         options.rows_per_task,
-        "forced" if options.force else "changed",
+        f"{'forced' if options.force else 'changed'}{'' if job.passages is None else f', {job.passages}'}",
     )
 
 
 def _changes(job: SideJob, version: int, seen: int | None) -> Difference:
     """Compare texts with vectors: all of them, or only the ids that the change feed names."""
     model_id, table = job.checkpoint.model_id, job.table
-    texts = table.newest_texts(job.session, version)
+    rows = table.read(job.session, version=version)
+    texts = table.texts(rows) if job.passages is None else documents_of(table.parts(rows))
     vectors = None if seen is None or job.options.force else job.target.read(job.session, version=seen)
+    if vectors is not None and job.passages is not None:
+        vectors = documents_in(vectors)
     if vectors is not None and (ids := _possibly_changed(job, version)) is not None:
         # A text without an id has a null among the ids, and must not be lost.
         ids = ids.withColumnRenamed("id", "changed_id")
@@ -139,12 +150,18 @@ def _forget_changed(job: SideJob, version: int) -> None:
             changed.delta(job.session).delete(F.col("version") <= version)
 
 
-def _quarantine(job: SideJob, changes: Difference, staged: Staged | None, lineage: Lineage, *, rejected: int) -> None:
-    """Put the texts that cannot be encoded into quarantine. Raises DataError if there are too many."""
-    session, rows = job.session, None
-    if staged is not None and rejected:
-        reason = F.expr(f"substring(status, {len(REJECTED) + 1})").alias("reason")
-        faults = staged.rows.where(is_rejected()).select("id", reason)
+def _quarantine(job: SideJob, changes: Difference, staged: Staged | None, lineage: Lineage, *, failed: int) -> int:
+    """Put the texts that cannot be encoded into quarantine and return their number.
+
+    - changes: of the texts, which are whole documents if the vectors are of passages.
+    - failed: number of staged rows that have no vector.
+
+    Raises DataError if there are too many.
+    """
+    session, rows, rejected = job.session, None, failed
+    if staged is not None and failed:
+        faults = _faults(job, staged)
+        rejected = failed if job.passages is None else faults.count()
         rows = changes.changed.select("id", "text").join(faults, "id")
     given = {**job.options.settings(), "lake": job.options.lake, "side": job.side.name, "retry_rejected": True}
     made = replace(lineage, retry={"input": job.label, "options": given})
@@ -158,6 +175,18 @@ def _quarantine(job: SideJob, changes: Difference, staged: Staged | None, lineag
             f"Correct the texts that `spladelake quarantine show --lake {job.lake.root}` lists, or raise "
             "--max-rejected or --max-text-bytes. The table keeps its old vectors.",
         )
+    return rejected
+
+
+def _faults(job: SideJob, staged: Staged) -> DataFrame:
+    """Return (id, reason) of each text that cannot be encoded: of a document, the reason of its first such passage."""
+    reason = F.expr(f"substring(status, {len(REJECTED) + 1})")
+    rejected = staged.rows.where(is_rejected())
+    if job.passages is None:
+        return rejected.select("id", reason.alias("reason"))
+    place = F.format_string("passage %d, characters %d to %d: ", "passage", "start", "end")
+    said = F.when(F.col("end") > F.col("start"), F.concat(place, reason)).otherwise(reason)
+    return rejected.groupBy(F.col("doc_id").alias("id")).agg(F.min_by(said, "passage").alias("reason"))
 
 
 def _check_complete(job: SideJob, wanted: int) -> None:
@@ -166,11 +195,14 @@ def _check_complete(job: SideJob, wanted: int) -> None:
     - wanted: number of texts that are not in quarantine.
     """
     written = row_count(job.session, job.target)
+    if job.passages is not None:
+        counted = job.target.read(job.session).agg(F.count_distinct("doc_id").alias("documents")).first()
+        written = 0 if counted is None else int(counted["documents"])
     if written != wanted:
         raise DataError(
             str(job.target),
-            f"the table holds {written:,} vectors",
-            f"wanted one vector for each of {wanted:,} {job.side.name}",
+            f"the table holds {'vectors' if job.passages is None else 'passages'} of {written:,} {job.side.name}",
+            f"wanted vectors of {wanted:,} {job.side.name}, each once",
             "Run the job again with --force. If the error repeats, report the error with the history of the table.",
         )
 

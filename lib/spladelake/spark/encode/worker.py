@@ -19,7 +19,7 @@ from spladelake.spark.encode.encoder_cache import WorkerSpec, encoders
 from spladelake.spark.encode.isolated import IsolatedEncoder
 from spladelake.spark.encode.models import task_share
 from spladelake.spark.encode.tolerant import AnyEncoder, TolerantEncoder
-from spladelake.spark.tables.schemas import VECTORS
+from spladelake.spark.tables.schemas import PASSAGE_COLUMNS, PASSAGE_VECTORS, VECTORS
 
 if TYPE_CHECKING:
     from spladelake.encoder import EncodedBatch
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 # The schema of every batch. Spark matches its columns by position.
-VECTOR_BATCH = VECTORS.arrow
+VECTOR_BATCH, PASSAGE_BATCH = VECTORS.arrow, PASSAGE_VECTORS.arrow
 
 # Start of the status of a text that cannot be encoded; the reason follows.
 REJECTED = "rejected: "
@@ -173,6 +173,8 @@ def vector_batch(
 ) -> pa.RecordBatch:
     """Return an Arrow batch of `vectors` rows. The list columns wrap the encoder's arrays and copy no elements.
 
+    Rows of passages keep the columns that say where the passage is.
+
     - statuses: replace the encoder's statuses.
     """
     columns = [
@@ -184,7 +186,10 @@ def vector_batch(
         pa.array(encoded.status if statuses is None else statuses, pa.string()),
         pa.array([model_id] * batch.num_rows, pa.string()),
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=VECTOR_BATCH)
+    if PASSAGE_COLUMNS[0] not in batch.schema.names:
+        return pa.RecordBatch.from_arrays(columns, schema=VECTOR_BATCH)
+    columns += [batch.column(name).cast(PASSAGE_BATCH.field(name).type) for name in PASSAGE_COLUMNS]
+    return pa.RecordBatch.from_arrays(columns, schema=PASSAGE_BATCH)
 
 
 def _totals(encoded: EncodedBatch) -> dict[str, float]:

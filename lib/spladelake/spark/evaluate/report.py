@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
 from spladelake.names import listed
+from spladelake.passages.ids import DIGITS, document_of
 from spladelake.report.data import Cost, DifferingQuery, Hit, Listing, ReportData, System, VectorStatistics
 from spladelake.spark.encode.text_tables import TextTable, texts_of_vectors
 from spladelake.spark.encode.texts import SIDES, SideName
@@ -216,6 +217,8 @@ def _hits(
     for row in rows:
         title, text = texts.get(row["doc_id"], ("", "(the documents table has no such document)"))
         key = (row["run_id"], row["query_id"])
+        if "passage_start" in row and row["passage_start"] is not None:
+            text = text[row["passage_start"] : row["passage_end"]]
         hit = Hit(
             row["doc_id"],
             row["rank"],
@@ -232,13 +235,18 @@ def _hits(
 def _terms(
     session: SparkSession, first: DataFrame, vectors: _Vectors, run_id: str
 ) -> dict[tuple[str, str, str], tuple[tuple[str, float], ...]]:
-    ranked = first.select("query_id", "doc_id", "rank", "score")
     tables = (vectors.queries.read(session), vectors.documents.read(session))
-    matched = matched_terms(session, *tables, ranked, vectors.vocabulary.read(session), limit=TERMS)
-    return {
-        (run_id, row["query_id"], row["doc_id"]): tuple((term["token"], term["contribution"]) for term in row["terms"])
-        for row in matched.collect()
-    }
+    of_passages = {"passage"} <= set(first.columns) & set(tables[1].columns)
+    if of_passages:  # the vectors have the ids of passages
+        number = F.lpad(F.col("passage").cast("string"), DIGITS, "0")
+        first = first.where("passage IS NOT NULL").withColumn("doc_id", F.concat("doc_id", F.lit("#"), number))
+    ranked = first.select("query_id", "doc_id", "rank", "score")
+    found = {}
+    for row in matched_terms(session, *tables, ranked, vectors.vocabulary.read(session), limit=TERMS).collect():
+        doc_id = document_of(row["doc_id"])[0] if of_passages else row["doc_id"]
+        terms = tuple((term["token"], term["contribution"]) for term in row["terms"])
+        found[run_id, row["query_id"], doc_id] = terms
+    return found
 
 
 def _text_table(session: SparkSession, lake: Lake, vectors: dict[str, _Vectors | None], side: SideName) -> TextTable:

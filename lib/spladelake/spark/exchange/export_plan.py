@@ -14,9 +14,11 @@ from spladelake.config.exchange import ExportVectors
 from spladelake.errors import DataError
 from spladelake.exchange import LINE_FORMATS, Quantiser
 from spladelake.names import amount, short_name
+from spladelake.passages.settings import PassageSettings
 from spladelake.spark.retrieve.vector_checks import largest_weight, vocabulary_size
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.lineage import Lineage
+from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import VECTORS, VOCABULARY
 from spladelake.spark.tables.skeleton import Needed, newest_inputs
@@ -82,6 +84,8 @@ def planned(session: SparkSession, options: ExportVectors) -> Export:
         "quantisation": None if quantiser is None else quantiser.as_dict(),
         "fingerprint": lineage.fingerprint,
     }
+    if (passages := PassageSettings.of_properties(table_properties(session, source))) is not None:
+        manifest["passages"] = str(passages)
     return Export(session, options, source, rows, tokens, storage.absolute(options.output), manifest, quantiser)
 
 

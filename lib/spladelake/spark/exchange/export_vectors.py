@@ -93,7 +93,8 @@ def _write_chunks(export: Export, kept: ExitStack) -> int:
         if storage.exists(session, f"{folder}/_SUCCESS"):
             log.info("%s: part %d of %d was already written", export.output, number + 1, len(chunks))
             continue
-        part = rows_of_files(session, export.source, rows, chunk).select("id", "indices", "values")
+        places_of = [name for name in ("doc_id", "passage", "start", "end") if name in rows.columns]
+        part = rows_of_files(session, export.source, rows, chunk).select("id", "indices", "values", *places_of)
         part = part.withColumn("place", F.lit(0).cast("long")) if places is None else part.join(places, "id")
         _WRITERS.get(export.options.output_format, _write_lines)(export, part, folder)
     return len(chunks)
@@ -112,7 +113,7 @@ def _write_lines(export: Export, part: DataFrame, folder: str) -> None:
 
 
 def _write_parquet(export: Export, part: DataFrame, folder: str) -> None:
-    part.select("id", "indices", "values").write.mode("overwrite").option("compression", "zstd").parquet(folder)
+    part.drop("place").write.mode("overwrite").option("compression", "zstd").parquet(folder)
 
 
 def _write_matrices(export: Export, part: DataFrame, folder: str) -> None:

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from spladelake.files.json_pairs import json_rows
 from spladelake.files.rows import MalformedError, Rejected, line_text
 from spladelake.spark.ingest.source import Source
-from spladelake.spark.ingest.text_files import arrow_schema, record_schema
+from spladelake.spark.ingest.text_files import record_schema, table_arrow_schema
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.schema import TableSchema
@@ -31,7 +31,7 @@ class ParseJson:
     by_rank: bool
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        arrow = arrow_schema(self.schema)
+        arrow = table_arrow_schema(self.schema)
         rows = (row for batch in batches for file in batch.to_pylist() for row in self._rows(**file))
         while taken := list(islice(rows, _ROWS)):
             arrays = [

@@ -43,7 +43,7 @@ _PLACE_ARROW = [
 _CSV_ROWS = 5_000
 
 
-def arrow_schema(schema: TableSchema) -> pa.Schema:
+def table_arrow_schema(schema: TableSchema) -> pa.Schema:
     """Return the Arrow schema of the records of an input for a table."""
     return pa.schema([*_PLACE_ARROW, *schema.arrow])
 
@@ -62,7 +62,7 @@ class ParseLines:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         columns = [(field.name, field.type) for field in self.schema.arrow]
-        arrow = arrow_schema(self.schema)
+        arrow = table_arrow_schema(self.schema)
         blank = (None,) * len(columns)
         for batch in batches:
             lines = batch.column("line").to_pylist()
@@ -92,7 +92,7 @@ class ParseCsv:
     keep: tuple[str, ...] = ()
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        arrow = arrow_schema(self.schema)
+        arrow = table_arrow_schema(self.schema)
         rows: list[tuple[Any, ...]] = []
         for row in self._rows(batches):
             rows.append(row)

@@ -23,7 +23,7 @@ from spladelake.spark.session.progress import progress
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake
-from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, RUNS
+from spladelake.spark.tables.schemas import BEST_PASSAGE, DOCUMENTS, PASSAGE_RUNS, QUERIES, RUNS
 from spladelake.spark.tables.skeleton import Inputs, Needed, made_unless_current, newest_inputs
 from spladelake.spark.tables.sql_text import sql_string
 from spladelake.spark.tables.write import replace_rows
@@ -50,13 +50,19 @@ def rerank_run(session: SparkSession, options: RerankRun) -> RerankResult:
     )
     checkpoint = resolve_cross_encoder(options.cross_encoder, max_length=options.max_length)
     run = inputs.rows["runs"].where(F.col("run_id") == options.run)
+    of_passages = set(BEST_PASSAGE) <= set(run.columns)
     lineage = Lineage(
         "rerank_run",
         {
             "run": check_runs(run, [options.run], table=tables["runs"]),
             **{f"{name}_texts": made for name, made in inputs.lineage(("documents", "queries")).items()},
         },
-        {"model_id": checkpoint.model_id, "depth": options.depth, "rest": options.rest},
+        {
+            "model_id": checkpoint.model_id,
+            "depth": options.depth,
+            "rest": options.rest,
+            **({"passages": options.passages} if of_passages else {}),
+        },
         scope=options.target,
     )
     result: RerankResult = {
@@ -81,7 +87,10 @@ def _write(
     """Score the pairs, write the run, and return the counts."""
     started = time.monotonic()
     top = run.where(F.col("rank") <= options.depth)
-    pairs = run_pairs(top, inputs.rows["queries"], inputs.rows["documents"])
+    best = [name for name in BEST_PASSAGE if name in run.columns]
+    pairs = run_pairs(
+        top.drop(*best) if options.passages == "whole" else top, inputs.rows["queries"], inputs.rows["documents"]
+    )
     with ExitStack() as kept:
         pairs = kept_on_disk(pairs, kept)
         count = check_texts(pairs, inputs.refs, what="runs")
@@ -93,9 +102,11 @@ def _write(
         with progress(f"re-rank {options.run}", total=count, done=lambda: totals.value.get("pairs", 0)):
             scored.count()
         ranked = reranked(run, scored, depth=options.depth, keep=options.rest == "keep")
+        if best:
+            ranked = ranked.join(run.select("query_id", "doc_id", *best), ["query_id", "doc_id"], "left")
         rows = ranked.withColumn("run_id", F.lit(options.target)).orderBy("query_id", "rank")
         where = f"run_id = {sql_string(options.target)}"
-        replace_rows(session, inputs.refs["runs"], RUNS, rows, lineage=lineage, where=where)
+        replace_rows(session, inputs.refs["runs"], PASSAGE_RUNS if best else RUNS, rows, lineage=lineage, where=where)
     seconds = time.monotonic() - started
     done = dict(totals.value)
     return {

@@ -25,7 +25,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.scoring import BLOCK_DOCUMENTS, DocIds, Expected, Queries, expected_bounds
-from spladelake.spark.retrieve.candidates import CANDIDATES_DDL, LISTED, RANKED, RANKED_DDL, Kept, MergeCandidates
+from spladelake.spark.retrieve.candidates import CANDIDATES_DDL, LISTED, Kept, MergeCandidates, ranked_columns
 from spladelake.spark.retrieve.passes import Asked, Pass, Wanted, least_units, passes
 from spladelake.spark.retrieve.query_rows import Arrived, QueryBatch, packed_batch, packed_rows, with_queries
 from spladelake.spark.retrieve.worker import ScoreBlocks, ScoreVectors
@@ -130,7 +130,7 @@ def ranked_in_driver(
         score = ScoreVectors(one, totals)
         candidates += score.candidates(Arrived(of_pass, None), iter(documents.to_batches(BLOCK_DOCUMENTS)))
     merged = MergeCandidates(tuple(run.kept for run in asked), place)(iter(candidates))
-    return pa.Table.from_batches(merged, schema=RANKED)
+    return pa.Table.from_batches(merged, schema=ranked_columns(run.kept for run in asked)[0])
 
 
 @contextmanager
@@ -201,7 +201,8 @@ def _merged(candidates: DataFrame, asked: Sequence[Asked], *, place: str, tasks:
     """
     keys = ("run", "query_id")
     by_query = candidates.repartition(*keys) if tasks is None else candidates.repartition(tasks, *keys)
-    return map_arrow(by_query, MergeCandidates(tuple(run.kept for run in asked), place), RANKED_DDL)
+    merge = MergeCandidates(tuple(run.kept for run in asked), place)
+    return map_arrow(by_query, merge, ranked_columns(merge.kept)[1])
 
 
 def _merge_tasks(session: SparkSession, queries: QueryBatch, asked: Sequence[Asked]) -> int:

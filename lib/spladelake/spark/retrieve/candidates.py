@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from spladelake.passages.aggregate import Aggregate
+from spladelake.passages.ids import DIGITS, ID_SUFFIX
 from spladelake.scoring import DocIds, Ranked, merge
 from spladelake.spark.retrieve.query_rows import repeated_id
 
@@ -37,6 +39,9 @@ RANKED = pa.schema(
     ]
 )
 RANKED_DDL = "run int, query_id string, doc_id string, rank int, score double"
+# Of vectors of passages: with the number of the best passage.
+RANKED_BY_PASSAGE = RANKED.append(pa.field("passage", pa.int32()))
+RANKED_BY_PASSAGE_DDL = f"{RANKED_DDL}, passage int"
 
 # Most rows of candidates or of a ranking in one Arrow batch, about 30 MB.
 ROWS_AT_ONCE = 1_000_000
@@ -123,11 +128,28 @@ class Kept:
     - k: most documents of a query.
     - exclude_self: whether to leave out a document with the query's id.
     - minimum_score: lowest score to keep.
+    - aggregate: how the passages of a document make its score; None if the vectors are of whole texts.
     """
 
     k: int
     exclude_self: bool
     minimum_score: float
+    aggregate: Aggregate | None = None
+
+    @property
+    def suffix(self) -> int:
+        """Bytes at the end of an id that tell the passages of a document apart; 0 if these are not put together."""
+        return ID_SUFFIX if self.aggregate is not None and self.aggregate.ranks_documents else 0
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the score of a document comes from several passages."""
+        return self.aggregate is not None and self.aggregate.adds_up
+
+    @property
+    def first_only(self) -> bool:
+        """Whether only the first passage of a document counts."""
+        return self.aggregate is not None and self.aggregate.kind == "first"
 
     @property
     def depth(self) -> int:
@@ -166,19 +188,21 @@ class MergeCandidates:
 
     def _merged(self, run: int, parts: list[tuple[pa.StringArray, Ranked]]) -> Iterator[pa.RecordBatch]:
         kept = self.kept[run]
-        asked = pc.unique(pa.chunked_array([names for names, _ in parts], pa.string())).sort()
-        dense = [
-            Ranked(pc.index_in(names, asked).to_numpy()[p.queries], p.doc_ids, p.units, p.rests) for names, p in parts
-        ]
-        ranked = finished(merge(dense, k=kept.depth), asked, kept)
+        asked = pc.unique(pa.chunked_array([of for of, _ in parts], pa.string())).sort()
+        dense = [Ranked(pc.index_in(of, asked).to_numpy()[p.queries], p.doc_ids, p.units, p.rests) for of, p in parts]
+        ranked = finished(merge(dense, k=kept.depth, suffix=kept.suffix), asked, kept)
+        names, schema = _strings(ranked.doc_ids), RANKED
         columns = [
             pa.array(np.full(len(ranked), run), pa.int32()),
             asked.take(pa.array(ranked.queries)),
-            _strings(ranked.doc_ids),
+            documents(names, kept.suffix),
             pa.array(ranked.ranks, pa.int32()),
             pa.array(ranked.scores, pa.float64()),
         ]
-        rows = pa.RecordBatch.from_arrays(columns, schema=RANKED)
+        if kept.aggregate is not None:
+            columns.append(pc.utf8_slice_codeunits(names, -DIGITS).cast(pa.int32()))
+            schema = RANKED_BY_PASSAGE
+        rows = pa.RecordBatch.from_arrays(columns, schema=schema)
         for first in range(0, rows.num_rows, ROWS_AT_ONCE):
             yield rows.slice(first, ROWS_AT_ONCE)
 
@@ -190,10 +214,22 @@ def finished(ranked: Ranked, asked: pa.StringArray, kept: Kept) -> Ranked:
     """
     counts = ranked.scores >= kept.minimum_score
     if kept.exclude_self:
-        same = pc.equal(asked.take(pa.array(ranked.queries)), _strings(ranked.doc_ids))
+        same = pc.equal(asked.take(pa.array(ranked.queries)), documents(_strings(ranked.doc_ids), kept.suffix))
         counts &= ~same.to_numpy(zero_copy_only=False)
     ranked = _rows(ranked, np.flatnonzero(counts))
     return _rows(ranked, np.flatnonzero(ranked.ranks <= kept.k)) if kept.exclude_self else ranked
+
+
+def documents(ids: pa.StringArray, suffix: int) -> pa.StringArray:
+    """Return the documents of ids of passages; the ids themselves if the suffix is 0."""
+    return pc.utf8_slice_codeunits(ids, 0, -suffix) if suffix else ids
+
+
+def ranked_columns(kept: Iterable[Kept]) -> tuple[pa.Schema, str]:
+    """Return the columns of the merged rows of some runs, for Arrow and for Spark."""
+    if any(of_run.aggregate is not None for of_run in kept):
+        return RANKED_BY_PASSAGE, RANKED_BY_PASSAGE_DDL
+    return RANKED, RANKED_DDL
 
 
 def _rows(ranked: Ranked, rows: NDArray[np.int64]) -> Ranked:

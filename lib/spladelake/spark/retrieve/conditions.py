@@ -21,19 +21,20 @@ def selected(
 
     Raises UsageError if Spark cannot resolve a condition on these columns, or if it does more than read.
     """
-    columns = vectors.select("id", "indices", "values")
+    of = "doc_id" if "doc_id" in vectors.columns else "id"
+    columns = vectors.select("id", "indices", "values", F.col(of).alias("of_document"))
     always = sum(1 << i for i, condition in enumerate(conditions) if condition is None)
     asked = [(1 << i, condition) for i, condition in enumerate(conditions) if condition is not None]
     if not asked:
-        return columns.withColumn("groups", F.lit(always))
+        return columns.drop("of_document").withColumn("groups", F.lit(always))
     assert texts is not None
     table, rows = texts
     groups = F.lit(0)
     for bit, condition in asked:
         groups = groups + F.when(condition_on(rows, condition, option="--where"), F.lit(bit)).otherwise(F.lit(0))
-    met = rows.select(table.ids(rows).alias("id"), groups.alias("met")).where("met > 0")
+    met = rows.select(table.ids(rows).alias("of_document"), groups.alias("met")).where("met > 0")
     how = "left" if always else "inner"
-    joined = columns.join(met, "id", how)
+    joined = columns.join(met, "of_document", how)
     return joined.select(
         "id", "indices", "values", (F.coalesce(F.col("met"), F.lit(0)) + F.lit(always)).alias("groups")
     )

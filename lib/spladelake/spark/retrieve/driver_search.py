@@ -18,6 +18,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from spladelake.files.delta_folder import FolderTable, folder_table
+from spladelake.passages import PassageSettings, document_of, passage_id
+from spladelake.passages.aggregate import Aggregate
 from spladelake.scoring import check_vectors
 from spladelake.spark.retrieve.blocks import ranked_in_driver
 from spladelake.spark.retrieve.candidates import Kept
@@ -40,7 +42,11 @@ _VOCABULARY = pa.schema([("term_id", pa.int32()), ("token", pa.string())])
 _TITLES = pa.schema([("doc_id", pa.string()), ("title", pa.string())])
 
 
+# Rows of vectors, the best first, each with its score: of documents, or of their best passages.
 Best = list[tuple[str, float]]
+# The first and the end character of passages in the texts of their documents, by id.
+Places = Mapping[str, tuple[int, int]]
+_PLACES = pa.schema([("start", pa.int32()), ("end", pa.int32())])
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class SmallCollection:
     - properties: properties of the vectors' table.
     - tokens: (term_id, token) of the vocabulary.
     - titles: (doc_id, title) of the documents.
+    - places: (id, start, end) of the passages; None if the vectors are of whole texts.
     """
 
     place: str
@@ -63,6 +70,7 @@ class SmallCollection:
     properties: Mapping[str, str]
     tokens: pa.Table
     titles: pa.Table
+    places: pa.Table | None = None
 
     @property
     def vocabulary_size(self) -> int:
@@ -71,29 +79,54 @@ class SmallCollection:
 
     def answer(self, query: SparseVectors, *, k: int, terms: int) -> list[dict[str, Any]]:
         """Return the k best documents for the vector of a question, as `search_documents` does."""
-        best = ranked_here(query, self.vectors, k=k, vocabulary_size=self.vocabulary_size, place=self.place)
+        of_passages = self.places is not None
+        best = ranked_here(
+            query, self.vectors, k=k, vocabulary_size=self.vocabulary_size, place=self.place, passages=of_passages
+        )
         return explained(
             query, best, self.vectors, terms=terms,
             tokens=lambda keys: pairs(self.tokens, keys), titles=lambda keys: pairs(self.titles, keys),
+            places=self._places_of if of_passages else None,
         )  # fmt: skip
 
+    def _places_of(self, ids: list[str]) -> Places:
+        assert self.places is not None
+        chosen = self.places.filter(pc.is_in(self.places["id"], pa.array(ids, pa.string()))).to_pylist()
+        return {row["id"]: (row["start"], row["end"]) for row in chosen}
 
-def ranked_here(query: SparseVectors, vectors: pa.Table, *, k: int, vocabulary_size: int, place: str) -> Best:
-    """Return (doc_id, score) of the k best documents, best first.
+
+def question_rules(k: int, *, passages: bool) -> Kept:
+    """Return the rules of the ranking for a question. passages: whether the vectors are of passages."""
+    return Kept(k, False, 0.0, Aggregate() if passages else None)
+
+
+def best_rows(found: pa.Table, *, passages: bool) -> Best:
+    """Return the ids and scores of ranked rows, which are sorted by rank. passages: as of `question_rules`."""
+    ids, scores = found.column("doc_id").to_pylist(), found.column("score").to_pylist()
+    if passages:
+        ids = [passage_id(doc_id, n) for doc_id, n in zip(ids, found.column("passage").to_pylist(), strict=True)]
+    return list(zip(ids, scores, strict=True))
+
+
+def ranked_here(
+    query: SparseVectors, vectors: pa.Table, *, k: int, vocabulary_size: int, place: str, passages: bool = False
+) -> Best:
+    """Return (id, score) of the k best documents, best first.
 
     - vectors: (id, indices, values).
     - place: the vectors' table, for errors.
+    - passages: whether the vectors are of passages. A document then has the id of its best one.
     """
     check_vectors(query, vocabulary_size=vocabulary_size, place="the question", ids=["question"])
     found = ranked_in_driver(
         QueryBatch(["question"], query, vocabulary_size),
         vectors.append_column("groups", pa.repeat(pa.scalar(1, pa.int32()), vectors.num_rows)),
-        [Asked(Kept(k, False, 0.0))],
+        [Asked(question_rules(k, passages=passages))],
         place=place,
         totals=DriverTotals(),
         task_bytes=TASK_BYTES,
     )
-    return list(zip(*(found.column(name).to_pylist() for name in ("doc_id", "score")), strict=True))
+    return best_rows(found, passages=passages)
 
 
 def explained(
@@ -104,25 +137,36 @@ def explained(
     terms: int,
     tokens: Callable[[set[int]], Mapping[int, str]],
     titles: Callable[[list[str]], Mapping[str, str | None]],
+    places: Callable[[list[str]], Places] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the best documents with rank, title, score and at most `terms` contributions, the largest first.
 
+    If the vectors are of passages, a document has the number of its best passage and its place in the text too.
+
     - vectors: (id, indices, values) of at least these documents.
     - tokens, titles: functions that return the tokens of term ids, and the titles of documents.
+    - places: function that returns the places of passages; None if the vectors are of whole texts.
     """
     if not best:
         return []
-    ids = [doc_id for doc_id, _ in best]
+    ids = [row_id for row_id, _ in best]
     rows = pc.index_in(pa.array(ids, pa.string()), vectors["id"].combine_chunks()).to_pylist()
     weights = ([vectors[name][row].values.to_numpy() for name in ("indices", "values")] for row in rows)
     contributions = [_contributions(query, indices, values) for indices, values in weights]
-    token_of, title_of = tokens({term for of_hit in contributions for term in of_hit}), titles(ids)
+    documents = ids if places is None else [document_of(row_id)[0] for row_id in ids]
+    token_of, title_of = tokens({term for of_hit in contributions for term in of_hit}), titles(documents)
     named = [_named(of_hit, token_of, most=terms) for of_hit in contributions]
+    where = [{}] * len(ids) if places is None else _places(ids, places(ids))
     return [
-        {"rank": rank, "doc_id": doc_id, "title": title_of.get(doc_id), "score": score, "terms": shown}
-        for rank, ((doc_id, score), shown) in enumerate(zip(best, named, strict=True), start=1)
+        {"rank": rank, "doc_id": doc_id, "title": title_of.get(doc_id), "score": score, **place, "terms": shown}
+        for rank, (doc_id, (_, score), place, shown) in enumerate(zip(documents, best, where, named, strict=True), 1)
         if shown is not None
     ]
+
+
+def _places(ids: list[str], places: Places) -> list[dict[str, int]]:
+    """Return number, start and end of each passage, as entries of a hit."""
+    return [{"passage": document_of(i)[1], "start": places[i][0], "end": places[i][1]} for i in ids]
 
 
 def _contributions(query: SparseVectors, indices: NDArray[np.int32], values: NDArray[np.float32]) -> dict[int, float]:
@@ -159,16 +203,18 @@ def small_collection(lake: str, name: str) -> SmallCollection | None:
         return None
     if not vectors.properties.get("spladelake.vocabulary_size", "").isdigit():
         return None
+    of_passages = PassageSettings.of_properties(vectors.properties) is not None
     try:
-        rows = vectors.read(pa.schema([*VECTOR_COLUMNS, *_MODEL]))
+        rows = vectors.read(pa.schema([*VECTOR_COLUMNS, *_MODEL, *(_PLACES if of_passages else [])]))
         tokens = vocabulary.read(_VOCABULARY)
         titles = _TITLES.empty_table() if texts is None else texts.read(_TITLES)
     except (OSError, ValueError, TypeError, pa.ArrowException):
         return None
     model_id = rows["model_id"][0].as_py() if len(rows) else None
+    places = rows.select(["id", *_PLACES.names]) if of_passages else None
     place, rows = str(root / "vectors" / name / "documents"), rows.select(VECTOR_COLUMNS.names)
     of_vocabulary = vocabulary.properties.get("spladelake.model_id")
-    return SmallCollection(place, rows, model_id, of_vocabulary, vectors.properties, tokens, titles)
+    return SmallCollection(place, rows, model_id, of_vocabulary, vectors.properties, tokens, titles, places)
 
 
 def folder_properties(lake: str, name: str) -> tuple[str, Mapping[str, str]]:

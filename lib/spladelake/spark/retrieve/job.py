@@ -24,13 +24,20 @@ from spladelake.spark.retrieve.blocks import (
     ranked_with_sample,
     set_batch_size,
 )
-from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.conditions import selected
 from spladelake.spark.retrieve.index import FoundIndex, current_index
 from spladelake.spark.retrieve.join import joined_products, top_k
+from spladelake.spark.retrieve.passages import (
+    check_rankings,
+    first_passages_only,
+    kept_of,
+    side_by_side,
+    sorted_here,
+    with_places,
+)
 from spladelake.spark.retrieve.passes import Asked
 from spladelake.spark.retrieve.query_rows import QueryBatch
-from spladelake.spark.retrieve.request import RetrievalInputs, inputs_of, run_lineage
+from spladelake.spark.retrieve.request import RetrievalInputs, counts_of_runs, inputs_of, rows_of_runs, run_lineage
 from spladelake.spark.retrieve.sample import pays, sample_of
 from spladelake.spark.retrieve.since_version import Changes, changes_since, merged_with_previous
 from spladelake.spark.retrieve.task_sizes import even_tasks
@@ -43,9 +50,10 @@ from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.session.totals import DriverTotals, Totals
 from spladelake.spark.tables.lineage import is_current
-from spladelake.spark.tables.refs import Lake, TableRef
-from spladelake.spark.tables.schemas import RUNS
+from spladelake.spark.tables.refs import Lake
+from spladelake.spark.tables.schemas import PASSAGE_RUNS, RUNS
 from spladelake.spark.tables.sql_text import sql_string
+from spladelake.spark.tables.upgrade import add_columns
 from spladelake.spark.tables.write import replace_rows
 from spladelake.vectors import SparseVectors
 
@@ -64,6 +72,7 @@ def retrieve_run(session: SparkSession, options: RetrieveRun) -> RetrieveResult:
     target = lake.table("runs")
     inputs = inputs_of(session, lake, model, options)
     rankings = options.rankings(model)
+    check_rankings(options, rankings, passages=inputs.passages, place=str(inputs.documents))
     lineages = {run_id: run_lineage(inputs, run_id, ranking) for run_id, ranking in rankings.items()}
     if not options.force:
         for run_id in [run_id for run_id, made in lineages.items() if is_current(session, target, made)]:
@@ -80,17 +89,19 @@ def retrieve_run(session: SparkSession, options: RetrieveRun) -> RetrieveResult:
     with said, session_settings(session, made.reading()), made.ranked() as ranked:
         if len(rankings) > 1:
             ranked.persist()
+        if inputs.passages and target.exists(session):
+            add_columns(session, target, PASSAGE_RUNS)
         for number, run_id in enumerate(rankings):
-            rows = ranked.where(F.col("run") == number).withColumn("run_id", F.lit(run_id))
-            where = f"run_id = {sql_string(run_id)}"
-            replace_rows(session, target, RUNS, rows, lineage=lineages[run_id], where=where)
+            rows = made.rows_of(ranked, number).withColumn("run_id", F.lit(run_id))
+            where, schema = f"run_id = {sql_string(run_id)}", PASSAGE_RUNS if inputs.passages else RUNS
+            replace_rows(session, target, schema, rows, lineage=lineages[run_id], where=where)
         ranked.unpersist()
     describe(session)
-    found = made.found or _found(session, target, list(rankings))
+    found = made.found or rows_of_runs(session, target, list(rankings))
     written = {
         **result,
         "status": "written",
-        **_counts(found, list(rankings), queries=len(inputs.asked.ids)),
+        **counts_of_runs(found, list(rankings), queries=len(inputs.asked.ids)),
         **made.report(),
         "seconds": round(time.monotonic() - started, 2),
     }
@@ -105,6 +116,7 @@ class _Retrieval:
     ) -> None:
         self.session, self.inputs, self.options, self.rankings = session, inputs, options, rankings
         self.document_count = inputs.survey.rows
+        self.kept = [kept_of(ranking, passages=inputs.passages) for ranking in rankings.values()]
         self.products: int | None = None
         # Numbers of rows and of queries of each run, if they are known before the write.
         self.found: dict[str, tuple[int, int]] | None = None
@@ -150,8 +162,13 @@ class _Retrieval:
             yield self.in_blocks(self.inputs.asked, self.inputs.document_rows)
 
     def _sample(self) -> list[tuple[SparseVectors, DocIds]]:
-        """Return a sample of the documents. It is empty if a sample would not pay or a run has a condition."""
+        """Return a sample of the documents. It is empty if a sample would not pay or a run has a condition.
+
+        A sample of passages says little of documents: tasks may find several of one.
+        """
         rankings = self.rankings.values()
+        if self.inputs.passages:
+            return []
         rows = len(self.inputs.asked.ids) * sum(ranking.k for ranking in rankings)
         if any(ranking.where for ranking in rankings) or not pays(documents=self.document_count, rows=rows):
             return []
@@ -166,10 +183,12 @@ class _Retrieval:
     def _in_driver(self) -> DataFrame:
         corpus, asked = self._asked(self.inputs.document_rows)
         documents = self.inputs.documents_here
-        if documents is None or any(ranking.where for ranking in self.rankings.values()):
+        if documents is None or self._is_filtered():
             documents = corpus.rows.toArrow()
         else:
             documents = documents.append_column("groups", pa.repeat(pa.scalar(1, pa.int32()), documents.num_rows))
+        if any(kept.adds_up for kept in self.kept):
+            documents = sorted_here(documents)
         table = ranked_in_driver(self.inputs.asked, documents, asked, place=corpus.place, **self._limits())
         self.found = {}
         for number, run_id in enumerate(self.rankings):
@@ -179,17 +198,11 @@ class _Retrieval:
 
     def _by_sql(self) -> DataFrame:
         frames = []
-        for number, ranking in enumerate(self.rankings.values()):
+        for number, (ranking, kept) in enumerate(zip(self.rankings.values(), self.kept, strict=True)):
             documents = selected(self.inputs.document_rows, self.inputs.text_rows(self.session), [ranking.where])
-            rows = top_k(
-                self.session,
-                self.inputs.query_rows,
-                documents.where("groups > 0"),
-                k=ranking.k,
-                minimum_score=ranking.minimum_score,
-                exclude_self=ranking.exclude_self,
-            )
-            frames.append(rows.select(F.lit(number).alias("run"), "query_id", "doc_id", "rank", "score"))
+            documents = first_passages_only(documents, [(kept, 1)]).where("groups > 0")
+            rows = top_k(self.session, self.inputs.query_rows, documents, kept)
+            frames.append(rows.select(F.lit(number).alias("run"), *rows.columns))
         found = frames[0]
         for frame in frames[1:]:
             found = found.unionAll(frame)
@@ -203,32 +216,44 @@ class _Retrieval:
         """Prepare for ranking in blocks and return the corpus and the runs."""
         compile_kernels()
         set_batch_size(self.session)
-        conditions = list(dict.fromkeys(ranking.where for ranking in self.rankings.values()))
-        asked = [
-            Asked(Kept(r.k, r.exclude_self, r.minimum_score), 1 << conditions.index(r.where))
-            for r in self.rankings.values()
-        ]
-        return self._corpus(documents, conditions), asked
+        # Runs by first passages have groups of their own.
+        wanted = [(r.where, kept.first_only) for r, kept in zip(self.rankings.values(), self.kept, strict=True)]
+        conditions = list(dict.fromkeys(wanted))
+        asked = [Asked(kept, 1 << conditions.index(of)) for kept, of in zip(self.kept, wanted, strict=True)]
+        return self._corpus(documents, [where for where, _ in conditions], asked), asked
+
+    def _is_filtered(self) -> bool:
+        """Return whether a run leaves documents or passages out."""
+        return any(r.where for r in self.rankings.values()) or any(kept.first_only for kept in self.kept)
+
+    def rows_of(self, ranked: DataFrame, number: int) -> DataFrame:
+        """Return the rows of a run; if the vectors are of passages, with the place of the best one."""
+        rows, how = ranked.where(F.col("run") == number), self.kept[number].aggregate
+        return rows if how is None else with_places(rows, self.inputs.document_rows, how)
 
     def _limits(self) -> dict[str, Any]:
         return {"totals": self.totals, "task_bytes": self.options.task_memory_mb * 2**20}
 
     def _current_index(self) -> FoundIndex:
         """Return the index if this retrieval can use it and it is current."""
-        filtered = any(ranking.where for ranking in self.rankings.values())
-        if self.strategy != "blocks" or filtered or self.options.index == "off":
+        # The blocks of an index have passages of a document here and there.
+        unfit = self._is_filtered() or any(kept.adds_up for kept in self.kept)
+        if self.strategy != "blocks" or unfit or self.options.index == "off":
             return FoundIndex("none")
         inputs = self.inputs
         index = inputs.lake.vectors(inputs.model, "index")
         return current_index(self.session, index, inputs.documents, version=inputs.versions["documents"])
 
-    def _corpus(self, documents: DataFrame, conditions: list[str | None]) -> Corpus:
+    def _corpus(self, documents: DataFrame, conditions: list[str | None], asked: list[Asked]) -> Corpus:
         inputs, place = self.inputs, str(self.inputs.documents)
         if documents is inputs.document_rows and self.index.rows is not None:
             return Corpus(self.index.rows, is_index=True, place=place)
         rows = selected(documents, self.inputs.text_rows(self.session), conditions)
-        if conditions != [None]:
+        rows = first_passages_only(rows, [(run.kept, run.group) for run in asked])
+        if self._is_filtered():
             rows = rows.where("groups > 0")
+        if self.strategy == "blocks" and any(kept.adds_up for kept in self.kept):
+            rows = side_by_side(rows)
         return Corpus(rows, is_index=False, place=place)
 
     def reading(self) -> dict[str, str]:
@@ -252,25 +277,3 @@ class _Retrieval:
             found["index"] = self.index.state
             found["candidates"] = int(totals.get("candidates", 0))
         return found
-
-
-def _found(session: SparkSession, target: TableRef, run_ids: list[str]) -> dict[str, tuple[int, int]]:
-    """Return, for each written run, the numbers of rows and of queries with a row."""
-    rows = (
-        target.read(session)
-        .where(F.col("run_id").isin(run_ids))
-        .groupBy("run_id")
-        .agg(F.count("*").alias("rows"), F.count_distinct("query_id").alias("found"))
-        .collect()
-    )
-    return {row["run_id"]: (int(row["rows"]), int(row["found"])) for row in rows}
-
-
-def _counts(found: Mapping[str, tuple[int, int]], run_ids: list[str], *, queries: int) -> dict[str, Any]:
-    """Return the numbers of rows, queries and queries without a hit; for each run by name if there are several."""
-    counts = {}
-    for run_id in run_ids:
-        rows, answered = found.get(run_id, (0, 0))
-        counts[run_id] = {"rows": rows, "queries": queries, "queries_without_hit": queries - answered}
-    first = counts[run_ids[0]]
-    return first if len(run_ids) == 1 else {**first, "runs": counts}

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pyspark.sql import DataFrame, SparkSession
+
+from spladelake.passages.aggregate import Aggregate
+from spladelake.spark.retrieve.candidates import Kept
 
 # A score is the exact dot product of the float32 weights. So partitions, retries and the order of a sum cannot change a
 # ranking, and documents tie only if their dot products are equal. The product of two float32 is exact in a double. The
@@ -10,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 # if every product is 2^-29 or more; the rest of a smaller product is cut at 2^-76. A sum that overflows fails.
 # The query looks up a document's weight by position after the join: few of a document's terms are in a query, and
 # arrays_zip would create an object for each term.
-TOP_K_SQL = """
+_SCORES = """
 WITH query_terms AS (
     SELECT id AS query_id, term.indices AS term_id, CAST(term.`values` AS DOUBLE) * POWER(2D, 30) AS weight
     FROM {queries} LATERAL VIEW explode(arrays_zip(indices, `values`)) AS term
@@ -34,50 +39,85 @@ scores AS (
     SELECT query_id, doc_id, units + SHIFTRIGHT(rests, 46) AS units, rests & 70368744177663 AS rests
     FROM sums
 ),
-counted AS (
-    SELECT *, units / POWER(2D, 30) + rests / POWER(2D, 76) AS score
+"""
+# Score of a document from the scores of its passages, whose ids end in # and six digits. A passage without a term of
+# the query has the score 0, so it adds nothing to a sum but counts in a mean. The division rounds down to 2^-76.
+_OF_PASSAGES = """
+passages AS (
+    SELECT query_id, units, rests, left(doc_id, char_length(doc_id) - 7) AS doc_id,
+        CAST(right(doc_id, 6) AS INT) AS passage
     FROM scores
 ),
+placed AS (
+    SELECT *, ROW_NUMBER() OVER (PARTITION BY query_id, doc_id ORDER BY units DESC, rests DESC, passage) AS place
+    FROM passages
+),
+added AS (
+    SELECT query_id, doc_id, SUM(units) AS units, SUM(rests) AS rests, MIN_BY(passage, place) AS passage
+    FROM placed WHERE place <= {best} GROUP BY query_id, doc_id
+),
+sizes AS (
+    SELECT left(id, char_length(id) - 7) AS doc_id, CAST(LEAST({best}, COUNT(*)) AS BIGINT) AS parts
+    FROM {documents} GROUP BY 1
+),
+carried AS (
+    SELECT query_id, doc_id, passage, units + SHIFTRIGHT(rests, 46) AS units, rests & 70368744177663 AS rests,
+        CASE WHEN {mean} THEN parts ELSE 1L END AS parts
+    FROM added JOIN sizes USING (doc_id)
+),
+of_documents AS (
+    SELECT query_id, doc_id, passage, units DIV parts AS units,
+        ((units % parts) * 70368744177664 + rests) DIV parts AS rests
+    FROM carried
+),
+"""
+_RANKED = """
+counted AS (
+    SELECT *, units / POWER(2D, 30) + rests / POWER(2D, 76) AS score
+    FROM {ranks}
+),
 ranked AS (
-    SELECT query_id, doc_id, score,
+    SELECT query_id, doc_id, {passage} score,
         ROW_NUMBER() OVER (PARTITION BY query_id ORDER BY units DESC, rests DESC, doc_id ASC) AS rank
     FROM counted
     WHERE score >= CAST({minimum_score} AS DOUBLE) AND NOT ({exclude_self} AND query_id = doc_id)
 )
-SELECT query_id, doc_id, CAST(rank AS INT) AS rank, score
+SELECT query_id, doc_id, CAST(rank AS INT) AS rank, score {with_passage}
 FROM ranked WHERE rank <= {k}
 """
 
 
-def top_k(
-    session: SparkSession,
-    queries: DataFrame,
-    documents: DataFrame,
-    *,
-    k: int,
-    minimum_score: float = 0.0,
-    exclude_self: bool = False,
-) -> DataFrame:
+def top_k(session: SparkSession, queries: DataFrame, documents: DataFrame, kept: Kept) -> DataFrame:
     """Return (query_id, doc_id, rank from 1, score): the k documents of highest dot product for every query.
 
     Documents are ordered by exact score descending, then doc_id ascending. `score` is the double nearest to the exact
     score; from 2^23 on it can be the neighbouring double. A document that shares no term with a query is not listed.
+    If the vectors are of passages, the rows have the number of the best `passage` too.
 
     - queries, documents: (id, indices, values).
-    - k: most documents of a query.
-    - minimum_score: lowest score to list.
-    - exclude_self: whether to leave out a document with the query's id.
+    - kept: the rules of the run.
     """
     # Spark computes a top k inside each task only up to this threshold.
-    session.conf.set("spark.sql.optimizer.windowGroupLimitThreshold", str(max(1000, k)))
+    session.conf.set("spark.sql.optimizer.windowGroupLimitThreshold", str(max(1000, kept.k)))
+    values: dict[str, Any] = {"k": kept.k, "minimum_score": repr(float(kept.minimum_score))}
+    if kept.aggregate is not None and kept.aggregate.ranks_documents:
+        values |= {"best": kept.aggregate.best, "mean": kept.aggregate.kind == "mean"}
     return session.sql(
-        TOP_K_SQL,
-        queries=queries,
-        documents=documents,
-        k=k,
-        minimum_score=repr(float(minimum_score)),
-        exclude_self=exclude_self,
+        top_k_statement(kept.aggregate), queries=queries, documents=documents, exclude_self=kept.exclude_self, **values
     )
+
+
+def top_k_statement(aggregate: Aggregate | None) -> str:
+    """Return the query that defines a run. aggregate: as of Kept."""
+    if aggregate is None:
+        passage, middle, ranks = "", "", "scores"
+    elif aggregate.ranks_documents:
+        passage, middle, ranks = "passage", _OF_PASSAGES, "of_documents"
+    else:
+        passage, middle, ranks = "CAST(right(doc_id, 6) AS INT) AS passage", "", "scores"
+    said = f"{passage}," if passage else ""
+    ranked = _RANKED.replace("{ranks}", ranks).replace("{passage}", said)
+    return _SCORES + middle + ranked.replace("{with_passage}", ", passage" if passage else "")
 
 
 PRODUCTS_SQL = """

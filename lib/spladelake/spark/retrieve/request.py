@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from spladelake.config import Ranking, RetrieveRun
 from spladelake.spark.encode.text_tables import TextTable, required_texts
@@ -65,6 +66,11 @@ class RetrievalInputs:
         if self.texts is None:
             return None
         return self.texts, self.texts.ref.read(session, version=self.versions["texts"])
+
+    @property
+    def passages(self) -> bool:
+        """Whether the vectors are of passages."""
+        return "passage" in self.document_rows.columns
 
 
 def inputs_of(session: SparkSession, lake: Lake, model: str, options: RetrieveRun) -> RetrievalInputs:
@@ -128,3 +134,25 @@ def run_lineage(
         tables["texts"] = [str(inputs.texts.ref), inputs.versions["texts"]]
     settings = {k: v for k, v in ranking.model_dump().items() if k == "k" or v != Ranking.model_fields[k].default}
     return Lineage("retrieve_run", tables, settings, scope=run_id)
+
+
+def rows_of_runs(session: SparkSession, target: TableRef, run_ids: list[str]) -> dict[str, tuple[int, int]]:
+    """Return, for each written run, the numbers of rows and of queries with a row."""
+    rows = (
+        target.read(session)
+        .where(F.col("run_id").isin(run_ids))
+        .groupBy("run_id")
+        .agg(F.count("*").alias("rows"), F.count_distinct("query_id").alias("found"))
+        .collect()
+    )
+    return {row["run_id"]: (int(row["rows"]), int(row["found"])) for row in rows}
+
+
+def counts_of_runs(found: Mapping[str, tuple[int, int]], run_ids: list[str], *, queries: int) -> dict[str, Any]:
+    """Return the numbers of rows, queries and queries without a hit; for each run by name if there are several."""
+    counts = {}
+    for run_id in run_ids:
+        rows, answered = found.get(run_id, (0, 0))
+        counts[run_id] = {"rows": rows, "queries": queries, "queries_without_hit": queries - answered}
+    first = counts[run_ids[0]]
+    return first if len(run_ids) == 1 else {**first, "runs": counts}

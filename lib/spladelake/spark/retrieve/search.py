@@ -24,13 +24,15 @@ from spladelake.spark.encode.text_tables import required_texts
 from spladelake.spark.encode.vectorisers import vectoriser_of
 from spladelake.spark.retrieve import driver_search
 from spladelake.spark.retrieve.blocks import Corpus, ranked_in_blocks, set_batch_size
-from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.conditions import selected
 from spladelake.spark.retrieve.driver_search import (
     Best,
+    Places,
     SmallCollection,
+    best_rows,
     explained,
     folder_properties,
+    question_rules,
     ranked_here,
     small_collection,
 )
@@ -137,22 +139,30 @@ def search_documents(
         question = _question(session, root, name, text, model, asked)
     _check_model(made_by, question, str(documents), model, asked)
     size = vocabulary_size(session, documents, documents)
+    passages = "passage" in rows.columns
     text_rows = texts.ref.read(session)
     chosen = selected(rows, (texts, text_rows), [where]).where("groups > 0")
     if delta_log.size_in_bytes(session, documents) <= driver_search.MOST_BYTES:
         here = _collected(chosen)
-        best = ranked_here(question.vector, here, k=k, vocabulary_size=size, place=str(documents))
+        best = ranked_here(question.vector, here, k=k, vocabulary_size=size, place=str(documents), passages=passages)
     else:
         index = root.vectors(name, "index") if where is None else None
         corpus = _corpus(session, documents, index, chosen)
-        best = _ranked_by_workers(session, question, corpus, k=k, vocabulary_size=size)
-        here = _collected(rows.where(F.col("id").isin([doc_id for doc_id, _ in best])))
+        best = _ranked_by_workers(session, question, corpus, k=k, vocabulary_size=size, passages=passages)
+        here = _collected(rows.where(F.col("id").isin([row_id for row_id, _ in best])))
     vocabulary = root.vectors(name, "vocabulary").read(session)
     return explained(
         question.vector, best, here, terms=terms,
         tokens=lambda keys: _pairs(vocabulary, "term_id", "token", keys),
         titles=lambda keys: _pairs(texts.shown(text_rows), "doc_id", "title", keys),
+        places=(lambda keys: _places(rows, keys)) if passages else None,
     )  # fmt: skip
+
+
+def _places(rows: DataFrame, ids: list[str]) -> Places:
+    """Return the places of passages."""
+    found = rows.where(F.col("id").isin(ids)).select("id", "start", "end").collect()
+    return {row["id"]: (row["start"], row["end"]) for row in found}
 
 
 def _question(
@@ -176,17 +186,16 @@ def _corpus(session: SparkSession, documents: TableRef, index: TableRef | None, 
 
 
 def _ranked_by_workers(
-    session: SparkSession, question: Question, corpus: Corpus, *, k: int, vocabulary_size: int
+    session: SparkSession, question: Question, corpus: Corpus, *, k: int, vocabulary_size: int, passages: bool
 ) -> Best:
     compile_kernels()
     set_batch_size(session)
     queries = QueryBatch(["question"], question.vector, vocabulary_size)
-    asked = [Asked(Kept(k, False, 0.0))]
+    asked = [Asked(question_rules(k, passages=passages))]
     found = ranked_in_blocks(
         session, queries, corpus, asked, totals=DriverTotals(), task_bytes=driver_search.TASK_BYTES
     )
-    rows = found.select("doc_id", "rank", "score").collect()
-    return [(row["doc_id"], row["score"]) for row in sorted(rows, key=lambda row: int(row["rank"]))]
+    return best_rows(found.toArrow().sort_by("rank"), passages=passages)
 
 
 def _collected(vectors: DataFrame) -> pa.Table:

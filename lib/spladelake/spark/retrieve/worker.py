@@ -9,6 +9,7 @@ from itertools import chain
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark import TaskContext
 from pyspark.accumulators import Accumulator
 
@@ -20,16 +21,19 @@ from spladelake.scoring import (
     DocIds,
     Queries,
     Ranked,
+    TopDocuments,
     TopK,
     from_bytes,
     ids_from_bytes,
     invert,
 )
-from spladelake.spark.retrieve.candidates import listed_ids, packed
+from spladelake.spark.retrieve.candidates import Kept, listed_ids, packed
 from spladelake.spark.retrieve.passes import Pass, passes
 from spladelake.spark.retrieve.query_rows import Arrived, arrived
 from spladelake.spark.retrieve.vector_rows import VECTOR_COLUMNS, vectors_of
 from spladelake.spark.session.totals import DriverTotals
+
+Top = TopK | TopDocuments
 
 # Documents of a larger batch are scored in blocks. Arrow batches have 10,000 rows by default.
 MOST_IN_BLOCK = 2 * BLOCK_DOCUMENTS
@@ -45,26 +49,39 @@ class _Learned:
 
     def __init__(self, token: str, asked: Pass, queries: int) -> None:
         self.token, self.partitions = token, set[int]()
-        self.best = [BestScores(queries, k=wanted.asked.kept.depth) for wanted in asked.wanted]
+        rules = [wanted.asked.kept for wanted in asked.wanted]
+        self.best = [BestScores(queries, k=kept.depth, shared=kept.suffix > 0) for kept in rules]
         self.densities = [None if w.expected is None else w.expected.density for w in asked.wanted]
 
-    def start(self, asked: Pass, queries: Queries) -> list[TopK]:
+    def start(self, asked: Pass, queries: Queries) -> list[Top]:
         """Return an empty ranking for each run, with the best bounds known so far."""
         return [
-            TopK(
-                queries, k=wanted.asked.kept.depth,
-                lower_bounds=np.maximum(wanted.bounds(len(queries)), best.bounds()), density=density,
+            top_of(
+                queries,
+                wanted.asked.kept,
+                bounds=np.maximum(wanted.bounds(len(queries)), best.bounds()),
+                density=density,
             )
             for wanted, best, density in zip(asked.wanted, self.best, self.densities, strict=True)
-        ]  # fmt: skip
+        ]
 
-    def finish(self, tops: list[TopK], found: list[Ranked], partition: int) -> None:
+    def finish(self, tops: list[Top], found: list[Ranked], partition: int) -> None:
         """Add the results of a task to the best scores."""
         self.densities = [top.density for top in tops]
         if partition not in self.partitions:
             self.partitions.add(partition)
             for best, ranked in zip(self.best, found, strict=True):
                 best.add(ranked, first=0)
+
+
+def top_of(queries: Queries, kept: Kept, *, bounds: NDArray[np.int64], density: NDArray[np.float32] | None) -> Top:
+    """Return an empty ranking by the rules of a run."""
+    how = kept.aggregate
+    if how is not None and how.adds_up:
+        return TopDocuments(
+            queries, k=kept.depth, best=how.best, mean=how.kind == "mean", suffix=kept.suffix, lower_bounds=bounds
+        )
+    return TopK(queries, k=kept.depth, lower_bounds=bounds, density=density, suffix=kept.suffix)
 
 
 _learned: list[_Learned] = []
@@ -133,19 +150,19 @@ class _Score(ABC):
             )
 
     @abstractmethod
-    def add(self, tops: list[TopK], batch: pa.RecordBatch) -> Iterator[DocIds]:
+    def add(self, tops: list[Top], batch: pa.RecordBatch) -> Iterator[DocIds]:
         """Rank the documents of a batch and yield their ids, block after block."""
 
 
 class ScoreVectors(_Score):
     """Ranks documents that come as rows of (id, indices, values, groups)."""
 
-    def add(self, tops: list[TopK], batch: pa.RecordBatch) -> Iterator[DocIds]:
+    def add(self, tops: list[Top], batch: pa.RecordBatch) -> Iterator[DocIds]:
         size = MOST_IN_BLOCK if batch.num_rows <= MOST_IN_BLOCK else BLOCK_DOCUMENTS
         for start in range(0, batch.num_rows, size):
             yield self._add_block(tops, batch.slice(start, size))
 
-    def _add_block(self, tops: list[TopK], batch: pa.RecordBatch) -> DocIds:
+    def _add_block(self, tops: list[Top], batch: pa.RecordBatch) -> DocIds:
         size, rows = self.asked.vocabulary_size, batch.select(VECTOR_COLUMNS.names)
         vectors, ids = vectors_of(rows, place=self.asked.place, vocabulary_size=size)
         groups = batch.column("groups").to_numpy()
@@ -164,7 +181,7 @@ class ScoreVectors(_Score):
 class ScoreBlocks(_Score):
     """Ranks documents that come as rows of a persisted index."""
 
-    def add(self, tops: list[TopK], batch: pa.RecordBatch) -> Iterator[DocIds]:
+    def add(self, tops: list[Top], batch: pa.RecordBatch) -> Iterator[DocIds]:
         for row in range(batch.num_rows):
             block, ids = stored_block(batch, row)
             for top in tops:
@@ -180,7 +197,7 @@ def stored_block(batch: pa.RecordBatch, row: int) -> tuple[Block, DocIds]:
     return from_bytes(terms, ordinals, weights), ids_from_bytes(starts, data)
 
 
-def counted(ranked: Ranked, top: TopK) -> dict[str, float]:
+def counted(ranked: Ranked, top: Top) -> dict[str, float]:
     """Return the counts of a task for a run."""
     work = top.work
     return {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from types import GenericAlias
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -76,7 +77,7 @@ class CheckedBatches:
     function: Callable[[Any], Batches]
     wanted: Columns
 
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def __call__(self, batches: Batches) -> Iterator[pa.RecordBatch]:
         seen = None
         for batch in self.function(batches):
             if seen is None or not batch.schema.equals(seen):
@@ -139,7 +140,8 @@ def batch_function(
     def of_pandas(columns: Any) -> Any:
         yield from map(_to_pandas, function(_from_pandas(column, empty) for column in columns))
 
-    of_pandas.__annotations__ = {"columns": Iterator[pd.Series], "return": Iterator[_returned(returns)]}  # type: ignore[misc]
+    hints = {"columns": pd.Series, "return": _returned(returns)}
+    of_pandas.__annotations__ = {name: GenericAlias(Iterator, (kind,)) for name, kind in hints.items()}
     return udfs.pandas_udf(of_pandas, returns)  # type: ignore[call-overload]
 
 

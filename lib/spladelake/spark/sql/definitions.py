@@ -12,14 +12,16 @@ from typing import cast
 from pyspark.sql import SparkSession
 
 from spladelake.config.runs import MOST_K
+from spladelake.passages.aggregate import Aggregate
 from spladelake.spark.encode.text_tables import TextTable, texts_of_vectors
 from spladelake.spark.encode.texts import SideName
-from spladelake.spark.retrieve.join import TOP_K_SQL
+from spladelake.spark.retrieve.join import top_k_statement
 from spladelake.spark.retrieve.vector_checks import checked_indices, vocabulary_size
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.sql_text import quoted, sql_string
 
 _KIND = re.compile(r"^CREATE OR REPLACE TEMPORARY (VIEW|FUNCTION) (\w+)", re.MULTILINE)
+_BEST_PASSAGE = "substring(documents.text, passage_start + 1, passage_end - passage_start)"
 _NEEDS = re.compile(r"^-- needs:(.*)$", re.MULTILINE)
 
 
@@ -78,13 +80,15 @@ def definitions(
     - model_id: of the model that encodes questions.
     """
     measures = measures_of(session, present["measures"]) if "measures" in present else []
+    of_passages = "passage" in _columns(session, present, "document_vectors")
     values = {
         **{name: ref.identifier for name, ref in collection.tables.items()},
         **_read_in_place(session, collection, present),
         "measure_names": ", ".join(f"{quoted(name)} COMMENT {sql_string(f'Mean of {name}.')}" for name in measures),
         "measure_columns": ", ".join(f"max(value) FILTER (WHERE measure = {sql_string(name)})" for name in measures),
         "model_id": sql_string(model_id),
-        "top_k_search": _top_k("search", documents="encoded_alike", exclude_self=False),
+        "best_passage": _BEST_PASSAGE if "passage" in _columns(session, present, "runs") else "CAST(NULL AS STRING)",
+        "top_k_search": _top_k("search", documents="encoded_alike", exclude_self=False, of_passages=of_passages),
         "top_k_others": _top_k("similar", documents="stored", exclude_self=True),
         "document_indices": _checked(session, collection.tables["document_vectors"], present),
         "query_indices": _checked(session, collection.tables["query_vectors"], present),
@@ -137,14 +141,25 @@ def _checked(session: SparkSession, ref: TableRef, present: Mapping[str, TableRe
     return checked_indices(ref, size=vocabulary_size(session, ref, ref))
 
 
-def _top_k(function: str, *, documents: str, exclude_self: bool) -> str:
-    """Return SQL that ranks documents for `asked` by the definition of a run, and checks the function's k."""
+def _columns(session: SparkSession, present: Mapping[str, TableRef], name: str) -> list[str]:
+    """Return the columns of a table; none if it does not exist."""
+    return present[name].read(session).columns if name in present else []
+
+
+def _top_k(function: str, *, documents: str, exclude_self: bool, of_passages: bool = False) -> str:
+    """Return SQL that ranks documents for `asked` by the definition of a run, and checks the function's k.
+
+    - of_passages: whether documents are ranked by their best passages.
+    """
     given = f"{function}.k"
     k = (
         f"(CASE WHEN {given} BETWEEN 1 AND {MOST_K} THEN {given} ELSE raise_error(concat('{function}: k is ', "
         f"coalesce(CAST({given} AS STRING), 'null'), '; wanted 1 to {MOST_K}. Give the number of documents.')) END)"
     )
-    return TOP_K_SQL.format(
+    best_passage = Aggregate()
+    return top_k_statement(best_passage if of_passages else None).format(
+        best=best_passage.best,
+        mean="false",
         queries="asked",
         documents=documents,
         minimum_score="0",

@@ -102,9 +102,11 @@ CREATE OR REPLACE TEMPORARY VIEW runs_with_text (
     relevance COMMENT 'Grade of the document for the query. Null if it is not judged.',
     doc_id COMMENT 'Retrieved document.',
     title COMMENT 'Title of the document.',
-    text COMMENT 'Text of the document.'
+    text COMMENT 'Text of the document.',
+    passage COMMENT 'The passage of the document that matched best. Null if the vectors are of whole texts.'
 ) COMMENT 'Rankings with texts and grades, for people.'
-AS SELECT run_id, runs.query_id, queries.text, rank, score, relevance, runs.doc_id, title, documents.text
+AS SELECT run_id, runs.query_id, queries.text, rank, score, relevance, runs.doc_id, title, documents.text,
+    ${best_passage}
 FROM runs
 LEFT JOIN queries ON queries.query_id = runs.query_id
 LEFT JOIN documents ON documents.doc_id = runs.doc_id

@@ -85,6 +85,40 @@ VECTORS = TableSchema(
 # the status `rejected: REASON`. If there is no table of vectors yet, this table becomes it.
 STAGED = replace(VECTORS, name="staged")
 
+# Vectors of passages: the same, and the place of each passage. Tables of whole texts lack these columns.
+PASSAGE_VECTORS = replace(
+    VECTORS,
+    columns=(
+        replace(VECTORS.columns[0], comment="Id of the passage: doc_id, # and the number of the passage in 6 digits."),
+        *VECTORS.columns[1:],
+        Column("doc_id", "string", "Document of the passage."),
+        Column("passage", "int", "Number of the passage in its document, from 0."),
+        Column("start", "int", "First character of the passage in the text of the document, from 0."),
+        Column("end", "int", "End of the passage in the text of the document, in characters (Unicode code points)."),
+        Column("doc_sha256", "string", "Hash of title and text of the whole document. Null if both are null."),
+    ),
+    constraints={
+        **VECTORS.constraints,
+        "passage_present": "doc_id IS NOT NULL AND passage >= 0 AND start >= 0 AND `end` >= start",
+    },
+)
+PASSAGE_COLUMNS = tuple(PASSAGE_VECTORS.column_names[len(VECTORS.columns) :])
+PASSAGE_STAGED = replace(PASSAGE_VECTORS, name="staged")
+
+# Texts of passages on their way to the encoder.
+PASSAGE_TEXTS = TableSchema(
+    "passages",
+    "Passages of documents with their texts, before they are encoded.",
+    (
+        Column("id", "string", "Id of the passage."),
+        Column("text", "string", "The passage, with the title in front of it. Null for a null document."),
+        Column("text_sha256", "string", "Hash of the passage's text."),
+        Column("repaired", "boolean", "Whether the document held invalid UTF-8."),
+        Column("reason", "string", "Reason why the document cannot be encoded."),
+        *(column for column in PASSAGE_VECTORS.columns if column.name in PASSAGE_COLUMNS),
+    ),
+)
+
 CHANGED = TableSchema(
     "changed",
     "Changed texts that a stream has found and that are not encoded yet.",
@@ -131,6 +165,18 @@ RUNS = TableSchema(
     ),
     {"rank_from_one": "rank >= 1"},
 )
+
+# Runs made of passages: the same, and each document's best passage. `runs` gets these columns with the first such run.
+PASSAGE_RUNS = replace(
+    RUNS,
+    columns=(
+        *RUNS.columns,
+        Column("passage", "int", "Number of the document's best passage. Null if the vectors are of whole texts."),
+        Column("passage_start", "int", "First character of the best passage in the text of the document."),
+        Column("passage_end", "int", "End of the best passage in the text of the document."),
+    ),
+)
+BEST_PASSAGE = tuple(PASSAGE_RUNS.column_names[len(RUNS.columns) :])
 
 MEASURES = TableSchema(
     "measures",

@@ -73,6 +73,16 @@ def upgrade_statements(
     return [*statements, f"{table} SET TBLPROPERTIES ({literal})"]
 
 
+def add_columns(session: SparkSession, ref: TableRef, schema: TableSchema) -> None:
+    """Add the columns of a schema that a table lacks. Its rows get nulls in them; no data file changes."""
+    found = set(ref.read(session).columns)
+    missing = [c for c in schema.columns if c.name not in found]
+    if missing:
+        with exclusive(str(ref)):
+            named = ", ".join(f"{quoted(c.name)} {c.type} COMMENT {sql_string(c.comment)}" for c in missing)
+            session.sql(f"ALTER TABLE {ref.identifier} ADD COLUMNS ({named})")
+
+
 def _constraint_changes(schema: TableSchema, properties: dict[str, str]) -> Iterator[str]:
     """Yield the changes that put the constraints of a schema in force.
 

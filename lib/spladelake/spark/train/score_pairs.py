@@ -17,8 +17,8 @@ from spladelake.config.training import RUN_TEACHER, ScorePairs
 from spladelake.errors import DataError
 from spladelake.reranker import CrossCheckpoint, resolve_cross_encoder
 from spladelake.results import ScoreResult
-from spladelake.spark.encode.chunks import ChunkSize, Remaining, first_rate
-from spladelake.spark.encode.texts import BUCKETS, ROWS_PER_BATCH, task_count
+from spladelake.spark.encode.chunks import Remaining
+from spladelake.spark.encode.texts import BUCKETS, ROWS_PER_BATCH, ChunkSize, first_rate, task_count
 from spladelake.spark.evaluate.run_checks import check_runs
 from spladelake.spark.rerank import worker as rerank_worker
 from spladelake.spark.rerank.pairs import check_texts, run_pairs, scored_pairs

@@ -13,7 +13,10 @@ from pyspark.sql import functions as F
 from spladelake.config.upkeep import VerifyTables
 from spladelake.errors import DataError
 from spladelake.names import amount, listed
+from spladelake.passages.ids import DIGITS, ID_SUFFIX
+from spladelake.passages.settings import PassageSettings
 from spladelake.results import VerifyResult
+from spladelake.spark.encode.passages.documents import documents_in, documents_of
 from spladelake.spark.encode.text_tables import TextTable, noted_text_table
 from spladelake.spark.encode.texts import SIDES, Side, SideName
 from spladelake.spark.tables.every_schema import SCHEMAS
@@ -164,10 +167,12 @@ def _texts(tables: Tables) -> Iterator[Check]:
         side = texts.side
         if rows is not None:
             encoded = table.properties.get(f"spladelake.{COMPACTED_FROM}", str(table.ref))
-            vectors = rows_of(tables.session, table.ref)
-            counts = _against_texts(
-                tables, texts.texts(texts.encoded(rows)), vectors, f"encode_texts {side.name}: {encoded}"
-            )
+            vectors, label = rows_of(tables.session, table.ref), f"encode_texts {side.name}: {encoded}"
+            rows = texts.encoded(rows)
+            if PassageSettings.of_properties(table.properties) is None:
+                counts = _against_texts(tables, texts.texts(rows), vectors, label)
+            else:
+                counts = _against_texts(tables, documents_of(texts.parts(rows)), documents_in(vectors), label)
             yield counts, partial(_unlike_texts, table.ref, side)
 
 
@@ -186,7 +191,9 @@ def _against_texts(tables: Tables, texts: DataFrame, vectors: DataFrame, label: 
     """
     # The encoder leaves out the hash of null texts only. Other vectors without a hash were imported without texts.
     known = F.col("text_sha256").isNotNull() | (F.col("status") == "null")
-    have = vectors.select(F.col("id").alias("have_id"), F.col("text_sha256").alias("have_sha256"), known.alias("known"))
+    have = vectors.select(
+        F.col("id").alias("have_id"), F.col("text_sha256").alias("have_sha256"), known.alias("known"), "model_id"
+    )
     apart = quarantined_ids(tables.session, tables.lake, label).select(F.col("id").alias("q"))
     joined = texts.select("id", "text_sha256").join(have, F.col("id") == F.col("have_id"), "full_outer")
     joined = joined.join(F.broadcast(apart), F.col("id") == F.col("q"), "left")
@@ -196,6 +203,8 @@ def _against_texts(tables: Tables, texts: DataFrame, vectors: DataFrame, label: 
         F.count_if(
             F.col("id").isNotNull() & F.col("known") & ~F.col("text_sha256").eqNullSafe(F.col("have_sha256"))
         ).alias("different from the encoded text"),
+        # Rows of vectors always have a model; `documents_in` leaves it out.
+        F.count_if(F.col("have_id").isNotNull() & F.col("model_id").isNull()).alias("without some passages"),
     )
 
 
@@ -208,7 +217,7 @@ def _runs(tables: Tables) -> Iterator[Check]:
     for kind, column in (("documents", "doc_id"), ("queries", "query_id")):
         known = tables.rows(tables.lake.table(kind))
         if known is not None:
-            orphans = runs.select(column).distinct().join(known.select(column), column, "left_anti")
+            orphans = _named(runs, column).join(known.select(column), column, "left_anti")
             yield (
                 orphans.agg(F.count("*").alias("n")),
                 partial(_said, f"{ref}: the table {kind} lacks {{n}} of the runs", SIDES[kind].kind, kind),
@@ -221,6 +230,16 @@ def _runs(tables: Tables) -> Iterator[Check]:
     ordered = F.col("scores") == F.sort_array("scores", asc=False)
     bad = grouped.agg(F.count_if((F.col("rows") != F.col("last")) | ~ordered).alias("n"))
     yield bad, partial(_said, f"{ref}: {{n}} with missing ranks or ascending scores", "ranking", "rankings")
+
+
+def _named(runs: DataFrame, column: str) -> DataFrame:
+    """Return the ids of a column of runs, each once. A run that ranks passages names their documents."""
+    if column != "doc_id" or "passage" not in runs.columns:
+        return runs.select(column).distinct()
+    end = F.concat(F.lit("#"), F.lpad(F.col("passage").cast("string"), DIGITS, "0"))
+    document = F.expr(f"left(doc_id, char_length(doc_id) - {ID_SUFFIX})")
+    by_passage = F.coalesce(F.col("doc_id").endswith(end), F.lit(False))
+    return runs.select(F.when(by_passage, document).otherwise(F.col("doc_id")).alias("doc_id")).distinct()
 
 
 def _said(sentence: str, one: str, many: str, found: Found) -> list[str]:

@@ -1,0 +1,1 @@
+"""Vectors of passages: documents are compared, split and published whole."""
