@@ -17,8 +17,8 @@ from spladelake.functions.columns import (
     vector_columns,
 )
 from spladelake.functions.vectors import encoded_texts, text_checkpoint
+from spladelake.spark.retrieve.blocks import Corpus, Limits, ranked_lazily
 from spladelake.spark.retrieve.candidates import Kept
-from spladelake.spark.retrieve.frames import Limits, ranked
 from spladelake.spark.retrieve.vector_functions import MOST_TERMS
 from spladelake.spark.tables.sql_text import quoted
 
@@ -60,7 +60,8 @@ def retrieve(
     - task_memory_mb: memory of a task for its rankings.
 
     Raises UsageError for a column that is missing or of another type, vectors of two models, and an invalid number. A
-    task raises DataError for vectors that break an invariant, and for ids that occur more than once.
+    task raises DataError for vectors that break an invariant, and for ids that occur more than once, also if no query
+    finds them.
     """
     given = {"k": k, "minimum_score": minimum_score, "exclude_self": exclude_self}
     ranking = checked(Ranking, given, place="retrieve")
@@ -82,8 +83,9 @@ def retrieve(
     compared = not all(side.made_by for side in sides) and "model_id" in documents.columns and (
         "model_id" in queries.columns
     )  # fmt: skip
-    found = ranked(
-        _rows(documents, own, sides[0], compared),
+    rows = _rows(documents, own, sides[0], compared).withColumn("groups", F.lit(1))
+    found = ranked_lazily(
+        Corpus(rows, is_index=False, place="documents"),
         _rows(queries, asked, sides[1], compared),
         Kept(ranking.k, ranking.exclude_self, ranking.minimum_score),
         Limits(size, task_memory_mb * 2**20, passes),
@@ -98,7 +100,7 @@ def _document_id(documents: DataFrame, given: str | None) -> Id:
 
 
 def _rows(frame: DataFrame, own: Id, vectors: Vectors, compared: bool) -> DataFrame:
-    """Return the rows that `ranked` takes.
+    """Return the rows that `ranked_lazily` takes.
 
     - compared: whether the column model_id says which vectors belong together.
     """
