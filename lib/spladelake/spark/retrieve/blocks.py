@@ -76,7 +76,10 @@ class Limits:
 def ranked_lazily(corpus: Corpus, queries: DataFrame, kept: Kept, limits: Limits) -> DataFrame:
     """Return (query_id, doc_id, rank, score): the ranking of every query. Nothing is read before an action.
 
-    - corpus, queries: (id string, indices, values, model long). `model` is equal for vectors of one model.
+    Of vectors of passages, a column `passage` has the number of each document's best passage.
+
+    - corpus, queries: (id string, indices, values, model long). `model` is equal for vectors of one model. The corpus
+      also has `groups`, as ScoreVectors takes it.
     - kept: the rules of the ranking.
     - limits: see Limits.
 
@@ -89,7 +92,7 @@ def ranked_lazily(corpus: Corpus, queries: DataFrame, kept: Kept, limits: Limits
         one = Pass(wanted, corpus.place, limits.vocabulary_size, limits.task_bytes, number, count)
         parts.append((packed, one))
     candidates = reduce(DataFrame.unionAll, _candidates(corpus, parts, DriverTotals()))
-    return _merged(candidates, [Asked(kept)], place=corpus.place).select("query_id", "doc_id", "rank", "score")
+    return _merged(candidates, [Asked(kept)], place=corpus.place).drop("run")
 
 
 def ranked_in_blocks(

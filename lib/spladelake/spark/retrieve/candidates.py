@@ -172,16 +172,22 @@ class MergeCandidates:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         parts: dict[int, list[tuple[pa.StringArray, Ranked]]] = {}
+        listed: dict[str, list[pa.StringArray]] = {}
         for batch in batches:
             for run in batch.column("run").unique().to_pylist():
                 of_run = batch.filter(pc.equal(batch.column("run"), run))
-                parts.setdefault(run, []).append((of_run.column("query_id"), unpacked(of_run)))
-        self._check_listed([part.doc_ids for _, part in parts.pop(LISTED, [])])
+                if run == LISTED:
+                    for row, bucket in enumerate(of_run.column("query_id").to_pylist()):
+                        listed.setdefault(bucket, []).append(_strings(unpacked(of_run.slice(row, 1)).doc_ids))
+                else:
+                    parts.setdefault(run, []).append((of_run.column("query_id"), unpacked(of_run)))
+        # Bucket after bucket, so that the table of different ids stays small.
+        for bucket in sorted(listed):
+            self._refuse_repeated(pa.chunked_array(listed.pop(bucket)))
         for run in sorted(parts):
             yield from self._merged(run, parts.pop(run))
 
-    def _check_listed(self, parts: list[DocIds]) -> None:
-        ids = pa.chunked_array([_strings(part) for part in parts], pa.string())
+    def _refuse_repeated(self, ids: pa.ChunkedArray) -> None:
         if pc.count_distinct(ids).as_py() < len(ids):
             counts = pc.value_counts(ids)
             raise repeated_id(self.place, counts.filter(pc.greater(counts.field("counts"), 1))[0]["values"].as_py())
