@@ -116,6 +116,18 @@ def test_queries_are_measured_whole_whatever_batches_they_come_in() -> None:
     assert list(whole_queries(iter([]))) == []
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 100])
+@pytest.mark.parametrize("least", [1, 4, 9, 1000])
+def test_rows_that_are_measured_together_are_whole_queries_and_no_fewer_than_asked(rows: int, least: int) -> None:
+    sizes = [3, 1, 1, 5, 2, 8, 1, 4]
+    ids = pa.table({"query_id": [f"q{n}" for n, size in enumerate(sizes) for _ in range(size)]})
+    found = list(whole_queries(iter(ids.to_batches(max_chunksize=rows)), least=least))
+    assert pa.concat_tables(found).equals(ids)
+    assert sum(len(table.column("query_id").unique()) for table in found) == len(sizes)
+    assert all(table.num_rows >= least for table in found[:-1])
+    assert all(table.num_rows < least + rows + max(sizes) for table in found)
+
+
 @pytest.mark.parametrize(
     ("run", "qrels", "said"),
     [
