@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from sentence_transformers import CrossEncoder
 
 import spladelake.functions as sl
-from spladelake.errors import UsageError
+from spladelake.errors import ConflictError, UsageError
 from spladelake.spark.evaluate.report import gather
 from spladelake.spark.retrieve.search import search_documents, search_folder
 from spladelake.spark.sql.install import install
@@ -128,7 +128,28 @@ def test_exported_vectors_of_passages_say_where_they_are(run_job: Any, lake: str
     found = [row for file in (tmp_path / "out").rglob("*.parquet") for row in pq.read_table(file).to_pylist()]
     columns = ("id", "doc_id", "passage", "start", "end")
     assert sorted([r[c] for c in columns] for r in found) == sorted([r[c] for c in columns] for r in rows)
-    assert "passages of 64 tokens" in json.loads((tmp_path / "out" / "export.json").read_text())["passages"]
+    assert json.loads((tmp_path / "out" / "export.json").read_text())["passages"]["tokens"] == 64
+    given = {"lake": lake, "input_format": "parquet", "vectors": "theirs", "like": "splade-tiny"}
+    assert run_job("import_vectors", **given, input=str(tmp_path / "out"))["rows"] == len(rows)
+    columns = ("id", "indices", "values", "doc_id", "passage", "start", "end", "model_id")
+    there = table_rows(f"{lake}/vectors/theirs/documents")
+    assert sorted([r[c] for c in columns] for r in there) == sorted([r[c] for c in columns] for r in rows)
+    given |= {"input": str(tmp_path / "queries"), "side": "queries"}
+    run_job(
+        "export_vectors", lake=lake, model="splade-tiny", output=given["input"], output_format="parquet", side="queries"
+    )
+    run_job("import_vectors", **given)
+    run_job("retrieve_run", lake=lake, vectors="theirs", k=5)
+    assert [row[2:] for row in map(list, run_of(lake, "theirs"))] == [
+        row[2:] for row in map(list, run_of(lake, "splade-tiny"))
+    ]
+    assert run_job("verify_tables", lake=lake)["findings"] == []
+    for options, said in (
+        ({"input": str(tmp_path / "out")}, "are of passages"),
+        ({"side": "documents"}, "whole texts"),
+    ):
+        with pytest.raises((UsageError, ConflictError), match=said):
+            run_job("import_vectors", **{**given, **options})
 
 
 def test_a_cross_encoder_reads_the_best_passage_and_the_new_run_keeps_its_place(
