@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from sentence_transformers import CrossEncoder
 
 import spladelake.functions as sl
 from spladelake.errors import ConflictError, UsageError
+from spladelake.passages import document_of, passage_id
 from spladelake.spark.evaluate.report import gather
 from spladelake.spark.retrieve.search import search_documents, search_folder
 from spladelake.spark.sql.install import install
@@ -94,6 +97,34 @@ def test_sql_shows_the_passage_and_searches_documents(spark: SparkSession, lake:
     found = spark.sql(f"SELECT rank, doc_id, score FROM search('{QUESTION}', 2)").collect()
     wanted = [(r["rank"], r["doc_id"], r["score"]) for r in run_of(lake, "splade-tiny")[:2]]
     assert [tuple(r) for r in found] == wanted
+
+
+def test_sql_explains_by_the_best_passage_and_finds_similar_documents(spark: SparkSession, lake: str) -> None:
+    install(spark, lake=lake, model="splade-tiny")
+    (first, *_) = run_of(lake, "splade-tiny")
+    rows = spark.sql("SELECT token, contribution, passage_id FROM explain('q', 'needle')").collect()
+    assert {row["passage_id"] for row in rows} == {passage_id("needle", first["passage"])}
+    assert sum(row["contribution"] for row in rows) == pytest.approx(first["score"], rel=1e-6)
+    assert rows == spark.sql(f"SELECT token, contribution, passage_id FROM explain('q', '{rows[0][2]}')").collect()
+    stored = table_rows(f"{lake}/vectors/splade-tiny/documents")
+    (vectors,) = spark.sql("SELECT passage_vectors('d3').id").first()
+    assert vectors == sorted(row["id"] for row in stored if row["doc_id"] == "d3")
+    with pytest.raises(PySparkException, match=r"the document d3 has \d+ passages, .* such as d3#000000"):
+        spark.sql("SELECT document_vector('d3')").collect()
+    assert spark.sql("SELECT document_vector('d3#000001')").first() is not None
+    with pytest.raises(PySparkException, match="no vector of a document with the id nothing"):
+        spark.sql("SELECT * FROM similar('nothing', 2)").collect()
+    weights = {row["id"]: dict(zip(row["indices"], row["values"], strict=True)) for row in stored}
+    best: dict[str, float] = {}
+    for one, other in product(*[[row["id"] for row in stored if (row["doc_id"] == "d3") == own] for own in (1, 0)]):
+        score = sum(weight * weights[other].get(term, 0.0) for term, weight in weights[one].items())
+        doc_id, _ = document_of(other)
+        best[doc_id] = max(best.get(doc_id, 0.0), score)
+    found = spark.sql("SELECT doc_id, score FROM similar('d3', 4) ORDER BY rank").collect()
+    assert [row["doc_id"] for row in found] == sorted(best, key=lambda d: -best[d])[:4]
+    assert [row["score"] for row in found] == pytest.approx(sorted(best.values())[:-5:-1], rel=1e-6)
+    (own,) = spark.sql("SELECT count(*) FROM expansions WHERE doc_id = 'needle#000000'").first()
+    assert own > 0
 
 
 def test_compacted_vectors_keep_their_passages(run_job: Any, lake: str) -> None:

@@ -11,6 +11,7 @@ from string import Template
 from pyspark.sql import SparkSession
 
 from spladelake.config.runs import MOST_K
+from spladelake.passages import ID_SUFFIX
 from spladelake.passages.aggregate import Aggregate
 from spladelake.spark.retrieve.join import top_k_statement
 from spladelake.spark.retrieve.vector_checks import checked_indices, vocabulary_size
@@ -19,6 +20,33 @@ from spladelake.spark.tables.sql_text import quoted, sql_string
 
 _KIND = re.compile(r"^CREATE OR REPLACE TEMPORARY (VIEW|FUNCTION) (\w+)", re.MULTILINE)
 _BEST_PASSAGE = "substring(documents.text, passage_start + 1, passage_end - passage_start)"
+_DOCUMENT_OF = f"left(id, char_length(id) - {ID_SUFFIX})"
+# Parts of the definitions that differ between vectors of whole texts and of passages.
+_OF_DOCUMENTS = {
+    "document": "Document",
+    "own_texts": "SELECT doc_id, concat_ws(' ', title, text) AS own_text FROM documents",
+    "or_of_document": "",
+    "of_others": "",
+    "passage_column": "",
+    "passage_value": "",
+}
+_OF_PASSAGES = {
+    "document": "Passage",
+    # The title counts as the text of every passage.
+    "own_texts": "SELECT id AS doc_id, concat_ws(' ', title, substring(text, start + 1, end - start)) AS own_text "
+    "FROM document_vectors JOIN documents USING (doc_id)",
+    "or_of_document": "OR document_vectors.doc_id = passage_vectors.doc_id",
+    "of_others": f"WHERE doc_id <> (SELECT any_value({_DOCUMENT_OF}) FROM asked)",  # noqa: S608
+    "passage_column": ",\n    passage_id STRING COMMENT 'Id of the passage that matched best.'",
+    "passage_value": ", id AS passage_id",
+}
+# The documents found for several passages, each with its highest score.
+_BEST_OF_ALL = """
+SELECT * FROM (
+    SELECT CAST(ROW_NUMBER() OVER (ORDER BY score DESC, doc_id) AS INT) AS rank, doc_id, score
+    FROM (SELECT doc_id, MAX(score) AS score FROM ({each}) GROUP BY doc_id)
+) WHERE rank <= similar.k
+"""
 _NEEDS = re.compile(r"^-- needs:(.*)$", re.MULTILINE)
 
 
@@ -80,7 +108,8 @@ def definitions(
         "model_id": sql_string(model_id),
         "best_passage": _BEST_PASSAGE if "passage" in _columns(session, present, "runs") else "CAST(NULL AS STRING)",
         "top_k_search": _top_k("search", documents="encoded_alike", exclude_self=False, of_passages=of_passages),
-        "top_k_others": _top_k("similar", documents="stored", exclude_self=True),
+        "top_k_others": _others(of_passages=of_passages),
+        **(_OF_PASSAGES if of_passages else _OF_DOCUMENTS),
         "document_indices": _checked(session, collection.tables["document_vectors"], present),
         "query_indices": _checked(session, collection.tables["query_vectors"], present),
     }
@@ -126,6 +155,14 @@ def _checked(session: SparkSession, ref: TableRef, present: Mapping[str, TableRe
 def _columns(session: SparkSession, present: Mapping[str, TableRef], name: str) -> list[str]:
     """Return the columns of a table; none if it does not exist."""
     return present[name].read(session).columns if name in present else []
+
+
+def _others(*, of_passages: bool) -> str:
+    """Return SQL that ranks the documents in `stored` for those in `asked`, which may be passages of one document."""
+    if not of_passages:
+        return _top_k("similar", documents="stored", exclude_self=True)
+    each = _top_k("similar", documents="stored", exclude_self=False, of_passages=True)
+    return _BEST_OF_ALL.replace("{each}", each)
 
 
 def _top_k(function: str, *, documents: str, exclude_self: bool, of_passages: bool = False) -> str:
