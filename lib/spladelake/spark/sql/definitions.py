@@ -20,13 +20,10 @@ from spladelake.spark.tables.sql_text import quoted, sql_string
 
 _KIND = re.compile(r"^CREATE OR REPLACE TEMPORARY (VIEW|FUNCTION) (\w+)", re.MULTILINE)
 _BEST_PASSAGE = "substring(documents.text, passage_start + 1, passage_end - passage_start)"
-_DOCUMENT_OF = f"left(id, char_length(id) - {ID_SUFFIX})"
 # Parts of the definitions that differ between vectors of whole texts and of passages.
 _OF_DOCUMENTS = {
     "document": "Document",
     "own_texts": "SELECT doc_id, concat_ws(' ', title, text) AS own_text FROM documents",
-    "or_of_document": "",
-    "of_others": "",
     "passage_column": "",
     "passage_value": "",
 }
@@ -35,16 +32,24 @@ _OF_PASSAGES = {
     # The title counts as the text of every passage.
     "own_texts": "SELECT id AS doc_id, concat_ws(' ', title, substring(text, start + 1, end - start)) AS own_text "
     "FROM document_vectors JOIN documents USING (doc_id)",
-    "or_of_document": "OR document_vectors.doc_id = passage_vectors.doc_id",
-    "of_others": f"WHERE doc_id <> (SELECT any_value({_DOCUMENT_OF}) FROM asked)",  # noqa: S608
     "passage_column": ",\n    passage_id STRING COMMENT 'Id of the passage that matched best.'",
     "passage_value": ", id AS passage_id",
 }
-# The documents found for several passages, each with its highest score.
+# The vectors whose {column} has the id that is given to passage_vectors; null if there are none.
+_VECTORS_OF = """(
+    SELECT CASE WHEN count(*) > 0 THEN array_sort(
+        array_agg(struct(id, {indices} AS indices, `values`, model_id)),
+        (a, b) -> CASE WHEN a.id < b.id THEN -1 WHEN a.id > b.id THEN 1 ELSE 0 END) END
+    FROM document_vectors WHERE document_vectors.{column} = passage_vectors.doc_id
+)"""
+# The documents found for the passages of a document, each with its highest score, without the document itself.
 _BEST_OF_ALL = """
 SELECT * FROM (
     SELECT CAST(ROW_NUMBER() OVER (ORDER BY score DESC, doc_id) AS INT) AS rank, doc_id, score
-    FROM (SELECT doc_id, MAX(score) AS score FROM ({each}) GROUP BY doc_id)
+    FROM (
+        SELECT doc_id, MAX(score) AS score FROM ({each})
+        WHERE doc_id <> left(query_id, char_length(query_id) - {suffix}) GROUP BY doc_id
+    )
 ) WHERE rank <= similar.k
 """
 _NEEDS = re.compile(r"^-- needs:(.*)$", re.MULTILINE)
@@ -101,6 +106,7 @@ def definitions(
     """
     measures = measures_of(session, present["measures"]) if "measures" in present else []
     of_passages = "passage" in _columns(session, present, "document_vectors")
+    indices = _checked(session, collection.tables["document_vectors"], present)
     values = {
         **{name: ref.identifier for name, ref in collection.tables.items()},
         "measure_names": ", ".join(f"{quoted(name)} COMMENT {sql_string(f'Mean of {name}.')}" for name in measures),
@@ -110,7 +116,8 @@ def definitions(
         "top_k_search": _top_k("search", documents="encoded_alike", exclude_self=False, of_passages=of_passages),
         "top_k_others": _others(of_passages=of_passages),
         **(_OF_PASSAGES if of_passages else _OF_DOCUMENTS),
-        "document_indices": _checked(session, collection.tables["document_vectors"], present),
+        "vectors_of_document": _vectors_of_document(indices, of_passages=of_passages),
+        "document_indices": indices,
         "query_indices": _checked(session, collection.tables["query_vectors"], present),
     }
     source = files("spladelake.spark.sql").joinpath("explore.sql").read_text(encoding="utf-8")
@@ -157,18 +164,28 @@ def _columns(session: SparkSession, present: Mapping[str, TableRef], name: str) 
     return present[name].read(session).columns if name in present else []
 
 
+def _vectors_of_document(indices: str, *, of_passages: bool) -> str:
+    """Return SQL for the vectors of the document that is given to passage_vectors.
+
+    A document comes before a passage, if another document has a passage with this id.
+    """
+    columns = ("doc_id", "id") if of_passages else ("id",)
+    return ", ".join(_VECTORS_OF.replace("{indices}", indices).replace("{column}", column) for column in columns)
+
+
 def _others(*, of_passages: bool) -> str:
     """Return SQL that ranks the documents in `stored` for those in `asked`, which may be passages of one document."""
     if not of_passages:
         return _top_k("similar", documents="stored", exclude_self=True)
-    each = _top_k("similar", documents="stored", exclude_self=False, of_passages=True)
-    return _BEST_OF_ALL.replace("{each}", each)
+    each = _top_k("similar", documents="stored", exclude_self=False, of_passages=True, more=1)
+    return _BEST_OF_ALL.replace("{each}", each).replace("{suffix}", str(ID_SUFFIX))
 
 
-def _top_k(function: str, *, documents: str, exclude_self: bool, of_passages: bool = False) -> str:
+def _top_k(function: str, *, documents: str, exclude_self: bool, of_passages: bool = False, more: int = 0) -> str:
     """Return SQL that ranks documents for `asked` by the definition of a run, and checks the function's k.
 
     - of_passages: whether documents are ranked by their best passages.
+    - more: further documents beyond k.
     """
     given = f"{function}.k"
     k = (
@@ -183,5 +200,5 @@ def _top_k(function: str, *, documents: str, exclude_self: bool, of_passages: bo
         documents=documents,
         minimum_score="0",
         exclude_self=str(exclude_self).lower(),
-        k=k,
+        k=f"{k} + {more}" if more else k,
     )

@@ -214,10 +214,7 @@ CREATE OR REPLACE TEMPORARY FUNCTION passage_vectors(doc_id STRING COMMENT 'A do
 RETURNS ARRAY<STRUCT<id: STRING, indices: ARRAY<INT>, `values`: ARRAY<FLOAT>, model_id: STRING>>
 COMMENT 'Vectors of the passages of a document, in their order. A document that is not split has one vector.'
 RETURN coalesce(
-    (SELECT CASE WHEN count(*) > 0 THEN
-            array_sort(array_agg(struct(id, ${document_indices} AS indices, `values`, model_id)), (a, b) ->
-                CASE WHEN a.id < b.id THEN -1 WHEN a.id > b.id THEN 1 ELSE 0 END) END
-        FROM document_vectors WHERE id = passage_vectors.doc_id ${or_of_document}),
+    ${vectors_of_document},
     raise_error(concat('There is no vector of a document with the id ', coalesce(passage_vectors.doc_id, 'null'),
         '. Choose a doc_id of the view documents, or encode new documents with encode_texts.'))
 );
@@ -226,11 +223,12 @@ RETURN coalesce(
 CREATE OR REPLACE TEMPORARY FUNCTION document_vector(doc_id STRING COMMENT 'A document of the collection, or a passage.')
 RETURNS STRUCT<indices: ARRAY<INT>, `values`: ARRAY<FLOAT>, model_id: STRING>
 COMMENT 'Vector of a document, and its model.'
-RETURN (SELECT struct(found.indices AS indices, found.`values` AS `values`, found.model_id AS model_id)
-    FROM (SELECT CASE WHEN size(each) = 1 THEN get(each, 0) ELSE raise_error(concat('document_vector: the document ',
-            document_vector.doc_id, ' has ', size(each), ' passages, each with a vector. Use passage_vectors, or give the ',
-            'id of a passage, such as ', get(each, 0).id, '.')) END AS found
-        FROM (SELECT passage_vectors(document_vector.doc_id) AS each)));
+RETURN get(transform(array(passage_vectors(document_vector.doc_id)), found -> CASE
+    WHEN size(found) = 1 THEN struct(get(found, 0).indices AS indices, get(found, 0).`values` AS `values`,
+        get(found, 0).model_id AS model_id)
+    ELSE raise_error(concat('document_vector: the document ', document_vector.doc_id, ' has ', size(found),
+        ' passages, each with a vector. Use passage_vectors, or give the id of a passage, such as ', get(found, 0).id,
+        '.')) END), 0);
 
 -- needs: query_vector, passage_vectors, vocabulary, sparse_dot
 CREATE OR REPLACE TEMPORARY FUNCTION explain(
@@ -252,8 +250,8 @@ RETURN WITH given AS (
     FROM (SELECT query_vector(explain.query_id) AS query, passage_vectors(explain.doc_id) AS found)
 ),
 best AS (
-    SELECT * FROM given
-    ORDER BY sparse_dot(query.indices, query.`values`, indices, `values`) DESC, id LIMIT 1
+    SELECT * FROM (SELECT *, sparse_dot(query.indices, query.`values`, indices, `values`) AS score FROM given)
+    ORDER BY score DESC, id LIMIT 1
 ),
 asked AS (SELECT explode(arrays_zip(query.indices, query.`values`)) AS term FROM best),
 stored AS (SELECT id, explode(arrays_zip(indices, `values`)) AS term FROM best),
@@ -280,9 +278,9 @@ RETURNS TABLE (
 )
 COMMENT 'The k documents with the vectors most similar to the vector of a document, without the document itself.'
 RETURN WITH asked AS (
-    SELECT id, indices, `values` FROM (SELECT inline(passage_vectors(similar.doc_id)))
+    SELECT id, indices, `values` FROM (SELECT inline(found) FROM (SELECT passage_vectors(similar.doc_id) AS found))
 ),
-stored AS (SELECT id, ${document_indices} AS indices, `values` FROM document_vectors ${of_others})
+stored AS (SELECT id, ${document_indices} AS indices, `values` FROM document_vectors)
 SELECT rank, found.doc_id, score, title, text
 FROM (${top_k_others}) AS found LEFT JOIN documents ON documents.doc_id = found.doc_id
 ORDER BY rank;
