@@ -68,6 +68,6 @@ PLACES = (
 )
 
 
-def with_places(schema: TableSchema) -> TableSchema:
+def schema_with_places(schema: TableSchema) -> TableSchema:
     """Return the schema of a table of pairs whose texts may be passages."""
     return replace(schema, columns=(*schema.columns, *PLACES))

@@ -9,7 +9,7 @@ from spladelake.spark.encode.passages.texts import END, START
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import TableSchema
-from spladelake.spark.tables.training_schemas import PLACES, with_places
+from spladelake.spark.tables.training_schemas import PLACES, schema_with_places
 from spladelake.spark.tables.upgrade import add_columns
 from spladelake.spark.tables.write import replace_rows
 
@@ -22,7 +22,7 @@ def replace_pairs(
     - schema: of the table without places.
     """
     if names_places(pairs):
-        schema = with_places(schema)
+        schema = schema_with_places(schema)
         if target.exists(session):
             add_columns(session, target, schema)
     replace_rows(session, target, schema, pairs, lineage=lineage)
