@@ -219,3 +219,7 @@ def test_verify_finds_a_document_that_lacks_a_passage(
         run_job("verify_tables", lake=lake)
     assert run_job("encode_texts", lake=lake, **ENCODE)["documents"]["documents"] == 1
     run_job("verify_tables", lake=lake)
+    out = f"{lake}-out"
+    run_job("export_vectors", lake=lake, model="splade-tiny", output=out, output_format="parquet")
+    run_job("import_vectors", lake=lake, input=out, input_format="parquet", vectors="theirs", like="splade-tiny")
+    assert run_job("verify_tables", lake=lake)["findings"] == []

@@ -21,8 +21,8 @@ from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS
 from spladelake.spark.tables.training_schemas import PAIRS, PARTS, SCORED_PAIRS
 from spladelake.spark.tables.write import replace_rows
 from spladelake.spark.train.job import sources_of
+from spladelake.spark.train.margins import averaged
 from spladelake.spark.train.mine import mined, query_parts, words_of
-from spladelake.spark.train.score_pairs import averaged
 from support.cross_encoders import write_cross_encoder
 from support.tables import table_rows, write_rows
 

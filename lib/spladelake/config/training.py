@@ -65,6 +65,11 @@ class MinePairs(JobOptions):
         description="Leave out documents that share their words with a positive or an earlier negative to this degree "
         "or more (Jaccard index of the sets of words).",
     )
+    passages: Literal["best", "whole"] = Field(
+        "best",
+        description="Text of a document if the run is made of passages. best: the passage that the run names, with the "
+        "title. whole: the whole text, of which the models read the beginning.",
+    )
     relevance_level: int = Field(1, ge=1, description="Lowest grade that makes a document a positive.")
     positives: int | None = Field(
         None, ge=1, description="Most positives of each query, the highest grades first (default: all)."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -85,7 +85,7 @@ def planned(session: SparkSession, options: ExportVectors) -> Export:
         "fingerprint": lineage.fingerprint,
     }
     if (passages := PassageSettings.of_properties(table_properties(session, source))) is not None:
-        manifest["passages"] = str(passages)
+        manifest["passages"] = asdict(passages)
     return Export(session, options, source, rows, tokens, storage.absolute(options.output), manifest, quantiser)
 
 

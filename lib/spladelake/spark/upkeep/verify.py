@@ -13,7 +13,6 @@ from pyspark.sql import functions as F
 from spladelake.config.upkeep import VerifyTables
 from spladelake.errors import DataError
 from spladelake.names import amount, listed
-from spladelake.passages.settings import PassageSettings
 from spladelake.results import VerifyResult
 from spladelake.spark.encode.passages.documents import documents_in, documents_of
 from spladelake.spark.encode.passages.ids import document_in, ending
@@ -22,6 +21,7 @@ from spladelake.spark.encode.texts import SIDES, Side, SideName
 from spladelake.spark.tables.every_schema import SCHEMAS
 from spladelake.spark.tables.quarantine import quarantined_ids
 from spladelake.spark.tables.refs import Lake, TableRef
+from spladelake.spark.tables.schemas import PASSAGE_COLUMNS
 from spladelake.spark.tables.split_files import COMPACTED_FROM
 from spladelake.spark.tables.sql_text import sql_string
 from spladelake.spark.upkeep.counts import REPEATED, ROWS, Found, constraint_sentences, counts_of, rows_of, table_counts
@@ -169,7 +169,7 @@ def _texts(tables: Tables) -> Iterator[Check]:
             encoded = table.properties.get(f"spladelake.{COMPACTED_FROM}", str(table.ref))
             vectors, label = rows_of(tables.session, table.ref), f"encode_texts {side.name}: {encoded}"
             rows = texts.encoded(rows)
-            if PassageSettings.of_properties(table.properties) is None:
+            if PASSAGE_COLUMNS[0] not in vectors.columns:
                 counts = _against_texts(tables, texts.texts(rows), vectors, label)
             else:
                 counts = _against_texts(tables, documents_of(texts.parts(rows)), documents_in(vectors), label)
