@@ -142,7 +142,7 @@ def batch_function(
 
     hints = {"columns": pd.Series, "return": _returned(returns)}
     of_pandas.__annotations__ = {name: GenericAlias(Iterator, (kind,)) for name, kind in hints.items()}
-    return udfs.pandas_udf(of_pandas, returns)
+    return udfs.pandas_udf(of_pandas, returns)  # type: ignore[call-overload]
 
 
 def without_null_structs(function: Any, field: str) -> Any:
