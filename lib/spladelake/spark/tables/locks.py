@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from spladelake.errors import ConflictError, UsageError
 from spladelake.spark.session.java_errors import full_text
+from spladelake.spark.session.store_lease import lease
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,8 @@ def exclusive(place: str, purpose: str = "commit") -> Iterator[None]:
     - purpose: kind of change. Locks for different purposes do not exclude each other.
 
     On the local file system Delta cannot tell two processes apart. An advisory lock on a file in the folder above the
-    table can. On other file systems Delta's own commit protocol protects the table.
+    table can. On S3 it cannot tell two drivers apart, but a lease can (`session/store_lease.py`). On other file systems
+    Delta's own commit protocol protects the table.
 
     Raises ConflictError after a wait of SPLADELAKE_LOCK_SECONDS (default 3600), and UsageError if that is no number.
     """
@@ -149,8 +151,20 @@ _held = threading.local()
 @contextmanager
 def _file_lock(place: str, purpose: str, deadline: float) -> Iterator[None]:
     file = lock_file(place, purpose)
-    held: set[Path] = _held.__dict__.setdefault("files", set())
-    if file is None or file in held:
+    held: set[Path | str] = _held.__dict__.setdefault("files", set())
+    if file is None:
+        key = f"{place} {purpose}"
+        if key in held:
+            yield
+            return
+        with lease(place, purpose, _waiting(place, deadline)):
+            held.add(key)
+            try:
+                yield
+            finally:
+                held.discard(key)
+        return
+    if file in held:
         yield
         return
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -174,19 +188,30 @@ def lock_file(place: str, purpose: str) -> Path | None:
 
 
 def _acquire(descriptor: int, place: str, deadline: float) -> None:
-    said = 0.0
+    wait = _waiting(place, deadline)
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            now = time.monotonic()
-            if now >= deadline:
-                raise _still_held(place) from None
-            if now - said >= LOG_SECONDS:
-                log.info("%s: waiting for another job that writes to the same place", place)
-                said = now
+            wait()
             time.sleep(0.1)
+
+
+def _waiting(place: str, deadline: float) -> Callable[[], None]:
+    """Return a function to call while another job holds a lock: it logs now and then, and raises after the deadline."""
+    said = 0.0
+
+    def wait() -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now >= deadline:
+            raise _still_held(place) from None
+        if now - said >= LOG_SECONDS:
+            log.info("%s: waiting for another job that writes to the same place", place)
+            said = now
+
+    return wait
 
 
 def _still_held(place: str) -> ConflictError:
