@@ -13,13 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Protocol
 from uuid import uuid4
 
 from pyspark import SparkContext
 
-from spladelake.errors import ConflictError
-from spladelake.spark.session.java_errors import full_text
+from spladelake.errors import ConflictError, UsageError
+from spladelake.spark.session.store_objects import StoreObject
 
 # Seconds without a renewal after which a holder counts as dead. It renews every quarter of this.
 LEASE_SECONDS = 60.0
@@ -29,11 +29,16 @@ VARIABLE = "SPLADELAKE_LOCK"
 # File systems on which Delta needs this lock. On others Delta's own commit keeps two drivers apart.
 _SCHEMES = ("s3://", "s3a://", "s3n://")
 _STORES = ("spark.delta.logStore.class", *(f"spark.delta.logStore.{scheme[:-3]}.impl" for scheme in _SCHEMES))
-# Options of Hadoop's createFile, from Hadoop 3.4.2 on.
-_IF_ABSENT = "fs.option.create.conditional.overwrite"
-_IF_SAME = f"{_IF_ABSENT}.etag"
-# A write whose condition failed.
-_REFUSED = ("412", "409", "PreconditionFailed", "RemoteFileChanged", "FileAlreadyExists", "ConditionalRequestConflict")
+
+
+class ConditionalObject(Protocol):
+    """An object of a store, as `store_objects.StoreObject` is one."""
+
+    def read(self) -> tuple[bool, str] | None:
+        """Return whether the object has content, and its etag; None if there is no object."""
+
+    def write(self, content: bytes, etag: str | None) -> str | None:
+        """Write it if it is absent (no etag) or has the etag; return its new etag, or None if that is not so."""
 
 
 @contextmanager
@@ -43,26 +48,47 @@ def lease(place: str, purpose: str, wait: Callable[[], None]) -> Iterator[None]:
     - place, purpose: as `spladelake.spark.tables.locks.exclusive` takes them.
     - wait: called while another driver holds the lock. It raises ConflictError if that takes too long.
 
-    Raises ConflictError if the store has no conditional writes, or if the lock was lost meanwhile.
+    Raises ConflictError if the store has no conditional writes, or if the lock was lost meanwhile. Raises UsageError if
+    the variable SPLADELAKE_LOCK has an unknown value.
     """
-    if not place.startswith(_SCHEMES) or os.environ.get(VARIABLE, "").lower() == "off" or _has_own_store():
+    if not needs_lease(place) or is_off():
         yield
         return
     folder, _, name = place.rstrip("/").rpartition("/")
-    held = _Lease(f"{folder}/.{name}.{purpose}.lease")
-    if not held.is_possible():
-        raise ConflictError(
-            place,
-            "the client of this store has no conditional writes, so two drivers could lose commits",
-            "wanted Hadoop's S3A of release 3.4.2 or newer (Spark 4.1 or newer), or Delta's store for several drivers",
-            f"Configure {_STORES[2]}=io.delta.storage.S3DynamoDBLogStore, or set {VARIABLE}=off if no two jobs ever "
-            "write at once.",
-        )
+    found = StoreObject(f"{folder}/.{name}.{purpose}.lease")
+    if not found.has_conditions():
+        raise without_conditions(place)
+    held = Lease(found)
     held.acquire(wait)
     try:
         yield
     finally:
         held.release(place)
+
+
+def needs_lease(place: str) -> bool:
+    """Return whether Delta's own commit does not keep two drivers apart at a place, in this session."""
+    return place.startswith(_SCHEMES) and not _has_own_store()
+
+
+def is_off() -> bool:
+    """Return whether the user wants no lock on S3. Raises UsageError if the variable has an unknown value."""
+    given = os.environ.get(VARIABLE, "")
+    if given.lower() not in ("", "on", "off"):
+        wanted = "wanted off, on or nothing"
+        raise UsageError(VARIABLE, f"the variable is {given!r}", wanted, "Correct or unset the variable.")
+    return given.lower() == "off"
+
+
+def without_conditions(place: str) -> ConflictError:
+    """Return the error for a store or client without conditional writes."""
+    return ConflictError(
+        place,
+        "the client of this store has no conditional writes, so two drivers could lose commits",
+        "wanted Hadoop's S3A of release 3.4.2 or newer (Spark 4.1 or newer), or Delta's store for several drivers",
+        f"Configure {_STORES[2]}=io.delta.storage.S3DynamoDBLogStore, or set {VARIABLE}=off if no two jobs ever "
+        "write at once.",
+    )
 
 
 def _has_own_store() -> bool:
@@ -72,36 +98,32 @@ def _has_own_store() -> bool:
     return any(name and "SingleDriver" not in name for name in named)
 
 
-class _Lease:
-    """The object of one lock."""
+class Lease:
+    """The lock that one object stands for. The lock is free if the object is absent or empty.
 
-    def __init__(self, path: str) -> None:
-        jvm: Any = SparkContext._jvm
-        context = SparkContext._active_spark_context
-        assert context is not None
-        self.path = jvm.org.apache.hadoop.fs.Path(path)
-        self.system = self.path.getFileSystem(context._jsc.hadoopConfiguration())
+    - etag: of the object as this driver wrote it last.
+    - is_lost: whether a renewal failed because another driver took the lock.
+    """
+
+    def __init__(self, kept_in: ConditionalObject) -> None:
+        self.kept_in = kept_in
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}"
         self.etag, self.is_lost = "", False
         self._ended = threading.Event()
-        self._renewing = threading.Thread(target=self._renew, daemon=True, name=f"lease of {path}")
-
-    def is_possible(self) -> bool:
-        return bool(self.system.hasPathCapability(self.path, _IF_ABSENT))
+        self._renewing = threading.Thread(target=self._renew, daemon=True, name=f"lease {self.owner}")
 
     def acquire(self, wait: Callable[[], None]) -> None:
         """Take the lock; call `wait` until it is free or its holder is dead."""
         seen, since = "", 0.0
         while True:
-            found = self._read()
+            found = self.kept_in.read()
             if found is None:
-                taken = self._write(held=True, etag=None)
+                taken = self._hold(None)
             else:
                 is_held, etag = found
                 if etag != seen:
                     seen, since = etag, time.monotonic()
-                is_free = not is_held or time.monotonic() - since >= LEASE_SECONDS
-                taken = is_free and self._write(held=True, etag=etag)
+                taken = (not is_held or time.monotonic() - since >= LEASE_SECONDS) and self._hold(etag)
             if taken:
                 self._renewing.start()
                 return
@@ -112,7 +134,7 @@ class _Lease:
         """Free the lock. Raises ConflictError if another driver has taken it meanwhile."""
         self._ended.set()
         self._renewing.join()
-        if self.is_lost or not self._write(held=False, etag=self.etag):
+        if self.is_lost or self.kept_in.write(b"", self.etag) is None:
             raise ConflictError(
                 place,
                 f"this driver could not renew its lock for {LEASE_SECONDS:.0f} s, and another driver may have written",
@@ -124,7 +146,7 @@ class _Lease:
         last = time.monotonic()
         while not self._ended.wait(LEASE_SECONDS / 4):
             try:
-                if not self._write(held=True, etag=self.etag):
+                if not self._hold(self.etag):
                     self.is_lost = True
                     return
                 last = time.monotonic()
@@ -134,35 +156,9 @@ class _Lease:
                     self.is_lost = True
                     return
 
-    def _read(self) -> tuple[bool, str] | None:
-        """Return whether somebody holds the lock, and the etag of the object; None if there is none.
-
-        The lock is free if the object is empty. One request tells both, so the object may change at any time.
-        """
-        try:
-            status = self.system.getFileStatus(self.path)
-        except Exception as error:
-            if "FileNotFoundException" in full_text(error):
-                return None
-            raise
-        return int(status.getLen()) > 0, str(status.getEtag())
-
-    def _write(self, *, held: bool, etag: str | None) -> bool:
-        """Write the object if it is absent (no etag) or has the etag; return whether that was so."""
-        builder = self.system.createFile(self.path).overwrite(True)
-        if etag is None:
-            builder.must(_IF_ABSENT, "true")
-        else:
-            builder.must(_IF_SAME, etag)
-        try:
-            stream = builder.build()
-            if held:
-                # Other bytes at each renewal, so that the etag changes.
-                stream.write(f"{self.owner} {uuid4().hex}".encode())
-            stream.close()
-        except Exception as error:
-            if any(sign in full_text(error) for sign in _REFUSED):
-                return False
-            raise
-        self.etag = str(self.system.getFileStatus(self.path).getEtag())
-        return True
+    def _hold(self, etag: str | None) -> bool:
+        """Write the owner into the object, if it has the etag; return whether it had."""
+        # Other bytes at each renewal, so that the etag changes.
+        written = self.kept_in.write(f"{self.owner} {uuid4().hex}".encode(), etag)
+        self.etag = self.etag if written is None else written
+        return written is not None
