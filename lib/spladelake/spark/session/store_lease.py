@@ -92,7 +92,9 @@ def without_conditions(place: str) -> ConflictError:
 
 
 def _has_own_store() -> bool:
-    """Return whether the session is configured with a store of Delta for several drivers."""
+    """Return whether the session has a store of Delta for several drivers. Databricks has one of its own."""
+    if "DATABRICKS_RUNTIME_VERSION" in os.environ:
+        return True
     context = SparkContext._active_spark_context
     named = [context.getConf().get(key, "") or "" for key in _STORES] if context is not None else []
     return any(name and "SingleDriver" not in name for name in named)

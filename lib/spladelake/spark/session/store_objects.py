@@ -14,7 +14,8 @@ _IF_ABSENT = "fs.option.create.conditional.overwrite"
 _IF_SAME = f"{_IF_ABSENT}.etag"
 # A write whose condition failed.
 _REFUSED = re.compile(
-    r"[Ss]tatus [Cc]ode:? ?(?:409|412)\b|PreconditionFailed|RemoteFileChanged|FileAlreadyExists|ConditionalRequestConflict"
+    r"[Ss]tatus [Cc]ode:? ?(?:409|412)\b|PreconditionFailed|RemoteFileChanged|FileAlreadyExists"
+    r"|ConditionalRequestConflict"
 )
 _ABSENT = "FileNotFoundException"
 
@@ -50,7 +51,7 @@ class StoreObject:
         return int(status.getLen()) > 0, str(status.getEtag())
 
     def write(self, content: bytes, etag: str | None) -> str | None:
-        """Write the object if it is absent (no etag) or has the etag; return its new etag, or None if that is not so."""
+        """Write the object if it is absent (no etag) or has the etag; return its new etag, or None if it is not so."""
         builder = self.system.createFile(self.path).overwrite(True)
         if etag is None:
             builder.must(_IF_ABSENT, "true")

@@ -1,4 +1,4 @@
-"""What `spladelake doctor` tries on a remote store: a write, a listing and a conditional write below the lake's folder."""
+"""The trials of `spladelake doctor` on a remote store: a write, a listing and a conditional write in the lake."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CONTENT = b"spladelake doctor"
 
 
 def trials(session: SparkSession, lake: str) -> tuple[tuple[str, Callable[[], str]], ...]:
-    """Return the trials by name. Each returns its finding, leaves an empty folder at most, and raises if the store fails it.
+    """Return the trials by name. Each returns its finding and leaves an empty folder at most.
 
     Each takes `stores.MOST_SECONDS` at most. They raise MachineError if the store refuses access, and ConflictError if
     it has no conditional writes.

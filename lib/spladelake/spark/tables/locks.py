@@ -19,6 +19,7 @@ from typing import TypeVar
 from spladelake.errors import ConflictError, UsageError
 from spladelake.spark.session.java_errors import full_text
 from spladelake.spark.session.store_lease import lease
+from spladelake.spark.tables.lock_places import lock_place
 
 log = logging.getLogger(__name__)
 
@@ -115,8 +116,8 @@ def exclusive(place: str, purpose: str = "commit") -> Iterator[None]:
     - purpose: kind of change. Locks for different purposes do not exclude each other.
 
     On the local file system Delta cannot tell two processes apart. An advisory lock on a file in the folder above the
-    table can. On S3 it cannot tell two drivers apart, but a lease can (`session/store_lease.py`). On other file systems
-    Delta's own commit protocol protects the table.
+    table can. A table of a catalog has its lock in the folder of its schema. On S3 Delta cannot tell two drivers apart,
+    but a lease can (`session/store_lease.py`). On other file systems Delta's own commit protocol protects the table.
 
     Raises ConflictError after a wait of SPLADELAKE_LOCK_SECONDS (default 3600), and UsageError if that is no number.
     """
@@ -126,7 +127,7 @@ def exclusive(place: str, purpose: str = "commit") -> Iterator[None]:
     if not lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
         raise _still_held(place)
     try:
-        with _file_lock(place, purpose, deadline):
+        with _lock_between_processes(lock_place(place), purpose, deadline):
             yield
     finally:
         lock.release()
@@ -149,32 +150,37 @@ _held = threading.local()
 
 
 @contextmanager
-def _file_lock(place: str, purpose: str, deadline: float) -> Iterator[None]:
+def _lock_between_processes(place: str, purpose: str, deadline: float) -> Iterator[None]:
+    """Hold the lock that keeps other processes out, unless this thread holds it already."""
     file = lock_file(place, purpose)
-    held: set[Path | str] = _held.__dict__.setdefault("files", set())
-    if file is None:
-        key = f"{place} {purpose}"
-        if key in held:
-            yield
-            return
-        with lease(place, purpose, _waiting(place, deadline)):
-            held.add(key)
-            try:
-                yield
-            finally:
-                held.discard(key)
-        return
-    if file in held:
+    key = f"{place} {purpose}"
+    held: set[str] = _held.__dict__.setdefault("keys", set())
+    if key in held:
         yield
         return
+    wait = _waiting(place, deadline)
+    with lease(place, purpose, wait) if file is None else _file_lock(file, wait):
+        held.add(key)
+        try:
+            yield
+        finally:
+            held.discard(key)
+
+
+@contextmanager
+def _file_lock(file: Path, wait: Callable[[], None]) -> Iterator[None]:
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _acquire(descriptor, place, deadline)
-        held.add(file)
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                wait()
+                time.sleep(0.1)
         yield
     finally:
-        held.discard(file)
         os.close(descriptor)
 
 
@@ -185,17 +191,6 @@ def lock_file(place: str, purpose: str) -> Path | None:
         return None
     folder = Path(path).parent
     return folder / f".{Path(path).name}.{purpose}.lock"
-
-
-def _acquire(descriptor: int, place: str, deadline: float) -> None:
-    wait = _waiting(place, deadline)
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            wait()
-            time.sleep(0.1)
 
 
 def _waiting(place: str, deadline: float) -> Callable[[], None]:
