@@ -199,9 +199,9 @@ def test_a_table_of_a_catalog_is_locked_in_the_folder_of_its_schema(
         assert lock_place("absent.documents") == "absent.documents"
         assert lock_place(f"{tmp_path}/a.b") == f"{tmp_path}/a.b"
         monkeypatch.setenv("SPLADELAKE_LOCK_SECONDS", "0.2")
-        with ThreadPoolExecutor(1) as pool, exclusive("locked.documents"):
-            # Another thread that names the folder: the file keeps it out, as it does another process.
-            with pytest.raises(ConflictError, match="another job is still writing"):
-                pool.submit(exclusive(f"{tmp_path}/documents").__enter__).result()
+        # Another thread that names the folder: the file keeps it out, as it does another process.
+        refused = pytest.raises(ConflictError, match="another job is still writing")
+        with ThreadPoolExecutor(1) as pool, exclusive("locked.documents"), refused:
+            pool.submit(exclusive(f"{tmp_path}/documents").__enter__).result()
     finally:
         spark.sql("DROP SCHEMA locked CASCADE")
