@@ -12,7 +12,6 @@ from spladelake.errors import DataError, UsageError
 from spladelake.spark.session.java_errors import full_text
 from spladelake.spark.tables.create import ensure_table
 from spladelake.spark.tables.driver_rows import frame_of
-from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.properties import set_properties, table_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import CHANGED
@@ -62,8 +61,7 @@ def collect_changes(
         rows = batch.select(F.col(id_column).alias("id"), F.col("_commit_version").alias("version")).distinct()
         writer = rows.write.format("delta").mode("append")
         writer = writer.option("txnAppId", f"spladelake:feed:{checkpoint}").option("txnVersion", number)
-        with exclusive(str(changed)):
-            save(writer, changed)
+        save(writer, changed)
 
     try:
         feed = reader.load(source.path) if source.path is not None else reader.table(source.identifier)
