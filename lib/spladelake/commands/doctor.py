@@ -58,12 +58,12 @@ def examine(*, model: str | None, lake: str, query_model: str | None = None) -> 
         checked = _line("model", lambda: _model(model or "splade-tiny", query_model))
         passed += [checked, _line("spark session", session.result)]
     if remote and passed[-1]:
-        passed += _store(lake)
+        passed += store_lines(lake)
     return all(passed)
 
 
-def _store(lake: str) -> Iterator[bool]:
-    """Check the store of a remote lake in the running session."""
+def store_lines(lake: str) -> Iterator[bool]:
+    """Check the store of a remote lake in the running session: print a line for each check; yield whether it passed."""
     from spladelake.spark.session.start import spark_session
     from spladelake.spark.session.store_trial import trials
     from spladelake.spark.session.stores import check_store
