@@ -69,7 +69,8 @@ def collect_changes(
     def append(batch: DataFrame, number: int) -> None:
         rows = batch.select(id_of(batch).alias("id"), F.col("_commit_version").alias("version")).distinct()
         writer = rows.write.format("delta").mode("append")
-        save(writer.option("txnAppId", f"spladelake:feed:{checkpoint}").option("txnVersion", number), changed)
+        writer = writer.option("txnAppId", f"spladelake:feed:{checkpoint}").option("txnVersion", number)
+        save(writer, changed)
 
     try:
         feed = reader.load(source.path) if source.path is not None else reader.table(source.identifier)

@@ -56,8 +56,9 @@ def replace_rows(
 
 
 def save(writer: DataFrameWriter, ref: TableRef) -> None:
-    """Write a writer's rows to the table."""
-    if ref.path is not None:
-        writer.save(ref.path)
-    else:
-        writer.saveAsTable(ref.identifier)
+    """Write a writer's rows to the table, under its lock: Delta alone may lose one of two drivers' commits on S3."""
+    with exclusive(str(ref)):
+        if ref.path is not None:
+            writer.save(ref.path)
+        else:
+            writer.saveAsTable(ref.identifier)

@@ -19,6 +19,7 @@ from spladelake.spark.encode.texts import BYTES_PER_TOKEN, is_rejected, limited
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.schemas import PASSAGE_TEXTS
@@ -101,4 +102,5 @@ def delete_failed(job: SideJob) -> None:
     """Delete the staged passages of documents of which one cannot be encoded."""
     failed = failed_documents(job.staged.read(job.session))
     merge = job.staged.delta(job.session).alias("old").merge(failed.alias("new"), "old.doc_id = new.doc_id")
-    merge.whenMatchedDelete().execute()
+    with exclusive(str(job.staged)):
+        merge.whenMatchedDelete().execute()
