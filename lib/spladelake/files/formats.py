@@ -9,6 +9,7 @@ from typing import Any
 from spladelake.errors import DataError, UsageError
 from spladelake.files.guesses import NO_GRADES, grade_column, guess, told
 from spladelake.files.jsonl import jsonl_document_parser, jsonl_judgement_parser, jsonl_query_parser, parsed
+from spladelake.files.later_headers import JUDGED, WithoutHeaders
 from spladelake.files.layouts import laid_out_judgement_parser
 from spladelake.files.line_forms import judgements_layout
 from spladelake.files.rows import LineParser, MalformedError, line_text
@@ -80,7 +81,9 @@ def line_parser(
         return _jsonl_parser(kind, columns, first, place)
     if file_format in ("tsv", "qrels") and kind == "judgements":
         layout = judgements_layout(first, place=place)
-        return (judgement_parser(), None) if layout is None else (laid_out_judgement_parser(layout), layout.read_as)
+        if layout is None:
+            return WithoutHeaders(judgement_parser(), kind, JUDGED, place), None
+        return WithoutHeaders(laid_out_judgement_parser(layout), kind, layout.columns, place), layout.read_as
     if file_format == "tsv" and kind in ("documents", "queries"):
         line = next((line for line in first if line.strip()), b"")
         header = tsv_layout(kind, columns, line, place=place)
@@ -99,12 +102,13 @@ def line_parser(
             else "wanted tsv, jsonl, csv, parquet or delta, because only judgements can be qrels or json",
             f"Correct --{kind}-format.",
         )
-    return parsers[file_format, kind](), None
+    return WithoutHeaders(parsers[file_format, kind](), kind, (), place), None
 
 
 def _jsonl_parser(
     kind: str, columns: Mapping[str, str], first: Sequence[bytes], place: str
 ) -> tuple[LineParser[Any], str | None]:
+    check_is_lines(first, place=place)
     keys = first_keys(first)
     if kind == "documents":
         names = _keys(kind, columns, keys, {"doc_id": "_id", "title": "title", "text": "text"})
@@ -138,6 +142,20 @@ def _keys(kind: str, columns: Mapping[str, str], keys: Sequence[str], usual: dic
         guessed = name if name in keys else guess(kind, column, [key for key in keys if key not in found.values()])
         found[column] = columns.get(column) or guessed or name
     return found
+
+
+def check_is_lines(first: Sequence[bytes], *, place: str) -> None:
+    """Raise DataError if lines are pieces of one JSON array, or of objects that go over several lines.
+
+    - first: the first lines of a file.
+    - place: the file, for messages.
+    """
+    start = next((line.removeprefix(b"\xef\xbb\xbf").strip() for line in first if line.strip()), b"")
+    if not start.startswith(b"[") and start != b"{" or first_keys(first):
+        return
+    found, jq = ("one JSON array", "jq -c '.[]'") if start.startswith(b"[") else ("JSON over several lines", "jq -c .")
+    fix = f"Convert the file: {jq} FILE > NEW.jsonl"
+    raise DataError(place, f"the file is {found}", "wanted JSON lines: one object in each line", fix)
 
 
 def first_keys(first: Sequence[bytes]) -> list[str]:

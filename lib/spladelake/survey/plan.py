@@ -51,18 +51,21 @@ def plan(place: str, given: Mapping[str, str]) -> IngestPlan:
     for option, (kind, column) in _COLUMN_OPTIONS.items():
         if option in given:
             columns[kind][column] = given[option]
-    samples, unused = _chosen(place, given)
+    samples, unused = _chosen(place, given, columns)
     found = {kind: finding_of(samples[kind], kind, columns[kind]) for kind in KINDS if kind in samples}
     folder, split = _beir(Path(place), found) if not any(kind in given for kind in KINDS) else (None, None)
     return IngestPlan(found, unused, folder, split)
 
 
-def _chosen(place: str, given: Mapping[str, str]) -> tuple[dict[str, Sample], list[str]]:
+def _chosen(
+    place: str, given: Mapping[str, str], columns: Mapping[str, Mapping[str, str]]
+) -> tuple[dict[str, Sample], list[str]]:
     named = [kind for kind in KINDS if kind in given]
     if named:
         formats = {kind: given.get(f"{kind}_format", "auto") for kind in named}
-        return {kind: read_sample(named_input(given[kind], formats[kind], kind=kind), kind) for kind in named}, []
-    samples = [read_sample(source) for source in find_inputs(place)]
+        inputs = {kind: named_input(given[kind], formats[kind], kind=kind) for kind in named}
+        return {kind: read_sample(source, kind, named=columns) for kind, source in inputs.items()}, []
+    samples = [read_sample(source, named=columns) for source in find_inputs(place)]
     by_kind: dict[str | None, list[Sample]] = {}
     for sample in samples:
         by_kind.setdefault(kind_of(sample) if len(samples) > 1 else "documents", []).append(sample)

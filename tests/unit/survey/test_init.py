@@ -113,9 +113,9 @@ def test_what_the_user_names_wins_over_what_would_be_guessed(init: Init, tmp_pat
 
 
 def test_records_that_the_jobs_parser_refuses_are_told_before_the_job_runs(init: Init, tmp_path: Path) -> None:
-    write(tmp_path / "d.jsonl", '{"id": 7, "text": "numbers are no ids"}\n{"id": "8", "text": "x"}\n')
+    write(tmp_path / "d.jsonl", '{"id": 7.5, "text": "fractions are no ids"}\n{"id": "8", "text": "x"}\n')
     (fault,) = init("d.jsonl")["documents"]["faults"]
-    assert '1 cannot be used ("id" is a number (7); ids must be strings)' in fault
+    assert '1 cannot be used ("id" is a number (7.5); ids must be strings or whole numbers)' in fault
 
 
 @pytest.mark.parametrize(

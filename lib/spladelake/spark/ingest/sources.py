@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from spladelake.config import IngestTexts
 from spladelake.errors import DataError, UsageError
 from spladelake.files.contents import HEAD_BYTES, check_head
-from spladelake.files.folders import check_hidden, chosen_files, hidden_files, is_hidden
+from spladelake.files.folders import check_hidden, check_nothing_hidden, chosen_files, is_hidden
 from spladelake.files.formats import COMPRESSED, split_files
 from spladelake.names import listed
 from spladelake.spark.ingest.columns import delta_records, exact_names, parquet_records
@@ -172,6 +172,6 @@ def _check_hidden(session: SparkSession, location: str) -> None:
         if is_hidden(root.rsplit("/", 1)[-1]) and not storage.is_folder(session, root):
             check_hidden(storage.shown_path(root), [root])
         elif local is not None and local.is_dir():
-            check_hidden(str(local), hidden_files(local))
+            check_nothing_hidden(local)
         elif local is None:
             check_hidden(root, [name for name in storage.contents(session, root) if is_hidden(name)])
