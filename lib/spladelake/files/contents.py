@@ -10,6 +10,7 @@ from spladelake.files.formats import compression_of
 # This many bytes identify every kind of file below. The mark of a tar archive comes last, at byte 257.
 HEAD_BYTES = 600
 _FRAME_OF_LZ4 = b"\x04\x22\x4d\x18"
+_FRAME_OF_SNAPPY = b"\xff\x06\x00\x00sNaPpY"
 _COMPRESSIONS = {
     ".gz": b"\x1f\x8b",
     ".bz2": b"BZh",
@@ -82,6 +83,11 @@ def check_head(name: str, head: bytes, file_format: str) -> None:
         )
         raise _refused(name, found, "wanted gzip, bzip2 or zstd, because Spark does not read this kind of lz4", fix)
     wanted = "wanted lines of text in UTF-8, plain or compressed by gzip, bzip2 or zstd"
+    if head.startswith(_FRAME_OF_SNAPPY):
+        fix = "Compress the file with gzip, bzip2 or zstd instead."
+        raise _refused(
+            name, "compressed by a snappy tool", "wanted gzip, bzip2 or zstd, because Spark cannot read it", fix
+        )
     for suffix, start in _COMPRESSIONS.items():
         if compression == suffix:
             if not head.startswith(start) and not (suffix == ".zst" and _EMPTY_ZSTD.match(head)):

@@ -77,6 +77,11 @@ def visible_files(path: Path) -> list[Path]:
     return sorted(found)
 
 
+def data_files(names: Sequence[str]) -> list[str]:
+    """Return the names without those that accompany data, such as README.md. A single file is data."""
+    return [name for name in names if len(names) == 1 or not _BESIDE.fullmatch(name.rsplit("/", 1)[-1])]
+
+
 def chosen_files(place: str, names: Sequence[str], file_format: str, *, kind: str) -> tuple[list[str], str]:
     """Return the names of the files to read as one input, and their format.
 
@@ -88,7 +93,7 @@ def chosen_files(place: str, names: Sequence[str], file_format: str, *, kind: st
     Raises DataError if the files have several formats, and UsageError if their names show none.
     """
     option = f"--{kind}-format"
-    kept = [name for name in names if not _BESIDE.fullmatch(name.rsplit("/", 1)[-1])] if len(names) > 1 else list(names)
+    kept = data_files(names)
     if file_format != "auto":
         return kept, file_format
     formats: dict[str | None, list[str]] = {}

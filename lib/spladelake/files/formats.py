@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from spladelake.errors import DataError, UsageError
+from spladelake.files.columns import naming_fix
 from spladelake.files.guesses import NO_GRADES, grade_column, guess, told
 from spladelake.files.jsonl import jsonl_document_parser, jsonl_judgement_parser, jsonl_query_parser, parsed
 from spladelake.files.later_headers import JUDGED, WithoutHeaders
@@ -111,6 +112,7 @@ def _jsonl_parser(
     check_is_lines(first, place=place)
     keys = first_keys(first)
     if kind == "documents":
+        _check_title(columns.get("title"), keys, place)
         names = _keys(kind, columns, keys, {"doc_id": "_id", "title": "title", "text": "text"})
         return jsonl_document_parser(
             id_field=names["doc_id"], title_field=names["title"], text_field=names["text"]
@@ -135,6 +137,13 @@ def _jsonl_parser(
     return parser, None if relevance or not keys else NO_GRADES
 
 
+def _check_title(name: str | None, keys: Sequence[str], place: str) -> None:
+    """Raise DataError if no object has the title's key that the user named: each document would be without a title."""
+    if name is not None and keys and not {name, name.split(".")[0]} & {*keys}:
+        found = f"no object among the first lines has the key {name!r} (keys: {', '.join(keys)})"
+        raise DataError(place, found, "wanted a key for title", naming_fix("documents", "title"))
+
+
 def _keys(kind: str, columns: Mapping[str, str], keys: Sequence[str], usual: dict[str, str]) -> dict[str, str]:
     """Return the key of each column of a table: the user's, else the usual one, else a guess, else the usual name."""
     found: dict[str, str] = {}
@@ -151,7 +160,7 @@ def check_is_lines(first: Sequence[bytes], *, place: str) -> None:
     - place: the file, for messages.
     """
     start = next((line.removeprefix(b"\xef\xbb\xbf").strip() for line in first if line.strip()), b"")
-    if not start.startswith(b"[") and start != b"{" or first_keys(first):
+    if (not start.startswith(b"[") and start != b"{") or first_keys(first):
         return
     found, jq = ("one JSON array", "jq -c '.[]'") if start.startswith(b"[") else ("JSON over several lines", "jq -c .")
     fix = f"Convert the file: {jq} FILE > NEW.jsonl"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import reduce
 
 import pyarrow as pa
@@ -54,8 +55,33 @@ def exact_names(session: SparkSession) -> Iterator[None]:
         session.conf.set(_CASE_SENSITIVE, str(before))
 
 
+@dataclass(frozen=True)
+class Shard:
+    """The rows of those Parquet files of an input that have the same needed columns.
+
+    - frame: the rows. place: the column `_metadata`.
+    - names: the files' name of each column of the table, None for a missing optional column.
+    - values: each column of the table as text.
+    """
+
+    frame: DataFrame
+    place: Column
+    names: dict[str, str | None]
+    values: dict[str, Column]
+
+
 def parquet_records(session: SparkSession, source: Source) -> DataFrame:
     """Return the records of Parquet files, each read by its own columns and types. Execute it within `exact_names`.
+
+    Raises the errors of `parquet_shards`.
+    """
+    shards = parquet_shards(session, source)
+    frames = [_checked(source, shard.frame, shard.place, shard.values, shard.names) for shard in shards]
+    return reduce(DataFrame.unionByName, frames)
+
+
+def parquet_shards(session: SparkSession, source: Source) -> list[Shard]:
+    """Return the rows of Parquet files, each read by its own columns and types. Execute them within `exact_names`.
 
     Raises DataError if a file lacks a needed column, or if the type of a column cannot be an id or a text.
     """
@@ -67,8 +93,7 @@ def parquet_records(session: SparkSession, source: Source) -> DataFrame:
         # A column may have a dot in its own name.
         top = frozenset(name for _, name, _ in chosen if name in footer.types)
         shards.setdefault((chosen, top), []).append(file.path)
-    frames = [_shard_records(session, source, chosen, top, paths, below) for (chosen, top), paths in shards.items()]
-    return reduce(DataFrame.unionByName, frames)
+    return [_shard(session, chosen, top, paths, below) for (chosen, top), paths in shards.items()]
 
 
 def _footers(session: SparkSession, source: Source) -> Iterable[ParquetFooter]:
@@ -101,16 +126,14 @@ def _spark_type(footer: ParquetFooter, name: str | None) -> str | None:
     return "void" if type_name(kind) == "null" else _TYPES.get(kind, "string")
 
 
-def _shard_records(
-    session: SparkSession, source: Source, chosen: Chosen, top: frozenset[str], paths: list[str], below: list[str]
-) -> DataFrame:
+def _shard(session: SparkSession, chosen: Chosen, top: frozenset[str], paths: list[str], below: list[str]) -> Shard:
     read = {name: kind for _, name, kind in chosen if name is not None and kind not in (None, "void")}
     schema = schema_of({name: DataType.fromDDL(kind or "string") for name, kind in read.items()}, top)
     frame = session.read.schema(schema).options(**storage.reader_options(paths)).parquet(*paths)
     # By this name even if the file has a column called _metadata.
     place = frame.metadataColumn("_metadata")
     values = {column: _shard_value(frame, column, name, kind, place, below) for column, name, kind in chosen}
-    return _checked(source, frame, place, values, {column: name for column, name, _ in chosen})
+    return Shard(frame, place, {column: name for column, name, _ in chosen}, values)
 
 
 def _shard_value(

@@ -64,7 +64,7 @@ def _source(
     is_table = location.startswith(TABLE_PREFIX) or storage.exists(session, f"{location}/_delta_log")
     if file_format == "delta" or (file_format == "auto" and is_table):
         return Source(kind, location, "delta", given, version=_delta_version(session, location))
-    _check_hidden(session, location)
+    check_hidden_files(session, location)
     files = {storage.shown_path(file.path): file for file in storage.input_files(session, location)}
     said = file_format
     names, file_format = chosen_files(location, list(files), said, kind=kind)
@@ -134,7 +134,7 @@ def records(session: SparkSession, source: Source) -> DataFrame:
     """
     if source.format == "delta":
         return delta_records(session, source)
-    _check_hidden(session, source.location)
+    check_hidden_files(session, source.location)
     check_heads(session, source)
     if source.format in LINE_FORMATS:
         return line_records(session, source)
@@ -165,7 +165,7 @@ def check_heads(session: SparkSession, source: Source) -> None:
         list(pool.map(check, source.listed(session)))
 
 
-def _check_hidden(session: SparkSession, location: str) -> None:
+def check_hidden_files(session: SparkSession, location: str) -> None:
     """Raise DataError for hidden data files, which Spark would skip."""
     for root in storage.roots(session, location):
         local = storage.local_path(root)
