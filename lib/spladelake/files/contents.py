@@ -84,10 +84,8 @@ def check_head(name: str, head: bytes, file_format: str) -> None:
         raise _refused(name, found, "wanted gzip, bzip2 or zstd, because Spark does not read this kind of lz4", fix)
     wanted = "wanted lines of text in UTF-8, plain or compressed by gzip, bzip2 or zstd"
     if head.startswith(_FRAME_OF_SNAPPY):
-        fix = "Compress the file with gzip, bzip2 or zstd instead."
-        raise _refused(
-            name, "compressed by a snappy tool", "wanted gzip, bzip2 or zstd, because Spark cannot read it", fix
-        )
+        wanted = "wanted gzip, bzip2 or zstd, because Spark does not read this kind of snappy"
+        raise _refused(name, "compressed by a snappy tool", wanted, "Compress the file with gzip, bzip2 or zstd.")
     for suffix, start in _COMPRESSIONS.items():
         if compression == suffix:
             if not head.startswith(start) and not (suffix == ".zst" and _EMPTY_ZSTD.match(head)):

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from spladelake.errors import DataError
 from spladelake.files.columns import chosen_columns, header_names, repeated_names
-from spladelake.files.rows import MalformedError, grade_of, usable_id
+from spladelake.files.rows import MalformedError, grade_of, line_text, usable_id
 
 _DELIMITERS = (",", "\t", ";", "|")
 # A first line such as `sep=;`, by which spreadsheets tell each other the delimiter.
@@ -79,6 +79,18 @@ def _first_line(lines: Iterator[bytes]) -> tuple[int, bytes] | None:
         if line.strip():
             return number, line
     return None
+
+
+def first_csv_line(lines: Sequence[bytes]) -> str | None:
+    """Return the first line of a csv file, or the second after a line such as `sep=;`; None if it is no text."""
+    found = _first_line(iter(lines[:1]))
+    line = None if found is None else found[1]
+    if line is not None and _SEPARATOR_LINE.fullmatch(_text(line)):
+        line = lines[1] if len(lines) > 1 else None
+    try:
+        return None if line is None else line_text(line)
+    except MalformedError:
+        return None
 
 
 def csv_layout(kind: str, named: Mapping[str, str], cells: Sequence[str], *, place: str) -> CsvLayout:

@@ -74,10 +74,14 @@ def visible_files(path: Path) -> list[Path]:
     for root, folders, files in os.walk(path, followlinks=True):
         folders[:] = [name for name in folders if not is_hidden(name)]
         found += [Path(root, name) for name in files if not is_hidden(name)]
+    for file in found:
+        if file.is_symlink() and not file.exists():
+            missing = f"the file is a link to {os.readlink(file)}, which does not exist"
+            raise DataError(str(file), missing, "wanted an existing file", "Correct or remove the link.")
     return sorted(found)
 
 
-def data_files(names: Sequence[str]) -> list[str]:
+def without_companions(names: Sequence[str]) -> list[str]:
     """Return the names without those that accompany data, such as README.md. A single file is data."""
     return [name for name in names if len(names) == 1 or not _BESIDE.fullmatch(name.rsplit("/", 1)[-1])]
 
@@ -93,7 +97,7 @@ def chosen_files(place: str, names: Sequence[str], file_format: str, *, kind: st
     Raises DataError if the files have several formats, and UsageError if their names show none.
     """
     option = f"--{kind}-format"
-    kept = data_files(names)
+    kept = without_companions(names)
     if file_format != "auto":
         return kept, file_format
     formats: dict[str | None, list[str]] = {}

@@ -13,7 +13,7 @@ from spladelake.files.jsonl import jsonl_document_parser, jsonl_judgement_parser
 from spladelake.files.later_headers import JUDGED, WithoutHeaders
 from spladelake.files.layouts import laid_out_judgement_parser
 from spladelake.files.line_forms import judgements_layout
-from spladelake.files.rows import LineParser, MalformedError, line_text
+from spladelake.files.rows import LineParser, MalformedError, Rejected, line_text
 from spladelake.files.tsv import judgement_parser, tsv_document_parser, tsv_query_parser
 from spladelake.files.tsv_columns import laid_out_parser, tsv_layout
 from spladelake.names import listed
@@ -22,6 +22,8 @@ COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")
 # Other endings that Spark knows for the same compressions.
 _SAME_COMPRESSION = {".gzip": ".gz", ".zstd": ".zst"}
 _COMPRESSED_NAMES = (*COMPRESSED, *_SAME_COMPRESSION)
+# Most parts of a line that are tried as lines.
+_TRIED = 100
 # The Hugging Face hub appends this to the name of a split in one file.
 _SHARD = re.compile(r"-0+-of-0+1$")
 _FORMAT_OF_SUFFIX = {
@@ -78,6 +80,7 @@ def line_parser(
 
     Raises UsageError if the table cannot be read from such lines, and DataError if their columns are unclear.
     """
+    _check_line_ends(kind, file_format, columns, first, place)
     if file_format == "jsonl":
         return _jsonl_parser(kind, columns, first, place)
     if file_format in ("tsv", "qrels") and kind == "judgements":
@@ -104,6 +107,23 @@ def line_parser(
             f"Correct --{kind}-format.",
         )
     return WithoutHeaders(parsers[file_format, kind](), kind, (), place), None
+
+
+def _check_line_ends(
+    kind: str, file_format: str, columns: Mapping[str, str], first: Sequence[bytes], place: str
+) -> None:
+    """Raise DataError if the only line consists of several lines that end in carriage returns."""
+    filled = [line for line in first if line.strip()]
+    parts = [part for part in filled[0].split(b"\r")[:_TRIED] if part.strip()] if len(filled) == 1 else []
+    if len(parts) < 2:
+        return
+    try:
+        parse, _ = line_parser(kind, file_format, columns, place=place, first=parts)
+    except DataError:
+        return
+    if not any(isinstance(parse(part), Rejected) for part in parts):
+        found, fix = "the lines end in carriage returns alone", "Convert the file: tr '\\r' '\\n' < FILE > NEW"
+        raise DataError(place, found, "wanted lines that end in line feeds", fix)
 
 
 def _jsonl_parser(

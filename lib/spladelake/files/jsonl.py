@@ -191,14 +191,14 @@ def _id_of(fields: dict[str, Any], name: str, *, owner: str, escaped: bool) -> s
     if value is None:
         raise MalformedError(f'"{name}" is null; every {owner} needs one')
     if type(value) is not str:
-        number = whole_number(value)
+        number = digits_of(value)
         if number is None:
             raise MalformedError(f'"{name}" is {json_type(value)}; ids must be strings or whole numbers')
         return number
     return usable_id(name, writable(name, value) if escaped else value)
 
 
-def whole_number(value: object) -> str | None:
+def digits_of(value: object) -> str | None:
     """Return the digits of a number that can be an id: 1 and 1.0 are "1". None for any other value."""
     if type(value) is float and value.is_integer() and abs(value) < _EXACT:
         value = int(value)

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from spladelake.config import ImportRun
 from spladelake.errors import UsageError
-from spladelake.files.folders import data_files
+from spladelake.files.folders import without_companions
 from spladelake.files.formats import first_keys, suffix_of
 from spladelake.files.guesses import told
 from spladelake.files.json_pairs import LISTS
@@ -65,7 +65,7 @@ def _json_format(first: list[bytes], *, is_lines: bool) -> str:
 def _source(session: SparkSession, location: str, kind: str) -> Source:
     check_hidden_files(session, location)
     files = storage.input_files(session, location)
-    names = set(data_files([file.path for file in files]))
+    names = set(without_companions([file.path for file in files]))
     read = tuple(file for file in files if file.path in names)
     return Source("runs", location, _FORMATS.get(kind, "trec"), files=read, all_files=len(read) == len(files))
 
