@@ -58,7 +58,8 @@ def parquet_rows(session: SparkSession, source: Source, options: ImportRun) -> R
     by_rank, read_as = deciding(names[0], options.order == "ranks")
     frames = [
         _rows(
-            shard.frame.withColumns({"__file": shard.place["file_path"], "__block": shard.place["file_block_start"]}),
+            shard.frame,
+            (shard.place["file_path"], shard.place["file_block_start"]),
             found,
             {column: _cleaned(column, shard.values[column]) for column in found},
             by_rank=by_rank,
@@ -103,15 +104,22 @@ def table_rows(session: SparkSession, location: str, options: ImportRun) -> RunR
     values = {column: _cleaned(column, column_text(frame.schema, column, name)) for column, name in names.items()}
     if options.ranking_name is not None and "run_id" in values:
         frame = frame.where(values["run_id"] == options.ranking_name)
-    frame = frame.withColumns({"__file": F.lit(str(ref)), "__block": F.lit(0)})
-    return RunRows(_rows(frame, names, values, by_rank=by_rank), by_rank, _read_as(names, read_as))
+    rows = _rows(frame, (F.lit(str(ref)), F.lit(0)), names, values, by_rank=by_rank)
+    return RunRows(rows, by_rank, _read_as(names, read_as))
 
 
-def _rows(frame: DataFrame, names: Mapping[str, str], values: Mapping[str, Column], *, by_rank: bool) -> DataFrame:
-    """Return the place, the reason and the columns of `runs` of a frame with the columns __file and __block."""
+def _rows(
+    frame: DataFrame,
+    place: tuple[Column, Column],
+    names: Mapping[str, str],
+    values: Mapping[str, Column],
+    *,
+    by_rank: bool,
+) -> DataFrame:
+    """Return the place, the reason and the columns of `runs` of a frame. place: its columns for file and block."""
     return frame.select(
-        F.col("__file").alias("file"),
-        F.col("__block").alias("block"),
+        place[0].alias("file"),
+        place[1].alias("block"),
         F.monotonically_increasing_id().alias("seq"),
         _fault(frame.schema, names, values, by_rank=by_rank).alias("reason"),
         *(values.get(c.name, F.lit(None)).try_cast(c.type).alias(c.name) for c in RUNS.columns),
