@@ -66,3 +66,25 @@ def test_the_package_works_from_the_zip_alone_with_its_data_files(tmp_path: Path
 def test_a_zip_that_cannot_be_written_ends_with_5(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["package", "--output", str(tmp_path / "absent" / "s.zip")]) == 5
     assert "cannot be written" in json.loads(capsys.readouterr().out)["error"]
+
+
+@pytest.mark.slow
+def test_a_wheel_built_from_the_clone_works_in_an_environment_that_has_nothing_else_of_it(tmp_path: Path) -> None:
+    clone, python = tmp_path / "clone", str(tmp_path / "venv/bin/python")
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def printed(*command: str, **more: str) -> str:
+        run = subprocess.run(command, env=alone | more, cwd=tmp_path, capture_output=True, text=True, check=True)
+        return run.stdout
+
+    pip = (python, "-m", "pip", "-q", "--disable-pip-version-check")
+    printed("git", "clone", "-q", str(REPOSITORY), str(clone))
+    printed(sys.executable, "-m", "venv", "venv")
+    printed(*pip, "wheel", "--no-deps", "--wheel-dir", ".", str(clone))
+    (wheel,) = tmp_path.glob("spladelake-*.whl")
+    printed(*pip, "install", "--no-deps", str(wheel))
+    place = printed(python, "-P", "-c", "import spladelake; print(spladelake.__file__)")
+    assert place.startswith(str(tmp_path / "venv"))
+    # The packages that it needs come from the environment of the tests.
+    needed = str(Path(pytest.__file__).parents[1])
+    assert "# Glossary" in printed(str(tmp_path / "venv/bin/spladelake"), "docs", "glossary", PYTHONPATH=needed)

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+import spladelake
+from spladelake.commands.docs import pages
 from spladelake.config import JOBS, checked
 from spladelake.spark_versions import DELTA_FOR, release
 
@@ -43,6 +45,8 @@ def test_image_and_manifest_have_one_supported_spark_and_delta_is_configured() -
     settings = dict(re.findall(r"^(spark\.\S+)\s+(\S+)$", profile, re.MULTILINE))
     assert spec["sparkConf"].items() <= settings.items()
     assert spec["image"] in DOCKERFILE
+    assert spec["image"] in pages()["platforms"].text
+    assert spec["image"].endswith(f":{spladelake.__version__}")
 
 
 def test_the_image_copies_files_that_are_there_and_installs_no_second_spark() -> None:
