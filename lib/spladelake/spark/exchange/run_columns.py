@@ -66,7 +66,7 @@ def parquet_rows(session: SparkSession, source: Source, options: ImportRun) -> R
         )
         for shard, found in zip(shards, names, strict=True)
     ]
-    return RunRows(reduce(DataFrame.unionByName, frames), by_rank, _read_as(names[0], read_as))
+    return RunRows(reduce(DataFrame.unionByName, frames), by_rank, _read_as(names, read_as))
 
 
 def _check_scores(place: str, names: list[dict[str, str]]) -> None:
@@ -83,9 +83,10 @@ def _no_columns(place: str, found: str) -> DataError:
     return DataError(place, found, wanted, "Rename the columns to query_id, doc_id and score.")
 
 
-def _read_as(names: Mapping[str, str], read_as: str | None) -> str | None:
-    shown = ", ".join(f"{column} is the column {name}" for column, name in names.items() if column != name)
-    return "; ".join(filter(None, (shown, read_as))) or None
+def _read_as(names: list[dict[str, str]], read_as: str | None) -> str | None:
+    """Return the description of columns with other names than in `runs`, and of what decides the order."""
+    other = [f"{column} is the column {name}" for found in names for column, name in found.items() if column != name]
+    return "; ".join(filter(None, (", ".join(dict.fromkeys(other)), read_as))) or None
 
 
 def table_rows(session: SparkSession, location: str, options: ImportRun) -> RunRows:
@@ -105,7 +106,7 @@ def table_rows(session: SparkSession, location: str, options: ImportRun) -> RunR
     if options.ranking_name is not None and "run_id" in values:
         frame = frame.where(values["run_id"] == options.ranking_name)
     rows = _rows(frame, (F.lit(str(ref)), F.lit(0)), names, values, by_rank=by_rank)
-    return RunRows(rows, by_rank, _read_as(names, read_as))
+    return RunRows(rows, by_rank, _read_as([names], read_as))
 
 
 def _rows(

@@ -41,7 +41,7 @@ def run_format(session: SparkSession, options: ImportRun, location: str) -> str:
         return "lines"
     if location.startswith(TABLE_PREFIX) or storage.exists(session, f"{location}/_delta_log"):
         return "delta"
-    files = storage.input_files(session, location)
+    files, _ = _data_files(session, location)
     suffix = suffix_of(files[0].path if files else location)
     if suffix in (".parquet", ".parq"):
         return "parquet"
@@ -64,10 +64,15 @@ def _json_format(first: list[bytes], *, is_lines: bool) -> str:
 
 def _source(session: SparkSession, location: str, kind: str) -> Source:
     check_hidden_files(session, location)
+    read, all_files = _data_files(session, location)
+    return Source("runs", location, _FORMATS.get(kind, "trec"), files=read, all_files=all_files)
+
+
+def _data_files(session: SparkSession, location: str) -> tuple[tuple[storage.InputFile, ...], bool]:
+    """Return the files of an input without those that accompany data, and whether these are all its files."""
     files = storage.input_files(session, location)
     names = set(without_companions([file.path for file in files]))
-    read = tuple(file for file in files if file.path in names)
-    return Source("runs", location, _FORMATS.get(kind, "trec"), files=read, all_files=len(read) == len(files))
+    return tuple(file for file in files if file.path in names), len(names) == len(files)
 
 
 def run_rows(session: SparkSession, location: str, kind: str, options: ImportRun) -> RunRows:
