@@ -80,7 +80,7 @@ def line_parser(
 
     Raises UsageError if the table cannot be read from such lines, and DataError if their columns are unclear.
     """
-    _check_line_ends(kind, file_format, columns, first, place)
+    check_line_ends(kind, file_format, columns, first, place)
     if file_format == "jsonl":
         return _jsonl_parser(kind, columns, first, place)
     if file_format in ("tsv", "qrels") and kind == "judgements":
@@ -109,7 +109,7 @@ def line_parser(
     return WithoutHeaders(parsers[file_format, kind](), kind, (), place), None
 
 
-def _check_line_ends(
+def check_line_ends(
     kind: str, file_format: str, columns: Mapping[str, str], first: Sequence[bytes], place: str
 ) -> None:
     """Raise DataError if the only line consists of several lines that end in carriage returns."""

@@ -16,7 +16,7 @@ from spladelake.errors import DataError
 from spladelake.files.columns import header_names
 from spladelake.files.csv_records import CsvRecord, csv_layout, csv_rows
 from spladelake.files.folders import path_columns
-from spladelake.files.formats import check_is_lines
+from spladelake.files.formats import check_is_lines, check_line_ends
 from spladelake.files.guesses import GUESSES
 from spladelake.files.parquet_columns import ParquetFooter, parquet_footer, takes, type_name, unreadable
 from spladelake.files.rows import MalformedError, grade_of
@@ -148,6 +148,7 @@ def _objects(lines: list[bytes], location: str) -> list[dict[str, Any]]:
         if isinstance(value, dict):
             objects.append(value)
     check_is_lines(lines, place=location)
+    check_line_ends("documents", "jsonl", {}, lines, location)
     if lines and not objects:
         raise DataError(
             location,
