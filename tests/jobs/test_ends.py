@@ -31,6 +31,11 @@ def toy(what):
     click.echo("begun", err=True)
     if what == "wait":
         time.sleep(60)
+    elif what == "wait and clean":
+        try:
+            time.sleep(60)
+        finally:
+            raise ConnectionRefusedError("Java has ended too")
     elif what == "rows":
         for number in range(200_000):
             click.echo(f"row {number}")
@@ -61,9 +66,11 @@ def lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
-@pytest.mark.parametrize("sign", LAST)
-def test_a_signal_is_told_in_one_line_and_by_the_code_that_shells_expect(tmp_path: Path, sign: signal.Signals) -> None:
-    with toy("wait", tmp_path) as running:
+@pytest.mark.parametrize(("sign", "what"), [*((sign, "wait") for sign in LAST), (signal.SIGTERM, "wait and clean")])
+def test_a_signal_is_told_in_one_line_and_by_the_code_that_shells_expect(
+    tmp_path: Path, sign: signal.Signals, what: str
+) -> None:
+    with toy(what, tmp_path) as running:
         assert running.stderr is not None
         assert running.stderr.readline() == "begun\n"
         running.send_signal(sign)

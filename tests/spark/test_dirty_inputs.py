@@ -61,7 +61,7 @@ CLASSES = [
     Dirty("invalid UTF-8", b'{"_id": "latin", "text": "caf\xe9"}', QUARANTINED, "UTF-8"),
     Dirty("no id", record(text="x"), QUARANTINED, '"_id" is missing'),
     Dirty("null id", record(_id=None, text="x"), QUARANTINED, "null"),
-    Dirty("number as id", record(_id=17, text="x"), QUARANTINED, "number"),
+    Dirty("a fraction as id", record(_id=1.5, text="x"), QUARANTINED, "number"),
     Dirty("empty id", record(_id="", text="x"), QUARANTINED, "empty"),
     Dirty("blank id", record(_id="  ", text="x"), QUARANTINED, "white space"),
     Dirty("NUL in the id", b'{"_id": "a\\u0000", "text": "x"}', QUARANTINED, "NUL"),

@@ -52,6 +52,34 @@ def pyterrier(path: Path) -> None:
     frame.to_csv(path)
 
 
+def beside(path: Path) -> None:
+    """Columns of which Spark reads none by itself, and names that it takes for others."""
+    table = pa.table(list(zip(*SCORED, strict=True)), names=["query_id", "doc_id", "rank", "score"])
+    other = {"nanoseconds": pa.array(range(4), pa.timestamp("ns")), "half": pa.array(range(4), pa.float16())}
+    for name, values in {**other, **{name: pa.array("wxyz") for name in ("Score", "_metadata", "__file")}}.items():
+        table = table.append_column(name, values)
+    pq.write_table(table, path)
+
+
+def shards(folder: Path) -> None:
+    folder.mkdir()
+    queries, docs, ranks, scores = map(list, zip(*SCORED, strict=True))
+    first, last = slice(2), slice(2, 4)
+    left = {"query_id": queries[first], "doc_id": docs[first], "rank": ranks[first], "score": scores[first]}
+    right = {"Score": [str(s) for s in scores[last]], "docno": docs[last], "qid": queries[last], "rank": [1.0, 2.0]}
+    pq.write_table(pa.table(left), folder / "0.parquet")
+    pq.write_table(pa.table(right), folder / "1.parquet")
+
+
+def predictions(folder: Path) -> None:
+    folder.mkdir()
+    found = [
+        {"query_id": q, "results": [{"corpus_id": d, "score": s} for d, s in docs.items()]} for q, docs in RUN.items()
+    ]
+    (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found), encoding="utf-8")
+    (folder / "README.md").write_text("# about\n", encoding="utf-8")
+
+
 RUN_FORMS: dict[str, tuple[str, Callable[[Path], object], list[Any]]] = {
     "ranx json": ("r.json", lambda path: ranx.Run(RUN, name="r").save(str(path)), SCORED),
     "ranx parquet": ("r.parquet", lambda path: ranx.Run(RUN, name="r").save(str(path)), SCORED),
@@ -62,6 +90,9 @@ RUN_FORMS: dict[str, tuple[str, Callable[[Path], object], list[Any]]] = {
     "a name of two words": ("r.trec", lines("{q} Q0 {d} {r} {s} my run"), SCORED),
     "no ranks": ("r.trec", lines("{q} Q0 {d} - {s} r"), SCORED),
     "PyTerrier's csv": ("r.csv", pyterrier, SCORED),
+    "Parquet with columns that nobody asks for": ("r.parquet", beside),
+    "Parquet whose files differ": ("r", shards),
+    "predictions in a folder with a README": ("r", predictions),
     "ranks alone in Parquet": (
         "r.parquet",
         lambda path: pd.DataFrame([row[:3] for row in SCORED], columns=["qid", "pid", "rank"]).to_parquet(path),
@@ -69,10 +100,10 @@ RUN_FORMS: dict[str, tuple[str, Callable[[Path], object], list[Any]]] = {
     ),
 }  # fmt: skip
 # One of each reader by default; the others are read by the same code.
-USUAL = {"ranx json", "ranks alone in Parquet", "csv", "MTEB, decimals"}
+USUAL = {"ranx json", "Parquet with columns that nobody asks for", "csv", "MTEB, decimals"}
 # Forms of which the job says how it understood them.
 UNUSUAL = {"lists of documents", "MS MARCO", "a name of two words", "PyTerrier's csv", "ranx parquet",
-           "ranks alone in Parquet"}  # fmt: skip
+           "ranks alone in Parquet", "Parquet whose files differ"}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -90,6 +121,10 @@ def test_every_form_of_a_run_gives_the_same_rows(
     assert ("read_as" in result) == (form in UNUSUAL)
 
 
+def predicted(doc_id: str, score: str) -> str:
+    return f'{{"query_id": "q1", "results": [{{"corpus_id": "{doc_id}", "score": {score}}}]}}\n'
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -98,12 +133,18 @@ def test_every_form_of_a_run_gives_the_same_rows(
         ("r.json", '{"q1": {"d1": 1.0, "d1": 2.0}}', "the key 'd1' occurs twice"),
         ("r.json", '{"q1": {"d1": "high"}}', "score is 'high'; it must be a finite number"),
         ("r.csv", "qid,docno,score\nq1,d1,\n", "score is ''; it must be a finite number"),
+        ("r.jsonl", predicted("d1", "Infinity"), "a score is missing or not a finite number"),
+        ("r.jsonl", predicted(" ", "1.5"), "an id is empty"),
+        ("r.trec", "PK\x03\x04 a b", "the file is a zip archive"),
+        ("r/_1.trec", "q1 Q0 d1 1 2.5 r\n", "the name of '_1.trec' begins with '_'"),
     ],
 )
 def test_a_run_that_is_not_plain_is_refused_and_leaves_no_table(
     run_job: Any, lake: str, tmp_path: Path, name: str, content: str, message: str
 ) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(content, encoding="utf-8")
+    name = name.split("/")[0]
     with pytest.raises(DataError, match=message):
         run_job("import_run", lake=lake, run=str(tmp_path / name))
     assert not Path(lake, "runs").exists()
@@ -133,6 +174,26 @@ JUDGEMENT_FORMS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "Parquet, decimals": ("j.parquet", lambda path: table_of("QID", "PID", "Grade", grades=float).to_parquet(path)),
     "Parquet, booleans": ("j.parquet", lambda path: table_of("q_id", "pid", "relevant", grades=bool).to_parquet(path)),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            {"query_id": ["q"], "doc_id": ["d"], "score": pa.array([1], pa.float16())},
+            "column 'score' has the type halffloat",
+        ),
+        ({"query_id": ["q"], "doc_id": [b"d"], "score": [1.5]}, "column 'doc_id' has the type binary"),
+        ({"query_id": ["q"], "doc_id": ["d"], "note": ["x"]}, "the files have no column of scores or ranks"),
+        ({"query_id": ["q"], "note": ["x"], "score": [1.5]}, "Rename the column to doc_id"),
+    ],
+)
+def test_a_run_in_parquet_whose_columns_cannot_be_used_names_the_column(
+    run_job: Any, lake: str, tmp_path: Path, columns: dict[str, Any], message: str
+) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "r.parquet")
+    with pytest.raises(DataError, match=message):
+        run_job("import_run", lake=lake, run=str(tmp_path / "r.parquet"))
 
 
 def judgements(spark: SparkSession, lake: str) -> list[Any]:

@@ -169,6 +169,11 @@ CASES = [
         says="column 'text' has the type timestamp[ns]; wanted a string for text",
     ),
     Case(
+        "ids of more digits than Spark has",
+        {"d.parquet": {"id": pa.array([Decimal(1), Decimal(2)], pa.decimal256(50, 0)), "text": TEXTS}},
+        says="column 'id' has the type decimal256(50, 0)",
+    ),
+    Case(
         "two texts of one name",
         {"d.parquet": pa.table([IDS, TEXTS, TEXTS], names=["id", "text", "text"])},
         says="the file has several columns 'text'",
@@ -270,6 +275,18 @@ CASES = [
     Case(
         "a folder of Parquet, and a colon", {"a:b?c*/v:[1].parquet": {"id": IDS, "text": TEXTS}}, PLAIN, given="a:b?c*"
     ),
+    Case(
+        "a hidden folder of shards",
+        {"d/a.jsonl": JSONL, "d/_more/b.jsonl": JSONL},
+        says="the name of the folder '_more', which has data files",
+        given="d",
+    ),
+    Case(
+        "hidden folders of tools",
+        {"d/a.jsonl": JSONL, "d/_temporary/0/a.jsonl": JSONL, "d/.git/b.jsonl": b"", "d/_more/c.log": b"x"},
+        PLAIN,
+        given="d",
+    ),
     Case("a hidden file", {"_d.jsonl": JSONL}, says="the name of '_d.jsonl' begins with '_'"),
     Case("a file with a dot", {".d.csv": CSV}, says="the name of '.d.csv' begins with '.'"),
     # Compressions and what is no text.
@@ -279,13 +296,18 @@ CASES = [
             "d/0.jsonl.gz": gzip.compress(JSONL[:35]) + gzip.compress(JSONL[35:]),
             "d/1.jsonl.GZ": gzip.compress(b'{"_id": "3", "text": "x"}'),
             "d/2.json.bz2": bz2.compress(b'{"_id": "4", "text": "x"}\r\n'),
-            "d/3.ndjson.zst": zstd(b'{"_id": "5", "text": "x"}'),
+            # The first frame is one of pzstd's, which hold no data.
+            "d/3.ndjson.zst": b"\x50\x2a\x4d\x18\x04\0\0\0size" + zstd(b'{"_id": "5", "text": "x"}\n') + zstd(b"\n"),
         },
         [*PLAIN, ("3", None, "x"), ("4", None, "x"), ("5", None, "x")],
         given="d",
     ),
     Case("the tool lz4", {"d.jsonl.lz4": lz4(JSONL)}, says="the file is compressed by the tool lz4"),
-    Case("xz", {"d.jsonl.xz": lzma.compress(JSONL)}, says="the name (….xz) does not show the format"),
+    Case("xz", {"d.jsonl.xz": lzma.compress(JSONL)}, says="the file is compressed by xz"),
+    Case("brotli", {"d.jsonl.br": lz4(JSONL, "brotli")}, says="the file is compressed by brotli"),
+    Case("a spreadsheet", {"d.xlsx": archived("zip")}, says="the file is a spreadsheet"),
+    Case("snappy", {"d.jsonl.snappy": b"\xff\x06\x00\x00sNaPpY"}, says="the file is compressed by a snappy tool"),
+    Case("a name that shows nothing", {"d.text": JSONL}, says="the name (….text) does not show the format"),
     Case("xz under another name", {"d.jsonl": lzma.compress(JSONL)}, says="the file is compressed by xz"),
     Case("gzip under another name", {"d.csv": gzip.compress(CSV)}, says="but its name does not end in .gz"),
     Case("no gzip under its name", {"d.csv.gz": CSV}, says="compressed in another way"),

@@ -302,20 +302,24 @@ def test_an_export_replaces_and_deletes_only_what_an_export_wrote(spark: SparkSe
 def test_an_import_replaces_no_vocabulary_or_vectors_of_others_and_mends_what_a_kill_left_out(
     spark: SparkSession, run_job: Any, given: Any, tmp_path: Path
 ) -> None:
-    (tmp_path / "docs.txt").write_text('{"id": "a", "vector": {"red": 2, "car": 1}}\n')
+    docs = tmp_path / "docs [1].txt"
+    docs.write_text('{"id": "a", "vector": {"red": 2, "car": 1}}\n')
+    # A reader that takes the name for a pattern reads this file instead.
+    (tmp_path / "docs 1.txt").write_text('{"id": "b", "vector": {"blue": 2}}\n')
     (tmp_path / "queries.jsonl").write_text('{"id": "q", "vector": {"car": 1}}\n')
     common = {"lake": str(tmp_path / "lake"), "input_format": "anserini", "vectors": "theirs"}
-    run_job("import_vectors", input=str(tmp_path / "docs.txt"), **common)
+    run_job("import_vectors", input=str(docs), **common)
     with pytest.raises(DataError, match="Add --like theirs"):
         run_job("import_vectors", input=str(tmp_path / "queries.jsonl"), side="queries", **common)
     ref = TableRef(path=f"{tmp_path}/lake/vectors/theirs/documents")
+    assert [row["id"] for row in ref.read(spark).select("id").collect()] == ["a"]
     properties = table_properties(spark, ref)
     spark.sql(f"ALTER TABLE {ref.identifier} UNSET TBLPROPERTIES ('spladelake.vocabulary_size', 'spladelake.model')")
-    assert run_job("import_vectors", input=str(tmp_path / "docs.txt"), **common)["status"] == "skipped"
+    assert run_job("import_vectors", input=str(docs), **common)["status"] == "skipped"
     assert table_properties(spark, ref) == properties
     assert run_job("verify_tables", lake=common["lake"])["findings"] == []  # vectors without texts are none the worse
     with pytest.raises(UsageError, match="the rows were not made by a job"):
-        run_job("import_vectors", input=str(tmp_path / "docs.txt"), **{**common, "lake": given.lake, "vectors": "m"})
+        run_job("import_vectors", input=str(docs), **{**common, "lake": given.lake, "vectors": "m"})
 
 
 BAD = {

@@ -82,12 +82,28 @@ def _ended(command: click.Command, arguments: list[str], *, prog_name: str, name
     except ReaderGone:
         click.echo("the program that reads stdout has ended, so spladelake dropped the rest of the output", err=True)
         return 0
-    except (KeyboardInterrupt, click.Abort) as stop:
-        click.echo("interrupted; every table has either its old rows or its new rows", err=True)
-        # click turns an interrupt into an Abort, which keeps its cause.
-        return getattr(stop.__cause__ or stop, "exit_code", 130)
+    except KeyboardInterrupt as stop:
+        return _interrupted(stop)
     except Exception as error:
-        return _fail(error, name, debug=debug)
+        cause = _interrupt(error)
+        return _fail(error, name, debug=debug) if cause is None else _interrupted(cause)
+
+
+def _interrupted(stop: BaseException) -> int:
+    click.echo("interrupted; every table has either its old rows or its new rows", err=True)
+    return getattr(stop, "exit_code", 130)
+
+
+def _interrupt(error: BaseException | None) -> BaseException | None:
+    """Return the interrupt that an error is or follows from; None if there was none.
+
+    click turns an interrupt into an Abort. If the signal ended Java too, what the job does at its end fails.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        if isinstance(error, click.Abort) and error.__cause__ is None:
+            return error
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _fail(error: Exception, name: str, *, debug: bool) -> int:

@@ -11,6 +11,8 @@ from spladelake.names import listed
 
 # Most usual names that a message lists.
 _MOST_GUESSES = 6
+# Tables whose columns no option names.
+_WITHOUT_OPTIONS = ("judgements", "runs")
 
 
 def option_of(kind: str, column: str) -> str:
@@ -20,7 +22,7 @@ def option_of(kind: str, column: str) -> str:
 
 def naming_fix(kind: str, column: str) -> str:
     """Return the fix for an input in which a column was not found."""
-    if kind == "judgements":
+    if kind in _WITHOUT_OPTIONS:
         return f"Rename the column to {GUESSES[kind][column][0]}."
     return f"Name the column with {option_of(kind, column)}."
 
@@ -49,7 +51,7 @@ def repeated_names(cells: Sequence[str]) -> list[str]:
 def chosen_columns(
     kind: str, named: Mapping[str, str], present: Sequence[str], *, place: str, repeated: Collection[str] = ()
 ) -> dict[str, str | None]:
-    """Return the input's name of each column of a table, None for a missing optional column (title or grades).
+    """Return the input's name of each column of a table, None for a missing optional column (title, grades, rank …).
 
     - kind: the table.
     - named: names that the user gave, by column of the table. For the other columns the usual names are tried.
@@ -60,7 +62,7 @@ def chosen_columns(
     Raises DataError if a column that the table needs is missing, or if several columns have the usual name.
     """
     chosen: dict[str, str | None] = {}
-    by_name = told(kind, present) if kind == "judgements" else {}
+    by_name = told(kind, present) if kind in _WITHOUT_OPTIONS else {}
     for column, guesses in GUESSES[kind].items():
         wanted = (named[column],) if column in named else guesses[:_MOST_GUESSES]
         if column in named:
@@ -82,7 +84,7 @@ def chosen_columns(
                 f"the header has {found!r} more than once",
                 f"wanted one column for {column}",
                 f"Set {option_of(kind, column)} to {found!r} for the first column, or to '{found}.1' for the second."
-                if kind != "judgements"
+                if kind not in _WITHOUT_OPTIONS
                 else f"Rename all but one of the columns {found!r}.",
             )
         chosen[column] = found

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 from spladelake.errors import DataError
 from spladelake.files.formats import compression_of
 
 # This many bytes identify every kind of file below. The mark of a tar archive comes last, at byte 257.
 HEAD_BYTES = 600
 _FRAME_OF_LZ4 = b"\x04\x22\x4d\x18"
+_FRAME_OF_SNAPPY = b"\xff\x06\x00\x00sNaPpY"
 _COMPRESSIONS = {
     ".gz": b"\x1f\x8b",
     ".bz2": b"BZh",
     ".zst": b"\x28\xb5\x2f\xfd",
 }
+# Frames of zstd that hold no data; pzstd writes one before each frame of data.
+_EMPTY_ZSTD = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 # First bytes of a file, its kind, and how to convert it into a readable file.
 _OTHERS = (
     (b"PK\x03\x04", "a zip archive (or a spreadsheet)", "Unpack the archive, or save the sheet as csv in UTF-8."),
@@ -35,6 +40,29 @@ _UTF_16 = (
 )
 
 
+# Kinds of files by the ending of the name: endings, kind, and how to convert it.
+_BY_ENDING = (
+    ((".xz", ".lzma"), "compressed by xz", "Run: xz -d FILE. To save space, compress the result with gzip or zstd."),
+    ((".br",), "compressed by brotli", "Run: brotli -d FILE. To save space, compress the result with gzip or zstd."),
+    ((".zip", ".tar", ".tgz", ".7z", ".rar"), "an archive", "Unpack the archive."),
+    ((".xlsx", ".xls", ".ods"), "a spreadsheet", "Save the sheet as csv in UTF-8."),
+    (
+        (".feather", ".arrow", ".ipc", ".orc", ".avro", ".h5", ".hdf5", ".pkl", ".pickle", ".npz", ".npy"),
+        "a table of another format",
+        "Convert the file to Parquet.",
+    ),
+    ((".sqlite", ".db"), "a database", "Export a table of the database as csv."),
+)
+
+
+def check_ending(name: str) -> None:
+    """Raise DataError for a file that is no input, by the ending of its name: an archive, or a table of other tools."""
+    plain = name.lower()
+    for endings, found, fix in _BY_ENDING:
+        if plain.endswith(endings):
+            raise _refused(name, found, "wanted jsonl, tsv, csv, Parquet or a Delta table", fix)
+
+
 def check_head(name: str, head: bytes, file_format: str) -> None:
     """Raise DataError if the first bytes of a file do not fit its format. The error names the kind of the file.
 
@@ -44,6 +72,7 @@ def check_head(name: str, head: bytes, file_format: str) -> None:
     """
     if file_format == "parquet":
         return _check_parquet(name, head)
+    check_ending(name)
     compression = compression_of(name)
     if not head and compression is None:
         return None
@@ -54,9 +83,12 @@ def check_head(name: str, head: bytes, file_format: str) -> None:
         )
         raise _refused(name, found, "wanted gzip, bzip2 or zstd, because Spark does not read this kind of lz4", fix)
     wanted = "wanted lines of text in UTF-8, plain or compressed by gzip, bzip2 or zstd"
+    if head.startswith(_FRAME_OF_SNAPPY):
+        wanted = "wanted gzip, bzip2 or zstd, because Spark does not read this kind of snappy"
+        raise _refused(name, "compressed by a snappy tool", wanted, "Compress the file with gzip, bzip2 or zstd.")
     for suffix, start in _COMPRESSIONS.items():
         if compression == suffix:
-            if not head.startswith(start):
+            if not head.startswith(start) and not (suffix == ".zst" and _EMPTY_ZSTD.match(head)):
                 what = "empty" if not head else "damaged, or compressed in another way"
                 raise _refused(
                     name,

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from spladelake.errors import DataError
 from spladelake.files.columns import chosen_columns, header_names, repeated_names
 from spladelake.files.kept import kept_places
-from spladelake.files.rows import MalformedError, grade_of, usable_id
+from spladelake.files.rows import MalformedError, grade_of, line_text, usable_id
 
 _DELIMITERS = (",", "\t", ";", "|")
 # A first line such as `sep=;`, by which spreadsheets tell each other the delimiter.
@@ -84,6 +84,18 @@ def _first_line(lines: Iterator[bytes]) -> tuple[int, bytes] | None:
     return None
 
 
+def first_csv_line(lines: Sequence[bytes]) -> str | None:
+    """Return the first line of a csv file, or the second after a line such as `sep=;`; None if it is no text."""
+    found = _first_line(iter(lines[:1]))
+    line = None if found is None else found[1]
+    if line is not None and _SEPARATOR_LINE.fullmatch(_text(line)):
+        line = lines[1] if len(lines) > 1 else None
+    try:
+        return None if line is None else line_text(line)
+    except MalformedError:
+        return None
+
+
 def csv_layout(
     kind: str, named: Mapping[str, str], cells: Sequence[str], *, place: str, keep: tuple[str, ...] = ()
 ) -> CsvLayout:
@@ -102,17 +114,22 @@ def csv_layout(
 
 
 def csv_rows(
-    lines: Iterable[bytes], layout_of: Callable[[list[str]], HeaderLayout], *, place: str
+    lines: Iterable[bytes],
+    layout_of: Callable[[list[str]], HeaderLayout],
+    *,
+    place: str,
+    otherwise: Callable[[list[str]], HeaderLayout] | None = None,
 ) -> tuple[HeaderLayout, Iterator[CsvRecord]] | None:
     """Return the layout of a file's header and an iterator of its records, None for a file of blank lines.
 
     - lines: the lines of one file, in order, without line feeds.
     - layout_of: turns the header's cells into a layout; raises DataError for an unusable header.
     - place: the file, for messages.
+    - otherwise: replaces layout_of for a header that layout_of refuses, with the delimiter that gives the most cells.
 
     The delimiter is the first of comma, tab, semicolon and bar that gives a usable header. Raises DataError if none
-    does. The iterator raises DataError for a quote over several lines that is not closed properly, because the meaning
-    of the later lines is then unknown.
+    does. A record that repeats the header is skipped: several files were joined. The iterator raises DataError for a
+    quote over several lines that is not closed properly, because the meaning of the later lines is then unknown.
     """
     source = iter(lines)
     first = _first_line(source)
@@ -125,8 +142,8 @@ def csv_rows(
     else:
         delimiters = _DELIMITERS
     csv.field_size_limit(_LONGEST_CELL)
-    layout, width, used, delimiter = _header(line, source, delimiters, layout_of, place)
-    return layout, _records(source, number + used, delimiter, width, place)
+    layout, cells, used, delimiter = _header(line, source, delimiters, layout_of, otherwise, place)
+    return layout, _records(source, number + used, delimiter, cells, place)
 
 
 def _header(
@@ -134,18 +151,25 @@ def _header(
     source: Iterator[bytes],
     delimiters: tuple[str, ...],
     layout_of: Callable[[list[str]], HeaderLayout],
+    otherwise: Callable[[list[str]], HeaderLayout] | None,
     place: str,
-) -> tuple[HeaderLayout, int, int, str]:
-    """Return (layout, number of cells, number of lines of the header, delimiter)."""
-    refusals: list[Exception] = []
+) -> tuple[HeaderLayout, list[str], int, str]:
+    """Return (layout, cells, number of lines of the header, delimiter)."""
+    split: dict[str, list[str]] = {}
+    refusals: dict[str, DataError] = {}
     for delimiter in delimiters:
         try:
-            cells = next(csv.reader([_text(line)], delimiter=delimiter, strict=True))
-            return layout_of(cells), len(cells), 1, delimiter
-        except (DataError, csv.Error) as refusal:
-            refusals.append(refusal)
-    if isinstance(refusals[0], DataError):
-        raise refusals[0]
+            split[delimiter] = cells = next(csv.reader([_text(line)], delimiter=delimiter, strict=True))
+            return layout_of(cells), cells, 1, delimiter
+        except DataError as refusal:
+            refusals[delimiter] = refusal
+        except csv.Error:
+            continue
+    if delimiters[0] in refusals:
+        delimiter = max(split, key=lambda each: len(split[each]))
+        if otherwise is None:
+            raise refusals[delimiter]
+        return otherwise(split[delimiter]), split[delimiter], 1, delimiter
     # A quoted name can go over several lines. Read on with the first delimiter.
     feed = _Lines(chain([line], source))
     try:
@@ -155,10 +179,12 @@ def _header(
             found, fix = "the lines end in carriage returns alone", "Convert the file: tr '\\r' '\\n' < FILE > NEW"
             raise DataError(place, found, "wanted lines that end in line feeds", fix) from None
         raise _broken_quote(place, 1, str(error)) from None
-    return layout_of(cells), len(cells), len(feed.taken), delimiters[0]
+    return (otherwise or layout_of)(cells), cells, len(feed.taken), delimiters[0]
 
 
-def _records(source: Iterator[bytes], number: int, delimiter: str, width: int, place: str) -> Iterator[CsvRecord]:
+def _records(
+    source: Iterator[bytes], number: int, delimiter: str, header: list[str], place: str
+) -> Iterator[CsvRecord]:
     feed = _Lines(source)
     reader = csv.reader(feed, delimiter=delimiter, strict=True)
     while True:
@@ -173,9 +199,9 @@ def _records(source: Iterator[bytes], number: int, delimiter: str, width: int, p
             yield CsvRecord(number, feed.taken[0], reason=_reason(str(error)))
             reader = csv.reader(feed, delimiter=delimiter, strict=True)
         else:
-            # A blank line is no record.
-            if len(cells) > 1 or (cells and cells[0].strip()):
-                yield _record(number, b"\n".join(feed.taken), cells, width)
+            # A blank line is no record, and neither is a header of a file that was appended.
+            if cells != header and (len(cells) > 1 or (cells and cells[0].strip())):
+                yield _record(number, b"\n".join(feed.taken), cells, len(header))
         number += len(feed.taken)
 
 

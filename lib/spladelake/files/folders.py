@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from spladelake.errors import DataError, UsageError
+from spladelake.files.contents import check_ending
 from spladelake.files.formats import format_of, suffix_of
 
 # Names of files that accompany data and hold none.
@@ -17,6 +18,8 @@ _BESIDE = re.compile(
     re.IGNORECASE,
 )
 _MOST_NAMED = 5
+# Folders that tools make beside data.
+_OF_TOOLS = {"_delta_log", "_temporary", "_spark_metadata", "_symlink_format_manifest", "__MACOSX", "__pycache__"}
 
 
 def is_hidden(name: str) -> bool:
@@ -43,13 +46,24 @@ def check_hidden(place: str, names: Iterable[str]) -> None:
             )
 
 
-def hidden_files(folder: Path) -> list[str]:
-    """Return the paths of hidden files below a local folder, without those in hidden folders."""
+def check_nothing_hidden(folder: Path) -> None:
+    """Raise DataError for hidden data files below a local folder, and for data files in folders such as `_part-1`."""
     found = []
     for root, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not is_hidden(name)]
         found += [f"{root}/{name}" for name in files if is_hidden(name)]
-    return found
+        for name in folders:
+            if name.startswith("_") and is_hidden(name) and name not in _OF_TOOLS:
+                _check_hidden_folder(Path(root, name), folder)
+        folders[:] = [name for name in folders if not is_hidden(name)]
+    check_hidden(str(folder), found)
+
+
+def _check_hidden_folder(hidden: Path, folder: Path) -> None:
+    inside = (name for _, _, files in os.walk(hidden) for name in files)
+    if any(format_of(name) is not None for name in inside):
+        found = f"the name of the folder {hidden.name!r}, which has data files, begins with '_'"
+        wanted = "wanted another first character, because Spark skips the folder"
+        raise DataError(str(folder), found, wanted, "Rename the folder or move it away.")
 
 
 def visible_files(path: Path) -> list[Path]:
@@ -60,7 +74,16 @@ def visible_files(path: Path) -> list[Path]:
     for root, folders, files in os.walk(path, followlinks=True):
         folders[:] = [name for name in folders if not is_hidden(name)]
         found += [Path(root, name) for name in files if not is_hidden(name)]
+    for file in found:
+        if file.is_symlink() and not file.exists():
+            missing = f"the file is a link to {os.readlink(file)}, which does not exist"
+            raise DataError(str(file), missing, "wanted an existing file", "Correct or remove the link.")
     return sorted(found)
+
+
+def without_companions(names: Sequence[str]) -> list[str]:
+    """Return the names without those that accompany data, such as README.md. A single file is data."""
+    return [name for name in names if len(names) == 1 or not _BESIDE.fullmatch(name.rsplit("/", 1)[-1])]
 
 
 def chosen_files(place: str, names: Sequence[str], file_format: str, *, kind: str) -> tuple[list[str], str]:
@@ -74,7 +97,7 @@ def chosen_files(place: str, names: Sequence[str], file_format: str, *, kind: st
     Raises DataError if the files have several formats, and UsageError if their names show none.
     """
     option = f"--{kind}-format"
-    kept = [name for name in names if not _BESIDE.fullmatch(name.rsplit("/", 1)[-1])] if len(names) > 1 else list(names)
+    kept = without_companions(names)
     if file_format != "auto":
         return kept, file_format
     formats: dict[str | None, list[str]] = {}
@@ -82,6 +105,7 @@ def chosen_files(place: str, names: Sequence[str], file_format: str, *, kind: st
         formats.setdefault(_format(name, kind), []).append(name)
     if None in formats:
         first = formats[None][0]
+        check_ending(first)
         raise UsageError(
             place,
             f"the name (…{suffix_of(first)}) does not show the format of the file"

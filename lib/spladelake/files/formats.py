@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from spladelake.errors import DataError, UsageError
-from spladelake.files.columns import header_names
+from spladelake.files.columns import header_names, naming_fix
 from spladelake.files.guesses import NO_GRADES, grade_column, guess, told
 from spladelake.files.jsonl import jsonl_document_parser, jsonl_judgement_parser, jsonl_query_parser, parsed
 from spladelake.files.kept import KeepCells, KeepFields, kept_places
+from spladelake.files.later_headers import JUDGED, WithoutHeaders
 from spladelake.files.layouts import laid_out_judgement_parser
 from spladelake.files.line_forms import judgements_layout
-from spladelake.files.rows import LineParser, MalformedError, line_text
+from spladelake.files.rows import LineParser, MalformedError, Rejected, line_text
 from spladelake.files.tsv import judgement_parser, tsv_document_parser, tsv_query_parser
 from spladelake.files.tsv_columns import laid_out_parser, tsv_layout
 from spladelake.names import listed
@@ -22,6 +23,8 @@ COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")
 # Other endings that Spark knows for the same compressions.
 _SAME_COMPRESSION = {".gzip": ".gz", ".zstd": ".zst"}
 _COMPRESSED_NAMES = (*COMPRESSED, *_SAME_COMPRESSION)
+# Most parts of a line that are tried as lines.
+_TRIED = 100
 # The Hugging Face hub appends this to the name of a split in one file.
 _SHARD = re.compile(r"-0+-of-0+1$")
 _FORMAT_OF_SUFFIX = {
@@ -78,11 +81,14 @@ def line_parser(
 
     Raises UsageError if the table cannot be read from such lines, and DataError if their columns are unclear.
     """
+    check_line_ends(kind, file_format, columns, first, place)
     if file_format == "jsonl":
         return _jsonl_parser(kind, columns, first, place)
     if file_format in ("tsv", "qrels") and kind == "judgements":
         layout = judgements_layout(first, place=place)
-        return (judgement_parser(), None) if layout is None else (laid_out_judgement_parser(layout), layout.read_as)
+        if layout is None:
+            return WithoutHeaders(judgement_parser(), kind, JUDGED, place), None
+        return WithoutHeaders(laid_out_judgement_parser(layout), kind, layout.columns, place), layout.read_as
     if file_format == "tsv" and kind in ("documents", "queries"):
         line = next((line for line in first if line.strip()), b"")
         header = tsv_layout(kind, columns, line, place=place)
@@ -101,7 +107,24 @@ def line_parser(
             else "wanted tsv, jsonl, csv, parquet or delta, because only judgements can be qrels or json",
             f"Correct --{kind}-format.",
         )
-    return parsers[file_format, kind](), None
+    return WithoutHeaders(parsers[file_format, kind](), kind, (), place), None
+
+
+def check_line_ends(
+    kind: str, file_format: str, columns: Mapping[str, str], first: Sequence[bytes], place: str
+) -> None:
+    """Raise DataError if the only line consists of several lines that end in carriage returns."""
+    filled = [line for line in first if line.strip()]
+    parts = [part for part in filled[0].split(b"\r")[:_TRIED] if part.strip()] if len(filled) == 1 else []
+    if len(parts) < 2:
+        return
+    try:
+        parse, _ = line_parser(kind, file_format, columns, place=place, first=parts)
+    except DataError:
+        return
+    if not any(isinstance(parse(part), Rejected) for part in parts):
+        found, fix = "the lines end in carriage returns alone", "Convert the file: tr '\\r' '\\n' < FILE > NEW"
+        raise DataError(place, found, "wanted lines that end in line feeds", fix)
 
 
 def line_keeper(
@@ -128,8 +151,10 @@ def line_keeper(
 def _jsonl_parser(
     kind: str, columns: Mapping[str, str], first: Sequence[bytes], place: str
 ) -> tuple[LineParser[Any], str | None]:
+    check_is_lines(first, place=place)
     keys = first_keys(first)
     if kind == "documents":
+        _check_title(columns.get("title"), keys, place)
         names = _keys(kind, columns, keys, {"doc_id": "_id", "title": "title", "text": "text"})
         return jsonl_document_parser(
             id_field=names["doc_id"], title_field=names["title"], text_field=names["text"]
@@ -154,6 +179,13 @@ def _jsonl_parser(
     return parser, None if relevance or not keys else NO_GRADES
 
 
+def _check_title(name: str | None, keys: Sequence[str], place: str) -> None:
+    """Raise DataError if no object has the title's key that the user named: each document would be without a title."""
+    if name is not None and keys and not {name, name.split(".")[0]} & {*keys}:
+        found = f"no object among the first lines has the key {name!r} (keys: {', '.join(keys)})"
+        raise DataError(place, found, "wanted a key for title", naming_fix("documents", "title"))
+
+
 def _keys(kind: str, columns: Mapping[str, str], keys: Sequence[str], usual: dict[str, str]) -> dict[str, str]:
     """Return the key of each column of a table: the user's, else the usual one, else a guess, else the usual name."""
     found: dict[str, str] = {}
@@ -161,6 +193,20 @@ def _keys(kind: str, columns: Mapping[str, str], keys: Sequence[str], usual: dic
         guessed = name if name in keys else guess(kind, column, [key for key in keys if key not in found.values()])
         found[column] = columns.get(column) or guessed or name
     return found
+
+
+def check_is_lines(first: Sequence[bytes], *, place: str) -> None:
+    """Raise DataError if lines are pieces of one JSON array, or of objects that go over several lines.
+
+    - first: the first lines of a file.
+    - place: the file, for messages.
+    """
+    start = next((line.removeprefix(b"\xef\xbb\xbf").strip() for line in first if line.strip()), b"")
+    if (not start.startswith(b"[") and start != b"{") or first_keys(first):
+        return
+    found, jq = ("one JSON array", "jq -c '.[]'") if start.startswith(b"[") else ("JSON over several lines", "jq -c .")
+    fix = f"Convert the file: {jq} FILE > NEW.jsonl"
+    raise DataError(place, f"the file is {found}", "wanted JSON lines: one object in each line", fix)
 
 
 def first_keys(first: Sequence[bytes]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from spladelake.files.guesses import told
-from spladelake.files.jsonl import RepeatedKeyError, json_type, object_of, parsed, writable
+from spladelake.files.jsonl import RepeatedKeyError, digits_of, json_type, object_of, parsed, writable
 from spladelake.files.rows import JudgementRow, MalformedError, Rejected, shown, usable_id
 from spladelake.files.run_lines import RunLine, run_row
 from spladelake.files.tsv import judgement_of
@@ -185,8 +185,8 @@ def _number(value: Any, query_id: str) -> str | None:
 
 
 def _id(name: str, value: Any) -> str:
-    if type(value) is int:
-        return str(value)
+    if (number := digits_of(value)) is not None:
+        return number
     if type(value) is not str:
-        raise MalformedError(f"{name} is {json_type(value)}; wanted a string")
+        raise MalformedError(f"{name} is {json_type(value)}; wanted a string or a whole number")
     return usable_id(name, writable(name, value))

@@ -26,8 +26,8 @@ def jsonl_document_parser(
 ) -> LineParser[DocumentRow]:
     """Return a parser of one JSON object a line into (doc_id, title, text).
 
-    The id is a string with a visible character and without NUL. Title and text are strings, which stay as they are, or
-    null. The title can also be missing; the text cannot.
+    The id is a string with a visible character and without NUL, or a whole number. Title and text are strings, which
+    stay as they are, or null. The title can also be missing; the text cannot.
 
     - id_field, text_field: keys of id and text.
     - title_field: key of the title, None to read no titles.
@@ -86,25 +86,26 @@ def _judgement_of(line: str, *, names: dict[str, str | None]) -> JudgementRow | 
     fields = _fields_of(line)
     if fields is None:
         return None
-    query_id, doc_id = (cell_of(fields, names[key] or key, owner="judgement") for key in ("query_id", "doc_id"))
+    query_id, doc_id = (
+        _id_of(fields, names[key] or key, owner="judgement", escaped=True) for key in ("query_id", "doc_id")
+    )
     relevance = names["relevance"]
     grade = "1" if relevance is None else cell_of(fields, relevance, owner="judgement")
-    return usable_id("query_id", query_id), usable_id("doc_id", doc_id), grade_of(relevance or "", grade)
+    return query_id, doc_id, grade_of(relevance or "", grade)
 
 
 def _run_of(line: str, *, names: dict[str, str], by_rank: bool) -> RunLine | None:
     fields = _fields_of(line)
     if fields is None:
         return None
-    least = {"query_id", "doc_id", "rank" if by_rank else "score"}
+    owner = "row of a run"
+    ids = [_id_of(fields, names[key], owner=owner, escaped=True) for key in ("query_id", "doc_id")]
     cells = {
-        column: cell_of(fields, name, owner="row of a run")
+        column: cell_of(fields, name, owner=owner)
         for column, name in names.items()
-        if column in least or field_of(fields, name) not in (None, ABSENT)
+        if column == ("rank" if by_rank else "score") or field_of(fields, name) not in (None, ABSENT)
     }
-    return run_row(
-        cells.get("run_id"), cells["query_id"], cells["doc_id"], cells.get("rank"), cells.get("score"), by_rank=by_rank
-    )
+    return run_row(cells.get("run_id"), *ids, cells.get("rank"), cells.get("score"), by_rank=by_rank)
 
 
 def cell_of(fields: dict[str, Any], name: str, *, owner: str) -> str:
@@ -166,6 +167,8 @@ def parsed(line: str) -> Any:
 
 
 ABSENT = object()
+# From here on a floating point number may stand for several whole ones.
+_EXACT = 2**53
 
 
 def field_of(fields: dict[str, Any], name: str) -> Any:
@@ -188,8 +191,18 @@ def _id_of(fields: dict[str, Any], name: str, *, owner: str, escaped: bool) -> s
     if value is None:
         raise MalformedError(f'"{name}" is null; every {owner} needs one')
     if type(value) is not str:
-        raise MalformedError(f'"{name}" is {json_type(value)}; ids must be strings')
+        number = digits_of(value)
+        if number is None:
+            raise MalformedError(f'"{name}" is {json_type(value)}; ids must be strings or whole numbers')
+        return number
     return usable_id(name, writable(name, value) if escaped else value)
+
+
+def digits_of(value: object) -> str | None:
+    """Return the digits of a number that can be an id: 1 and 1.0 are "1". None for any other value."""
+    if type(value) is float and value.is_integer() and abs(value) < _EXACT:
+        value = int(value)
+    return str(value) if type(value) is int else None
 
 
 def _text_of(fields: dict[str, Any], name: str, *, owner: str, escaped: bool) -> str | None:

@@ -26,6 +26,7 @@ Fits = Callable[[Lines], bool]
 # Share of the first lines that must have the same form. Lines of another form are rejected one by one.
 _ENOUGH = 0.9
 _Q0 = {"q0", "Q0"}
+_TREC_QRELS: tuple[str | None, ...] = ("query_id", None, "doc_id", "relevance")
 _FIX = "Add a first line of names, such as query_id doc_id rank score."
 
 
@@ -42,11 +43,15 @@ def judgements_layout(first: Sequence[bytes], *, place: str) -> Layout | None:
         return None
     if header := header_layout(lines[0], "judgements", place):
         return header
-    if _most(split_lines(lines, "\t"), 3) or _most(split_lines(lines, " "), 4):
+    words = split_lines(lines, " ")
+    if _most(words, 4) and _have_iterations(words) and any(line.count("\t") == 2 for line in lines):
+        # By its two tabs such a line would be BEIR's, with an iteration as the end of an id.
+        return Layout(_TREC_QRELS, " ", f"{_listed(_TREC_QRELS)}, separated by tabs and spaces")
+    if _most(split_lines(lines, "\t"), 3) or _most(words, 4):
         return None
     for separator in SEPARATORS:
         rows = split_lines(lines, separator)
-        for columns in (("query_id", None, "doc_id", "relevance"), ("query_id", "doc_id", "relevance")):
+        for columns in (_TREC_QRELS, ("query_id", "doc_id", "relevance")):
             if _most(rows, len(columns)) and _are_grades(len(columns) - 1)(rows):
                 return Layout(columns, separator, _listed(columns) + parted_by(separator))
         if _most(rows, 2):
@@ -138,6 +143,11 @@ def _are_grades(at: int) -> Fits:
         return all(number_of(grade) is not None or grade.lower() in ("true", "false") for grade in grades)
 
     return fits
+
+
+def _have_iterations(rows: Lines) -> bool:
+    """Whether every line of four columns has TREC's usual iteration, 0 or Q0, as its second column."""
+    return all(row[1] in {"0", *_Q0} for row in rows if len(row) == 4)
 
 
 def _are_q0(rows: Lines) -> bool:

@@ -14,7 +14,11 @@ import pyarrow.parquet as pq
 from spladelake.errors import DataError
 from spladelake.files.columns import chosen_columns
 
-_NUMBERS = ("integer", "decimal", "double", "float")
+# What each column can be, in a message: one value, and several.
+_WANTED = {"text": ("a string", "strings"), "title": ("a string", "strings"), "score": ("a number", "numbers")}
+_WITHOUT_OPTION = {"relevance", "score", "rank", "run_id"}
+# Spark has no decimals of more than 38 digits, which are decimal256 in Arrow.
+_NUMBERS = ("integer", "decimal32", "decimal64", "decimal128", "double", "float")
 # Compressions that Spark does not read.
 _UNREAD_CODECS = {"BROTLI", "LZO"}
 
@@ -106,7 +110,7 @@ def takes(column: str, type_name: str) -> bool:
         return True
     if column == "relevance":
         return type_name.startswith((*_NUMBERS, "bool"))
-    return column.endswith("_id") and type_name.startswith(_NUMBERS)
+    return column != "text" and column != "title" and type_name.startswith(_NUMBERS)
 
 
 def meant_columns(
@@ -150,13 +154,15 @@ def check_column(footer: ParquetFooter, column: str, name: str) -> None:
 
 
 def wrong_type(place: str, column: str, name: str, found: str) -> DataError:
-    """Return the error for a column whose type cannot be an id, a grade or a text."""
-    ids = column.endswith("_id") or column == "relevance"
+    """Return the error for a column whose type cannot be an id, a number or a text."""
+    one, several = _WANTED.get(column, ("a string or a whole number", "strings or whole numbers"))
+    # Columns of judgements and runs have no options.
+    other = f"rename another column to {column}" if column in _WITHOUT_OPTION else "name another column"
     return DataError(
         place,
         f"column {name!r} has the type {found}",
-        f"wanted {'a string or a whole number' if ids else 'a string'} for {column}",
-        f"Convert the column to {'strings or whole numbers' if ids else 'strings'}, or name another column.",
+        f"wanted {one} for {column}",
+        f"Convert the column to {several}, or {other}.",
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from spladelake.errors import DataError, UsageError
-from spladelake.files.folders import check_hidden, chosen_files, hidden_files, is_hidden, visible_files
+from spladelake.files.folders import check_hidden, check_nothing_hidden, chosen_files, is_hidden, visible_files
 from spladelake.files.formats import format_of
 
 _DIGITS = re.compile(r"\d+")
@@ -72,7 +72,10 @@ def named_input(location: str, file_format: str = "auto", *, kind: str = "docume
         raise DataError(location, "there is no such file or folder", "wanted a file or folder", "Correct the path.")
     if file_format in ("auto", "delta") and (path / "_delta_log").is_dir():
         return Input(location, _delta_files(path), "delta")
-    check_hidden(location, hidden_files(path) if path.is_dir() else [location])
+    if path.is_dir():
+        check_nothing_hidden(path)
+    else:
+        check_hidden(location, [location])
     names, found = chosen_files(location, [str(file) for file in visible_files(path)], file_format, kind=kind)
     if not names:
         raise DataError(location, "the folder has no file", "wanted at least one file", "Correct the path.")
@@ -83,8 +86,9 @@ def _inputs_of(folder: Path) -> list[Input]:
     """Return the inputs of a folder and of its subfolders."""
     if whole := _folder_input(str(folder)):
         if whole.format != "delta":
-            check_hidden(str(folder), hidden_files(folder))
+            check_nothing_hidden(folder)
         return [whole]
+    check_hidden(str(folder), [entry.name for entry in folder.iterdir() if entry.name.startswith("_")])
     inputs = []
     for entry in sorted(entry for entry in folder.iterdir() if not is_hidden(entry.name)):
         if entry.is_dir():

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spladelake.files import Rejected
+from spladelake.files.csv_records import first_csv_line
 from spladelake.files.formats import first_keys
 from spladelake.files.guesses import told
 from spladelake.files.json_pairs import LISTS, Row, json_rows
 from spladelake.files.jsonl import parsed
-from spladelake.files.layouts import header_layout, usable_lines
+from spladelake.files.layouts import header_layout
 from spladelake.files.rows import MalformedError, line_text
 from spladelake.survey.inputs import Input, kind_by_name
 from spladelake.survey.opened import check_file, decompressed
@@ -61,8 +62,8 @@ def has_no_header(source: Input, kind: str | None) -> bool:
     if not _is_called_judgements(source, kind):
         return False
     with decompressed(source.files[0], source.location) as (_, stream):
-        first = usable_lines([stream.readline()])
-    return bool(first) and header_layout(first[0], "judgements", source.location) is None
+        first = first_csv_line([stream.readline().removesuffix(b"\n") for _ in range(2)])
+    return first is not None and header_layout(first, "judgements", source.location) is None
 
 
 def _is_called_judgements(source: Input, kind: str | None) -> bool:

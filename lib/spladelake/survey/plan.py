@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spladelake.errors import DataError
-from spladelake.files.formats import split_files
+from spladelake.files.formats import split_files, suffix_of
 from spladelake.survey.findings import Finding, finding_of, kind_of
-from spladelake.survey.inputs import find_inputs, named_input
+from spladelake.survey.inputs import Input, find_inputs, kind_by_name, named_input
 from spladelake.survey.samples import Sample, read_sample
 
 KINDS = ("documents", "queries", "judgements")
@@ -51,18 +51,21 @@ def plan(place: str, given: Mapping[str, str]) -> IngestPlan:
     for option, (kind, column) in _COLUMN_OPTIONS.items():
         if option in given:
             columns[kind][column] = given[option]
-    samples, unused = _chosen(place, given)
+    samples, unused = _chosen(place, given, columns)
     found = {kind: finding_of(samples[kind], kind, columns[kind]) for kind in KINDS if kind in samples}
     folder, split = _beir(Path(place), found) if not any(kind in given for kind in KINDS) else (None, None)
     return IngestPlan(found, unused, folder, split)
 
 
-def _chosen(place: str, given: Mapping[str, str]) -> tuple[dict[str, Sample], list[str]]:
+def _chosen(
+    place: str, given: Mapping[str, str], columns: Mapping[str, Mapping[str, str]]
+) -> tuple[dict[str, Sample], list[str]]:
     named = [kind for kind in KINDS if kind in given]
     if named:
         formats = {kind: given.get(f"{kind}_format", "auto") for kind in named}
-        return {kind: read_sample(named_input(given[kind], formats[kind], kind=kind), kind) for kind in named}, []
-    samples = [read_sample(source) for source in find_inputs(place)]
+        inputs = {kind: named_input(given[kind], formats[kind], kind=kind) for kind in named}
+        return {kind: read_sample(source, kind, named=columns) for kind, source in inputs.items()}, []
+    samples, others = _samples(find_inputs(place), columns)
     by_kind: dict[str | None, list[Sample]] = {}
     for sample in samples:
         by_kind.setdefault(kind_of(sample) if len(samples) > 1 else "documents", []).append(sample)
@@ -77,7 +80,24 @@ def _chosen(place: str, given: Mapping[str, str]) -> tuple[dict[str, Sample], li
         by_kind["documents"], by_kind[None] = unknown[:1], unknown[1:]
     chosen = {kind: by_kind[kind][0] for kind in KINDS if kind in by_kind}
     used = {sample.source.location for sample in chosen.values()}
-    return chosen, [s.source.location for s in samples if s.source.location not in used]
+    return chosen, [s.source.location for s in samples if s.source.location not in used] + others
+
+
+def _samples(inputs: list[Input], columns: Mapping[str, Mapping[str, str]]) -> tuple[list[Sample], list[str]]:
+    """Return the samples of inputs, and the locations of JSON files beside them that hold no records."""
+    samples, others, refusals = [], [], []
+    for source in inputs:
+        try:
+            samples.append(read_sample(source, named=columns))
+        except DataError as refusal:
+            # Tools write their settings beside data, such as dataset_info.json. A file of data must not be left out.
+            if suffix_of(source.location) != ".json" or kind_by_name(source.location) is not None:
+                raise
+            others.append(source.location)
+            refusals.append(refusal)
+    if not samples:
+        raise refusals[0]
+    return samples, others
 
 
 def _preference(sample: Sample) -> tuple[bool, int, str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -12,8 +14,10 @@ from typing import Any
 
 from spladelake.errors import DataError
 from spladelake.files.columns import header_names
-from spladelake.files.csv_records import CsvRecord, csv_rows
+from spladelake.files.csv_records import CsvRecord, csv_layout, csv_rows
 from spladelake.files.folders import path_columns
+from spladelake.files.formats import check_is_lines, check_line_ends
+from spladelake.files.guesses import GUESSES
 from spladelake.files.parquet_columns import ParquetFooter, parquet_footer, takes, type_name, unreadable
 from spladelake.files.rows import MalformedError, grade_of
 from spladelake.survey.inputs import Input
@@ -78,17 +82,20 @@ class Sample:
     judgements: JsonJudgements | None = None
 
 
-def read_sample(source: Input, kind: str | None = None) -> Sample:
+def read_sample(
+    source: Input, kind: str | None = None, *, named: Mapping[str, Mapping[str, str]] | None = None
+) -> Sample:
     """Read the sample of an input. Raises DataError if it has no records or does not have its format.
 
     - kind: the table, if the user named it.
+    - named: names of columns that the user gave, by table and column.
     """
     if source.format in ("parquet", "delta"):
         sample = _parquet_sample(source)
     elif source.format == "csv" and has_no_header(source, kind):
         sample = _sample_of_lines(replace(source, format="qrels"), kind)
     elif source.format == "csv":
-        sample = _csv_sample(source)
+        sample = _csv_sample(source, (kind,) if kind else tuple(GUESSES), named or {})
     else:
         sample = _sample_of_lines(source, kind)
     if not sample.rows:
@@ -140,18 +147,20 @@ def _objects(lines: list[bytes], location: str) -> list[dict[str, Any]]:
             continue
         if isinstance(value, dict):
             objects.append(value)
+    check_is_lines(lines, place=location)
+    check_line_ends("documents", "jsonl", {}, lines, location)
     if lines and not objects:
         raise DataError(
             location,
             "no line is a JSON object",
             "wanted JSON lines: one object in each line",
-            "If the file is one array, convert it to lines: jq -c '.[]' FILE > FILE.jsonl",
+            "Convert the file, or correct the ending of its name.",
         )
     return objects
 
 
-def _columns(records: list[dict[str, Any]]) -> dict[str, SampledColumn]:
-    names = dict.fromkeys(name for record in records for name in record)
+def _columns(records: list[dict[str, Any]], known: Iterable[str] = ()) -> dict[str, SampledColumn]:
+    names = dict.fromkeys([*known, *(name for record in records for name in record)])
     found = {}
     for name in names:
         values = [record.get(name) for record in records]
@@ -165,19 +174,21 @@ def column_of(name: str, values: list[Any]) -> SampledColumn:
 
 
 def _kind(values: list[Any]) -> str:
-    kinds = {type(value) for value in values if value is not None}
-    if kinds <= {str}:
+    kinds = Counter(type(value) for value in values if value is not None)
+    # A few values of another type are records of their own fault; they do not change what the column is.
+    if 2 * kinds[str] >= kinds.total():
         return "string"
-    return "integer" if kinds == {int} else "/".join(sorted(kind.__name__ for kind in kinds))
+    return "integer" if kinds.keys() == {int} else "/".join(sorted(kind.__name__ for kind in kinds))
 
 
-def _csv_sample(source: Input) -> Sample:
+def _csv_sample(source: Input, kinds: tuple[str, ...], named: Mapping[str, Mapping[str, str]]) -> Sample:
     """Return the sample of csv files, each read by its own header."""
     headers: dict[Header, None] = {}
+    layout_of = partial(_table_cells, kinds, named)
 
     def read(file: Path, stream: io.BufferedReader) -> Iterator[tuple[Header, CsvRecord]]:
         lines = (line.removesuffix(b"\n") for line in stream)
-        found = csv_rows(lines, partial(_several_cells, str(file)), place=str(file))
+        found = csv_rows(lines, layout_of, place=str(file), otherwise=partial(_several_cells, str(file)))
         if found is not None:
             cells, records = found
             header = str(file), cells
@@ -185,13 +196,23 @@ def _csv_sample(source: Input) -> Sample:
             yield from ((header, record) for record in records)
 
     records, rows, is_exact = _first_records(source, read)
-    shown = [dict(zip(header_names(cells), record.cells, strict=False)) for (_, cells), record in records]
-    there = [set(header_names(cells)) for _, cells in headers]
+    usable = [(cells, record.cells) for (_, cells), record in records if record.reason is None]
+    shown = [dict(zip(header_names(cells), values, strict=True)) for cells, values in usable]
+    there = [header_names(cells) for _, cells in headers]
     columns = {
         name: replace(column, is_everywhere=all(name in names for names in there))
-        for name, column in _columns(shown).items()
+        for name, column in _columns(shown, [name for names in there for name in names]).items()
     }
     return Sample(source, rows, is_exact, columns, headers=tuple(headers), records=tuple(records))
+
+
+def _table_cells(kinds: tuple[str, ...], named: Mapping[str, Mapping[str, str]], cells: list[str]) -> tuple[str, ...]:
+    """Return the cells of a header that ingest_texts would take for one of the tables. Raises DataError otherwise."""
+    for kind in kinds:
+        with suppress(DataError):
+            csv_layout(kind, named.get(kind, {}), cells, place="")
+            return tuple(cells)
+    raise DataError("", "", "", "")
 
 
 def _several_cells(place: str, cells: list[str]) -> tuple[str, ...]:

@@ -23,6 +23,9 @@ query = jsonl_query_parser()
         (b'{"text": " kept as is ", "_id": " d 1 "}', (" d 1 ", None, " kept as is ")),
         (b'{"_id": "d1", "title": null, "text": null}', ("d1", None, None)),
         (b'{"_id": "d1", "text": "x"}\r', ("d1", None, "x")),
+        (b'{"_id": 17, "text": "x"}', ("17", None, "x")),
+        (b'{"_id": -12345678901234567890, "text": "x"}', ("-12345678901234567890", None, "x")),
+        (b'{"_id": 1.0, "text": "x"}', ("1", None, "x")),
         (b'\xef\xbb\xbf{"_id": "d1", "text": "x"}', ("d1", None, "x")),
         (b'{"_id": "d1", "text": "x", "metadata": {"n": NaN, "m": [1, {"k": Infinity}]}}', ("d1", None, "x")),
         ('{"_id": "é", "text": "a\\u0085b\u0085c 😀 \\ud83d\\ude00"}'.encode(), ("é", None, "a\x85b\x85c 😀 😀")),
@@ -46,10 +49,11 @@ def test_a_blank_line_is_not_a_row(line: bytes) -> None:
         (b'{"_id": null, "text": "x"}', '"_id" is null; every document needs one'),
         (b'{"_id": "", "text": "x"}', '"_id" is empty; an id needs at least one character'),
         (b'{"_id": " \\t", "text": "x"}', '"_id" is white space only; an id needs a visible character'),
-        (b'{"_id": 17, "text": "x"}', '"_id" is a number (17); ids must be strings'),
-        (b'{"_id": 1.5, "text": "x"}', '"_id" is a number (1.5); ids must be strings'),
-        (b'{"_id": true, "text": "x"}', '"_id" is a boolean (true); ids must be strings'),
-        (b'{"_id": ["a"], "text": "x"}', '"_id" is an array; ids must be strings'),
+        (b'{"_id": 1.5, "text": "x"}', '"_id" is a number (1.5); ids must be strings or whole numbers'),
+        (b'{"_id": 1e16, "text": "x"}', '"_id" is a number (1e+16); ids must be strings or whole numbers'),
+        (b'{"_id": NaN, "text": "x"}', '"_id" is a number (NaN); ids must be strings or whole numbers'),
+        (b'{"_id": true, "text": "x"}', '"_id" is a boolean (true); ids must be strings or whole numbers'),
+        (b'{"_id": ["a"], "text": "x"}', '"_id" is an array; ids must be strings or whole numbers'),
         (b'{"_id": "a\\u0000b", "text": "x"}', '"_id" holds a NUL character; ids must be text'),
         (b'{"_id": "a\\udfff", "text": "x"}', '"_id" holds a lone surrogate \\udfff; UTF-8 cannot hold it'),
         (b'{"_id": "d1"}', '"text" is missing; write null for a document without text'),
@@ -96,7 +100,7 @@ def test_fields_can_be_mapped_and_the_title_left_out() -> None:
 
 def test_query_lines_keep_the_rules_of_document_lines() -> None:
     assert query(b'{"_id": "q1", "text": null, "metadata": {}}') == ("q1", None)
-    assert query(b'{"_id": 1, "text": "x"}') == Rejected('"_id" is a number (1); ids must be strings')
+    assert query(b'{"_id": 1, "text": "x"}') == ("1", "x")
     assert query(b'{"text": "x"}') == Rejected('"_id" is missing; every query needs one')
     assert query(b'{"_id": "q1"}') == Rejected('"text" is missing; write null for a query without text')
 

@@ -107,6 +107,9 @@ def judged(form: str, header: str = "", *, file_format: str = "qrels") -> tuple[
         ("{d}\t{r}\t{q}", "passage_id\tgold\tQUERY"),
         ("{q} 0 {d} {r}", "TOPIC ITERATION DOCUMENT# RELEVANCY"),
         ("9\t{q}\t{d}\t{r}", "\tqid\tpid\tlabel"),
+        ("{q} 0\t{d}\t{r}", ""),
+        ("{q}\t0 {d}\t{r}", ""),
+        ("{q}\tQ0\t{d} {r}", ""),
     ],
 )
 def test_judgements_of_any_plain_form_have_the_same_rows(form: str, header: str) -> None:
@@ -141,6 +144,20 @@ def test_a_line_of_another_form_than_the_first_ones_is_rejected() -> None:
     lines = [b"q1 d1"] * 20 + [b"q1 d2 1"]
     parse, _ = line_parser("judgements", "qrels", {}, place="j", first=lines)
     assert parse(lines[-1]) == Rejected("the line has 3 columns; wanted 2 columns, as in the first lines")
+
+
+@pytest.mark.parametrize(
+    "first",
+    [["query-id\tcorpus-id\tscore", "q1\td1\t1"], ["q1\td1\t1"], ["q1\td1"], ["qid\tpid\tlabel", "q1\td1\t1"]],
+)
+def test_a_later_header_is_no_row_and_is_refused_if_it_orders_the_columns_in_another_way(first: list[str]) -> None:
+    lines = [line.encode() for line in first]
+    parse, _ = line_parser("judgements", "qrels", {}, place="j", first=lines)
+    names = ["q_id", "docno", "grade"][: lines[-1].count(b"\t") + 1]
+    assert parse("\t".join(names).encode()) is None
+    assert parse(lines[-1]) == ("q1", "d1", 1)
+    with pytest.raises(DataError, match="orders the columns in another way"):
+        parse("\t".join([names[1], names[0], *names[2:]]).encode())
 
 
 RUN = {"q1": {"d1": 2.5, "d2": 1.25}, "q2": {"d2": 0.5, "d3": 0.25}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from spladelake.errors import DataError
 from spladelake.files import Rejected
 from spladelake.files.csv_records import checked_row, csv_layout, csv_rows
-from spladelake.files.formats import line_parser
+from spladelake.files.formats import format_of, line_parser
 from spladelake.files.rows import MalformedError
 from spladelake.survey.plan import plan
 
@@ -56,6 +57,26 @@ CASES = [
     Case("an open quote at the end", {"d.csv": b'id,text\n1,red apples\n2,"b'}, PLAIN[:1], ("the quotes are broken",)),
     Case("what pandas writes", {"d.csv": FRAME.to_csv().encode()}, PLAIN),
     Case("what pandas writes with tabs", {"d.csv": FRAME.to_csv(sep="\t").encode()}, PLAIN),
+    Case(
+        "semicolons, and a comma in the header",
+        {"d.csv": b"id;text;price, EUR\n1;red apples;5\n2;green pears;6\n"},
+        PLAIN,
+    ),
+    Case(
+        "semicolons, a comma in the header, and unusual names",
+        {"d.csv": b"nr;words;price, EUR\n1;red apples;5\n2;green pears;6\n"},
+        PLAIN,
+        options={"document_id": "nr", "document_text": "words"},
+    ),
+    Case(
+        "unusual names that nobody gave",
+        {"d.tsv": b"nr\twords\tcolour, mean\n1\tred apples\tr\n"},
+        says="colour, mean",
+        options={"documents_format": "csv", "document_id": "id"},
+    ),
+    Case("files with headers that were joined", {"d.csv": b"id,text\n1,red apples\nid,text\n2,green pears\n"}, PLAIN),
+    Case("a space before a quote", {"d.csv": b'id, text\n1, "red, apples"\n'}, [], ("the record has 3 cells",)),
+    Case("a comment before the header", {"d.csv": b"# by hand\nid,text\n1,red apples\n"}, says="d.csv: "),
     Case("semicolons", {"d.csv": FRAME.to_csv(sep=";", index=False).encode()}, PLAIN),
     Case("a trailing comma", {"d.csv": CSV.replace(b"\n", b",\n")}, PLAIN),
     Case("a trailing comma but in the header", {"d.csv": b"id,text\n1,red apples,\n2,green pears,\n"}, PLAIN),
@@ -101,6 +122,47 @@ CASES = [
         options={"documents_format": "csv"},
     ),
     Case(
+        "numbers as ids in jsonl",
+        {"d.jsonl": b'{"id": 1, "text": "red apples"}\n{"id": 2.0, "text": "green pears"}\n{"id": 2.5, "text": ""}\n'},
+        PLAIN,
+        ("ids must be strings or whole numbers",),
+    ),
+    Case(
+        "a few texts that are no strings",
+        {
+            "d.jsonl": b'{"id": "1", "text": "a", "url": "long://"}\n' * 9
+            + b'{"id": "2", "text": 3, "url": "long://"}\n'
+        },
+        [("1", None, "a")] * 9,
+        ('"text" is a number (3)',),
+    ),
+    *(
+        Case(
+            f"{form}, {indent} spaces",
+            {"d.json": json.dumps(value, indent=indent).encode()},
+            says=f"the file is {says}",
+        )
+        for form, value, indent, says in (
+            ("an array", [{"_id": "1"}], None, "one JSON array"),
+            ("an array", [{"_id": "1"}], 2, "one JSON array"),
+            ("an object", {"_id": "1"}, 2, "JSON over several lines"),
+        )
+    ),
+    Case(
+        "a title that no object has",
+        {"d.jsonl": b'{"_id": "1", "text": "a"}\n'},
+        says="'head'",
+        options={"document_title": "head"},
+    ),
+    Case(
+        "carriage returns alone in jsonl",
+        {"d.jsonl": b'{"_id": "1", "text": "a"}\r' * 2},
+        says="carriage returns alone",
+    ),
+    Case("carriage returns alone in tsv", {"d.tsv": TSV.replace(b"\n", b"\r")}, says="carriage returns alone"),
+    Case("a carriage return in a text", {"d.tsv": b"1\tred\rapples\r\n"}, [("1", None, "red\rapples")]),
+    Case("a header below lines without one", {"d.tsv": b"1\ta\ntext\tid\nb\t2\n"}, says="the input has a header"),
+    Case(
         "MS MARCO's documents",
         {"d.tsv": b"D1\thttps://a.b/c\tApples\tred apples\nD2\thttp://a.b\t\tgreen pears\n"},
         [("D1", "Apples", "red apples"), ("D2", "", "green pears")],
@@ -125,7 +187,7 @@ def parsed(case: Case, folder: Path) -> tuple[list[Row], list[str]]:
             except MalformedError as fault:
                 reasons.append(str(fault))
         return rows, reasons
-    parse, _ = line_parser("documents", "tsv", named, place=place, first=lines)
+    parse, _ = line_parser("documents", str(format_of(name)), named, place=place, first=lines)
     kept = [row for line in lines if (row := parse(line)) is not None]
     reasons = [row.reason for row in kept if isinstance(row, Rejected)]
     return [row for row in kept if not isinstance(row, Rejected)], reasons

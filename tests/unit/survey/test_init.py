@@ -113,9 +113,9 @@ def test_what_the_user_names_wins_over_what_would_be_guessed(init: Init, tmp_pat
 
 
 def test_records_that_the_jobs_parser_refuses_are_told_before_the_job_runs(init: Init, tmp_path: Path) -> None:
-    write(tmp_path / "d.jsonl", '{"id": 7, "text": "numbers are no ids"}\n{"id": "8", "text": "x"}\n')
+    write(tmp_path / "d.jsonl", '{"id": 7.5, "text": "fractions are no ids"}\n{"id": "8", "text": "x"}\n')
     (fault,) = init("d.jsonl")["documents"]["faults"]
-    assert '1 cannot be used ("id" is a number (7); ids must be strings)' in fault
+    assert '1 cannot be used ("id" is a number (7.5); ids must be strings or whole numbers)' in fault
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_records_that_the_jobs_parser_refuses_are_told_before_the_job_runs(init:
     [
         ("absent", None, 3, ["no such file or folder"]),
         ("d.jsonl", "", 3, ["the input has no records"]),
-        ("d.json", '[{"_id": "1"}]\n', 3, ["no line is a JSON object", "jq -c '.[]'"]),
+        ("d.json", '[{"_id": "1"}]\n', 3, ["the file is one JSON array", "jq -c '.[]'"]),
         ("d.csv", "a,b\n1,1\n1,1\n", 3, ["no column has a short and unique value", "a (string), b (string)"]),
         ("d.csv", "id,n\n1,\n", 0, []),
         ("d.csv.gz", "not compressed", 3, ["d.csv.gz", "compressed in another way", "ends in .gz"]),
@@ -250,6 +250,17 @@ def test_texts_are_never_taken_for_judgements(init: Init, tmp_path: Path, name: 
     write(tmp_path / "mine" / "queries.jsonl", '{"_id": "q1", "text": "x"}\n')
     result = init("mine")
     assert result["exit_code"] or "judgements" not in result, result
+
+
+def test_settings_of_tools_beside_the_texts_are_not_used_but_texts_that_cannot_be_read_are_told(
+    init: Init, tmp_path: Path
+) -> None:
+    write(tmp_path / "mine" / "data.jsonl", '{"_id": "1", "text": "x"}\n')
+    write(tmp_path / "mine" / "dataset_info.json", '{\n  "splits": {}\n}\n')
+    result = init("mine")
+    assert (result["documents"]["rows"], result["unused"]) == (1, ["mine/dataset_info.json"])
+    write(tmp_path / "mine" / "queries.json", '[{"_id": "q1", "text": "x"}]')
+    assert "the file is one JSON array" in init("mine", "--force")["error"]
 
 
 def test_documents_cannot_be_one_json_value(init: Init, tmp_path: Path) -> None:

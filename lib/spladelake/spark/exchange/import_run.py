@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import nullcontext
 from pathlib import PurePosixPath
 
 from pyspark import StorageLevel
@@ -16,6 +17,7 @@ from spladelake.errors import DataError
 from spladelake.results import ImportRunResult
 from spladelake.spark.evaluate.run_checks import answers
 from spladelake.spark.exchange.run_files import run_format, run_rows
+from spladelake.spark.ingest.columns import exact_names
 from spladelake.spark.ingest.job import with_lines
 from spladelake.spark.ingest.source import TABLE_PREFIX, Source, table_ref
 from spladelake.spark.ingest.sources import places
@@ -47,10 +49,13 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
     inputs = {"run": [location, made_from]}
     settings = {"format": kind, "order": options.order}
     started = time.monotonic()
-    run = run_rows(session, location, kind, options)
-    found = run.frame.persist(StorageLevel.DISK_ONLY)
+    with exact_names(session) if kind == "parquet" else nullcontext():
+        run = run_rows(session, location, kind, options)
+        found = run.frame.persist(StorageLevel.DISK_ONLY)
     try:
-        _check(session, found, location, run.lines)
+        with exact_names(session) if kind == "parquet" else nullcontext():
+            rows = found.count()
+        _check(session, found, rows, location, run.lines)
         sizes = {r["run_id"]: r["count"] for r in found.groupBy("run_id").count().limit(MOST_RUNS + 1).collect()}
         if len(sizes) > MOST_RUNS:
             raise DataError(
@@ -93,9 +98,8 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
     return {**result, "rows": rows_written, "ranks_against_scores": against, "seconds": seconds}
 
 
-def _check(session: SparkSession, found: DataFrame, location: str, lines: Source | None) -> None:
+def _check(session: SparkSession, found: DataFrame, rows: int, location: str, lines: Source | None) -> None:
     """Raise DataError if an input has no rows, an unusable line, or a document twice in a ranking."""
-    rows = found.count()
     if rows == 0:
         fix = "Check the program that wrote the file."
         raise DataError(location, "the input has no rows", "wanted at least one row of a run", fix)

@@ -29,6 +29,9 @@ from spladelake.spark.exchange.export_plan import MANIFEST, tokens_of
 from spladelake.spark.exchange.parquet_vectors import dimensions_of, parquet_vectors
 from spladelake.spark.exchange.worker import PARSED_DDL, ParseVectors, ToVectors
 from spladelake.spark.ingest.shared_files import shared
+from spladelake.spark.ingest.source import Source
+from spladelake.spark.ingest.sources import check_heads
+from spladelake.spark.ingest.text_files import lines_of
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.create import require
@@ -148,13 +151,18 @@ def _check_other_side(session: SparkSession, other: TableRef, model_id: str, nam
 
 
 def _from_lines(session: SparkSession, path: str, manifest: dict[str, Any]) -> DataFrame:
-    reader = session.read.option("lineSep", "\n")
+    files = storage.input_files(session, path)
     # In a folder, read only files with a suitable name. A file that the user names is read whatever its name.
     if storage.is_folder(session, path):
-        reader = reader.option("pathGlobFilter", "*.json*")
-    lines = reader.text(path).select(F.col("_metadata.file_name").alias("file"), F.col("value").alias("line"))
+        names = {file: file.path.rsplit("/", 1)[-1] for file in files}
+        files = tuple(file for file, name in names.items() if ".json" in name and name != MANIFEST)
+    if not files:
+        raise DataError(path, "the folder has no file *.json*", "wanted at least one file", "Correct --input.")
+    source = Source("vectors", path, "jsonl", files=files, all_files=False)
+    check_heads(session, source)
+    lines = lines_of(session, source).select(F.col("line").cast("string").alias("line"))
     parse = ParseVectors(content_is_id=manifest.get("format") == "seismic")
-    return map_arrow(lines.where(F.col("file") != MANIFEST), parse, PARSED_DDL)
+    return map_arrow(lines, parse, PARSED_DDL)
 
 
 def _from_ciff(session: SparkSession, path: str, lake: Lake, cleanup: ExitStack) -> DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial, reduce
 
 import pyarrow as pa
@@ -58,8 +59,36 @@ def exact_names(session: SparkSession) -> Iterator[None]:
         session.conf.set(_CASE_SENSITIVE, str(before))
 
 
+@dataclass(frozen=True)
+class Shard:
+    """The rows of those Parquet files of an input that have the same needed columns.
+
+    - frame: the rows. place: the column `_metadata`.
+    - names: the files' name of each column of the table, None for a missing optional column.
+    - values: each column of the table as text.
+    - kept: other columns to keep.
+    """
+
+    frame: DataFrame
+    place: Column
+    names: dict[str, str | None]
+    values: dict[str, Column]
+    kept: dict[str, Column]
+
+
 def parquet_records(session: SparkSession, source: Source) -> DataFrame:
     """Return the records of Parquet files, each read by its own columns and types. Execute it within `exact_names`.
+
+    Raises the errors of `parquet_shards`.
+    """
+    shards = parquet_shards(session, source)
+    frames = [_checked(source, s.frame, s.place, s.values, s.names, s.kept) for s in shards]
+    _check_one_type(frames, source)
+    return reduce(partial(DataFrame.unionByName, allowMissingColumns=bool(source.keep)), frames)
+
+
+def parquet_shards(session: SparkSession, source: Source) -> list[Shard]:
+    """Return the rows of Parquet files, each read by its own columns and types. Execute them within `exact_names`.
 
     Raises DataError if a file lacks a needed column, or if the type of a column cannot be an id or a text.
     """
@@ -71,9 +100,7 @@ def parquet_records(session: SparkSession, source: Source) -> DataFrame:
         # A column may have a dot in its own name.
         top = frozenset(name for _, name, _ in chosen if name in footer.types)
         shards.setdefault((chosen, top, _kept(source, footer, chosen, folders)), []).append(file.path)
-    frames = [_shard_records(session, source, *shard, paths, below) for shard, paths in shards.items()]
-    _check_one_type(frames, source)
-    return reduce(partial(DataFrame.unionByName, allowMissingColumns=bool(source.keep)), frames)
+    return [_shard(session, *shard, paths, below) for shard, paths in shards.items()]
 
 
 def _kept(source: Source, footer: ParquetFooter, chosen: Chosen, folders: str) -> Kept:
@@ -128,10 +155,9 @@ def _spark_type(footer: ParquetFooter, name: str | None) -> str | None:
     return "void" if type_name(kind) == "null" else _TYPES.get(kind, "string")
 
 
-def _shard_records(
-    session: SparkSession, source: Source, chosen: Chosen, top: frozenset[str], kept: Kept, paths: list[str],
-    below: list[str],
-) -> DataFrame:  # fmt: skip
+def _shard(
+    session: SparkSession, chosen: Chosen, top: frozenset[str], kept: Kept, paths: list[str], below: list[str]
+) -> Shard:
     read = {name: kind for _, name, kind in chosen if name is not None and kind not in (None, "void")}
     schema = schema_of({name: DataType.fromDDL(kind or "string") for name, kind in read.items()}, top)
     reader = session.read.options(**storage.reader_options(paths))
@@ -146,7 +172,7 @@ def _shard_records(
     others = {
         name: F.col(quoted(name)) if kind is not None else _folder_value(name, place, below) for name, kind in kept
     }
-    return _checked(source, frame, place, values, {column: name for column, name, _ in chosen}, others)
+    return Shard(frame, place, {column: name for column, name, _ in chosen}, values, others)
 
 
 def _shard_value(

@@ -16,11 +16,14 @@ _CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
 
 def first_lines(session: SparkSession, files: Iterable[storage.InputFile]) -> list[bytes]:
-    """Return the complete lines among the `first_bytes` of an input, without line feeds."""
+    """Return the complete lines among the `first_bytes` of an input, or the first line if it is longer.
+
+    The lines are without line feeds.
+    """
     head = first_bytes(session, files)
     lines = head.split(b"\n")
     # The last one may be cut.
-    return lines if len(head) < HEAD_BYTES else lines[:-1]
+    return lines if len(head) < HEAD_BYTES or len(lines) == 1 else lines[:-1]
 
 
 def first_bytes(session: SparkSession, files: Iterable[storage.InputFile]) -> bytes:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from pyspark.sql import SparkSession
 
+from spladelake.files.csv_records import first_csv_line
 from spladelake.files.formats import first_keys, line_parser
 from spladelake.files.guesses import NO_GRADES, told
 from spladelake.files.json_pairs import LISTS
-from spladelake.files.layouts import header_layout, usable_lines
+from spladelake.files.layouts import header_layout
 from spladelake.files.parquet_columns import parquet_footer
 from spladelake.spark.ingest import file_heads
 from spladelake.spark.ingest.source import LINE_FORMATS, Source, table_ref
@@ -19,15 +20,14 @@ from spladelake.spark.tables import storage
 def judgements_format(
     session: SparkSession, files: Sequence[storage.InputFile], file_format: str, *, place: str
 ) -> str:
-    """Return the format of judgements. By file_format and first lines: JSON may be one value, csv may have no "
-    "header."""
+    """Return the format of judgements by file_format and first lines: JSON may be one value, csv have no header."""
     if file_format == "jsonl":
         filled = [line for line in file_heads.first_lines(session, files) if line.strip()]
         names = told("judgements", first_keys(filled[:1]))
         return "jsonl" if {"query_id", "doc_id"} <= names.keys() else "json"
     if file_format == "csv":
-        first = usable_lines(file_heads.first_lines(session, files)[:1])
-        return "csv" if not first or header_layout(first[0], "judgements", place) is not None else "qrels"
+        first = first_csv_line(file_heads.first_lines(session, files))
+        return "csv" if first is None or header_layout(first, "judgements", place) is not None else "qrels"
     return file_format
 
 
@@ -48,8 +48,8 @@ def _columns(session: SparkSession, source: Source) -> list[str]:
     if source.format == "delta":
         return table_ref(source.location).read(session, version=source.version).columns
     if source.format == "csv":
-        first = usable_lines(file_heads.first_lines(session, source.listed(session))[:1])
-        layout = header_layout(first[0], "judgements", source.location) if first else None
+        first = first_csv_line(file_heads.first_lines(session, source.listed(session)))
+        layout = None if first is None else header_layout(first, "judgements", source.location)
         return ["relevance"] if layout is None else list(layout.header)
     file = source.listed(session)[0]
     with storage.open_input(session, file) as opened:

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from spladelake.config import IngestTexts
 from spladelake.errors import DataError, UsageError
 from spladelake.files.contents import HEAD_BYTES, check_head
-from spladelake.files.folders import check_hidden, chosen_files, hidden_files, is_hidden
+from spladelake.files.folders import check_hidden, check_nothing_hidden, chosen_files, is_hidden
 from spladelake.files.formats import COMPRESSED, split_files
 from spladelake.names import listed
 from spladelake.spark.ingest.columns import delta_records, exact_names, parquet_records
@@ -66,7 +66,7 @@ def _source(
     is_table = location.startswith(TABLE_PREFIX) or storage.exists(session, f"{location}/_delta_log")
     if file_format == "delta" or (file_format == "auto" and is_table):
         return Source(kind, location, "delta", given, version=_delta_version(session, location))
-    _check_hidden(session, location)
+    check_hidden_files(session, location)
     files = {storage.shown_path(file.path): file for file in storage.input_files(session, location)}
     said = file_format
     names, file_format = chosen_files(location, list(files), said, kind=kind)
@@ -139,7 +139,7 @@ def records(session: SparkSession, source: Source) -> DataFrame:
     """
     if source.format == "delta":
         return delta_records(session, source)
-    _check_hidden(session, source.location)
+    check_hidden_files(session, source.location)
     check_heads(session, source)
     if source.format in LINE_FORMATS:
         return line_records(session, source)
@@ -170,13 +170,13 @@ def check_heads(session: SparkSession, source: Source) -> None:
         list(pool.map(check, source.listed(session)))
 
 
-def _check_hidden(session: SparkSession, location: str) -> None:
+def check_hidden_files(session: SparkSession, location: str) -> None:
     """Raise DataError for hidden data files, which Spark would skip."""
     for root in storage.roots(session, location):
         local = storage.local_path(root)
         if is_hidden(root.rsplit("/", 1)[-1]) and not storage.is_folder(session, root):
             check_hidden(storage.shown_path(root), [root])
         elif local is not None and local.is_dir():
-            check_hidden(str(local), hidden_files(local))
+            check_nothing_hidden(local)
         elif local is None:
             check_hidden(root, [name for name in storage.contents(session, root) if is_hidden(name)])

@@ -1,0 +1,74 @@
+"""Find headers after the first line: files of one input can begin with headers of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spladelake.errors import DataError
+from spladelake.files.guesses import GUESSES
+from spladelake.files.layouts import Layout, header_layout
+from spladelake.files.rows import LineParser, MalformedError, Rejected, line_text
+from spladelake.files.tsv_columns import is_usual_header
+
+JUDGED = ("query_id", "doc_id", "relevance")
+_LONGEST_HEADER = 400
+
+
+@dataclass(frozen=True)
+class WithoutHeaders:
+    """A line parser for an input whose later files may have headers.
+
+    A header that orders the columns as before is no row. Any other header raises DataError: the positions of the
+    first file are wrong for the lines below it.
+
+    - parser: the parser of all lines.
+    - kind: the table.
+    - columns: the columns of the table in the order of a line; None for a column that is not read.
+    - place: the input, for messages.
+    """
+
+    parser: LineParser[Any]
+    kind: str
+    columns: tuple[str | None, ...]
+    place: str
+
+    def __call__(self, line: bytes) -> Any:
+        row = self.parser(line)
+        if row is None or len(line) > _LONGEST_HEADER or not self._may_be_header(row):
+            return row
+        text = _text(line)
+        order = _order(self.kind, text, self.place)
+        if order is None:
+            return row
+        if order == [column for column in self.columns if column]:
+            return None
+        found = f"the input has a header, {text!r}, that orders the columns in another way than its first lines"
+        fix = "Write the same columns into every file, or ingest one of the files."
+        raise DataError(self.place, found, "wanted the same columns in every file", fix)
+
+    def _may_be_header(self, row: Any) -> bool:
+        """Whether a line can be a header: it is no row, or its id is a usual name of a column."""
+        return isinstance(row, Rejected) or str(row[0]).lower() in _NAMES[self.kind]
+
+
+_NAMES = {kind: {name for names in columns.values() for name in names} for kind, columns in GUESSES.items()}
+
+
+def _text(line: bytes) -> str:
+    try:
+        return line_text(line)
+    except MalformedError:
+        return ""
+
+
+def _order(kind: str, line: str, place: str) -> Sequence[str] | None:
+    """Return the columns of the table in the order of a header, None for a line that is no header."""
+    if kind != "judgements":
+        return () if is_usual_header(kind, line) else None
+    try:
+        header: Layout | None = header_layout(line, kind, place)
+    except DataError:
+        return None
+    return None if header is None else [column for column in header.columns if column]
