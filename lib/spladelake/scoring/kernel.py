@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from spladelake.scoring.columns import fill_columns, find_terms, width_of
+from spladelake.scoring.columns import COLUMN_NS, VISIT_NS, fill_columns, find_terms, width_of
 from spladelake.scoring.compiled import array, native, part, view
-from spladelake.scoring.exact import ADD_NS, COLLECT_NS, LOOK_UP_NS, empty_hits, empty_totals, score_all, score_chosen
+from spladelake.scoring.exact import LOOK_UP_NS, empty_hits, score_chosen
 from spladelake.scoring.filtering import MOST_STEPS, add_steps, cut_of, empty_plan, list_terms, reach_cut, unit_of
-from spladelake.scoring.shortlist import Ids, Places, cut, offer_all, sort
+from spladelake.scoring.shortlist import Ids, Places, cut, offer_all
+from spladelake.scoring.sorting import empty_order, sort
+from spladelake.scoring.totals import ADD_NS, COLLECT_NS, empty_totals, score_all
 from spladelake.scoring.units import MOST_UNITS, SCORE_UNITS
 
 _INT32, _FLOAT32, _INT64 = view(types.int32), view(types.float32), view(types.int64)
@@ -55,9 +57,11 @@ def score_block(
     totals, hits, ids = empty_totals(documents), empty_hits(documents), Ids(id_starts, id_data, keys, suffix)
     chosen, chosen_units = np.empty(steps.size, np.int32), np.empty(steps.size, np.int64)
     chosen_rests = np.empty(steps.size, np.int64)
+    # The k best passages may be of fewer than k documents.
+    most = k if suffix == 0 else 0
     for q in range(indptr.size - 1):
         of = slice(indptr[q], indptr[q + 1])
-        with_columns, size, postings, bound, largest = list_terms(plan, slots[of], query_weights[of], found)
+        with_columns, size, postings, rare, bound, largest = list_terms(plan, slots[of], query_weights[of], found)
         if bound * SCORE_UNITS >= MOST_UNITS:
             return q
         threshold = thresholds[q]
@@ -66,8 +70,9 @@ def score_block(
             continue
         unit = unit_of(size, bound, largest)
         cut = cut_of(threshold, size, unit)
-        looked_up = density[q] * documents * size * LOOK_UP_NS
-        if cut >= 1 and looked_up < postings * ADD_NS + documents * COLLECT_NS:
+        filter_ns = rare * VISIT_NS + (with_columns + 1) * documents * COLUMN_NS
+        look_up_ns = density[q] * documents * size * LOOK_UP_NS
+        if cut >= 1 and filter_ns + look_up_ns < postings * ADD_NS + documents * COLLECT_NS:
             count = 0
             if cut <= MOST_STEPS:
                 add_steps(steps, plan, with_columns, size, unit, found, columns, ordinals, weights)
@@ -81,8 +86,9 @@ def score_block(
             counters[1] += 1
         else:
             count = score_all(
-                totals, chosen_units, chosen_rests, chosen, threshold, plan, size, found, ordinals, weights
-            )
+                totals, chosen_units, chosen_rests, chosen, threshold, most, largest, plan, size, found, ordinals,
+                weights,
+            )  # fmt: skip
             counters[2] += 1
         # The next block is expected to have no more candidates than this one, and at most k.
         density[q] = np.float32(min(count, k) / documents)
@@ -155,7 +161,7 @@ def rank_all(
     out_units: Any, out_rests: Any, out_rows: Any, out_queries: Any,
 ) -> None:  # fmt: skip
     """Write every shortlist's documents, best first, one query after the other; the shortlists do not change."""
-    end = 0
+    end, order = 0, empty_order(sizes.max() if sizes.size else 0)
     for q in range(sizes.size):
         start, end = end, end + sizes[q]
         for i in range(sizes[q]):
@@ -163,8 +169,8 @@ def rank_all(
             out_rows[start + i], out_queries[start + i] = rows[q, i], q
         sort(
             Places(out_units[start:end], out_rests[start:end], out_rows[start:end]),
-            Ids(id_starts, id_data, keys, suffix),
-        )
+            Ids(id_starts, id_data, keys, suffix), order,
+        )  # fmt: skip
 
 
 @native(view(types.int32, 2), _INT32, array(types.boolean))
