@@ -57,15 +57,6 @@ class Hits(NamedTuple):
 
 
 @part
-def empty_hits(documents: int) -> Hits:
-    """Return an empty list for MOST_HITS hits in a block of that many documents."""
-    return Hits(
-        np.empty(MOST_HITS, np.int32), np.empty(MOST_HITS, np.int32), np.empty(MOST_HITS, np.float64),
-        np.zeros(documents, np.int32),
-    )  # fmt: skip
-
-
-@part
 def score_chosen(
     units: Any, rests: Any, documents: Any, plan: FilterPlan, with_columns: int, size: int, found: Terms,
     columns: Columns,

@@ -9,12 +9,13 @@ from numba import types
 
 from spladelake.scoring.columns import COLUMN_NS, VISIT_NS, fill_columns, find_terms, width_of
 from spladelake.scoring.compiled import array, native, part, view
-from spladelake.scoring.exact import LOOK_UP_NS, empty_hits, score_chosen
+from spladelake.scoring.exact import LOOK_UP_NS, score_chosen
 from spladelake.scoring.filtering import MOST_STEPS, add_steps, cut_of, empty_plan, list_terms, reach_cut, unit_of
 from spladelake.scoring.shortlist import Ids, Places, cut, offer_all
 from spladelake.scoring.sorting import empty_order, sort
-from spladelake.scoring.totals import ADD_NS, COLLECT_NS, empty_totals, score_all
+from spladelake.scoring.totals import ADD_NS, COLLECT_NS, score_all
 from spladelake.scoring.units import MOST_UNITS, SCORE_UNITS
+from spladelake.scoring.workspace import hits_in, totals_in
 
 _INT32, _FLOAT32, _INT64 = view(types.int32), view(types.float32), view(types.int64)
 _IDS = (_INT64, view(types.uint8), _INT64, types.int64)
@@ -25,14 +26,15 @@ SHORTLISTS = (array(types.int64, 2), array(types.int64, 2), array(types.int32, 2
     types.int64, _INT32, _INT32, _FLOAT32, view(types.uint16), _FLOAT32,
     _INT64, _INT32, _FLOAT32, _INT32, _INT32,
     types.int64, *SHORTLISTS, array(types.int64), array(types.float32),
-    types.int64, *_IDS, array(types.uint8), array(types.int64),
+    types.int64, *_IDS, array(types.uint8), array(types.uint8), array(types.uint8), array(types.int64),
     returns=types.int64,
 )  # fmt: skip
 def score_block(
     documents: Any, term_ids: Any, starts: Any, peaks: Any, ordinals: Any, weights: Any,
     indptr: Any, slots: Any, query_weights: Any, terms: Any, uses: Any,
     k: Any, units: Any, rests: Any, rows: Any, sizes: Any, thresholds: Any, density: Any,
-    first_row: Any, id_starts: Any, id_data: Any, keys: Any, suffix: Any, scratch: Any, counters: Any,
+    first_row: Any, id_starts: Any, id_data: Any, keys: Any, suffix: Any,
+    scratch: Any, zeroed: Any, memory: Any, counters: Any,
 ) -> int:  # fmt: skip
     """Offer the documents of a block to the shortlists of all queries.
 
@@ -44,6 +46,7 @@ def score_block(
     - first_row, id_starts, id_data, keys, suffix: the table of ids, see `Ids`; that of document i is in row
       `first_row + i`.
     - scratch: uint8, memory for columns.
+    - zeroed, memory: see `workspace`.
     - counters: int64 (4), increased by the documents looked up, the query-block pairs filtered, the pairs scored in
       full, and the products of a join.
 
@@ -54,7 +57,8 @@ def score_block(
     columns = fill_columns(documents, found, uses, ordinals, weights, scratch)
     plan = empty_plan(longest(indptr))
     steps = np.empty(width_of(documents), np.uint16)
-    totals, hits, ids = empty_totals(documents), empty_hits(documents), Ids(id_starts, id_data, keys, suffix)
+    totals, hits = totals_in(zeroed, documents), hits_in(zeroed, memory, documents)
+    ids = Ids(id_starts, id_data, keys, suffix)
     chosen, chosen_units = np.empty(steps.size, np.int32), np.empty(steps.size, np.int64)
     chosen_rests = np.empty(steps.size, np.int64)
     # The k best passages may be of fewer than k documents.

@@ -27,6 +27,7 @@ from spladelake.scoring.queries import Queries
 from spladelake.scoring.ranked import Ranked
 from spladelake.scoring.shortlist import places_for
 from spladelake.scoring.units import MOST_UNITS, SCORE_UNITS
+from spladelake.scoring.workspace import workspace
 from spladelake.vectors import SparseVectors
 
 # Bytes reserved for the columns of a block: 4,096 terms at 8,192 documents. A block touches only the part it needs.
@@ -154,7 +155,8 @@ class TopK:
             len(block), block.term_ids, block.starts, block.peaks, block.ordinals, block.weights,
             queries.indptr, queries.slots, queries.weights, queries.terms, queries.uses,
             best.k, best.units, best.rests, best.rows, best.sizes, best.thresholds, self._density,
-            first_row, best.ids.starts, best.ids.data, best.ids.keys, best.ids.suffix, self._scratch, self._counters,
+            first_row, best.ids.starts, best.ids.data, best.ids.keys, best.ids.suffix, self._scratch,
+            *workspace(len(block)), self._counters,
         )  # fmt: skip
         if too_large >= 0:
             raise DataError(
