@@ -92,7 +92,8 @@ class IdTable:
     def __init__(self, suffix: int = 0) -> None:
         self.suffix = suffix
         self.keys = np.zeros(self._FREE_ROWS if suffix else 0, dtype=np.int64)
-        self.starts = np.zeros(self._FREE_ROWS + 1, dtype=np.int64)
+        self.starts = np.empty(self._FREE_ROWS + 1, dtype=np.int64)
+        self.starts[0] = 0
         self.data = np.empty(self._FREE_ROWS * 8, dtype=np.uint8)
         self.rows = 0
         self._rows_kept = 0
