@@ -285,7 +285,7 @@ CASES = [
         given="d",
     ),
     Case("the tool lz4", {"d.jsonl.lz4": lz4(JSONL)}, says="the file is compressed by the tool lz4"),
-    Case("xz", {"d.jsonl.xz": lzma.compress(JSONL)}, says="the name (….xz) does not show the format"),
+    Case("xz", {"d.jsonl.xz": lzma.compress(JSONL)}, says="the name of d.jsonl.xz does not show the format"),
     Case("xz under another name", {"d.jsonl": lzma.compress(JSONL)}, says="the file is compressed by xz"),
     Case("gzip under another name", {"d.csv": gzip.compress(CSV)}, says="but its name does not end in .gz"),
     Case("no gzip under its name", {"d.csv.gz": CSV}, says="compressed in another way"),

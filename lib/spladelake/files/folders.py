@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from spladelake.errors import DataError, UsageError
-from spladelake.files.formats import format_of, suffix_of
+from spladelake.files.formats import format_of
 
 # Names of files that accompany data and hold none.
 _BESIDE = re.compile(
@@ -84,9 +84,7 @@ def chosen_files(place: str, names: Sequence[str], file_format: str, *, kind: st
         first = formats[None][0]
         raise UsageError(
             place,
-            f"the name (…{suffix_of(first)}) does not show the format of the file"
-            if len(kept) == 1
-            else f"the name of {_shown([first])} does not show the format of the file",
+            f"the name of {_shown([first])} does not show the format of the file",
             "wanted jsonl, tsv, csv, parquet or a Delta table",
             f"Name the format with {option}."
             if len(formats) == 1
