@@ -255,6 +255,6 @@ class TrainModel(JobOptions, Distillation):
             given = f"--processes is {self.processes} and --accumulate is {self.accumulate}"
             wanted = f"a multiple of {parts}, the product of --processes and --accumulate"
             larger = (self.batch_size // parts + 1) * parts
-            fix = f"Set --batch-size to {listed(size for size in (larger - parts, larger) if size)}."
+            fix = f"Set --batch-size to {listed(str(size) for size in (larger - parts, larger) if size)}."
             raise OptionsError(f"--batch-size is {self.batch_size}, while {given}", wanted, fix)
         return self

@@ -66,10 +66,10 @@ def _cause(name: str, error: Exception) -> tuple[str, str, str]:
     if isinstance(error, HFValidationError):
         return f"the id is not valid ({_first_line(error)})", "wanted a Hugging Face id", "Correct the id."
     if isinstance(error, GatedRepoError):
-        fix = f"Ask for access at https://huggingface.co/{name}, then log in with hf auth login."
+        fix = f"Ask for access at https://huggingface.co/{name}, then log in with `hf auth login`."
         return "the model is gated, and you have no access", "wanted a model that you may download", fix
     if isinstance(error, RepositoryNotFoundError):
-        fix = "Correct the id. If the model is private, log in with hf auth login."
+        fix = "Correct the id. If the model is private, log in with `hf auth login`."
         found = "there is no such folder, and the Hugging Face hub finds no such model"
         return found, "wanted a folder on this machine, or a model on the hub", fix
     if isinstance(error, RevisionNotFoundError):
