@@ -117,6 +117,11 @@ def test_the_functions_split_as_the_job_does(spark: SparkSession, lake: str) -> 
     assert {r["id"]: (r["doc_id"], r["start"], r["end"]) for r in found} == wanted
     with pytest.raises(UsageError, match="wanted at most 510"):
         sl.passages(documents, model="splade-tiny", tokens=600)
+    vectors = spark.read.format("delta").load(f"{lake}/vectors/splade-tiny/documents")
+    columns = ("rank", "doc_id", "score", "passage", "start", "end")
+    best = [tuple(row[c] for c in columns) for row in sl.search(vectors, QUESTION, 5, model="splade-tiny").collect()]
+    run = ("rank", "doc_id", "score", "passage", "passage_start", "passage_end")
+    assert best == [tuple(row[c] for c in run) for row in run_of(lake, "splade-tiny")]
 
 
 def test_exported_vectors_of_passages_say_where_they_are(run_job: Any, lake: str, tmp_path: Path) -> None:

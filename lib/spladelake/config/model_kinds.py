@@ -87,7 +87,7 @@ IMPORTED_PREFIX = "imported-"
 IMPORTED = ModelKind(name="imported", chosen_by="import_vectors", capabilities=Capability(0))
 
 KINDS = (NEURAL, BM25, IMPORTED)
-_PROPERTIES_OF_ALL = ("model", "model_id", "vocabulary_size", "source", "source_version", "passages")
+_PROPERTIES_OF_ALL = ("model", "model_id", "vocabulary_size", "source", "source_version", "texts", "passages")
 
 
 def kind_of_model(model: str) -> ModelKind:

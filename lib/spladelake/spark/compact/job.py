@@ -18,7 +18,7 @@ from spladelake.names import short_name
 from spladelake.results import CompactResult
 from spladelake.spark.compact.trials import Judged, Trial, Trials, statistics_of
 from spladelake.spark.encode.texts import vectors_schema
-from spladelake.spark.retrieve.request import collected_queries
+from spladelake.spark.retrieve.query_rows import collected_queries
 from spladelake.spark.retrieve.vector_checks import (
     check_every_row,
     check_rows,

@@ -12,7 +12,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
-from spladelake.names import amount
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.suggestions import missing_run
@@ -51,34 +50,6 @@ def counted_rows(run: DataFrame, *, place: str, run_id: str) -> int:
         fix = "Correct --ranking, or run retrieve_run first."
         raise missing_run(run.sparkSession, TableRef.parse(place), run_id, fix=fix)
     return rows
-
-
-def check_run(run: DataFrame, answered: DataFrame, *, place: str, run_id: str) -> None:
-    """Raise DataError if a row of the run lacks an id or a score, or if a query lists a document twice.
-
-    - answered: the rows of `answers` for the run.
-    """
-    found = answered.agg(F.sum("unusable").alias("unusable"), F.sum("repeated").alias("repeated")).first()
-    assert found is not None
-    if found["unusable"]:
-        bad = run.where("query_id IS NULL OR doc_id IS NULL OR score IS NULL OR isnan(score)")
-        row = bad.orderBy("query_id", "doc_id").first()
-        assert row is not None
-        raise DataError(
-            place,
-            f"run {run_id!r} has {amount(found['unusable'], 'row')} without an id or a score, such as document "
-            f"{row['doc_id']!r} of query {row['query_id']!r} with score {row['score']}",
-            "wanted an id and a finite score in every row",
-            "Correct the program that wrote the rows, and write the run again.",
-        )
-    if found["repeated"] and (twice := _first_repeated(run)):
-        raise DataError(
-            place,
-            f"run {run_id!r} lists document {twice[1]!r} {twice[2]} times for query {twice[0]!r} "
-            f"({amount(found['repeated'], 'repeated row')} in all)",
-            "wanted each document once for a query",
-            "Write the run again without duplicates.",
-        )
 
 
 def answers(run: DataFrame, *, rows: int, keys: tuple[str, ...] = ("query_id",)) -> DataFrame:

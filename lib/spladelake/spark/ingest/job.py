@@ -17,6 +17,7 @@ from spladelake.config import IngestTexts
 from spladelake.errors import DataError
 from spladelake.results import IngestResult, TableOfTexts
 from spladelake.spark.ingest.judgements import read_as
+from spladelake.spark.ingest.kept import with_kept_columns
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.ingest.sources import beir_sources, named_sources, places, reading, records
 from spladelake.spark.tables import storage
@@ -39,7 +40,7 @@ def ingest_texts(session: SparkSession, options: IngestTexts) -> IngestResult:
         parts = _ingest_dataset(session, lake, options, options.source.removeprefix(IR_DATASETS_PREFIX))
     else:
         if options.source:
-            sources = beir_sources(session, options.source, options.split)
+            sources = beir_sources(session, options.source, options.split, options.keep)
         else:
             sources = named_sources(session, options)
         parts = {s.kind: _ingest(session, lake, s, options, s.fingerprint(session)) for s in sources}
@@ -66,7 +67,12 @@ def _lineage(source: Source, options: IngestTexts, fingerprint: Any) -> Lineage:
     return Lineage(
         "ingest_texts",
         {source.kind: fingerprint},
-        {"format": source.format, "columns": source.columns, "max_rejected": options.max_rejected},
+        {
+            "format": source.format,
+            "columns": source.columns,
+            "max_rejected": options.max_rejected,
+            **({"keep": list(source.keep)} if source.keep else {}),
+        },
     )
 
 
@@ -107,7 +113,8 @@ def _write(session: SparkSession, lake: Lake, source: Source, options: IngestTex
             usable = usable.join(
                 F.broadcast(repeated.select("file", "block", "seq")), ["file", "block", "seq"], "left_anti"
             )
-        replace_rows(session, target, source.schema, usable, lineage=lineage)
+        schema, rows = with_kept_columns(session, target, source, usable)
+        replace_rows(session, target, schema, rows, lineage=lineage)
     finally:
         found.unpersist()
     if bad:

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from spladelake.config import Ranking
 from spladelake.errors import DataError
 from spladelake.names import listed
-from spladelake.spark.retrieve.blocks import QueryBatch
+from spladelake.spark.retrieve.query_rows import QueryBatch
 from spladelake.spark.retrieve.request import RetrievalInputs, run_lineage
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.driver_rows import frame_of

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
+from typing import cast
 
 from pyspark.sql import SparkSession
 
 from spladelake.config.runs import MOST_K
 from spladelake.passages.aggregate import Aggregate
+from spladelake.spark.encode.text_tables import TextTable, texts_of_vectors
+from spladelake.spark.encode.texts import SideName
 from spladelake.spark.retrieve.join import top_k_statement
 from spladelake.spark.retrieve.vector_checks import checked_indices, vocabulary_size
 from spladelake.spark.tables.refs import Lake, TableRef
@@ -42,6 +45,11 @@ class LakeTables:
             "query_vectors": self.lake.vectors(self.vectors, "queries"),
             "vocabulary": self.lake.vectors(self.vectors, "vocabulary"),
         }
+
+    def texts(self, session: SparkSession, name: SideName) -> TextTable:
+        """Return the table of the texts of one side, which may be one that encode_texts read in place."""
+        side = "document_vectors" if name == "documents" else "query_vectors"
+        return texts_of_vectors(session, self.lake, self.tables[side], name)
 
     def made_by(self, table: str, model: str) -> str:
         """Return the command that makes a table."""
@@ -75,6 +83,7 @@ def definitions(
     of_passages = "passage" in _columns(session, present, "document_vectors")
     values = {
         **{name: ref.identifier for name, ref in collection.tables.items()},
+        **_read_in_place(session, collection, present),
         "measure_names": ", ".join(f"{quoted(name)} COMMENT {sql_string(f'Mean of {name}.')}" for name in measures),
         "measure_columns": ", ".join(f"max(value) FILTER (WHERE measure = {sql_string(name)})" for name in measures),
         "model_id": sql_string(model_id),
@@ -93,6 +102,15 @@ def definitions(
         statement = Template(part[kind.start() :]).substitute(values)
         wanted = tuple(filter(None, (name.strip() for name in needs[1].split(","))))
         found.append(Definition(kind[2], kind[1].lower(), wanted, statement))
+    return found
+
+
+def _read_in_place(session: SparkSession, collection: LakeTables, present: Mapping[str, TableRef]) -> dict[str, str]:
+    """Return the query for each table of texts that is not the lake's own."""
+    found = {}
+    for name in (name for name, ref in present.items() if ref != collection.tables[name]):
+        table = collection.texts(session, cast("SideName", name))
+        found[name] = f"({table.query(table.ref.read(session))})"
     return found
 
 

@@ -16,6 +16,7 @@ from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.properties import LAYOUT_VERSION
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import TableSchema
+from spladelake.spark.tables.sql_text import quoted
 from spladelake.spark.tables.suggestions import similar_path
 from spladelake.spark.tables.upgrade import keep_up_to_date
 
@@ -115,7 +116,7 @@ def create_with_rows(
         )  # fmt: skip
     else:
         storage.touch(session, mark)
-    named = [F.col(c.name).alias(c.name, metadata={"comment": c.comment}) for c in schema.columns]
+    named = [F.col(quoted(c.name)).alias(c.name, metadata={"comment": c.comment}) for c in schema.columns]
     writer = rows.select(*named).writeTo(ref.identifier).using("delta").options(**options)
     for key, value in _table_properties(schema, properties).items():
         writer = writer.tableProperty(key, value)
