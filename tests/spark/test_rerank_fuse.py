@@ -129,8 +129,8 @@ def test_reciprocal_rank_fusion_is_as_worked_by_hand(spark: SparkSession, run_jo
     [
         ({"runs": "one"}, "wanted two or more different runs"),
         ({"runs": "one,one"}, "wanted two or more different runs"),
-        ({"runs": "one,two", "weights": "1"}, "--weights has 1 weights for 2 runs"),
-        ({"runs": "one,two", "weights": "0,0"}, "or only zeros"),
+        ({"runs": "one,two", "weights": "1"}, "--weights has 1 weight for 2 runs"),
+        ({"runs": "one,two", "weights": "0,0"}, "only zeros"),
         ({"runs": "one,two", "run_id": "two"}, "is one of the runs to fuse"),
     ],
 )

@@ -247,7 +247,7 @@ def test_only_pairs_that_are_new_are_scored_and_teachers_are_averaged(
         [(collection.queries[query_id], collection.texts[doc_id])]
     )
     assert row["pos_score"] == pytest.approx((said[0] + collection.scores[query_id][doc_id]) / 2, abs=1e-5)
-    with pytest.raises(UsageError, match="contains a teacher twice"):
+    with pytest.raises(UsageError, match="contains the teacher 'run:run' twice"):
         run_job("score_pairs", **{**score, "teachers": "run:run,run:run"})
 
 
@@ -303,7 +303,7 @@ def test_a_training_set_in_other_files_is_the_same_training_set_and_one_with_oth
     ("given", "says"),
     [
         ({"min_rank": 5, "max_rank": 4}, "--min-rank 5 is above --max-rank 4"),
-        ({"dev_share": 0.5, "test_share": 0.5}, "leave no query for training"),
+        ({"dev_share": 0.5, "test_share": 0.5}, "--dev-share is 0.5 and --test-share is 0.5; wanted a sum below 1"),
         ({"min_score": 2, "max_score": 1}, "--min-score 2.0 is above --max-score 1.0"),
         ({"training_set": "../elsewhere"}, "training_set"),
     ],

@@ -155,7 +155,7 @@ def _write_access(lake: str) -> str:
             str(folder),
             f"the folder is not writable ({error.strerror})",
             "wanted a writable folder for the lake",
-            "Choose another folder with --lake, or change the permissions of this folder.",
+            "Choose another folder with --lake, or make this folder writable.",
         ) from error
 
 
@@ -186,8 +186,8 @@ def _session() -> str:
         raise MachineError(
             f"worker interpreter {found['python']}",
             f"the interpreter cannot import {found['missing']}",
-            f"wanted the interpreter of the driver, {sys.executable}",
-            "Set PYSPARK_PYTHON to the interpreter that has spladelake installed.",
+            f"wanted an interpreter with the packages of the driver's, {sys.executable}",
+            f"Set PYSPARK_PYTHON to the interpreter of the driver, or install {found['missing']} for this one.",
         )
     return f"Spark {session.version} wrote and read Delta; driver {sys.executable}, worker {found['python']}"
 

@@ -127,4 +127,4 @@ def check_query_model(query_model: str | None) -> None:
     """Raise OptionsError if the model that the user gave for queries is no SPLADE model."""
     if query_model is not None and kind_of_model(query_model) is not NEURAL:
         found = f"--query-model is {query_model}"
-        raise OptionsError(found, "a SPLADE model with the vocabulary of --model", "Name another model.")
+        raise OptionsError(found, "a SPLADE model with the vocabulary of --model", "Name a SPLADE model.")

@@ -92,7 +92,7 @@ class IngestTexts(JobOptions):
             if given and getattr(self, kind) is None:
                 option = f"--{given[0].replace('_', '-')}"
                 found = f"{option} names a column of --{kind}, but --{kind} is missing"
-                raise OptionsError(found, f"--{kind} together with {option}", f"Add --{kind}.")
+                raise OptionsError(found, f"--{kind} together with {option}", f"Add --{kind}, or leave out {option}.")
         return self
 
 
@@ -265,13 +265,17 @@ class EncodeTexts(JobOptions):
     def _goes_together(self) -> EncodeTexts:
         if self.since_version is not None and self.changes != "feed":
             wanted = "--changes feed together with --since-version"
-            raise OptionsError(f"--changes is {self.changes}", wanted, "Add --changes feed.")
+            raise OptionsError(
+                f"--changes is {self.changes}", wanted, "Use --changes feed, or leave out --since-version."
+            )
         if self.checkpoint is not None and self.changes != "stream":
             wanted = "--changes stream together with --checkpoint"
-            raise OptionsError(f"--changes is {self.changes}", wanted, "Add --changes stream.")
+            raise OptionsError(
+                f"--changes is {self.changes}", wanted, "Use --changes stream, or leave out --checkpoint."
+            )
         if self.checkpoint is not None and self.side == "both":
             wanted = "--side documents or --side queries together with --checkpoint"
-            fix = "Add --side documents or --side queries."
+            fix = "Use --side documents or --side queries."
             raise OptionsError("--side is both", wanted, fix)
         return self
 
@@ -285,7 +289,8 @@ def check_passages(options: EncodeTexts) -> None:
     if first is None:
         return
     if options.side == "queries":
-        found, wanted = f"{first} is given with --side queries", "it with documents, because queries are not split"
+        found = f"{first} is given with --side queries"
+        wanted = f"{first} only with documents, because the job does not split queries"
         raise OptionsError(found, wanted, f"Leave out {first}.")
     if options.passages is None:
         wanted = f"--passage-tokens or --passage-by together with {first}"
@@ -293,7 +298,8 @@ def check_passages(options: EncodeTexts) -> None:
     stride, tokens = options.passage_stride, options.passages.tokens
     if stride is not None and options.passages.by != "tokens":
         found = f"--passage-stride is given with --passage-by {options.passages.by}"
-        raise OptionsError(found, "it with --passage-by tokens, because whole ones do not overlap", "Leave it out.")
+        wanted = f"it only with --passage-by tokens, because whole {options.passages.by}s do not overlap"
+        raise OptionsError(found, wanted, "Leave out --passage-stride.")
     if stride is not None and stride > tokens:
         found = f"--passage-stride is {stride} and --passage-tokens {tokens}"
         wanted = "a stride no larger than --passage-tokens, because a larger one skips the text between two passages"

@@ -59,12 +59,12 @@ def evaluate(
         raise UsageError(
             "evaluate, relevance_level",
             found,
-            "wanted a whole number from 1",
+            "wanted a whole number of 1 or more",
             "Give the lowest grade that counts as relevant.",
         )
     if trec_scores not in ("float32", "float64"):
         wanted = "wanted float32 or float64"
-        raise UsageError("evaluate, trec_scores", f"the value is {trec_scores!r}", wanted, "Correct the value.")
+        raise UsageError("evaluate, trec_scores", f"the value is {trec_scores!r}", wanted, "Choose one of them.")
     given = _measures(measures)
     settings = MeasureSettings(tuple(given), relevance_level, trec_scores)
     values = query_values(_run(run, "run"), _judgements(qrels), settings)

@@ -82,7 +82,10 @@ def retrieve(
     for name, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise UsageError(
-                f"retrieve, {name}", f"the value is {number!r}", "wanted a whole number from 1", "Correct the value."
+                f"retrieve, {name}",
+                f"the value is {number!r}",
+                "wanted a whole number of 1 or more",
+                f"Leave out {name} to use its default.",
             )
     compared = not all(side.made_by for side in sides) and "model_id" in documents.columns and (
         "model_id" in queries.columns
@@ -157,7 +160,7 @@ def _question(session: SparkSession, text: str, vectors: Vectors, model: str | N
     made_by = vectors.made_by if model is None else {}
     settings = EncoderSettings(**made_by["settings"]) if made_by else EncoderSettings()
     if model is None and not made_by:
-        found, wanted = "the column of the vectors does not say its model", "wanted the model that encodes the question"
+        found, wanted = "the column of vectors does not name its model", "wanted the model that encodes the question"
         raise UsageError("search", found, wanted, "Name the model of the vectors with model=.")
     checkpoint = text_checkpoint(model or made_by["model"], settings)
     row = session.range(0, 1, 1, 1).select(

@@ -93,8 +93,8 @@ class TopDocuments:
         if too_large >= 0:
             raise DataError(
                 f"query number {queries.first + too_large}",
-                f"the sum of the {self._best} best passages of a document may exceed {MOST_UNITS / SCORE_UNITS:.0f}",
-                "wanted sums up to this limit, the largest that exact scores can hold",
+                f"the sum of the {self._best} best passages of a document may exceed {MOST_UNITS / SCORE_UNITS:,.0f}",
+                "wanted a smaller sum, because larger sums are not exact",
                 "Correct the weights that are too large, or choose fewer passages with --aggregate.",
             )
         self._seen += len(block)

@@ -161,8 +161,8 @@ class TopK:
         if too_large >= 0:
             raise DataError(
                 f"query number {queries.first + too_large}",
-                f"the score of the query with a document may exceed {MOST_UNITS / SCORE_UNITS:.0f}",
-                "wanted scores that fit 64-bit integers in units of 2^-30",
+                f"the score of the query with a document may exceed {MOST_UNITS / SCORE_UNITS:,.0f}",
+                "wanted a smaller score, because larger scores are not exact",
                 "Correct weights that are too large, or scale all weights down.",
             )
         self._documents += len(block)
