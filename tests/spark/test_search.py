@@ -180,7 +180,7 @@ def test_questions_use_the_query_model_that_the_vectors_were_made_with(
     with pytest.raises(DataError, match=said):
         search_folder("law", **pair, query_model=str(model))
     queries.rename(tmp_path / "elsewhere")
-    said = r"vectors/pair/documents: the query model .* cannot be used.* Set --query-model"
+    said = r"vectors/pair/documents: this table names the query model .*, which cannot be used: .* set --query-model to"
     with pytest.raises(UsageError, match=said):
         search_folder("law", **pair)
     assert search_folder("law", **pair, query_model=str(tmp_path / "elsewhere")) == by_folder

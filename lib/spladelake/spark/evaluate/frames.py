@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +20,13 @@ from spladelake.errors import DataError
 from spladelake.measures.judged import TrecScores, judged_ranks
 from spladelake.spark.evaluate.driver import by_query
 from spladelake.spark.evaluate.query_measures import MeasureQueries
+from spladelake.spark.evaluate.run_checks import unusable_row
 from spladelake.spark.session.arrow_functions import map_arrow
 
 _VALUES = "query_id string, measure string, value double, answered boolean"
 _NO_QUERY = (
     "spladelake.errors.DataError: run: no query of the run is judged; wanted judgements of the run's queries. "
-    "Check that run and qrels belong to one collection and use the same ids."
+    "Check that the run and the qrels belong to one collection and use the same ids."
 )
 _KEYS = ["query_id", "doc_id"]
 # Grades are int32.
@@ -84,18 +86,14 @@ def _checked_run(run: pa.Table) -> pa.Table:
     unusable = pc.or_(pc.is_null(run.column("score"), nan_is_null=True), _lacks_id(run))
     if pc.any(unusable).as_py():
         row = run.filter(unusable).slice(0, 1).to_pylist()[0]
-        raise DataError(
-            "run",
-            f"document {row['doc_id']!r} of query {row['query_id']!r} has the score {row['score']}",
-            "wanted an id and a finite score in every row",
-            "Correct the program that made the rows.",
-        )
+        found, wanted, lacking = unusable_row(row)
+        raise DataError("run", found, wanted, f"Leave out the rows without {lacking}, or correct them.")
     if (twice := _repeated(run)) is not None:
         raise DataError(
             "run",
             f"query {twice[0]!r} lists document {twice[1]!r} more than once",
-            "wanted each document once for a query",
-            "Give the rows of one run, without duplicates.",
+            "wanted each document at most once for a query",
+            "Give the rows of one run only, and remove repeated rows.",
         )
     ranks = pa.array(np.zeros(run.num_rows, dtype=np.int32))
     return run.select([*_KEYS, "score"]).append_column("rank", ranks)
@@ -107,21 +105,32 @@ def _checked_judgements(judgements: pa.Table) -> pa.Table:
     whole = pc.and_(pc.equal(pc.round(grades), grades), pc.less(pc.abs(grades), MOST_GRADE)).fill_null(False)
     unusable = pc.or_(pc.invert(whole), _lacks_id(judgements))
     if pc.any(unusable).as_py():
-        row = judgements.filter(unusable).slice(0, 1).to_pylist()[0]
-        raise DataError(
-            "qrels",
-            f"document {row['doc_id']!r} of query {row['query_id']!r} has the grade {row['relevance']}",
-            "wanted ids and a whole number as the grade in every row",
-            "Correct the judgements.",
-        )
+        raise _unusable_judgement(judgements.filter(unusable).slice(0, 1).to_pylist()[0])
     if (twice := _repeated(judgements)) is not None:
         raise DataError(
             "qrels",
             f"document {twice[1]!r} is judged more than once for query {twice[0]!r}",
-            "wanted one grade for each document of a query",
+            "wanted one judgement for each document of a query",
             "Remove the repeated judgements.",
         )
     return judgements.select(_KEYS).append_column("relevance", grades.cast(pa.int32()))
+
+
+def _unusable_judgement(row: dict[str, Any]) -> DataError:
+    """Return the error for a judgement without an id, or with a grade that is not a whole number or is too large."""
+    grade = row["relevance"]
+    if row["query_id"] is None or row["doc_id"] is None:
+        found, wanted, lacking = unusable_row(row)
+        return DataError("qrels", found, wanted, f"Leave out the judgements without {lacking}, or correct them.")
+    pair = f"the judgement of document {row['doc_id']!r} for query {row['query_id']!r}"
+    if grade is None:
+        fix = "Leave out the judgements without a grade, or add their grades."
+        return DataError("qrels", f"{pair} has no grade", "wanted a whole number as the grade in every row", fix)
+    found = f"{pair} has the grade {grade}"
+    if abs(grade) >= MOST_GRADE:
+        wanted = f"wanted a grade from {1 - MOST_GRADE:,} to {MOST_GRADE - 1:,}"
+        return DataError("qrels", found, wanted, "Replace the grades with smaller whole numbers.")
+    return DataError("qrels", found, "wanted a whole number", "Replace the grades with whole numbers, such as 0 to 3.")
 
 
 def _lacks_id(rows: pa.Table) -> pa.ChunkedArray:
