@@ -114,8 +114,8 @@ def _named(found: RunRows, location: str, options: ImportRun, *, is_table: bool)
         raise UsageError(
             "--ranking",
             "the option is missing",
-            "wanted a name of the run, because the input has none",
-            "Set --ranking to a name.",
+            "wanted a name for the run, because the input gives none",
+            "Set --ranking to the name of the run.",
         )
     if found.by_rank:
         frame = frame.withColumn("score", -F.col("rank").cast("double"))
@@ -229,8 +229,8 @@ def _value(frame: DataFrame, location: str, column: str, name: str) -> Column:
         raise DataError(
             location,
             found,
-            f"wanted a string or a number for {column}",
-            "Convert the column to strings, or rename the column.",
+            f"wanted strings or numbers for {column}",
+            f"Convert the column, or rename it if it is not the {column} of a run.",
         )
     if column == "score":
         return F.col(quoted(name)).cast("string")
@@ -263,8 +263,8 @@ def _predictions(session: SparkSession, location: str) -> DataFrame:
     results = F.when(F.col("line.results").isNull(), F.array(item)).otherwise(F.col("line.results"))
     rows = parsed.select("file", "block", "seq", "line.query_id", F.posexplode(results).alias("place", "item"))
     reason = (
-        F.when(F.col("query_id").isNull(), "the line is no prediction, because it has no query_id")
-        .when(F.col("item.corpus_id").isNull(), "the line is no prediction, because its results have no corpus_id")
+        F.when(F.col("query_id").isNull(), "the line is not a prediction, because it has no query_id")
+        .when(F.col("item.corpus_id").isNull(), "the line is not a prediction, because its results have no corpus_id")
         .when(F.col("item.score").isNull() | F.isnan("item.score"), "a score is missing or not a number")
     )
     return rows.select(

@@ -180,7 +180,7 @@ def ranked_with_sample(
             yield _merged(session, queries, candidates, asked)
             return
         log.info(
-            "%s of %s queries are ranked a second time: a score estimated from a sample left out too many documents",
+            "%s of %s queries are ranked a second time, because the estimate from a sample left out too many documents",
             f"{len(short):,}",
             f"{len(queries.ids):,}",
         )

@@ -43,7 +43,7 @@ def _boolean(texts: DataFrame, condition: str):  # type: ignore[no-untyped-def]
         expression = F.expr(condition)
         refused = refusal_of_rows(texts.where(expression))
     except (AnalysisException, ParseException) as error:
-        reason = " ".join(str(error).split("SQLSTATE")[0].split())[:300]
+        reason = " ".join(str(error).split("SQLSTATE")[0].split())[:300].rstrip(" .;")
         raise UsageError(
             f"--where {condition!r}",
             reason,
@@ -51,6 +51,6 @@ def _boolean(texts: DataFrame, condition: str):  # type: ignore[no-untyped-def]
             "Correct the condition, and put strings in single quotes.",
         ) from None
     if refused is not None:
-        found, fix = f"the condition {refused}", "Correct the condition."
+        found, fix = f"the condition {refused}", "Remove this part of the condition."
         raise UsageError(f"--where {condition!r}", found, "wanted a condition that only reads", fix)
     return expression

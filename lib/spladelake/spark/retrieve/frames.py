@@ -158,8 +158,8 @@ class ScoreArriving:
                 "retrieve",
                 f"the rankings of {len(queries.ids):,} queries need more than "
                 f"{self.limits.task_bytes // 2**20:,} MB in each task",
-                "wanted rankings that fit",
-                f"Set passes={self.limits.passes * len(planned)}, or a larger task_memory_mb.",
+                "wanted rankings that fit into this memory",
+                f"Set passes={self.limits.passes * len(planned)}, or raise task_memory_mb.",
             )
         context = TaskContext.get()
         stage = context.stageId() if context is not None else -1
