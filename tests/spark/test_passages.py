@@ -124,7 +124,11 @@ def test_other_settings_of_passages_are_refused_with_both_and_the_fix(
     run_job("encode_texts", lake=lake, **ENCODE)
     for given, found, wanted in (
         ({"passage_tokens": 64}, "vectors of whole texts", "wanted vectors of passages of 64 tokens every 32 tokens"),
-        ({"passage_by": "sentence"}, "vectors of passages of 64 tokens every 32", "wanted passages of whole sentences"),
+        (
+            {"passage_by": "sentence"},
+            "vectors of passages of 64 tokens every 32",
+            "wanted vectors of passages of whole sentences",
+        ),
     ):
         name = "long" if "64" in found else None
         if name:
