@@ -185,6 +185,6 @@ def known_error(error: BaseException) -> SpladelakeError | None:
         )
     if isinstance(error, PySparkException) and "PATH_NOT_FOUND" in text:
         missing = re.search(r"Path does not exist: (?:file:)?(.+?)\.?(?:\s+SQLSTATE|\n|$)", text)
-        place = missing[1] if missing else "an input"
-        return DataError(place, "the path does not exist", "wanted an existing file or folder", "Correct the path.")
+        path = missing[1] if missing else "an input"
+        return DataError(path, "the path does not exist", "wanted an existing file or folder", "Correct the path.")
     return None
