@@ -72,7 +72,7 @@ def _other_settings(place: str, encode: str, *, of_question: bool) -> DataError:
         return DataError(place, found, wanted, f"Encode the documents without {_OPTIONS}: {encode}.")
     found = "the vectors were made with other BM25 settings than the settings of this command"
     wanted = f"wanted the same {_OPTIONS} for documents and queries"
-    fix = f"Give the options that the documents were encoded with, or encode both sides with one command: {encode} …"
+    fix = f"Give the options that the documents were encoded with, or encode both sides with one command: {encode}"
     return DataError(place, found, wanted, f"{fix}.")
 
 
