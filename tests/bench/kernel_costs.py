@@ -1,7 +1,6 @@
 """Costs by which the kernel chooses its ways, in nanoseconds, when all they touch is in the caches.
 
-The constants of `columns`, `exact` and `totals` are two to three times as high where postings are read: there they come from
-memory.
+The constants of `columns`, `exact` and `totals` are two to three times as high if postings come from memory.
 """
 
 from __future__ import annotations

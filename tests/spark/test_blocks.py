@@ -283,5 +283,5 @@ def test_a_run_that_was_made_otherwise_is_not_built_on(spark: SparkSession, run_
     write_vectors(spark, f"{made}/vectors/made/documents", {"new": {1: 1.0}}, mode="append")
     with pytest.raises(DataError, match=r"run 'made' was made with .*minimum_score"):
         retrieve(run_job, made, since_version=1)
-    with pytest.raises(DataError, match="the newest version is"):
+    with pytest.raises(DataError, match="but the newest version of the table is"):
         retrieve(run_job, made, since_version=99)

@@ -113,7 +113,7 @@ def test_a_wait_that_is_no_number_of_seconds_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
 ) -> None:
     monkeypatch.setenv("SPLADELAKE_LOCK_SECONDS", given)
-    with pytest.raises(UsageError, match=f"SPLADELAKE_LOCK_SECONDS: the variable is '{given}'; wanted a number of"):
+    with pytest.raises(UsageError, match=f"SPLADELAKE_LOCK_SECONDS: the value is '{given}'; wanted a number of"):
         exclusive(str(tmp_path / "table")).__enter__()
 
 

@@ -245,7 +245,7 @@ def test_inputs_that_cannot_be_used_are_refused_by_name(
     ):
         run_job("ingest_texts", lake=lake, documents=path, document_text="abstract")
     fruit = write_fruit(tmp_path / "fruit")
-    with pytest.raises(DataError, match=r"the folder has no dev\.tsv, .*wanted a split of the folder: test"):
+    with pytest.raises(DataError, match=r"the folder has no file dev\.tsv, .*wanted a split of this folder: test"):
         run_job("ingest_texts", lake=lake, source=str(fruit), split="dev")
     (fruit / "corpus.jsonl").unlink()
     with pytest.raises(DataError, match=r"the folder has no corpus\.jsonl"):

@@ -182,9 +182,9 @@ def test_retrieve_on_a_dataframe_ranks_the_documents_of_passages_as_brute_force_
 def test_what_vectors_do_not_have_is_refused(run_job: Any, passage_lake: str, fruit_lake: str) -> None:
     given = {"lake": passage_lake, "vectors": "v"}
     for options, said in (
-        ({"lake": fruit_lake, "model": "splade-tiny", "aggregate": "max"}, "the vectors are of whole texts"),
+        ({"lake": fruit_lake, "model": "splade-tiny", "aggregate": "max"}, "but these are vectors of whole texts"),
         ({**given, "aggregate": "none", "exclude_self": True}, "--exclude-self: the option is given"),
-        ({**given, "since_version": 0}, "--since-version: the vectors are of passages"),
+        ({**given, "since_version": 0}, "--since-version: the vectors are vectors of passages"),
         ({**given, "aggregate": "mean-of-top-n"}, "N from 1 to 999"),
     ):
         with pytest.raises(UsageError) as error:

@@ -86,7 +86,7 @@ def test_a_reranked_run_has_the_scores_of_sentence_transformers_and_the_rest_bel
     with pytest.raises(DataError, match="the table has no run 'absent'"):
         run_job("rerank_run", **{**options, "run": "absent"})
     write_runs(spark, lake, {"foreign": {"q1": {"apple": 2.0, "elsewhere": 1.0}}})
-    with pytest.raises(DataError, match="in 1 of 2 pairs the query or the document is not in the lake"):
+    with pytest.raises(DataError, match="the lake lacks the query or the document of 1 of 2 pairs"):
         run_job("rerank_run", **{**options, "run": "foreign"})
 
 

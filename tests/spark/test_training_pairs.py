@@ -139,8 +139,8 @@ def test_mined_negatives_are_those_that_brute_force_finds_by_windows_margin_and_
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"margin": 1000.0}, "no document of run 'run' qualifies"),
-        ({"relevance_level": 3}, "none is in the part 'train'"),
+        ({"margin": 1000.0}, "run 'run' gives no negative for any positive"),
+        ({"relevance_level": 3}, "no query has both a text and a document of relevance 3 or more"),
         ({"run": "absent"}, "the table has no run 'absent'"),
     ],
 )
@@ -275,7 +275,7 @@ def test_pairs_from_before_the_queries_were_put_into_other_parts_are_not_trained
         frame = spark.createDataFrame(rows[name][0], rows[name][1].struct)
         frame.write.format("delta").save(f"{mining_lake}/training/stale-{loss}/{name}")
     asked = {"lake": mining_lake, "training_set": f"stale-{loss}", "model": "splade-tiny", "loss": loss}
-    with pytest.raises(DataError, match="2 queries of pairs left the part 'train', such as 'q1'"):
+    with pytest.raises(DataError, match="the pairs have 2 queries outside the part 'train', such as 'q1'"):
         run_job("train_model", output=str(tmp_path / "model"), **asked)
     assert not (tmp_path / "model.work").exists()
 

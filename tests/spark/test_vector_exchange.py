@@ -328,7 +328,7 @@ BAD = {
     "weight 0": ('{"id": "a", "vector": {"x": 0}}', "anserini", "term 'x' has the weight 0.0"),
     "a term twice": ('{"id": "a", "vector": {"x": 1, "x": 2}}', "anserini", "'x' occurs twice"),
     "an id twice": ('{"id": "a", "vector": {}}\n{"id": "a", "vector": {}}', "anserini", "the id 'a' occurs 2 times"),
-    "nothing": ("\n", "anserini", "the input holds no document"),
+    "nothing": ("\n", "anserini", "the input holds no vector"),
     "lines of JSON": ('{"id": "a", "vector": {"x": 1}}\n' * 5, "ciff", "the file does not begin with the header"),
     "cut off": ("\x40\x08\x01", "ciff", "the file ends within a message"),
 }

@@ -1,4 +1,4 @@
-"""The memory in which a block is scored: kept by each thread, as getting it anew takes longer than to score one query."""
+"""The memory in which a block is scored. Each thread keeps it: to get it anew takes longer than to score one query."""
 
 from __future__ import annotations
 

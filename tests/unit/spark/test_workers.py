@@ -133,11 +133,11 @@ def test_rows_that_are_measured_together_are_whole_queries_and_no_fewer_than_ask
     [
         ([("1", "a", 1.0), ("1", "a", 0.5)], [("1", "a", 1.0)], "query '1' lists document 'a' more than once"),
         ([("1", "a", float("nan"))], [("1", "a", 1.0)], "has the score nan"),
-        ([(None, "a", 1.0)], [("1", "a", 1.0)], "document 'a' of query None"),
+        ([(None, "a", 1.0)], [("1", "a", 1.0)], "a row of document 'a' has no query_id"),
         ([("1", "a", 1.0)], [("1", "a", 1.0), ("1", "a", 0.0)], "judged more than once"),
-        ([("1", "a", 1.0)], [("1", "a", 0.5)], "has the grade 0.5"),
-        ([("1", "a", 1.0)], [("1", "a", None)], "has the grade None"),
-        ([("1", "a", 1.0)], [("1", "a", 1e300)], "has the grade 1e\\+300"),
+        ([("1", "a", 1.0)], [("1", "a", 0.5)], "has the grade 0.5; wanted a whole number"),
+        ([("1", "a", 1.0)], [("1", "a", None)], "for query '1' has no grade"),
+        ([("1", "a", 1.0)], [("1", "a", 1e300)], "has the grade 1e\\+300; wanted a grade from"),
     ],
 )
 def test_rows_that_would_falsify_a_measure_are_refused(run: list[Any], qrels: list[Any], said: str) -> None:

@@ -219,7 +219,7 @@ def _learnt(tally: Tally, settings: Bm25Settings, *, place: TableRef) -> tuple[W
     rows, tokens, size = tally.facts[TEXTS], tally.facts[TOKENS], len(tally.words)
     if not size:
         found, wanted = "no document has a word besides stop words", "wanted at least one other word"
-        raise DataError(str(place), found, wanted, "Check the texts and the stop words.")
+        raise DataError(str(place), found, wanted, "Correct the texts, or give fewer --stopwords.")
     # Two sums over hashes stand for the list of words and document frequencies.
     sums = vocabulary_sums(tally.words, tally.amounts)
     recipe = [settings.fingerprint, rows, tokens, size, *map(str, sums)]

@@ -47,7 +47,8 @@ def encoded_columns(
         encoder: AnyEncoder | None = None
         for texts in batches:
             if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
-                raise DataError("encode", f"the column is of type {texts.type}", "wanted texts", "Name a text column.")
+                fix = "Name a column of strings, or cast the column to string."
+                raise DataError("encode", f"the column has the type {texts.type}", "wanted strings", fix)
             if encoder is None and on_error == "raise":
                 encoder = cached_encoder(spec)
             elif encoder is None:

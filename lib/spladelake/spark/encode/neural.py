@@ -104,8 +104,7 @@ def _check_same_name(job: SideJob, properties: Mapping[str, str]) -> None:
             str(job.target),
             "the table holds compacted vectors",
             "wanted a table that holds only vectors from encode_texts",
-            "Run encode_texts again with --vectors set to the name of the original vectors, then compact those with "
-            "compact_vectors.",
+            "Run encode_texts with --vectors set to the name of the original vectors, then compact_vectors again.",
         )
     if job.options.vectors is not None:
         return
@@ -122,8 +121,8 @@ def _check_same_name(job: SideJob, properties: Mapping[str, str]) -> None:
     if properties and not is_same_model(asked, held):
         raise UsageError(
             str(job.target),
-            f"the vectors were made for queries that {held} encodes",
-            f"wanted vectors for queries that {asked} encodes",
+            f"the vectors were made for queries by the query model {held}",
+            f"wanted vectors for the query model {asked}",
             "Give the new vectors a name of their own with --vectors.",
         )
 

@@ -14,7 +14,7 @@ from spladelake.spark.session.arrow_functions import map_arrow
 
 _NO_QUERY = (
     "spladelake.errors.DataError: run: no query of the run is judged; wanted judgements of the run's queries. "
-    "Check that run and qrels belong to one collection and use the same ids."
+    "Check that the run and the qrels belong to one collection and use the same ids."
 )
 
 

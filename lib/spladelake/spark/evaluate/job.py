@@ -248,8 +248,8 @@ def _part(session: SparkSession, plan: Evaluation, training_set: str, part: str)
         raise DataError(
             str(plan.tables["parts"]),
             f"the part {part!r} of the training set {training_set!r} has no query",
-            "wanted a part with queries",
-            "Choose another --part, or run mine_pairs with other values of --dev-share and --test-share.",
+            "wanted a part with at least one query",
+            "Choose another --part, or run mine_pairs again with other values of --dev-share and --test-share.",
         )
     return chosen
 

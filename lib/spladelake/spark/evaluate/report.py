@@ -76,7 +76,7 @@ def gather(
             f"measure {measure}" if measure else "measures of the report",
             "some runs do not have this measure" if measure else f"the runs have none of {listed(SHOWN)} in common",
             f"wanted a measure that all runs have: {listed(sorted(shared))}" if shared else "wanted a common measure",
-            f"Choose one of these measures, or {again}." if measure and shared else f"{again.capitalize()}.",
+            f"Set --measure to one of these measures, or {again}." if shared else f"{again.capitalize()}.",
         )
     values = _values(measured, list(means), shown)
     vectors = {run_id: _vectors(session, refs["runs"], run_id) for run_id in means}
@@ -115,7 +115,7 @@ def _means(measured: DataFrame, place: TableRef, runs: Sequence[str]) -> dict[st
                 measured.sparkSession, place, run_id, fix="Correct --runs, or run evaluate_run for this run."
             )
     if not found:
-        raise DataError(str(place), "the table is empty", "wanted measured runs", "Run evaluate_run first.")
+        raise DataError(str(place), "the table has no measured run", "wanted at least one", "Run evaluate_run first.")
     if len(found) > MOST_SYSTEMS:
         raise UsageError(
             "--runs",

@@ -18,6 +18,11 @@ from spladelake.spark.tables.suggestions import missing_run
 
 # Rows of a run in one task of the check: 250,000 hashes take 2 MB and are sorted in 20 ms.
 ROWS_PER_CHECK = 250_000
+_TWICE, _NO_SCORE = "lists a document or a rank twice", "has a score that is missing or not a number"
+_WANTED = {
+    _TWICE: "wanted each document and each rank at most once for a query",
+    _NO_SCORE: "wanted a number as the score in every row",
+}
 
 
 def check_judgements(judgements: DataFrame, *, place: str, level: int) -> None:
@@ -27,19 +32,23 @@ def check_judgements(judgements: DataFrame, *, place: str, level: int) -> None:
     )
     most = pairs.agg(F.max("times").alias("times"), F.max("relevance").alias("relevance")).first()
     assert most is not None
-    if most["relevance"] is None or most["relevance"] < level:
+    if most["relevance"] is None:
+        fix = "Ingest judgements of the queries with ingest_texts."
+        raise DataError(place, "there are no judgements", "wanted at least one judgement", fix)
+    if most["relevance"] < level:
+        lower = f"Set --relevance-level to {most['relevance']}, or correct" if most["relevance"] >= 1 else "Correct"
         raise DataError(
             place,
-            f"no query has a document of relevance {level} or more",
-            "wanted at least one relevant document",
-            "Lower --relevance-level, or check the judgements.",
+            f"the highest relevance of a document is {most['relevance']}",
+            f"wanted at least one document of relevance {level} or more",
+            f"{lower} the judgements.",
         )
     if most["times"] > 1 and (twice := _first_repeated(judgements)):
         raise DataError(
             place,
             f"document {twice[1]!r} is judged {twice[2]} times for query {twice[0]!r}",
-            "wanted one grade for each document of a query",
-            "Remove the repeated judgements, or ingest them with ingest_texts, which keeps the first.",
+            "wanted one judgement for each document of a query",
+            "Remove the repeated judgements, or ingest them with ingest_texts, which keeps the first of each.",
         )
 
 
@@ -114,8 +123,8 @@ def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> dic
         F.bit_xor(mark).alias("xor"),
         F.sum(mark.cast("decimal(38,0)")).alias("sum"),
     )
-    broken = F.when(F.col("different") < F.col("rows"), F.lit("lists a document or a rank twice"))
-    broken = broken.when(F.col("scored") < F.col("rows"), F.lit("has a score that is not a number"))
+    broken = F.when(F.col("different") < F.col("rows"), F.lit(_TWICE))
+    broken = broken.when(F.col("scored") < F.col("rows"), F.lit(_NO_SCORE))
     parts = (F.sum("rows"), F.bit_xor("xor"), F.sum("sum"))
     by_run = by_query.groupBy("run_id").agg(
         F.min(F.when(broken.isNotNull(), F.struct("query_id", broken.alias("why")))).alias("broken"),
@@ -124,13 +133,15 @@ def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> dic
     found = {row["run_id"]: row for row in by_run.collect()}
     for run_id in wanted:
         if run_id not in found:
-            raise missing_run(run.sparkSession, table, run_id, fix="Make the run, or correct the name of the run.")
+            raise missing_run(
+                run.sparkSession, table, run_id, fix="Correct the name of the run, or make the run first."
+            )
         if found[run_id]["broken"] is not None:
             query_id, why = found[run_id]["broken"]
             raise DataError(
                 str(table),
-                f"run {run_id!r} {why} (query {query_id!r})",
-                "wanted each document and each rank once, and a number as every score",
-                "Write the run again.",
+                f"run {run_id!r} {why} for query {query_id!r}",
+                _WANTED[why],
+                "Correct the program that wrote the rows, and write the run again.",
             )
     return {run_id: found[run_id]["state"] for run_id in wanted}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -126,18 +127,14 @@ def _check_run(run: pa.Table, place: str) -> None:
     unusable = pc.or_(pc.is_null(run.column("score"), nan_is_null=True), _lacks_id(run))
     if pc.any(unusable).as_py():
         row = run.filter(unusable).slice(0, 1).to_pylist()[0]
-        raise DataError(
-            place,
-            f"document {row['doc_id']!r} of query {row['query_id']!r} has the score {row['score']}",
-            "wanted an id and a finite score in every row",
-            "Correct the program that made the rows.",
-        )
+        found, wanted, lacking = _unusable_row(row)
+        raise DataError(place, found, wanted, f"Leave out the rows without {lacking}, or correct them.")
     if (twice := _repeated(run)) is not None:
         raise DataError(
             place,
             f"query {twice[0]!r} lists document {twice[1]!r} more than once",
-            "wanted each document once for a query",
-            "Give the rows of one run, without duplicates.",
+            "wanted each document at most once for a query",
+            "Give the rows of one run only, and remove repeated rows.",
         )
 
 
@@ -147,21 +144,45 @@ def _checked_judgements(judgements: pa.Table, place: str) -> pa.Table:
     whole = pc.and_(pc.equal(pc.round(grades), grades), pc.less(pc.abs(grades), MOST_GRADE)).fill_null(False)
     unusable = pc.or_(pc.invert(whole), _lacks_id(judgements))
     if pc.any(unusable).as_py():
-        row = judgements.filter(unusable).slice(0, 1).to_pylist()[0]
-        raise DataError(
-            place,
-            f"document {row['doc_id']!r} of query {row['query_id']!r} has the grade {row['relevance']}",
-            "wanted ids and a whole number as the grade in every row",
-            "Correct the judgements.",
-        )
+        raise _unusable_judgement(judgements.filter(unusable).slice(0, 1).to_pylist()[0], place)
     if (twice := _repeated(judgements)) is not None:
         raise DataError(
             place,
             f"document {twice[1]!r} is judged more than once for query {twice[0]!r}",
-            "wanted one grade for each document of a query",
+            "wanted one judgement for each document of a query",
             "Remove the repeated judgements.",
         )
     return judgements.select(_KEYS).append_column("relevance", grades.cast(pa.int32()))
+
+
+def _unusable_row(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return the fault of a row that lacks an id or a score, as parts of an error: found, wanted and the missing value.
+
+    - row: query_id, doc_id and score.
+    """
+    for key, other, named in (("query_id", "doc_id", "document"), ("doc_id", "query_id", "query")):
+        if row[key] is None:
+            return f"a row of {named} {row[other]!r} has no {key}", f"wanted a {key} in every row", f"a {key}"
+    pair = f"document {row['doc_id']!r} of query {row['query_id']!r}"
+    score = "no score" if row["score"] is None else f"the score {row['score']}"
+    return f"{pair} has {score}", "wanted a number as the score in every row", "a score"
+
+
+def _unusable_judgement(row: Mapping[str, Any], place: str) -> DataError:
+    """Return the error for a judgement without an id, or with a grade that is not a whole number or is too large."""
+    grade = row["relevance"]
+    if row["query_id"] is None or row["doc_id"] is None:
+        found, wanted, lacking = _unusable_row(row)
+        return DataError(place, found, wanted, f"Leave out the judgements without {lacking}, or correct them.")
+    pair = f"the judgement of document {row['doc_id']!r} for query {row['query_id']!r}"
+    if grade is None:
+        fix = "Leave out the judgements without a grade, or add their grades."
+        return DataError(place, f"{pair} has no grade", "wanted a whole number as the grade in every row", fix)
+    found = f"{pair} has the grade {grade}"
+    if abs(grade) >= MOST_GRADE:
+        wanted = f"wanted a grade from {1 - MOST_GRADE:,} to {MOST_GRADE - 1:,}"
+        return DataError(place, found, wanted, "Replace the grades with smaller whole numbers.")
+    return DataError(place, found, "wanted a whole number", "Replace the grades with whole numbers, such as 0 to 3.")
 
 
 def _lacks_id(rows: pa.Table) -> pa.ChunkedArray:

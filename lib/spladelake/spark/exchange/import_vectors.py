@@ -143,8 +143,8 @@ def _check_other_side(session: SparkSession, other: TableRef, model_id: str, nam
     if row is not None and row["model_id"] != model_id:
         raise DataError(
             str(other),
-            f"the vectors of the table have another vocabulary (model_id {row['model_id'][:21]}) than the vectors of "
-            f"--input (model_id {model_id[:21]})",
+            f"the vectors in this table have the vocabulary of model_id {row['model_id'][:21]}, but the vectors of "
+            f"--input have the vocabulary of model_id {model_id[:21]}",
             "wanted one vocabulary for documents and queries with the same --vectors",
             f"Add --like {name} to use the vocabulary of {name}, or choose another name with --vectors.",
         )
@@ -189,7 +189,7 @@ def _from_ciff(session: SparkSession, path: str, lake: Lake, cleanup: ExitStack)
     if unknown is not None:
         raise DataError(
             path,
-            f"the postings contain document number {unknown['place']}, but the file has no record of the document",
+            f"the postings name document number {unknown['place']}, but the file has no record of this document",
             "wanted a record for each document",
             "Export the index again.",
         )
@@ -226,14 +226,14 @@ def _write_records(records: Iterator[DocRecord], target: Path) -> None:
 def _check_rows(rows: DataFrame, path: str) -> None:
     """Raise DataError if the input has no document or an id occurs twice."""
     if rows.isEmpty():
-        raise DataError(path, "the input holds no document", "wanted at least one document", "Correct --input.")
+        raise DataError(path, "the input holds no vector", "wanted at least one vector", "Correct --input.")
     twice = rows.groupBy("id").count().where("count > 1").orderBy("id").first()
     if twice is not None:
         raise DataError(
             path,
             f"the id {twice['id']!r} occurs {twice['count']} times",
             "wanted each id once",
-            "Remove the copies.",
+            "Remove the repeated records.",
         )
 
 

@@ -145,7 +145,7 @@ class ToVectors:
                 f"{self.place}, id {doc_id!r}",
                 f"the vocabulary of --like has no term {unknown!r}",
                 "wanted only terms of this vocabulary",
-                "Leave out --like, or set --like to vectors of the same model.",
+                "Leave out --like, or set --like to vectors of the model that made --input.",
             )
         given = [weight * self.step for weight in weights]
         check_weights(dict(zip(terms, given, strict=True)), place=f"{self.place}, id {doc_id!r}")

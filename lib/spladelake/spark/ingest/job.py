@@ -31,6 +31,11 @@ from spladelake.spark.tables.write import replace_rows
 log = logging.getLogger(__name__)
 
 IR_DATASETS_PREFIX = "ir_datasets:"
+# Options that name the columns of an input.
+_NAMING = {
+    "documents": ", name its columns with --document-id and --document-text",
+    "queries": ", name its columns with --query-id and --query-text",
+}
 
 
 def ingest_texts(session: SparkSession, options: IngestTexts) -> IngestResult:
@@ -99,7 +104,7 @@ def _write(session: SparkSession, lake: Lake, source: Source, options: IngestTex
                 name,
                 "the input has no records",
                 "wanted at least one record",
-                "Check the program that wrote the input. The table keeps its old rows.",
+                "Correct the location of the input, or check the program that wrote it. The table keeps its old rows.",
             )
         repeated = _repeated(found, source)
         rejected = _rejects(found, repeated, source)
@@ -212,6 +217,6 @@ def _check_share(source: Source, bad: int, total: int, allowed: float, examples:
             source.location,
             f"{bad:,} of {total:,} records are malformed, such as {' | '.join(examples)}",
             f"wanted at most {allowed:.1%}",
-            f"{lake.table('quarantine')} lists all malformed records. Correct the input, name its columns "
-            "(--document-id, --document-text, --query-id, --query-text), or raise --max-rejected.",
+            f"Correct the input{_NAMING.get(source.kind, '')}, or raise --max-rejected. "
+            f"{lake.table('quarantine')} lists all malformed records.",
         )

@@ -116,9 +116,9 @@ def beir_sources(session: SparkSession, folder: str, split: str, keep: tuple[str
     if splits and split not in splits:
         raise DataError(
             f"{folder}/qrels",
-            f"the folder has no {split}.tsv, .jsonl, .csv or .parquet",
-            f"wanted a split of the folder: {listed(splits)}",
-            "Correct --split.",
+            f"the folder has no file {split}.tsv, {split}.jsonl, {split}.csv or {split}.parquet",
+            f"wanted a split of this folder: {listed(splits)}",
+            "Set --split to a split of this folder.",
         )
     if splits:
         sources.append(_source(session, "judgements", f"{folder}/qrels/{splits[split]}", "auto", ()))
@@ -128,7 +128,8 @@ def beir_sources(session: SparkSession, folder: str, split: str, keep: tuple[str
 def _delta_version(session: SparkSession, location: str) -> int:
     ref = table_ref(location)
     if not ref.exists(session):
-        raise DataError(location, "there is no Delta table", "wanted a Delta table", "Correct the location.")
+        fix = "Correct the location, or the format option if the input is not a Delta table."
+        raise DataError(location, "there is no Delta table here", "wanted a Delta table's folder or table:NAME", fix)
     return ref.version(session)
 
 

@@ -15,6 +15,8 @@ from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import BEST_PASSAGE
 
+_INSTEAD = {"runs": "choose a run over the texts of this lake", "pairs": "run mine_pairs again"}
+
 
 def run_pairs(run: DataFrame, queries: DataFrame, documents: DataFrame) -> DataFrame:
     """Return (query_id, doc_id, query, document, pair, known) for every row of a run, with texts joined by id.
@@ -47,7 +49,7 @@ def check_texts(pairs: DataFrame, tables: Mapping[str, TableRef], *, what: str) 
 
     - pairs: rows of `run_pairs`.
     - tables: the table of each name; "queries", "documents" and `what` are read.
-    - what: the name of the table that lists the pairs.
+    - what: the name of the table that lists the pairs: runs or pairs.
     """
     absent = ~F.col("known")
     place = F.min(F.when(absent, F.struct("query_id", "doc_id"))).alias("first")
@@ -57,10 +59,10 @@ def check_texts(pairs: DataFrame, tables: Mapping[str, TableRef], *, what: str) 
         query_id, doc_id = row["first"]
         raise DataError(
             str(tables[what]),
-            f"in {row['absent']:,} of {row['rows']:,} pairs the query or the document is not in the lake, such as "
-            f"query {query_id!r} with document {doc_id!r}",
+            f"the lake lacks the query or the document of {row['absent']:,} of {row['rows']:,} pairs, such as query "
+            f"{query_id!r} with document {doc_id!r}",
             f"wanted all queries in {tables['queries']} and all documents in {tables['documents']}",
-            f"Ingest the missing texts, or use {what} over the texts of this lake.",
+            f"Ingest the missing texts, or {_INSTEAD[what]}.",
         )
     return int(row["rows"])
 

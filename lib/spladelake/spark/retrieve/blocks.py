@@ -169,7 +169,7 @@ def ranked_with_sample(
             yield _merged(candidates, asked, place=corpus.place, tasks=tasks)
             return
         log.info(
-            "%s of %s queries are ranked a second time: a score estimated from a sample left out too many documents",
+            "%s of %s queries are ranked a second time, because the estimate from a sample left out too many documents",
             f"{len(short):,}",
             f"{len(queries.ids):,}",
         )

@@ -138,7 +138,7 @@ class _Retrieval:
         if chosen == "sql" and self.document_count <= COUNTED_DOCUMENTS:
             self.products = joined_products(self.session, self.inputs.query_rows, self.inputs.document_rows)
         log.info(
-            "%s queries and %s documents: the strategy is %s",
+            "ranking for %s queries among %s documents, with the strategy %s",
             f"{len(self.inputs.asked.ids):,}", f"{self.document_count:,}", chosen,
         )  # fmt: skip
         return chosen

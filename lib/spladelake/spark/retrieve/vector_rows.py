@@ -56,7 +56,8 @@ def _refuse_nulls(names: Sequence[str], columns: Mapping[str, pa.Array], place: 
             element = column.flatten().is_null().index(True).as_py()
             found, row = f"{name} holds a null", int(np.searchsorted(_offsets(column), element, side="right")) - 1
         fix = "Encode the text of this row again. The encoder never writes such a vector."
-        raise DataError(f"{place}, id {names[row]!r}", found, "wanted an id, term ids and weights", fix)
+        wanted = "wanted an id, and term ids and weights without nulls"
+        raise DataError(f"{place}, id {names[row]!r}", found, wanted, fix)
 
 
 class _Ids(Sequence[str]):

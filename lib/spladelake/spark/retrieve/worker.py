@@ -146,7 +146,7 @@ class _Score(ABC):
                 f"the rankings of {queries:,} queries need more than {self.asked.task_bytes // 2**20:,} MB in each "
                 "task",
                 "wanted rankings that fit",
-                f"Set passes={self.asked.count * planned}, or a larger task_memory_mb.",
+                f"Set passes={self.asked.count * planned}, or raise task_memory_mb.",
             )
 
     @abstractmethod

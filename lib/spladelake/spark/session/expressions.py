@@ -43,9 +43,8 @@ def _resolved(frame: DataFrame, given: str, test: Column, *, option: str, wanted
     except (AnalysisException, ParseException) as error:
         raise _unresolved(frame, error, place, wanted, fix) from None
     if refused is not None:
-        raise UsageError(
-            place, f"the {wanted} {refused}", f"wanted {_article(wanted)} that only reads", f"Correct the {wanted}."
-        )
+        fix = f"Remove this part of the {wanted}."
+        raise UsageError(place, f"the {wanted} {refused}", f"wanted {_article(wanted)} that only reads", fix)
     return test
 
 
@@ -56,7 +55,7 @@ def _unresolved(
     if said.startswith("UNRESOLVED_COLUMN") and (name := parameters.get("objectName", "")):
         plain = re.sub("``", "`", ".".join(part.strip("`") for part in name.split("`.`")))
         return UsageError(place, f"the table has no column {plain!r}", suggestion(plain, frame.columns), fix)
-    reason = " ".join(str(error).split("SQLSTATE")[0].split())[:300]
+    reason = " ".join(str(error).split("SQLSTATE")[0].split())[:300].rstrip(" .;")
     return UsageError(place, reason, f"wanted {_article(wanted)} on {listed(frame.columns)}", fix)
 
 

@@ -58,9 +58,10 @@ _SIGNS = (
      "there are no credentials for this store", _ROLE),
     (r"PermanentRedirect|status code:? 301|Status Code: 301|AWSRedirectException|AuthorizationHeaderMalformed"
      r"|IllegalLocationConstraint|must be addressed using the specified endpoint",
-     "the bucket is in another region", "Set spark.hadoop.fs.s3a.endpoint.region to the region of the bucket"),
+     "the bucket is in another region than Spark expects",
+     "Set spark.hadoop.fs.s3a.endpoint.region to the region of the bucket"),
     (r"NoSuchBucket|UnknownStoreException|bucket does not exist|ContainerNotFound|FilesystemNotFound",
-     "there is no such bucket or container", "Correct the name, or make the bucket first"),
+     "there is no such bucket or container", "Correct the name, or create the bucket or container first"),
     (r"AccessDenied|Forbidden|status code:? 40[13]|Status Code: 40[13]|InvalidAccessKeyId|SignatureDoesNotMatch"
      r"|AccessControlException|Permission denied",
      "the store refuses access", _ROLE),

@@ -131,8 +131,8 @@ RETURN CASE
     WHEN indices1 IS NULL OR values1 IS NULL OR indices2 IS NULL OR values2 IS NULL THEN raise_error(
         'sparse_dot: an array is null; wanted two arrays. Use an inner join to leave out rows without a vector.')
     WHEN size(indices1) <> size(values1) OR size(indices2) <> size(values2) THEN raise_error(concat(
-        'sparse_dot: the vectors have ', size(indices1), ' indices with ', size(values1), ' values, and ',
-        size(indices2), ' with ', size(values2), '; wanted a value for each index. Give indices and values of the same row.'))
+        'sparse_dot: the first vector has ', size(indices1), ' indices and ', size(values1), ' values, the second has ',
+        size(indices2), ' and ', size(values2), '; wanted a value for each index. Give indices and values of the same row.'))
     WHEN size(array_distinct(indices1)) <> size(indices1) OR size(array_distinct(indices2)) <> size(indices2) THEN
         raise_error('sparse_dot: a term occurs twice in a vector; wanted each term once. Add up its weights.')
     WHEN exists(values1, weight -> weight IS NULL) OR exists(values2, weight -> weight IS NULL)
@@ -170,7 +170,7 @@ RETURN CASE
     WHEN k IS NULL OR k < 1 THEN raise_error(concat(
         'sparse_decode: k is ', coalesce(CAST(k AS STRING), 'null'), '; wanted 1 or more. Give the number of terms.'))
     WHEN size(indices) <> size(weights) THEN raise_error(concat('sparse_decode: the vector has ', size(indices),
-        ' indices with ', size(weights), ' values; wanted a value for each index. Give indices and values of the same row.'))
+        ' indices and ', size(weights), ' values; wanted a value for each index. Give indices and values of the same row.'))
     WHEN exists(weights, weight -> weight IS NULL) THEN
         raise_error('sparse_decode: a weight is null; wanted numbers. Correct the vector.')
     ELSE transform(
@@ -178,8 +178,8 @@ RETURN CASE
             WHEN a.weights > b.weights THEN -1 WHEN a.weights < b.weights THEN 1
             WHEN a.indices < b.indices THEN -1 WHEN a.indices > b.indices THEN 1 ELSE 0 END), 1, k),
         term -> struct(
-            coalesce(get(tokens, term.indices), raise_error(concat('sparse_decode: the vocabulary has no term ',
-                coalesce(CAST(term.indices AS STRING), 'null'), '. Give a vector of the same model.'))) AS token,
+            coalesce(get(tokens, term.indices), raise_error(concat('sparse_decode: the vocabulary has no term id ',
+                coalesce(CAST(term.indices AS STRING), 'null'), '. Give a vector of the model that the vocabulary belongs to.'))) AS token,
             term.weights AS weight
         )
     )

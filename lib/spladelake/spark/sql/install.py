@@ -60,7 +60,10 @@ def install(
     present = _present(session, collection)
     if not present:
         raise DataError(
-            lake, "the lake holds no table of spladelake", "wanted documents, vectors or runs", "Correct --lake."
+            lake,
+            "the lake holds no table of spladelake",
+            "wanted a table such as documents, vectors or runs",
+            "Correct --lake, or fill the lake with ingest_texts first.",
         )
     missing = {
         name: f"there is no {ref} (make the table with: {collection.made_by(name, model)})"

@@ -50,7 +50,7 @@ def _check_columns(ref: TableRef, frame: DataFrame, schema: TableSchema) -> None
                 str(ref),
                 f"no column is called {column.name!r} (columns: {', '.join(found)})",
                 f"wanted the columns of a {schema.name} table",
-                f"Rename the column to {column.name}, or name another table.",
+                f"Rename the column that holds these values to {column.name}, or name another table.",
             )
         if found[column.name] != column.type:
             raise DataError(
@@ -112,7 +112,7 @@ def create_with_rows(
         raise DataError(
             ref.path, "the folder holds files but no Delta table",
             f"wanted an empty folder for the {schema.name} table",
-            "Choose another folder, or move the files.",
+            "Move the files, or choose another folder.",
         )  # fmt: skip
     else:
         storage.touch(session, mark)

@@ -141,8 +141,9 @@ def _longest_wait() -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= threading.TIMEOUT_MAX:
-        wanted = "wanted a number of seconds, 0 or more"
-        raise UsageError(LOCK_SECONDS_VARIABLE, f"the variable is {given!r}", wanted, "Correct or unset the variable.")
+        wanted = f"wanted a number of seconds from 0 to {threading.TIMEOUT_MAX:.0f}"
+        fix = f"Set the variable to such a number, or unset it for the default of {LOCK_SECONDS:.0f}."
+        raise UsageError(LOCK_SECONDS_VARIABLE, f"the value is {given!r}", wanted, fix)
     return seconds
 
 
@@ -213,7 +214,7 @@ def _still_held(place: str) -> ConflictError:
     return ConflictError(
         place,
         "another job is still writing to the same place",
-        f"wanted the other job to finish within the time in {LOCK_SECONDS_VARIABLE}",
+        f"wanted the other job to finish within {_longest_wait():g} s ({LOCK_SECONDS_VARIABLE})",
         f"Run the job again after the other job has finished, or raise {LOCK_SECONDS_VARIABLE}.",
     )
 

@@ -164,4 +164,4 @@ def _write(session: SparkSession, lake: str, row: dict[str, Any]) -> None:
         rows = frame_of(session, [row], RUN_LOG.struct)
         retrying(lambda: save(rows.write.format("delta").mode("append"), target), place=str(target))
     except Exception as error:
-        log.warning("the run log of %s was not written: %s", row["job"], type(error).__name__)
+        log.warning("the run log lacks this run of %s, because the write failed: %s", row["job"], type(error).__name__)

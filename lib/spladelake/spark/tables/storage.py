@@ -274,8 +274,8 @@ def move(session: SparkSession, source: str, target: str) -> None:
         raise DataError(
             source,
             f"the file cannot be renamed to {target}",
-            "wanted both paths on one file system",
-            "Check both folders.",
+            "wanted both paths on one file system, and write access",
+            "Check the file system and the permissions of both folders.",
         )
 
 

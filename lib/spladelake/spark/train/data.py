@@ -62,12 +62,7 @@ def write_training_data(sources: Sources, folder: Path, options: TrainModel) -> 
         counts = {"pairs": whole.count()}
         counts["with_fewer_negatives"] = sources.pairs.count() - counts["pairs"]
         if not counts["pairs"]:
-            raise DataError(
-                str(sources.place),
-                f"no pair has {max(1, count)} or more negatives (pairs: {counts['with_fewer_negatives']:,})",
-                "wanted at least one pair with that many negatives",
-                "Lower --negatives, or get more negatives with mine_pairs.",
-            )
+            raise _too_few_negatives(sources.place, counts["with_fewer_negatives"], count)
         if scored:
             _check_scores(whole, sources.place)
         each = whole.select("query_id", _texts(whole, count).alias("texts"))
@@ -87,6 +82,20 @@ def write_training_data(sources: Sources, folder: Path, options: TrainModel) -> 
         with ExitStack() as kept:
             counts["dev_queries"] = _write_dev(sources, sources.dev, sources.judgements, folder, options, kept)
     return counts
+
+
+def _too_few_negatives(place: TableRef, pairs: int, negatives: int) -> DataError:
+    """Return the error for a training set in which no pair has enough negatives.
+
+    - pairs: number of pairs.
+    - negatives: number of negatives that each pair needs, 0 if no pair has one.
+    """
+    if not pairs:
+        fix = "Run mine_pairs again with --force, then score_pairs (not needed for --loss ranking)."
+        return DataError(str(place), "the table has no pairs", "wanted at least one pair", fix)
+    found = f"no pair has {max(1, negatives)} or more negatives (pairs: {pairs:,})"
+    fix = f"Lower --negatives, or mine the pairs again with mine_pairs --negatives {max(1, negatives)}."
+    return DataError(str(place), found, "wanted at least one pair with that many negatives", fix)
 
 
 def _check_scores(pairs: DataFrame, place: TableRef) -> None:
@@ -110,15 +119,15 @@ def _check_scores(pairs: DataFrame, place: TableRef) -> None:
         query_id, pos_id = row["first"]
         raise DataError(
             str(place),
-            f"in {amount(row['broken'], 'pair')} a score or margin is not a number, such as query {query_id!r} with "
-            f"document {pos_id!r}",
+            f"in {amount(row['broken'], 'pair')} a score or margin is missing or not finite, such as query "
+            f"{query_id!r} with document {pos_id!r}",
             "wanted finite numbers",
-            "Run score_pairs again with --force.",
+            "Run score_pairs again with --force. If the error repeats, use other --teachers.",
         )
     if row["least"] == row["most"]:
         raise DataError(
             str(place),
-            f"all margins are {row['least']:g}",
+            f"every margin is {row['least']:g}",
             "wanted margins that differ, because a model learns nothing from equal margins",
             "Run score_pairs with other --teachers, or train with --loss ranking, which needs no teacher.",
         )
@@ -158,12 +167,12 @@ def _write_texts(joined: DataFrame, folder: Path, *, place: TableRef) -> int:
     ).first()
     assert row is not None
     if row["absent"]:
+        lacking = amount(row["absent"], SIDES[folder.name].kind, folder.name)
         raise DataError(
             str(place),
-            f"{row['absent']:,} of the {row['rows']:,} {folder.name} of the pairs are missing, such as "
-            f"{row['first']!r}",
-            f"wanted all of them in the table {folder.name}",
-            "Ingest the missing texts, or run mine_pairs and score_pairs again.",
+            f"the pairs name {lacking} that the table {folder.name} lacks, such as {row['first']!r}",
+            f"wanted all {folder.name} of the pairs in this table",
+            f"Ingest the missing {folder.name}, or run mine_pairs and score_pairs again.",
         )
     _write(joined.select("row", "text"), folder, "row")
     return int(row["rows"])
@@ -239,7 +248,7 @@ def check_here(folder: Path, *, rows: int) -> None:
     if found != rows:
         raise UsageError(
             "--output",
-            f"{folder} has {found:,} of the {rows:,} rows that Spark's executors wrote",
+            f"the driver sees only {found:,} of the {rows:,} rows that Spark's executors wrote to {folder}",
             "wanted one folder that the driver, the executors and the training processes share",
             "Choose an --output on storage that all machines share, or run the job on one machine.",
         )

@@ -86,13 +86,7 @@ def _write(
     parts = kept_on_disk(parts, kept)
     counts = {row["part"]: row["count"] for row in parts.groupBy("part").count().collect()}
     if not counts.get("train"):
-        raise DataError(
-            str(tables["judgements"]),
-            f"of {amount(sum(counts.values()), 'query', 'queries')} with a text and a document of relevance "
-            f"{options.relevance_level} or more, none is in the part 'train'",
-            "wanted at least one query in the part 'train'",
-            "Check the judgements and --relevance-level, or lower --dev-share and --test-share.",
-        )
+        raise _no_training_query(tables["judgements"], sum(counts.values()), options)
     _check_documents(run, at["documents"], tables, options)
     train = parts.where(F.col("part") == "train").select("query_id")
     judged_train = judged.join(train, "query_id", "left_semi")
@@ -107,14 +101,7 @@ def _write(
     ).first()
     assert found is not None
     if found["positives"] == found["without_negatives"]:
-        raise DataError(
-            str(tables["runs"]),
-            f"no document of run {options.run!r} qualifies as a negative for any positive "
-            f"(positives: {found['positives']:,})",
-            "wanted a negative for at least one positive",
-            "Raise --max-rank or --max-score, lower --min-rank, --min-score, --margin or --relative-margin, or choose "
-            "another --run.",
-        )
+        raise _no_negative(tables, found["positives"], options)
     ready = pairs.where(F.size("neg_ids") >= 1).orderBy("query_id", "pos_id")
     replace_rows(session, targets["parts"], PARTS, parts.orderBy("query_id"), lineage=lineage)
     replace_pairs(session, targets["pairs"], PAIRS, ready, lineage=lineage)
@@ -124,6 +111,35 @@ def _write(
         "positives_without_text": judged_train.join(words_of(at["documents"]), "doc_id", "left_anti").count(),
         **{f"queries_{part}": counts.get(part, 0) for part in ("train", "dev", "test")},
     }
+
+
+def _no_training_query(place: TableRef, queries: int, options: MinePairs) -> DataError:
+    """Return the error for an empty part 'train'. queries: number of queries with a text and a relevant document."""
+    relevant = f"a document of relevance {options.relevance_level} or more"
+    if not queries:
+        found, wanted = f"no query has both a text and {relevant}", "wanted at least one such query"
+        fix = "Lower --relevance-level, or ingest queries and judgements that use the same ids."
+        return DataError(str(place), found, wanted, fix)
+    found = f"no query is in the part 'train' ({amount(queries, 'query', 'queries')} with a text and {relevant})"
+    fix = "Lower --dev-share and --test-share, or ingest more judged queries."
+    return DataError(str(place), found, "wanted at least one query in the part 'train'", fix)
+
+
+def _no_negative(tables: Mapping[str, TableRef], positives: int, options: MinePairs) -> DataError:
+    """Return the error for positives without any negative, or for a part 'train' without positives.
+
+    - positives: number of positives.
+    """
+    if not positives:
+        found, wanted = "no relevant document of the queries in the part 'train' has a text", "wanted at least one"
+        fix = f"Ingest the documents that {tables['judgements']} names."
+        return DataError(str(tables["documents"]), found, wanted, fix)
+    found = f"run {options.run!r} gives no negative for any positive (positives: {positives:,})"
+    fix = (
+        "Raise --max-rank or --max-score, lower --min-rank, --min-score, --margin or --relative-margin, or choose "
+        "another --run."
+    )
+    return DataError(str(tables["runs"]), found, "wanted a negative for at least one positive", fix)
 
 
 def query_parts(queries: DataFrame, judged: DataFrame, *, dev: float, test: float, seed: int) -> DataFrame:
@@ -267,7 +283,7 @@ def _check_documents(run: DataFrame, documents: DataFrame, tables: Mapping[str, 
         query_id, doc_id = row["first"]
         raise DataError(
             str(tables["runs"]),
-            f"in {amount(row['rows'], 'row')} of run {options.run!r} the document is not in the lake, such as "
+            f"run {options.run!r} has {amount(row['rows'], 'row')} whose document is not in the lake, such as "
             f"{doc_id!r} for query {query_id!r}",
             f"wanted all documents of the run in {tables['documents']}",
             "Ingest the missing texts, or mine from a run over the documents of this lake.",

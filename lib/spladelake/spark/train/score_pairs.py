@@ -182,7 +182,7 @@ def _score_chunks(scoring: Scoring, teacher: Teacher, missing: DataFrame) -> Non
     left = Remaining(missing.count())
     if not left.rows:
         return
-    log.info("%s: %s scores %s pairs", scoring.scores, teacher.name, f"{left.rows:,}")
+    log.info("%s: scoring %s pairs with %s", scoring.scores, f"{left.rows:,}", teacher.name)
     rate = first_rate(teacher.checkpoint, tokens=teacher.checkpoint.max_length)
     chunk, total = ChunkSize(options.chunk_minutes, rate, options.chunk_rows), left.rows
     before, began = int(scoring.totals.value.get("pairs", 0)), time.monotonic()
@@ -240,7 +240,7 @@ def _publish(
             str(scoring.scores),
             f"{' and '.join(teacher.name for teacher in teachers)} scored no pair completely (pairs: {wanted:,})",
             "wanted a pair with scores for its positive and at least one negative",
-            "If a run is the teacher, retrieve it with a larger --k, or mine the pairs from it.",
+            "Retrieve the run that is the teacher with a larger --k, or mine the pairs from that run.",
         )
     replace_pairs(session, target, SCORED_PAIRS, rows.orderBy("query_id", "pos_id"), lineage=lineage)
     return {"rows": scored, "pairs_without_score": wanted - scored}

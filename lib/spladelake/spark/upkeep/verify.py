@@ -44,7 +44,7 @@ class FindingsError(DataError):
             lake,
             f"{amount(len(findings), 'finding')}: {shown}{more}",
             "wanted tables that agree with one another",
-            "Run the jobs that made the tables again. A job skips tables that are up to date.",
+            "Run the jobs that made the tables again. If a job skips its table as up to date, add --force.",
         )
         self.findings = findings
 
@@ -137,7 +137,8 @@ def _vectors(tables: Tables, table: LakeTable, found: Found) -> Iterator[str]:
         rows = table.ref.read(tables.session).select("model_id").distinct().collect()
         models = sorted(str(row["model_id"]) for row in rows)
         named = listed((model[:12] for model in models), "and")
-        yield f"{table.ref}: the rows have the model_id {named}, but the table properties have another"
+        noted = str(table.properties.get("spladelake.model_id"))[:12]
+        yield f"{table.ref}: the rows have the model_id {named}, but the table properties have {noted}"
     if found[_BEYOND]:
         size = _vocabulary_size(table)
         yield f"{table.ref}: {amount(found[_BEYOND], 'vector')} with terms beyond the vocabulary of {size:,} terms"

@@ -38,11 +38,11 @@ def chosen_settings(
         return asked
     found = PassageSettings.of_properties(table_properties(session, target))
     if asked is not None and asked != found:
-        keep = "leave out the options of passages" if found is None else f"give the options of {found}, or none"
+        keep = "leave out the passage options" if found is None else f"leave out the passage options to keep {found}"
         raise ConflictError(
             str(target),
             f"the table holds vectors of {settings_in_words(found)}",
-            f"wanted {settings_in_words(asked)}",
+            f"wanted vectors of {settings_in_words(asked)}",
             f"Give the new vectors a name of their own with --vectors, or {keep}.",
         )
     return found
