@@ -103,7 +103,8 @@ def answers(vectors: DataFrame) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in made.orderBy("id").collect()]
 
 
-@pytest.mark.parametrize("way", ["installed", "pandas"])
+# test_functions has the other way too.
+@pytest.mark.parametrize("way", [pytest.param("installed", marks=pytest.mark.slow), "pandas"])
 def test_every_function_of_columns_gives_the_same_by_way_of_pandas(
     vectors: DataFrame, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:

@@ -79,6 +79,7 @@ def test_what_a_process_learned_cuts_what_is_shuffled_and_changes_nothing(spark:
     assert sums["candidates"] < 0.8 * sum(len(brute_force(QUERIES, of_task, 10)) for of_task in tasks)
 
 
+@pytest.mark.slow
 def test_documents_are_read_in_whole_rounds_of_tasks_unless_the_user_says_otherwise(
     spark: SparkSession, run_job: Any, made: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,7 @@ def way(request: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["path", "name"])
+@pytest.fixture(params=["path", pytest.param("name", marks=pytest.mark.slow)])
 def ref(spark: SparkSession, tmp_path: Path, request: Any) -> Iterator[TableRef]:
     """An empty table with properties, in a folder or in the catalog."""
     made = TableRef(path=str(tmp_path / "a `table`")) if request.param == "path" else TableRef(name="default.log_asked")

@@ -125,6 +125,7 @@ def test_sql_explains_by_the_best_passage_and_finds_similar_documents(spark: Spa
     assert own > 0
 
 
+@pytest.mark.slow
 def test_compacted_vectors_keep_their_passages(run_job: Any, lake: str) -> None:
     run_job("compact_vectors", lake=lake, model="splade-tiny", mantissa_bits=22, into="small")
     columns = ("id", "doc_id", "passage", "start", "end", "doc_sha256")
@@ -204,6 +205,7 @@ def test_a_cross_encoder_reads_the_best_passage_and_the_new_run_keeps_its_place(
     assert whole != pytest.approx(wanted, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_passage_with_its_terms(spark: SparkSession, run_job: Any, lake: str) -> None:
     for name in ("cut", "splade-tiny"):
         run_job("evaluate_run", lake=lake, ranking=name, measures="ndcg@10,mrr@10")

@@ -203,7 +203,7 @@ def test_a_stopped_run_resumes_and_a_passage_that_moved_is_made_again(
     assert_same(vectors(spark, lake), vectors(spark, lake, "full"))
 
 
-@pytest.mark.parametrize("words", [1_000, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("words", [200, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_a_document_of_very_many_passages_is_encoded_whole(
     spark: SparkSession, run_job: Any, lake: str, words: int
 ) -> None:

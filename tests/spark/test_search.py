@@ -71,6 +71,7 @@ def test_the_driver_answers_with_and_without_spark_what_workers_answer_to_the_la
     assert any(len(hits) > 1 for hits in workers)
 
 
+@pytest.mark.slow
 def test_the_drivers_vector_of_a_question_is_the_workers(spark: SparkSession) -> None:
     totals = spark.sparkContext.accumulator({}, Totals())
     in_worker = EncodeBatches(WorkerSpec(resolve_checkpoint("splade-tiny"), None), "query", totals)
@@ -225,6 +226,7 @@ def test_sql_encodes_questions_by_the_query_model_and_terms_by_the_document_mode
     assert row["terms"] > 5
 
 
+@pytest.mark.slow
 def test_vectors_of_one_name_have_one_query_model_unless_the_user_names_the_vectors(
     spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
 ) -> None:

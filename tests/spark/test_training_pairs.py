@@ -280,6 +280,7 @@ def test_pairs_from_before_the_queries_were_put_into_other_parts_are_not_trained
     assert not (tmp_path / "model.work").exists()
 
 
+@pytest.mark.slow
 def test_a_training_set_in_other_files_is_the_same_training_set_and_one_with_other_pairs_is_not(
     spark: SparkSession, mining_lake: str
 ) -> None:

@@ -17,9 +17,13 @@ def split(given: PassageSettings, text: str = TEXT, title: str | None = None) ->
     return [passage.text or "" for passage in loaded.split(title, text)]
 
 
+@pytest.fixture(scope="module")
+def encoder() -> SpladeEncoder:
+    return SpladeEncoder.load("splade-tiny", threads=1)
+
+
 @pytest.mark.parametrize("by", ["tokens", "sentence", "paragraph"])
-def test_the_model_reads_every_passage_whole_and_at_most_the_tokens_asked_for(by: str) -> None:
-    encoder = SpladeEncoder.load("splade-tiny", threads=1)
+def test_the_model_reads_every_passage_whole_and_at_most_the_tokens_asked_for(encoder: SpladeEncoder, by: str) -> None:
     texts = split(PassageSettings(by=by, tokens=40), title="Bread and time")  # type: ignore[arg-type]
     read = encoder.encode(texts)
     assert not read.truncated.any()
