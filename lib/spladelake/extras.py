@@ -35,7 +35,7 @@ def explained_import(error: BaseException) -> MachineError | None:
 def _missing(package: str, extra: str) -> MachineError:
     return MachineError(
         f"the package {package}",
-        "the package is not installed",
-        f"wanted the packages of the extra {extra}",
-        f"Install them: pip install 'spladelake[{extra}]', or in a clone pip install '.[{extra}]'.",
+        "it is not installed",
+        f"wanted all packages of spladelake[{extra}]",
+        f"Run pip install 'spladelake[{extra}]', or in a clone pip install '.[{extra}]'.",
     )

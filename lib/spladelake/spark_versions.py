@@ -64,8 +64,8 @@ def check_pyspark(version: str) -> None:
         raise MachineError(
             "pyspark",
             f"the installed version is {version}",
-            "wanted Spark 4.0.1 or newer, below 4.3",
-            f"Install it: {INSTALL}. On a platform, choose a runtime with Spark 4.",
+            "wanted pyspark 4.0.1 to 4.2",
+            f"Install it: {INSTALL}. On a hosted platform, choose a runtime with Spark 4.",
         )
 
 
@@ -79,8 +79,8 @@ def check_one_spark(python: str, java: str) -> None:
         raise MachineError(
             "this Spark session",
             f"pyspark is {python}, but the Spark that runs is {java}",
-            "wanted one version of both",
-            f"Install pyspark {release(java)}, or let SPARK_HOME name a Spark {release(python)}.",
+            "wanted the same version of both",
+            f"Install pyspark {release(java)}, or set SPARK_HOME to the folder of a Spark {release(python)}.",
         )
 
 
@@ -113,12 +113,12 @@ def check_package(version: str | None, spark: str) -> None:
         raise MachineError(
             "delta-spark",
             f"the installed version is {version}, but pyspark is {spark}",
-            f"wanted a pair that fits: {FITTING}",
+            f"wanted versions that fit together: {FITTING}",
             f"Install it: {INSTALL}.",
         )
 
 
 def _unfit(build: DeltaBuild, found: str, wanted: str, spark: str) -> MachineError:
     fits = DELTA_FOR.get(release(spark))
-    fix = f"Use {fits} for Spark {release(spark)}" if fits else "Use a pair that fits"
-    return MachineError(build.name, found, f"wanted {wanted}", f"{fix} (what fits: {FITTING}).")
+    fix = f"Use {fits} for Spark {release(spark)}" if fits else "Use versions that fit together"
+    return MachineError(build.name, found, f"wanted {wanted}", f"{fix}. These fit together: {FITTING}.")

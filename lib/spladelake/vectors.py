@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 
@@ -55,3 +56,11 @@ class SparseVectors:
         # Position of every element: the row's old start, repeated, plus the offset within the row.
         source = np.repeat(self.indptr[:-1][order] - indptr[:-1], lengths) + np.arange(indptr[-1])
         return SparseVectors(indptr, self.indices[source], self.values[source])
+
+    def list_columns(self) -> list[pa.ListArray]:
+        """Return term ids and weights as list columns over the same elements."""
+        offsets = pa.array(self.indptr.astype(np.int32))
+        return [
+            pa.ListArray.from_arrays(offsets, pa.array(self.indices, pa.int32())),
+            pa.ListArray.from_arrays(offsets, pa.array(self.values, pa.float32())),
+        ]

@@ -8,7 +8,8 @@ machine counts as little as can be; only Spark, which computes in another proces
 compared with an oracle that ranks by exact integers: ours must be identical to it, recall_at_k of a peer is the share
 of the oracle's documents that it finds. Peers that make every row of the join (duckdb and sql, this project's SQL
 strategy) get 20,000 documents, and ours is timed on those too. A peer whose package is absent is reported as absent.
---costs measures the costs by which the kernel chooses its ways.
+--costs measures the costs by which the kernel chooses its ways. --real ranks the collection as it is, without made
+vectors, for k of 10, 100 and 1000, one query at a time and all at once (see real_queries).
 
 The last line is JSON, also written to --out.
 """
@@ -36,9 +37,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.make_vectors import DOCUMENT_TERMS, QUERY_TERMS, Maker, ids_of
 from bench.peers import EXACT, JOIN_DOCUMENTS, JOINS, PEERS, Search
+from bench.real_queries import measure_real, recall
 from spladelake.scoring import BLOCK_DOCUMENTS, Block, DocIds, Queries, Ranked, TopK, blocks_of, compile_kernels
 from spladelake.vectors import SparseVectors
-from support.exact import Rows, exact_top_k, rows_of
+from support.exact import exact_top_k, rows_of
 from support.real_vectors import real_vectors
 
 # Documents on which each peer is loaded and compiled before it is timed.
@@ -78,6 +80,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--oracle-queries", type=int, default=500, help="queries that are compared with the oracle")
     parser.add_argument("--out", type=Path, help="file for the figures, as JSON with the command")
+    parser.add_argument("--real", action="store_true", help="rank the whole collection as it is, for several k")
     parser.add_argument("--costs", action="store_true", help="measure the kernel's costs instead")
     options = parser.parse_args()
     if options.costs:
@@ -88,7 +91,7 @@ def main() -> None:
     unknown = set(filter(None, options.peers.split(","))) - PEERS.keys()
     if unknown:
         parser.error(f"unknown peers: {', '.join(sorted(unknown))}; there are: {', '.join(PEERS)}")
-    figures = measure(options)
+    figures = measure_collection(options) if options.real else measure(options)
     if options.out is not None:
         record = {"command": " ".join(["python", *sys.argv]), **figures}
         options.out.write_text(json.dumps(record, indent=1) + "\n")
@@ -158,6 +161,17 @@ def measure(options: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def measure_collection(options: Any) -> dict[str, Any]:
+    """All figures of one run on real vectors."""
+    real = real_vectors(options.collection)
+    compile_kernels()
+    ours = Ours(real.documents, ids_of("", 0, len(real.documents)), real.vocabulary_size, options.block_size)
+    peers: dict[str, Search | None] = {}
+    for name in options.peers.split(","):
+        peers |= {key: search for key, (_, search) in build_peer(name, real.documents, real.vocabulary_size).items()}
+    return measure_real(real, ours, peers, rounds=options.rounds, oracle_queries=options.oracle_queries)
+
+
 def build_peer(name: str, documents: SparseVectors, size: int) -> dict[str, tuple[float, Search | None]]:
     """Seconds of building and the search, by name: several where an index is searched with several settings.
 
@@ -180,11 +194,6 @@ def searches(name: str, documents: SparseVectors, size: int) -> dict[str, Search
     """The searches of a peer over these documents."""
     built = PEERS[name](documents, size)
     return built if isinstance(built, dict) else {name: built}
-
-
-def recall(found: list[list[int]], wanted: Rows) -> float:
-    """Share of the wanted documents that were found."""
-    return sum(int(doc_id) in set(found[q]) for q, doc_id, _ in wanted) / max(1, len(wanted))
 
 
 def timed(call: Callable[[], Any], *, clock: Callable[[], float] = time.process_time) -> tuple[float, Any]:

@@ -35,11 +35,12 @@ from spladelake.config import IndexVectors, RetrieveRun
 from spladelake.scoring import compile_kernels
 from spladelake.spark.jobs import run_job
 from spladelake.spark.retrieve import sample
-from spladelake.spark.retrieve.blocks import Asked, Corpus, ranked_in_blocks, set_batch_size
+from spladelake.spark.retrieve.blocks import Corpus, ranked_in_blocks, set_batch_size
 from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.conditions import selected
 from spladelake.spark.retrieve.join import top_k
-from spladelake.spark.retrieve.request import collected_queries
+from spladelake.spark.retrieve.passes import Asked
+from spladelake.spark.retrieve.query_rows import collected_queries
 from spladelake.spark.retrieve.vector_checks import vocabulary_size
 from spladelake.spark.session.start import spark_session
 from spladelake.spark.session.totals import Totals

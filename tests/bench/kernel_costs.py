@@ -1,7 +1,6 @@
 """Costs by which the kernel chooses its ways, in nanoseconds, when all they touch is in the caches.
 
-The constants of `columns` and `exact` are two to three times as high where postings are read: there they come from
-memory.
+The constants of `columns`, `exact` and `totals` are two to three times as high if postings come from memory.
 """
 
 from __future__ import annotations
@@ -15,9 +14,11 @@ from numba import njit
 
 from spladelake.scoring import BLOCK_DOCUMENTS
 from spladelake.scoring.columns import GROUP, add_four_columns, fill_column
-from spladelake.scoring.exact import add_hits, add_product, carry, empty_hits, hits_in_column, hits_in_postings
+from spladelake.scoring.exact import add_hits, hits_in_column, hits_in_postings
 from spladelake.scoring.filtering import add_postings
+from spladelake.scoring.totals import add_term, collect
 from spladelake.scoring.units import SCORE_UNITS
+from spladelake.scoring.workspace import hits_in, totals_in, workspace
 
 REPEATS, ROUNDS = 2_000, 7
 # Share of the documents that have the term: the frequent get a column, the rarer do not.
@@ -59,24 +60,18 @@ def look_up(
 
 
 @njit
-def add_all(times: int, ordinals: Any, weights: Any, sums: Any) -> None:
+def add_all(times: int, ordinals: Any, weights: Any, totals: Any) -> None:
     for _ in range(times):
-        for i in range(ordinals.size):
-            add_product(sums[0], sums[1], ordinals[i], weights[i], SCORE_UNITS)
+        add_term(totals, ordinals, weights, SCORE_UNITS)
 
 
 @njit
-def collect(times: int, sums: Any, documents: Any) -> int:
+def collect_all(times: int, totals: Any, documents: Any) -> int:
     count = 0
     for _ in range(times):
-        carry(sums[0], sums[1])
-        count = 0
-        for document in range(documents.size):
-            if sums[0][document] >= 2**40:
-                documents[count] = document
-                count += 1
-        sums[0].fill(0)
-        sums[1].fill(0)
+        count = collect(documents, totals.units, 2**40)
+        totals.units.fill(0)
+        totals.rests.fill(0)
     return count
 
 
@@ -88,7 +83,8 @@ def measure_costs() -> dict[str, float]:
     steps, column, places = np.zeros(size, np.uint16), np.zeros(size, np.uint8), np.zeros(size // GROUP, np.uint16)
     factors, chosen = np.full(4, 3, np.uint16), np.sort(rng.choice(size, 80, replace=False)).astype(np.int32)
     sums, documents = np.zeros((2, size), np.int64), np.empty(size, np.int32)
-    hits = empty_hits(size)
+    zeroed, memory = workspace(size)
+    totals, hits = totals_in(zeroed, size), hits_in(zeroed, memory, size)
     clear_ns = nanoseconds(lambda: clear(REPEATS, column), size)
     fill_ns = nanoseconds(lambda: fill(REPEATS, column, places, some, weights), len(some))
     return {
@@ -99,8 +95,8 @@ def measure_costs() -> dict[str, float]:
         "LOOK_UP_NS": nanoseconds(
             lambda: look_up(REPEATS, column, places, few, weights, chosen, sums, hits), 2 * len(chosen)
         ),
-        "ADD_NS": nanoseconds(lambda: add_all(REPEATS, few, weights, sums), len(few)),
-        "COLLECT_NS": nanoseconds(lambda: collect(REPEATS, sums, documents), size),
+        "ADD_NS": nanoseconds(lambda: add_all(REPEATS, few, weights, totals), len(few)),
+        "COLLECT_NS": nanoseconds(lambda: collect_all(REPEATS, totals, documents), size),
     }  # fmt: skip
 
 

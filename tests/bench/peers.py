@@ -1,7 +1,8 @@
 """What else answers the same queries over the same vectors: each a builder of an index and its search, single-threaded.
 
 A builder takes documents and the size of the vocabulary and returns a search, or several by name over one index; a
-search takes queries and k and returns the rows of the best documents of each query, best first. Imports are inside: a
+search takes queries and k and returns the rows of the best documents of each query, best first. A peer whose own form
+of queries or results is made from ours is a `Steps`, so that this can be left out of its time. Imports are inside: a
 package that is absent leaves only its own row out.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +23,25 @@ from spladelake.vectors import SparseVectors
 Found = list[list[int]]
 Search = Callable[[SparseVectors, int], Found]
 Builder = Callable[[SparseVectors, int], Search | dict[str, Search]]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A search in three steps: our queries as the peer wants them, its answer for k, and the rows of the answer."""
+
+    prepare: Callable[[SparseVectors], Any]
+    answer: Callable[[Any, int], Any]
+    rows: Callable[[Any], Found]
+
+    def __call__(self, queries: SparseVectors, k: int) -> Found:
+        """All steps."""
+        return self.rows(self.answer(self.prepare(queries), k))
+
+
+def steps_of(search: Search) -> Steps:
+    """The steps of a search; one that is a single step takes and gives our form."""
+    return search if isinstance(search, Steps) else Steps(lambda queries: queries, search, lambda found: found)
+
 
 # Queries of one product where a peer takes several at once.
 BATCH = 50
@@ -35,24 +56,34 @@ JOIN_DOCUMENTS = 20_000
 
 def scipy_sparse(documents: SparseVectors, size: int) -> Search:
     """Product of two sparse matrices."""
-    from scipy.sparse import csr_array
+    turned = matrix_of(documents, size).T.tocsr()
 
-    def matrix(vectors: SparseVectors) -> Any:
-        return csr_array((vectors.values, vectors.indices, vectors.indptr), shape=(len(vectors), size))
-
-    turned = matrix(documents).T.tocsr()
-
-    def search(queries: SparseVectors, k: int) -> Found:
-        found: Found = []
-        asked = matrix(queries)
-        for first in range(0, len(queries), BATCH):
-            scores = asked[first : first + BATCH] @ turned
+    def answer(asked: Any, k: int) -> list[Any]:
+        found = []
+        for first in range(0, asked.shape[0], BATCH):
+            # A slice of all rows is copied, which takes longer than a query.
+            scores = (asked if asked.shape[0] <= BATCH else asked[first : first + BATCH]) @ turned
             for q in range(scores.shape[0]):
                 part = slice(scores.indptr[q], scores.indptr[q + 1])
-                found.append(scores.indices[part][best(scores.data[part], k)].tolist())
+                found.append(scores.indices[part][best(scores.data[part], k)])
         return found
 
-    return search
+    return Steps(lambda queries: matrix_of(queries, size), answer, lambda found: [rows.tolist() for rows in found])
+
+
+def sparse_dot_topn(documents: SparseVectors, size: int) -> Search:
+    """Product of two sparse matrices that keeps only the k highest of each row."""
+    from sparse_dot_topn import sp_matmul_topn
+
+    turned = matrix_of(documents, size).T.tocsr()
+
+    def answer(asked: Any, k: int) -> Any:
+        return sp_matmul_topn(asked, turned, top_n=k, sort=True, n_threads=1)
+
+    def rows(found: Any) -> Found:
+        return [part.tolist() for part in np.split(found.indices, found.indptr[1:-1])]
+
+    return Steps(lambda queries: matrix_of(queries, size), answer, rows)
 
 
 def torch_sparse(documents: SparseVectors, size: int) -> Search:
@@ -123,14 +154,15 @@ def splade_index(documents: SparseVectors, size: int) -> Search:
     )
     retriever.index(model, [str(i) for i in range(len(documents))], show_progress=False)
 
-    def search(queries: SparseVectors, k: int) -> Found:
-        asked = torch_rows(queries, size)
-        model.encode_query = lambda ids, **_: list(asked)
-        texts = [str(i) for i in range(len(queries))]
-        found = retriever.retrieve(texts, k=k, show_progress=False, return_as="tuple")
-        return keep_hits(found.doc_ids, found.scores)
+    def prepare(queries: SparseVectors) -> Any:
+        return [str(i) for i in range(len(queries))], list(torch_rows(queries, size))
 
-    return search
+    def answer(asked: Any, k: int) -> Any:
+        texts, encoded = asked
+        model.encode_query = lambda ids, **_: encoded
+        return retriever.retrieve(texts, k=k, show_progress=False, return_as="tuple")
+
+    return Steps(prepare, answer, lambda found: keep_hits(found.doc_ids, found.scores))
 
 
 def bmp(documents: SparseVectors, size: int) -> Search:
@@ -246,12 +278,20 @@ def sql(documents: SparseVectors, size: int) -> Search:
 
 
 PEERS: dict[str, Builder] = {
-    "scipy": scipy_sparse, "torch": torch_sparse, "sentence-transformers": sentence_transformers,
-    "splade-index": splade_index, "bmp": bmp, "seismic": seismic, "duckdb": duckdb, "sql": sql,
+    "scipy": scipy_sparse, "sparse-dot-topn": sparse_dot_topn, "torch": torch_sparse,
+    "sentence-transformers": sentence_transformers, "splade-index": splade_index, "bmp": bmp, "seismic": seismic,
+    "duckdb": duckdb, "sql": sql,
 }  # fmt: skip
 # Those that compute exact scores of the vectors as they are, but for the rounding of their sums.
-EXACT = {"scipy", "torch", "sentence-transformers", "splade-index", "duckdb", "sql", "bmp"}
+EXACT = {"scipy", "sparse-dot-topn", "torch", "sentence-transformers", "splade-index", "duckdb", "sql", "bmp"}
 JOINS = {"duckdb", "sql"}
+
+
+def matrix_of(vectors: SparseVectors, size: int) -> Any:
+    """A CSR matrix with a row for each vector."""
+    from scipy.sparse import csr_array
+
+    return csr_array((vectors.values, vectors.indices, vectors.indptr), shape=(len(vectors), size))
 
 
 def torch_rows(vectors: SparseVectors, size: int) -> Any:

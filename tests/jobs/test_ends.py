@@ -124,7 +124,7 @@ def test_a_full_disk_below_stdout_ends_with_5(tmp_path: Path) -> None:
         _, err = running.communicate(timeout=60)
     assert running.returncode == 5
     assert lines(err)[1:] == [
-        "error: the output: the disk has no space left; wanted to read or write the path. "
+        "error: the output: the disk has no space left; wanted space for the output. "
         "Free some space, or choose a folder on a larger disk."
     ]
 

@@ -196,7 +196,7 @@ def test_a_router_with_modules_that_are_not_supported_is_refused_by_their_names(
     parameters = config["parameters"] | {"default_route": "document"}
     edit(folder / ROUTER, structure={"document": structure["document"]}, parameters=parameters)
     # sentence-transformers does not take the default route for queries either.
-    assert "the Router has no route for query texts (routes: document)" in refusal(folder)
+    assert "the Router has no route for queries (its routes: document)" in refusal(folder)
     with pytest.raises(ValueError, match="No route found for task type 'query'"):
         SparseEncoder(str(folder), device="cpu").encode_query(TEXTS)
 
@@ -212,7 +212,7 @@ def test_every_file_of_both_routes_enters_the_fingerprint_and_a_length_must_fit_
     short = saved_router(models, tmp_path / "short", splade(models["queries"], max_seq_length=12))
     assert resolve_checkpoint(str(short), settings=EncoderSettings(max_length=12)).max_length == 12
     said = refusal(short, settings=EncoderSettings(max_length=13))
-    assert f"wanted at most 12, the limit of the query route of {short}" in said
+    assert f"wanted no more tokens than the query route of {short} reads. Use 12 or less." in said
 
 
 def test_two_checkpoints_encode_documents_and_queries_as_each_does_alone(models, assert_same_vectors):
@@ -256,8 +256,8 @@ def test_a_model_paired_with_itself_is_that_model(models, tmp_path):
         ("documents", "renamed", "wanted one vocabulary for documents and queries"),
         ("static", "queries", "encodes queries differently from documents, by fixed weights of tokens"),
         ("documents", "static", "encodes queries differently from documents, by fixed weights of tokens"),
-        ("routed", "queries", "encodes queries differently from documents, by a second model"),
-        ("documents", "routed", "encodes queries differently from documents, by a second model"),
+        ("routed", "queries", "encodes queries in another way than documents: with a second model"),
+        ("documents", "routed", "encodes queries in another way than documents: with a second model"),
     ],
 )
 def test_models_that_do_not_go_together_are_refused_when_they_are_resolved(models, model, query_model, reason):

@@ -169,7 +169,7 @@ def with_own_length(length: int) -> Callable[[Path], Path]:
     [
         (one_model_router, None, "the modules of the model are behind a Router"),
         (static_queries, None, "the model gives each token of a query a fixed weight"),
-        (two_models, None, "the model encodes queries by a second model or pooling"),
+        (two_models, None, "the model encodes queries with a second model or pooling"),
         (static_alone, None, "the modules for documents are SparseStaticEmbedding"),
         (cross_encoder, None, "the architectures are BertForSequenceClassification"),
         (decoder, None, "the architectures are GPT2LMHeadModel"),

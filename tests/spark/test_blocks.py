@@ -20,9 +20,10 @@ from spladelake.spark.retrieve import blocks as block_top_k
 from spladelake.spark.retrieve import job as retrieve_module
 from spladelake.spark.retrieve import sample
 from spladelake.spark.retrieve import task_sizes as reading
-from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, passes, ranked_in_blocks, ranked_with_sample
+from spladelake.spark.retrieve.blocks import Corpus, ranked_in_blocks, ranked_with_sample
 from spladelake.spark.retrieve.candidates import Kept
-from spladelake.spark.retrieve.request import collected_queries
+from spladelake.spark.retrieve.passes import Asked, passes
+from spladelake.spark.retrieve.query_rows import QueryBatch, collected_queries
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.refs import TableRef
@@ -282,5 +283,5 @@ def test_a_run_that_was_made_otherwise_is_not_built_on(spark: SparkSession, run_
     write_vectors(spark, f"{made}/vectors/made/documents", {"new": {1: 1.0}}, mode="append")
     with pytest.raises(DataError, match=r"run 'made' was made with .*minimum_score"):
         retrieve(run_job, made, since_version=1)
-    with pytest.raises(DataError, match="the newest version is"):
+    with pytest.raises(DataError, match="but the newest version of the table is"):
         retrieve(run_job, made, since_version=99)

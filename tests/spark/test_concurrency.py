@@ -6,7 +6,9 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,8 @@ from spladelake.encoder import resolve_checkpoint
 from spladelake.errors import ConflictError, DataError, UsageError
 from spladelake.spark.encode.chunks import Remaining
 from spladelake.spark.encode.texts import BUCKETS, ChunkSize, first_rate
+from spladelake.spark.session import store_lease
+from spladelake.spark.session.store_lease import Lease
 from spladelake.spark.tables.locks import RETRIED, TRIES, alongside, exclusive, lock_file, retrying
 
 
@@ -109,7 +113,7 @@ def test_a_wait_that_is_no_number_of_seconds_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
 ) -> None:
     monkeypatch.setenv("SPLADELAKE_LOCK_SECONDS", given)
-    with pytest.raises(UsageError, match=f"SPLADELAKE_LOCK_SECONDS: the variable is '{given}'; wanted a number of"):
+    with pytest.raises(UsageError, match=f"SPLADELAKE_LOCK_SECONDS: the value is '{given}'; wanted a number of"):
         exclusive(str(tmp_path / "table")).__enter__()
 
 
@@ -165,3 +169,81 @@ def test_a_chunk_is_as_many_texts_as_the_model_encodes_in_the_minutes_asked_for(
     assert chunk.next(done=0, seconds=0, slots=4) == 3000
     assert chunk.next(done=1200, seconds=60, slots=4) == 6000
     assert ChunkSize(minutes=5, first_rate=2.5, rows=7).next(done=1200, seconds=60, slots=4) == 7
+
+
+class ObjectInMemory:
+    """An object with S3's conditional writes: If-None-Match without an etag, If-Match with one."""
+
+    def __init__(self) -> None:
+        self.content: bytes | None = None
+        self.one_at_a_time = threading.Lock()
+
+    def read(self) -> tuple[bool, str] | None:
+        with self.one_at_a_time:
+            return None if self.content is None else (bool(self.content), sha256(self.content).hexdigest())
+
+    def write(self, content: bytes, etag: str | None) -> str | None:
+        with self.one_at_a_time:
+            now = None if self.content is None else sha256(self.content).hexdigest()
+            if now != etag:
+                return None
+            self.content = content
+            return sha256(content).hexdigest()
+
+
+@pytest.fixture
+def short_lease(monkeypatch: pytest.MonkeyPatch) -> float:
+    monkeypatch.setattr(store_lease, "LEASE_SECONDS", 0.4)
+    monkeypatch.setattr(store_lease, "_PAUSE", 0.002)
+    return store_lease.LEASE_SECONDS
+
+
+def nothing() -> None:
+    """Between two looks at a lock that another holds."""
+
+
+def test_holders_of_a_lease_count_together_without_losing_a_number(short_lease: float) -> None:
+    kept_in, number = ObjectInMemory(), [0]
+
+    def count(_: int) -> None:
+        for _ in range(10):
+            held = Lease(kept_in)
+            held.acquire(nothing)
+            found = number[0]
+            time.sleep(0.001)
+            number[0] = found + 1
+            held.release("s3a://bucket/table")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(count, range(4)))
+    assert number == [40]
+    assert kept_in.content == b""
+
+
+def test_a_lease_is_kept_as_long_as_its_holder_renews_it_and_lost_after_that(short_lease: float) -> None:
+    kept_in = ObjectInMemory()
+    alive, next_one = Lease(kept_in), Lease(kept_in)
+    waits: list[float] = []
+    alive.acquire(nothing)
+    taking = threading.Thread(target=next_one.acquire, args=(lambda: waits.append(time.monotonic()),))
+    taking.start()
+    time.sleep(3 * short_lease)
+    assert taking.is_alive(), "the holder is alive and renews, so nobody takes its lock"
+    # As a process that stands still: it renews no more, and does not free the lock either.
+    alive._ended.set()
+    alive._renewing.join()
+    stopped = time.monotonic()
+    taking.join(timeout=20)
+    assert not taking.is_alive()
+    assert time.monotonic() - stopped >= short_lease * 0.7
+    assert waits
+    with pytest.raises(ConflictError, match="could not renew its lock"):
+        alive.release("s3a://bucket/table")
+    next_one.release("s3a://bucket/table")
+
+
+@pytest.mark.parametrize("given", ["of", "0", "false"])
+def test_a_word_for_the_lock_on_s3_that_is_unknown_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("SPLADELAKE_LOCK", given)
+    with pytest.raises(UsageError, match=f"SPLADELAKE_LOCK: the variable is '{given}'; wanted off, on or nothing"):
+        exclusive("s3a://bucket/lake/documents").__enter__()

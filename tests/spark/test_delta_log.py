@@ -115,7 +115,7 @@ def test_a_table_that_was_made_anew_is_not_taken_for_the_old_one(spark: SparkSes
 
 def test_an_unknown_way_is_refused(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPLADELAKE_DELTA", "private")
-    with pytest.raises(UsageError, match="SPLADELAKE_DELTA: the variable is 'private'; wanted classes or public"):
+    with pytest.raises(UsageError, match="SPLADELAKE_DELTA: the value is 'private'; wanted classes or public"):
         newest_version(spark, TableRef(path=str(tmp_path / "table")))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -18,6 +19,7 @@ from spladelake.measures.notes import COUNTS
 from spladelake.spark.evaluate import driver as driver_evaluation
 from spladelake.spark.evaluate.query_measures import MeasureQueries
 from spladelake.spark.evaluate.run_checks import count_pairs
+from spladelake.spark.session.failures import known_error
 from spladelake.spark.tables.schemas import JUDGEMENTS, RUNS
 from spladelake.spark.tables.training_schemas import PARTS
 from support.cases import mostly_slow
@@ -101,7 +103,10 @@ def test_the_relevance_level_decides_what_is_relevant(run_job: Any, small_run: s
 
 
 def test_nothing_to_measure_is_an_error_not_a_zero(spark: SparkSession, run_job: Any, small_run: str) -> None:
-    with pytest.raises(DataError, match="no query has a document of relevance 4 or more"):
+    with pytest.raises(
+        DataError,
+        match="wanted at least one document of relevance 4 or more",
+    ):
         run_job("evaluate_run", lake=small_run, run_id="r", relevance_level=4, measures=["mrr@10"])
     other = [("other", "x1", "a", 1, 1.0)]
     write_rows(f"{small_run}/runs", other, RUNS, mode="append")
@@ -128,8 +133,11 @@ def test_a_run_that_is_absent_or_lists_a_document_twice_is_refused(
         run_job("evaluate_run", lake=small_run, run_id="other")
     twice = [("twice", "q1", "a", 1, 2.0), ("twice", "q1", "a", 2, 1.0)]
     write_rows(f"{small_run}/runs", twice, RUNS, mode="append")
-    with pytest.raises(DataError, match="lists document 'a' 2 times for query 'q1'"):
+    with pytest.raises(PySparkException, match="run 'twice': query 'q1' lists document 'a' more than once") as raised:
         run_job("evaluate_run", lake=small_run, run_id="twice")
+    told = known_error(raised.value)
+    assert told is not None
+    assert told.exit_code == 3
     with pytest.raises(UsageError, match="ndgc@10"):
         run_job("evaluate_run", lake=small_run, run_id="r", measures=["ndgc@10"])
 
@@ -191,14 +199,12 @@ def test_what_the_means_leave_out_or_cannot_know_is_counted(spark: SparkSession,
     assert result["measures"] == {"recall@10": 0.5}
 
 
-@pytest.mark.parametrize("score", [float("nan"), None])
+@pytest.mark.parametrize(("score", "said"), [(float("nan"), "the score nan"), (None, "no score")])
 def test_a_score_that_is_no_number_is_refused_naming_the_document(
-    spark: SparkSession, run_job: Any, small_run: str, score: float | None
+    spark: SparkSession, run_job: Any, small_run: str, score: float | None, said: str
 ) -> None:
     append_run(spark, small_run, [("bad", "q1", "a", 1, 2.0), ("bad", "q1", "b", 2, score)])
-    with pytest.raises(
-        DataError, match="run 'bad' has 1 row without an id or a score, such as document 'b' of query 'q1'"
-    ):
+    with pytest.raises(PySparkException, match=rf"run 'bad': document 'b' of query 'q1' has {said}; .*in every row"):
         run_job("evaluate_run", lake=small_run, run_id="bad")
 
 

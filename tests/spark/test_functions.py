@@ -220,7 +220,7 @@ def test_what_can_be_known_of_a_bad_input_is_said_when_the_plan_is_made(spark: S
         (lambda: sl.retrieve(good, good, k=0), "retrieve: k"),
         (lambda: sl.retrieve(good, good, passes=0), "retrieve, passes: the value is 0"),
         (lambda: sl.retrieve(GOOD, good), "documents: the type is list; wanted a DataFrame"),
-        (lambda: sl.retrieve(by_tiny, by_other), "have vectors of splade-tiny .*the queries have vectors of other"),
+        (lambda: sl.retrieve(by_tiny, by_other), "were encoded with splade-tiny .*the queries with other"),
         (lambda: sl.search(good, " "), "the question is ' '"),
         (lambda: sl.encode(texts), "encode: the column is of type DataFrame"),
         (lambda: sl.encode("text", model="bm25"), "model bm25: the weights of the model depend on a whole collection"),

@@ -255,7 +255,7 @@ def test_a_beir_folder_may_have_mtebs_jsonl_judgements(
     judged('{{"query-id": "{q}", "corpus-id": "{d}", "score": {r}}}\n')(tmp_path / "qrels" / "test.jsonl")
     run_job("ingest_texts", lake=lake, source=str(tmp_path))
     assert judgements(spark, lake) == JUDGED
-    with pytest.raises(DataError, match=r"the folder has no dev\.tsv, .*wanted a split of the folder: test"):
+    with pytest.raises(DataError, match=r"the folder has no file dev\.tsv, .*wanted a split of this folder: test"):
         run_job("ingest_texts", lake=lake, source=str(tmp_path), split="dev")
 
 

@@ -104,5 +104,5 @@ def test_a_table_of_a_later_release_is_refused(spark: SparkSession, tmp_path: Pa
     ref = TableRef(path=str(tmp_path / "runs"))
     columns = ", ".join(f"`{c.name}` {c.type}" for c in RUNS.columns)
     spark.sql(f"CREATE TABLE {ref.identifier} ({columns}) USING delta TBLPROPERTIES ('spladelake.layout' = '99')")
-    with pytest.raises(DataError, match="the layout of the table has version 99"):
+    with pytest.raises(DataError, match="the table has layout version 99"):
         ensure_table(spark, ref, RUNS)

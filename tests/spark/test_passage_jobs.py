@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from sentence_transformers import CrossEncoder
 
 import spladelake.functions as sl
-from spladelake.errors import UsageError
+from spladelake.errors import ConflictError, UsageError
+from spladelake.passages import document_of, passage_id
 from spladelake.spark.evaluate.report import gather
 from spladelake.spark.retrieve.search import search_documents, search_folder
 from spladelake.spark.sql.install import install
@@ -96,6 +99,32 @@ def test_sql_shows_the_passage_and_searches_documents(spark: SparkSession, lake:
     assert [tuple(r) for r in found] == wanted
 
 
+def test_sql_explains_by_the_best_passage_and_finds_similar_documents(spark: SparkSession, lake: str) -> None:
+    install(spark, lake=lake, model="splade-tiny")
+    (first, *_) = run_of(lake, "splade-tiny")
+    rows = spark.sql("SELECT token, contribution, passage_id FROM explain('q', 'needle')").collect()
+    assert {row["passage_id"] for row in rows} == {passage_id("needle", first["passage"])}
+    assert sum(row["contribution"] for row in rows) == pytest.approx(first["score"], rel=1e-6)
+    assert rows == spark.sql(f"SELECT token, contribution, passage_id FROM explain('q', '{rows[0][2]}')").collect()
+    stored = table_rows(f"{lake}/vectors/splade-tiny/documents")
+    (vectors,) = spark.sql("SELECT passage_vectors('d3').id").first()
+    assert vectors == sorted(row["id"] for row in stored if row["doc_id"] == "d3")
+    with pytest.raises(PySparkException, match=r"the document d3 has \d+ passages, .* such as d3#000000"):
+        spark.sql("SELECT document_vector('d3')").collect()
+    assert spark.sql("SELECT document_vector('d3#000001')").first() is not None
+    weights = {row["id"]: dict(zip(row["indices"], row["values"], strict=True)) for row in stored}
+    best: dict[str, float] = {}
+    for one, other in product(*[[row["id"] for row in stored if (row["doc_id"] == "d3") == own] for own in (1, 0)]):
+        score = sum(weight * weights[other].get(term, 0.0) for term, weight in weights[one].items())
+        doc_id, _ = document_of(other)
+        best[doc_id] = max(best.get(doc_id, 0.0), score)
+    found = spark.sql("SELECT doc_id, score FROM similar('d3', 4) ORDER BY rank").collect()
+    assert [row["doc_id"] for row in found] == sorted(best, key=lambda d: -best[d])[:4]
+    assert [row["score"] for row in found] == pytest.approx(sorted(best.values())[:-5:-1], rel=1e-6)
+    (own,) = spark.sql("SELECT count(*) FROM expansions WHERE doc_id = 'needle#000000'").first()
+    assert own > 0
+
+
 def test_compacted_vectors_keep_their_passages(run_job: Any, lake: str) -> None:
     run_job("compact_vectors", lake=lake, model="splade-tiny", mantissa_bits=22, into="small")
     columns = ("id", "doc_id", "passage", "start", "end", "doc_sha256")
@@ -117,6 +146,11 @@ def test_the_functions_split_as_the_job_does(spark: SparkSession, lake: str) -> 
     assert {r["id"]: (r["doc_id"], r["start"], r["end"]) for r in found} == wanted
     with pytest.raises(UsageError, match="wanted at most 510"):
         sl.passages(documents, model="splade-tiny", tokens=600)
+    vectors = spark.read.format("delta").load(f"{lake}/vectors/splade-tiny/documents")
+    columns = ("rank", "doc_id", "score", "passage", "start", "end")
+    best = [tuple(row[c] for c in columns) for row in sl.search(vectors, QUESTION, 5, model="splade-tiny").collect()]
+    run = ("rank", "doc_id", "score", "passage", "passage_start", "passage_end")
+    assert best == [tuple(row[c] for c in run) for row in run_of(lake, "splade-tiny")]
 
 
 def test_exported_vectors_of_passages_say_where_they_are(run_job: Any, lake: str, tmp_path: Path) -> None:
@@ -128,7 +162,27 @@ def test_exported_vectors_of_passages_say_where_they_are(run_job: Any, lake: str
     found = [row for file in (tmp_path / "out").rglob("*.parquet") for row in pq.read_table(file).to_pylist()]
     columns = ("id", "doc_id", "passage", "start", "end")
     assert sorted([r[c] for c in columns] for r in found) == sorted([r[c] for c in columns] for r in rows)
-    assert "passages of 64 tokens" in json.loads((tmp_path / "out" / "export.json").read_text())["passages"]
+    assert json.loads((tmp_path / "out" / "export.json").read_text())["passages"]["tokens"] == 64
+    given = {"lake": lake, "input_format": "parquet", "vectors": "theirs", "like": "splade-tiny"}
+    assert run_job("import_vectors", **given, input=str(tmp_path / "out"))["rows"] == len(rows)
+    columns = ("id", "indices", "values", "doc_id", "passage", "start", "end", "model_id")
+    there = table_rows(f"{lake}/vectors/theirs/documents")
+    assert sorted([r[c] for c in columns] for r in there) == sorted([r[c] for c in columns] for r in rows)
+    given |= {"input": str(tmp_path / "queries"), "side": "queries"}
+    run_job(
+        "export_vectors", lake=lake, model="splade-tiny", output=given["input"], output_format="parquet", side="queries"
+    )
+    run_job("import_vectors", **given)
+    run_job("retrieve_run", lake=lake, vectors="theirs", k=5)
+    assert [row[2:] for row in map(list, run_of(lake, "theirs"))] == [
+        row[2:] for row in map(list, run_of(lake, "splade-tiny"))
+    ]
+    for options, said in (
+        ({"input": str(tmp_path / "out")}, "are of passages"),
+        ({"side": "documents"}, "whole texts"),
+    ):
+        with pytest.raises((UsageError, ConflictError), match=said):
+            run_job("import_vectors", **{**given, **options})
 
 
 def test_a_cross_encoder_reads_the_best_passage_and_the_new_run_keeps_its_place(

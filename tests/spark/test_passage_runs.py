@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
+import spladelake.functions as sl
 from spladelake.errors import UsageError
 from spladelake.passages import PassageSettings, document_of, passage_id
 from spladelake.passages.aggregate import Aggregate, aggregate_of
@@ -145,12 +148,43 @@ def test_an_index_of_passages_gives_the_same_documents(
     assert found(passage_lake, "unfit") == wanted(problem, "sum-of-top-2", 7)
 
 
+def test_retrieve_on_a_dataframe_ranks_the_documents_of_passages_as_brute_force_does(
+    spark: SparkSession, passage_lake: str, problem: dict[str, Any]
+) -> None:
+    sides = [spark.read.format("delta").load(f"{passage_lake}/vectors/v/{side}") for side in ("documents", "queries")]
+    given: dict[str, dict[str, Any]] = {name: {"aggregate": name} for name in AGGREGATES}
+    given |= {"default": {}, "passes": {"aggregate": "sum-of-top-2", "passes": 2}}
+    given["self"] = {"exclude_self": True, "minimum_score": 0.5}
+    runs = [sl.retrieve(*sides, 7, **how).withColumn("run", F.lit(name)) for name, how in given.items()]
+    rows = reduce(DataFrame.unionAll, runs).collect()
+    columns = ("query_id", "rank", "doc_id", "passage", "score")
+    ranked = {name: sorted(tuple(r[c] for c in columns) for r in rows if r["run"] == name) for name in given}
+    others = [r for r in wanted(problem, "max", 7, lambda query, doc_id: query != doc_id) if r[-1] >= 0.5]
+    oracles = {**{name: wanted(problem, name, 7) for name in AGGREGATES}, "self": others}
+    oracles |= {"default": oracles["max"], "passes": oracles["sum-of-top-2"]}
+    assert ranked == oracles
+    as_rows = sl.retrieve(*sides, 7, document_id="id")
+    assert as_rows.columns == ["query_id", "doc_id", "rank", "score"]
+    for how, said in (
+        ({"aggregate": "none", "exclude_self": True}, "a query has the id of a document and not of a passage"),
+        ({"aggregate": "mean-of-top-n"}, "N from 1 to 999"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            sl.retrieve(*sides, **how)
+    for documents, said in (
+        (sides[0].drop("passage"), "the DataFrame has no column 'passage'"),
+        (sides[0].withColumn("passage", F.lit("first")), "column 'passage': the type is string; wanted the number"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            sl.retrieve(documents, sides[1], aggregate="max")
+
+
 def test_what_vectors_do_not_have_is_refused(run_job: Any, passage_lake: str, fruit_lake: str) -> None:
     given = {"lake": passage_lake, "vectors": "v"}
     for options, said in (
-        ({"lake": fruit_lake, "model": "splade-tiny", "aggregate": "max"}, "the vectors are of whole texts"),
+        ({"lake": fruit_lake, "model": "splade-tiny", "aggregate": "max"}, "but these are vectors of whole texts"),
         ({**given, "aggregate": "none", "exclude_self": True}, "--exclude-self: the option is given"),
-        ({**given, "since_version": 0}, "--since-version: the vectors are of passages"),
+        ({**given, "since_version": 0}, "--since-version: the vectors are vectors of passages"),
         ({**given, "aggregate": "mean-of-top-n"}, "N from 1 to 999"),
     ):
         with pytest.raises(UsageError) as error:

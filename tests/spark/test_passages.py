@@ -123,8 +123,12 @@ def test_other_settings_of_passages_are_refused_with_both_and_the_fix(
     write_titled(spark, lake, {"short": texts["short"]})
     run_job("encode_texts", lake=lake, **ENCODE)
     for given, found, wanted in (
-        ({"passage_tokens": 64}, "vectors of no passages", "wanted passages of 64 tokens every 32 tokens"),
-        ({"passage_by": "sentence"}, "vectors of passages of 64 tokens every 32", "wanted passages of whole sentences"),
+        ({"passage_tokens": 64}, "vectors of whole texts", "wanted vectors of passages of 64 tokens every 32 tokens"),
+        (
+            {"passage_by": "sentence"},
+            "vectors of passages of 64 tokens every 32",
+            "wanted vectors of passages of whole sentences",
+        ),
     ):
         name = "long" if "64" in found else None
         if name:
@@ -219,3 +223,7 @@ def test_verify_finds_a_document_that_lacks_a_passage(
         run_job("verify_tables", lake=lake)
     assert run_job("encode_texts", lake=lake, **ENCODE)["documents"]["documents"] == 1
     run_job("verify_tables", lake=lake)
+    out = f"{lake}-out"
+    run_job("export_vectors", lake=lake, model="splade-tiny", output=out, output_format="parquet")
+    run_job("import_vectors", lake=lake, input=out, input_format="parquet", vectors="theirs", like="splade-tiny")
+    assert run_job("verify_tables", lake=lake)["findings"] == []

@@ -86,7 +86,7 @@ def test_a_reranked_run_has_the_scores_of_sentence_transformers_and_the_rest_bel
     with pytest.raises(DataError, match="the table has no run 'absent'"):
         run_job("rerank_run", **{**options, "run": "absent"})
     write_runs(spark, lake, {"foreign": {"q1": {"apple": 2.0, "elsewhere": 1.0}}})
-    with pytest.raises(DataError, match="in 1 of 2 pairs the query or the document is not in the lake"):
+    with pytest.raises(DataError, match="the lake lacks the query or the document of 1 of 2 pairs"):
         run_job("rerank_run", **{**options, "run": "foreign"})
 
 
@@ -129,8 +129,8 @@ def test_reciprocal_rank_fusion_is_as_worked_by_hand(spark: SparkSession, run_jo
     [
         ({"runs": "one"}, "wanted two or more different runs"),
         ({"runs": "one,one"}, "wanted two or more different runs"),
-        ({"runs": "one,two", "weights": "1"}, "--weights has 1 weights for 2 runs"),
-        ({"runs": "one,two", "weights": "0,0"}, "or only zeros"),
+        ({"runs": "one,two", "weights": "1"}, "--weights has 1 weight for 2 runs"),
+        ({"runs": "one,two", "weights": "0,0"}, "only zeros"),
         ({"runs": "one,two", "run_id": "two"}, "is one of the runs to fuse"),
     ],
 )

@@ -160,7 +160,7 @@ def test_runs_are_shown_with_their_texts_and_measures_as_columns(spark: SparkSes
 @pytest.mark.parametrize(
     ("statement", "said"),
     mostly_slow([
-        ("SELECT sparse_dot(array(1, 2), array(1F), array(1), array(1F))", "2 indices with 1 values"),
+        ("SELECT sparse_dot(array(1, 2), array(1F), array(1), array(1F))", "first vector has 2 indices and 1 values"),
         ("SELECT sparse_dot(array(1), array(1F), null, array(1F))", "an array is null"),
         (
             "SELECT sparse_dot(array(1), array(CAST(null AS FLOAT)), array(1), array(1F))",
@@ -173,8 +173,8 @@ def test_runs_are_shown_with_their_texts_and_measures_as_columns(spark: SparkSes
         ("SELECT sparse_dot(array(1, 1), array(1F, 1F), array(1), array(1F))", "a term occurs twice"),
         ("SELECT sparse_dot('a', array(1F), array(1), array(1F))", 'cannot cast "STRING" to "ARRAY<INT>"'),
         ("SELECT sparse_dot(array(1), array(1F))", "sparse_dot"),
-        ("SELECT sparse_decode(array(1), array(1F, 2F), 3)", "1 indices with 2 values"),
-        ("SELECT sparse_decode(array(99999999), array(1F), 3)", "the vocabulary has no term 99999999"),
+        ("SELECT sparse_decode(array(1), array(1F, 2F), 3)", "1 indices and 2 values"),
+        ("SELECT sparse_decode(array(99999999), array(1F), 3)", "the vocabulary has no term id 99999999"),
         ("SELECT sparse_decode(array(1), array(1F), 0)", "k is 0"),
         ("SELECT * FROM explain('q1', 'nothing')", "no vector of a document with the id nothing"),
         ("SELECT * FROM explain('q9', 'apple')", "no vector of a query with the id q9"),
@@ -213,7 +213,7 @@ def test_a_lake_without_runs_or_with_another_model_says_what_is_missing(
     with pytest.raises(PySparkException) as raised:
         session.sql("SELECT * FROM search('fruit', 3)")
     told = str(statement_error(raised.value, missing=installed.missing))
-    assert told.startswith("search: the name is not defined for this lake")
+    assert told.startswith("search: spladelake sql could not define this name for the lake")
     assert "spladelake encode_texts" in told
     with pytest.raises(DataError, match="no table of spladelake"):
         install(session, lake=str(tmp_path / "absent"), model="splade-tiny")

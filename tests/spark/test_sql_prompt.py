@@ -95,7 +95,7 @@ def test_the_prompt_takes_lines_keeps_a_history_and_outlives_errors_and_ctrl_c(
         ("SELEKT 1;", "error: the statement:"),
         ("SELECT * FROM similar('absent', 3);", "error: There is no vector of a document with the id absent"),
         ("SELECT * FROM serch('fruit', 3);", "did you mean 'search'?"),
-        ("SELECT * FROM runs;", "error: runs: the name is not defined for this lake"),
+        ("SELECT * FROM runs;", "error: runs: spladelake sql could not define this name for the lake"),
         ("SELECT CAST('many' AS INT);", "error: the statement:"),
     ):
         shown = terminal.ask(wrong)

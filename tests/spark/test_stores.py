@@ -6,18 +6,23 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
 from spladelake.cli import main
-from spladelake.errors import MachineError, UsageError
+from spladelake.commands import doctor
+from spladelake.errors import ConflictError, MachineError, UsageError
 from spladelake.spark.session import delta_classes, stores
 from spladelake.spark.session.connect import refuse_connect
 from spladelake.spark.session.delta_classes import check_running, jars_of, needs_delta
 from spladelake.spark.session.start import spark_session
+from spladelake.spark.session.store_trial import trials
 from spladelake.spark.session.stores import check_store, check_stores, store_error
+from spladelake.spark.tables.lock_places import lock_place
+from spladelake.spark.tables.locks import exclusive
 from support.collections import write_fruit
 
 SECONDS = 20
@@ -153,3 +158,48 @@ def test_a_platforms_own_delta_is_recognised(spark: SparkSession, monkeypatch: p
     assert needs_delta(jvm, other)
     monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "17.3")
     assert not needs_delta(jvm, other)
+
+
+def test_the_trials_of_a_store_write_list_and_refuse_to_write_twice_and_leave_nothing(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    (tmp_path / "here").mkdir()
+    lake = f"file://{tmp_path}"
+    assert [(name, trial()) for name, trial in trials(spark, lake)] == [
+        ("store: write", f"wrote, read and deleted an object in {lake}"),
+        ("store: listing", f"1 entries in {lake}"),
+        ("store: conditional write", "an object that is there already is not written again, as Delta's commits need"),
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+def test_doctor_tries_a_store_only_if_it_answers_and_one_line_says_which_trial_failed(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert list(doctor.store_lines("s3a://bucket/lake")) == [False]
+    assert capsys.readouterr().out.startswith("FIX  store: s3a://bucket/lake: Spark has no client for this store")
+    (tmp_path / "no-folder").write_text("", encoding="utf-8")
+    assert list(doctor.store_lines(f"file://{tmp_path}")) == [True] * 4
+    assert list(doctor.store_lines(f"file://{tmp_path}/no-folder/lake"))[1:] == [False, True, False]
+    out = capsys.readouterr().out
+    assert [line.split(": ")[:2] for line in out.splitlines() if line.startswith("FIX")] == [
+        ["FIX  store", "write"], ["FIX  store", "conditional write"]
+    ]  # fmt: skip
+
+
+def test_a_table_of_a_catalog_is_locked_in_the_folder_of_its_schema(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spark.sql(f"CREATE SCHEMA locked LOCATION '{tmp_path}'")
+    try:
+        assert lock_place("locked.documents") == f"{tmp_path}/documents"
+        assert lock_place("spark_catalog.locked.documents") == f"{tmp_path}/documents"
+        assert lock_place("absent.documents") == "absent.documents"
+        assert lock_place(f"{tmp_path}/a.b") == f"{tmp_path}/a.b"
+        monkeypatch.setenv("SPLADELAKE_LOCK_SECONDS", "0.2")
+        # Another thread that names the folder: the file keeps it out, as it does another process.
+        refused = pytest.raises(ConflictError, match="another job is still writing")
+        with ThreadPoolExecutor(1) as pool, exclusive("locked.documents"), refused:
+            pool.submit(exclusive(f"{tmp_path}/documents").__enter__).result()
+    finally:
+        spark.sql("DROP SCHEMA locked CASCADE")

@@ -92,13 +92,13 @@ def test_rows_that_executors_wrote_to_disks_of_their_own_are_missed_at_once(tmp_
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"pos_id": "nowhere"}, "of the pairs are missing, such as 'nowhere'"),
-        ({"query_id": "q9"}, "of the pairs are missing, such as 'q9'"),
-        ({"margins": [4.5, float("nan")]}, "in 1 pair a score or margin is not a number, such as query 'q3'"),
-        ({"pos_score": None}, "in 1 pair a score or margin is not a number"),
-        ({"margins": None}, "in 1 pair a score or margin is not a number"),
+        ({"pos_id": "nowhere"}, "the pairs name 1 document that the table documents lacks, such as 'nowhere'"),
+        ({"query_id": "q9"}, "the pairs name 1 query that the table queries lacks, such as 'q9'"),
+        ({"margins": [4.5, float("nan")]}, "in 1 pair a score or margin is missing or not finite, such as query 'q3'"),
+        ({"pos_score": None}, "in 1 pair a score or margin is missing or not finite"),
+        ({"margins": None}, "in 1 pair a score or margin is missing or not finite"),
         ({"neg_ids": [], "neg_scores": [], "margins": [], "all": True}, "no pair has 2 or more negatives"),
-        ({"margins": [3.0, 3.0], "all": True}, "all margins are 3"),
+        ({"margins": [3.0, 3.0], "all": True}, "every margin is 3"),
     ],
 )
 def test_pairs_that_cannot_be_trained_on_are_refused(

@@ -21,8 +21,8 @@ from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS
 from spladelake.spark.tables.training_schemas import PAIRS, PARTS, SCORED_PAIRS
 from spladelake.spark.tables.write import replace_rows
 from spladelake.spark.train.job import sources_of
+from spladelake.spark.train.margins import averaged
 from spladelake.spark.train.mine import mined, query_parts, words_of
-from spladelake.spark.train.score_pairs import averaged
 from support.cross_encoders import write_cross_encoder
 from support.tables import table_rows, write_rows
 
@@ -139,8 +139,8 @@ def test_mined_negatives_are_those_that_brute_force_finds_by_windows_margin_and_
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"margin": 1000.0}, "no document of run 'run' qualifies"),
-        ({"relevance_level": 3}, "none is in the part 'train'"),
+        ({"margin": 1000.0}, "run 'run' gives no negative for any positive"),
+        ({"relevance_level": 3}, "no query has both a text and a document of relevance 3 or more"),
         ({"run": "absent"}, "the table has no run 'absent'"),
     ],
 )
@@ -247,7 +247,7 @@ def test_only_pairs_that_are_new_are_scored_and_teachers_are_averaged(
         [(collection.queries[query_id], collection.texts[doc_id])]
     )
     assert row["pos_score"] == pytest.approx((said[0] + collection.scores[query_id][doc_id]) / 2, abs=1e-5)
-    with pytest.raises(UsageError, match="contains a teacher twice"):
+    with pytest.raises(UsageError, match="contains the teacher 'run:run' twice"):
         run_job("score_pairs", **{**score, "teachers": "run:run,run:run"})
 
 
@@ -275,7 +275,7 @@ def test_pairs_from_before_the_queries_were_put_into_other_parts_are_not_trained
         frame = spark.createDataFrame(rows[name][0], rows[name][1].struct)
         frame.write.format("delta").save(f"{mining_lake}/training/stale-{loss}/{name}")
     asked = {"lake": mining_lake, "training_set": f"stale-{loss}", "model": "splade-tiny", "loss": loss}
-    with pytest.raises(DataError, match="2 queries of pairs left the part 'train', such as 'q1'"):
+    with pytest.raises(DataError, match="the pairs have 2 queries outside the part 'train', such as 'q1'"):
         run_job("train_model", output=str(tmp_path / "model"), **asked)
     assert not (tmp_path / "model.work").exists()
 
@@ -303,7 +303,7 @@ def test_a_training_set_in_other_files_is_the_same_training_set_and_one_with_oth
     ("given", "says"),
     [
         ({"min_rank": 5, "max_rank": 4}, "--min-rank 5 is above --max-rank 4"),
-        ({"dev_share": 0.5, "test_share": 0.5}, "leave no query for training"),
+        ({"dev_share": 0.5, "test_share": 0.5}, "--dev-share is 0.5 and --test-share is 0.5; wanted a sum below 1"),
         ({"min_score": 2, "max_score": 1}, "--min-score 2.0 is above --max-score 1.0"),
         ({"training_set": "../elsewhere"}, "training_set"),
     ],

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
@@ -18,6 +19,7 @@ from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, SpladelakeError, UsageError
 from spladelake.spark.exchange.export_folder import make_room, manifest_in
+from spladelake.spark.exchange.parquet_vectors import parquet_vectors
 from spladelake.spark.session.failures import known_error
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
@@ -71,6 +73,52 @@ def test_seismic_lines_come_back_to_the_last_bit(spark: SparkSession, run_job: A
         "import_vectors", lake=given.lake, input=str(folder), input_format="seismic", vectors="seismic", like="m"
     )
     assert again["status"] == "skipped"
+
+
+def test_parquet_comes_back_to_the_last_bit_without_a_vocabulary(spark: SparkSession, run_job: Any, given: Any) -> None:
+    folder, manifest = exported(run_job, given, "parquet")
+    done = run_job("import_vectors", lake=given.lake, input=str(folder), input_format="parquet", vectors="parquet")
+    assert done["dimensions"] == manifest["dimensions"]
+    assert stored(spark, given.lake, "parquet") == given.vectors
+
+
+PASSAGE = {"id": "d#000000", "indices": [1, 2], "values": [1.0, 2.0], "doc_id": "d", "passage": 0, "start": 0, "end": 5}
+PLAIN = {name: PASSAGE[name] for name in ("id", "indices", "values")}
+FAULTS: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "no values": ([{"id": "a", "indices": [1]}], "no column is called values (columns: id, indices)"),
+    "a matrix": ([{**PLAIN, "indices": 7}], "the column indices has the type int64"),
+    "fractions as terms": ([{**PLAIN, "indices": [1.5]}], "the column indices has the type list<element: double>"),
+    "no id": ([{**PLAIN, "id": None}, PLAIN], "in the row with the id '' the id is missing"),
+    "no vector": ([{**PLAIN, "values": None}, PLAIN], "the vector is missing"),
+    "lengths": ([{**PLAIN, "values": [1.0]}], "indices and values differ in length"),
+    "a null": ([{**PLAIN, "values": [1.0, None]}], "a term or a weight is null"),
+    "below 0": ([{**PLAIN, "indices": [-1, 2]}], "a term is below 0"),
+    "a term twice": ([{**PLAIN, "indices": [2, 2]}], "a term occurs twice"),
+    "half a place": ([{**PLAIN, "passage": 0}], "a column passage, but none called doc_id, start, end"),
+    "no place": ([{**PASSAGE, "start": None}, PASSAGE], "a column of the passage is null"),
+    "another id": (
+        [{**PASSAGE, "id": "d#1"}],
+        "the id 'd#1' the id is not doc_id, # and the passage in six digits",
+    ),
+    "backwards": ([{**PASSAGE, "start": 9}], "the passage ends before it starts"),
+    "a gap": (
+        [PASSAGE, {**PASSAGE, "id": "d#000002", "passage": 2}],
+        "document 'd' is without some of its passages",
+    ),
+}
+
+
+def test_parquet_that_holds_no_vectors_is_told_with_the_row_or_the_column(spark: SparkSession, tmp_path: Path) -> None:
+    for number, (rows, said) in enumerate(FAULTS.values()):
+        file = tmp_path / f"{number}.parquet"
+        pq.write_table(pa.Table.from_pylist(rows), file)
+        with pytest.raises(DataError) as error:
+            parquet_vectors(spark, str(file), side="documents")
+        assert said in str(error.value)
+        assert file.name in str(error.value)
+    (tmp_path / "cut.parquet").write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(DataError, match="wanted a complete Parquet file"):
+        parquet_vectors(spark, str(tmp_path / "cut.parquet"), side="documents")
 
 
 @pytest.mark.parametrize("output_format", [pytest.param("anserini", marks=pytest.mark.slow), "ciff"])
@@ -280,7 +328,7 @@ BAD = {
     "weight 0": ('{"id": "a", "vector": {"x": 0}}', "anserini", "term 'x' has the weight 0.0"),
     "a term twice": ('{"id": "a", "vector": {"x": 1, "x": 2}}', "anserini", "'x' occurs twice"),
     "an id twice": ('{"id": "a", "vector": {}}\n{"id": "a", "vector": {}}', "anserini", "the id 'a' occurs 2 times"),
-    "nothing": ("\n", "anserini", "the input holds no document"),
+    "nothing": ("\n", "anserini", "the input holds no vector"),
     "lines of JSON": ('{"id": "a", "vector": {"x": 1}}\n' * 5, "ciff", "the file does not begin with the header"),
     "cut off": ("\x40\x08\x01", "ciff", "the file ends within a message"),
 }

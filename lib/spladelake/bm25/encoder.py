@@ -40,7 +40,9 @@ class Bm25Encoder:
         counted = _counted(texts, settings)
         if not len(counted.words):
             found, wanted = "no text has a word besides stop words", "wanted at least one other word"
-            raise DataError("the texts", found, wanted, "Check the texts and the stop words.")
+            raise DataError(
+                "the texts", found, wanted, "Add texts with other words, or shorten the list of stop words."
+            )
         frequency = np.bincount(counted.terms).astype(np.int64)
         vocabulary = {word: i for i, word in enumerate(counted.words.to_pylist())}
         return cls(settings, vocabulary, frequency, len(texts), int(counted.lengths.sum()) / len(texts))

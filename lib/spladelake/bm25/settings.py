@@ -96,7 +96,7 @@ def read_stop_words(choice: str) -> tuple[str, ...]:
     except UnicodeDecodeError as error:
         raise DataError(
             str(path),
-            f"the file is not UTF-8 ({error})",
+            f"the file is not UTF-8: byte {error.start + 1} is 0x{error.object[error.start]:02x}",
             "wanted UTF-8 with one word in each line",
             "Convert the file to UTF-8.",
         ) from None

@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,13 @@ WORKER_MB = 1024
 @click.command()
 @click.option("--model", default=None, help="Model to check (default: splade-tiny), such as rasyosef/splade-mini.")
 @click.option("--query-model", default=None, help="Model of queries to check beside --model, if it is another model.")
-@click.option("--lake", default=".", show_default=True, help="Lake folder to check for write access.")
+@click.option("--lake", default=".", show_default=True, help="Lake whose folder or store to check for access.")
 @click.option("--debug", is_flag=True, help="Show stack traces.")
 def doctor(model: str | None, query_model: str | None, lake: str, debug: bool) -> None:
     """Check this machine: Java, Delta jars, interpreters, model, write access and memory.
+
+    For a lake in a remote store, such as s3a://bucket/lake, the command tries a write, a listing and a conditional
+    write there, one line each.
 
     The command exits with 5 if a check fails.
     """
@@ -51,10 +54,30 @@ def examine(*, model: str | None, lake: str, query_model: str | None = None) -> 
     passed = [_line(name, check) for name, check in checks]
     # The session starts while the model's files are read, after the checks of jars (it needs them) and free memory.
     with ThreadPoolExecutor(1) as pool:
-        session = pool.submit(_session, lake if remote else None)
+        session = pool.submit(_session)
         checked = _line("model", lambda: _model(model or "splade-tiny", query_model))
         passed += [checked, _line("spark session", session.result)]
+    if remote and passed[-1]:
+        passed += store_lines(lake)
     return all(passed)
+
+
+def store_lines(lake: str) -> Iterator[bool]:
+    """Check the store of a remote lake in the running session: print a line for each check; yield whether it passed."""
+    from spladelake.spark.session.start import spark_session
+    from spladelake.spark.session.store_trial import trials
+    from spladelake.spark.session.stores import check_store
+
+    session = spark_session("spladelake doctor")
+
+    def answers() -> str:
+        check_store(session, lake)
+        return f"{lake} answers"
+
+    is_there = _line("store", answers)
+    yield is_there
+    if is_there:
+        yield from (_line(name, trial) for name, trial in trials(session, lake))
 
 
 def _line(name: str, check: Callable[[], str]) -> bool:
@@ -132,7 +155,7 @@ def _write_access(lake: str) -> str:
             str(folder),
             f"the folder is not writable ({error.strerror})",
             "wanted a writable folder for the lake",
-            "Choose another folder with --lake, or change the permissions of this folder.",
+            "Choose another folder with --lake, or make this folder writable.",
         ) from error
 
 
@@ -148,11 +171,10 @@ def _model(model: str, query_model: str | None) -> str:
     return ", ".join(parts)
 
 
-def _session(store: str | None) -> str:
-    """Start Spark, write and read a Delta table, check the interpreter of a worker, and ask a remote lake's store."""
+def _session() -> str:
+    """Start Spark, write and read a Delta table, and check the interpreter of a worker."""
     from spladelake.spark.session.arrow_functions import map_arrow
     from spladelake.spark.session.start import spark_session
-    from spladelake.spark.session.stores import check_store
 
     session = spark_session("spladelake doctor", settings={"spark.master": "local[1]"}, quick=True)
     with tempfile.TemporaryDirectory(prefix="spladelake-doctor-") as folder:
@@ -164,11 +186,9 @@ def _session(store: str | None) -> str:
         raise MachineError(
             f"worker interpreter {found['python']}",
             f"the interpreter cannot import {found['missing']}",
-            f"wanted the interpreter of the driver, {sys.executable}",
-            "Set PYSPARK_PYTHON to the interpreter that has spladelake installed.",
+            f"wanted an interpreter with the packages of the driver's, {sys.executable}",
+            f"Set PYSPARK_PYTHON to the interpreter of the driver, or install {found['missing']} for this one.",
         )
-    if store is not None:
-        check_store(session, store)
     return f"Spark {session.version} wrote and read Delta; driver {sys.executable}, worker {found['python']}"
 
 

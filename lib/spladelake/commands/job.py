@@ -22,7 +22,7 @@ def job_command(job: Job) -> click.Command:
         values = {key: value for key, value in given.items() if value is not None}
         options = checked(job.options, values, place=f"spladelake {job.name}")
         if isinstance(options, RankingOptions) and options.run_id and not options.ranking:
-            click.echo(f"--run-id names the ranking here; from now on write --ranking {options.run_id}", err=True)
+            click.echo(f"--run-id names the ranking in this job; write --ranking {options.run_id} instead", err=True)
         settings = spark_settings(properties_file, spark_conf)
         report(job.name, run_step(job.name, options, settings, alone=True))
 

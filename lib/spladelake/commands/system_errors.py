@@ -6,17 +6,19 @@ import errno
 
 from spladelake.errors import MachineError
 
-_FULL = "Free some space, or choose a folder on a larger disk."
-_CLOSED = "Change the permissions, or choose another folder."
+_FULL = ("wanted space for the output", "Free some space, or choose a folder on a larger disk.")
+_CLOSED = ("wanted permission to read or write it", "Change the permissions, or choose another folder.")
+_LARGE = ("wanted a higher limit", "Raise the limit (ulimit -f), or choose another file system.")
+# Found, wanted and fix, by the number of the error.
 _SAID = {
-    errno.ENOSPC: ("the disk has no space left", _FULL),
-    errno.EDQUOT: ("the disk quota is used up", _FULL),
-    errno.EFBIG: ("a file has reached the size limit", "Raise the limit (ulimit -f), or choose another file system."),
-    errno.EROFS: ("the file system is read-only", _CLOSED),
-    errno.EACCES: ("spladelake has no permission for this path", _CLOSED),
-    errno.EPERM: ("spladelake has no permission for this path", _CLOSED),
-    errno.EIO: ("the disk fails (input/output error)", "Check the disk, or choose another disk."),
-    errno.EMFILE: ("too many files are open", "Raise the limit (ulimit -n)."),
+    errno.ENOSPC: ("the disk has no space left", *_FULL),
+    errno.EDQUOT: ("the disk quota is used up", *_FULL),
+    errno.EFBIG: ("a file has reached the size limit", *_LARGE),
+    errno.EROFS: ("the file system is read-only", "wanted a writable path", "Choose a folder on another file system."),
+    errno.EACCES: ("spladelake has no permission for this path", *_CLOSED),
+    errno.EPERM: ("spladelake has no permission for this path", *_CLOSED),
+    errno.EIO: ("the disk fails (input/output error)", "wanted a working disk", "Check it, or choose another disk."),
+    errno.EMFILE: ("too many files are open", "wanted to open one more file", "Raise the limit (ulimit -n)."),
 }
 
 
@@ -27,6 +29,6 @@ def explained_by_system(error: BaseException) -> MachineError | None:
         return MachineError("TMPDIR", "no folder for temporary files is writable", "wanted a writable folder", fix)
     if not isinstance(error, OSError) or error.errno not in _SAID:
         return None
-    found, fix = _SAID[error.errno]
+    found, wanted, fix = _SAID[error.errno]
     place = next((str(name) for name in (error.filename, error.filename2) if name), "the output")
-    return MachineError(place, found, "wanted to read or write the path", fix)
+    return MachineError(place, found, wanted, fix)

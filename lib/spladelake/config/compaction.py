@@ -118,8 +118,9 @@ class CompactVectors(JobOptions):
             wanted = "--target alone, because the job then chooses these settings itself"
             raise OptionsError(found, wanted, f"Leave out --target, or leave out {given}.")
         if self.depth > MOST_K:
-            found, fix = f"a measure needs {self.depth:,} ranks", "Lower the cutoff of the measure."
-            raise OptionsError(found, f"at most {MOST_K:,} ranks, the limit of a run", fix)
+            deepest = max(self.all_measures, key=_depth)
+            found, fix = f"the measure {deepest} needs {self.depth:,} ranks", "Lower the cutoff of the measure."
+            raise OptionsError(found, f"at most {MOST_K:,} ranks for each query", fix)
         return self
 
     @property
@@ -138,6 +139,11 @@ class CompactVectors(JobOptions):
     @property
     def depth(self) -> int:
         """Number of documents to rank for each query: the depth of the deepest measure."""
-        from spladelake.measures import parse_measure
+        return max(self.k, *map(_depth, self.all_measures), 0)
 
-        return max(self.k, *(parse_measure(name).depth or 0 for name in self.all_measures), 0)
+
+def _depth(measure: str) -> int:
+    """Return the number of ranks that a measure needs; 0 if every number will do."""
+    from spladelake.measures import parse_measure
+
+    return parse_measure(measure).depth or 0

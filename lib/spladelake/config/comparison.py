@@ -45,12 +45,16 @@ class CompareRuns(JobOptions):
     @model_validator(mode="after")
     def _is_consistent(self) -> CompareRuns:
         if len(set(self.run_ids)) < len(self.run_ids):
-            raise OptionsError("--run-ids contains a run twice", "each run once", "Remove the copy.")
+            twice = next(run for run in self.run_ids if self.run_ids.count(run) > 1)
+            raise OptionsError(f"--run-ids contains the run {twice!r} twice", "each run once", "Name the run once.")
         if self.run_ids and self.baseline is not None and self.baseline not in self.run_ids:
             found = f"--run-ids does not contain the baseline {self.baseline!r}"
             raise OptionsError(found, "the baseline as one of the runs", "Add the baseline to --run-ids.")
         unknown = sorted(set(self.published) - set(self.collections)) if self.collections else []
         if unknown:
-            found, fix = f"--published has the collection {unknown[0]!r}", "Add the collection to --collections."
-            raise OptionsError(found, f"only collections of --collections: {listed(self.collections)}", fix)
+            found, fix = (
+                f"--published has the collection {unknown[0]!r}",
+                "Correct the name of the collection, or add it to --collections.",
+            )
+            raise OptionsError(found, f"only the collections of --collections, {listed(self.collections, 'and')}", fix)
         return self

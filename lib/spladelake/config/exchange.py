@@ -121,9 +121,10 @@ class ImportVectors(JobOptions):
     """Read vectors of another system, or files of export_vectors, into a lake."""
 
     input: str = Field(min_length=1, description="File, folder or pattern of the vectors.")
-    input_format: Literal["anserini", "ciff", "seismic"] = Field(
+    input_format: Literal["anserini", "ciff", "seismic", "parquet"] = Field(
         description="anserini: JSON lines, also with fractions as weights. ciff: the index format of BMP and PISA. "
-        "seismic: the JSON lines of Seismic."
+        "seismic: the JSON lines of Seismic. parquet: columns id, indices and values, as export_vectors writes them, "
+        "of passages too."
     )
     side: Literal["documents", "queries"] = Field(
         "documents", description="Import the vectors as those of documents or of queries."

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from spladelake.config.base import CommaSeparated, Names, RankingOptions
 from spladelake.config.refusals import OptionsError
+from spladelake.names import amount
 
 
 class FuseRuns(RankingOptions):
@@ -36,13 +37,15 @@ class FuseRuns(RankingOptions):
     def _fits_together(self) -> FuseRuns:
         if len(self.runs) < 2 or len(set(self.runs)) < len(self.runs):
             found = f"--runs is {', '.join(self.runs) or 'empty'}"
-            raise OptionsError(found, "two or more different runs", "Name more runs with --runs.")
+            raise OptionsError(found, "two or more different runs", "Name at least two runs with --runs, each once.")
         if self.weights and len(self.weights) != len(self.runs):
-            found = f"--weights has {len(self.weights)} weights for {len(self.runs)} runs"
-            raise OptionsError(found, "one weight for each run", "Correct --weights.")
-        if any(not 0 <= weight < float("inf") for weight in self.weights) or (self.weights and not any(self.weights)):
-            found = "--weights has negative or infinite numbers, or only zeros"
-            raise OptionsError(found, "finite numbers of 0 or more, and one above 0", "Correct --weights.")
+            found = f"--weights has {amount(len(self.weights), 'weight')} for {len(self.runs)} runs"
+            raise OptionsError(found, "one weight for each run", f"Give {len(self.runs)} weights with --weights.")
+        if odd := [weight for weight in self.weights if not 0 <= weight < float("inf")]:
+            found, fix = f"--weights contains {odd[0]:g}", f"Replace {odd[0]:g} by a number of 0 or more."
+            raise OptionsError(found, "finite numbers of 0 or more", fix)
+        if self.weights and not any(self.weights):
+            raise OptionsError("--weights has only zeros", "at least one weight above 0", "Raise one of the weights.")
         if self.target in self.runs:
             found = f"--ranking {self.target!r} is one of the runs to fuse"
             raise OptionsError(found, "the name of a new run", "Choose another --ranking.")

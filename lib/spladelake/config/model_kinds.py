@@ -87,7 +87,7 @@ IMPORTED_PREFIX = "imported-"
 IMPORTED = ModelKind(name="imported", chosen_by="import_vectors", capabilities=Capability(0))
 
 KINDS = (NEURAL, BM25, IMPORTED)
-_PROPERTIES_OF_ALL = ("model", "model_id", "vocabulary_size", "source", "source_version", "passages")
+_PROPERTIES_OF_ALL = ("model", "model_id", "vocabulary_size", "source", "source_version", "texts", "passages")
 
 
 def kind_of_model(model: str) -> ModelKind:
@@ -127,4 +127,4 @@ def check_query_model(query_model: str | None) -> None:
     """Raise OptionsError if the model that the user gave for queries is no SPLADE model."""
     if query_model is not None and kind_of_model(query_model) is not NEURAL:
         found = f"--query-model is {query_model}"
-        raise OptionsError(found, "a SPLADE model with the vocabulary of --model", "Name another model.")
+        raise OptionsError(found, "a SPLADE model with the vocabulary of --model", "Name a SPLADE model.")

@@ -72,13 +72,16 @@ def load_pipeline(path: str, *, overrides: dict[str, str] | None = None) -> Pipe
     """
     file = Path(path)
     if not file.is_file():
-        raise UsageError(path, "there is no such file", "wanted a pipeline file", EXAMPLES)
+        raise UsageError(path, "there is no such file", "wanted a pipeline file", f"Correct the path. {EXAMPLES}")
     try:
         values = _parse(file)
     except (yaml.YAMLError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(
-            path, f"the file does not parse ({reason})", "wanted YAML or TOML", "Correct the file."
+            path,
+            f"the file does not parse ({reason})",
+            "wanted valid YAML or TOML with unique keys",
+            "Correct the file.",
         ) from error
     if not isinstance(values, dict):
         found = "the file is empty" if values is None else f"the file is {_KINDS.get(type(values), 'a single value')}"

@@ -82,4 +82,5 @@ def option_error(place: str, error: Mapping[str, Any]) -> UsageError:
     if isinstance(cause, ValueError):
         return UsageError(place, found, str(cause), "Correct the value.")
     wanted = _FORMS.get(context.get("pattern", "")) or _WANTED.get(error["type"], _OTHER).format(**context)
-    return UsageError(place, found, f"wanted {wanted}", "Correct the value.")
+    fix = "Choose one of them." if error["type"] == "literal_error" else "Correct the value."
+    return UsageError(place, found, f"wanted {wanted}", fix)

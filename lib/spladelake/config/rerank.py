@@ -42,10 +42,11 @@ class RerankRun(RankingOptions):
         description="Documents below --depth. keep: list them after the scored documents, in their old order. drop: "
         "leave them out.",
     )
-    passages: Literal["best", "whole"] = Field(
+    passages: Literal["best", "all", "whole"] = Field(
         "best",
         description="Text of a document in a run made of passages. best: the passage that the run names, with the "
-        "title. whole: the whole text, of which the model reads the beginning.",
+        "title. all: each passage of the document that a run of --aggregate none lists; the highest score counts. "
+        "whole: the whole text, of which the model reads the beginning.",
     )
     ranking: str | None = Field(
         None, min_length=1, description="Name of the new run (default: the name of the run and the model's short name)."

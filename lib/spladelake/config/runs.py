@@ -83,8 +83,8 @@ class RetrieveRun(RankingOptions, Ranking):
     @model_validator(mode="after")
     def _goes_together(self) -> RetrieveRun:
         if self.ranking_name is not None and self.ranking_name in self.also:
-            found = f"--also names the run {self.ranking_name!r} of --ranking"
-            raise OptionsError(found, "another name", "Choose another name in --also.")
+            found = f"the name {self.ranking_name!r} is in --ranking and in --also"
+            raise OptionsError(found, "a different name for each run", "Choose another name in --also.")
         if self.since_version is not None and self.strategy not in ("auto", "blocks"):
             wanted, fix = "--strategy blocks together with --since-version", f"Leave out --strategy {self.strategy}."
             raise OptionsError(f"--strategy is {self.strategy}", wanted, fix)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from spladelake.config.base import DEFAULT_MODEL, ChunkMinutes, JobOptions, TokenBudget, VectorsName
+from spladelake.config.base import DEFAULT_MODEL, ChunkMinutes, JobOptions, Names, TokenBudget, VectorsName
 from spladelake.config.model_kinds import check_goes_with_model
 from spladelake.config.refusals import OptionsError
 
@@ -62,6 +62,12 @@ class IngestTexts(JobOptions):
     document_text: str | None = Field(None, description="Column or key of the text.")
     query_id: str | None = Field(None, description="Column or key of the query id.")
     query_text: str | None = Field(None, description="Column or key of the query's text.")
+    keep: Names = Field(
+        (),
+        description="Other columns or keys of the documents to keep in the table documents, separated by commas, or "
+        "all. Values of text files are kept as text, other JSON values as JSON; columns of Parquet and Delta keep "
+        "their types.",
+    )
     max_rejected: MaxRejected = MAX_REJECTED_DEFAULT
     force: bool = Field(False, description="Ingest again even if the tables are current.")
 
@@ -75,13 +81,18 @@ class IngestTexts(JobOptions):
             wanted = "only --source, because the source has documents, queries and judgements"
             fix = "Leave out --source, or leave out --documents, --queries and --judgements."
             raise OptionsError(found, wanted, fix)
+        if self.keep and not (self.source or self.documents):
+            found, wanted = "--keep is given without documents", "--source or --documents together with --keep"
+            raise OptionsError(found, wanted, "Leave out --keep, or name the documents.")
+        if len(self.keep) > 1 and "all" in self.keep:
+            raise OptionsError("--keep names all and others", "all, or names of columns", "Write --keep all.")
         for kind, columns in (("documents", ("id", "title", "text")), ("queries", ("id", "text"))):
             named = [f"{kind.replace('queries', 'query').removesuffix('s')}_{column}" for column in columns]
             given = [name for name in named if getattr(self, name) is not None]
             if given and getattr(self, kind) is None:
                 option = f"--{given[0].replace('_', '-')}"
                 found = f"{option} names a column of --{kind}, but --{kind} is missing"
-                raise OptionsError(found, f"--{kind} together with {option}", f"Add --{kind}.")
+                raise OptionsError(found, f"--{kind} together with {option}", f"Add --{kind}, or leave out {option}.")
         return self
 
 
@@ -107,6 +118,37 @@ class EncodeTexts(JobOptions):
         None, description="Expected sha256 of the model's weights file. Another sum stops the job."
     )
     side: Side = Field("both", description="Table to encode, or both.")
+    documents: str | None = Field(
+        None,
+        description="Delta table whose rows are encoded in place of the lake's documents: table:NAME for a table of "
+        "the session's catalog, table:/FOLDER for a folder. The lake then holds vectors only.",
+    )
+    document_id: str | None = Field(
+        None,
+        min_length=1,
+        description="With --documents: column or SQL expression of the document id (default: doc_id, _id, id …).",
+    )
+    document_text: str | None = Field(
+        None,
+        min_length=1,
+        description="With --documents: column or SQL expression of the text, such as \"concat_ws(' ', name, info)\" "
+        "(default: the columns title and text, or others with usual names, joined).",
+    )
+    queries: str | None = Field(
+        None, description="Delta table whose rows are encoded in place of the lake's queries, as in --documents."
+    )
+    query_id: str | None = Field(
+        None, min_length=1, description="With --queries: column or SQL expression of the query id."
+    )
+    query_text: str | None = Field(
+        None, min_length=1, description="With --queries: column or SQL expression of the query's text."
+    )
+    where: str | None = Field(
+        None,
+        min_length=1,
+        description="SQL condition on columns of the documents' table. Only documents that meet the condition get "
+        "vectors.",
+    )
     max_length: int | None = Field(
         None,
         ge=3,
@@ -202,16 +244,38 @@ class EncodeTexts(JobOptions):
         return self
 
     @model_validator(mode="after")
+    def _names_tables(self) -> EncodeTexts:
+        for kind, option in (("document", "--documents"), ("query", "--queries")):
+            location = getattr(self, option[2:])
+            if location is not None and not location.startswith("table:"):
+                fix = f"Write {option} table:{location}, or read files with ingest_texts."
+                raise OptionsError(f"{option} is {location!r}", "table:NAME or table:/FOLDER", fix)
+            for name in (f"{kind}_id", f"{kind}_text"):
+                if getattr(self, name) is not None and location is None:
+                    given = f"--{name.replace('_', '-')}"
+                    found = f"{given} is given without {option}"
+                    raise OptionsError(found, f"{option} together with {given}", f"Add {option}.")
+        of_others = {"queries": ("documents", "where"), "documents": ("queries",)}.get(self.side, ())
+        if other := next((name for name in of_others if getattr(self, name)), None):
+            found = f"--side is {self.side}, and --{other} is given"
+            raise OptionsError(found, "--side both, or the other side", f"Leave out --{other}.")
+        return self
+
+    @model_validator(mode="after")
     def _goes_together(self) -> EncodeTexts:
         if self.since_version is not None and self.changes != "feed":
             wanted = "--changes feed together with --since-version"
-            raise OptionsError(f"--changes is {self.changes}", wanted, "Add --changes feed.")
+            raise OptionsError(
+                f"--changes is {self.changes}", wanted, "Use --changes feed, or leave out --since-version."
+            )
         if self.checkpoint is not None and self.changes != "stream":
             wanted = "--changes stream together with --checkpoint"
-            raise OptionsError(f"--changes is {self.changes}", wanted, "Add --changes stream.")
+            raise OptionsError(
+                f"--changes is {self.changes}", wanted, "Use --changes stream, or leave out --checkpoint."
+            )
         if self.checkpoint is not None and self.side == "both":
             wanted = "--side documents or --side queries together with --checkpoint"
-            fix = "Add --side documents or --side queries."
+            fix = "Use --side documents or --side queries."
             raise OptionsError("--side is both", wanted, fix)
         return self
 
@@ -225,7 +289,8 @@ def check_passages(options: EncodeTexts) -> None:
     if first is None:
         return
     if options.side == "queries":
-        found, wanted = f"{first} is given with --side queries", "it with documents, because queries are not split"
+        found = f"{first} is given with --side queries"
+        wanted = f"{first} only with documents, because the job does not split queries"
         raise OptionsError(found, wanted, f"Leave out {first}.")
     if options.passages is None:
         wanted = f"--passage-tokens or --passage-by together with {first}"
@@ -233,7 +298,8 @@ def check_passages(options: EncodeTexts) -> None:
     stride, tokens = options.passage_stride, options.passages.tokens
     if stride is not None and options.passages.by != "tokens":
         found = f"--passage-stride is given with --passage-by {options.passages.by}"
-        raise OptionsError(found, "it with --passage-by tokens, because whole ones do not overlap", "Leave it out.")
+        wanted = f"it only with --passage-by tokens, because whole {options.passages.by}s do not overlap"
+        raise OptionsError(found, wanted, "Leave out --passage-stride.")
     if stride is not None and stride > tokens:
         found = f"--passage-stride is {stride} and --passage-tokens {tokens}"
         wanted = "a stride no larger than --passage-tokens, because a larger one skips the text between two passages"

@@ -65,6 +65,11 @@ class MinePairs(JobOptions):
         description="Leave out documents that share their words with a positive or an earlier negative to this degree "
         "or more (Jaccard index of the sets of words).",
     )
+    passages: Literal["best", "whole"] = Field(
+        "best",
+        description="Text of a document if the run is made of passages. best: the passage that the run names, with the "
+        "title. whole: the whole text, of which the models read the beginning.",
+    )
     relevance_level: int = Field(1, ge=1, description="Lowest grade that makes a document a positive.")
     positives: int | None = Field(
         None, ge=1, description="Most positives of each query, the highest grades first (default: all)."
@@ -78,13 +83,16 @@ class MinePairs(JobOptions):
     def _goes_together(self) -> MinePairs:
         if self.min_rank > self.max_rank:
             found = f"--min-rank {self.min_rank} is above --max-rank {self.max_rank}"
-            raise OptionsError(found, f"{self.max_rank} or less", "Lower --min-rank.")
+            raise OptionsError(found, f"--min-rank {self.max_rank} or less", "Lower --min-rank, or raise --max-rank.")
         if self.min_score is not None and self.max_score is not None and self.min_score > self.max_score:
             found = f"--min-score {self.min_score} is above --max-score {self.max_score}"
-            raise OptionsError(found, f"{self.max_score} or less", "Lower --min-score.")
+            raise OptionsError(
+                found, f"--min-score {self.max_score} or less", "Lower --min-score, or raise --max-score."
+            )
         if self.dev_share + self.test_share >= 1:
-            found = "--dev-share and --test-share leave no query for training"
-            raise OptionsError(found, "a sum below 1", "Lower --dev-share or --test-share.")
+            found = f"--dev-share is {self.dev_share:g} and --test-share is {self.test_share:g}"
+            wanted = "a sum below 1, because the other queries train the model"
+            raise OptionsError(found, wanted, "Lower --dev-share or --test-share.")
         return self
 
 
@@ -122,7 +130,9 @@ class ScorePairs(JobOptions):
     @model_validator(mode="after")
     def _are_different(self) -> ScorePairs:
         if len(set(self.teachers)) < len(self.teachers):
-            raise OptionsError("--teachers contains a teacher twice", "each teacher once", "Remove the copy.")
+            twice = next(name for name in self.teachers if self.teachers.count(name) > 1)
+            found = f"--teachers contains the teacher {twice!r} twice"
+            raise OptionsError(found, "each teacher once", "Name the teacher once.")
         if RUN_TEACHER in self.teachers:
             found = "--teachers contains 'run:' without the id of a run"
             raise OptionsError(found, "'run:RUN_ID'", "Add the id of a run.")
@@ -247,7 +257,9 @@ class TrainModel(JobOptions, Distillation):
     def _divides(self) -> TrainModel:
         parts = self.processes * self.accumulate
         if self.batch_size % parts:
-            given = f"--processes {self.processes} times --accumulate {self.accumulate}"
-            found = f"--batch-size {self.batch_size} is not a multiple of {given}"
-            raise OptionsError(found, f"a multiple of {parts}", "Change --batch-size.")
+            given = f"--processes is {self.processes} and --accumulate is {self.accumulate}"
+            wanted = f"a multiple of {parts}, the product of --processes and --accumulate"
+            larger = (self.batch_size // parts + 1) * parts
+            fix = f"Set --batch-size to {listed(str(size) for size in (larger - parts, larger) if size)}."
+            raise OptionsError(f"--batch-size is {self.batch_size}, while {given}", wanted, fix)
         return self

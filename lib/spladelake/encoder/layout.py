@@ -87,10 +87,11 @@ def read_layout(folder: Path) -> CheckpointLayout:
 def _read(folder: Path) -> CheckpointLayout:
     query, document = _routes(folder)
     if document.classes not in SPLADE:
-        raise _unsupported(folder, f"the modules for documents are {_said(document)}")
+        raise _unsupported(folder, "documents", document, "Transformer and SpladePooling")
     static = query.classes == ("SparseStaticEmbedding",)
     if not static and query.classes not in SPLADE:
-        raise _unsupported(folder, f"the modules for queries are {_said(query)}")
+        wanted = "Transformer and SpladePooling, or SparseStaticEmbedding alone"
+        raise _unsupported(folder, "queries", query, wanted)
     layout = _read_route(folder, document)
     if static:
         place = folder / query.modules[0].path
@@ -234,14 +235,6 @@ def _files(folder: Path, query: SavedRoute, document: SavedRoute) -> tuple[str, 
     return tuple(sorted(path for path in paths if (folder / path).is_file()))
 
 
-def _said(route: SavedRoute) -> str:
-    return " and ".join(route.classes) or "absent"
-
-
-def _unsupported(folder: Path, found: str) -> UsageError:
-    return UsageError(
-        str(folder),
-        found,
-        "wanted a masked language model with SpladePooling, for queries the same, another one or SparseStaticEmbedding",
-        "Use a SPLADE checkpoint.",
-    )
+def _unsupported(folder: Path, texts: str, route: SavedRoute, wanted: str) -> UsageError:
+    found = f"the modules for {texts} are {' and '.join(route.classes) or 'absent'}"
+    return UsageError(str(folder), found, f"wanted {wanted}", "Use a SPLADE checkpoint.")

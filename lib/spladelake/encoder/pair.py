@@ -59,9 +59,9 @@ def _check_one_route(checkpoint: Checkpoint, place: str) -> None:
     how = "fixed weights of tokens" if layout.static_query is not None else "a second model"
     raise UsageError(
         place,
-        f"the model {checkpoint.name} already encodes queries differently from documents, by {how}",
+        f"the model {checkpoint.name} already encodes queries in another way than documents: with {how}",
         "wanted two models that each encode documents and queries in the same way",
-        "Leave out --query-model, or give other models.",
+        "Leave out --query-model, or name other models.",
     )
 
 

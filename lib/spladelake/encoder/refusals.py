@@ -70,21 +70,21 @@ def checkpoint_error(place: Path, part: str, error: BaseException) -> Spladelake
             str(place),
             f"the {part} needs the package {package}, which is not installed",
             "wanted the package on every machine that loads the model",
-            f"Run pip install {package}, or save the model with a tokenizer.json on a machine that has the package.",
+            f"Run pip install {package}{_or_converted(part)}.",
         )
     if found := re.search(r"model type `([^`]+)`", text):
         return UsageError(
             str(place / "config.json" if place.is_dir() else place),
             f"the model_type is {found[1]!r}, which transformers {_version('transformers')} does not know",
-            "wanted an architecture of the installed transformers",
-            "Correct model_type, or install a version of transformers that knows the architecture.",
+            "wanted a model_type that the installed transformers knows",
+            "Install a newer version of transformers, or correct model_type.",
         )
     if "Unrecognized model" in text or "Unrecognized configuration class" in text:
         return UsageError(
             str(place),
             f"transformers {_version('transformers')} has no class for this model ({first_line(error)})",
-            "wanted an architecture of the installed transformers",
-            "Use another checkpoint, or install a version of transformers that knows the architecture.",
+            "wanted an architecture that the installed transformers knows",
+            "Use another checkpoint, or install a version of transformers that has the class.",
         )
     return UsageError(
         str(place),
@@ -115,6 +115,11 @@ def _absent_package(place: Path, error: BaseException) -> str | None:
     if isinstance(error, ImportError) and (found := re.search(r"pip install (?:-U )?'?([\w.-]+)", text)):
         return found[1]
     return None
+
+
+def _or_converted(part: str) -> str:
+    """Return the other way to read a tokenizer whose package is missing, as the end of a fix."""
+    return ", or save the model with a tokenizer.json on a machine that has the package" if part == "tokenizer" else ""
 
 
 def _installed(module: str) -> bool:

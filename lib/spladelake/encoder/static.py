@@ -17,6 +17,7 @@ from safetensors import deserialize
 from spladelake.encoder.tokens import TokenIds
 from spladelake.encoder.weights.files import SINGLE_FILE, tensor_names
 from spladelake.errors import UsageError
+from spladelake.names import listed
 from spladelake.vectors import SparseVectors
 
 # Types of stored weights, as numpy reads their bytes.
@@ -51,29 +52,46 @@ def load_static(folder: Path, vocabulary_size: int) -> StaticWeights:
     tensor_names(folder / SINGLE_FILE)  # Raises an error if the file is incomplete.
     tensors: dict[str, dict[str, Any]] = dict(deserialize((folder / SINGLE_FILE).read_bytes()))  # type: ignore[no-untyped-call]
     weight = _numbers(tensors["weight"]) if "weight" in tensors else None
-    if weight is None or len(weight) > vocabulary_size or not np.isfinite(weight).all():
-        held = ", ".join(f"{name} {t['dtype']} {tuple(t['shape'])}" for name, t in tensors.items())
-        found = f'the file has no tensor "weight" with a number for each token (tensors: {held or "none"})'
-        if weight is not None:
-            too_many = len(weight) > vocabulary_size
-            found = f"the file has weights for {len(weight):,} tokens" if too_many else "a weight is not finite"
+    place = str(folder / SINGLE_FILE)
+    if weight is None:
+        held = [f"{name} {tensor['dtype']} {list(tensor['shape'])}" for name, tensor in tensors.items()]
         raise UsageError(
-            str(folder / SINGLE_FILE),
-            found,
-            f"wanted finite weights for at most {vocabulary_size:,} tokens, as many as the model has",
+            place,
+            f"the tensors of the file are {listed(held, 'and')}" if held else "the file has no tensors",
+            'wanted a tensor "weight" with one floating-point number for each token',
             "Save the module again with sentence-transformers.",
+        )
+    _check_weights(place, weight, vocabulary_size)
+    return StaticWeights(weight)
+
+
+def _check_weights(place: str, weight: NDArray[np.float32], vocabulary_size: int) -> None:
+    """Raise UsageError if the model lacks some of the tokens, or if a weight is negative or not finite."""
+    if len(weight) > vocabulary_size:
+        raise UsageError(
+            place,
+            f"the file has weights for {len(weight):,} tokens, but the document model has {vocabulary_size:,}",
+            "wanted no more tokens than the document model has",
+            "Copy the whole checkpoint again from its source, or use another model.",
+        )
+    if not np.isfinite(weight).all():
+        odd = int(np.flatnonzero(~np.isfinite(weight))[0])
+        raise UsageError(
+            place,
+            f"the weight of the token with the id {odd} is {weight[odd]:g} as float32",
+            "wanted a finite number",
+            "Copy the checkpoint again from its source, or use another model.",
         )
     below = np.flatnonzero(weight < 0)
     if len(below):
         lowest = int(weight.argmin())
         raise UsageError(
-            str(folder / SINGLE_FILE),
+            place,
             f"{len(below):,} of {len(weight):,} weights are below 0, such as {weight[lowest]:g} for the token with the "
             f"id {lowest}",
             "wanted weights of 0 or more, because vectors hold no negative weights",
             "Use another model, or set the negative weights to 0 and save the module again.",
         )
-    return StaticWeights(weight)
 
 
 def _numbers(tensor: dict[str, Any]) -> NDArray[np.float32] | None:

@@ -165,7 +165,9 @@ def _next_message(file: BinaryIO, place: str) -> bytes:
 
 
 def _broken(place: str, found: str) -> DataError:
-    return DataError(place, found, "wanted a complete CIFF file", "Copy or export the file again.")
+    return DataError(
+        place, found, "wanted a complete CIFF file", "Copy or export the file again, or correct --input-format."
+    )
 
 
 def _number_of(fields: Fields, field: int, place: str) -> int:

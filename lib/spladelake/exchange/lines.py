@@ -106,7 +106,7 @@ def parse_line(line: str, *, place: str, content_is_id: bool = False) -> tuple[s
             "Correct the line, or choose another --input-format.",
         ) from None
     if isinstance(doc_id, bool) or not isinstance(doc_id, int | str) or doc_id == "":
-        raise DataError(place, f"the id is {doc_id!r}", "wanted a text or an integer", "Correct the line.")
+        raise DataError(place, f"the id is {doc_id!r}", "wanted a text or an integer", "Correct the id.")
     check_weights(weights, place=place)
     return str(doc_id), weights
 
@@ -131,5 +131,5 @@ def check_weights(weights: Mapping[str, float], *, place: str) -> None:
             place,
             f"the term {term!r} has the weight {weights[term]}",
             "wanted a weight above 0 that is finite as float32",
-            "Correct the line.",
+            "Correct the weight, or leave out the term.",
         )

@@ -7,10 +7,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from spladelake.errors import DataError
 from spladelake.files.columns import chosen_columns, header_names, repeated_names
+from spladelake.files.kept import kept_places
 from spladelake.files.rows import MalformedError, grade_of, line_text, usable_id
 
 _DELIMITERS = (",", "\t", ";", "|")
@@ -45,10 +46,12 @@ class CsvLayout:
 
     - places: position of each column of the table, from 0; None for an optional column that the file does not have.
     - names: their names in the header.
+    - kept: (position, name) of other columns to keep; None keeps none.
     """
 
     places: dict[str, int | None]
     names: dict[str, str | None]
+    kept: tuple[tuple[int, str], ...] | None = None
 
 
 class _Lines:
@@ -93,18 +96,21 @@ def first_csv_line(lines: Sequence[bytes]) -> str | None:
         return None
 
 
-def csv_layout(kind: str, named: Mapping[str, str], cells: Sequence[str], *, place: str) -> CsvLayout:
+def csv_layout(
+    kind: str, named: Mapping[str, str], cells: Sequence[str], *, place: str, keep: tuple[str, ...] = ()
+) -> CsvLayout:
     """Return the layout of a header. Raises DataError if a needed column is missing or occurs several times.
 
     - kind: the table.
     - named: names that the user gave, by column of the table.
     - cells: the cells of the header.
     - place: the file, for messages.
+    - keep: names of other columns to keep, or files.kept.ALL.
     """
     names = header_names(cells)
     chosen = chosen_columns(kind, named, names, place=place, repeated=repeated_names(cells))
     places = {column: None if name is None else names.index(name) for column, name in chosen.items()}
-    return CsvLayout(places, chosen)
+    return CsvLayout(places, chosen, kept_places(keep, names, places.values(), place=place) if keep else None)
 
 
 def csv_rows(
@@ -225,17 +231,22 @@ def _broken_quote(place: str, number: int, error: str) -> DataError:
     )
 
 
-def checked_row(record: CsvRecord, layout: CsvLayout) -> tuple[str | int | None, ...]:
+def checked_row(record: CsvRecord, layout: CsvLayout) -> tuple[Any, ...]:
     """Return the values of a record in the order of the table's columns, None for an empty text or title.
+
+    If other columns are kept, a list of (name, value) is the last value.
 
     Raises MalformedError with the reason if the record cannot be used.
     """
     if record.reason is not None:
         raise MalformedError(record.reason)
-    return tuple(
+    values = tuple(
         _value(column, layout.names[column] or column, None if place is None else record.cells[place])
         for column, place in layout.places.items()
     )
+    if layout.kept is None:
+        return values
+    return (*values, [(name, _value("", name, record.cells[place])) for place, name in layout.kept])
 
 
 def _value(column: str, name: str, value: str | None) -> str | int | None:

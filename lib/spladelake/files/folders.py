@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from spladelake.errors import DataError, UsageError
 from spladelake.files.contents import check_ending
-from spladelake.files.formats import format_of, suffix_of
+from spladelake.files.formats import format_of
 
 # Names of files that accompany data and hold none.
 _BESIDE = re.compile(
@@ -108,9 +108,7 @@ def chosen_files(place: str, names: Sequence[str], file_format: str, *, kind: st
         check_ending(first)
         raise UsageError(
             place,
-            f"the name (…{suffix_of(first)}) does not show the format of the file"
-            if len(kept) == 1
-            else f"the name of {_shown([first])} does not show the format of the file",
+            f"the name of {_shown([first])} does not show the format of the file",
             "wanted jsonl, tsv, csv, parquet or a Delta table",
             f"Name the format with {option}."
             if len(formats) == 1

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from spladelake.errors import DataError, UsageError
-from spladelake.files.columns import naming_fix
+from spladelake.files.columns import header_names, naming_fix
 from spladelake.files.guesses import NO_GRADES, grade_column, guess, told
 from spladelake.files.jsonl import jsonl_document_parser, jsonl_judgement_parser, jsonl_query_parser, parsed
+from spladelake.files.kept import KeepCells, KeepFields, kept_places
 from spladelake.files.later_headers import JUDGED, WithoutHeaders
 from spladelake.files.layouts import laid_out_judgement_parser
 from spladelake.files.line_forms import judgements_layout
@@ -124,6 +125,27 @@ def check_line_ends(
     if not any(isinstance(parse(part), Rejected) for part in parts):
         found, fix = "the lines end in carriage returns alone", "Convert the file: tr '\\r' '\\n' < FILE > NEW"
         raise DataError(place, found, "wanted lines that end in line feeds", fix)
+
+
+def line_keeper(
+    file_format: str, columns: Mapping[str, str], keep: tuple[str, ...], *, place: str, first: Sequence[bytes]
+) -> KeepFields | KeepCells:
+    """Return the function that takes the values to keep from lines of documents.
+
+    - keep: names of other columns, or files.kept.ALL.
+    - others: as in `line_parser`.
+
+    Raises UsageError if the lines have no names of columns, DataError for an unknown name.
+    """
+    if file_format == "jsonl":
+        names = _keys("documents", columns, first_keys(first), {"doc_id": "_id", "title": "title", "text": "text"})
+        return KeepFields(keep, tuple(names.values()))
+    line = next((line for line in first if line.strip()), b"")
+    layout = tsv_layout("documents", columns, line, place=place) if file_format == "tsv" else None
+    if layout is None:
+        found, wanted = "the lines have no names of columns", "wanted a header for --keep"
+        raise UsageError(place, found, wanted, "Add a line with the names of the columns, or leave out --keep.")
+    return KeepCells(kept_places(keep, header_names(layout.header.split("\t")), layout.places, place=place))
 
 
 def _jsonl_parser(

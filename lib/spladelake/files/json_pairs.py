@@ -145,7 +145,7 @@ def _of_mapping(value: dict[str, Any], kind: str) -> Iterator[Pair]:
                 yield query_id, doc_id, str(place), number
         else:
             wanted = "wanted an object of documents and numbers, or a list of documents"
-            raise MalformedError(f"query {shown(query_id)} has {json_type(found)}; {wanted}")
+            raise MalformedError(f"the value of query {shown(query_id)} is {json_type(found)}; {wanted}")
 
 
 def _listed(item: Any, kind: str, query_id: str) -> tuple[str, str | None]:
@@ -180,7 +180,7 @@ def _of_records(records: list[Any], kind: str) -> Iterator[Pair]:
 def _number(value: Any, query_id: str) -> str | None:
     """Return a number or boolean as JSON writes it, a string as it is."""
     if isinstance(value, dict | list):
-        raise MalformedError(f"query {shown(query_id)} has {json_type(value)}; wanted a number")
+        raise MalformedError(f"a value of query {shown(query_id)} is {json_type(value)}; wanted a number")
     return value if value is None or type(value) is str else json.dumps(value)
 
 

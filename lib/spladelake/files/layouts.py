@@ -51,7 +51,7 @@ class Layout:
             found, tag = found[:wanted], tuple(found[wanted:])
             if tag != self.tag:
                 raise MalformedError(
-                    f"the line does not end in {' '.join(self.tag)} like the earlier lines; wanted one run"
+                    f"the line does not end in the run name {' '.join(self.tag)!r}, as earlier lines do; wanted one run"
                 )
         if len(found) != wanted:
             raise MalformedError(f"{column_count(found)}; wanted {wanted} columns, as in the first lines")

@@ -6,6 +6,7 @@ separates the columns, so ids cannot hold it.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,21 @@ from spladelake.files.rows import (
     usable_id,
 )
 from spladelake.files.tsv import column_count, columns_of, judgement_parser
+
+# Wanted and fix of the message for an error of the operating system, by its number.
+_FULL = ("wanted space for the whole file", "Free some space, or choose a path on a larger disk.")
+_CLOSED = ("wanted a folder where you may write", "Change the permissions of the folder, or choose another path.")
+_WRITE = {
+    errno.ENOENT: ("wanted a path in an existing folder", "Create the folder, or correct the path."),
+    errno.EISDIR: ("wanted the path of a file", "Add the name of the file to the path."),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _CLOSED),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _FULL),
+}
+_READ = {
+    errno.ENOENT: ("wanted an existing file", "Correct the path."),
+    errno.EISDIR: ("wanted the path of a file", "Add the name of the file to the path."),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), ("wanted a file that you may read", "Change its permissions.")),
+}
 
 
 def _run_row_of(line: str) -> RunRow | None:
@@ -99,7 +115,10 @@ def write_lines(path: Path, rows: Iterable[Row], line_of: Callable[[Row, str], s
         os.replace(partial, path)
     except OSError as error:
         found = f"the file cannot be written ({error.strerror})"
-        raise DataError(str(path), found, "wanted a file in an existing folder", "Correct the path.") from error
+        wanted, fix = _WRITE.get(
+            error.errno or 0, ("wanted a path where a file can be written", "Choose another path.")
+        )
+        raise DataError(str(path), found, wanted, fix) from error
     finally:
         partial.unlink(missing_ok=True)
     return count
@@ -140,7 +159,8 @@ def _rows_of(path: Path, parse: LineParser[Row]) -> Iterator[Row]:
         file = path.open("rb")
     except OSError as error:
         found = f"the file cannot be opened ({error.strerror})"
-        raise DataError(str(path), found, "wanted a readable file", "Check the path.") from error
+        wanted, fix = _READ.get(error.errno or 0, ("wanted a readable file", "Copy the file to another path."))
+        raise DataError(str(path), found, wanted, fix) from error
     with file:
         # Binary lines end only at "\n". Text mode would fail at bytes that are not UTF-8 without naming the line.
         for number, line in enumerate(file, start=1):

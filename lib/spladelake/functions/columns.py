@@ -86,7 +86,10 @@ def _present(given: str, present: Sequence[str], place: str) -> str:
         )
     if list(present).count(given) > 1:
         raise UsageError(
-            place, f"the DataFrame has several columns {given!r}", "wanted one", "Rename the others, or leave them out."
+            place,
+            f"the DataFrame has several columns {given!r}",
+            "wanted one column of this name",
+            "Rename or drop the others.",
         )
     return given
 
@@ -98,7 +101,7 @@ def text_column(frame: DataFrame, given: str, place: str) -> str:
         raise UsageError(
             f"{place}, column {given!r}",
             f"the type is {kind.simpleString()}",
-            "wanted string",
+            "wanted the type string",
             "Name a column of texts, or cast the column.",
         )
     return given
@@ -114,7 +117,7 @@ def id_column(frame: DataFrame, given: str | None, *, kind: str, column: str, pl
     if not isinstance(found, (StringType, IntegralType)):
         said = f"the type is {found.simpleString()}"
         raise UsageError(
-            f"{place}, column {name!r}", said, "wanted ids of type string or integer", f"Cast the column. {fix}"
+            f"{place}, column {name!r}", said, "wanted ids of type string or integer", "Cast the column to string."
         )
     return Id(name, found)
 
@@ -199,7 +202,7 @@ def check_one_model(documents: Vectors, queries: Vectors) -> None:
     said = (f"{made['model']} (model_id {made['model_id'][:12]})" for made in (documents.made_by, queries.made_by))
     raise UsageError(
         "retrieve",
-        "the documents have vectors of {}, but the queries have vectors of {}".format(*said),
+        "the documents were encoded with {}, but the queries with {}".format(*said),
         "wanted one model",
         "Encode both with the same model.",
     )

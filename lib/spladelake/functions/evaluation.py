@@ -19,6 +19,7 @@ from spladelake.measures.judged import TrecScores
 from spladelake.names import suggestion
 from spladelake.spark.evaluate.frames import means, query_values
 from spladelake.spark.evaluate.paired_tests import compared_pairs_frame, deltas
+from spladelake.spark.evaluate.whole_queries import MeasureSettings
 from spladelake.spark.tables.sql_text import quoted
 
 _COMPARED = (
@@ -58,19 +59,20 @@ def evaluate(
         raise UsageError(
             "evaluate, relevance_level",
             found,
-            "wanted a whole number from 1",
+            "wanted a whole number of 1 or more",
             "Give the lowest grade that counts as relevant.",
         )
     if trec_scores not in ("float32", "float64"):
         wanted = "wanted float32 or float64"
-        raise UsageError("evaluate, trec_scores", f"the value is {trec_scores!r}", wanted, "Correct the value.")
+        raise UsageError("evaluate, trec_scores", f"the value is {trec_scores!r}", wanted, "Choose one of them.")
     given = _measures(measures)
-    values = query_values(
-        _run(run, "run"), _judgements(qrels), names=tuple(given), level=relevance_level, trec_scores=trec_scores
-    )
+    settings = MeasureSettings(tuple(given), relevance_level, trec_scores)
+    values = query_values(_run(run, "run"), _judgements(qrels), settings)
     label = F.create_map(*map(F.lit, chain.from_iterable(given.items())))
     if per_query:
-        return values.select("query_id", label[F.col("measure")].alias("measure"), "value")
+        return values.where("query_id IS NOT NULL").select(
+            "query_id", label[F.col("measure")].alias("measure"), "value"
+        )
     place = F.create_map(*map(F.lit, chain.from_iterable((name, n) for n, name in enumerate(given))))
     ordered = means(values).orderBy(place[F.col("measure")]).limit(len(given))
     return ordered.select(label[F.col("measure")].alias("measure"), "value", "queries")
@@ -96,7 +98,7 @@ def _run(run: DataFrame, place: str) -> DataFrame:
     kind = run.schema[score].dataType
     if not isinstance(kind, NumericType):
         raise _no_number(f"{place}, column {score!r}", kind)
-    return run.select(*ids, F.col(quoted(score)).cast("double").alias("score"))
+    return run.select(*ids, F.lit(0).alias("rank"), F.col(quoted(score)).cast("double").alias("score"))
 
 
 def _judgements(qrels: DataFrame) -> DataFrame:
@@ -166,10 +168,11 @@ def compare(
         found = f"there is no run {baseline!r}"
         raise UsageError("compare, baseline", found, suggestion(baseline, named), "Name one of the runs.")
     given, judgements = _measures(measures), _judgements(qrels)
+    settings = MeasureSettings(tuple(given), relevance_level)
     values = [
-        query_values(_run(run, f"run {name!r}"), judgements, names=tuple(given), level=relevance_level).select(
-            F.lit("").alias("collection"), F.lit(name).alias("run_id"), "measure", "query_id", "value"
-        )
+        query_values(_run(run, place := f"run {name!r}"), judgements, settings, places=(place, "qrels"))
+        .where("query_id IS NOT NULL")
+        .select(F.lit("").alias("collection"), F.lit(name).alias("run_id"), "measure", "query_id", "value")
         for name, run in named.items()
     ]
     pairs = [(baseline, name) for name in named if name != baseline] if baseline else list(combinations(named, 2))

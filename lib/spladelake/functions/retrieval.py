@@ -10,21 +10,21 @@ from spladelake.encoder import EncoderSettings
 from spladelake.errors import UsageError
 from spladelake.functions.columns import (
     VECTOR_NAME,
-    Id,
     Vectors,
     check_one_model,
     id_column,
     vector_columns,
 )
+from spladelake.functions.ranked_ids import ranked_ids_of
 from spladelake.functions.vectors import encoded_texts, text_checkpoint
-from spladelake.spark.retrieve.candidates import Kept
-from spladelake.spark.retrieve.frames import Limits, ranked
+from spladelake.spark.retrieve.blocks import Corpus, Limits, ranked_lazily
 from spladelake.spark.retrieve.vector_functions import MOST_TERMS
 from spladelake.spark.tables.sql_text import quoted
 
 # Memory of a task for its rankings, as in retrieve_run.
 TASK_MEMORY_MB = 512
 _SHOWN = ("rank", "doc_id", "score")
+_KEY = "spladelake_key"
 
 
 def retrieve(
@@ -40,14 +40,16 @@ def retrieve(
     vocabulary_size: int | None = None,
     passes: int = 1,
     task_memory_mb: int = TASK_MEMORY_MB,
+    aggregate: str | None = None,
 ) -> DataFrame:
     """Return (query_id, doc_id, rank, score): the k documents of highest dot product for every query.
 
         run = sl.retrieve(documents.where("lang = 'en'"), queries, k=100)
 
     The result is a plan: nothing is read before an action. It has the rows of retrieve_run to the last bit: scores are
-    exact, equal scores stand by ascending id as text, and a document that shares no term with a query is not listed.
-    Ids have the types of the given columns.
+    exact, equal scores stand by ascending id as text, and a document that shares no term with a query is not own.
+    Ids have the types of the given columns. Vectors of passages rank their documents, and a column `passage` says which
+    passage of each document is the best.
 
     - documents, queries: DataFrames with an id and a vector. A null vector counts as an empty one.
     - k: most documents of a query.
@@ -58,13 +60,16 @@ def retrieve(
     - vocabulary_size: number of terms, to refuse vectors with others (default: of the model that made the vectors).
     - passes: reads the documents that many times, each time for a share of the queries, which saves memory.
     - task_memory_mb: memory of a task for its rankings.
+    - aggregate: how the passages of a document make its score, as `--aggregate` of retrieve_run. It needs the columns
+      doc_id (or document_id) and passage. Default: max for a DataFrame of sl.passages if document_id is not given. Any
+      other DataFrame ranks its rows.
 
     Raises UsageError for a column that is missing or of another type, vectors of two models, and an invalid number. A
-    task raises DataError for vectors that break an invariant, and for ids that occur more than once.
+    task raises DataError for vectors that break an invariant, and for ids that occur more than once, also if no query
+    finds them.
     """
-    given = {"k": k, "minimum_score": minimum_score, "exclude_self": exclude_self}
-    ranking = checked(Ranking, given, place="retrieve")
-    own = _document_id(documents, document_id)
+    given = {"k": k, "minimum_score": minimum_score, "exclude_self": exclude_self, "aggregate": aggregate}
+    own = ranked_ids_of(documents, document_id, checked(Ranking, given, place="retrieve"))
     fix = "Name a column of ids with query_id=."
     asked = id_column(queries, query_id, kind="queries", column="query_id", place="queries", fix=fix)
     sides = (
@@ -77,34 +82,33 @@ def retrieve(
     for name, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise UsageError(
-                f"retrieve, {name}", f"the value is {number!r}", "wanted a whole number from 1", "Correct the value."
+                f"retrieve, {name}",
+                f"the value is {number!r}",
+                "wanted a whole number of 1 or more",
+                f"Leave out {name} to use its default.",
             )
     compared = not all(side.made_by for side in sides) and "model_id" in documents.columns and (
         "model_id" in queries.columns
     )  # fmt: skip
-    found = ranked(
-        _rows(documents, own, sides[0], compared),
-        _rows(queries, asked, sides[1], compared),
-        Kept(ranking.k, ranking.exclude_self, ranking.minimum_score),
+    rows = own.chosen(_rows(documents, own.key, sides[0], compared))
+    found = ranked_lazily(
+        Corpus(rows, is_index=False, place="documents"),
+        _rows(queries, asked.text, sides[1], compared),
+        own.kept,
         Limits(size, task_memory_mb * 2**20, passes),
     )
-    ids = (F.col(name).cast(of.type).alias(name) for name, of in (("query_id", asked), ("doc_id", own)))
-    return found.select(*ids, "rank", "score")
+    return found.select(F.col("query_id").cast(asked.type).alias("query_id"), *own.columns)
 
 
-def _document_id(documents: DataFrame, given: str | None) -> Id:
-    fix = "Name a column of ids with document_id=."
-    return id_column(documents, given, kind="documents", column="doc_id", place="documents", fix=fix)
+def _rows(frame: DataFrame, ids: Column, vectors: Vectors, compared: bool) -> DataFrame:
+    """Return the rows that `ranked_lazily` takes.
 
-
-def _rows(frame: DataFrame, own: Id, vectors: Vectors, compared: bool) -> DataFrame:
-    """Return the rows that `ranked` takes.
-
+    - ids: as text.
     - compared: whether the column model_id says which vectors belong together.
     """
     model: Column = F.xxhash64("model_id") if compared else F.lit(0).cast("long")
     return frame.select(
-        own.text.alias("id"), vectors.indices.alias("indices"), vectors.values.alias("values"), model.alias("model")
+        ids.alias("id"), vectors.indices.alias("indices"), vectors.values.alias("values"), model.alias("model")
     )
 
 
@@ -116,10 +120,13 @@ def search(
     model: str | None = None,
     document_id: str | None = None,
     vector: str | None = None,
+    aggregate: str | None = None,
 ) -> DataFrame:
     """Return the k documents that answer a question best: rank, doc_id, score and the other columns of the documents.
 
         sl.search(documents, "how is bread made", 5).show()
+
+    Of passages, the other columns are those of each document's best passage.
 
     Columns of the documents that are called rank, doc_id or score give way to those of the result.
 
@@ -128,22 +135,24 @@ def search(
     - k: most documents.
     - model: encodes the question (default: the model with which sl.encode made the vectors, with its settings, if the
       column says so; columns that withColumn made on Spark Connect do not).
-    - document_id, vector: as in `retrieve`.
+    - document_id, vector, aggregate: as in `retrieve`.
 
     Raises UsageError for a blank question, an unusable model, and as `retrieve` does.
     """
     if not isinstance(text, str) or not text.strip():
         raise UsageError("search", f"the question is {text!r}", "wanted a text", "Write a question in words.")
     vectors = vector_columns(documents, vector, place="documents")
-    own = _document_id(documents, document_id)
+    own = ranked_ids_of(documents, document_id, checked(Ranking, {"k": k, "aggregate": aggregate}, place="search"))
     asked = _question(documents.sparkSession, text, vectors, model)
-    best = retrieve(documents, asked, k, document_id=own.name, vector=vector)
-    left_out = {own.name, *vectors.names, *_SHOWN}
+    best = retrieve(documents, asked, k, document_id=document_id, vector=vector, aggregate=aggregate)
+    shown = [*_SHOWN, *own.passage_columns]
+    left_out = {own.ids.name, *vectors.names, *shown}
     others = [F.col(quoted(name)) for name in documents.columns if name not in left_out]
     if others:
-        best = documents.select(F.col(quoted(own.name)).alias("doc_id"), *others).join(F.broadcast(best), "doc_id")
+        best = best.select(own.key_of_result.cast("string").alias(_KEY), *shown)
+        best = documents.select(own.key.alias(_KEY), *others).join(F.broadcast(best), _KEY)
     # Not a sort of all: it would take a sample of the rows first.
-    return best.select(*_SHOWN, *others).orderBy("rank").limit(k)
+    return best.select(*shown, *others).orderBy("rank").limit(k)
 
 
 def _question(session: SparkSession, text: str, vectors: Vectors, model: str | None) -> DataFrame:
@@ -151,7 +160,7 @@ def _question(session: SparkSession, text: str, vectors: Vectors, model: str | N
     made_by = vectors.made_by if model is None else {}
     settings = EncoderSettings(**made_by["settings"]) if made_by else EncoderSettings()
     if model is None and not made_by:
-        found, wanted = "the column of the vectors does not say its model", "wanted the model that encodes the question"
+        found, wanted = "the column of vectors does not name its model", "wanted the model that encodes the question"
         raise UsageError("search", found, wanted, "Name the model of the vectors with model=.")
     checkpoint = text_checkpoint(model or made_by["model"], settings)
     row = session.range(0, 1, 1, 1).select(

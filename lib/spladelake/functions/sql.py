@@ -56,7 +56,7 @@ def register(
     Raises UsageError for an unusable model or name.
     """
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_]\w*", name):
-        wanted = "wanted letters, digits and underscores"
+        wanted = "wanted letters, digits and underscores, and no digit at the beginning"
         raise UsageError("register, name", f"the value is {name!r}", wanted, "Give a name such as sparse.")
     checkpoint = text_checkpoint(model)
     specs = [WorkerSpec(checkpoint.for_kind(kind), None) for kind in KINDS]

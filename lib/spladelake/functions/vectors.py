@@ -37,6 +37,10 @@ def encode(
 
     A null, empty or blank text has empty arrays. Each Python worker loads the model once.
 
+    The column is part of a plan, so each action encodes again, and a filter on the vectors themselves, such as
+    `where("size(vector.indices) > 0")`, makes Spark encode twice in one action. Write the vectors to a table before you
+    filter on them or use them more than once.
+
     - column: a string column, or its name.
     - model: as `--model` of encode_texts.
     - kind: document or query. Models may encode the two in different ways.
@@ -145,6 +149,6 @@ def explain(
 def _number(k: int, place: str) -> int:
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise UsageError(
-            f"{place}, k", f"the value is {k!r}", "wanted a whole number of 1 or more", "Say how many terms."
+            f"{place}, k", f"the value is {k!r}", "wanted a whole number of 1 or more", "Set k to the number of terms."
         )
     return k

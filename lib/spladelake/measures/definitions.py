@@ -116,7 +116,7 @@ def _values(numbers: ArrayLike) -> Values:
 
 def _precision_sum(hits: Hits) -> Values:
     precisions = np.cumsum(hits, axis=-1) / np.arange(1.0, hits.shape[-1] + 1)
-    return _values((precisions * hits).sum(axis=-1))
+    return _in_order(precisions * hits)
 
 
 def _discounts(ranks: int) -> Values:
@@ -126,4 +126,13 @@ def _discounts(ranks: int) -> Values:
 
 def _discounted(gains: NDArray[np.bool_] | NDArray[np.int32]) -> Values:
     """Return the sum of gain / log2(rank + 1)."""
-    return _values((gains / _discounts(gains.shape[-1])).sum(axis=-1))
+    return _in_order(gains / _discounts(gains.shape[-1]))
+
+
+def _in_order(terms: Values) -> Values:
+    """Return the sums over the ranks, added from the first rank on, as trec_eval does.
+
+    So a value is the same to the last bit whatever other queries are measured with it. The order in which numpy's sum
+    adds depends on the width, which is that of the longest ranking.
+    """
+    return _values(np.cumsum(terms, axis=-1)[..., -1] if terms.shape[-1] else terms.sum(axis=-1))

@@ -62,4 +62,4 @@ class PassageSettings:
 
 def settings_in_words(settings: PassageSettings | None) -> str:
     """Return settings in words."""
-    return "no passages" if settings is None else str(settings)
+    return "whole texts" if settings is None else str(settings)

@@ -79,7 +79,7 @@ def resolve_cross_encoder(model: str, *, max_length: int | None = None) -> Cross
         limit = text_lengths(folder, config, settings).plain
     check_tokenizer_file(folder)
     if max_length is not None and max_length > limit:
-        wanted, fix = f"wanted at most {limit}, the limit of {model}", f"Use {limit} or less."
+        wanted, fix = f"wanted no more tokens than {model} reads", f"Use {limit} or less."
         raise UsageError("max_length", f"the value is {max_length}", wanted, fix)
     names = ("config.json", "modules.json", "config_sentence_transformers.json", *TOKENIZER_FILES, *TRANSFORMER_CONFIGS)
     present = sorted({*weight_files(folder), *(name for name in names if (folder / name).is_file())})

@@ -17,13 +17,13 @@ from spladelake.scoring.blocks import Block
 from spladelake.scoring.columns import find_terms
 from spladelake.scoring.compiled import array, native, part, view
 from spladelake.scoring.doc_ids import DocIds
-from spladelake.scoring.exact import empty_totals, score_all
 from spladelake.scoring.filtering import empty_plan, list_terms
 from spladelake.scoring.kernel import SHORTLISTS, longest
 from spladelake.scoring.queries import Queries
 from spladelake.scoring.ranked import Ranked
 from spladelake.scoring.shortlist import Ids, Places, offer_all
 from spladelake.scoring.top_k import ScoringWork, Shortlists
+from spladelake.scoring.totals import empty_totals, score_all
 from spladelake.scoring.units import MOST_UNITS, REST_BITS, REST_MASK, SCORE_UNITS
 
 _INT32, _FLOAT32, _INT64 = view(types.int32), view(types.float32), view(types.int64)
@@ -93,8 +93,8 @@ class TopDocuments:
         if too_large >= 0:
             raise DataError(
                 f"query number {queries.first + too_large}",
-                f"the sum of the {self._best} best passages of a document may exceed {MOST_UNITS / SCORE_UNITS:.0f}",
-                "wanted sums up to this limit, the largest that exact scores can hold",
+                f"the sum of the {self._best} best passages of a document may exceed {MOST_UNITS / SCORE_UNITS:,.0f}",
+                "wanted a smaller sum, because larger sums are not exact",
                 "Correct the weights that are too large, or choose fewer passages with --aggregate.",
             )
         self._seen += len(block)
@@ -155,12 +155,12 @@ def score_passages(
     ids = Ids(id_starts, id_data, keys, suffix)
     for q in range(indptr.size - 1):
         of = slice(indptr[q], indptr[q + 1])
-        _, size, _, bound, _ = list_terms(plan, slots[of], query_weights[of], found)
+        _, size, _, _, bound, largest = list_terms(plan, slots[of], query_weights[of], found)
         if bound * SCORE_UNITS * np.float64(best) >= MOST_UNITS:
             return q
         count = 0
         if size > 0:
-            count = score_all(totals, new_units, new_rests, new, 0, plan, size, found, ordinals, weights)
+            count = score_all(totals, new_units, new_rests, new, 0, 0, largest, plan, size, found, ordinals, weights)
         group, ended = 0, 0
         filled = open_sizes[q]
         for i in range(count):

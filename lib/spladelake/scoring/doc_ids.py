@@ -61,6 +61,16 @@ class DocIds:
         _gather(self.starts, self.data, np.ascontiguousarray(rows, dtype=np.int32), starts, data)
         return DocIds(starts, data)
 
+    def copy(self) -> DocIds:
+        """Return the same ids in memory of their own."""
+        return DocIds(self.starts.copy(), self.data.copy())
+
+    def buckets(self, count: int) -> NDArray[np.int32]:
+        """Return a bucket of each id by its hash, 0 to count - 1: int32 (ids). Equal ids have the same bucket."""
+        hashes = np.empty(len(self), dtype=np.int64)
+        _hash_documents(self.starts, self.data, 0, hashes)
+        return ((hashes.view(np.uint64) >> np.uint64(32)) % np.uint64(count)).astype(np.int32)
+
     @classmethod
     def concatenate(cls, parts: Sequence[DocIds]) -> DocIds:
         """Return the ids of all parts, in their order."""
@@ -82,7 +92,8 @@ class IdTable:
     def __init__(self, suffix: int = 0) -> None:
         self.suffix = suffix
         self.keys = np.zeros(self._FREE_ROWS if suffix else 0, dtype=np.int64)
-        self.starts = np.zeros(self._FREE_ROWS + 1, dtype=np.int64)
+        self.starts = np.empty(self._FREE_ROWS + 1, dtype=np.int64)
+        self.starts[0] = 0
         self.data = np.empty(self._FREE_ROWS * 8, dtype=np.uint8)
         self.rows = 0
         self._rows_kept = 0

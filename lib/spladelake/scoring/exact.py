@@ -1,4 +1,4 @@
-"""Exact scores in units and rests, for chosen documents or for all documents that share a term with the query."""
+"""Exact scores in units and rests of chosen documents; `totals` scores all documents that share a term."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from spladelake.scoring.compiled import part
 from spladelake.scoring.filtering import FilterPlan
 from spladelake.scoring.units import CARRY_TERMS, REST_BITS, REST_MASK, RESTS_PER_UNIT, SCORE_UNITS
 
-# Costs in nanoseconds, measured like the costs in `columns`; they choose between `score_chosen` and `score_all`.
-LOOK_UP_NS = 12.0  # look up one term of one chosen document
-ADD_NS = 2.5  # add one posting to the totals
-COLLECT_NS = 1.0  # collect the total of one document of the block
+# Nanoseconds to look up one term of one chosen document, measured like the costs in `columns`.
+LOOK_UP_NS = 12.0
 # Number of postings read in order in the time of one binary search.
 SEARCH_POSTINGS = 40
 # Hits listed before they are summed. No document can have more of them than CARRY_TERMS, so rests need no carry before.
@@ -56,15 +54,6 @@ class Hits(NamedTuple):
     documents: Any
     scaled: Any
     numbers: Any
-
-
-@part
-def empty_hits(documents: int) -> Hits:
-    """Return an empty list for MOST_HITS hits in a block of that many documents."""
-    return Hits(
-        np.empty(MOST_HITS, np.int32), np.empty(MOST_HITS, np.int32), np.empty(MOST_HITS, np.float64),
-        np.zeros(documents, np.int32),
-    )  # fmt: skip
 
 
 @part
@@ -158,57 +147,3 @@ def last_not_above(ordinals: Any, document: int) -> Any:
         place += half * np.uint64(ordinals[place + half] <= document)
         size -= half
     return place
-
-
-class RunningScores(NamedTuple):
-    """Running scores of all documents of a block; all 0 between calls.
-
-    - units, rests: int64.
-    - touched: uint8, whether the document shares a term with the query.
-    """
-
-    units: Any
-    rests: Any
-    touched: Any
-
-
-@part
-def empty_totals(documents: int) -> RunningScores:
-    """Return the totals of a block of that many documents."""
-    return RunningScores(np.zeros(documents, np.int64), np.zeros(documents, np.int64), np.zeros(documents, np.uint8))
-
-
-@part
-def score_all(
-    totals: RunningScores, units: Any, rests: Any, documents: Any, threshold: int, plan: FilterPlan, size: int,
-    found: Terms, ordinals: Any, weights: Any,
-) -> int:  # fmt: skip
-    """Compute the scores of all documents that share a term and reach the threshold, and return their number.
-
-    - units, rests, documents: overwritten with the results.
-    - threshold: units.
-    """
-    # A weight can be so small that a shared term adds no unit. A threshold above 0 leaves such documents out anyway.
-    mark = threshold <= 0
-    for i in range(size):
-        t = plan.terms[i]
-        scaled = np.float64(plan.weights[i]) * SCORE_UNITS
-        for place in range(found.starts[t], found.ends[t]):
-            ordinal = ordinals[place]
-            add_product(totals.units, totals.rests, ordinal, weights[place], scaled)
-            if mark:
-                totals.touched[ordinal] = 1
-        if i % CARRY_TERMS == CARRY_TERMS - 1:
-            carry(totals.units, totals.rests)
-    carry(totals.units, totals.rests)
-    count = 0
-    for document in range(totals.units.size):
-        if totals.units[document] >= threshold and (totals.touched[document] or not mark):
-            documents[count] = document
-            units[count], rests[count] = totals.units[document], totals.rests[document]
-            count += 1
-    totals.units.fill(0)
-    totals.rests.fill(0)
-    if mark:
-        totals.touched.fill(0)
-    return count

@@ -55,14 +55,14 @@ def empty_plan(most: int) -> FilterPlan:
 
 
 @part
-def list_terms(plan: FilterPlan, slots: Any, weights: Any, found: Terms) -> tuple[int, int, int, float, float]:
+def list_terms(plan: FilterPlan, slots: Any, weights: Any, found: Terms) -> tuple[int, int, int, int, float, float]:
     """List a query's terms, terms with columns first.
 
-    Returns the number of terms with columns, the number of terms, their postings, the sum of their largest products (a
-    bound of any document's score), and the largest of these products.
+    Returns the number of terms with columns, the number of terms, their postings, the postings of terms without
+    columns, the sum of their largest products (a bound of any document's score), and the largest of these products.
     """
     size, postings, bound, largest = 0, 0, 0.0, 0.0
-    with_columns = 0
+    with_columns, in_columns = 0, 0
     for wanted in (True, False):
         for i in range(slots.size):
             t = slots[i]
@@ -75,8 +75,8 @@ def list_terms(plan: FilterPlan, slots: Any, weights: Any, found: Terms) -> tupl
                 bound += product
                 largest = max(largest, product)
         if wanted:
-            with_columns = size
-    return with_columns, size, postings, bound, largest
+            with_columns, in_columns = size, postings
+    return with_columns, size, postings, postings - in_columns, bound, largest
 
 
 @part

@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from spladelake.scoring.columns import fill_columns, find_terms, width_of
+from spladelake.scoring.columns import COLUMN_NS, VISIT_NS, fill_columns, find_terms, width_of
 from spladelake.scoring.compiled import array, native, part, view
-from spladelake.scoring.exact import ADD_NS, COLLECT_NS, LOOK_UP_NS, empty_hits, empty_totals, score_all, score_chosen
+from spladelake.scoring.exact import LOOK_UP_NS, score_chosen
 from spladelake.scoring.filtering import MOST_STEPS, add_steps, cut_of, empty_plan, list_terms, reach_cut, unit_of
-from spladelake.scoring.shortlist import Ids, Places, cut, offer_all, sort
+from spladelake.scoring.shortlist import Ids, Places, cut, offer_all
+from spladelake.scoring.sorting import empty_order, sort
+from spladelake.scoring.totals import ADD_NS, COLLECT_NS, score_all
 from spladelake.scoring.units import MOST_UNITS, SCORE_UNITS
+from spladelake.scoring.workspace import hits_in, totals_in
 
 _INT32, _FLOAT32, _INT64 = view(types.int32), view(types.float32), view(types.int64)
 _IDS = (_INT64, view(types.uint8), _INT64, types.int64)
@@ -23,14 +26,15 @@ SHORTLISTS = (array(types.int64, 2), array(types.int64, 2), array(types.int32, 2
     types.int64, _INT32, _INT32, _FLOAT32, view(types.uint16), _FLOAT32,
     _INT64, _INT32, _FLOAT32, _INT32, _INT32,
     types.int64, *SHORTLISTS, array(types.int64), array(types.float32),
-    types.int64, *_IDS, array(types.uint8), array(types.int64),
+    types.int64, *_IDS, array(types.uint8), array(types.uint8), array(types.uint8), array(types.int64),
     returns=types.int64,
 )  # fmt: skip
 def score_block(
     documents: Any, term_ids: Any, starts: Any, peaks: Any, ordinals: Any, weights: Any,
     indptr: Any, slots: Any, query_weights: Any, terms: Any, uses: Any,
     k: Any, units: Any, rests: Any, rows: Any, sizes: Any, thresholds: Any, density: Any,
-    first_row: Any, id_starts: Any, id_data: Any, keys: Any, suffix: Any, scratch: Any, counters: Any,
+    first_row: Any, id_starts: Any, id_data: Any, keys: Any, suffix: Any,
+    scratch: Any, zeroed: Any, memory: Any, counters: Any,
 ) -> int:  # fmt: skip
     """Offer the documents of a block to the shortlists of all queries.
 
@@ -42,6 +46,7 @@ def score_block(
     - first_row, id_starts, id_data, keys, suffix: the table of ids, see `Ids`; that of document i is in row
       `first_row + i`.
     - scratch: uint8, memory for columns.
+    - zeroed, memory: see `workspace`.
     - counters: int64 (4), increased by the documents looked up, the query-block pairs filtered, the pairs scored in
       full, and the products of a join.
 
@@ -52,12 +57,15 @@ def score_block(
     columns = fill_columns(documents, found, uses, ordinals, weights, scratch)
     plan = empty_plan(longest(indptr))
     steps = np.empty(width_of(documents), np.uint16)
-    totals, hits, ids = empty_totals(documents), empty_hits(documents), Ids(id_starts, id_data, keys, suffix)
+    totals, hits = totals_in(zeroed, documents), hits_in(zeroed, memory, documents)
+    ids = Ids(id_starts, id_data, keys, suffix)
     chosen, chosen_units = np.empty(steps.size, np.int32), np.empty(steps.size, np.int64)
     chosen_rests = np.empty(steps.size, np.int64)
+    # The k best passages may be of fewer than k documents.
+    most = k if suffix == 0 else 0
     for q in range(indptr.size - 1):
         of = slice(indptr[q], indptr[q + 1])
-        with_columns, size, postings, bound, largest = list_terms(plan, slots[of], query_weights[of], found)
+        with_columns, size, postings, rare, bound, largest = list_terms(plan, slots[of], query_weights[of], found)
         if bound * SCORE_UNITS >= MOST_UNITS:
             return q
         threshold = thresholds[q]
@@ -66,8 +74,9 @@ def score_block(
             continue
         unit = unit_of(size, bound, largest)
         cut = cut_of(threshold, size, unit)
-        looked_up = density[q] * documents * size * LOOK_UP_NS
-        if cut >= 1 and looked_up < postings * ADD_NS + documents * COLLECT_NS:
+        filter_ns = rare * VISIT_NS + (with_columns + 1) * documents * COLUMN_NS
+        look_up_ns = density[q] * documents * size * LOOK_UP_NS
+        if cut >= 1 and filter_ns + look_up_ns < postings * ADD_NS + documents * COLLECT_NS:
             count = 0
             if cut <= MOST_STEPS:
                 add_steps(steps, plan, with_columns, size, unit, found, columns, ordinals, weights)
@@ -81,8 +90,9 @@ def score_block(
             counters[1] += 1
         else:
             count = score_all(
-                totals, chosen_units, chosen_rests, chosen, threshold, plan, size, found, ordinals, weights
-            )
+                totals, chosen_units, chosen_rests, chosen, threshold, most, largest, plan, size, found, ordinals,
+                weights,
+            )  # fmt: skip
             counters[2] += 1
         # The next block is expected to have no more candidates than this one, and at most k.
         density[q] = np.float32(min(count, k) / documents)
@@ -155,7 +165,7 @@ def rank_all(
     out_units: Any, out_rests: Any, out_rows: Any, out_queries: Any,
 ) -> None:  # fmt: skip
     """Write every shortlist's documents, best first, one query after the other; the shortlists do not change."""
-    end = 0
+    end, order = 0, empty_order(sizes.max() if sizes.size else 0)
     for q in range(sizes.size):
         start, end = end, end + sizes[q]
         for i in range(sizes[q]):
@@ -163,8 +173,8 @@ def rank_all(
             out_rows[start + i], out_queries[start + i] = rows[q, i], q
         sort(
             Places(out_units[start:end], out_rests[start:end], out_rows[start:end]),
-            Ids(id_starts, id_data, keys, suffix),
-        )
+            Ids(id_starts, id_data, keys, suffix), order,
+        )  # fmt: skip
 
 
 @native(view(types.int32, 2), _INT32, array(types.boolean))

@@ -30,8 +30,8 @@ def dot_pairs(first: SparseVectors, second: SparseVectors) -> NDArray[np.float64
     if too_large >= 0:
         raise DataError(
             f"pair number {too_large}",
-            f"the dot product may exceed {MOST_UNITS / SCORE_UNITS:.0f}",
-            "wanted a dot product that fits 64-bit integers in units of 2^-30",
+            f"the dot product may exceed {MOST_UNITS / SCORE_UNITS:,.0f}",
+            "wanted a smaller dot product, because larger ones are not exact",
             "Correct weights that are too large, or scale all weights down.",
         )
     return units / SCORE_UNITS + rests / REST_UNITS

@@ -44,6 +44,14 @@ class Queries:
     def of(cls, vectors: SparseVectors, *, vocabulary_size: int, first: int = 0) -> Queries:
         """Return the queries of vectors that keep the invariants of SparseVectors (see `check_vectors`)."""
         start, end = vectors.indptr[0], vectors.indptr[-1]
+        if len(vectors) == 1:
+            # The terms of a row are ascending and distinct.
+            count = int(end - start)
+            return cls(
+                first, vocabulary_size, vectors.indptr - start, np.arange(count, dtype=np.int32),
+                np.ascontiguousarray(vectors.values[start:end]),
+                np.ascontiguousarray(vectors.indices[start:end], dtype=np.int32), np.ones(count, dtype=np.int32),
+            )  # fmt: skip
         terms, slots, uses = np.unique(vectors.indices[start:end], return_inverse=True, return_counts=True)
         return cls(
             first, vocabulary_size, vectors.indptr - start, slots.astype(np.int32),

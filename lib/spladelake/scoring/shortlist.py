@@ -188,27 +188,3 @@ def swap(places: Places, i: int, j: int) -> None:
     document = at(places, i)
     put(places, i, at(places, j))
     put(places, j, document)
-
-
-@part
-def sort(places: Places, ids: Ids) -> None:
-    """Sort documents, best first, by heapsort, whose time does not depend on their order."""
-    size = places.units.size
-    for root in range(size // 2 - 1, -1, -1):
-        sift_down(places, root, size, ids)
-    for last in range(size - 1, 0, -1):
-        swap(places, 0, last)
-        sift_down(places, 0, last, ids)
-
-
-@part
-def sift_down(places: Places, root: int, size: int, ids: Ids) -> None:
-    """Move a document down to its place in a heap of that size; the root of the heap is the worst document."""
-    while 2 * root + 1 < size:
-        child, right = 2 * root + 1, 2 * root + 2
-        if right < size and is_better(at(places, child), at(places, right), ids):
-            child = right
-        if not is_better(at(places, root), at(places, child), ids):
-            return
-        swap(places, root, child)
-        root = child

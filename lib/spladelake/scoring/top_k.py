@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 
 from spladelake.errors import DataError, UsageError
 from spladelake.scoring.blocks import BLOCK_DOCUMENTS, Block, blocks_of
+from spladelake.scoring.columns import LANES
 from spladelake.scoring.doc_ids import DocIds, IdTable
 from spladelake.scoring.kernel import cut_all, mark_rows, offer_ranked, rank_all, renumber_rows, score_block
 from spladelake.scoring.queries import Queries
 from spladelake.scoring.ranked import Ranked
 from spladelake.scoring.shortlist import places_for
 from spladelake.scoring.units import MOST_UNITS, SCORE_UNITS
+from spladelake.scoring.workspace import workspace
 from spladelake.vectors import SparseVectors
 
 # Bytes reserved for the columns of a block: 4,096 terms at 8,192 documents. A block touches only the part it needs.
@@ -133,7 +135,7 @@ class TopK:
             np.maximum(lower_bounds, 0, out=self._best.thresholds)
         # Before the first block, every document is expected to be a candidate.
         self._density = np.ones(len(queries), dtype=np.float32) if density is None else density.copy()
-        self._scratch = np.empty(SCRATCH_BYTES, dtype=np.uint8)
+        self._scratch = np.empty(0, dtype=np.uint8)
         self._counters = np.zeros(4, dtype=np.int64)
         self._documents = 0
 
@@ -145,17 +147,22 @@ class TopK:
         queries, best, ids = self._queries, self._best, DocIds.of(doc_ids)
         _check_fit(block, queries, ids)
         first_row = best.ids.append(ids)
+        # Many pages are never touched, but to get and to return them takes longer than to score one query.
+        scratch_bytes = min(SCRATCH_BYTES, len(queries.terms) * (len(block) + LANES))
+        if scratch_bytes > len(self._scratch):
+            self._scratch = np.empty(scratch_bytes, dtype=np.uint8)
         too_large = score_block(
             len(block), block.term_ids, block.starts, block.peaks, block.ordinals, block.weights,
             queries.indptr, queries.slots, queries.weights, queries.terms, queries.uses,
             best.k, best.units, best.rests, best.rows, best.sizes, best.thresholds, self._density,
-            first_row, best.ids.starts, best.ids.data, best.ids.keys, best.ids.suffix, self._scratch, self._counters,
+            first_row, best.ids.starts, best.ids.data, best.ids.keys, best.ids.suffix, self._scratch,
+            *workspace(len(block)), self._counters,
         )  # fmt: skip
         if too_large >= 0:
             raise DataError(
                 f"query number {queries.first + too_large}",
-                f"the score of the query with a document may exceed {MOST_UNITS / SCORE_UNITS:.0f}",
-                "wanted scores that fit 64-bit integers in units of 2^-30",
+                f"the score of the query with a document may exceed {MOST_UNITS / SCORE_UNITS:,.0f}",
+                "wanted a smaller score, because larger scores are not exact",
                 "Correct weights that are too large, or scale all weights down.",
             )
         self._documents += len(block)

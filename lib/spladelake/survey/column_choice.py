@@ -71,7 +71,7 @@ def _within(sample: Sample, name: str) -> SampledColumn | None:
 
 def _no_column(sample: Sample, kind: str, column: str, found: str) -> DataError:
     there = ", ".join(f"{c.name} ({c.kind})" for c in sample.columns.values())
-    found, wanted = f"{found} (columns: {there})", f"wanted a column for {column}"
+    found, wanted = f"{found} among {there}", f"wanted a column for {column}"
     return DataError(sample.source.location, found, wanted, naming_fix(kind, column))
 
 

@@ -36,6 +36,9 @@ def decompressed(file: Path, location: str) -> Iterator[tuple[Any, io.BufferedRe
         with file.open("rb") as raw:
             yield raw, io.BufferedReader(pa.CompressedInputStream(raw, codec), 1 << 20) if codec else raw
     except (OSError, EOFError) as error:
+        if isinstance(error, PermissionError):
+            found, fix = f"the file cannot be read ({error.strerror})", "Change the permissions of the file."
+            raise DataError(str(file), found, "wanted a file that you may read", fix) from error
         reason = (str(error).splitlines() or [""])[0]
-        fix = "Copy the file again from its source, or correct the format."
+        fix = "Copy the file again from its source, or correct the ending of its name."
         raise DataError(str(file), f"the file cannot be read ({reason})", "wanted a complete file", fix) from error

@@ -119,7 +119,7 @@ def _option(name: str, value: Any, comment: str, *, indent: int = 4) -> list[str
         found = 'the name contains the characters "${"'
         fix = "Rename the file or column, or write a pipeline file by hand like conf/own-corpus.yaml."
         raise UsageError(
-            str(value), found, 'wanted a name without "${", the start of a variable in a pipeline file', fix
+            str(value), found, "wanted a name without them, because they begin a variable in a pipeline file", fix
         )
     return [f"{line:<{_COMMENT_AT}}  # {comment}" if comment else line]
 

@@ -99,7 +99,7 @@ def read_sample(
     else:
         sample = _sample_of_lines(source, kind)
     if not sample.rows:
-        fix = "Check the program that wrote the input."
+        fix = "Correct the path, or check the program that wrote the input."
         raise DataError(source.location, "the input has no records", "wanted at least one record", fix)
     return sample
 

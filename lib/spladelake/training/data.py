@@ -74,7 +74,7 @@ class TrainingData:
         if len(sizes) != 1 or sizes[0] < 2:
             several = f"the number of documents differs between pairs: {', '.join(sorted(map(str, sizes)))}"
             found = several if len(sizes) > 1 else "the pairs have no negatives" if sizes else "there are no pairs"
-            wanted = "wanted one positive document in each pair and at least one negative, equally many in all pairs"
+            wanted = "wanted one positive document and the same number of negatives, 1 or more, in each pair"
             raise DataError(place, found, wanted, FIX)
         for column, name in (("query", "queries"), ("documents", "documents")):
             numbers = table[column].combine_chunks()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from typing import Any
 
@@ -51,9 +50,11 @@ def check_fit(
     if batch + weights > available:
         fitting = max(0, rows * (available - weights) // batch)
         parts = work.processes * work.settings.accumulate
+        # Each part must be a divisor of the rows, because --batch-size is a multiple of --accumulate.
+        fewer = next((part for part in range(1, rows + 1) if rows % part == 0 and rows // part <= fitting), None)
         advice = (
-            f"Use --accumulate {work.settings.accumulate * math.ceil(rows / fitting)}"
-            if fitting
+            f"Use --accumulate {work.settings.accumulate * fewer}"
+            if fewer
             else "Use a machine or device with more memory"
         )
         raise MachineError(

@@ -23,7 +23,7 @@ def check_start(folder: Path, *, name: str, max_length: int | None) -> Checkpoin
     if layout.static_query is not None:
         raise _refused(name, "the model gives each token of a query a fixed weight")
     if layout.queries is not None:
-        raise _refused(name, "the model encodes queries by a second model or pooling")
+        raise _refused(name, "the model encodes queries with a second model or pooling")
     if is_router(folder):
         raise _refused(name, "the modules of the model are behind a Router")
     if max_length is None:

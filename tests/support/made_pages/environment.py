@@ -8,6 +8,7 @@ VARIABLES = (
     ("`SPLADELAKE_DEVICE`", "Device of the models: `cpu`, `cuda`, `cuda:1` or `mps`. Default: the GPU that Spark "
      "assigns to the task, else a GPU of the machine, else the CPU."),
     ("`SPLADELAKE_JARS`", "Folder of the Delta jars. Default: `jars` in the cache folder."),
+    ("`SPLADELAKE_LOCK`", "`off`: no lock of tables on S3. Only if no two jobs ever write at once. Default: `on`."),
     ("`SPLADELAKE_LOCK_SECONDS`", "Longest wait for another job on the same table, 3600 by default. After it the job "
      "ends with exit code 4."),
     (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spladelake.forecast import load_slopes
-from support.made_pages.records import digits, gb, prose, record, sources, table
+from support.made_pages.records import digits, gb, names, prose, record, sources, table
 
 HEAD = """# Figures
 
@@ -32,7 +32,9 @@ STORAGE = {
 
 def page() -> str:
     """The whole page in Markdown."""
-    parts = (encoder, encode_job, update, bm25, retrieval, kernel, evaluation, storage, small_jobs, start, forecast)
+    parts = (
+        encoder, encode_job, update, bm25, retrieval, kernel, evaluation, storage, passages, small_jobs, start, forecast
+    )  # fmt: skip
     return HEAD + "\n" + "\n".join(line for part in parts for line in part())
 
 
@@ -234,6 +236,34 @@ def storage() -> Iterator[str]:
         for name, size in others.items()
     ))  # fmt: skip
     yield from sources("storage")
+
+
+def passages() -> Iterator[str]:
+    """Section of passages beside documents that are cut at the end of the window; empty until there is a record."""
+    if "passages" not in names():
+        return
+    r = record("passages")
+    cut, rates, size = r["ndcg@10"]["cut"], r["encode_tokens_per_second"], r["bytes_per_posting"]
+    yield "## Passages"
+    yield ""
+    yield from prose(
+        f"{r['documents']:,} long documents, which are documents of cranfield joined, as {r['passages']:,} passages of",
+        "128 tokens, one every 64 tokens. Cut at the end of the model's window, the documents have an nDCG@10 of",
+        f"{cut['mean']:.3f}. A needle is a sentence beyond the window; p is that of a paired randomisation test.",
+    )
+    yield from table("aggregate | nDCG@10 | change | p | needles at rank 1 | retrieve_run, s", (
+        [f"`{name}`", f"{found['mean']:.3f}", f"{found['difference']:+.3f}", f"{found['randomisation_p']:.2g}",
+         f"{r['needles_at_rank_1'][name]} of {r['needles']}", r["retrieve_seconds"][name]]
+        for name, found in r["ndcg@10"].items() if name != "cut"
+    ))  # fmt: skip
+    yield from prose(
+        f"From the cut documents {r['needles_at_rank_1']['cut']} needles are at rank 1. Of the relevant documents that",
+        f"`max` lists among the first ten, {r['answers_in_the_best_passage']:.0%} name a passage of the answer.",
+        f"As documents of their own, the same texts are ranked in {r['retrieve_seconds']['same_texts']} s and encoded",
+        f"at {digits(rates['same_texts'])} tokens/s, instead of {digits(rates['passages'])} as passages.",
+        f"A posting takes {size['same_texts']:.2f} bytes, of a passage {size['passages']:.2f}.",
+    )
+    yield from sources("passages")
 
 
 def change(changes: dict[str, dict[str, float]] | None) -> tuple[str, str]:

@@ -49,7 +49,7 @@ def test_no_value_is_refused_in_words_of_the_library_that_checks_it(model: Any) 
         ("evaluate_run", {"part": "Test"}, "job: part: the value is 'Test'; wanted SET/train, SET/dev or SET/test."),
         ("train_model", {"output": "o", "best": "NDCG"}, "job: best: the value is 'NDCG'; wanted accuracy@1, "),
         ("compact_vectors", {"target": "more"}, "job: target: the value is 'more'; wanted MEASURE >= SHARE of"),
-        ("fuse_runs", {"runs": "one"}, "job: --runs is one; wanted two or more different runs. Name more runs"),
+        ("fuse_runs", {"runs": "one"}, "job: --runs is one; wanted two or more different runs. Name at least two runs"),
     ],
 )  # fmt: skip
 def test_a_message_keeps_what_the_user_typed_and_names_what_is_wanted(

@@ -39,7 +39,10 @@ def test_what_the_debian_loop_reports_is_measured_on_queries_that_no_pair_is_mad
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"batch_size": 10, "processes": 4}, "--batch-size 10 is not a multiple of --processes 4 times --accumulate 1"),
+        (
+            {"batch_size": 10, "processes": 4},
+            "--batch-size is 10, while --processes is 4 and --accumulate is 1; .*Set --batch-size to 8 or 12",
+        ),
         ({"best": "ndcg_cut_10"}, "best"),
         ({"regularizer_warmup": 0}, "regularizer_warmup"),
         ({"learning_rate": float("nan")}, "learning_rate"),

@@ -167,7 +167,7 @@ def test_a_worker_refuses_files_that_differ_from_the_driver_s(copy):
 
 def test_other_settings_than_the_checkpoint_s_are_refused(original):
     checkpoint = resolve_checkpoint(str(original))
-    with pytest.raises(UsageError, match="differ from the settings of the checkpoint"):
+    with pytest.raises(UsageError, match="max_length is 10 instead of None; wanted the settings of the checkpoint"):
         SpladeEncoder.load(checkpoint, settings=EncoderSettings(max_length=10))
 
 

@@ -34,11 +34,12 @@ def test_pieces_of_a_long_text_have_the_tokens_of_the_whole(monkeypatch: pytest.
     assert loaded.spans(TEXT).tolist() == whole
 
 
-def test_a_text_without_a_space_for_a_million_characters_keeps_its_tokens() -> None:
+@pytest.mark.parametrize("length", [10_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+def test_a_text_without_a_space_for_a_million_characters_keeps_its_tokens(length: int) -> None:
     """WordPiece makes one unknown token of a word over 100 characters: it has no border to cut at."""
     assert [len(text) for text in split(PassageSettings(tokens=10), "z" * 1_000_000)] == [1_000_000]
-    signs = split(PassageSettings(tokens=100, stride=100), "漢" * 10_000)
-    assert [len(text) for text in signs] == [100] * 100
+    signs = split(PassageSettings(tokens=100, stride=100), "漢" * length)
+    assert [len(text) for text in signs] == [100] * (length // 100)
 
 
 def test_lone_surrogates_count_as_one_character() -> None:

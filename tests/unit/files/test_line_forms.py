@@ -64,7 +64,7 @@ def test_the_name_of_a_run_may_have_several_words_and_ids_spaces_between_tabs() 
     assert run_rows([b"q 1\tQ0\td 5\t1\t2.5\tmy run"]) == [("my run", "q 1", "d 5", 1, 2.5)]
     layout = run_layout(written("{q} Q0 {d} {r} {s} my run"), place="r")
     other = run_line_parser(layout, by_rank=False)(b"q3 Q0 d1 1 2.5 your run")
-    assert other == Rejected("the line does not end in my run like the earlier lines; wanted one run")
+    assert other == Rejected("the line does not end in the run name 'my run', as earlier lines do; wanted one run")
 
 
 @pytest.mark.parametrize(
@@ -200,8 +200,8 @@ def test_lists_of_documents_are_ranked_in_their_order_and_judged_relevant() -> N
     [
         ('{"q": {"d": 1, "d": 2}}', "the key 'd' occurs twice"),
         ('{"q": {"d": 1}', "JSON is broken in line 1"),
-        ('{"q": 1}', "query 'q' has a number"),
-        ('{"a": {"b": {"q": 1}}}', "query 'a' has an object"),
+        ('{"q": 1}', "the value of query 'q' is a number"),
+        ('{"a": {"b": {"q": 1}}}', "a value of query 'a' is an object"),
         ('{"default": {"test": {"q": {"d": 1}}, "dev": {"q": {"d": 1}}}}', "several subsets or splits"),
         ('["d1", "d2"]', "the list holds a string"),
         ("7", "the file holds a number"),

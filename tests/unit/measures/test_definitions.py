@@ -100,10 +100,10 @@ def test_only_queries_with_a_relevant_document_count_for_sentence_transformers_a
 
 @pytest.mark.parametrize("name", [*CARD_MEASURES, *TREC_MEASURES, "recip_rank_cut_10", "map_cut_5"])
 @pytest.mark.parametrize("level", [1, 2])
-def test_many_rankings_at_once_have_the_values_of_each_alone(name: str, level: int) -> None:
+def test_many_rankings_at_once_have_the_values_of_each_alone_to_the_last_bit(name: str, level: int) -> None:
     rng = np.random.default_rng(level)
     measure = parse_measure(name)
-    rankings = [rng.integers(-1, 4, rng.integers(0, 30)).astype(np.int32) for _ in range(50)]
+    rankings = [rng.integers(-1, 4, rng.integers(0, 300)).astype(np.int32) for _ in range(50)]
     judged = [np.append(ranking, rng.integers(-1, 4, rng.integers(1, 9))).astype(np.int32) for ranking in rankings]
 
     def filled(rows: list[np.ndarray]) -> np.ndarray:
@@ -114,7 +114,7 @@ def test_many_rankings_at_once_have_the_values_of_each_alone(name: str, level: i
 
     alone = [measure(r, j, level=level) for r, j in zip(rankings, judged, strict=True)]
     together = measure.of_many(filled(rankings), filled(judged), level=level)
-    assert together == pytest.approx(alone, abs=1e-12, nan_ok=True)
+    np.testing.assert_array_equal(together, np.array(alone))
     nothing_found = measure.of_many(np.zeros((50, 0), dtype=np.int32), filled(judged), level=level)
     assert np.nansum(nothing_found) == 0
 

@@ -168,4 +168,4 @@ def test_settings_survive_the_properties_of_a_table_and_say_what_they_are() -> N
     given = PassageSettings(by="tokens", tokens=128)
     assert PassageSettings.of_properties({"spladelake.passages": given.as_json()}) == given
     assert settings_in_words(given) == "passages of 128 tokens every 64 tokens, title in every passage"
-    assert settings_in_words(PassageSettings.of_properties({})) == "no passages"
+    assert settings_in_words(PassageSettings.of_properties({})) == "whole texts"

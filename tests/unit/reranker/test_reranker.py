@@ -59,7 +59,11 @@ def spoil(folder: Path, target: Path, file: str, **changes: object) -> Path:
         ),
         ("config.json", {"hidden_size": 64}, "hidden_size 64"),
         ("config.json", {"num_hidden_layers": 10**9}, r"num_hidden_layers is 1,000,000,000"),
-        ("config.json", {"num_hidden_layers": 1}, r"num_hidden_layers is 1; wanted the 2 layers of the weights"),
+        (
+            "config.json",
+            {"num_hidden_layers": 1},
+            r"num_hidden_layers is 1; wanted 2, the number of layers in the weights",
+        ),
         ("config.json", {"vocab_size": 10**9}, r"vocab_size is 1,000,000,000"),
         ("config.json", {"quantization_config": {"quant_method": "awq"}}, "quant_method 'awq'"),
         ("tokenizer.json", {"pre_tokenizer": {"type": "OfTomorrow"}}, r"tokenizer\.json: the content cannot be read"),

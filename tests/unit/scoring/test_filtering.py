@@ -33,7 +33,7 @@ def steps_of(block: Block, queries: Queries) -> list[tuple[np.ndarray, float, in
         of = slice(queries.indptr[q], queries.indptr[q + 1])
         plan = empty_plan(len(queries.slots))
         listed = list_terms(plan, queries.slots[of], queries.weights[of], found)
-        with_columns, size, _, bound, largest = listed
+        with_columns, size, _, _, bound, largest = listed
         unit = unit_of(size, bound, largest)
         steps = np.empty(width_of(len(block)), dtype=np.uint16)
         add_steps(steps, plan, with_columns, size, unit, found, columns, block.ordinals, block.weights)

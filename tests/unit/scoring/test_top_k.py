@@ -326,7 +326,9 @@ def test_a_score_that_could_overflow_is_refused_with_its_query() -> None:
     queries = SparseVectors.from_rows([([0], [1.0]), ([0, 1], [1e5, 1e5])])
     documents = SparseVectors.from_rows([([0, 1], [3e4, 3e4])])
     # 2 × 1e5 × 3e4 = 6e9, above 2^32 = 4,294,967,296.
-    with pytest.raises(DataError, match="query number 1: the score of the query with a document may exceed 4294967296"):
+    with pytest.raises(
+        DataError, match="query number 1: the score of the query with a document may exceed 4,294,967,296"
+    ):
         top_k(queries, documents, ["d"], k=1)
     huge = SparseVectors.from_rows([([0], [3e38])])
     with pytest.raises(DataError, match="query number 0: the score"):

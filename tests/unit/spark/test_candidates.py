@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from spladelake.scoring import Queries, Ranked, TopK
@@ -16,11 +14,6 @@ from unit.scoring.oracle import brute_force, random_vectors, shuffled_ids
 
 VOCABULARY = 40
 QUERY_IDS = [f"q{n}" for n in range(9)]
-
-
-def broadcast(value: Any) -> Any:
-    """In place of what Spark sends to a worker."""
-    return SimpleNamespace(value=value)
 
 
 def of_task(queries: SparseVectors, documents: SparseVectors, doc_ids: list[str], *, k: int) -> Ranked:
@@ -45,8 +38,8 @@ def test_merged_candidates_are_the_ranking_of_brute_force(
         for task in range(4):
             rows = np.flatnonzero(task_of == task)
             ranked = of_task(queries, documents.take(rows), [doc_ids[row] for row in rows], k=run.depth)
-            batches += list(packed(ranked, run=number))
-    merge = MergeCandidates(broadcast(QUERY_IDS), kept)
+            batches += list(packed(ranked, run=number, names=pa.array(QUERY_IDS)))
+    merge = MergeCandidates(kept, "documents")
     found = [row for batch in merge(batches[i] for i in rng.permutation(len(batches))) for row in batch.to_pylist()]
     for number, run in enumerate(kept):
         wanted = brute_force(queries, documents, doc_ids, k=run.k, vocabulary_size=VOCABULARY)
@@ -61,6 +54,6 @@ def test_the_querys_own_document_and_low_scores_are_left_out_and_the_next_take_t
     documents = SparseVectors.from_rows([([0], [weight]) for weight in (2.0, 3.0, 2.0, 1.0, 0.5)])
     kept = Kept(3, True, 1.0)
     ranked = of_task(queries, documents, ["b", "q0", "a", "c", "d"], k=kept.depth)
-    merge = MergeCandidates(broadcast(["q0"]), (kept,))
-    rows = [row for batch in merge(packed(ranked, run=0)) for row in batch.to_pylist()]
+    merge = MergeCandidates((kept,), "documents")
+    rows = [row for batch in merge(packed(ranked, run=0, names=pa.array(["q0"]))) for row in batch.to_pylist()]
     assert [(row["doc_id"], row["rank"], row["score"]) for row in rows] == [("a", 1, 2.0), ("b", 2, 2.0), ("c", 3, 1.0)]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spladelake.scoring.shortlist import places_for
-from spladelake.spark.retrieve.blocks import PLACE_BYTES, Asked, passes
 from spladelake.spark.retrieve.candidates import Kept
+from spladelake.spark.retrieve.passes import PLACE_BYTES, Asked, passes
 
 Plan = list[list[tuple[int, int, int]]]
 

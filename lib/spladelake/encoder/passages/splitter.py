@@ -64,9 +64,11 @@ class Splitter:
             raise UsageError(
                 "--passage-tokens",
                 f"the value is {settings.tokens}",
-                f"wanted at most {room}, because {checkpoint.name} reads {length} tokens of a text, "
-                f"{length - room} of them special ones or its prompt",
-                f"Set --passage-tokens to {room} or less.",
+                f"wanted at most {room}, because {checkpoint.name} reads {length} tokens of a text, of which "
+                f"{length - room} are special tokens or the prompt",
+                f"Set --passage-tokens to {room} or less."
+                if room > 0
+                else "Raise --max-length, or shorten the prompt.",
             )
         return cls(tokenizer.backend, room, settings)
 

@@ -23,20 +23,17 @@ def transformer_config(folder: Path, kind: AutoModel, settings: TransformerSetti
     model.
     """
     path = folder / "config.json"
+    _refuse_adapter(folder)
     if not path.is_file():
         raise UsageError(
-            str(folder), "the folder has no config.json", "wanted a transformers model", "Correct the path."
+            str(folder),
+            "the folder has no config.json",
+            "wanted a transformers model",
+            "Copy the whole checkpoint, or correct the path.",
         )
     config = read_json(path) | dict(settings.config)
     check_model_code(path, config, kind)
     _refuse_quantised(path, config)
-    if (folder / "adapter_config.json").is_file():
-        raise UsageError(
-            str(folder),
-            "the folder has an adapter for another model (adapter_config.json)",
-            "wanted a complete model",
-            "Merge the adapter into its base model, and save the merged model.",
-        )
     return config
 
 
@@ -44,6 +41,17 @@ def named_architectures(config: Mapping[str, Any]) -> list[str]:
     """Return the classes that a config.json names, in a list or as a single name."""
     named = config.get("architectures") or []
     return [str(name) for name in (named if isinstance(named, list) else [named])]
+
+
+def _refuse_adapter(folder: Path) -> None:
+    """Raise UsageError if the folder is an adapter, most of which have no config.json."""
+    if (folder / "adapter_config.json").is_file():
+        raise UsageError(
+            str(folder),
+            "the folder has an adapter for another model (adapter_config.json)",
+            "wanted a complete model",
+            "Merge the adapter into its base model, and save the merged model.",
+        )
 
 
 def _refuse_quantised(path: Path, config: Mapping[str, Any]) -> None:

@@ -64,8 +64,8 @@ def module_list(folder: Path) -> tuple[Module, ...]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             str(path),
-            f"the file cannot be read ({error})",
-            "wanted the list of modules of sentence-transformers",
+            f"the file cannot be read ({type(error).__name__}: {error})",
+            "wanted a list of modules, each with a type and a path",
             "Copy the file again from its source.",
         ) from error
     if len(set(map(str, names))) != len(names):
@@ -95,14 +95,14 @@ def _routed(folder: Path, sub_folder: str, kind: Kind) -> list[Module]:
             "default_route",
             default,
             f"wanted a route of the Router: {listed(sorted(structure))}",
-            "Correct the route.",
+            "Name one of these routes.",
         )
     route = _route(path, _mappings(path, mapping(path, parameters, "route_mappings"), structure), structure, kind)
     modules = []
     for name in structure[route]:
         if name not in types:
             found = f'"structure" has the module {name}, but "types" does not'
-            raise UsageError(str(path), found, "wanted a class for each module", "Copy the file again from its source.")
+            raise UsageError(str(path), found, 'wanted every module in "types"', "Copy the file again from its source.")
         modules.append(Module(_class(path, types[name]), _inside(path, f"{sub_folder}/{name}".strip("/"))))
     return modules
 
@@ -126,7 +126,7 @@ def _mappings(
                 "route_mappings",
                 dict(written),
                 f"wanted only routes of the Router: {listed(sorted(structure), 'and')}",
-                "Correct the routes.",
+                "Name only these routes in route_mappings.",
             )
         read[(task, modality)] = route
     return read
@@ -142,11 +142,12 @@ def _route(
     for name in (kind, "text"):
         if name in structure:
             return name
+    texts = "queries" if kind == "query" else "documents"
     raise UsageError(
         str(path),
-        f"the Router has no route for {kind} texts (routes: {', '.join(structure) or 'none'})",
-        "wanted a route for queries and a route for documents",
-        "Use a model for retrieval.",
+        f"the Router has no route for {texts} (its routes: {', '.join(structure) or 'none'})",
+        f'wanted a route with the name "{kind}" or "text"',
+        f'Name the route of {texts} in "route_mappings", or use another model.',
     )
 
 
@@ -160,7 +161,7 @@ def _class(path: Path, reference: object) -> str:
             str(path),
             f"a module has the type {reference!r}, which is not part of sentence-transformers",
             f"wanted classes of {PACKAGE[:-1]}",
-            "Use a checkpoint without remote code.",
+            "Use a checkpoint without code of its own.",
         )
     return str(reference).rsplit(".", 1)[-1]
 
@@ -172,6 +173,6 @@ def _inside(path: Path, sub_folder: str) -> str:
             str(path),
             f"a module has the path {sub_folder!r}",
             "wanted a path inside the model folder",
-            "Copy the file again from its source.",
+            "Move the module into the model folder, and correct its path.",
         )
     return sub_folder

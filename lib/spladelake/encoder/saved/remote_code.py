@@ -72,5 +72,5 @@ def _code(path: Path, found: str) -> UsageError:
         str(path),
         f"the checkpoint asks to run code of its own ({found})",
         "wanted an architecture and a tokenizer of transformers",
-        "Use a checkpoint without code.",
+        "Use a checkpoint without code of its own.",
     )

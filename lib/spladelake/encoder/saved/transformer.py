@@ -116,7 +116,7 @@ def _check_task(path: Path, config: Mapping[str, Any], task: Task, default_task:
     """Raise UsageError unless the module passes the logits of texts to the next module."""
     given = config.get("transformer_task", default_task)
     if given != task:
-        raise refused(path, "transformer_task", given, f"wanted {task}", f"Use a checkpoint of the task {task}.")
+        raise refused(path, "transformer_task", given, f"wanted {task}", f"Use a checkpoint for the task {task}.")
     modalities = mapping(path, config, "modality_config")
     if not modalities:
         return

@@ -19,7 +19,10 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file. Raises UsageError if the file holds anything else."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
+    except OSError as error:
+        found = f"the file cannot be read ({error.strerror})"
+        raise UsageError(str(path), found, "wanted a readable file", "Change the permissions of the file.") from error
+    except (ValueError, RecursionError) as error:
         raise UsageError(
             str(path), f"the file cannot be read ({error})", "wanted JSON", "Copy the checkpoint again."
         ) from error

@@ -162,7 +162,9 @@ def tensor_headers(path: Path) -> dict[str, TensorHeader]:
     if odd:
         header = headers[odd[0]]
         raise _damaged(
-            path, f"the number of bytes of the tensor {odd[0]} does not fit the shape {header.shape} of {header.dtype}"
+            path,
+            f"the number of bytes of the tensor {odd[0]} does not fit its shape {list(header.shape)} and its type "
+            f"{header.dtype}",
         )
     return headers
 
@@ -202,9 +204,9 @@ def check_names(place: Path, names: Iterable[str]) -> None:
         if wrapper:
             raise UsageError(
                 str(place),
-                f"the name of the tensor {name} contains the name of a wrapper, {wrapper[0].strip('.')}",
-                "wanted the tensor names of transformers, which fills missing tensors with random numbers",
-                f"Save the model inside the wrapper, not the result of {_wrapped_by(wrapper[0])}.",
+                f"the tensor name {name} has the part {wrapper[0].strip('.')}, which {_wrapped_by(wrapper[0])} adds",
+                "wanted names that transformers knows, because it fills missing tensors with random numbers",
+                f"Save the model itself, not the result of {_wrapped_by(wrapper[0])}.",
             )
 
 
@@ -223,10 +225,12 @@ def check_head_weights(place: Path, model_type: str, names: Iterable[str], *, ti
         return
     names = list(names)
     decoder = rf"({DECODERS[model_type]}|{EMBEDDINGS})" if tied else DECODERS[model_type]
+    said = {pattern: pattern.replace(r"(decoder\.)?", "") for pattern in HEADS[model_type]}
+    said[decoder] = DECODERS[model_type]
     absent = [
-        pattern.replace("\\", "")
-        for pattern in (*HEADS[model_type], decoder)
-        if not any(re.fullmatch(pattern, name) for name in names)
+        name.replace("\\", "")
+        for pattern, name in said.items()
+        if not any(re.fullmatch(pattern, present) for present in names)
     ]
     if absent:
         raise UsageError(

@@ -61,7 +61,7 @@ def check_shapes(folder: Path, settings: TransformerSettings, headers: Headers) 
         if path is None or not settings.config:
             raise
         _check_config(folder, config, headers)
-        wanted = f"wanted a setting that fits the weights ({error.found}; {error.wanted})"
+        wanted = f"wanted a setting that fits the weights: {error.found}, {error.wanted}"
         raise refused(path, settings.config_name, dict(settings.config), wanted, "Remove the setting.") from error
 
 
@@ -86,7 +86,7 @@ def _check_bounds(path: Path, config: Mapping[str, Any], headers: Headers) -> No
     for key, value in _numbers(config):
         most, limit = _most(key.rsplit(".", 1)[-1], largest, len(headers))
         if value > most:
-            raise UsageError(str(path), f"{key} is {value:,}", f"wanted at most {most:,}, the limit for {limit}", FIX)
+            raise UsageError(str(path), f"{key} is {value:,}", f"wanted at most {most:,} for {limit}", FIX)
 
 
 def _most(key: str, largest: int, tensors: int) -> tuple[float, str]:
@@ -172,7 +172,7 @@ def _check_count(path: Path, key: str, wanted: int | None, found: set[int], stac
     if wanted is not None and not (set(range(wanted)) <= found if fewer else found == set(range(wanted))):
         held = f"{stack} for N from {min(found)} to {max(found)}" if found else f"no {stack}"
         raise UsageError(
-            str(path), f"{key} is {wanted:,}", f"wanted the {len(found)} layers of the weights ({held})", FIX
+            str(path), f"{key} is {wanted:,}", f"wanted {len(found)}, the number of layers in the weights ({held})", FIX
         )
 
 
@@ -210,7 +210,7 @@ def _check_words(path: Path, config: Mapping[str, Any], headers: Headers) -> Non
         sides = {side for header in headers.values() for side in header.shape}
         if sides and value not in sides:
             raise UsageError(
-                str(path), f"{width} is {value:,}", "wanted a size that some tensor of the weights has", FIX
+                str(path), f"{width} is {value:,}", "wanted a size that occurs in the shapes of the weights", FIX
             )
 
 

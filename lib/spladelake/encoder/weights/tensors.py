@@ -45,5 +45,5 @@ def check_finite(place: Path, name: str, tensor: Tensor) -> None:
             str(place),
             f"the tensor {name} has a weight that is not finite",
             "wanted finite weights",
-            "Use another checkpoint.",
+            "Copy the checkpoint again from its source, or use another one.",
         )

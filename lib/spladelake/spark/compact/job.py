@@ -18,7 +18,7 @@ from spladelake.names import short_name
 from spladelake.results import CompactResult
 from spladelake.spark.compact.trials import Judged, Trial, Trials, statistics_of
 from spladelake.spark.encode.texts import vectors_schema
-from spladelake.spark.retrieve.request import collected_queries
+from spladelake.spark.retrieve.query_rows import collected_queries
 from spladelake.spark.retrieve.vector_checks import (
     check_every_row,
     check_rows,
@@ -125,7 +125,8 @@ def _tables(session: SparkSession, options: CompactVectors) -> _CompactTables:
     into = short_name(options.into) if options.into else f"{name}-compact"
     if lake.vectors(into, "documents") == lake.vectors(name, "documents"):
         found = f"the value is {into!r}, the name of the original vectors"
-        raise UsageError("--into", found, "wanted another name", "Set --into to another name.")
+        fix = f"Set --into to a new name, such as {name}-small."
+        raise UsageError("--into", found, "wanted another name for the new vectors", fix)
     documents, queries = lake.vectors(name, "documents"), lake.vectors(name, "queries")
     made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
     for ref in (documents, queries):
@@ -154,7 +155,7 @@ def _judgements(session: SparkSession, lake: Lake, *, required: bool) -> DataFra
                 str(ref),
                 "no judgement has a relevance above 0",
                 "wanted at least one relevant document, because the measure of --target needs relevant documents",
-                "Check the judgements.",
+                "Ingest judgements with a relevance above 0, or give settings instead of --target.",
             )
         return None
     return rows
@@ -180,8 +181,8 @@ def _search(trials: Trials, statistics: Statistics, target: Target) -> list[Tria
         raise DataError(
             trials.place,
             f"{target.measure} of the original vectors is {trials.original.mean(target.measure):g}",
-            "wanted a measure above 0",
-            "Check that queries, judgements and vectors belong to one collection.",
+            "wanted a value above 0, because the target is a share of it",
+            "Check that queries, judgements and vectors belong to one collection and use the same ids.",
         )
     tried: list[Trial] = []
 
@@ -189,7 +190,7 @@ def _search(trials: Trials, statistics: Statistics, target: Target) -> list[Tria
         for how in candidates:
             tried.append(trials.measure(how, statistics))
             mean = tried[-1].mean(target.measure)
-            log.info("%s: %s is %.4f, and the target is %.4f", how, target.measure, mean, wanted)
+            log.info("compaction with %s: %s is %.4f (target: at least %.4f)", how, target.measure, mean, wanted)
             if mean >= wanted:
                 return how
         return otherwise
@@ -246,7 +247,7 @@ def _write(
     written, wanted = target.read(session).count(), source.read(session, version=tables.version).count()
     if written != wanted:
         found = f"the table holds {written:,} vectors"
-        raise DataError(str(target), found, f"wanted {wanted:,} vectors", "Run the job again with --force.")
+        raise DataError(str(target), found, f"wanted {wanted:,}, as in {source}", "Run the job again with --force.")
 
 
 def _report(

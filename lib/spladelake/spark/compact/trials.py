@@ -16,10 +16,12 @@ from spladelake.passages.aggregate import Aggregate
 from spladelake.scoring import compile_kernels
 from spladelake.spark.compact.worker import CompactRows
 from spladelake.spark.encode.texts import vectors_schema
-from spladelake.spark.evaluate.query_measures import query_measures
-from spladelake.spark.evaluate.ranks import judged_hits, ranks_of_hits
-from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
+from spladelake.spark.evaluate.frames import query_values
+from spladelake.spark.evaluate.whole_queries import MeasureSettings
+from spladelake.spark.retrieve.blocks import Corpus, ranked_in_blocks, set_batch_size
 from spladelake.spark.retrieve.candidates import Kept
+from spladelake.spark.retrieve.passes import Asked
+from spladelake.spark.retrieve.query_rows import QueryBatch
 from spladelake.spark.retrieve.vector_checks import largest_weight
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.kept import kept_on_disk
@@ -144,11 +146,9 @@ class Trials:
         judged = self.judged
         if judged.judgements is None:
             return {}
-        with ExitStack() as kept:
-            hits = kept_on_disk(judged_hits(ranking, judged.judgements), kept)
-            ranks = ranks_of_hits(self.session, ranking, hits, hit_count=hits.count(), trec_scores="float32")
-            results = ranking.groupBy("query_id").agg(F.count("*").alias("results"))
-            rows = query_measures(ranks, judged.judgements, names=judged.measures, level=1, results=results).collect()
+        graded = judged.judgements.withColumn("relevance", F.col("relevance").cast("double"))
+        found = query_values(ranking, graded, MeasureSettings(judged.measures, 1))
+        rows = found.where("query_id IS NOT NULL").collect()
         values: Values = {name: {} for name in judged.measures}
         for row in rows:
             values[row["measure"]][row["query_id"]] = float(row["value"])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spladelake.compaction import Compaction, Statistics, compacted
 from spladelake.spark.encode.worker import PASSAGE_BATCH, VECTOR_BATCH
-from spladelake.spark.retrieve.worker import vectors_of
+from spladelake.spark.retrieve.vector_rows import vectors_of
 from spladelake.vectors import SparseVectors
 
 # The columns of `vectors`, the largest weight that was left out of the vector, and the vector's heaviest terms.
@@ -34,10 +34,10 @@ class CompactRows:
         for batch in batches:
             before, _ = vectors_of(batch, place=self.place, vocabulary_size=self.vocabulary_size)
             after = compacted(before, self.how, self.statistics)
-            offsets = pa.array(after.indptr, pa.int32())
+            indices, values = after.list_columns()
             columns = {
-                "indices": pa.ListArray.from_arrays(offsets, pa.array(after.indices, pa.int32())),
-                "values": pa.ListArray.from_arrays(offsets, pa.array(after.values, pa.float32())),
+                "indices": indices,
+                "values": values,
                 "dropped": pa.array(_largest_dropped(before, after), pa.float32()),
                 "cluster": pa.array(_heaviest_terms(before), pa.list_(pa.int32())),
             }

@@ -32,7 +32,7 @@ from spladelake.spark.encode.bm25_worker import (
     Vocabulary,
     WeighWords,
 )
-from spladelake.spark.encode.texts import Side, texts_of
+from spladelake.spark.encode.text_tables import TextTable
 from spladelake.spark.encode.worker import VECTOR_BATCH
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.settings import session_settings
@@ -74,20 +74,18 @@ class Tally:
 
 
 @contextmanager
-def counted_texts(
-    session: SparkSession, source: TableRef, version: int, side: Side, count: CountWords
-) -> Iterator[Packs]:
+def counted_texts(session: SparkSession, table: TextTable, version: int, count: CountWords) -> Iterator[Packs]:
     """Count the words of a table's texts; yield the packs, which exist until the body ends."""
-    rows, size = source.read(session, version=version), size_in_bytes(session, source)
+    texts, size = table.newest_texts(session, version), size_in_bytes(session, table.ref)
     if size <= DRIVER_BYTES:
-        few = texts_of(rows, side).limit(DRIVER_TEXTS + 1).toArrow()
+        few = texts.limit(DRIVER_TEXTS + 1).toArrow()
         if len(few) <= DRIVER_TEXTS:
             yield counted_here(few, count)
             return
     slots = session.sparkContext.defaultParallelism
     tasks = slots * math.ceil(size / TASK_BYTES / slots)
     # Partition by id: a task then sees all texts of an id and can count the different ids.
-    texts = texts_of(rows.repartition(max(tasks, 1), side.id_column), side)
+    texts = texts.repartition(max(tasks, 1), "id")
     with session_settings(session, BATCHES):
         packs = map_arrow(texts, count, PACKS).persist(StorageLevel.DISK_ONLY)
         try:

@@ -19,38 +19,61 @@ from spladelake.spark.encode.question import Learnt, Question
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake
 
+_OPTIONS = "--k1, --b, --stemmer and --stopwords"
+
 
 def counted_question(text: str, learnt: Learnt) -> Question:
     """Encode a question. Raises DataError unless the documents were encoded with the default settings."""
     settings = Bm25Settings()
-    model_id = learnt_model(learnt, settings)
+    model_id = learnt_model(learnt, settings, of_question=True)
     (cleaned,), _ = clean_texts([text])
     vocabulary = dict(learnt.term_ids(sorted(set(word_counter(settings).words(cleaned)))))
     encoder = Bm25Encoder(settings, vocabulary, np.zeros(0, dtype=np.int64), documents=0, average_length=0.0)
     return Question(encoder.encode_queries([text]), model_id)
 
 
-def learnt_model(learnt: Learnt, settings: Bm25Settings) -> str:
+def learnt_model(learnt: Learnt, settings: Bm25Settings, *, of_question: bool = False) -> str:
     """Return the model_id of the document vectors.
+
+    - settings: the settings of the queries.
+    - of_question: whether a question is encoded, which always has the default settings.
 
     Raises DataError if there are none, if other settings made them, or if the vocabulary belongs to other vectors.
     """
     documents, vocabulary = (learnt.lake.vectors(learnt.name, part) for part in ("documents", "vocabulary"))
-    fix = (
-        f"Run encode_texts --lake {learnt.lake.root} --model {BM25_MODEL} with the same settings for documents and "
-        "queries."
-    )
+    name = "" if learnt.name == BM25_MODEL else f" --vectors {learnt.name}"
+    encode = f"spladelake encode_texts --lake {learnt.lake.root} --model {BM25_MODEL}{name}"
     if learnt.properties is None:
         wanted = "wanted document vectors, because their vocabulary gives the term ids of a query"
-        raise DataError(str(documents), "there are no vectors", wanted, fix)
-    if learnt.properties.get("spladelake.bm25") != settings.fingerprint:
-        wanted = "wanted the same settings for documents and queries"
-        raise DataError(str(documents), "the vectors were made with other BM25 settings", wanted, fix)
+        raise DataError(str(documents), "there are no vectors", wanted, f"Encode the documents first: {encode}.")
+    made = learnt.properties.get("spladelake.bm25")
+    if made is None:
+        fix = "Set --vectors to the name of vectors that BM25 made, or leave out --vectors."
+        raise DataError(str(documents), "the vectors were not made by BM25", "wanted vectors of BM25", fix)
+    if made != settings.fingerprint:
+        raise _other_settings(str(documents), encode, of_question=of_question)
     model_id = learnt.properties.get("spladelake.model_id")
     if model_id is None or learnt.vocabulary_model_id != model_id:
-        wanted = f"wanted the vocabulary of {documents}"
-        raise DataError(str(vocabulary), "the vocabulary belongs to other vectors", wanted, fix)
+        found = f"the vocabulary was written for other vectors than those in {documents}"
+        wanted, fix = "wanted the vocabulary of these vectors", f"Encode the documents again: {encode} --force."
+        raise DataError(str(vocabulary), found, wanted, fix)
     return model_id
+
+
+def _other_settings(place: str, encode: str, *, of_question: bool) -> DataError:
+    """Return the error for documents whose BM25 settings differ from the settings of the queries.
+
+    - place: the table of the documents' vectors.
+    - encode: the command that encodes both sides.
+    """
+    if of_question:
+        found = "the vectors were made with BM25 settings that are not the defaults"
+        wanted = "wanted the default settings, because a question is always encoded with them"
+        return DataError(place, found, wanted, f"Encode the documents without {_OPTIONS}: {encode}.")
+    found = "the vectors were made with other BM25 settings than the settings of this command"
+    wanted = f"wanted the same {_OPTIONS} for documents and queries"
+    fix = f"Give the options that the documents were encoded with, or encode both sides with one command: {encode}"
+    return DataError(place, found, wanted, f"{fix}.")
 
 
 def learnt_tables(session: SparkSession, lake: Lake, name: str) -> Learnt:

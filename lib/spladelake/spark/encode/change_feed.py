@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError, UsageError
@@ -20,11 +21,12 @@ from spladelake.spark.tables.write import save
 
 
 def changed_ids(
-    session: SparkSession, source: TableRef, *, after: int, until: int, id_column: str
+    session: SparkSession, source: TableRef, *, after: int, until: int, id_of: Callable[[DataFrame], Column]
 ) -> DataFrame:  # fmt: skip
     """Return (id) of every row that a commit inserted, updated or deleted.
 
     - after, until: versions of the table. Commits later than `after` count, up to `until` inclusive.
+    - id_of: returns the id of rows of the table. A row without a usable id gives a null.
 
     Raises DataError if the table did not record these changes or no longer keeps them.
     """
@@ -34,7 +36,7 @@ def changed_ids(
     reader = reader.option("startingVersion", after + 1).option("endingVersion", until)
     try:
         feed = reader.load(source.path) if source.path is not None else reader.table(source.identifier)
-        ids = feed.select(F.col(id_column).alias("id")).distinct()
+        ids = feed.select(id_of(feed).alias("id")).distinct()
         ids.take(1)  # only a read finds missing files
     except Exception as error:
         raise _unreadable(source, error, after) from error
@@ -42,7 +44,13 @@ def changed_ids(
 
 
 def collect_changes(
-    session: SparkSession, source: TableRef, changed: TableRef, *, after: int, checkpoint: str, id_column: str
+    session: SparkSession,
+    source: TableRef,
+    changed: TableRef,
+    *,
+    after: int,
+    checkpoint: str,
+    id_of: Callable[[DataFrame], Column],
 ) -> None:
     """Append (id, version) of every row that changed since the stream's last run to the table `changed`, then stop.
 
@@ -50,6 +58,7 @@ def collect_changes(
 
     - after: version after which a new stream starts.
     - checkpoint: folder in which Spark keeps the position of the stream.
+    - id_of: as in `changed_ids`.
 
     Raises DataError if the table did not record these changes or no longer keeps them.
     """
@@ -58,9 +67,10 @@ def collect_changes(
     reader = session.readStream.format("delta").option("readChangeFeed", "true").option("startingVersion", start)
 
     def append(batch: DataFrame, number: int) -> None:
-        rows = batch.select(F.col(id_column).alias("id"), F.col("_commit_version").alias("version")).distinct()
+        rows = batch.select(id_of(batch).alias("id"), F.col("_commit_version").alias("version")).distinct()
         writer = rows.write.format("delta").mode("append")
-        save(writer.option("txnAppId", f"spladelake:feed:{checkpoint}").option("txnVersion", number), changed)
+        writer = writer.option("txnAppId", f"spladelake:feed:{checkpoint}").option("txnVersion", number)
+        save(writer, changed)
 
     try:
         feed = reader.load(source.path) if source.path is not None else reader.table(source.identifier)

@@ -34,7 +34,7 @@ from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.create import drop_table, ensure_table
-from spladelake.spark.tables.locks import TargetChangedError, exclusive, transaction_id
+from spladelake.spark.tables.locks import TargetChangedError, transaction_id
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import TableSchema
@@ -166,8 +166,7 @@ def _keep_usable(session: SparkSession, staged: TableRef, work: EncodeWork) -> i
             usable = rows.where(~is_rejected()).join(wanted, same, "left_semi").dropDuplicates(["id"])
             total, count = rows.count(), usable.count()
             if total != count:
-                with exclusive(str(staged)):
-                    save(usable.write.format("delta").mode("overwrite"), staged)
+                save(usable.write.format("delta").mode("overwrite"), staged)
             return count
         drop_table(session, staged)
     ensure_table(session, staged, work.schema, properties=made_for)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, Literal, get_args
 
-import numpy as np
 import pyarrow as pa
 
 from spladelake.errors import DataError
@@ -15,7 +14,6 @@ from spladelake.spark.encode.encoder_cache import WorkerSpec, cached_encoder
 from spladelake.spark.encode.tolerant import AnyEncoder, TolerantEncoder
 from spladelake.spark.encode.worker import encoded_once, surviving_encoder
 from spladelake.spark.session.arrow_functions import batch_function, without_null_structs
-from spladelake.vectors import SparseVectors
 
 Kind = Literal["document", "query"]
 OnError = Literal["raise", "null", "struct"]
@@ -49,7 +47,8 @@ def encoded_columns(
         encoder: AnyEncoder | None = None
         for texts in batches:
             if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
-                raise DataError("encode", f"the column is of type {texts.type}", "wanted texts", "Name a text column.")
+                fix = "Name a column of strings, or cast the column to string."
+                raise DataError("encode", f"the column has the type {texts.type}", "wanted strings", fix)
             if encoder is None and on_error == "raise":
                 encoder = cached_encoder(spec)
             elif encoder is None:
@@ -61,7 +60,7 @@ def vector_column(encoder: AnyEncoder, texts: pa.Array, kind: Kind, on_error: On
     """Return the vectors of texts as a column, equal texts encoded once."""
     tolerant = TolerantEncoder(encoder)
     distinct, row_of = encoded_once(encoder if on_error == "raise" else tolerant, texts, texts, kind)
-    parts, names = list_columns(distinct.vectors.take(row_of)), ["indices", "values"]
+    parts, names = distinct.vectors.take(row_of).list_columns(), ["indices", "values"]
     if on_error == "raise":
         return pa.StructArray.from_arrays(parts, names)
     reasons: list[str | None] = [None] * len(texts)
@@ -70,12 +69,3 @@ def vector_column(encoder: AnyEncoder, texts: pa.Array, kind: Kind, on_error: On
     if on_error == "null":
         return pa.StructArray.from_arrays(parts, names, mask=pa.array([why is not None for why in reasons], pa.bool_()))
     return pa.StructArray.from_arrays([*parts, pa.array(reasons, pa.string())], [*names, "error"])
-
-
-def list_columns(vectors: SparseVectors) -> list[pa.ListArray]:
-    """Return term ids and weights as list columns over the same elements."""
-    offsets = pa.array(vectors.indptr.astype(np.int32))
-    return [
-        pa.ListArray.from_arrays(offsets, pa.array(vectors.indices, pa.int32())),
-        pa.ListArray.from_arrays(offsets, pa.array(vectors.values, pa.float32())),
-    ]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spladelake.errors import DataError
 from spladelake.spark.session.settings import commit_metadata, session_settings
 from spladelake.spark.tables.accesses import note_written
 from spladelake.spark.tables.create import ensure_table
@@ -50,19 +49,21 @@ class Difference:
         return self.rows - self.kept
 
 
-def difference(texts: DataFrame, vectors: DataFrame | None, *, model_id: str, place: str) -> Difference:
+def difference(
+    texts: DataFrame, vectors: DataFrame | None, *, model_id: str, check_ids: Callable[[DataFrame], None]
+) -> Difference:
     """Compare texts (id, text, text_sha256, repaired) with their vectors by id, hash and model.
 
     - vectors: `vectors` rows; None keeps no vector.
-    - place: the texts' table, for errors.
-
-    Raises DataError if an id occurs twice in the texts.
+    - check_ids: raises DataError for (id, …) rows with a null id, or with an id that occurs twice. It is called only if
+      there is such a row.
     """
     if vectors is None:
         size = F.avg(F.octet_length("text")).alias("mean_bytes")
         counts = texts.agg(F.count("*").alias("rows"), F.count_distinct("id").alias("ids"), size).first()
         assert counts is not None
-        _check_ids(counts["rows"], counts["ids"], place)
+        if counts["rows"] != counts["ids"]:
+            check_ids(texts)
         return Difference(counts["rows"], 0, counts["rows"], 0, counts["mean_bytes"] or 0.0, texts, None)
     have = vectors.select(
         F.col("id").alias("have_id"),
@@ -90,8 +91,9 @@ def difference(texts: DataFrame, vectors: DataFrame | None, *, model_id: str, pl
     assert counts is not None
     if counts["vectors"] != counts["vector_ids"]:
         # An id has two vectors, so another program wrote to the table: keep none of its vectors.
-        return difference(texts, None, model_id=model_id, place=place)
-    _check_ids(counts["rows"], counts["ids"], place)
+        return difference(texts, None, model_id=model_id, check_ids=check_ids)
+    if counts["rows"] != counts["ids"]:
+        check_ids(texts)
     same = _same_id() & current
     changed = texts.join(have, same, "left_anti")
     unwanted = have.join(keys, same, "left_anti").select(F.col("have_id").alias("id"))
@@ -120,16 +122,6 @@ def _is_current(model_id: str) -> Column:
     same_status = ~encoded | ((F.col("have_status") == "repaired") == F.col("repaired"))
     same_text = F.col("text_sha256").eqNullSafe(F.col("have_sha256"))
     return F.coalesce(same_text & (F.col("have_model") == model_id) & same_status, F.lit(False))
-
-
-def _check_ids(rows: int, ids: int, place: str) -> None:
-    if ids != rows:
-        raise DataError(
-            place,
-            f"the table has {rows:,} rows but {ids:,} different ids",
-            "wanted each id once, because the scores of a repeated id would add up",
-            "Remove the repeated rows.",
-        )
 
 
 def merge_rows(

@@ -1,4 +1,7 @@
-"""Forecast of an encode: time and space, measured on a sample of its texts before it starts."""
+"""Forecast of an encode: time and space, measured on a sample of its texts before it starts.
+
+The workers encode the sample of a neural model. The driver counts and weighs the sample of BM25.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,29 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from spladelake.bm25.settings import Bm25Settings
+from spladelake.spark.encode.bm25_packs import DRIVER_TEXTS, counted_here, tallied
+from spladelake.spark.encode.bm25_worker import TOKENS, CountWords, Vocabulary, WeighWords, WordStatistics
 from spladelake.spark.encode.encoder_cache import WorkerSpec
-from spladelake.spark.encode.texts import vectors_schema
-from spladelake.spark.encode.worker import EncodeBatches
+from spladelake.spark.encode.texts import Side, vectors_schema
+from spladelake.spark.encode.worker import VECTOR_BATCH, EncodeBatches
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.totals import Totals
 
 # Sampled texts per slot: enough to know their mean length to some 3 %, and seconds of work for the slot.
 SAMPLE_PER_SLOT = 512
+# Texts of the sample for BM25: enough to know their mean length to some 2 %, and less than a second of work. Long texts
+# make a smaller sample.
+BM25_SAMPLE, BM25_SAMPLE_BYTES = 4_096, 32 * 2**20
+# Texts that the driver counts before it measures, which loads the stemmer.
+BM25_FIRST = 16
 # The forecast for a table without rows.
 NOTHING: dict[str, Any] = {"sampled": 0, "tokens": 0, "seconds": 0.0, "hours": 0.0, "bytes": 0}
 
@@ -104,3 +116,40 @@ def parquet_bytes(vectors: pa.Table) -> int:
     others = [name for name in vectors.column_names if name not in ("indices", "values")]
     pq.write_table(vectors, sink, compression="zstd", compression_level=9, use_dictionary=others)
     return int(sink.getvalue().size)
+
+
+def forecast_bm25(session: SparkSession, texts: DataFrame, settings: Bm25Settings, side: Side) -> dict[str, Any]:
+    """Forecast the rows, tokens, seconds and bytes of weighing the texts on this session's slots.
+
+    The words of the sample stand for the vocabulary, so words of queries that no document holds count too. The seconds
+    are those of counting and weighing; Spark's own time for a job comes on top.
+
+    - texts: (id, text, text_sha256, repaired).
+    """
+    row = texts.agg(F.count("*").alias("rows"), F.sum(F.octet_length("text")).alias("bytes")).first()
+    assert row is not None
+    rows, size = int(row["rows"]), int(row["bytes"] or 0)
+    # The driver alone counts few texts.
+    slots = session.sparkContext.defaultParallelism if rows > DRIVER_TEXTS else 1
+    result: dict[str, Any] = {"status": "forecast", "rows": rows, "slots": slots}
+    if not rows:
+        return {**result, **NOTHING}
+    wanted = min(BM25_SAMPLE, max(BM25_FIRST, BM25_SAMPLE_BYTES * rows // max(1, size)))
+    sample = texts.orderBy("text_sha256", "id").limit(wanted).toArrow()
+    _weighed_here(sample.slice(0, BM25_FIRST), settings, side)
+    started = time.monotonic()
+    vectors, tokens = _weighed_here(sample, settings, side)
+    seconds = (time.monotonic() - started) / slots
+    return {**result, **EncodedSample(vectors, tokens, seconds).extrapolated(rows, texts=rows)}
+
+
+def _weighed_here(texts: pa.Table, settings: Bm25Settings, side: Side) -> tuple[pa.Table, int]:
+    """Weigh texts in the driver, as if they were the whole table; return the vectors and the number of words."""
+    is_documents = side.name == "documents"
+    packs = counted_here(texts, CountWords(settings, "texts" if is_documents else "occurrences"))
+    tally = tallied(packs)
+    words, tokens = tally.words, tally.facts[TOKENS]
+    statistics = WordStatistics(len(texts), tokens / len(texts), len(words)) if is_documents else None
+    vocabulary = Vocabulary(words, np.arange(len(words), dtype=np.int32), tally.amounts)
+    weigh = WeighWords(settings, vocabulary, statistics, model_id="")
+    return pa.Table.from_batches(list(weigh(iter(packs.to_batches()))), VECTOR_BATCH), tokens

@@ -30,14 +30,13 @@ from spladelake.spark.encode.query_models import (
     resolve_models,
 )
 from spladelake.spark.encode.side import SideJob
-from spladelake.spark.encode.texts import SIDES, limited, texts_of
+from spladelake.spark.encode.text_tables import sides_of, text_table
+from spladelake.spark.encode.texts import SIDES, limited
 from spladelake.spark.encode.update import update_vectors
 from spladelake.spark.session.kept import kept_on_disk
-from spladelake.spark.tables.create import require
 from spladelake.spark.tables.locks import alongside, exclusive, retrying
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake
-from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES
 from spladelake.spark.tables.vocabulary import token_rows, write_vocabulary
 
 
@@ -58,37 +57,36 @@ def encode_neural(session: SparkSession, options: EncodeTexts) -> EncodeResult:
     passages = chosen_settings(session, lake, name, options)
     if passages is not None:
         Splitter.load(checkpoint.for_kind("document"), passages, verify=False)  # refuses passages that do not fit
-    sides = ["documents", "queries"] if options.side == "both" else [options.side]
+    tables = {side: text_table(session, lake, side, options) for side in sides_of(session, lake, options)}
     result: dict[str, Any] = {"model": checkpoint.name, "model_id": checkpoint.model_id}
     if checkpoint.query_model is not None:
         result["query_model"] = checkpoint.query_model
-    for side in sides:
+    for side, table in tables.items():
         split = passages if side == "documents" else None
-        result[side] = _encode_side(SideJob(session, lake, SIDES[side], checkpoint, options, name, passages=split))
-    statuses = {result[side]["status"] for side in sides}
+        job = SideJob(session, lake, SIDES[side], checkpoint, options, name, table, passages=split)
+        result[side] = _encode_side(job)
+    statuses = {result[side]["status"] for side in tables}
     result["status"] = statuses.pop() if len(statuses) == 1 else "written"
     return cast("EncodeResult", result)
 
 
 def _encode_side(job: SideJob) -> dict[str, Any]:
-    schema = DOCUMENTS if job.side.name == "documents" else QUERIES
-    require(job.session, job.source, schema, made_by=f"spladelake ingest_texts --lake {job.lake.root} …")
     if job.options.dry_run:
         return _forecast(job)
     properties = table_properties(job.session, job.target) if job.target.exists(job.session) else {}
     _check_same_name(job, properties)
-    job = replace(job, had_query_model=PROPERTY in properties)
+    job = replace(job, had=frozenset(properties))
     with alongside(lambda: _write_vocabulary(job)) as written, exclusive(str(job.target), "encode"):
         return retrying(lambda: update_vectors(job, ready=written), place=str(job.target))
 
 
 def _forecast(job: SideJob) -> dict[str, Any]:
-    spec, rows = WorkerSpec(job.model, job.options.token_budget), job.source.read(job.session)
+    spec, rows = WorkerSpec(job.model, job.options.token_budget), job.table.read(job.session)
     with ExitStack() as until:
         if job.passages is None:
-            texts = limited(texts_of(rows, job.side), job.options.max_text_bytes)
+            texts = limited(job.table.texts(rows), job.options.max_text_bytes)
         else:
-            documents = limited(documents_of(rows), job.options.max_text_bytes)
+            documents = limited(documents_of(job.table.parts(rows)), job.options.max_text_bytes)
             texts = kept_on_disk(passages_of(job, documents), until)
         found = forecast_encode(job.session, texts.where("reason IS NULL"), spec=spec, kind=job.side.kind)
         if job.passages is not None:
@@ -106,8 +104,7 @@ def _check_same_name(job: SideJob, properties: Mapping[str, str]) -> None:
             str(job.target),
             "the table holds compacted vectors",
             "wanted a table that holds only vectors from encode_texts",
-            "Run encode_texts again with --vectors set to the name of the original vectors, then compact those with "
-            "compact_vectors.",
+            "Run encode_texts with --vectors set to the name of the original vectors, then compact_vectors again.",
         )
     if job.options.vectors is not None:
         return
@@ -124,8 +121,8 @@ def _check_same_name(job: SideJob, properties: Mapping[str, str]) -> None:
     if properties and not is_same_model(asked, held):
         raise UsageError(
             str(job.target),
-            f"the vectors were made for queries that {held} encodes",
-            f"wanted vectors for queries that {asked} encodes",
+            f"the vectors were made for queries by the query model {held}",
+            f"wanted vectors for the query model {asked}",
             "Give the new vectors a name of their own with --vectors.",
         )
 

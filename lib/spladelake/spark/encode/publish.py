@@ -14,7 +14,7 @@ from spladelake.spark.tables import storage
 from spladelake.spark.tables.accesses import note_written
 from spladelake.spark.tables.driver_rows import frame_of
 from spladelake.spark.tables.lineage import Lineage
-from spladelake.spark.tables.locks import TargetChangedError
+from spladelake.spark.tables.locks import TargetChangedError, exclusive
 from spladelake.spark.tables.write import replace_rows
 
 
@@ -53,7 +53,8 @@ def _rename(job: SideJob, lineage: Lineage, *, version: int, rejected: int) -> N
     if rejected and job.passages is not None:
         delete_failed(job)
     elif rejected:
-        staged.delta(session).delete(is_rejected())
+        with exclusive(str(staged)):
+            staged.delta(session).delete(is_rejected())
     made = mark_current(session, staged, {"table": job.schema.name, **job.properties(version)}, lineage=lineage)
     if not storage.rename(session, staged.path, target.path):
         raise TargetChangedError(str(target))

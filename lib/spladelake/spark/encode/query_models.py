@@ -88,7 +88,7 @@ def _check_noted(name: str, noted_by: str) -> None:
     except UsageError as error:
         raise UsageError(
             noted_by,
-            f"the query model {name} cannot be used ({error.found})",
+            f"this table names the query model {name}, which cannot be used: {error.found}",
             error.wanted,
-            "Set --query-model to the place of the query model.",
+            "Make the query model available under this name again, or set --query-model to its new place.",
         ) from error

@@ -10,6 +10,8 @@ from pyspark.sql import SparkSession
 from spladelake.config import EncodeTexts
 from spladelake.encoder import Checkpoint
 from spladelake.passages.settings import PROPERTY, PassageSettings
+from spladelake.spark.encode.text_tables import PROPERTY as TEXTS
+from spladelake.spark.encode.text_tables import TextTable
 from spladelake.spark.encode.texts import Side
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
@@ -22,7 +24,8 @@ class SideJob:
     """One side of an encode job: the tables that it reads and writes, its model and its options.
 
     - checkpoint: the models of both sides; see `model`.
-    - had_query_model: whether the table's properties name a model of queries, which an update must replace.
+    - table: the table of the texts.
+    - had: properties that the table of vectors has, which an update must replace even by nothing.
     - passages: how documents are split; None if each text has one vector.
     """
 
@@ -32,7 +35,8 @@ class SideJob:
     checkpoint: Checkpoint
     options: EncodeTexts
     name: str
-    had_query_model: bool = False
+    table: TextTable
+    had: frozenset[str] = frozenset()
     passages: PassageSettings | None = None
 
     @property
@@ -42,7 +46,7 @@ class SideJob:
 
     @property
     def source(self) -> TableRef:
-        return self.lake.table(self.side.name)
+        return self.table.ref
 
     @property
     def target(self) -> TableRef:
@@ -66,7 +70,7 @@ class SideJob:
         """Return the lineage of vectors made from a version of the texts."""
         settings: dict[str, Any] = {
             "model_id": self.checkpoint.model_id,
-            "text_columns": list(self.side.text_columns),
+            **self.table.settings(),
             "max_text_bytes": self.options.max_text_bytes,
         }
         if self.passages is not None:
@@ -83,8 +87,9 @@ class SideJob:
             "source": str(self.source),
             "source_version": str(version),
         }
-        if self.checkpoint.query_model is not None or self.had_query_model:
-            said["query_model"] = self.checkpoint.query_model or ""
+        for name, value in (("query_model", self.checkpoint.query_model), (TEXTS, self.table.property())):
+            if value or f"spladelake.{name}" in self.had:
+                said[name] = value or ""
         if self.passages is not None:
             said[PROPERTY] = self.passages.as_json()
         return said

@@ -21,7 +21,7 @@ from spladelake.spark.encode.passages.changes import passage_changes
 from spladelake.spark.encode.passages.documents import documents_in, documents_of
 from spladelake.spark.encode.publish import publish
 from spladelake.spark.encode.side import SideJob
-from spladelake.spark.encode.texts import BYTES_PER_TOKEN, ChunkSize, first_rate, is_rejected, limited, texts_of
+from spladelake.spark.encode.texts import BYTES_PER_TOKEN, ChunkSize, first_rate, is_rejected, limited
 from spladelake.spark.encode.worker import REJECTED, WARNING
 from spladelake.spark.tables.create import drop_table
 from spladelake.spark.tables.driver_rows import row_count
@@ -65,7 +65,7 @@ def update_vectors(job: SideJob, *, ready: Callable[[], object]) -> dict[str, An
             raise TargetChangedError(str(target))
         publish(job, work, staged, lineage, version=version, rejected=failed)
     set_properties(session, target, job.properties(version))
-    texts = row_count(session, job.source, version=version) if changes.partial else changes.rows
+    texts = job.table.count(session, version=version) if changes.partial else changes.rows
     _check_complete(job, texts - rejected)
     drop_table(session, job.staged)
     _forget_changed(job, version)
@@ -92,18 +92,21 @@ def _work(job: SideJob, changes: Difference) -> EncodeWork:
 
 def _changes(job: SideJob, version: int, seen: int | None) -> Difference:
     """Compare texts with vectors: all of them, or only the ids that the change feed names."""
-    model_id, place = job.checkpoint.model_id, str(job.source)
-    rows = job.source.read(job.session, version=version)
-    texts = texts_of(rows, job.side) if job.passages is None else documents_of(rows)
+    model_id, table = job.checkpoint.model_id, job.table
+    rows = table.read(job.session, version=version)
+    texts = table.texts(rows) if job.passages is None else documents_of(table.parts(rows))
     vectors = None if seen is None or job.options.force else job.target.read(job.session, version=seen)
     if vectors is not None and job.passages is not None:
         vectors = documents_in(vectors)
     if vectors is not None and (ids := _possibly_changed(job, version)) is not None:
-        near, have = (rows.join(ids, "id", "left_semi") for rows in (texts, vectors))
-        found = difference(near, have, model_id=model_id, place=place)
+        # A text without an id has a null among the ids, and must not be lost.
+        ids = ids.withColumnRenamed("id", "changed_id")
+        same = F.col("id").eqNullSafe(F.col("changed_id"))
+        near, have = (rows.join(ids, same, "left_semi") for rows in (texts, vectors))
+        found = difference(near, have, model_id=model_id, check_ids=table.check_ids)
         if found.unwanted is not None:
             return replace(found, partial=True)
-    return difference(texts, vectors, model_id=model_id, place=place)
+    return difference(texts, vectors, model_id=model_id, check_ids=table.check_ids)
 
 
 def _possibly_changed(job: SideJob, version: int) -> DataFrame | None:
@@ -112,15 +115,18 @@ def _possibly_changed(job: SideJob, version: int) -> DataFrame | None:
     if options.changes == "snapshot":
         return None
     made = newest_lineage(session, job.target)
-    if made is None or made["settings"] != dict(job.lineage(0).settings):
+    planned = job.lineage(0)
+    read = (made or {}).get("inputs", {}).get(job.side.name, [None])
+    if made is None or made["settings"] != dict(planned.settings) or read[0] != str(job.source):
         log.info(
-            "%s: the model or an option has changed, so the job compares all texts, not only the changes", job.target
+            "%s: the model, the table or an option has changed, so the job compares all texts, not only the changes",
+            job.target,
         )
         return None
-    after = int(made["inputs"][job.side.name][1])
+    after = int(read[1])
     if options.changes == "stream":
         checkpoint, changed = checkpoint_of(options.checkpoint, job.staged), job.lake.changed(job.name, job.side.name)
-        collect_changes(session, job.source, changed, after=after, checkpoint=checkpoint, id_column=job.side.id_column)
+        collect_changes(session, job.source, changed, after=after, checkpoint=checkpoint, id_of=job.table.ids)
         ids = changed.read(session, version=changed.version(session)).select("id")
     else:
         if options.since_version is not None and options.since_version > after:
@@ -132,7 +138,7 @@ def _possibly_changed(job: SideJob, version: int) -> DataFrame | None:
                 f"Give {after} or an earlier version, or leave out --since-version.",
             )
         start = after if options.since_version is None else options.since_version
-        ids = changed_ids(session, job.source, after=start, until=version, id_column=job.side.id_column)
+        ids = changed_ids(session, job.source, after=start, until=version, id_of=job.table.ids)
     return ids.unionByName(quarantined_ids(session, job.lake, job.label)).distinct()
 
 
@@ -160,7 +166,7 @@ def _quarantine(job: SideJob, changes: Difference, staged: Staged | None, lineag
     given = {**job.options.settings(), "lake": job.options.lake, "side": job.side.name, "retry_rejected": True}
     made = replace(lineage, retry={"input": job.label, "options": given})
     examples = replace_quarantine(session, job.lake, rows, job.label, str(job.source), lineage=made)
-    texts = job.source.read(session).count() if rejected else 0
+    texts = job.table.read(session).count() if rejected else 0
     if rejected > job.options.max_rejected * texts:
         raise DataError(
             str(job.source),

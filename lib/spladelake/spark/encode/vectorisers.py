@@ -111,8 +111,8 @@ def vectoriser_of(model: str, query_model: QueryModel | None = None) -> Vectoris
         if kind_of_model(name) is not NEURAL:
             raise UsageError(
                 f"--query-model {query_model.name}",
-                f"{name} is no SPLADE model",
+                f"{name} is not a SPLADE model",
                 "wanted SPLADE models for documents and for queries",
-                "Leave out --query-model, or give other models.",
+                "Leave out --query-model, or give two SPLADE models.",
             )
     return NeuralVectoriser(model, query_model)

@@ -177,12 +177,9 @@ def vector_batch(
 
     - statuses: replace the encoder's statuses.
     """
-    vectors = encoded.vectors
-    offsets = pa.array(vectors.indptr.astype(np.int32))
     columns = [
         batch.column("id").cast(pa.string()),
-        pa.ListArray.from_arrays(offsets, pa.array(vectors.indices, pa.int32())),
-        pa.ListArray.from_arrays(offsets, pa.array(vectors.values, pa.float32())),
+        *encoded.vectors.list_columns(),
         pa.array(encoded.tokens, pa.int32()),
         pa.array(encoded.truncated, pa.bool_()),
         batch.column("text_sha256").cast(pa.string()),

@@ -17,7 +17,7 @@ from pyspark.sql.types import StructType
 
 from spladelake.config import CompareRuns
 from spladelake.errors import DataError
-from spladelake.names import listed
+from spladelake.names import amount, listed
 from spladelake.results import CompareResult
 from spladelake.spark.evaluate.collection import ComparedCollection
 from spladelake.spark.evaluate.costs import costs_of
@@ -108,18 +108,21 @@ def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRu
     for run_id in run_ids if not options.baseline else dict.fromkeys((*run_ids, options.baseline)):
         missing = [measure for measure in options.measures if measure not in has.get(run_id, ())]
         if missing:
+            name_first = "" if run_id in has else "Correct the name of the run, or measure the run"
             raise DataError(
                 str(measures),
-                f"run {run_id!r} of {name} has no measure {missing[0]} (measured runs: {listed(sorted(has), 'and')})",
+                f"run {run_id!r} of collection {name!r} has no measure {missing[0]} (measured runs: "
+                f"{listed(sorted(has), 'and')})",
                 "wanted all measures of --measures for each run",
-                f"Measure the run: spladelake evaluate_run --lake {lake.root} --ranking {run_id} --measures all.",
+                f"{name_first or 'Measure the run'}: spladelake evaluate_run --lake {lake.root} --ranking {run_id} "
+                "--measures all.",
             )
     if len(run_ids) < 2:
         raise DataError(
             str(measures),
-            f"the number of measured runs of {name} is {len(run_ids)}",
-            "wanted two or more measured runs",
-            "Measure another run with evaluate_run.",
+            f"collection {name!r} has {amount(len(run_ids), 'run')} to compare",
+            "wanted two or more runs with the measures of --measures",
+            "Measure more runs with evaluate_run, or add runs to --run-ids.",
         )
     _check_footing(session, measures, run_ids)
     return ComparedCollection(name, lake, measures, version, run_ids, means, here)
@@ -140,11 +143,12 @@ def _check_footing(session: SparkSession, measures: TableRef, run_ids: tuple[str
         if differing:
             key = differing[0]
             one, other = _footing_said(key, found[key]), _footing_said(key, footing[first][key])
+            same = "version of the judgements" if key == "judgements" else f"value of {_FOOTING[key]}"
             raise DataError(
                 str(measures),
                 f"run {run_id!r} was measured with {one}, but run {first!r} with {other}",
-                "wanted runs measured with the same options and judgements",
-                "Run evaluate_run again for both runs with the same options.",
+                f"wanted one {same} for all runs",
+                f"Run evaluate_run again for both runs, with the same {same}.",
             )
 
 
@@ -220,8 +224,8 @@ def _queries(shared: list[dict[str, Any]], collections: list[ComparedCollection]
         if row["fewest"] < runs[row["collection"]]:
             raise DataError(
                 row["collection"],
-                f"the runs were measured by {row['measure']} on different queries",
-                "wanted the same queries for all runs",
+                f"not every run has values of {row['measure']} for the same queries",
+                "wanted values for the same queries in all runs",
                 "Run evaluate_run again for all runs with the same options, without --answered-only.",
             )
         counts[row["collection"], row["measure"]] = int(row["queries"])

@@ -6,7 +6,6 @@ import logging
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, cast
 
 import pyarrow as pa
@@ -21,10 +20,10 @@ from spladelake.measures.notes import COUNTS
 from spladelake.names import short_name
 from spladelake.results import EvaluateResult
 from spladelake.spark.evaluate import driver as driver_evaluation
-from spladelake.spark.evaluate.query_measures import query_measures
-from spladelake.spark.evaluate.ranks import judged_hits, ranks_of_hits
-from spladelake.spark.evaluate.run_checks import answers, check_judgements, check_run, counted_rows
+from spladelake.spark.evaluate.frames import query_values
+from spladelake.spark.evaluate.run_checks import check_judgements, counted_rows
 from spladelake.spark.evaluate.sparsity import NAMES, sparsity
+from spladelake.spark.evaluate.whole_queries import JUDGED_OF_RUN, MeasureSettings
 from spladelake.spark.retrieve.vector_checks import check_every_row, vocabulary_size
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.tables.create import require
@@ -42,6 +41,8 @@ log = logging.getLogger(__name__)
 _WHOLE = pa.schema([("measure", pa.string()), ("query_id", pa.string()), ("value", pa.float64())])
 # Values in one file of the table `measures`: half a million take one second to write and a few MB.
 ROWS_PER_FILE = 500_000
+# Rows of a run in one measuring task: half a minute of work is lost with a task at most.
+ROWS_PER_TASK = 250_000
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,16 @@ class Evaluation:
     lineage: Lineage
     names: tuple[str, ...]
     options: EvaluateRun
+
+    @property
+    def collection_id(self) -> str:
+        """The column of ids in the table that tells which documents there are."""
+        return "id" if self.tables.get("collection") == self.tables.get("documents") else "doc_id"
+
+    @property
+    def settings(self) -> MeasureSettings:
+        """The settings that change a value."""
+        return MeasureSettings(self.names, self.options.relevance_level, self.options.trec_scores)
 
     def read(self, session: SparkSession, name: str) -> DataFrame:
         """Return the rows of an input table at the planned version."""
@@ -104,6 +115,9 @@ def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Evaluation
         require(session, tables["parts"], PARTS, made_by=f"spladelake mine_pairs --lake {lake.root} …")
     if lake.table("documents").exists(session):
         tables["collection"] = lake.table("documents")
+    elif "documents" in tables:
+        # A lake that holds vectors only.
+        tables["collection"] = tables["documents"]
     versions = {name: ref.version(session) for name, ref in tables.items()}
     # Writing another run changes the version of the table `runs`, but not this run: its own fingerprint counts.
     inputs = {**versions, "runs": made.get("fingerprint", versions["runs"])}
@@ -151,7 +165,7 @@ def _write_measures(session: SparkSession, target: TableRef, plan: Evaluation) -
 
 def _measured_in_driver(session: SparkSession, plan: Evaluation) -> tuple[pa.Table, dict[str, float]] | None:
     """Return the values and means of a run with small tables; None if a table is large or irregular."""
-    from spladelake.spark.retrieve.worker import check_table
+    from spladelake.spark.retrieve.vector_rows import check_table
 
     def small(name: str, columns: list[str], **equals: str) -> pa.Table | None:
         return collected(
@@ -161,7 +175,9 @@ def _measured_in_driver(session: SparkSession, plan: Evaluation) -> tuple[pa.Tab
 
     run = small("runs", ["query_id", "doc_id", "rank", "score"], run_id=plan.run_id)
     judgements = small("judgements", ["query_id", "doc_id", "relevance"])
-    documents = small("collection", ["doc_id"]) if "collection" in plan.tables else pa.table({"doc_id": []})
+    documents: pa.Table | None = pa.table({plan.collection_id: []})
+    if "collection" in plan.tables:
+        documents = small("collection", [plan.collection_id])
     vectors = {side: small(side, ["id", "indices", "values"]) for side in NAMES if side in plan.tables}
     if run is None or judgements is None or documents is None or None in vectors.values():
         return None
@@ -176,14 +192,11 @@ def _measured_in_driver(session: SparkSession, plan: Evaluation) -> tuple[pa.Tab
     inputs = driver_evaluation.MeasuredTables(
         run,
         judgements,
-        documents if "collection" in plan.tables else None,
+        documents.rename_columns(["doc_id"]) if "collection" in plan.tables else None,
         checked,
         sizes,
     )
-    settings = driver_evaluation.Settings(
-        plan.names, options.relevance_level, options.answered_only, options.trec_scores
-    )
-    return driver_evaluation.measured(inputs, settings)
+    return driver_evaluation.measured(inputs, plan.settings, answered_only=options.answered_only)
 
 
 def _frames(session: SparkSession, plan: Evaluation) -> tuple[DataFrame, DataFrame]:
@@ -198,27 +211,33 @@ def _frames(session: SparkSession, plan: Evaluation) -> tuple[DataFrame, DataFra
 
 def _measured(session: SparkSession, plan: Evaluation, kept: ExitStack) -> tuple[DataFrame, dict[str, float]]:
     """Return the values and means of a run of any size. The values are readable until `kept` closes."""
-    place = str(plan.tables["runs"])
+    places = f"{plan.tables['runs']}, run {plan.run_id!r}", str(plan.tables["judgements"])
     whole = plan.read(session, "runs").where(F.col("run_id") == plan.run_id)
-    rows = counted_rows(whole, place=place, run_id=plan.run_id)
+    rows = counted_rows(whole, place=str(plan.tables["runs"]), run_id=plan.run_id)
     run, judgements = _frames(session, plan)
-    check_judgements(judgements, place=str(plan.tables["judgements"]), level=plan.options.relevance_level)
-    answered = kept_on_disk(answers(run, rows=rows).withColumnRenamed("query", "query_id"), kept)
-    check_run(run, answered, place=place, run_id=plan.run_id)
+    check_judgements(judgements, place=places[1], level=plan.options.relevance_level)
     if plan.options.answered_only:
-        judgements = judgements.join(answered, "query_id", "left_semi")
-    hits = kept_on_disk(judged_hits(run, judgements), kept)
-    ranks = ranks_of_hits(session, run, hits, hit_count=hits.count(), trec_scores=plan.options.trec_scores)
-    ranks = kept_on_disk(ranks, kept)
-    level = plan.options.relevance_level
-    values = query_measures(ranks, judgements, names=plan.names, level=level, results=answered)
-    values = kept_on_disk(values, kept)
-    averages = values.groupBy("measure").agg(F.avg("value").alias("value"), F.count("*").alias("queries")).collect()
-    counted = _counts(session, plan, answered, ranks, judgements)
+        judgements = judgements.join(run.select("query_id").distinct(), "query_id", "left_semi")
+    graded = judgements.withColumn("relevance", F.col("relevance").cast("double"))
+    found = query_values(run, graded, plan.settings, places=places, tasks=max(1, rows // ROWS_PER_TASK))
+    found = kept_on_disk(found, kept)
+    of_query = F.col("query_id").isNotNull()
+    sums = found.groupBy("measure", of_query.alias("of_query")).agg(
+        F.avg("value").alias("mean"), F.sum("value").alias("sum"), F.count("*").alias("queries")
+    )
+    summed = sums.collect()
+    counted = {row["measure"]: float(row["sum"]) for row in summed if not row["of_query"]}
+    if not counted.pop(JUDGED_OF_RUN, 0):
+        raise _no_judged_query(plan)
     # sentence-transformers leaves out some judged queries, trec_eval none: the largest count is the number of queries.
-    counted["queries"] = max((row["queries"] for row in averages), default=0)
-    means = {row["measure"]: row["value"] for row in averages}
-    means |= {name: float(counted[name]) for name in COUNTS if name in counted}
+    counted["queries"] = float(max((row["queries"] for row in summed if row["of_query"]), default=0))
+    if "collection" in plan.tables:
+        known = plan.read(session, "collection").select(F.col(plan.collection_id).alias("doc_id"))
+        unknown = judgements.select("doc_id").distinct().join(known, "doc_id", "left_anti")
+        counted["judged_documents_unknown"] = float(unknown.count())
+    means = {row["measure"]: row["mean"] for row in summed if row["of_query"]}
+    means |= {name: counted[name] for name in COUNTS if name in counted}
+    values = found.where(of_query).select("query_id", "measure", "value")
     return values, {**means, **_sparsity(session, plan, judgements)}
 
 
@@ -229,42 +248,19 @@ def _part(session: SparkSession, plan: Evaluation, training_set: str, part: str)
         raise DataError(
             str(plan.tables["parts"]),
             f"the part {part!r} of the training set {training_set!r} has no query",
-            "wanted a part with queries",
-            "Choose another --part, or run mine_pairs with other values of --dev-share and --test-share.",
+            "wanted a part with at least one query",
+            "Choose another --part, or run mine_pairs again with other values of --dev-share and --test-share.",
         )
     return chosen
 
 
-def _counts(
-    session: SparkSession, plan: Evaluation, answered: DataFrame, ranks: DataFrame, judgements: DataFrame
-) -> dict[str, int]:
-    """Return the counts of COUNTS except `queries`. Raises DataError if no query of the run is judged."""
-    judged = judgements.select("query_id").distinct().withColumn("judged", F.lit(True))
-    found = answered.join(judged, "query_id", "full_outer").agg(
-        F.count_if(F.col("results").isNull()).alias("queries_without_results"),
-        F.count_if(F.col("judged").isNull()).alias("queries_not_judged"),
-        F.count_if(F.col("judged") & F.col("results").isNotNull()).alias("queries_judged_of_run"),
+def _no_judged_query(plan: Evaluation) -> DataError:
+    return DataError(
+        str(plan.tables["runs"]),
+        f"no query of run {plan.run_id!r} is judged",
+        "wanted judgements of the run's queries",
+        "Check that queries and judgements belong to one collection and use the same ids.",
     )
-    above = (F.col("stated_rank") <= F.col("above")) | (F.col("stated_rank") > F.col("above") + F.col("level"))
-    ranked = ranks.agg(
-        F.count_if(F.col("level") > 1).alias("decided_by_tie_rule"), F.count_if(above).alias("ranks_against_scores")
-    )
-    parts = [found, ranked]
-    if "collection" in plan.tables:
-        known = plan.read(session, "collection").select("doc_id")
-        unknown = judgements.select("doc_id").distinct().join(known, "doc_id", "left_anti")
-        parts.append(unknown.agg(F.count("*").alias("judged_documents_unknown")))
-    row = reduce(DataFrame.crossJoin, parts).first()
-    assert row is not None
-    counts: dict[str, int] = row.asDict()
-    if counts.pop("queries_judged_of_run") == 0:
-        raise DataError(
-            str(plan.tables["runs"]),
-            f"no query of run {plan.run_id!r} is judged",
-            "wanted judgements of the run's queries",
-            "Check that queries and judgements belong to one collection and use the same ids.",
-        )
-    return counts
 
 
 def _sparsity(session: SparkSession, plan: Evaluation, judgements: DataFrame) -> dict[str, float]:

@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from spladelake.measures import Measure, parse_measure
-from spladelake.spark.session.arrow_functions import map_arrow
 
 Integers = NDArray[np.int32]
 
@@ -124,24 +121,3 @@ def _rows_of(lists: pa.ListArray) -> tuple[NDArray[np.int64], Any]:
 def _depth(measures: list[Measure]) -> int | None:
     depths = [measure.depth for measure in measures]
     return None if None in depths else max(depth for depth in depths if depth is not None)
-
-
-def query_measures(
-    ranks: DataFrame, judgements: DataFrame, *, names: tuple[str, ...], level: int, results: DataFrame
-) -> DataFrame:
-    """Return (query_id, measure, value) of every judged query that counts under the measure's convention.
-
-    - ranks: (query_id, relevance, ascending_rank, descending_rank) of the judged documents in the run.
-    - judgements: (query_id, relevance) of all judged documents.
-    - names: the measures.
-    - level: the smallest relevance that counts as relevant.
-    - results: (query_id, results), the number of results of every query. Only some measures need them.
-    """
-    judged = judgements.groupBy("query_id").agg(F.collect_list("relevance").alias("judged"))
-    hit = F.struct("relevance", *(F.col(name).cast("int").alias(name) for name in RANKS))
-    hits = ranks.groupBy("query_id").agg(F.collect_list(hit).alias("hits"))
-    rows = judged.join(hits, "query_id", "left").select("query_id", "judged", "hits")
-    if any(parse_measure(name).counts_judged for name in names):
-        counts = results.select("query_id", F.col("results").cast("int").alias("results"))
-        rows = rows.join(counts, "query_id", "left").fillna(0, "results")
-    return map_arrow(rows, MeasureQueries(names, level), "query_id string, measure string, value double")

@@ -14,6 +14,8 @@ from spladelake.names import listed
 from spladelake.passages.ids import document_of
 from spladelake.report.data import Cost, DifferingQuery, Hit, Listing, ReportData, System, VectorStatistics
 from spladelake.spark.encode.passages.ids import ending
+from spladelake.spark.encode.text_tables import TextTable, texts_of_vectors
+from spladelake.spark.encode.texts import SIDES, SideName
 from spladelake.spark.retrieve.join import matched_terms
 from spladelake.spark.retrieve.vector_checks import check_every_row, vocabulary_size
 from spladelake.spark.tables.create import require
@@ -74,7 +76,7 @@ def gather(
             f"measure {measure}" if measure else "measures of the report",
             "some runs do not have this measure" if measure else f"the runs have none of {listed(SHOWN)} in common",
             f"wanted a measure that all runs have: {listed(sorted(shared))}" if shared else "wanted a common measure",
-            f"Choose one of these measures, or {again}." if measure and shared else f"{again.capitalize()}.",
+            f"Set --measure to one of these measures, or {again}." if shared else f"{again.capitalize()}.",
         )
     values = _values(measured, list(means), shown)
     vectors = {run_id: _vectors(session, refs["runs"], run_id) for run_id in means}
@@ -113,7 +115,7 @@ def _means(measured: DataFrame, place: TableRef, runs: Sequence[str]) -> dict[st
                 measured.sparkSession, place, run_id, fix="Correct --runs, or run evaluate_run for this run."
             )
     if not found:
-        raise DataError(str(place), "the table is empty", "wanted measured runs", "Run evaluate_run first.")
+        raise DataError(str(place), "the table has no measured run", "wanted at least one", "Run evaluate_run first.")
     if len(found) > MOST_SYSTEMS:
         raise UsageError(
             "--runs",
@@ -187,7 +189,7 @@ def _differing(
     if not chosen:
         return []
     hits = _hits(session, lake, [system.run_id for system in systems], chosen, vectors)
-    texts = _texts(session, lake.table("queries"), "query_id", chosen, ("text",))
+    texts = _texts(session, _text_table(session, lake, vectors, "queries"), chosen)
     found = []
     for query_id in chosen:
         of_query = by_query[query_id]
@@ -207,7 +209,7 @@ def _hits(
     first = table.where(F.col("run_id").isin(*runs) & F.col("query_id").isin(*queries) & (F.col("rank") <= HITS))
     judged = lake.table("judgements").read(session).select("query_id", "doc_id", "relevance")
     rows = first.join(judged, ["query_id", "doc_id"], "left").orderBy("run_id", "query_id", "rank").collect()
-    texts = _texts(session, lake.table("documents"), "doc_id", [row["doc_id"] for row in rows], ("title", "text"))
+    texts = _texts(session, _text_table(session, lake, vectors, "documents"), [row["doc_id"] for row in rows])
     terms: dict[tuple[str, str, str], tuple[tuple[str, float], ...]] = {}
     for run_id in runs:
         if (of_run := vectors[run_id]) is not None:
@@ -247,13 +249,19 @@ def _terms(
     return found
 
 
-def _texts(
-    session: SparkSession, table: TableRef, key: str, ids: list[str], columns: tuple[str, ...]
-) -> dict[str, tuple[str, ...]]:
+def _text_table(session: SparkSession, lake: Lake, vectors: dict[str, _Vectors | None], side: SideName) -> TextTable:
+    """Return the table of the texts of some run's vectors, the lake's own if there is no other."""
+    refs = {getattr(found, side) for found in vectors.values() if found is not None}
+    tables = (texts_of_vectors(session, lake, ref, side) for ref in sorted(refs, key=str))
+    return next((table for table in tables if not table.is_own), TextTable(lake.table(side), SIDES[side]))
+
+
+def _texts(session: SparkSession, table: TextTable, ids: list[str]) -> dict[str, tuple[str, ...]]:
     """Return the text columns by id, a null as an empty text; empty if the table does not exist."""
-    if not table.exists(session):
+    if not table.ref.exists(session):
         return {}
-    rows = table.read(session).where(F.col(key).isin(*sorted(set(ids)))).select(key, *columns)
+    key, columns = table.side.id_column, table.side.text_columns
+    rows = table.shown(table.ref.read(session)).where(F.col(key).isin(*sorted(set(ids))))
     return {row[key]: tuple(row[column] or "" for column in columns) for row in rows.collect()}
 
 

@@ -12,13 +12,17 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
-from spladelake.names import amount
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.suggestions import missing_run
 
 # Rows of a run in one task of the check: 250,000 hashes take 2 MB and are sorted in 20 ms.
 ROWS_PER_CHECK = 250_000
+_TWICE, _NO_SCORE = "lists a document or a rank twice", "has a score that is missing or not a number"
+_WANTED = {
+    _TWICE: "wanted each document and each rank at most once for a query",
+    _NO_SCORE: "wanted a number as the score in every row",
+}
 
 
 def check_judgements(judgements: DataFrame, *, place: str, level: int) -> None:
@@ -28,19 +32,23 @@ def check_judgements(judgements: DataFrame, *, place: str, level: int) -> None:
     )
     most = pairs.agg(F.max("times").alias("times"), F.max("relevance").alias("relevance")).first()
     assert most is not None
-    if most["relevance"] is None or most["relevance"] < level:
+    if most["relevance"] is None:
+        fix = "Ingest judgements of the queries with ingest_texts."
+        raise DataError(place, "there are no judgements", "wanted at least one judgement", fix)
+    if most["relevance"] < level:
+        lower = f"Set --relevance-level to {most['relevance']}, or correct" if most["relevance"] >= 1 else "Correct"
         raise DataError(
             place,
-            f"no query has a document of relevance {level} or more",
-            "wanted at least one relevant document",
-            "Lower --relevance-level, or check the judgements.",
+            f"the highest relevance of a document is {most['relevance']}",
+            f"wanted at least one document of relevance {level} or more",
+            f"{lower} the judgements.",
         )
     if most["times"] > 1 and (twice := _first_repeated(judgements)):
         raise DataError(
             place,
             f"document {twice[1]!r} is judged {twice[2]} times for query {twice[0]!r}",
-            "wanted one grade for each document of a query",
-            "Remove the repeated judgements, or ingest them with ingest_texts, which keeps the first.",
+            "wanted one judgement for each document of a query",
+            "Remove the repeated judgements, or ingest them with ingest_texts, which keeps the first of each.",
         )
 
 
@@ -51,34 +59,6 @@ def counted_rows(run: DataFrame, *, place: str, run_id: str) -> int:
         fix = "Correct --ranking, or run retrieve_run first."
         raise missing_run(run.sparkSession, TableRef.parse(place), run_id, fix=fix)
     return rows
-
-
-def check_run(run: DataFrame, answered: DataFrame, *, place: str, run_id: str) -> None:
-    """Raise DataError if a row of the run lacks an id or a score, or if a query lists a document twice.
-
-    - answered: the rows of `answers` for the run.
-    """
-    found = answered.agg(F.sum("unusable").alias("unusable"), F.sum("repeated").alias("repeated")).first()
-    assert found is not None
-    if found["unusable"]:
-        bad = run.where("query_id IS NULL OR doc_id IS NULL OR score IS NULL OR isnan(score)")
-        row = bad.orderBy("query_id", "doc_id").first()
-        assert row is not None
-        raise DataError(
-            place,
-            f"run {run_id!r} has {amount(found['unusable'], 'row')} without an id or a score, such as document "
-            f"{row['doc_id']!r} of query {row['query_id']!r} with score {row['score']}",
-            "wanted an id and a finite score in every row",
-            "Correct the program that wrote the rows, and write the run again.",
-        )
-    if found["repeated"] and (twice := _first_repeated(run)):
-        raise DataError(
-            place,
-            f"run {run_id!r} lists document {twice[1]!r} {twice[2]} times for query {twice[0]!r} "
-            f"({amount(found['repeated'], 'repeated row')} in all)",
-            "wanted each document once for a query",
-            "Write the run again without duplicates.",
-        )
 
 
 def answers(run: DataFrame, *, rows: int, keys: tuple[str, ...] = ("query_id",)) -> DataFrame:
@@ -143,8 +123,8 @@ def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> dic
         F.bit_xor(mark).alias("xor"),
         F.sum(mark.cast("decimal(38,0)")).alias("sum"),
     )
-    broken = F.when(F.col("different") < F.col("rows"), F.lit("lists a document or a rank twice"))
-    broken = broken.when(F.col("scored") < F.col("rows"), F.lit("has a score that is not a number"))
+    broken = F.when(F.col("different") < F.col("rows"), F.lit(_TWICE))
+    broken = broken.when(F.col("scored") < F.col("rows"), F.lit(_NO_SCORE))
     parts = (F.sum("rows"), F.bit_xor("xor"), F.sum("sum"))
     by_run = by_query.groupBy("run_id").agg(
         F.min(F.when(broken.isNotNull(), F.struct("query_id", broken.alias("why")))).alias("broken"),
@@ -153,13 +133,15 @@ def check_runs(run: DataFrame, wanted: Sequence[str], *, table: TableRef) -> dic
     found = {row["run_id"]: row for row in by_run.collect()}
     for run_id in wanted:
         if run_id not in found:
-            raise missing_run(run.sparkSession, table, run_id, fix="Make the run, or correct the name of the run.")
+            raise missing_run(
+                run.sparkSession, table, run_id, fix="Correct the name of the run, or make the run first."
+            )
         if found[run_id]["broken"] is not None:
             query_id, why = found[run_id]["broken"]
             raise DataError(
                 str(table),
-                f"run {run_id!r} {why} (query {query_id!r})",
-                "wanted each document and each rank once, and a number as every score",
-                "Write the run again.",
+                f"run {run_id!r} {why} for query {query_id!r}",
+                _WANTED[why],
+                "Correct the program that wrote the rows, and write the run again.",
             )
     return {run_id: found[run_id]["state"] for run_id in wanted}

@@ -66,7 +66,7 @@ def _refuse_others(export: Export, names: list[str]) -> None:
             export.output,
             f"the folder holds {found!r}, which export_vectors did not write",
             "wanted a folder without files that the export would replace or an engine would load",
-            "Choose an empty folder, or move the file.",
+            "Choose an empty folder for --output, or move the file.",
         )
 
 

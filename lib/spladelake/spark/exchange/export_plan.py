@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -85,7 +85,7 @@ def planned(session: SparkSession, options: ExportVectors) -> Export:
         "fingerprint": lineage.fingerprint,
     }
     if (passages := PassageSettings.of_properties(table_properties(session, source))) is not None:
-        manifest["passages"] = str(passages)
+        manifest["passages"] = asdict(passages)
     return Export(session, options, source, rows, tokens, storage.absolute(options.output), manifest, quantiser)
 
 
@@ -100,8 +100,8 @@ def check_ids(export: Export) -> None:
     if found["ids"]:
         raise DataError(
             str(export.source),
-            f"the vectors have {amount(found['ids'], 'id')} of more than {form.longest_id:,} bytes, such as "
-            f"{found['first'][:SHOWN]!r}…, which has {len(found['first'].encode()):,} bytes",
+            f"the vectors have {amount(found['ids'], 'id')} of more than {form.longest_id:,} bytes, such as the id of "
+            f"{len(found['first'].encode()):,} bytes that begins with {found['first'][:SHOWN]!r}",
             f"wanted shorter ids, because {export.options.output_format} would skip documents with longer ids",
             "Shorten the ids, then ingest and encode the documents again, or choose another --output-format.",
         )

@@ -58,11 +58,12 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
         _check(session, found, rows, location, run.lines)
         sizes = {r["run_id"]: r["count"] for r in found.groupBy("run_id").count().limit(MOST_RUNS + 1).collect()}
         if len(sizes) > MOST_RUNS:
+            one = "the name of one of its runs" if kind == "delta" else "one name for all rows"
             raise DataError(
                 location,
-                f"the input has more than {MOST_RUNS} run names",
-                "wanted the name of the run in the last column, equal in all lines of a run",
-                "Give --ranking, or import the files separately.",
+                f"the input has more than {MOST_RUNS} different run names",
+                f"wanted at most {MOST_RUNS} runs, each with the same name in all its rows",
+                f"Set --ranking to {one}, or import each run separately.",
             )
         lineages = {run_id: Lineage("import_run", inputs, settings, scope=run_id) for run_id in sorted(sizes)}
         stale = [i for i in lineages if options.force or not is_current(session, target, lineages[i])]
@@ -89,7 +90,7 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
         log.info("%s: the input was read as follows: %s", location, run.read_as)
     if against:
         log.warning(
-            "%s: the scores contradict %d of the ranks. The job uses the scores. With --order ranks it uses the ranks.",
+            "%s: %d ranks contradict the scores, so the job ranked by score (add --order ranks to keep the ranks)",
             location,
             against,
         )
@@ -101,13 +102,11 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
 def _check(session: SparkSession, found: DataFrame, rows: int, location: str, lines: Source | None) -> None:
     """Raise DataError if an input has no rows, an unusable line, or a document twice in a ranking."""
     if rows == 0:
-        fix = "Check the program that wrote the file."
+        fix = "Correct --run or --ranking, or check the program that wrote the input."
         raise DataError(location, "the input has no rows", "wanted at least one row of a run", fix)
     bad = found.where(F.col("reason").isNotNull())
     if not bad.isEmpty():
-        raise _faulty(
-            session, bad, location, lines, rows, "wanted a usable row in every line", "Correct or remove the lines."
-        )
+        raise _faulty(session, bad, location, lines, rows, "wanted only usable rows", "Correct or remove these rows.")
     if not answers(found, rows=rows, keys=_KEYS[:-1]).where("repeated > 0").isEmpty():
         several = found.groupBy(*_KEYS).agg(
             F.count("*").alias("times"), F.max(F.struct("file", "block", "seq")).alias("at")
@@ -120,8 +119,8 @@ def _check(session: SparkSession, found: DataFrame, rows: int, location: str, li
         )
         if not several.isEmpty():
             wanted, fix = (
-                "wanted each document once for a query",
-                "Remove the repeated lines. If each file is another run, import each file with its own --ranking.",
+                "wanted each document at most once for a query",
+                "Remove the repeated rows. If each file is another run, import each file with its own --ranking.",
             )
             raise _faulty(session, several, location, lines, rows, wanted, fix)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,12 +19,14 @@ from pyspark.sql.window import Window
 
 from spladelake.config.exchange import ImportVectors
 from spladelake.config.model_kinds import IMPORTED_PREFIX
-from spladelake.errors import DataError
+from spladelake.errors import ConflictError, DataError
 from spladelake.exchange import DocRecord, PostingsList, read_ciff
 from spladelake.names import short_name
+from spladelake.passages.settings import PROPERTY as PASSAGES
 from spladelake.results import ImportVectorsResult
 from spladelake.spark.exchange.export_folder import manifest_in
 from spladelake.spark.exchange.export_plan import MANIFEST, tokens_of
+from spladelake.spark.exchange.parquet_vectors import dimensions_of, parquet_vectors
 from spladelake.spark.exchange.worker import PARSED_DDL, ParseVectors, ToVectors
 from spladelake.spark.ingest.shared_files import shared
 from spladelake.spark.ingest.source import Source
@@ -35,7 +38,8 @@ from spladelake.spark.tables.create import require
 from spladelake.spark.tables.lineage import Lineage, is_current, refuse_other_makers
 from spladelake.spark.tables.properties import set_properties, table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
-from spladelake.spark.tables.schemas import VECTORS, VOCABULARY
+from spladelake.spark.tables.schema import TableSchema
+from spladelake.spark.tables.schemas import PASSAGE_VECTORS, VECTORS, VOCABULARY
 from spladelake.spark.tables.skeleton import made_unless_current
 from spladelake.spark.tables.vocabulary import token_rows, vocabulary_lineage, write_vocabulary
 from spladelake.spark.tables.write import replace_rows
@@ -64,7 +68,9 @@ def import_vectors(session: SparkSession, options: ImportVectors) -> ImportVecto
         known=ImportVectorsResult(table=str(target)),
     )  # fmt: skip
     # Also if the job was skipped: an earlier run that was killed after its commit may not have set these properties.
-    set_properties(session, target, _properties(session, vocabulary, path))
+    noted = _manifest(session, path).get(PASSAGES) if "passage" in target.read(session).columns else None
+    passages = {PASSAGES: json.dumps(noted, sort_keys=True)} if isinstance(noted, dict) else {}
+    set_properties(session, target, {**_properties(session, vocabulary, path), **passages})
     return result
 
 
@@ -74,21 +80,48 @@ def _write(session: SparkSession, options: ImportVectors, lake: Lake, path: str,
     target, vocabulary = lake.vectors(name, options.side), lake.vectors(name, "vocabulary")
     refuse_other_makers(session, target, job=lineage.job, option="--vectors")
     with ExitStack() as cleanup:
-        is_ciff, manifest = options.input_format == "ciff", _manifest(session, path)
-        rows = _from_ciff(session, path, lake, cleanup) if is_ciff else _from_lines(session, path, manifest)
-        rows = rows.persist()
+        manifest = _manifest(session, path)
+        rows = _rows(session, options, lake, path, manifest, cleanup).persist()
         try:
             _check_rows(rows, path)
-            tokens, model = _vocabulary(session, lake, options, rows, path)
+            schema = PASSAGE_VECTORS if "passage" in rows.columns else VECTORS
+            _check_kind(session, target, schema)
+            tokens, model = _vocabulary(session, lake, options, rows, path, manifest)
             _check_other_side(session, lake.vectors(name, _OTHER[options.side]), model["model_id"], name)
             step = options.step if options.step is not None else _noted_step(manifest)
-            numbers = session.sparkContext.broadcast({token: number for number, token in enumerate(tokens)})
-            vectors = map_arrow(rows, ToVectors(numbers, step, model["model_id"], path), VECTORS.struct)
+            by_number = options.input_format == "parquet"
+            names = {str(n) if by_number else token: n for n, token in enumerate(tokens)}
+            to_vectors = ToVectors(session.sparkContext.broadcast(names), step, model["model_id"], path)
+            vectors = map_arrow(rows, to_vectors, schema.struct)
             write_vocabulary(session, vocabulary, partial(token_rows, session, tokens), model)
-            replace_rows(session, target, VECTORS, vectors, lineage=lineage)
+            replace_rows(session, target, schema, vectors, lineage=lineage)
         finally:
             rows.unpersist()
     return {"rows": target.read(session).count(), "dimensions": len(tokens), "step": step}
+
+
+def _rows(
+    session: SparkSession, options: ImportVectors, lake: Lake, path: str, manifest: dict[str, Any], cleanup: ExitStack
+) -> DataFrame:  # fmt: skip
+    """Return (id, terms, weights) of the input; for vectors of passages also the columns of their places."""
+    if options.input_format == "ciff":
+        return _from_ciff(session, path, lake, cleanup)
+    if options.input_format == "parquet":
+        return parquet_vectors(session, path, side=options.side)
+    return _from_lines(session, path, manifest)
+
+
+def _check_kind(session: SparkSession, target: TableRef, schema: TableSchema) -> None:
+    """Raise ConflictError if vectors of passages would replace those of whole texts, or the other way round."""
+    if not target.exists(session):
+        return
+    passages = schema is PASSAGE_VECTORS
+    if ("passage" in target.read(session).columns) != passages:
+        kinds = ("whole texts", "passages")
+        raise ConflictError(
+            str(target), f"the table holds vectors of {kinds[not passages]}", f"wanted vectors of {kinds[passages]}",
+            "Choose another name with --vectors.",
+        )  # fmt: skip
 
 
 def _properties(session: SparkSession, vocabulary: TableRef, path: str) -> dict[str, str]:
@@ -110,8 +143,8 @@ def _check_other_side(session: SparkSession, other: TableRef, model_id: str, nam
     if row is not None and row["model_id"] != model_id:
         raise DataError(
             str(other),
-            f"the vectors of the table have another vocabulary (model_id {row['model_id'][:21]}) than the vectors of "
-            f"--input (model_id {model_id[:21]})",
+            f"the vectors in this table have the vocabulary of model_id {row['model_id'][:21]}, but the vectors of "
+            f"--input have the vocabulary of model_id {model_id[:21]}",
             "wanted one vocabulary for documents and queries with the same --vectors",
             f"Add --like {name} to use the vocabulary of {name}, or choose another name with --vectors.",
         )
@@ -156,7 +189,7 @@ def _from_ciff(session: SparkSession, path: str, lake: Lake, cleanup: ExitStack)
     if unknown is not None:
         raise DataError(
             path,
-            f"the postings contain document number {unknown['place']}, but the file has no record of the document",
+            f"the postings name document number {unknown['place']}, but the file has no record of this document",
             "wanted a record for each document",
             "Export the index again.",
         )
@@ -193,19 +226,19 @@ def _write_records(records: Iterator[DocRecord], target: Path) -> None:
 def _check_rows(rows: DataFrame, path: str) -> None:
     """Raise DataError if the input has no document or an id occurs twice."""
     if rows.isEmpty():
-        raise DataError(path, "the input holds no document", "wanted at least one document", "Correct --input.")
+        raise DataError(path, "the input holds no vector", "wanted at least one vector", "Correct --input.")
     twice = rows.groupBy("id").count().where("count > 1").orderBy("id").first()
     if twice is not None:
         raise DataError(
             path,
             f"the id {twice['id']!r} occurs {twice['count']} times",
             "wanted each id once",
-            "Remove the copies.",
+            "Remove the repeated records.",
         )
 
 
 def _vocabulary(
-    session: SparkSession, lake: Lake, options: ImportVectors, rows: DataFrame, path: str
+    session: SparkSession, lake: Lake, options: ImportVectors, rows: DataFrame, path: str, manifest: dict[str, Any]
 ) -> tuple[list[str], dict[str, str]]:
     """Return the token of each dimension, and the properties of the model."""
     if options.like is not None:
@@ -216,9 +249,12 @@ def _vocabulary(
         size = int(said.get("spladelake.vocabulary_size", found.count()))
         model = {key: said[f"spladelake.{key}"] for key in _MODEL if f"spladelake.{key}" in said}
         return tokens_of(found, size), {"model": other, "model_id": other, **model}
-    terms = rows.select(F.explode("terms").alias("term")).distinct()
-    ordered = terms.select("term", F.row_number().over(Window.orderBy("term")).alias("number")).orderBy("number")
-    tokens = [row["term"] for row in ordered.collect()]
+    if options.input_format == "parquet":
+        tokens = [f"[{n}]" for n in range(dimensions_of(rows, manifest.get("dimensions"), path))]
+    else:
+        terms = rows.select(F.explode("terms").alias("term")).distinct()
+        ordered = terms.select("term", F.row_number().over(Window.orderBy("term")).alias("number")).orderBy("number")
+        tokens = [row["term"] for row in ordered.collect()]
     digest = hashlib.sha256("\n".join(tokens).encode()).hexdigest()
     return tokens, {"model": f"imported from {path.rsplit('/', 1)[-1]}", "model_id": f"{IMPORTED_PREFIX}{digest[:40]}"}
 

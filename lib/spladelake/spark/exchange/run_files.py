@@ -108,8 +108,8 @@ def _named(found: RunRows, location: str, options: ImportRun, *, is_table: bool)
         raise UsageError(
             "--ranking",
             "the option is missing",
-            "wanted a name of the run, because the input has none",
-            "Set --ranking to a name.",
+            "wanted a name for the run, because the input gives none",
+            "Set --ranking to the name of the run.",
         )
     if found.by_rank:
         frame = frame.withColumn("score", -F.col("rank").cast("double"))
@@ -156,8 +156,8 @@ def _predictions(session: SparkSession, source: Source) -> DataFrame:
     results = F.when(F.col("line.results").isNull(), F.array(item)).otherwise(F.col("line.results"))
     rows = parsed.select("file", "block", "seq", "line.query_id", F.posexplode(results).alias("place", "item"))
     reason = (
-        F.when(F.col("query_id").isNull(), "the line is no prediction, because it has no query_id")
-        .when(F.col("item.corpus_id").isNull(), "the line is no prediction, because its results have no corpus_id")
+        F.when(F.col("query_id").isNull(), "the line is not a prediction, because it has no query_id")
+        .when(F.col("item.corpus_id").isNull(), "the line is not a prediction, because its results have no corpus_id")
         .when((F.trim("query_id") == "") | (F.trim("item.corpus_id") == ""), "an id is empty")
         .when(~is_finite(F.col("item.score")), "a score is missing or not a finite number")
     )

@@ -113,6 +113,8 @@ class ParseVectors:
 class ToVectors:
     """The function for mapInArrow: turns (id, terms, weights) rows into rows of a vectors table.
 
+    Further columns, which say the places of passages, stay as they are.
+
     - numbers: the number of each term in the vocabulary.
     - step: weight of one unit.
     - model_id: written to every row.
@@ -131,7 +133,9 @@ class ToVectors:
             ]
             columns = list(zip(*rows, strict=True)) or [() for _ in VECTOR_BATCH]
             arrays = [pa.array(column, field.type) for column, field in zip(columns, VECTOR_BATCH, strict=True)]
-            yield pa.RecordBatch.from_arrays(arrays, schema=VECTOR_BATCH)
+            further = [field for field in batch.schema if field.name not in _PARSED.names]
+            arrays += [batch.column(field.name) for field in further]
+            yield pa.RecordBatch.from_arrays(arrays, schema=pa.schema([*VECTOR_BATCH, *further]))
 
     def _row(self, doc_id: str, terms: list[str], weights: list[float]) -> tuple[object, ...]:
         numbers = self.numbers.value
@@ -141,7 +145,7 @@ class ToVectors:
                 f"{self.place}, id {doc_id!r}",
                 f"the vocabulary of --like has no term {unknown!r}",
                 "wanted only terms of this vocabulary",
-                "Leave out --like, or set --like to vectors of the same model.",
+                "Leave out --like, or set --like to vectors of the model that made --input.",
             )
         given = [weight * self.step for weight in weights]
         check_weights(dict(zip(terms, given, strict=True)), place=f"{self.place}, id {doc_id!r}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -18,8 +18,10 @@ from spladelake.files.columns import chosen_columns, naming_fix
 from spladelake.files.folders import path_columns
 from spladelake.files.parquet_columns import ParquetFooter, meant_columns, parquet_footer, type_name, wrong_type
 from spladelake.spark.ingest.column_values import can_be, column_text, field_at, number_fault, schema_of
+from spladelake.spark.ingest.kept import PREFIX, kept_names
 from spladelake.spark.ingest.source import Source, table_ref
 from spladelake.spark.tables import storage
+from spladelake.spark.tables.sql_text import quoted
 
 _CASE_SENSITIVE = "spark.sql.caseSensitive"
 # Footers read at once: each waits for its store, not for this machine.
@@ -42,6 +44,8 @@ _TYPES = {
 # Of each column of a table: its name in the input and its Spark type there; no type if a folder gives it, no name if
 # there is none.
 Chosen = tuple[tuple[str, str | None, str | None], ...]
+# Name and type of each column that is kept; no type if a folder gives its value.
+Kept = tuple[tuple[str, str | None], ...]
 
 
 @contextmanager
@@ -62,12 +66,14 @@ class Shard:
     - frame: the rows. place: the column `_metadata`.
     - names: the files' name of each column of the table, None for a missing optional column.
     - values: each column of the table as text.
+    - kept: other columns to keep.
     """
 
     frame: DataFrame
     place: Column
     names: dict[str, str | None]
     values: dict[str, Column]
+    kept: dict[str, Column]
 
 
 def parquet_records(session: SparkSession, source: Source) -> DataFrame:
@@ -76,8 +82,9 @@ def parquet_records(session: SparkSession, source: Source) -> DataFrame:
     Raises the errors of `parquet_shards`.
     """
     shards = parquet_shards(session, source)
-    frames = [_checked(source, shard.frame, shard.place, shard.values, shard.names) for shard in shards]
-    return reduce(DataFrame.unionByName, frames)
+    frames = [_checked(source, s.frame, s.place, s.values, s.names, s.kept) for s in shards]
+    _check_one_type(frames, source)
+    return reduce(partial(DataFrame.unionByName, allowMissingColumns=bool(source.keep)), frames)
 
 
 def parquet_shards(session: SparkSession, source: Source) -> list[Shard]:
@@ -85,15 +92,37 @@ def parquet_shards(session: SparkSession, source: Source) -> list[Shard]:
 
     Raises DataError if a file lacks a needed column, or if the type of a column cannot be an id or a text.
     """
-    shards: dict[tuple[Chosen, frozenset[str]], list[str]] = {}
+    shards: dict[tuple[Chosen, frozenset[str], Kept], list[str]] = {}
     below = sorted(storage.roots(session, source.location), key=len, reverse=True)
     for file, footer in zip(source.listed(session), _footers(session, source), strict=True):
         folders = _folders(file.path, below)
         chosen = _chosen(source, footer, folders)
         # A column may have a dot in its own name.
         top = frozenset(name for _, name, _ in chosen if name in footer.types)
-        shards.setdefault((chosen, top), []).append(file.path)
-    return [_shard(session, chosen, top, paths, below) for (chosen, top), paths in shards.items()]
+        shards.setdefault((chosen, top, _kept(source, footer, chosen, folders)), []).append(file.path)
+    return [_shard(session, *shard, paths, below) for shard, paths in shards.items()]
+
+
+def _kept(source: Source, footer: ParquetFooter, chosen: Chosen, folders: str) -> Kept:
+    """Return the columns of a file that are kept, with their types; no type if a folder gives the value."""
+    if not source.keep:
+        return ()
+    used = [name for _, name, _ in chosen]
+    present = list(dict.fromkeys([*footer.types, *path_columns(folders)]))
+    names = kept_names(source, present, used, place=footer.name)
+    return tuple((name, str(footer.types[name]) if name in footer.types else None) for name in names)
+
+
+def _check_one_type(frames: list[DataFrame], source: Source) -> None:
+    """Raise DataError if a kept column has several types."""
+    seen: dict[str, str] = {}
+    for field in (field for frame in frames for field in frame.schema if field.name.startswith(PREFIX)):
+        name, kind = field.name.removeprefix(PREFIX), field.dataType.simpleString()
+        if seen.setdefault(name, kind) != kind:
+            raise DataError(
+                source.location, f"the column {name!r} has the type {seen[name]} in some files, and {kind} in others",
+                "wanted one type", "Write the files with one type, or name only other columns with --keep.",
+            )  # fmt: skip
 
 
 def _footers(session: SparkSession, source: Source) -> Iterable[ParquetFooter]:
@@ -126,14 +155,24 @@ def _spark_type(footer: ParquetFooter, name: str | None) -> str | None:
     return "void" if type_name(kind) == "null" else _TYPES.get(kind, "string")
 
 
-def _shard(session: SparkSession, chosen: Chosen, top: frozenset[str], paths: list[str], below: list[str]) -> Shard:
+def _shard(
+    session: SparkSession, chosen: Chosen, top: frozenset[str], kept: Kept, paths: list[str], below: list[str]
+) -> Shard:
     read = {name: kind for _, name, kind in chosen if name is not None and kind not in (None, "void")}
     schema = schema_of({name: DataType.fromDDL(kind or "string") for name, kind in read.items()}, top)
-    frame = session.read.schema(schema).options(**storage.reader_options(paths)).parquet(*paths)
+    reader = session.read.options(**storage.reader_options(paths))
+    if in_files := [name for name, kind in kept if kind is not None]:
+        # Spark knows best which of its types a file's types are.
+        types = reader.parquet(paths[0]).schema
+        schema = StructType([f for f in schema if f.name not in in_files] + [types[name] for name in in_files])
+    frame = reader.schema(schema).parquet(*paths)
     # By this name even if the file has a column called _metadata.
     place = frame.metadataColumn("_metadata")
     values = {column: _shard_value(frame, column, name, kind, place, below) for column, name, kind in chosen}
-    return Shard(frame, place, {column: name for column, name, _ in chosen}, values)
+    others = {
+        name: F.col(quoted(name)) if kind is not None else _folder_value(name, place, below) for name, kind in kept
+    }
+    return Shard(frame, place, {column: name for column, name, _ in chosen}, values, others)
 
 
 def _shard_value(
@@ -164,15 +203,28 @@ def delta_records(session: SparkSession, source: Source) -> DataFrame:
     present = list(dict.fromkeys([*frame.columns, *within]))
     names = chosen_columns(source.kind, dict(source.columns), present, place=source.location)
     values = {column: _value(source, frame, column, name) for column, name in names.items()}
-    return _checked(source, frame, frame.metadataColumn("_metadata"), values, names)
+    others = {}
+    if source.keep:
+        kept = kept_names(source, frame.columns, list(names.values()), place=source.location)
+        others = {name: F.col(quoted(name)) for name in kept}
+    return _checked(source, frame, frame.metadataColumn("_metadata"), values, names, others)
 
 
 def _checked(
-    source: Source, frame: DataFrame, place: Column, values: dict[str, Column], names: dict[str, str | None]
+    source: Source,
+    frame: DataFrame,
+    place: Column,
+    values: dict[str, Column],
+    names: dict[str, str | None],
+    kept: dict[str, Column],
 ) -> DataFrame:
-    """Return records with their place, and with the reason if a record cannot be used."""
+    """Return records with their place, and with the reason if a record cannot be used.
+
+    - values, names: each column of the table, and its name in the input.
+    - kept: other columns to keep.
+    """
     reason = F.coalesce(
-        *(_id_fault(names[key] or key, values[key]) for key in source.keys),
+        *(id_fault(names[key] or key, values[key]) for key in source.keys),
         *_number_faults(frame.schema, names, values),
         *(_text_fault(names[c] or c, values[c]) for c in values if c not in source.keys and c != "relevance"),
         *([_relevance_fault(names["relevance"] or "", values["relevance"])] if "relevance" in values else []),
@@ -186,6 +238,7 @@ def _checked(
         F.when(reason.isNotNull(), record).alias("raw"),
         reason.alias("reason"),
         *typed,
+        *(value.alias(PREFIX + name) for name, value in kept.items()),
     )
 
 
@@ -209,7 +262,11 @@ def _number_faults(schema: StructType, names: dict[str, str | None], values: dic
             yield fault
 
 
-def _id_fault(name: str, value: Column) -> Column:
+def id_fault(name: str, value: Column) -> Column:
+    """Return the reason why a text cannot be an id; null if it can.
+
+    - name: the column in the input, for the reason.
+    """
     return (
         F.when(value.isNull(), f'"{name}" is missing; every record needs one')
         .when(F.trim(value) == "", f'"{name}" is empty; ids need at least one character')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -14,9 +15,12 @@ from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
 from spladelake.extras import require_extra
+from spladelake.names import listed
 from spladelake.spark.ingest.shared_files import shared
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.tables.refs import Lake
+
+_NO_STORAGE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,15 @@ def named_dataset(dataset_id: str) -> NamedDataset:
             place,
             "ir_datasets does not know this id",
             "wanted an id such as beir/scifact/test",
-            "Find the id on https://ir-datasets.com.",
+            "Look up the id on https://ir-datasets.com.",
         ) from error
-    if not (dataset.has_docs() and dataset.has_queries()):
+    missing = [name for name, has in (("documents", dataset.has_docs()), ("queries", dataset.has_queries())) if not has]
+    if missing:
         raise UsageError(
             place,
-            "the data set has no queries or no documents",
-            "wanted a data set with queries and documents",
-            "Name one of the subsets, such as a split.",
+            f"the data set has no {listed(missing)}",
+            "wanted a data set with documents and queries",
+            "Use the id of one of its subsets, such as a split.",
         )
     return NamedDataset(dataset_id, dataset, ir_datasets.__version__)
 
@@ -76,14 +81,27 @@ def write_beir_folder(session: SparkSession, named: NamedDataset, lake: Lake, cl
     try:
         _write(named.dataset, local)
     except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(
-            named.label,
-            f"the records could not be read ({reason})",
-            "wanted documents and queries from the network or from ~/.ir_datasets",
-            "Check the network and the id.",
-        ) from error
+        raise _unreadable(named.label, error) from error
     return shared(session, local, lake, cleanup)
+
+
+def _unreadable(label: str, error: OSError | RuntimeError) -> DataError:
+    """Return the error for records that cannot be read: a file to get by hand, a full or read-only disk, the network.
+
+    - label: the data set.
+    """
+    reason = " ".join(str(error).split())[:200]
+    if isinstance(error, FileNotFoundError):
+        found = f"ir_datasets cannot download all files of this data set ({reason})"
+        fix = "Get the missing file as the page of the data set on https://ir-datasets.com describes, and put it there."
+        return DataError(label, found, "wanted every file of the data set in the folder of ir_datasets", fix)
+    if isinstance(error, OSError) and error.errno in _NO_STORAGE:
+        found, wanted = f"the records could not be stored ({reason})", "wanted a writable folder with enough space"
+        fix = "Free space or correct the permissions, or set IR_DATASETS_HOME and TMPDIR to other folders."
+        return DataError(label, found, wanted, fix)
+    found = f"ir_datasets could not read the records ({reason})"
+    wanted = "wanted a download of the data set, or its files in ~/.ir_datasets from an earlier download"
+    return DataError(label, found, wanted, "Check the network and the proxy, then run the command again.")
 
 
 def _write(dataset: Any, folder: Path) -> None:

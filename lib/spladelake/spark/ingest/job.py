@@ -17,6 +17,7 @@ from spladelake.config import IngestTexts
 from spladelake.errors import DataError
 from spladelake.results import IngestResult, TableOfTexts
 from spladelake.spark.ingest.judgements import read_as
+from spladelake.spark.ingest.kept import with_kept_columns
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.ingest.sources import beir_sources, named_sources, places, reading, records
 from spladelake.spark.tables import storage
@@ -30,6 +31,11 @@ from spladelake.spark.tables.write import replace_rows
 log = logging.getLogger(__name__)
 
 IR_DATASETS_PREFIX = "ir_datasets:"
+# Options that name the columns of an input.
+_NAMING = {
+    "documents": ", name its columns with --document-id and --document-text",
+    "queries": ", name its columns with --query-id and --query-text",
+}
 
 
 def ingest_texts(session: SparkSession, options: IngestTexts) -> IngestResult:
@@ -39,7 +45,7 @@ def ingest_texts(session: SparkSession, options: IngestTexts) -> IngestResult:
         parts = _ingest_dataset(session, lake, options, options.source.removeprefix(IR_DATASETS_PREFIX))
     else:
         if options.source:
-            sources = beir_sources(session, options.source, options.split)
+            sources = beir_sources(session, options.source, options.split, options.keep)
         else:
             sources = named_sources(session, options)
         parts = {s.kind: _ingest(session, lake, s, options, s.fingerprint(session)) for s in sources}
@@ -66,7 +72,12 @@ def _lineage(source: Source, options: IngestTexts, fingerprint: Any) -> Lineage:
     return Lineage(
         "ingest_texts",
         {source.kind: fingerprint},
-        {"format": source.format, "columns": source.columns, "max_rejected": options.max_rejected},
+        {
+            "format": source.format,
+            "columns": source.columns,
+            "max_rejected": options.max_rejected,
+            **({"keep": list(source.keep)} if source.keep else {}),
+        },
     )
 
 
@@ -93,7 +104,7 @@ def _write(session: SparkSession, lake: Lake, source: Source, options: IngestTex
                 name,
                 "the input has no records",
                 "wanted at least one record",
-                "Check the program that wrote the input. The table keeps its old rows.",
+                "Correct the location of the input, or check the program that wrote it. The table keeps its old rows.",
             )
         repeated = _repeated(found, source)
         rejected = _rejects(found, repeated, source)
@@ -107,7 +118,8 @@ def _write(session: SparkSession, lake: Lake, source: Source, options: IngestTex
             usable = usable.join(
                 F.broadcast(repeated.select("file", "block", "seq")), ["file", "block", "seq"], "left_anti"
             )
-        replace_rows(session, target, source.schema, usable, lineage=lineage)
+        schema, rows = with_kept_columns(session, target, source, usable)
+        replace_rows(session, target, schema, rows, lineage=lineage)
     finally:
         found.unpersist()
     if bad:
@@ -205,6 +217,6 @@ def _check_share(source: Source, bad: int, total: int, allowed: float, examples:
             source.location,
             f"{bad:,} of {total:,} records are malformed, such as {' | '.join(examples)}",
             f"wanted at most {allowed:.1%}",
-            f"{lake.table('quarantine')} lists all malformed records. Correct the input, name its columns "
-            "(--document-id, --document-text, --query-id, --query-text), or raise --max-rejected.",
+            f"Correct the input{_NAMING.get(source.kind, '')}, or raise --max-rejected. "
+            f"{lake.table('quarantine')} lists all malformed records.",
         )

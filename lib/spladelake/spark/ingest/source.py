@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyspark.sql import SparkSession
 
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.refs import TableRef
-from spladelake.spark.tables.schema import TableSchema
+from spladelake.spark.tables.schema import Column, TableSchema
 from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS
 
 TABLE_PREFIX = "table:"
 # Formats with one record in each line.
 LINE_FORMATS = ("jsonl", "tsv", "qrels", "trec")
+# The column of records of text files with the values that are kept, by name.
+KEPT = Column("kept", "map<string,string>", "Values of other columns of the input.")
 SCHEMAS: dict[str, TableSchema] = {
     "documents": DOCUMENTS,
     "queries": QUERIES,
@@ -32,6 +34,7 @@ class Source:
     - columns: (column of the table, name in the input) if the user named them.
     - label: name of the input if every run writes its files again.
     - version: version of a Delta table to read.
+    - keep: other columns to keep, or files.kept.ALL.
     - files: the files to read; None if they are not listed yet. all_files: whether these are all files of the location.
     """
 
@@ -41,6 +44,7 @@ class Source:
     columns: tuple[tuple[str, str], ...] = ()
     label: str | None = None
     version: int | None = None
+    keep: tuple[str, ...] = ()
     files: tuple[storage.InputFile, ...] | None = None
     all_files: bool = True
 
@@ -53,6 +57,11 @@ class Source:
     def schema(self) -> TableSchema:
         """Schema of the table."""
         return SCHEMAS[self.kind]
+
+    @property
+    def parsed_schema(self) -> TableSchema:
+        """Columns of the records of text files: those of the table, and KEPT if other columns are kept."""
+        return replace(self.schema, columns=(*self.schema.columns, KEPT)) if self.keep else self.schema
 
     def listed(self, session: SparkSession) -> tuple[storage.InputFile, ...]:
         """Return the files to read."""
@@ -72,7 +81,7 @@ class Source:
 
 
 def table_ref(location: str) -> TableRef:
-    """Return the table of a location: `table:NAME` is a table of the catalog, any other location a folder."""
+    """Return the table of a location: `table:NAME` is a table of the catalog, others are folders."""
     if location.startswith(TABLE_PREFIX):
-        return TableRef(name=location.removeprefix(TABLE_PREFIX))
+        return TableRef.parse(location.removeprefix(TABLE_PREFIX))
     return TableRef(path=location)

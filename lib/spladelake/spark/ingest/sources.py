@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -53,7 +54,8 @@ def named_sources(session: SparkSession, options: IngestTexts) -> list[Source]:
         if not location.startswith(TABLE_PREFIX):
             location = storage.absolute(location)
             storage.require_input(session, location, option=f"--{kind}")
-        sources.append(_source(session, kind, location, file_format, given))
+        source = _source(session, kind, location, file_format, given)
+        sources.append(replace(source, keep=options.keep) if kind == "documents" else source)
     return sources
 
 
@@ -84,8 +86,11 @@ def _source(
     return Source(kind, location, file_format, given, files=read, all_files=not left)
 
 
-def beir_sources(session: SparkSession, folder: str, split: str) -> list[Source]:
-    """Return the inputs of a BEIR folder, without judgements if it has no qrels folder."""
+def beir_sources(session: SparkSession, folder: str, split: str, keep: tuple[str, ...] = ()) -> list[Source]:
+    """Return the inputs of a BEIR folder, without judgements if it has no qrels folder.
+
+    - keep: other keys of the documents to keep.
+    """
     folder = storage.absolute(folder)
     storage.require_input(session, folder, option="--source")
     sources = []
@@ -106,14 +111,14 @@ def beir_sources(session: SparkSession, folder: str, split: str) -> list[Source]
                 "wanted a BEIR folder: corpus.jsonl, queries.jsonl and qrels/",
                 "Correct --source, or name the files with --documents, --queries and --judgements.",
             )
-        sources.append(Source(kind, f"{folder}/{names[0]}", "jsonl"))
+        sources.append(Source(kind, f"{folder}/{names[0]}", "jsonl", keep=keep if kind == "documents" else ()))
     splits = split_files(storage.children(session, f"{folder}/qrels"))
     if splits and split not in splits:
         raise DataError(
             f"{folder}/qrels",
-            f"the folder has no {split}.tsv, .jsonl, .csv or .parquet",
-            f"wanted a split of the folder: {listed(splits)}",
-            "Correct --split.",
+            f"the folder has no file {split}.tsv, {split}.jsonl, {split}.csv or {split}.parquet",
+            f"wanted a split of this folder: {listed(splits)}",
+            "Set --split to a split of this folder.",
         )
     if splits:
         sources.append(_source(session, "judgements", f"{folder}/qrels/{splits[split]}", "auto", ()))
@@ -123,7 +128,8 @@ def beir_sources(session: SparkSession, folder: str, split: str) -> list[Source]
 def _delta_version(session: SparkSession, location: str) -> int:
     ref = table_ref(location)
     if not ref.exists(session):
-        raise DataError(location, "there is no Delta table", "wanted a Delta table", "Correct the location.")
+        fix = "Correct the location, or the format option if the input is not a Delta table."
+        raise DataError(location, "there is no Delta table here", "wanted a Delta table's folder or table:NAME", fix)
     return ref.version(session)
 
 

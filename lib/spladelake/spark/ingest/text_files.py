@@ -16,7 +16,8 @@ from pyspark.sql.types import StructType
 
 from spladelake.files import LineParser, Rejected
 from spladelake.files.csv_records import checked_row, csv_layout, csv_rows
-from spladelake.files.formats import line_parser
+from spladelake.files.formats import line_keeper, line_parser
+from spladelake.files.kept import KeepingParser
 from spladelake.files.rows import MalformedError
 from spladelake.spark.ingest import file_heads
 from spladelake.spark.ingest.source import Source
@@ -88,6 +89,7 @@ class ParseCsv:
     kind: str
     columns: tuple[tuple[str, str], ...]
     schema: TableSchema
+    keep: tuple[str, ...] = ()
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         arrow = table_arrow_schema(self.schema)
@@ -109,7 +111,7 @@ class ParseCsv:
         )
         for file, lines in groupby(pairs, itemgetter(0)):
             place = storage.person_path(file)
-            layout_of = partial(csv_layout, self.kind, dict(self.columns), place=place)
+            layout_of = partial(csv_layout, self.kind, dict(self.columns), place=place, keep=self.keep)
             found = csv_rows((line for _, line in lines), layout_of, place=place)
             if found is None:
                 continue
@@ -150,16 +152,20 @@ def line_records(session: SparkSession, source: Source) -> DataFrame:
     """Return the records of an input with one record in each line."""
     first = file_heads.first_lines(session, source.listed(session))
     parser, _ = line_parser(source.kind, source.format, dict(source.columns), place=source.location, first=first)
+    if source.keep:
+        keep = line_keeper(source.format, dict(source.columns), source.keep, place=source.location, first=first)
+        parser = KeepingParser(parser, keep)
     return parsed_lines(session, source, parser)
 
 
 def parsed_lines(session: SparkSession, source: Source, parser: LineParser[Any]) -> DataFrame:
     """Return the records that a parser makes from the lines of an input."""
-    return map_arrow(lines_of(session, source), ParseLines(parser, source.schema), record_schema(source.schema))
+    schema = source.parsed_schema
+    return map_arrow(lines_of(session, source), ParseLines(parser, schema), record_schema(schema))
 
 
 def csv_frame(session: SparkSession, source: Source) -> DataFrame:
     """Return the records of csv files. One task reads each file from start to end, by its own header."""
     lines = lines_of(session, source).repartition("file").sortWithinPartitions("file", "block", "seq")
-    parse = ParseCsv(source.kind, source.columns, source.schema)
-    return map_arrow(lines, parse, record_schema(source.schema))
+    parse = ParseCsv(source.kind, source.columns, source.parsed_schema, source.keep)
+    return map_arrow(lines, parse, record_schema(source.parsed_schema))

@@ -12,11 +12,20 @@ from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 from spladelake.config.rerank import RerankRun
+from spladelake.errors import UsageError
 from spladelake.reranker import resolve_cross_encoder
 from spladelake.results import RerankResult
 from spladelake.spark.encode.texts import ROWS_PER_BATCH, task_count
 from spladelake.spark.evaluate.run_checks import check_runs
 from spladelake.spark.rerank.pairs import check_texts, run_pairs, scored_pairs
+from spladelake.spark.rerank.passages import (
+    Listed,
+    best_scored,
+    documents_of_passages,
+    listed_in,
+    passages_by_document,
+    with_ids_of_passages,
+)
 from spladelake.spark.rerank.worker import RerankerSpec, ScorePairBatches
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.progress import progress
@@ -34,8 +43,8 @@ log = logging.getLogger(__name__)
 def rerank_run(session: SparkSession, options: RerankRun) -> RerankResult:
     """Score the top of a run of the lake with a cross-encoder and write the new order as another run.
 
-    Raises UsageError if the cross-encoder cannot be used, and DataError if the run is missing or a text of one of its
-    pairs is.
+    Raises UsageError if the cross-encoder cannot be used or --passages does not fit the run, and DataError if the run
+    is missing or a text of one of its pairs is.
     """
     lake = Lake(options.lake)
     tables = {name: lake.table(name) for name in ("documents", "queries", "runs")}
@@ -50,18 +59,20 @@ def rerank_run(session: SparkSession, options: RerankRun) -> RerankResult:
     )
     checkpoint = resolve_cross_encoder(options.cross_encoder, max_length=options.max_length)
     run = inputs.rows["runs"].where(F.col("run_id") == options.run)
-    of_passages = set(BEST_PASSAGE) <= set(run.columns)
+    made_from = check_runs(run, [options.run], table=tables["runs"])
+    listed = listed_in(run)
+    _check_listed(listed, options, place=str(tables["runs"]))
     lineage = Lineage(
         "rerank_run",
         {
-            "run": check_runs(run, [options.run], table=tables["runs"]),
+            "run": made_from,
             **{f"{name}_texts": made for name, made in inputs.lineage(("documents", "queries")).items()},
         },
         {
             "model_id": checkpoint.model_id,
             "depth": options.depth,
             "rest": options.rest,
-            **({"passages": options.passages} if of_passages else {}),
+            **({} if listed == "whole" else {"passages": options.passages}),
         },
         scope=options.target,
     )
@@ -76,6 +87,24 @@ def rerank_run(session: SparkSession, options: RerankRun) -> RerankResult:
     )  # fmt: skip
 
 
+def _check_listed(listed: Listed, options: RerankRun, *, place: str) -> None:
+    """Raise UsageError if a run of documents is to be re-ranked by all passages, or a run of passages is not."""
+    if (listed == "all") == (options.passages == "all"):
+        return
+    if listed == "all":
+        raise UsageError(
+            place, f"the run {options.run!r} lists passages, and --passages is {options.passages}",
+            "wanted --passages all, or a run of documents",
+            "Give --passages all, or retrieve documents with --aggregate max.",
+        )  # fmt: skip
+    found = "documents" if listed == "whole" else "documents, each with its best passage alone"
+    raise UsageError(
+        place, f"--passages is all, and the run {options.run!r} lists {found}",
+        "wanted a run of passages, which lists all that were retrieved",
+        "Make one with retrieve_run --aggregate none from vectors of passages, or leave out --passages.",
+    )  # fmt: skip
+
+
 def _write(
     session: SparkSession,
     run: DataFrame,
@@ -86,11 +115,15 @@ def _write(
 ) -> dict[str, Any]:
     """Score the pairs, write the run, and return the counts."""
     started = time.monotonic()
-    top = run.where(F.col("rank") <= options.depth)
     best = [name for name in BEST_PASSAGE if name in run.columns]
-    pairs = run_pairs(
-        top.drop(*best) if options.passages == "whole" else top, inputs.rows["queries"], inputs.rows["documents"]
-    )
+    passages = passages_by_document(run) if options.passages == "all" else None
+    listed = run if passages is None else documents_of_passages(passages)
+    top = listed.where(F.col("rank") <= options.depth)
+    if passages is not None:
+        top = passages.join(top.select("query_id", "doc_id"), ["query_id", "doc_id"], "left_semi")
+    elif options.passages == "whole":
+        top = top.drop(*best)
+    pairs = run_pairs(top, inputs.rows["queries"], inputs.rows["documents"])
     with ExitStack() as kept:
         pairs = kept_on_disk(pairs, kept)
         count = check_texts(pairs, inputs.refs, what="runs")
@@ -98,12 +131,13 @@ def _write(
         totals = session.sparkContext.accumulator({}, Totals())
         session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ROWS_PER_BATCH))
         # The ranking below reads the scores twice. Persisted scores keep the model from running a second time.
-        scored = kept_on_disk(scored_pairs(pairs, ScorePairBatches(spec, totals), tasks=tasks), kept)
+        each = pairs if passages is None else with_ids_of_passages(pairs)
+        scored = kept_on_disk(scored_pairs(each, ScorePairBatches(spec, totals), tasks=tasks), kept)
         with progress(f"re-rank {options.run}", total=count, done=lambda: totals.value.get("pairs", 0)):
             scored.count()
-        ranked = reranked(run, scored, depth=options.depth, keep=options.rest == "keep")
-        if best:
-            ranked = ranked.join(run.select("query_id", "doc_id", *best), ["query_id", "doc_id"], "left")
+        if passages is not None:
+            scored = best_scored(scored, pairs)
+        ranked = reranked(listed, scored, depth=options.depth, keep=options.rest == "keep")
         rows = ranked.withColumn("run_id", F.lit(options.target)).orderBy("query_id", "rank")
         where = f"run_id = {sql_string(options.target)}"
         replace_rows(session, inputs.refs["runs"], PASSAGE_RUNS if best else RUNS, rows, lineage=lineage, where=where)
@@ -121,19 +155,22 @@ def _write(
 
 
 def reranked(run: DataFrame, scored: DataFrame, *, depth: int, keep: bool) -> DataFrame:
-    """Return (query_id, doc_id, rank, score): the scored documents re-ranked, then the rest of the run if `keep`.
+    """Return (query_id, doc_id, rank, score, …): the scored documents re-ranked, then the rest of the run if `keep`.
 
     The scored documents are ordered by score descending, then doc_id ascending. The rest keeps its ranks. Its scores
     are the query's lowest new score minus the distance in ranks from `depth`, so sorting by score gives the same order.
 
-    - run: rows of `runs`.
-    - scored: (query_id, doc_id, score) of the documents up to rank `depth`.
+    - run: rows of `runs`. If they name the best passages, so do the returned rows.
+    - scored: (query_id, doc_id, score) of the documents up to rank `depth`. If it names passages, they count.
     """
+    best = [name for name in BEST_PASSAGE if name in run.columns]
+    if best and best[0] not in scored.columns:
+        scored = scored.join(run.select("query_id", "doc_id", *best), ["query_id", "doc_id"], "left")
     order = Window.partitionBy("query_id").orderBy(F.desc("score"), F.asc("doc_id"))
-    top = scored.select("query_id", "doc_id", F.row_number().over(order).alias("rank"), "score")
+    top = scored.select("query_id", "doc_id", F.row_number().over(order).alias("rank"), "score", *best)
     if not keep:
         return top
     lowest = scored.groupBy("query_id").agg(F.min("score").alias("lowest"))
     rest = run.where(F.col("rank") > depth).join(lowest, "query_id")
     score = (F.col("lowest") - (F.col("rank") - depth)).alias("score")
-    return top.unionByName(rest.select("query_id", "doc_id", "rank", score))
+    return top.unionByName(rest.select("query_id", "doc_id", "rank", score, *best))

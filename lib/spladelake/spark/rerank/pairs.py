@@ -8,53 +8,39 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
+from spladelake.spark.encode.passages.texts import with_texts
 from spladelake.spark.encode.texts import SIDES, texts_of
 from spladelake.spark.rerank.worker import ScorePairBatches
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import BEST_PASSAGE
 
+_INSTEAD = {"runs": "choose a run over the texts of this lake", "pairs": "run mine_pairs again"}
+
 
 def run_pairs(run: DataFrame, queries: DataFrame, documents: DataFrame) -> DataFrame:
     """Return (query_id, doc_id, query, document, pair, known) for every row of a run, with texts joined by id.
 
-    If the run names a passage, the document is that passage with the title. `pair` is a hash of both texts. `known`
-    says whether both ids are in the tables; the text of a known id can be null.
+    If the run names a passage, the document is that passage with the title, and the columns of the run that name it
+    stay. `pair` is a hash of both texts. `known` says whether both ids are in the tables; the text of a known id can be
+    null.
     """
     asked = texts_of(queries, SIDES["queries"]).select(
         F.col("id").alias("query_id"), F.col("text").alias("query"), F.col("text_sha256").alias("query_hash")
     )
-    found = texts_of(documents, SIDES["documents"]).select(
-        F.col("id").alias("doc_id"), F.col("text").alias("document"), F.col("text_sha256").alias("document_hash")
-    )
-    there = F.lit(True)
     places = [name for name in BEST_PASSAGE if name in run.columns]
-    joined = run.select("query_id", "doc_id", *places).join(asked.withColumn("asked", there), "query_id", "left")
-    joined = joined.join(found.withColumn("found", there), "doc_id", "left")
-    if places:
-        joined = _with_passages(joined, documents)
+    joined = run.select("query_id", "doc_id", *places).join(asked.withColumn("asked", F.lit(True)), "query_id", "left")
+    joined = with_texts(joined, documents)
     hashes = (F.coalesce(name, F.lit("")) for name in ("query_hash", "document_hash"))
     known = F.col("asked").isNotNull() & F.col("found").isNotNull()
-    return joined.select(
-        "query_id", "doc_id", "query", "document", F.concat_ws(" ", *hashes).alias("pair"), known.alias("known")
-    )
-
-
-def _with_passages(pairs: DataFrame, documents: DataFrame) -> DataFrame:
-    """Replace the texts of documents with their best passages, and the hashes with those of the passages."""
-    title, text = (F.make_valid_utf8(name) for name in ("title", "text"))
-    parts = documents.select("doc_id", F.when(F.trim(title) != "", title).alias("head"), text.alias("body"))
-    _, start, end = BEST_PASSAGE
-    passage = F.substr("body", F.col(start) + 1, F.col(end) - F.col(start))
-    named = F.col(start).isNotNull() & F.col("body").isNotNull()
-    document = F.when(named, F.concat_ws(" ", "head", passage)).otherwise(F.col("document"))
-    joined = pairs.join(parts, "doc_id", "left").withColumn("document", document)
-    return joined.withColumn("document_hash", F.sha2("document", 256))
+    pair = F.concat_ws(" ", *hashes).alias("pair")
+    return joined.select("query_id", "doc_id", "query", "document", pair, known.alias("known"), *places)
 
 
 def scored_pairs(pairs: DataFrame, function: ScorePairBatches, *, tasks: int) -> DataFrame:
     """Return (query_id, doc_id, score) for rows of `run_pairs`. Pairs of equal texts meet in one task, in sequence."""
-    spread = pairs.drop("known").repartition(tasks, "pair").sortWithinPartitions("pair")
+    read = pairs.select("query_id", "doc_id", "query", "document", "pair")
+    spread = read.repartition(tasks, "pair").sortWithinPartitions("pair")
     return map_arrow(spread, function, SCORED)
 
 
@@ -63,7 +49,7 @@ def check_texts(pairs: DataFrame, tables: Mapping[str, TableRef], *, what: str) 
 
     - pairs: rows of `run_pairs`.
     - tables: the table of each name; "queries", "documents" and `what` are read.
-    - what: the name of the table that lists the pairs.
+    - what: the name of the table that lists the pairs: runs or pairs.
     """
     absent = ~F.col("known")
     place = F.min(F.when(absent, F.struct("query_id", "doc_id"))).alias("first")
@@ -73,10 +59,10 @@ def check_texts(pairs: DataFrame, tables: Mapping[str, TableRef], *, what: str) 
         query_id, doc_id = row["first"]
         raise DataError(
             str(tables[what]),
-            f"in {row['absent']:,} of {row['rows']:,} pairs the query or the document is not in the lake, such as "
-            f"query {query_id!r} with document {doc_id!r}",
+            f"the lake lacks the query or the document of {row['absent']:,} of {row['rows']:,} pairs, such as query "
+            f"{query_id!r} with document {doc_id!r}",
             f"wanted all queries in {tables['queries']} and all documents in {tables['documents']}",
-            f"Ingest the missing texts, or use {what} over the texts of this lake.",
+            f"Ingest the missing texts, or {_INSTEAD[what]}.",
         )
     return int(row["rows"])
 

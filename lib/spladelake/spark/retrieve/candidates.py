@@ -10,25 +10,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyspark import Broadcast
 
 from spladelake.passages.aggregate import Aggregate
 from spladelake.passages.ids import DIGITS, ID_SUFFIX
 from spladelake.scoring import DocIds, Ranked, merge
-from spladelake.spark.session.totals import Here
+from spladelake.spark.retrieve.query_rows import repeated_id
 
 # One row for each run and query. Spark moves binary columns at the speed of memory.
 CANDIDATES = pa.schema(
     [
         ("run", pa.int32()),
-        ("query", pa.int32()),
+        ("query_id", pa.string()),
         ("units", pa.binary()),
         ("rests", pa.binary()),
         ("id_lengths", pa.binary()),
         ("ids", pa.binary()),
     ]
 )
-CANDIDATES_DDL = "run int, query int, units binary, rests binary, id_lengths binary, ids binary"
+CANDIDATES_DDL = "run int, query_id string, units binary, rests binary, id_lengths binary, ids binary"
 
 RANKED = pa.schema(
     [
@@ -48,8 +47,16 @@ RANKED_BY_PASSAGE_DDL = f"{RANKED_DDL}, passage int"
 ROWS_AT_ONCE = 1_000_000
 
 
-def packed(ranked: Ranked, *, run: int) -> Iterator[pa.RecordBatch]:
-    """Pack a ranking into CANDIDATES rows, one a query."""
+# The run of rows that hold no candidates but ids of documents, all ids of a bucket in the rows of one `query_id`. The
+# merge finds ids that occur twice: 10,000,000 ids in tasks of some 150,000.
+LISTED, BUCKETS = -1, 64
+
+
+def packed(ranked: Ranked, *, run: int, names: pa.StringArray) -> Iterator[pa.RecordBatch]:
+    """Pack a ranking into CANDIDATES rows, one a query.
+
+    - names: the id of each query number in `ranked`.
+    """
     edges = np.flatnonzero(np.r_[True, np.diff(ranked.queries) != 0, True]) if len(ranked) else np.zeros(1, np.int64)
     first = 0
     while first < len(edges) - 1:
@@ -60,7 +67,7 @@ def packed(ranked: Ranked, *, run: int) -> Iterator[pa.RecordBatch]:
         starts = ranked.doc_ids.starts
         columns = [
             pa.array(np.full(last - first, run), pa.int32()),
-            pa.array(ranked.queries[rows[:-1]], pa.int32()),
+            names.take(pa.array(ranked.queries[rows[:-1]])),
             _binary(ranked.units[start:end], 8 * (rows - start)),
             _binary(ranked.rests[start:end], 8 * (rows - start)),
             _binary(np.diff(starts[start : end + 1]).astype(np.int32), 4 * (rows - start)),
@@ -76,15 +83,32 @@ def _binary(data: NDArray[Any], offsets: NDArray[Any]) -> pa.BinaryArray:
     return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, buffers)
 
 
+def listed_ids(ids: DocIds) -> pa.RecordBatch:
+    """Pack ids of documents into CANDIDATES rows of the run LISTED, one a bucket."""
+    buckets = ids.buckets(BUCKETS)
+    ids = ids.take(np.argsort(buckets, kind="stable").astype(np.int32))
+    found, firsts = np.unique(np.sort(buckets), return_index=True)
+    rows = np.r_[firsts, len(ids)].astype(np.int64)
+    none = np.zeros(len(found) + 1, dtype=np.int64)
+    columns = [
+        pa.array(np.full(len(found), LISTED), pa.int32()),
+        pa.array(found).cast(pa.string()),
+        *(_binary(np.empty(0, np.int64), none) for _ in ("units", "rests")),
+        _binary(np.diff(ids.starts).astype(np.int32), 4 * rows),
+        _binary(ids.data, ids.starts[rows]),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=CANDIDATES)
+
+
 def unpacked(batch: pa.RecordBatch) -> Ranked:
-    """Unpack CANDIDATES rows of one run. Queries keep the batch's order and can occur several times."""
+    """Unpack CANDIDATES rows of one run. The number of a query is the row of the batch."""
     units, counts = _flat(batch.column("units"), np.int64)
     rests, _ = _flat(batch.column("rests"), np.int64)
     lengths, _ = _flat(batch.column("id_lengths"), np.int32)
     data, _ = _flat(batch.column("ids"), np.uint8)
     starts = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=starts[1:])
-    queries = np.repeat(batch.column("query").to_numpy(), counts)
+    queries = np.repeat(np.arange(batch.num_rows, dtype=np.int32), counts)
     return Ranked(queries, DocIds(starts, data), units, rests)
 
 
@@ -137,31 +161,41 @@ class Kept:
 class MergeCandidates:
     """The function for mapInArrow: merges CANDIDATES rows of all ranking tasks into RANKED rows.
 
-    All rows of a (run, query) must be in one task.
+    All rows of a (run, query) must be in one task. Raises DataError if an id of a document occurs twice.
 
-    - query_ids: the id of every query number.
     - kept: the rules of each run.
+    - place: the table of document vectors, for messages.
     """
 
-    query_ids: Broadcast[list[str]] | Here[list[str]]
     kept: tuple[Kept, ...]
+    place: str
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        parts: dict[int, list[Ranked]] = {}
+        parts: dict[int, list[tuple[pa.StringArray, Ranked]]] = {}
+        listed: dict[str, list[pa.StringArray]] = {}
         for batch in batches:
             for run in batch.column("run").unique().to_pylist():
                 of_run = batch.filter(pc.equal(batch.column("run"), run))
-                parts.setdefault(run, []).append(unpacked(of_run))
+                if run == LISTED:
+                    for row, bucket in enumerate(of_run.column("query_id").to_pylist()):
+                        listed.setdefault(bucket, []).append(_strings(unpacked(of_run.slice(row, 1)).doc_ids))
+                else:
+                    parts.setdefault(run, []).append((of_run.column("query_id"), unpacked(of_run)))
+        # Bucket after bucket, so that the table of different ids stays small.
+        for bucket in sorted(listed):
+            self._refuse_repeated(pa.chunked_array(listed.pop(bucket)))
         for run in sorted(parts):
             yield from self._merged(run, parts.pop(run))
 
-    def _merged(self, run: int, parts: list[Ranked]) -> Iterator[pa.RecordBatch]:
-        kept, names = self.kept[run], self.query_ids.value
-        numbers = np.unique(np.concatenate([part.queries for part in parts]))
-        dense = [
-            Ranked(np.searchsorted(numbers, p.queries).astype(np.int32), p.doc_ids, p.units, p.rests) for p in parts
-        ]
-        asked = pa.array([names[number] for number in numbers.tolist()], pa.string())
+    def _refuse_repeated(self, ids: pa.ChunkedArray) -> None:
+        if pc.count_distinct(ids).as_py() < len(ids):
+            counts = pc.value_counts(ids)
+            raise repeated_id(self.place, counts.filter(pc.greater(counts.field("counts"), 1))[0]["values"].as_py())
+
+    def _merged(self, run: int, parts: list[tuple[pa.StringArray, Ranked]]) -> Iterator[pa.RecordBatch]:
+        kept = self.kept[run]
+        asked = pc.unique(pa.chunked_array([of for of, _ in parts], pa.string())).sort()
+        dense = [Ranked(pc.index_in(of, asked).to_numpy()[p.queries], p.doc_ids, p.units, p.rests) for of, p in parts]
         ranked = finished(merge(dense, k=kept.depth, suffix=kept.suffix), asked, kept)
         names, schema = _strings(ranked.doc_ids), RANKED
         columns = [

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from pyspark.errors import AnalysisException, ParseException
+from collections.abc import Sequence
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spladelake.errors import UsageError
-from spladelake.names import listed
-from spladelake.spark.session.read_only import refusal_of_rows
+from spladelake.spark.encode.text_tables import TextTable
+from spladelake.spark.session.expressions import condition_on
 
 
-def selected(vectors: DataFrame, texts: DataFrame | None, conditions: list[str | None]) -> DataFrame:
+def selected(
+    vectors: DataFrame, texts: tuple[TextTable, DataFrame] | None, conditions: Sequence[str | None]
+) -> DataFrame:
     """Return (id, indices, values, groups). Bit i of groups says whether the document meets conditions[i].
 
-    - texts: the `documents` table; None only if no condition is given.
-    - conditions: SQL conditions on `texts`; every document meets None.
+    - texts: the table of the documents' texts, and its rows; None only if no condition is given.
+    - conditions: SQL conditions on columns of this table; every document meets None.
 
     Raises UsageError if Spark cannot resolve a condition on these columns, or if it does more than read.
     """
@@ -26,31 +28,13 @@ def selected(vectors: DataFrame, texts: DataFrame | None, conditions: list[str |
     if not asked:
         return columns.drop("of_document").withColumn("groups", F.lit(always))
     assert texts is not None
+    table, rows = texts
     groups = F.lit(0)
     for bit, condition in asked:
-        groups = groups + F.when(_boolean(texts, condition), F.lit(bit)).otherwise(F.lit(0))
-    met = texts.select(F.col("doc_id").alias("of_document"), groups.alias("met")).where("met > 0")
+        groups = groups + F.when(condition_on(rows, condition, option="--where"), F.lit(bit)).otherwise(F.lit(0))
+    met = rows.select(table.ids(rows).alias("of_document"), groups.alias("met")).where("met > 0")
     how = "left" if always else "inner"
     joined = columns.join(met, "of_document", how)
     return joined.select(
         "id", "indices", "values", (F.coalesce(F.col("met"), F.lit(0)) + F.lit(always)).alias("groups")
     )
-
-
-def _boolean(texts: DataFrame, condition: str):  # type: ignore[no-untyped-def]
-    """Return a condition as a column, after Spark has resolved it."""
-    try:
-        expression = F.expr(condition)
-        refused = refusal_of_rows(texts.where(expression))
-    except (AnalysisException, ParseException) as error:
-        reason = " ".join(str(error).split("SQLSTATE")[0].split())[:300]
-        raise UsageError(
-            f"--where {condition!r}",
-            reason,
-            f"wanted a condition on {listed(texts.columns)}",
-            "Correct the condition, and put strings in single quotes.",
-        ) from None
-    if refused is not None:
-        found, fix = f"the condition {refused}", "Correct the condition."
-        raise UsageError(f"--where {condition!r}", found, "wanted a condition that only reads", fix)
-    return expression

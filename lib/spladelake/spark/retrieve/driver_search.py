@@ -6,6 +6,7 @@ blocks does not matter. A contribution is the same product of two doubles.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,11 @@ from spladelake.files.delta_folder import FolderTable, folder_table
 from spladelake.passages import PassageSettings, document_of, passage_id
 from spladelake.passages.aggregate import Aggregate
 from spladelake.scoring import check_vectors
-from spladelake.spark.retrieve.blocks import Asked, QueryBatch, ranked_in_driver
+from spladelake.spark.retrieve.blocks import ranked_in_driver
 from spladelake.spark.retrieve.candidates import Kept
-from spladelake.spark.retrieve.worker import VECTOR_COLUMNS
+from spladelake.spark.retrieve.passes import Asked
+from spladelake.spark.retrieve.query_rows import QueryBatch
+from spladelake.spark.retrieve.vector_rows import VECTOR_COLUMNS
 from spladelake.spark.session.totals import DriverTotals
 from spladelake.vectors import SparseVectors
 
@@ -189,15 +192,22 @@ def small_collection(lake: str, name: str) -> SmallCollection | None:
     if root is None:
         return None
     vectors, vocabulary = (folder_table(root / "vectors" / name / part) for part in ("documents", "vocabulary"))
-    texts = folder_table(root / "documents")
-    if vectors is None or vocabulary is None or texts is None or not _is_small(vectors, texts):
+    if vectors is None or vocabulary is None:
+        return None
+    how = json.loads(vectors.properties.get("spladelake.texts") or "{}")
+    is_own = how.get("id") is None
+    texts = folder_table(root / "documents") if is_own else None
+    # Spark reads the titles of a table outside the lake.
+    titled = is_own or dict(how["columns"]).get("title") is not None
+    if (titled and texts is None) or not _is_small(vectors, texts):
         return None
     if not vectors.properties.get("spladelake.vocabulary_size", "").isdigit():
         return None
     of_passages = PassageSettings.of_properties(vectors.properties) is not None
     try:
         rows = vectors.read(pa.schema([*VECTOR_COLUMNS, *_MODEL, *(_PLACES if of_passages else [])]))
-        tokens, titles = vocabulary.read(_VOCABULARY), texts.read(_TITLES)
+        tokens = vocabulary.read(_VOCABULARY)
+        titles = _TITLES.empty_table() if texts is None else texts.read(_TITLES)
     except (OSError, ValueError, TypeError, pa.ArrowException):
         return None
     model_id = rows["model_id"][0].as_py() if len(rows) else None
@@ -223,8 +233,8 @@ def _local_folder(lake: str) -> Path | None:
     return None if ":" in lake.partition("/")[0] else Path(lake).expanduser().absolute()
 
 
-def _is_small(vectors: FolderTable, texts: FolderTable) -> bool:
-    if vectors.bytes > MOST_BYTES or texts.bytes > MOST_TEXT_BYTES:
+def _is_small(vectors: FolderTable, texts: FolderTable | None) -> bool:
+    if vectors.bytes > MOST_BYTES or (texts is not None and texts.bytes > MOST_TEXT_BYTES):
         return False
     try:
         return vectors.rows <= MOST_DOCUMENTS

@@ -20,7 +20,7 @@ from spladelake.results import IndexResult
 from spladelake.scoring import compile_kernels, invert, to_bytes
 from spladelake.spark.retrieve.blocks import set_batch_size
 from spladelake.spark.retrieve.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
-from spladelake.spark.retrieve.worker import vectors_of
+from spladelake.spark.retrieve.vector_rows import vectors_of
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.step_descriptions import describe

@@ -18,9 +18,7 @@ from spladelake.names import short_name
 from spladelake.results import RetrieveResult
 from spladelake.scoring import DocIds, compile_kernels
 from spladelake.spark.retrieve.blocks import (
-    Asked,
     Corpus,
-    QueryBatch,
     ranked_in_blocks,
     ranked_in_driver,
     ranked_with_sample,
@@ -37,6 +35,8 @@ from spladelake.spark.retrieve.passages import (
     sorted_here,
     with_places,
 )
+from spladelake.spark.retrieve.passes import Asked
+from spladelake.spark.retrieve.query_rows import QueryBatch
 from spladelake.spark.retrieve.request import RetrievalInputs, counts_of_runs, inputs_of, rows_of_runs, run_lineage
 from spladelake.spark.retrieve.sample import pays, sample_of
 from spladelake.spark.retrieve.since_version import Changes, changes_since, merged_with_previous
@@ -138,7 +138,7 @@ class _Retrieval:
         if chosen == "sql" and self.document_count <= COUNTED_DOCUMENTS:
             self.products = joined_products(self.session, self.inputs.query_rows, self.inputs.document_rows)
         log.info(
-            "%s queries and %s documents: the strategy is %s",
+            "ranking for %s queries among %s documents, with the strategy %s",
             f"{len(self.inputs.asked.ids):,}", f"{self.document_count:,}", chosen,
         )  # fmt: skip
         return chosen
@@ -199,7 +199,7 @@ class _Retrieval:
     def _by_sql(self) -> DataFrame:
         frames = []
         for number, (ranking, kept) in enumerate(zip(self.rankings.values(), self.kept, strict=True)):
-            documents = selected(self.inputs.document_rows, self._texts(), [ranking.where])
+            documents = selected(self.inputs.document_rows, self.inputs.text_rows(self.session), [ranking.where])
             documents = first_passages_only(documents, [(kept, 1)]).where("groups > 0")
             rows = top_k(self.session, self.inputs.query_rows, documents, kept)
             frames.append(rows.select(F.lit(number).alias("run"), *rows.columns))
@@ -248,7 +248,7 @@ class _Retrieval:
         inputs, place = self.inputs, str(self.inputs.documents)
         if documents is inputs.document_rows and self.index.rows is not None:
             return Corpus(self.index.rows, is_index=True, place=place)
-        rows = selected(documents, self._texts(), conditions)
+        rows = selected(documents, self.inputs.text_rows(self.session), conditions)
         rows = first_passages_only(rows, [(run.kept, run.group) for run in asked])
         if self._is_filtered():
             rows = rows.where("groups > 0")
@@ -263,12 +263,6 @@ class _Retrieval:
         inputs = self.inputs
         index = inputs.lake.vectors(inputs.model, "index")
         return even_tasks(self.session, inputs.documents if self.index.rows is None else index)
-
-    def _texts(self) -> DataFrame | None:
-        """Return the `documents` table if a condition needs its columns."""
-        if "texts" not in self.inputs.versions:
-            return None
-        return self.inputs.lake.table("documents").read(self.session, version=self.inputs.versions["texts"])
 
     def _since(self, version: int) -> DataFrame:
         changes: Changes = changes_since(self.session, self.inputs, self.rankings, version=version)

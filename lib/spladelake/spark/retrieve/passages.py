@@ -39,23 +39,23 @@ def check_rankings(
         if ranking.aggregate is not None and not passages:
             raise UsageError(
                 place,
-                f"--aggregate is {ranking.aggregate}, and the vectors are of whole texts",
-                "wanted vectors of passages",
+                f"--aggregate is {ranking.aggregate}, but these are vectors of whole texts",
+                "wanted vectors of passages for --aggregate",
                 "Leave out --aggregate, or encode with --passage-tokens under another name (--vectors).",
             )
         if ranking.aggregate == "none" and ranking.exclude_self:
             raise UsageError(
                 "--exclude-self",
                 "the option is given with --aggregate none",
-                "wanted documents, because a query has the id of a document and not of a passage",
+                "wanted a ranking of documents, because the id of a query is never the id of a passage",
                 "Leave out --exclude-self, or rank documents with --aggregate max.",
             )
     if passages and options.since_version is not None:
         raise UsageError(
             "--since-version",
-            "the vectors are of passages",
+            "the vectors are vectors of passages",
             "wanted vectors of whole texts, because a changed passage changes the score of its document",
-            "Leave out --since-version: all passages are ranked.",
+            "Leave out --since-version, so that all passages are ranked.",
         )
 
 

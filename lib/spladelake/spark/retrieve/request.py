@@ -12,9 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.config import Ranking, RetrieveRun
-from spladelake.spark.retrieve.blocks import (
-    QueryBatch,
-)
+from spladelake.spark.encode.text_tables import TextTable, required_texts
+from spladelake.spark.retrieve.query_rows import QueryBatch, query_batch
 from spladelake.spark.retrieve.vector_checks import (
     Survey,
     check_rows,
@@ -23,12 +22,12 @@ from spladelake.spark.retrieve.vector_checks import (
     surveyed_table,
     vocabulary_size,
 )
-from spladelake.spark.retrieve.worker import VECTOR_COLUMNS, vectors_of
+from spladelake.spark.retrieve.vector_rows import VECTOR_COLUMNS
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.driver_rows import collected
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
-from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
+from spladelake.spark.tables.schemas import VECTORS
 
 # The driver ranks up to this many bytes of files, about 20,000 documents, and up to this many rows of rankings. For
 # less, starting tasks takes longer than ranking (tests/bench/bench_small.py).
@@ -40,7 +39,8 @@ class RetrievalInputs:
     """The tables of a retrieval, each at one version.
 
     - documents, queries: the tables of vectors.
-    - versions: version by name; "texts" is the table `documents`, if a condition needs it.
+    - versions: version by name; "texts" is the table of the documents' texts, if a condition needs it.
+    - texts: this table; None if no condition needs it.
     - document_rows, query_rows: the vectors.
     - survey: the summary of the document vectors.
     - asked: all queries.
@@ -59,6 +59,13 @@ class RetrievalInputs:
     asked: QueryBatch
     vocabulary_size: int
     documents_here: pa.Table | None
+    texts: TextTable | None = None
+
+    def text_rows(self, session: SparkSession) -> tuple[TextTable, DataFrame] | None:
+        """Return the table of the documents' texts and its rows; None if no condition needs it."""
+        if self.texts is None:
+            return None
+        return self.texts, self.texts.ref.read(session, version=self.versions["texts"])
 
     @property
     def passages(self) -> bool:
@@ -76,10 +83,10 @@ def inputs_of(session: SparkSession, lake: Lake, model: str, options: RetrieveRu
     for ref in (documents, queries):
         require(session, ref, VECTORS, made_by=made_by)
     versions = {"documents": documents.version(session), "queries": queries.version(session)}
+    texts = None
     if any(ranking.where for ranking in options.rankings(model).values()):
-        texts = lake.table("documents")
-        require(session, texts, DOCUMENTS, made_by=f"spladelake ingest_texts --lake {lake.root} …")
-        versions["texts"] = texts.version(session)
+        texts = required_texts(session, lake, documents)
+        versions["texts"] = texts.ref.version(session)
     document_rows = documents.read(session, version=versions["documents"])
     query_rows = queries.read(session, version=versions["queries"])
     # The driver reads all queries. They are few and small: 55,578 queries of MS MARCO take 10 MB.
@@ -94,7 +101,7 @@ def inputs_of(session: SparkSession, lake: Lake, model: str, options: RetrieveRu
     check_rows(session, queries, query_rows, asked, size=size)
     batch = query_batch(table, str(queries), size)
     return RetrievalInputs(
-        lake, model, documents, queries, versions, document_rows, query_rows, survey, batch, size, here
+        lake, model, documents, queries, versions, document_rows, query_rows, survey, batch, size, here, texts
     )
 
 
@@ -123,22 +130,10 @@ def run_lineage(
         "queries": [str(inputs.queries), inputs.versions["queries"]],
     }
     if ranking.where is not None:
-        tables["texts"] = [str(inputs.lake.table("documents")), inputs.versions["texts"]]
+        assert inputs.texts is not None
+        tables["texts"] = [str(inputs.texts.ref), inputs.versions["texts"]]
     settings = {k: v for k, v in ranking.model_dump().items() if k == "k" or v != Ranking.model_fields[k].default}
     return Lineage("retrieve_run", tables, settings, scope=run_id)
-
-
-def collected_queries(rows: DataFrame, place: str, vocabulary_size: int) -> QueryBatch:
-    """Collect the queries of (id, indices, values) rows into the driver, sorted by id."""
-    return query_batch(rows.select(*VECTOR_COLUMNS.names).toArrow(), place, vocabulary_size)
-
-
-def query_batch(table: pa.Table, place: str, vocabulary_size: int) -> QueryBatch:
-    """Return the queries of a local table of (id, indices, values), sorted by id."""
-    batches = table.select(VECTOR_COLUMNS.names).sort_by("id").combine_chunks().to_batches()
-    batch = batches[0].cast(VECTOR_COLUMNS) if batches else pa.RecordBatch.from_pylist([], schema=VECTOR_COLUMNS)
-    vectors, ids = vectors_of(batch, place=place, vocabulary_size=vocabulary_size)
-    return QueryBatch(ids.to_strings(), vectors, vocabulary_size)
 
 
 def rows_of_runs(session: SparkSession, target: TableRef, run_ids: list[str]) -> dict[str, tuple[int, int]]:

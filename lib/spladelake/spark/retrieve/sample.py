@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.scoring import DocIds
-from spladelake.spark.retrieve.worker import VECTOR_COLUMNS, vectors_of
+from spladelake.spark.retrieve.vector_rows import VECTOR_COLUMNS, vectors_of
 from spladelake.spark.tables.data_files import data_files, rows_of_files
 from spladelake.spark.tables.refs import TableRef
 from spladelake.vectors import SparseVectors

@@ -20,9 +20,10 @@ from spladelake.names import short_name
 from spladelake.scoring import compile_kernels
 from spladelake.spark.encode.query_models import QueryModel, query_model_of
 from spladelake.spark.encode.question import Learnt, Question
+from spladelake.spark.encode.text_tables import required_texts
 from spladelake.spark.encode.vectorisers import vectoriser_of
 from spladelake.spark.retrieve import driver_search
-from spladelake.spark.retrieve.blocks import Asked, Corpus, QueryBatch, ranked_in_blocks, set_batch_size
+from spladelake.spark.retrieve.blocks import Corpus, ranked_in_blocks, set_batch_size
 from spladelake.spark.retrieve.conditions import selected
 from spladelake.spark.retrieve.driver_search import (
     Best,
@@ -36,14 +37,16 @@ from spladelake.spark.retrieve.driver_search import (
     small_collection,
 )
 from spladelake.spark.retrieve.index import current_index
+from spladelake.spark.retrieve.passes import Asked
+from spladelake.spark.retrieve.query_rows import QueryBatch
 from spladelake.spark.retrieve.vector_checks import vocabulary_size
-from spladelake.spark.retrieve.worker import VECTOR_COLUMNS
-from spladelake.spark.session.totals import Totals
+from spladelake.spark.retrieve.vector_rows import VECTOR_COLUMNS
+from spladelake.spark.session.totals import DriverTotals
 from spladelake.spark.tables import delta_log
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
-from spladelake.spark.tables.schemas import DOCUMENTS, VECTORS
+from spladelake.spark.tables.schemas import VECTORS
 
 
 def encoded_beside(
@@ -115,7 +118,7 @@ def search_documents(
     The term with the largest contribution to the score comes first.
 
     - query_model: encodes the question; None leaves it to the model that the vectors' table names, else to `model`.
-    - where: SQL condition on the `documents` table; None for all documents.
+    - where: SQL condition on the table of the documents' texts; None for all documents.
     - terms: most matched terms of a document.
     - encoded: returns the question's vector if it was encoded before.
 
@@ -123,9 +126,9 @@ def search_documents(
     invalid condition.
     """
     root, name = Lake(lake), short_name(vectors or model)
-    documents, texts = root.vectors(name, "documents"), root.table("documents")
+    documents = root.vectors(name, "documents")
     require(session, documents, VECTORS, made_by=f"spladelake encode_texts --lake {root.root} --model {model}")
-    require(session, texts, DOCUMENTS, made_by=f"spladelake ingest_texts --lake {root.root} …")
+    texts = required_texts(session, root, documents)
     rows = documents.read(session, version=documents.version(session))
     asked = query_model_of(query_model, table_properties(session, documents), place=str(documents))
     question = encoded() if encoded is not None else _question(session, root, name, text, model, asked)
@@ -137,7 +140,8 @@ def search_documents(
     _check_model(made_by, question, str(documents), model, asked)
     size = vocabulary_size(session, documents, documents)
     passages = "passage" in rows.columns
-    chosen = selected(rows, texts.read(session), [where]).where("groups > 0")
+    text_rows = texts.ref.read(session)
+    chosen = selected(rows, (texts, text_rows), [where]).where("groups > 0")
     if delta_log.size_in_bytes(session, documents) <= driver_search.MOST_BYTES:
         here = _collected(chosen)
         best = ranked_here(question.vector, here, k=k, vocabulary_size=size, place=str(documents), passages=passages)
@@ -150,7 +154,7 @@ def search_documents(
     return explained(
         question.vector, best, here, terms=terms,
         tokens=lambda keys: _pairs(vocabulary, "term_id", "token", keys),
-        titles=lambda keys: _pairs(texts.read(session), "doc_id", "title", keys),
+        titles=lambda keys: _pairs(texts.shown(text_rows), "doc_id", "title", keys),
         places=(lambda keys: _places(rows, keys)) if passages else None,
     )  # fmt: skip
 
@@ -187,9 +191,10 @@ def _ranked_by_workers(
     compile_kernels()
     set_batch_size(session)
     queries = QueryBatch(["question"], question.vector, vocabulary_size)
-    totals = session.sparkContext.accumulator({}, Totals())
     asked = [Asked(question_rules(k, passages=passages))]
-    found = ranked_in_blocks(session, queries, corpus, asked, totals=totals, task_bytes=driver_search.TASK_BYTES)
+    found = ranked_in_blocks(
+        session, queries, corpus, asked, totals=DriverTotals(), task_bytes=driver_search.TASK_BYTES
+    )
     return best_rows(found.toArrow().sort_by("rank"), passages=passages)
 
 

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from spladelake.config import Ranking
 from spladelake.errors import DataError
 from spladelake.names import listed
-from spladelake.spark.retrieve.blocks import QueryBatch
+from spladelake.spark.retrieve.query_rows import QueryBatch
 from spladelake.spark.retrieve.request import RetrievalInputs, run_lineage
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.driver_rows import frame_of
@@ -60,8 +60,8 @@ def changes_since(
     if version > inputs.versions["documents"]:
         raise DataError(
             str(inputs.documents),
-            f"the newest version is {inputs.versions['documents']}",
-            f"wanted an existing version for --since-version, not {version}",
+            f"--since-version is {version}, but the newest version of the table is {inputs.versions['documents']}",
+            "wanted a version that exists",
             "Choose a version that DESCRIBE HISTORY of the table lists.",
         )
     _check_previous(session, inputs, rankings, version)
@@ -95,8 +95,11 @@ def _check_previous(
             raise DataError(
                 str(runs),
                 f"run {run_id!r} {_difference(found, wanted.inputs)}",
-                f"wanted a run made from version {version} of {inputs.documents} with the same queries and options",
-                "Give the version and the options that the run was made with, or leave out --since-version.",
+                f"wanted a run made from version {version} of {inputs.documents} with the queries and options of this "
+                "command",
+                "Leave out --since-version."
+                if found is None
+                else "Give the version and the options that the run was made with, or leave out --since-version.",
             )
 
 

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
+from spladelake.names import listed
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import same_condition
@@ -20,7 +21,7 @@ from spladelake.spark.tables.sql_text import sql_string
 _FOUND = {
     "id_present": ("the id is null", "wanted an id"),
     "arrays_present": ("indices or values is null", "wanted term ids and weights"),
-    "same_length": ("indices and values differ in length", "wanted a weight for each term"),
+    "same_length": ("indices and values differ in length", "wanted one weight for each term id"),
     "weights_positive": ("a weight is null, not finite or not above 0", "wanted finite weights above 0"),
     "terms_valid": ("a term id is null or below 0", "wanted term ids from 0"),
     "terms_ascend": ("the term ids do not ascend, or one occurs twice", "wanted ascending term ids, each once"),
@@ -71,15 +72,16 @@ def check_same_model(*tables: tuple[TableRef, Survey]) -> None:
     examples = {str(ref): survey.examples for ref, survey in tables}
     models = {model_id for of_table in examples.values() for model_id in of_table}
     if len(models) > 1:
-        said = " and ".join(
-            f"{table} has {', '.join(f'{str(m)[:12]} (for example id {i!r})' for m, i in of_table.items())}"
+        said = [
+            f"model_id {str(model_id)[:12]} of the vector {one!r} in {table}"
             for table, of_table in examples.items()
-        )
+            for model_id, one in of_table.items()
+        ]
         raise DataError(
             str(tables[0][0]),
-            f"the vectors are of {len(models)} models ({said})",
-            "wanted one model_id",
-            "Encode all vectors again with one model and the same settings.",
+            f"the vectors come from {len(models)} models: {listed(said, 'and')}",
+            "wanted the same model_id in every row",
+            "Encode documents and queries again with one --model and one set of options.",
         )
 
 
@@ -91,15 +93,15 @@ def vocabulary_size(session: SparkSession, documents: TableRef, queries: TableRe
         if found is None:
             raise DataError(
                 str(ref),
-                "the table properties have no number of dimensions",
-                "wanted the property spladelake.vocabulary_size",
-                "Run encode_texts again to repair the table properties.",
+                "the table has no property spladelake.vocabulary_size",
+                "wanted the number of dimensions in this property",
+                "Run the job that wrote the vectors again, such as encode_texts, to restore the property.",
             )
         sizes[str(ref)] = int(found)
     if len(set(sizes.values())) > 1:
         raise DataError(
             str(documents),
-            f"the vectors have {sizes[str(documents)]:,} dimensions, but the vectors of {queries} have "
+            f"the vectors have {sizes[str(documents)]:,} dimensions, but the vectors in {queries} have "
             f"{sizes[str(queries)]:,}",
             "wanted one vocabulary for documents and queries",
             "Encode documents and queries with the same model.",

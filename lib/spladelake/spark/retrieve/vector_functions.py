@@ -138,7 +138,7 @@ def _limits(column: pa.Array, place: str) -> NDArray[np.int64]:
     """Return the number of terms wanted in each row. Raises UsageError if a number is null or below 1."""
     wanted = column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
     if (wanted < 1).any():
-        raise UsageError(f"{place}, k", "a value is null or below 1", "wanted 1 or more", "Say how many terms.")
+        raise UsageError(f"{place}, k", "a value is null or below 1", "wanted 1 or more", "Give the number of terms.")
     return np.asarray(wanted, dtype=np.int64)
 
 
@@ -156,7 +156,8 @@ def _vectors(
     else:
         said = ", ".join(str(column.type) for column in columns)
         wanted = "wanted struct<indices, values> for each vector, or its arrays indices and values"
-        raise UsageError(place, f"the vectors are of type {said}", wanted, "Give vectors of sl.encode.")
+        fix = "Give vectors that sl.encode made."
+        raise UsageError(place, f"the arguments have the types {said}", wanted, fix)
     return [_checked(*pair, place=place, size=size) for pair in pairs]
 
 
@@ -169,8 +170,8 @@ def _checked(
         indices, values = (pc.if_else(present, c, pa.scalar([], c.type)) for c in (indices, values))
     terms, weights = indices.flatten(), values.flatten()
     if terms.null_count or weights.null_count:
-        fix = "Find the row and encode it again; the encoder never writes such a vector."
-        raise DataError(place, "indices or values hold a null", "wanted term ids and weights", fix)
+        fix = "Encode the text of this row again. The encoder never writes such a vector."
+        raise DataError(place, "indices or values hold a null", "wanted term ids and weights without nulls", fix)
     starts, value_starts = (_starts(column) for column in (indices, values))
     vectors = SparseVectors(
         starts,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark import Broadcast, TaskContext
+from pyspark import TaskContext
 from pyspark.accumulators import Accumulator
 
-from spladelake.errors import DataError
+from spladelake.errors import MachineError
 from spladelake.scoring import (
+    BLOCK_DOCUMENTS,
     BestScores,
     Block,
     DocIds,
@@ -22,55 +23,20 @@ from spladelake.scoring import (
     Ranked,
     TopDocuments,
     TopK,
-    check_vectors,
     from_bytes,
     ids_from_bytes,
     invert,
 )
-from spladelake.spark.retrieve.candidates import Kept, packed
-from spladelake.spark.session.totals import DriverTotals, Here
-from spladelake.vectors import SparseVectors
+from spladelake.spark.retrieve.candidates import Kept, listed_ids, packed
+from spladelake.spark.retrieve.passes import Pass, passes
+from spladelake.spark.retrieve.query_rows import Arrived, arrived
+from spladelake.spark.retrieve.vector_rows import VECTOR_COLUMNS, vectors_of
+from spladelake.spark.session.totals import DriverTotals
 
 Top = TopK | TopDocuments
 
-# The columns that `vectors_of` reads.
-VECTOR_COLUMNS = pa.schema([("id", pa.string()), ("indices", pa.list_(pa.int32())), ("values", pa.list_(pa.float32()))])
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """One run of a pass.
-
-    - number: the run's number among all runs.
-    - depth: number of documents to keep for each query.
-    - group: the bit that marks, in the column `groups`, the documents that this run ranks.
-    - bounds: int64 (queries), score in units below which documents are skipped.
-    - density: float32 (queries), expected share of documents that reach the bounds; None for all of them.
-    - kept: the rules of the run.
-    """
-
-    number: int
-    depth: int
-    group: int
-    bounds: NDArray[np.int64]
-    density: NDArray[np.float32] | None = None
-    kept: Kept | None = None
-
-
-@dataclass(frozen=True)
-class Pass:
-    """The inputs of every task of one pass over the documents, broadcast once.
-
-    - token: identifies the pass.
-    - queries: the queries of the pass.
-    - wanted: the runs of the pass.
-    - place: the table of document vectors, for messages.
-    """
-
-    token: str
-    queries: Queries
-    wanted: tuple[Wanted, ...]
-    place: str
+# Documents of a larger batch are scored in blocks. Arrow batches have 10,000 rows by default.
+MOST_IN_BLOCK = 2 * BLOCK_DOCUMENTS
 
 
 class _Learned:
@@ -81,112 +47,146 @@ class _Learned:
     retries its task.
     """
 
-    def __init__(self, asked: Pass) -> None:
-        self.token, self.partitions = asked.token, set[int]()
-        self.best = [
-            BestScores(len(asked.queries), k=wanted.depth, shared=wanted.kept is not None and wanted.kept.suffix > 0)
-            for wanted in asked.wanted
-        ]
-        self.densities = [wanted.density for wanted in asked.wanted]
+    def __init__(self, token: str, asked: Pass, queries: int) -> None:
+        self.token, self.partitions = token, set[int]()
+        rules = [wanted.asked.kept for wanted in asked.wanted]
+        self.best = [BestScores(queries, k=kept.depth, shared=kept.suffix > 0) for kept in rules]
+        self.densities = [None if w.expected is None else w.expected.density for w in asked.wanted]
 
-    def start(self, asked: Pass) -> list[Top]:
+    def start(self, asked: Pass, queries: Queries) -> list[Top]:
         """Return an empty ranking for each run, with the best bounds known so far."""
         return [
             top_of(
-                asked.queries,
-                wanted.kept,
-                k=wanted.depth,
-                bounds=np.maximum(wanted.bounds, best.bounds()),
+                queries,
+                wanted.asked.kept,
+                bounds=np.maximum(wanted.bounds(len(queries)), best.bounds()),
                 density=density,
             )
             for wanted, best, density in zip(asked.wanted, self.best, self.densities, strict=True)
         ]
 
-    def finish(self, asked: Pass, tops: list[Top], found: list[Ranked], partition: int) -> None:
+    def finish(self, tops: list[Top], found: list[Ranked], partition: int) -> None:
         """Add the results of a task to the best scores."""
         self.densities = [top.density for top in tops]
         if partition not in self.partitions:
             self.partitions.add(partition)
             for best, ranked in zip(self.best, found, strict=True):
-                best.add(ranked, first=asked.queries.first)
+                best.add(ranked, first=0)
 
 
-def top_of(
-    queries: Queries, kept: Kept | None, *, k: int, bounds: NDArray[np.int64], density: NDArray[np.float32] | None
-) -> Top:
+def top_of(queries: Queries, kept: Kept, *, bounds: NDArray[np.int64], density: NDArray[np.float32] | None) -> Top:
     """Return an empty ranking by the rules of a run."""
-    how = None if kept is None else kept.aggregate
-    suffix = 0 if kept is None else kept.suffix
+    how = kept.aggregate
     if how is not None and how.adds_up:
-        mean = how.kind == "mean"
-        return TopDocuments(queries, k=k, best=how.best, mean=mean, suffix=suffix, lower_bounds=bounds)
-    return TopK(queries, k=k, lower_bounds=bounds, density=density, suffix=suffix)
+        return TopDocuments(
+            queries, k=kept.depth, best=how.best, mean=how.kind == "mean", suffix=kept.suffix, lower_bounds=bounds
+        )
+    return TopK(queries, k=kept.depth, lower_bounds=bounds, density=density, suffix=kept.suffix)
 
 
 _learned: list[_Learned] = []
 
 
-def learned(asked: Pass) -> _Learned:
-    """Return the best scores that this process knows of a pass. It forgets those of an earlier pass."""
-    if not _learned or _learned[0].token != asked.token:
-        _learned[:] = [_Learned(asked)]
+def _learned_of(asked: Pass, queries: int) -> _Learned:
+    """Return the best scores that this process knows of a pass. It forgets those of an earlier pass.
+
+    Each execution of a plan counts as a pass of its own, because its documents may have changed.
+    """
+    context = TaskContext.get()
+    token = f"{asked.token}-{context.stageId() if context is not None else -1}"
+    if not _learned or _learned[0].token != token:
+        _learned[:] = [_Learned(token, asked, queries)]
     return _learned[0]
 
 
 @dataclass(frozen=True)
 class _Score(ABC):
-    """A function for mapInArrow: turns documents into CANDIDATES rows. Subclasses read documents in different forms."""
+    """A function for mapInArrow: ranks the documents of a partition for the queries that come with its first row.
 
-    asked: Broadcast[Pass] | Here[Pass]
+    It turns documents into CANDIDATES rows. Subclasses read documents in different forms.
+    """
+
+    asked: Pass
     totals: Accumulator[dict[str, float]] | DriverTotals
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        asked = self.asked.value
-        known = learned(asked)
-        tops = known.start(asked)
+        first = next((batch for batch in batches if batch.num_rows), None)
+        came = None if first is None else arrived(first, vocabulary_size=self.asked.vocabulary_size)
+        if came is not None:
+            yield from self.candidates(came, chain([first], batches))
+
+    def candidates(self, came: Arrived, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the CANDIDATES rows of a partition."""
+        asked, names = self.asked, pa.array(came.queries.ids, pa.string())
+        self._check_memory(len(names))
+        known = _learned_of(asked, len(names))
+        tops = known.start(asked, Queries.of(came.queries.vectors, vocabulary_size=asked.vocabulary_size))
+        listed = list[DocIds]()
         for batch in batches:
-            self.totals.add({"documents": self.add(asked, tops, batch)})
+            came.check_model(batch)
+            for ids in self.add(tops, batch):
+                self.totals.add({"documents": len(ids)})
+                if not asked.number:
+                    listed.append(ids.copy())
         found = [top.result() for top in tops]
         for wanted, ranked, top in zip(asked.wanted, found, tops, strict=True):
-            yield from packed(ranked, run=wanted.number)
+            yield from packed(ranked, run=wanted.number, names=names)
             self.totals.add(counted(ranked, top))
+        if listed:
+            yield listed_ids(DocIds.concatenate(listed))
         context = TaskContext.get()
-        known.finish(asked, tops, found, context.partitionId() if context else -1)
+        known.finish(tops, found, context.partitionId() if context else -1)
+
+    def _check_memory(self, queries: int) -> None:
+        runs = [wanted.asked for wanted in self.asked.wanted]
+        planned = len(passes(runs, queries, task_bytes=self.asked.task_bytes))
+        if planned > 1 and queries > 1:
+            raise MachineError(
+                "retrieve",
+                f"the rankings of {queries:,} queries need more than {self.asked.task_bytes // 2**20:,} MB in each "
+                "task",
+                "wanted rankings that fit",
+                f"Set passes={self.asked.count * planned}, or raise task_memory_mb.",
+            )
 
     @abstractmethod
-    def add(self, asked: Pass, tops: list[Top], batch: pa.RecordBatch) -> int:
-        """Rank the documents of a batch and return their number."""
+    def add(self, tops: list[Top], batch: pa.RecordBatch) -> Iterator[DocIds]:
+        """Rank the documents of a batch and yield their ids, block after block."""
 
 
 class ScoreVectors(_Score):
     """Ranks documents that come as rows of (id, indices, values, groups)."""
 
-    def add(self, asked: Pass, tops: list[Top], batch: pa.RecordBatch) -> int:
-        size = asked.queries.vocabulary_size
-        vectors, ids = vectors_of(batch, place=asked.place, vocabulary_size=size)
+    def add(self, tops: list[Top], batch: pa.RecordBatch) -> Iterator[DocIds]:
+        size = MOST_IN_BLOCK if batch.num_rows <= MOST_IN_BLOCK else BLOCK_DOCUMENTS
+        for start in range(0, batch.num_rows, size):
+            yield self._add_block(tops, batch.slice(start, size))
+
+    def _add_block(self, tops: list[Top], batch: pa.RecordBatch) -> DocIds:
+        size, rows = self.asked.vocabulary_size, batch.select(VECTOR_COLUMNS.names)
+        vectors, ids = vectors_of(rows, place=self.asked.place, vocabulary_size=size)
         groups = batch.column("groups").to_numpy()
         blocks: dict[int, tuple[Block, DocIds]] = {}
-        for wanted, top in zip(asked.wanted, tops, strict=True):
-            if wanted.group not in blocks:
-                rows = np.flatnonzero(groups & wanted.group)
-                whole = len(rows) == len(vectors)
-                block = invert(vectors if whole else vectors.take(rows), vocabulary_size=size)
-                blocks[wanted.group] = block, ids if whole else ids.take(rows.astype(np.int32))
-            top.add(*blocks[wanted.group])
-        return int(batch.num_rows)
+        for wanted, top in zip(self.asked.wanted, tops, strict=True):
+            group = wanted.asked.group
+            if group not in blocks:
+                chosen = np.flatnonzero(groups & group)
+                whole = len(chosen) == len(vectors)
+                block = invert(vectors if whole else vectors.take(chosen), vocabulary_size=size)
+                blocks[group] = block, ids if whole else ids.take(chosen.astype(np.int32))
+            top.add(*blocks[group])
+        return ids
 
 
 class ScoreBlocks(_Score):
     """Ranks documents that come as rows of a persisted index."""
 
-    def add(self, asked: Pass, tops: list[Top], batch: pa.RecordBatch) -> int:
-        count = 0
+    def add(self, tops: list[Top], batch: pa.RecordBatch) -> Iterator[DocIds]:
         for row in range(batch.num_rows):
             block, ids = stored_block(batch, row)
             for top in tops:
                 top.add(block, ids)
-            count += len(block)
-        return count
+            yield ids
 
 
 def stored_block(batch: pa.RecordBatch, row: int) -> tuple[Block, DocIds]:
@@ -195,75 +195,6 @@ def stored_block(batch: pa.RecordBatch, row: int) -> tuple[Block, DocIds]:
         batch.column(name)[row].as_buffer() for name in ("terms", "ordinals", "weights", "id_starts", "ids")
     )
     return from_bytes(terms, ordinals, weights), ids_from_bytes(starts, data)
-
-
-def vectors_of(batch: pa.RecordBatch, *, place: str, vocabulary_size: int) -> tuple[SparseVectors, DocIds]:
-    """Return the vectors and ids of an Arrow batch with VECTOR_COLUMNS, without a copy.
-
-    - batch: the rows.
-    - place: the table of the rows, for messages.
-    - vocabulary_size: dimensions of the vectors.
-
-    Raises DataError that names the first bad row.
-    """
-    ids, indices, values = (batch.column(name) for name in ("id", "indices", "values"))
-    names = _Ids(ids)
-    _refuse_nulls(names, {"id": ids, "indices": indices, "values": values}, place)
-    indptr, value_indptr = _offsets(indices), _offsets(values)
-    vectors = SparseVectors(
-        indptr,
-        indices.flatten().to_numpy(zero_copy_only=False),
-        values.flatten().to_numpy(zero_copy_only=False),
-    )
-    check_vectors(vectors, vocabulary_size=vocabulary_size, place=place, ids=names, value_indptr=value_indptr)
-    return vectors, doc_ids_of(ids)
-
-
-def check_table(table: pa.Table, *, place: str, vocabulary_size: int) -> None:
-    """Raise DataError that names the first bad row of a table with VECTOR_COLUMNS."""
-    for batch in table.select(VECTOR_COLUMNS.names).cast(VECTOR_COLUMNS).combine_chunks().to_batches():
-        vectors_of(batch, place=place, vocabulary_size=vocabulary_size)
-
-
-def _refuse_nulls(names: Sequence[str], columns: Mapping[str, pa.Array], place: str) -> None:
-    """Raise DataError if an id, an array, or an element of an array is null."""
-    for name, column in columns.items():
-        if not column.null_count and (name == "id" or not column.flatten().null_count):
-            continue
-        if column.null_count:
-            found, row = f"{name} is null", column.is_null().index(True).as_py()
-        else:
-            element = column.flatten().is_null().index(True).as_py()
-            found, row = f"{name} holds a null", int(np.searchsorted(_offsets(column), element, side="right")) - 1
-        fix = "Encode the text of this row again. The encoder never writes such a vector."
-        raise DataError(f"{place}, id {names[row]!r}", found, "wanted an id, term ids and weights", fix)
-
-
-class _Ids(Sequence[str]):
-    """The ids of a column by row. An id becomes a Python string only if an error names it."""
-
-    def __init__(self, column: pa.StringArray) -> None:
-        self._column = column
-
-    def __len__(self) -> int:
-        return len(self._column)
-
-    def __getitem__(self, row: Any) -> Any:
-        return self._column[row].as_py()
-
-
-def _offsets(column: pa.ListArray) -> NDArray[np.int64]:
-    offsets = column.offsets.to_numpy().astype(np.int64)
-    return np.asarray(offsets - offsets[0], dtype=np.int64)
-
-
-def doc_ids_of(column: pa.StringArray) -> DocIds:
-    """Return the ids of an Arrow string column, without a copy of their bytes."""
-    _, offsets, data = column.buffers()
-    starts = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + len(column) + 1].astype(np.int64)
-    first, last = (starts[0], starts[-1]) if len(column) else (0, 0)
-    raw = np.frombuffer(data, dtype=np.uint8) if data is not None else np.empty(0, dtype=np.uint8)
-    return DocIds(starts - first if len(column) else np.zeros(1, dtype=np.int64), raw[first:last])
 
 
 def counted(ranked: Ranked, top: Top) -> dict[str, float]:

@@ -95,9 +95,9 @@ def check_columns(found: pa.Schema, wanted: Columns, *, of: str) -> None:
     if columns != wanted:
         raise DataError(
             f"the worker's function {of}",
-            f"it returned the columns {_said(columns)}",
-            f"wanted {_said(wanted)}",
-            "This is a fault of the program, not of the data: report it.",
+            f"the function returned the columns {_said(columns)}",
+            f"wanted the columns {_said(wanted)}",
+            "This is a bug in spladelake, and the data are not the cause: please report it.",
         )
 
 

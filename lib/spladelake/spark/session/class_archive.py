@@ -102,7 +102,7 @@ def make_archive(java: str, *, wait: bool = True) -> Made | None:
     except OSError as error:
         raise MachineError(
             str(folder), f"the folder is not writable ({error.strerror})",
-            "wanted a folder for the archive of Spark's classes",
+            "wanted a writable folder for the archive of Spark's classes",
             "Set XDG_CACHE_HOME to a writable folder.",
         ) from error  # fmt: skip
     with _only_one(folder, wait=wait) as is_mine:
@@ -142,8 +142,8 @@ def _made(java: str, folder: Path) -> Path:
         if said is not None:
             raise MachineError(
                 java, f"Java could not create the archive of Spark's classes ({said})",
-                "wanted HotSpot of Java 17 or newer",
-                "Set JAVA_HOME to HotSpot, or go on without the archive: sessions only start more slowly.",
+                "wanted a HotSpot JVM, version 17 or newer",
+                "Go on without the archive (sessions only start more slowly), or set JAVA_HOME to a HotSpot JVM.",
             )  # fmt: skip
         for old in (*folder.glob(f"{stem}-*.jsa"), _tried(java)):
             old.unlink(missing_ok=True)

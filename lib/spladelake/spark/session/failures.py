@@ -27,6 +27,14 @@ _CONFLICTS = (
 
 _NO_ACCESS = ("Permission denied", "Read-only file system", "Mkdirs failed", "AccessControlException")
 
+_LARGER = "put spark.local.dir and --lake on a larger disk"
+# Found and fix, by the system's message.
+_NO_SPACE = {
+    "No space left on device": ("the disk is full", f"Free space, or {_LARGER}."),
+    "Disk quota exceeded": ("the disk quota of the user is used up", f"Delete files, or {_LARGER}."),
+    "File too large": ("a file is larger than the system allows", f"Raise the limit (`ulimit -f`), or {_LARGER}."),
+}
+
 _UNREADABLE = (
     "EOFException",
     "not in gzip format",
@@ -81,9 +89,9 @@ def _unreadable_file(text: str) -> DataError:
         return DataError(place, found, "wanted the file as the job wrote it", fix)
     if "DATA_TYPE_MISMATCH" in text:
         fix = "Write the files again with one type for each column, or ingest the files separately."
-        return DataError(place, found, "wanted the column types of the first file", fix)
-    fix = "Copy the file again from its source, or correct the option of its format, such as --documents-format."
-    return DataError(place, found, "wanted a complete file of the named format", fix)
+        return DataError(place, found, "wanted the same column types as in the first file", fix)
+    fix = "Copy the file again from its source, or correct its format option, such as --documents-format."
+    return DataError(place, found, "wanted a complete file in the format of its name or its option", fix)
 
 
 def _without_delta(text: str) -> MachineError:
@@ -91,16 +99,16 @@ def _without_delta(text: str) -> MachineError:
     if any(sign in text for sign in _LINKAGE):
         return MachineError(
             "the classes of this session",
-            f"a jar was built for another Spark or Scala ({_line_with(text, *_LINKAGE)})",
-            f"wanted a pair that fits: {FITTING}",
-            "Remove the other jar. `spladelake doctor` names the versions.",
+            f"a jar was built for another Spark or Scala than the session's ({_line_with(text, *_LINKAGE)})",
+            f"wanted a Delta that fits Spark: {FITTING}",
+            "Run `spladelake doctor` to see the versions, and replace the jar that does not fit.",
         )
     settings = " and ".join(f"{key}={value}" for key, value in SETTINGS.items())
     return MachineError(
         "this Spark session",
         "the session started without Delta Lake's extension",
         f"wanted {settings}",
-        "Set both before the session starts, with Delta's jars on its class path.",
+        "Set both before the session starts, and put Delta's jars on its class path.",
     )
 
 
@@ -131,22 +139,18 @@ def known_error(error: BaseException) -> SpladelakeError | None:
             "the target table",
             "another writer changed the table at the same time",
             "wanted one writer at a time",
-            "Run the job again.",
+            "Run the job again after the other writer has finished.",
         )
     if match := re.search(r"DELTA_VIOLATE_CONSTRAINT_WITH_VALUES\]? *(.+)", text):
         return DataError(
             "the target table",
             match[1].strip()[:300],
             "wanted rows that meet the constraints of the table",
-            "Check the input rows, and the program that wrote them.",
+            "Correct the input row that breaks the constraint, or the program that wrote it.",
         )
-    if any(sign in text for sign in ("No space left on device", "Disk quota exceeded", "File too large")):
-        return errors.MachineError(
-            "the disk",
-            "the disk is full",
-            "wanted space for tables and temporary files",
-            "Free space, or put spark.local.dir and --lake on a larger disk.",
-        )
+    for sign, (found, fix) in _NO_SPACE.items():
+        if sign in text:
+            return errors.MachineError("the disk", found, "wanted space for tables and temporary files", fix)
     if any(sign in text for sign in (*_LINKAGE, *_NO_EXTENSION)):
         return _without_delta(text)
     if "://" in text and re.search(r"\bfs\.(s3a|azurebfs|gcs)\b|\bs3a://|\babfss?://|\bgs://", text):
@@ -158,7 +162,9 @@ def known_error(error: BaseException) -> SpladelakeError | None:
             "the file system",
             _line_with(text, *_NO_ACCESS),
             "wanted access to the inputs and the tables of the job",
-            "Change the permissions, or choose another folder.",
+            "Choose a folder on a disk that is not read-only."
+            if "Read-only file system" in text
+            else "Change the permissions, or choose another folder.",
         )
     if any(sign in text for sign in _UNREADABLE):
         return _unreadable_file(text)
@@ -174,9 +180,11 @@ def known_error(error: BaseException) -> SpladelakeError | None:
         return errors.MachineError(
             "Java",
             "Java ended before Spark started",
-            "wanted a running Spark",
-            "Read the lines above, and correct the Spark setting that Java refuses.",
+            "wanted Java to start Spark",
+            "Read the lines above for the reason. If Java refuses a Spark setting, correct the setting.",
         )
     if isinstance(error, PySparkException) and "PATH_NOT_FOUND" in text:
-        return DataError("an input", text.splitlines()[0], "wanted a readable file", "Correct the path.")
+        missing = re.search(r"Path does not exist: (?:file:)?(.+?)\.?(?:\s+SQLSTATE|\n|$)", text)
+        path = missing[1] if missing else "an input"
+        return DataError(path, "the path does not exist", "wanted an existing file or folder", "Correct the path.")
     return None

@@ -52,7 +52,7 @@ def digests(spark: str) -> dict[str, str]:
     if release(spark) not in _SPARK_JARS or spark == _TOO_OLD:
         raise MachineError(
             "pyspark",
-            f"the installed version is {spark}, and no Delta jar is known for it",
+            f"the installed version is {spark}, for which spladelake knows no Delta jar",
             f"wanted one of these pairs: {FITTING}",
             f"Install another version: {INSTALL}.",
         )
@@ -79,8 +79,8 @@ def delta_jars(spark: str = pyspark.__version__) -> list[Path]:
         if not _is_intact(jar, digest):
             raise MachineError(
                 str(jar),
-                "the file is missing, or is not the published file",
-                f"wanted the file with the sha256 {digest}",
+                "the file differs from the published jar" if jar.is_file() else "the file is missing",
+                f"wanted the published jar, with the sha256 {digest}",
                 f"Copy io.delta:{jar.stem} from Maven Central to this path, or set SPLADELAKE_JARS to a folder with "
                 "the jar.",
             )
@@ -120,7 +120,7 @@ def _fetch(folder: Path, wanted: Mapping[str, str]) -> None:
             raise MachineError(
                 str(folder),
                 f"the Delta jars are missing and could not be downloaded ({_first_line(error)})",
-                f"wanted io.delta {' and '.join(wanted)} {DELTA_VERSION}",
+                f"wanted version {DELTA_VERSION} of {' and '.join(f'io.delta:{name}' for name in wanted)}",
                 "Connect to Maven Central once, or set SPLADELAKE_JARS to a folder with both jars.",
             ) from error
         finally:

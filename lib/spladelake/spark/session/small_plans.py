@@ -49,7 +49,8 @@ def _are_small(inputs: list[str]) -> bool:
     """Return whether the inputs have at most MOST_INPUT_BYTES together. Patterns and remote paths count as large."""
     left = MOST_INPUT_BYTES
     for path in inputs:
-        size = small_size(path, most_bytes=left)
+        # A table of a folder, as encode_texts names it.
+        size = small_size(path.removeprefix("table:") if path.startswith("table:/") else path, most_bytes=left)
         if size is None:
             return False
         left -= size

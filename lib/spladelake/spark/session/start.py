@@ -64,7 +64,7 @@ def java_version() -> tuple[str, int]:
         raise MachineError(place, "no Java was found", wanted, fix)
     shown = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     if not (match := re.search(r'version "(\d+)(?:\.(\d+))?', shown)):
-        raise MachineError(java, "the program does not print the version of Java", wanted, fix)
+        raise MachineError(java, "the program does not print a Java version", wanted, fix)
     major = int(match[2]) if match[1] == "1" and match[2] else int(match[1])
     if major < JAVA_MINIMUM:
         raise MachineError(java, f"the program is Java {major}", wanted, fix)

@@ -6,17 +6,21 @@ Their clients retry for minutes before they give up. The check has a client of i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLate
+from contextlib import contextmanager
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 from pyspark.sql import SparkSession
 
-from spladelake.errors import MachineError
+from spladelake.errors import MachineError, SpladelakeError
 from spladelake.spark.session.java_errors import full_text
 
+Found = TypeVar("Found")
+
+WANTED = "wanted a store that this session can read and write"
 # Seconds that a store may take to answer.
 MOST_SECONDS = 15.0
 
@@ -54,9 +58,10 @@ _SIGNS = (
      "there are no credentials for this store", _ROLE),
     (r"PermanentRedirect|status code:? 301|Status Code: 301|AWSRedirectException|AuthorizationHeaderMalformed"
      r"|IllegalLocationConstraint|must be addressed using the specified endpoint",
-     "the bucket is in another region", "Set spark.hadoop.fs.s3a.endpoint.region to the region of the bucket"),
+     "the bucket is in another region than Spark expects",
+     "Set spark.hadoop.fs.s3a.endpoint.region to the region of the bucket"),
     (r"NoSuchBucket|UnknownStoreException|bucket does not exist|ContainerNotFound|FilesystemNotFound",
-     "there is no such bucket or container", "Correct the name, or make the bucket first"),
+     "there is no such bucket or container", "Correct the name, or create the bucket or container first"),
     (r"AccessDenied|Forbidden|status code:? 40[13]|Status Code: 40[13]|InvalidAccessKeyId|SignatureDoesNotMatch"
      r"|AccessControlException|Permission denied",
      "the store refuses access", _ROLE),
@@ -79,21 +84,35 @@ def check_stores(session: SparkSession, options: Mapping[str, Any]) -> None:
 
 def check_store(session: SparkSession, place: str) -> None:
     """Ask one store for the status of a path, which need not exist. Raises MachineError if it does not answer."""
-    answer: Future[None] = Future()
 
     def ask() -> None:
+        with impatient_system(session, place) as (system, path):
+            system.exists(path)
+
+    in_time(place, ask)
+
+
+def in_time(place: str, work: Callable[[], Found]) -> Found:
+    """Return what work on a store returns.
+
+    Raises MachineError if it fails or takes longer than MOST_SECONDS. The work's own errors of this package pass.
+    """
+    answer: Future[Found] = Future()
+
+    def answered() -> None:
         try:
-            _ask(session, place)
-            answer.set_result(None)
+            answer.set_result(work())
         except BaseException as error:
             answer.set_exception(error)
 
     # A thread that waits for a silent store must not keep the process alive.
-    Thread(target=ask, daemon=True, name="check of a store").start()
+    Thread(target=answered, daemon=True, name="check of a store").start()
     try:
-        answer.result(timeout=MOST_SECONDS)
+        return answer.result(timeout=MOST_SECONDS)
     except TooLate:
         raise _error(place, f"the store did not answer within {MOST_SECONDS:.0f} s", _SIGNS[-1][2]) from None
+    except SpladelakeError:
+        raise
     except Exception as error:
         raise store_error(full_text(error), place) or _error(place, _first_line(error), "Check the path") from error
 
@@ -110,10 +129,12 @@ def store_error(text: str, place: str) -> MachineError | None:
 
 
 def _error(place: str, found: str, fix: str) -> MachineError:
-    return MachineError(place, found, "wanted a store that this session can read and write", f"{fix}.")
+    return MachineError(place, found, WANTED, f"{fix}.")
 
 
-def _ask(session: SparkSession, place: str) -> None:
+@contextmanager
+def impatient_system(session: SparkSession, place: str) -> Iterator[tuple[Any, Any]]:
+    """Yield a client with few tries and short waits, as Hadoop's file system of a place, and the place's path."""
     jvm: Any = session._jvm
     settings = jvm.org.apache.hadoop.conf.Configuration(session._jsc.hadoopConfiguration())
     for key, value in _IMPATIENT.items():
@@ -121,7 +142,7 @@ def _ask(session: SparkSession, place: str) -> None:
     path = jvm.org.apache.hadoop.fs.Path(place)
     system = jvm.org.apache.hadoop.fs.FileSystem.newInstance(path.toUri(), settings)
     try:
-        system.exists(path)
+        yield system, path
     finally:
         system.close()
 

@@ -1,13 +1,8 @@
-"""Sums and values that tasks share with the driver, and their stand-ins if the driver does the work itself."""
+"""Sums that tasks share with the driver, and their stand-in if the driver does the work itself."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Generic, TypeVar
-
 from pyspark.accumulators import AccumulatorParam
-
-Value = TypeVar("Value")
 
 
 class Totals(AccumulatorParam[dict[str, float]]):
@@ -32,10 +27,3 @@ class DriverTotals:
         """Add amounts by name."""
         for key, amount in term.items():
             self.value[key] = self.value.get(key, 0) + amount
-
-
-@dataclass(frozen=True)
-class Here(Generic[Value]):
-    """The stand-in for a broadcast value if the driver does the work itself."""
-
-    value: Value

@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
+from typing import cast
 
 from pyspark.sql import SparkSession
 
 from spladelake.config.runs import MOST_K
+from spladelake.passages import ID_SUFFIX
 from spladelake.passages.aggregate import Aggregate
+from spladelake.spark.encode.text_tables import TextTable, texts_of_vectors
+from spladelake.spark.encode.texts import SideName
 from spladelake.spark.retrieve.join import top_k_statement
 from spladelake.spark.retrieve.vector_checks import checked_indices, vocabulary_size
 from spladelake.spark.tables.refs import Lake, TableRef
@@ -19,6 +23,38 @@ from spladelake.spark.tables.sql_text import quoted, sql_string
 
 _KIND = re.compile(r"^CREATE OR REPLACE TEMPORARY (VIEW|FUNCTION) (\w+)", re.MULTILINE)
 _BEST_PASSAGE = "substring(documents.text, passage_start + 1, passage_end - passage_start)"
+# Parts of the definitions that differ between vectors of whole texts and of passages.
+_OF_DOCUMENTS = {
+    "document": "Document",
+    "own_texts": "SELECT doc_id, concat_ws(' ', title, text) AS own_text FROM documents",
+    "passage_column": "",
+    "passage_value": "",
+}
+_OF_PASSAGES = {
+    "document": "Passage",
+    # The title counts as the text of every passage.
+    "own_texts": "SELECT id AS doc_id, concat_ws(' ', title, substring(text, start + 1, end - start)) AS own_text "
+    "FROM document_vectors JOIN documents USING (doc_id)",
+    "passage_column": ",\n    passage_id STRING COMMENT 'Id of the passage that matched best.'",
+    "passage_value": ", id AS passage_id",
+}
+# The vectors whose {column} has the id that is given to passage_vectors; null if there are none.
+_VECTORS_OF = """(
+    SELECT CASE WHEN count(*) > 0 THEN array_sort(
+        array_agg(struct(id, {indices} AS indices, `values`, model_id)),
+        (a, b) -> CASE WHEN a.id < b.id THEN -1 WHEN a.id > b.id THEN 1 ELSE 0 END) END
+    FROM document_vectors WHERE document_vectors.{column} = passage_vectors.doc_id
+)"""
+# The documents found for the passages of a document, each with its highest score, without the document itself.
+_BEST_OF_ALL = """
+SELECT * FROM (
+    SELECT CAST(ROW_NUMBER() OVER (ORDER BY score DESC, doc_id) AS INT) AS rank, doc_id, score
+    FROM (
+        SELECT doc_id, MAX(score) AS score FROM ({each})
+        WHERE doc_id <> left(query_id, char_length(query_id) - {suffix}) GROUP BY doc_id
+    )
+) WHERE rank <= similar.k
+"""
 _NEEDS = re.compile(r"^-- needs:(.*)$", re.MULTILINE)
 
 
@@ -42,6 +78,11 @@ class LakeTables:
             "query_vectors": self.lake.vectors(self.vectors, "queries"),
             "vocabulary": self.lake.vectors(self.vectors, "vocabulary"),
         }
+
+    def texts(self, session: SparkSession, name: SideName) -> TextTable:
+        """Return the table of the texts of one side, which may be one that encode_texts read in place."""
+        side = "document_vectors" if name == "documents" else "query_vectors"
+        return texts_of_vectors(session, self.lake, self.tables[side], name)
 
     def made_by(self, table: str, model: str) -> str:
         """Return the command that makes a table."""
@@ -73,15 +114,19 @@ def definitions(
     """
     measures = measures_of(session, present["measures"]) if "measures" in present else []
     of_passages = "passage" in _columns(session, present, "document_vectors")
+    indices = _checked(session, collection.tables["document_vectors"], present)
     values = {
         **{name: ref.identifier for name, ref in collection.tables.items()},
+        **_read_in_place(session, collection, present),
         "measure_names": ", ".join(f"{quoted(name)} COMMENT {sql_string(f'Mean of {name}.')}" for name in measures),
         "measure_columns": ", ".join(f"max(value) FILTER (WHERE measure = {sql_string(name)})" for name in measures),
         "model_id": sql_string(model_id),
         "best_passage": _BEST_PASSAGE if "passage" in _columns(session, present, "runs") else "CAST(NULL AS STRING)",
         "top_k_search": _top_k("search", documents="encoded_alike", exclude_self=False, of_passages=of_passages),
-        "top_k_others": _top_k("similar", documents="stored", exclude_self=True),
-        "document_indices": _checked(session, collection.tables["document_vectors"], present),
+        "top_k_others": _others(of_passages=of_passages),
+        **(_OF_PASSAGES if of_passages else _OF_DOCUMENTS),
+        "vectors_of_document": _vectors_of_document(indices, of_passages=of_passages),
+        "document_indices": indices,
         "query_indices": _checked(session, collection.tables["query_vectors"], present),
     }
     source = files("spladelake.spark.sql").joinpath("explore.sql").read_text(encoding="utf-8")
@@ -93,6 +138,15 @@ def definitions(
         statement = Template(part[kind.start() :]).substitute(values)
         wanted = tuple(filter(None, (name.strip() for name in needs[1].split(","))))
         found.append(Definition(kind[2], kind[1].lower(), wanted, statement))
+    return found
+
+
+def _read_in_place(session: SparkSession, collection: LakeTables, present: Mapping[str, TableRef]) -> dict[str, str]:
+    """Return the query for each table of texts that is not the lake's own."""
+    found = {}
+    for name in (name for name, ref in present.items() if ref != collection.tables[name]):
+        table = collection.texts(session, cast("SideName", name))
+        found[name] = f"({table.query(table.ref.read(session))})"
     return found
 
 
@@ -128,10 +182,28 @@ def _columns(session: SparkSession, present: Mapping[str, TableRef], name: str) 
     return present[name].read(session).columns if name in present else []
 
 
-def _top_k(function: str, *, documents: str, exclude_self: bool, of_passages: bool = False) -> str:
+def _vectors_of_document(indices: str, *, of_passages: bool) -> str:
+    """Return SQL for the vectors of the document that is given to passage_vectors.
+
+    A document comes before a passage, if another document has a passage with this id.
+    """
+    columns = ("doc_id", "id") if of_passages else ("id",)
+    return ", ".join(_VECTORS_OF.replace("{indices}", indices).replace("{column}", column) for column in columns)
+
+
+def _others(*, of_passages: bool) -> str:
+    """Return SQL that ranks the documents in `stored` for those in `asked`, which may be passages of one document."""
+    if not of_passages:
+        return _top_k("similar", documents="stored", exclude_self=True)
+    each = _top_k("similar", documents="stored", exclude_self=False, of_passages=True, more=1)
+    return _BEST_OF_ALL.replace("{each}", each).replace("{suffix}", str(ID_SUFFIX))
+
+
+def _top_k(function: str, *, documents: str, exclude_self: bool, of_passages: bool = False, more: int = 0) -> str:
     """Return SQL that ranks documents for `asked` by the definition of a run, and checks the function's k.
 
     - of_passages: whether documents are ranked by their best passages.
+    - more: further documents beyond k.
     """
     given = f"{function}.k"
     k = (
@@ -146,5 +218,5 @@ def _top_k(function: str, *, documents: str, exclude_self: bool, of_passages: bo
         documents=documents,
         minimum_score="0",
         exclude_self=str(exclude_self).lower(),
-        k=k,
+        k=f"{k} + {more}" if more else k,
     )

@@ -39,9 +39,9 @@ AS SELECT * FROM ${vocabulary};
 -- needs: document_vectors
 CREATE OR REPLACE TEMPORARY VIEW postings (
     term_id COMMENT 'Dimension. Its token is in vocabulary.',
-    doc_id COMMENT 'Document with the term.',
-    weight COMMENT 'Weight of the term in the document, above 0.'
-) COMMENT 'Every term of every document: the vectors as rows.'
+    doc_id COMMENT '${document} with the term.',
+    weight COMMENT 'Weight of the term there, above 0.'
+) COMMENT 'Every term of every vector of documents, as rows.'
 AS SELECT term_id, id AS doc_id, get(`values`, place) AS weight
 FROM (SELECT id, ${document_indices} AS indices, `values` FROM document_vectors)
 LATERAL VIEW posexplode(indices) AS place, term_id;
@@ -60,9 +60,9 @@ LATERAL VIEW posexplode(indices) AS place, term_id;
 CREATE OR REPLACE TEMPORARY VIEW term_statistics (
     term_id COMMENT 'Dimension.',
     token COMMENT 'Token of the dimension.',
-    df COMMENT 'Number of documents with the term.',
-    mean_weight COMMENT 'Mean weight in the documents with the term.',
-    max_weight COMMENT 'Largest weight in any document.'
+    df COMMENT 'Number of vectors with the term.',
+    mean_weight COMMENT 'Mean weight in the vectors with the term.',
+    max_weight COMMENT 'Largest weight in any vector.'
 ) COMMENT 'Statistics of each term that occurs in a document.'
 AS SELECT term_id, token, df, mean_weight, max_weight
 FROM (
@@ -71,25 +71,24 @@ FROM (
 
 -- needs: postings, vocabulary
 CREATE OR REPLACE TEMPORARY VIEW document_terms (
-    doc_id COMMENT 'Document.',
-    rank COMMENT 'Position of the term in the document by descending weight, then ascending term_id. 1 is the heaviest.',
+    doc_id COMMENT '${document}.',
+    rank COMMENT 'Position of the term there by descending weight, then ascending term_id. 1 is the heaviest.',
     token COMMENT 'Token of the term.',
-    weight COMMENT 'Weight of the term in the document.',
+    weight COMMENT 'Weight of the term there.',
     term_id COMMENT 'Dimension of the term.'
-) COMMENT 'The terms of each document, by weight.'
+) COMMENT 'The terms of each vector of documents, by weight.'
 AS SELECT doc_id, row_number() OVER (PARTITION BY doc_id ORDER BY weight DESC, term_id) AS rank, token, weight, term_id
 FROM postings JOIN vocabulary USING (term_id);
 
--- needs: document_terms, documents, text_terms
+-- needs: document_terms, document_vectors, documents, text_terms
 CREATE OR REPLACE TEMPORARY VIEW expansions (
-    doc_id COMMENT 'Document.',
-    rank COMMENT 'Position of the term among all terms of the document, by weight.',
+    doc_id COMMENT '${document}.',
+    rank COMMENT 'Position of the term among all terms there, by weight.',
     token COMMENT 'Token of the term.',
-    weight COMMENT 'Weight of the term in the document.'
+    weight COMMENT 'Weight of the term there.'
 ) COMMENT 'Terms that the model added. They are in the vector, but not among the tokens of the text.'
 AS SELECT doc_id, rank, token, weight
-FROM document_terms JOIN (SELECT doc_id, text_terms(concat_ws(' ', title, text)) AS own_terms FROM documents)
-    USING (doc_id)
+FROM document_terms JOIN (SELECT doc_id, text_terms(own_text) AS own_terms FROM (${own_texts})) USING (doc_id)
 WHERE NOT array_contains(own_terms, term_id);
 
 -- needs: runs, documents, queries, judgements
@@ -132,8 +131,8 @@ RETURN CASE
     WHEN indices1 IS NULL OR values1 IS NULL OR indices2 IS NULL OR values2 IS NULL THEN raise_error(
         'sparse_dot: an array is null; wanted two arrays. Use an inner join to leave out rows without a vector.')
     WHEN size(indices1) <> size(values1) OR size(indices2) <> size(values2) THEN raise_error(concat(
-        'sparse_dot: the vectors have ', size(indices1), ' indices with ', size(values1), ' values, and ',
-        size(indices2), ' with ', size(values2), '; wanted a value for each index. Give indices and values of the same row.'))
+        'sparse_dot: the first vector has ', size(indices1), ' indices and ', size(values1), ' values, the second has ',
+        size(indices2), ' and ', size(values2), '; wanted a value for each index. Give indices and values of the same row.'))
     WHEN size(array_distinct(indices1)) <> size(indices1) OR size(array_distinct(indices2)) <> size(indices2) THEN
         raise_error('sparse_dot: a term occurs twice in a vector; wanted each term once. Add up its weights.')
     WHEN exists(values1, weight -> weight IS NULL) OR exists(values2, weight -> weight IS NULL)
@@ -171,7 +170,7 @@ RETURN CASE
     WHEN k IS NULL OR k < 1 THEN raise_error(concat(
         'sparse_decode: k is ', coalesce(CAST(k AS STRING), 'null'), '; wanted 1 or more. Give the number of terms.'))
     WHEN size(indices) <> size(weights) THEN raise_error(concat('sparse_decode: the vector has ', size(indices),
-        ' indices with ', size(weights), ' values; wanted a value for each index. Give indices and values of the same row.'))
+        ' indices and ', size(weights), ' values; wanted a value for each index. Give indices and values of the same row.'))
     WHEN exists(weights, weight -> weight IS NULL) THEN
         raise_error('sparse_decode: a weight is null; wanted numbers. Correct the vector.')
     ELSE transform(
@@ -179,8 +178,8 @@ RETURN CASE
             WHEN a.weights > b.weights THEN -1 WHEN a.weights < b.weights THEN 1
             WHEN a.indices < b.indices THEN -1 WHEN a.indices > b.indices THEN 1 ELSE 0 END), 1, k),
         term -> struct(
-            coalesce(get(tokens, term.indices), raise_error(concat('sparse_decode: the vocabulary has no term ',
-                coalesce(CAST(term.indices AS STRING), 'null'), '. Give a vector of the same model.'))) AS token,
+            coalesce(get(tokens, term.indices), raise_error(concat('sparse_decode: the vocabulary has no term id ',
+                coalesce(CAST(term.indices AS STRING), 'null'), '. Give a vector of the model that the vocabulary belongs to.'))) AS token,
             term.weights AS weight
         )
     )
@@ -211,67 +210,75 @@ RETURN coalesce(
 );
 
 -- needs: document_vectors
-CREATE OR REPLACE TEMPORARY FUNCTION document_vector(doc_id STRING COMMENT 'A document of the collection.')
-RETURNS STRUCT<indices: ARRAY<INT>, `values`: ARRAY<FLOAT>, model_id: STRING>
-COMMENT 'Vector of a document, and its model.'
+CREATE OR REPLACE TEMPORARY FUNCTION passage_vectors(doc_id STRING COMMENT 'A document of the collection, or a passage.')
+RETURNS ARRAY<STRUCT<id: STRING, indices: ARRAY<INT>, `values`: ARRAY<FLOAT>, model_id: STRING>>
+COMMENT 'Vectors of the passages of a document, in their order. A document that is not split has one vector.'
 RETURN coalesce(
-    (SELECT any_value(struct(${document_indices} AS indices, `values`, model_id))
-        FROM document_vectors WHERE id = document_vector.doc_id),
-    raise_error(concat('There is no vector of a document with the id ', coalesce(document_vector.doc_id, 'null'),
+    ${vectors_of_document},
+    raise_error(concat('There is no vector of a document with the id ', coalesce(passage_vectors.doc_id, 'null'),
         '. Choose a doc_id of the view documents, or encode new documents with encode_texts.'))
 );
 
--- needs: query_vector, document_vector, vocabulary
+-- needs: passage_vectors
+CREATE OR REPLACE TEMPORARY FUNCTION document_vector(doc_id STRING COMMENT 'A document of the collection, or a passage.')
+RETURNS STRUCT<indices: ARRAY<INT>, `values`: ARRAY<FLOAT>, model_id: STRING>
+COMMENT 'Vector of a document, and its model.'
+RETURN get(transform(array(passage_vectors(document_vector.doc_id)), found -> CASE
+    WHEN size(found) = 1 THEN struct(get(found, 0).indices AS indices, get(found, 0).`values` AS `values`,
+        get(found, 0).model_id AS model_id)
+    ELSE raise_error(concat('document_vector: the document ', document_vector.doc_id, ' has ', size(found),
+        ' passages, each with a vector. Use passage_vectors, or give the id of a passage, such as ', get(found, 0).id,
+        '.')) END), 0);
+
+-- needs: query_vector, passage_vectors, vocabulary, sparse_dot
 CREATE OR REPLACE TEMPORARY FUNCTION explain(
     query_id STRING COMMENT 'A query of the collection.',
-    doc_id STRING COMMENT 'A document of the collection.'
+    doc_id STRING COMMENT 'A document of the collection, or a passage.'
 )
 RETURNS TABLE (
     token STRING COMMENT 'Term of both.',
     query_weight FLOAT COMMENT 'Weight of the term in the query.',
     doc_weight FLOAT COMMENT 'Weight of the term in the document.',
     contribution DOUBLE COMMENT 'Product of both weights. The contributions add up to the score.',
-    share DOUBLE COMMENT 'Share of the score, from 0 to 1.'
+    share DOUBLE COMMENT 'Share of the score, from 0 to 1.'${passage_column}
 )
-COMMENT 'Explains the score of a document for a query: one row for each common term.'
-RETURN WITH asked AS (
-    SELECT explode(arrays_zip(vector.indices, vector.`values`)) AS term
-    FROM (SELECT query_vector(explain.query_id) AS vector)
+COMMENT 'Explains the score of a document for a query: one row for each common term. Of passages the best one counts.'
+RETURN WITH given AS (
+    SELECT query, inline(transform(found, doc -> if(query.model_id = doc.model_id, doc, raise_error(concat(
+        'explain: the query is encoded by the model ', query.model_id, ', but the document by ', doc.model_id,
+        '; wanted one model. Encode documents and queries with the same model.')))))
+    FROM (SELECT query_vector(explain.query_id) AS query, passage_vectors(explain.doc_id) AS found)
 ),
-stored AS (
-    SELECT explode(arrays_zip(vector.indices, vector.`values`)) AS term
-    FROM (
-        SELECT if(query.model_id = doc.model_id, doc, raise_error(concat(
-            'explain: the query is encoded by the model ', query.model_id, ', but the document by ', doc.model_id,
-            '; wanted one model. Encode documents and queries with the same model.'))) AS vector
-        FROM (SELECT query_vector(explain.query_id) AS query, document_vector(explain.doc_id) AS doc)
-    )
+best AS (
+    SELECT * FROM (SELECT *, sparse_dot(query.indices, query.`values`, indices, `values`) AS score FROM given)
+    ORDER BY score DESC, id LIMIT 1
 ),
+asked AS (SELECT explode(arrays_zip(query.indices, query.`values`)) AS term FROM best),
+stored AS (SELECT id, explode(arrays_zip(indices, `values`)) AS term FROM best),
 products AS (
-    SELECT asked.term.indices AS term_id, asked.term.`values` AS query_weight, stored.term.`values` AS doc_weight,
+    SELECT id, asked.term.indices AS term_id, asked.term.`values` AS query_weight, stored.term.`values` AS doc_weight,
         CAST(asked.term.`values` AS DOUBLE) * stored.term.`values` AS contribution
     FROM asked JOIN stored ON asked.term.indices = stored.term.indices
 )
-SELECT token, query_weight, doc_weight, contribution, contribution / SUM(contribution) OVER () AS share
+SELECT token, query_weight, doc_weight, contribution, contribution / SUM(contribution) OVER () AS share${passage_value}
 FROM products JOIN vocabulary USING (term_id)
 ORDER BY contribution DESC, term_id;
 
--- needs: document_vector, document_vectors, documents
+-- needs: passage_vectors, document_vectors, documents
 CREATE OR REPLACE TEMPORARY FUNCTION similar(
-    doc_id STRING COMMENT 'A document of the collection.',
+    doc_id STRING COMMENT 'A document of the collection, or a passage.',
     k INT DEFAULT 10 COMMENT 'Number of other documents.'
 )
 RETURNS TABLE (
     rank INT COMMENT 'Position from 1.',
     doc_id STRING COMMENT 'Retrieved document.',
-    score DOUBLE COMMENT 'Dot product of both vectors.',
+    score DOUBLE COMMENT 'Dot product of both vectors. Of passages the best two count.',
     title STRING COMMENT 'Title of the document.',
     text STRING COMMENT 'Text of the document.'
 )
 COMMENT 'The k documents with the vectors most similar to the vector of a document, without the document itself.'
 RETURN WITH asked AS (
-    SELECT similar.doc_id AS id, vector.indices AS indices, vector.`values` AS `values`
-    FROM (SELECT document_vector(similar.doc_id) AS vector)
+    SELECT id, indices, `values` FROM (SELECT inline(found) FROM (SELECT passage_vectors(similar.doc_id) AS found))
 ),
 stored AS (SELECT id, ${document_indices} AS indices, `values` FROM document_vectors)
 SELECT rank, found.doc_id, score, title, text

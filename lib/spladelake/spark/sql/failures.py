@@ -42,15 +42,20 @@ def statement_error(
         if named:
             return UsageError(
                 named[0],
-                "the name is not defined for this lake",
+                "spladelake sql could not define this name for the lake",
                 missing[named[0]],
-                "Remove this cause, then start spladelake sql again.",
+                "Remedy this first, then start spladelake sql again.",
             )
         close = (closest(name, defined) for name in re.findall(r"`([^`]+)`", said))
         near = next((f"did you mean {name!r}?" for name in close if name), None)
         listed = near or "wanted a name that SHOW VIEWS or SHOW USER FUNCTIONS lists"
         return kind("the statement", said, listed, "Correct the name.")
-    return kind(
+    if kind is DataError:
+        wanted = "wanted values for which every expression has a result"
+        return DataError(
+            "the statement", said, wanted, "Leave out these values, or use a function such as try_divide or try_cast."
+        )
+    return UsageError(
         "the statement",
         said,
         "wanted a statement of Spark SQL",

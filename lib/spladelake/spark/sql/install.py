@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
@@ -17,6 +18,7 @@ from spladelake.names import short_name
 from spladelake.spark.encode.column import encode_udf
 from spladelake.spark.encode.encoder_cache import WorkerSpec, cached_encoder
 from spladelake.spark.encode.query_models import query_model_of, resolve_models
+from spladelake.spark.encode.texts import SIDES, SideName
 from spladelake.spark.session.arrow_functions import batch_function
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.sql.definitions import Definition, LakeTables, definitions
@@ -58,7 +60,10 @@ def install(
     present = _present(session, collection)
     if not present:
         raise DataError(
-            lake, "the lake holds no table of spladelake", "wanted documents, vectors or runs", "Correct --lake."
+            lake,
+            "the lake holds no table of spladelake",
+            "wanted a table such as documents, vectors or runs",
+            "Correct --lake, or fill the lake with ingest_texts first.",
         )
     missing = {
         name: f"there is no {ref} (make the table with: {collection.made_by(name, model)})"
@@ -98,6 +103,10 @@ def script(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vect
 def _present(session: SparkSession, collection: LakeTables) -> dict[str, TableRef]:
     """Return the tables that exist, and set the session so that it can read them."""
     present = {name: ref for name, ref in collection.tables.items() if ref.exists(session)}
+    for name in SIDES.keys() - present.keys():
+        texts = collection.texts(session, cast("SideName", name))
+        if not texts.is_own and texts.ref.exists(session):
+            present[name] = texts.ref
     for ref in present.values():
         make_readable(session, ref)
     return present

@@ -16,6 +16,7 @@ from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.properties import LAYOUT_VERSION
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import TableSchema
+from spladelake.spark.tables.sql_text import quoted
 from spladelake.spark.tables.suggestions import similar_path
 from spladelake.spark.tables.upgrade import keep_up_to_date
 
@@ -49,7 +50,7 @@ def _check_columns(ref: TableRef, frame: DataFrame, schema: TableSchema) -> None
                 str(ref),
                 f"no column is called {column.name!r} (columns: {', '.join(found)})",
                 f"wanted the columns of a {schema.name} table",
-                f"Rename the column to {column.name}, or name another table.",
+                f"Rename the column that holds these values to {column.name}, or name another table.",
             )
         if found[column.name] != column.type:
             raise DataError(
@@ -111,11 +112,11 @@ def create_with_rows(
         raise DataError(
             ref.path, "the folder holds files but no Delta table",
             f"wanted an empty folder for the {schema.name} table",
-            "Choose another folder, or move the files.",
+            "Move the files, or choose another folder.",
         )  # fmt: skip
     else:
         storage.touch(session, mark)
-    named = [F.col(c.name).alias(c.name, metadata={"comment": c.comment}) for c in schema.columns]
+    named = [F.col(quoted(c.name)).alias(c.name, metadata={"comment": c.comment}) for c in schema.columns]
     writer = rows.select(*named).writeTo(ref.identifier).using("delta").options(**options)
     for key, value in _table_properties(schema, properties).items():
         writer = writer.tableProperty(key, value)

@@ -76,12 +76,13 @@ def _way(session: SparkSession, ref: Located) -> ModuleType:
     chosen = os.environ.get(VARIABLE) or CLASSES
     if chosen not in (CLASSES, PUBLIC):
         wanted = f"wanted {CLASSES} or {PUBLIC}"
-        raise UsageError(VARIABLE, f"the variable is {chosen!r}", wanted, "Correct or unset the variable.")
+        fix = f"Set the variable to {CLASSES} or {PUBLIC}, or unset it."
+        raise UsageError(VARIABLE, f"the value is {chosen!r}", wanted, fix)
     if chosen == PUBLIC:
         return public
     application = str(session.sparkContext.applicationId)
     if application not in _usable:
         _usable[application] = classes.supported(session, ref)
         if not _usable[application]:
-            log.info("this Delta lacks the classes of its log that are known, so DESCRIBE answers instead")
+            log.info("spladelake does not know the log classes of this Delta version, so it uses DESCRIBE instead")
     return classes if _usable[application] else public

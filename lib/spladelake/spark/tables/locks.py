@@ -18,6 +18,8 @@ from typing import TypeVar
 
 from spladelake.errors import ConflictError, UsageError
 from spladelake.spark.session.java_errors import full_text
+from spladelake.spark.session.store_lease import lease
+from spladelake.spark.tables.lock_places import lock_place
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +116,8 @@ def exclusive(place: str, purpose: str = "commit") -> Iterator[None]:
     - purpose: kind of change. Locks for different purposes do not exclude each other.
 
     On the local file system Delta cannot tell two processes apart. An advisory lock on a file in the folder above the
-    table can. On other file systems Delta's own commit protocol protects the table.
+    table can. A table of a catalog has its lock in the folder of its schema. On S3 Delta cannot tell two drivers apart,
+    but a lease can (`session/store_lease.py`). On other file systems Delta's own commit protocol protects the table.
 
     Raises ConflictError after a wait of SPLADELAKE_LOCK_SECONDS (default 3600), and UsageError if that is no number.
     """
@@ -124,7 +127,7 @@ def exclusive(place: str, purpose: str = "commit") -> Iterator[None]:
     if not lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
         raise _still_held(place)
     try:
-        with _file_lock(place, purpose, deadline):
+        with _lock_between_processes(lock_place(place), purpose, deadline):
             yield
     finally:
         lock.release()
@@ -138,8 +141,9 @@ def _longest_wait() -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= threading.TIMEOUT_MAX:
-        wanted = "wanted a number of seconds, 0 or more"
-        raise UsageError(LOCK_SECONDS_VARIABLE, f"the variable is {given!r}", wanted, "Correct or unset the variable.")
+        wanted = f"wanted a number of seconds from 0 to {threading.TIMEOUT_MAX:.0f}"
+        fix = f"Set the variable to such a number, or unset it for the default of {LOCK_SECONDS:.0f}."
+        raise UsageError(LOCK_SECONDS_VARIABLE, f"the value is {given!r}", wanted, fix)
     return seconds
 
 
@@ -147,20 +151,37 @@ _held = threading.local()
 
 
 @contextmanager
-def _file_lock(place: str, purpose: str, deadline: float) -> Iterator[None]:
+def _lock_between_processes(place: str, purpose: str, deadline: float) -> Iterator[None]:
+    """Hold the lock that keeps other processes out, unless this thread holds it already."""
     file = lock_file(place, purpose)
-    held: set[Path] = _held.__dict__.setdefault("files", set())
-    if file is None or file in held:
+    key = f"{place} {purpose}"
+    held: set[str] = _held.__dict__.setdefault("keys", set())
+    if key in held:
         yield
         return
+    wait = _waiting(place, deadline)
+    with lease(place, purpose, wait) if file is None else _file_lock(file, wait):
+        held.add(key)
+        try:
+            yield
+        finally:
+            held.discard(key)
+
+
+@contextmanager
+def _file_lock(file: Path, wait: Callable[[], None]) -> Iterator[None]:
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _acquire(descriptor, place, deadline)
-        held.add(file)
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                wait()
+                time.sleep(0.1)
         yield
     finally:
-        held.discard(file)
         os.close(descriptor)
 
 
@@ -173,27 +194,27 @@ def lock_file(place: str, purpose: str) -> Path | None:
     return folder / f".{Path(path).name}.{purpose}.lock"
 
 
-def _acquire(descriptor: int, place: str, deadline: float) -> None:
+def _waiting(place: str, deadline: float) -> Callable[[], None]:
+    """Return a function to call while another job holds a lock: it logs now and then, and raises after the deadline."""
     said = 0.0
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            now = time.monotonic()
-            if now >= deadline:
-                raise _still_held(place) from None
-            if now - said >= LOG_SECONDS:
-                log.info("%s: waiting for another job that writes to the same place", place)
-                said = now
-            time.sleep(0.1)
+
+    def wait() -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now >= deadline:
+            raise _still_held(place) from None
+        if now - said >= LOG_SECONDS:
+            log.info("%s: waiting for another job that writes to the same place", place)
+            said = now
+
+    return wait
 
 
 def _still_held(place: str) -> ConflictError:
     return ConflictError(
         place,
         "another job is still writing to the same place",
-        f"wanted the other job to finish within the time in {LOCK_SECONDS_VARIABLE}",
+        f"wanted the other job to finish within {_longest_wait():g} s ({LOCK_SECONDS_VARIABLE})",
         f"Run the job again after the other job has finished, or raise {LOCK_SECONDS_VARIABLE}.",
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pyspark.sql import SparkSession
 
 from spladelake.spark.tables import delta_log
+from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.sql_text import sql_string
 
@@ -18,7 +19,8 @@ def set_properties(session: SparkSession, ref: TableRef, properties: Mapping[str
     """Set properties of a table unless they already have these values. Each key gets the prefix `spladelake.`."""
     wanted = {f"spladelake.{key}": value for key, value in properties.items()}
     if wanted and not wanted.items() <= table_properties(session, ref).items():
-        session.sql(f"ALTER TABLE {ref.identifier} SET TBLPROPERTIES ({property_list(properties)})")
+        with exclusive(str(ref)):
+            session.sql(f"ALTER TABLE {ref.identifier} SET TBLPROPERTIES ({property_list(properties)})")
 
 
 def property_list(properties: Mapping[str, str]) -> str:

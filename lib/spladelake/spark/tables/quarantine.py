@@ -108,8 +108,8 @@ def retries(session: SparkSession, lake: str, *, label: str | None) -> Iterator[
             raise DataError(
                 name,
                 "the commit that put the rows into quarantine names no job",
-                "wanted the name of the job to run again",
-                "Run the job that read the input yourself, with --force.",
+                "wanted a commit that names the job, so that the job can run again",
+                "Run the job that read this input again with --force.",
             )
         yield job, checked(JOBS[job].options, given, place=f"quarantine retry: {name}")
 

@@ -78,7 +78,7 @@ class Lake:
                 "--lake",
                 "the value is empty",
                 "wanted a folder or schema:NAME",
-                "Set --lake to the place of the tables.",
+                "Set --lake to the folder or the schema of the tables.",
             )
 
     def table(self, name: str) -> TableRef:

@@ -22,6 +22,7 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "array<float>": pa.list_(pa.float32()),
     "array<double>": pa.list_(pa.float64()),
     "array<string>": pa.list_(pa.string()),
+    "map<string,string>": pa.map_(pa.string(), pa.string()),
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from spladelake.spark.tables.schema import Column, TableSchema
 
 PARTS = TableSchema(
@@ -55,3 +57,17 @@ SCORED_PAIRS = TableSchema(
     ),
     {"same_length": "size(neg_ids) = size(neg_scores) AND size(neg_ids) = size(margins)"},
 )
+
+
+# The columns that both tables of pairs get with the first pairs of passages: the places of the texts in the documents.
+PLACES = (
+    Column("pos_start", "int", "First character of the positive's passage. Null if its whole text is the positive."),
+    Column("pos_end", "int", "End of the positive's passage in the text of the document."),
+    Column("neg_starts", "array<int>", "First character of each negative's passage. Null if they are whole texts."),
+    Column("neg_ends", "array<int>", "End of each negative's passage."),
+)
+
+
+def schema_with_places(schema: TableSchema) -> TableSchema:
+    """Return the schema of a table of pairs whose texts may be passages."""
+    return replace(schema, columns=(*schema.columns, *PLACES))

@@ -36,15 +36,15 @@ def keep_up_to_date(session: SparkSession, ref: TableRef, schema: TableSchema) -
     if not found.isdecimal() or int(found) > int(LAYOUT_VERSION):
         raise DataError(
             str(ref),
-            f"the layout of the table has version {found}",
-            f"wanted a version up to {LAYOUT_VERSION}",
+            f"the table has layout version {found}",
+            f"wanted layout version {LAYOUT_VERSION} or lower, because this release knows no later one",
             "Use the release of spladelake that wrote the table, or a later release.",
         )
     with exclusive(str(ref)):
         properties = table_properties(session, ref)
         if properties.get(PROPERTY) == LAYOUT_VERSION:
             return
-        log.info("%s: upgraded from table layout %s to %s", ref, found, LAYOUT_VERSION)
+        log.info("%s: upgrading the table from layout version %s to %s", ref, found, LAYOUT_VERSION)
         for statement in upgrade_statements(session, ref, schema, properties):
             session.sql(statement)
 

@@ -14,6 +14,7 @@ from spladelake.spark.tables.locks import exclusive, retrying
 from spladelake.spark.tables.properties import set_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import TableSchema
+from spladelake.spark.tables.sql_text import quoted
 
 
 def replace_rows(
@@ -43,7 +44,7 @@ def replace_rows(
             create_with_rows(session, ref, schema, rows, lineage=lineage, options=options, properties=properties or {})
         else:
             ensure_table(session, ref, schema)
-            writer = rows.select(*schema.column_names).write.format("delta").mode("overwrite")
+            writer = rows.select(*map(quoted, schema.column_names)).write.format("delta").mode("overwrite")
             writer = writer.option("userMetadata", lineage.as_json()).options(**options)
             if where is not None:
                 writer = writer.option("replaceWhere", where)
@@ -55,8 +56,9 @@ def replace_rows(
 
 
 def save(writer: DataFrameWriter, ref: TableRef) -> None:
-    """Write a writer's rows to the table."""
-    if ref.path is not None:
-        writer.save(ref.path)
-    else:
-        writer.saveAsTable(ref.identifier)
+    """Write a writer's rows to the table, under its lock: Delta alone may lose one of two drivers' commits on S3."""
+    with exclusive(str(ref)):
+        if ref.path is not None:
+            writer.save(ref.path)
+        else:
+            writer.saveAsTable(ref.identifier)

@@ -15,9 +15,11 @@ from pyspark.sql.window import Window
 from spladelake.config.training import TrainModel
 from spladelake.errors import DataError, UsageError
 from spladelake.names import amount
+from spladelake.spark.encode.passages.texts import with_texts
 from spladelake.spark.encode.texts import SIDES, texts_of
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.tables.refs import TableRef
+from spladelake.spark.train.pair_texts import negatives, positive
 
 # The documents of the dev part include the run's top documents of each dev query, down to this rank.
 DEV_RANKS = 100
@@ -53,30 +55,25 @@ def write_training_data(sources: Sources, folder: Path, options: TrainModel) -> 
     """
     scored = options.loss != "ranking"
     most = sources.pairs.agg(F.max(F.size("neg_ids")).alias("most")).first()
-    negatives = options.negatives or (most["most"] if most else None) or 0
-    whole = sources.pairs.where(F.size("neg_ids") >= negatives) if negatives else sources.pairs.limit(0)
+    count = options.negatives or (most["most"] if most else None) or 0
+    whole = sources.pairs.where(F.size("neg_ids") >= count) if count else sources.pairs.limit(0)
     whole = whole.persist(StorageLevel.DISK_ONLY)
     try:
         counts = {"pairs": whole.count()}
         counts["with_fewer_negatives"] = sources.pairs.count() - counts["pairs"]
         if not counts["pairs"]:
-            raise DataError(
-                str(sources.place),
-                f"no pair has {max(1, negatives)} or more negatives (pairs: {counts['with_fewer_negatives']:,})",
-                "wanted at least one pair with that many negatives",
-                "Lower --negatives, or get more negatives with mine_pairs.",
-            )
+            raise _too_few_negatives(sources.place, counts["with_fewer_negatives"], count)
         if scored:
             _check_scores(whole, sources.place)
-        each = whole.select("query_id", F.concat(F.array("pos_id"), F.slice("neg_ids", 1, negatives)).alias("doc_ids"))
+        each = whole.select("query_id", _texts(whole, count).alias("texts"))
         queries = _numbered(each.select("query_id"), "query_id")
-        documents = _numbered(each.select(F.explode("doc_ids").alias("doc_id")), "doc_id")
-        for name, ids, texts in (
-            ("queries", queries, texts_of(sources.queries, SIDES["queries"])),
-            ("documents", documents, texts_of(sources.documents, SIDES["documents"])),
+        documents = _numbered(each.select(F.explode("texts").alias("text")), "text")
+        for name, texts in (
+            ("queries", _texts_of_queries(queries, sources.queries)),
+            ("documents", _texts_of_documents(documents, sources.documents)),
         ):
-            counts[name] = _write_texts(ids, texts, folder / name, place=sources.place)
-        _write(_rows(whole, queries, documents, negatives, options), folder / "pairs", "query", "documents")
+            counts[name] = _write_texts(texts, folder / name, place=sources.place)
+        _write(_rows(whole, queries, documents, count, options), folder / "pairs", "query", "documents")
         for name in ("queries", "documents", "pairs"):
             check_here(folder / name, rows=counts[name])
     finally:
@@ -85,6 +82,20 @@ def write_training_data(sources: Sources, folder: Path, options: TrainModel) -> 
         with ExitStack() as kept:
             counts["dev_queries"] = _write_dev(sources, sources.dev, sources.judgements, folder, options, kept)
     return counts
+
+
+def _too_few_negatives(place: TableRef, pairs: int, negatives: int) -> DataError:
+    """Return the error for a training set in which no pair has enough negatives.
+
+    - pairs: number of pairs.
+    - negatives: number of negatives that each pair needs, 0 if no pair has one.
+    """
+    if not pairs:
+        fix = "Run mine_pairs again with --force, then score_pairs (not needed for --loss ranking)."
+        return DataError(str(place), "the table has no pairs", "wanted at least one pair", fix)
+    found = f"no pair has {max(1, negatives)} or more negatives (pairs: {pairs:,})"
+    fix = f"Lower --negatives, or mine the pairs again with mine_pairs --negatives {max(1, negatives)}."
+    return DataError(str(place), found, "wanted at least one pair with that many negatives", fix)
 
 
 def _check_scores(pairs: DataFrame, place: TableRef) -> None:
@@ -108,30 +119,46 @@ def _check_scores(pairs: DataFrame, place: TableRef) -> None:
         query_id, pos_id = row["first"]
         raise DataError(
             str(place),
-            f"in {amount(row['broken'], 'pair')} a score or margin is not a number, such as query {query_id!r} with "
-            f"document {pos_id!r}",
+            f"in {amount(row['broken'], 'pair')} a score or margin is missing or not finite, such as query "
+            f"{query_id!r} with document {pos_id!r}",
             "wanted finite numbers",
-            "Run score_pairs again with --force.",
+            "Run score_pairs again with --force. If the error repeats, use other --teachers.",
         )
     if row["least"] == row["most"]:
         raise DataError(
             str(place),
-            f"all margins are {row['least']:g}",
+            f"every margin is {row['least']:g}",
             "wanted margins that differ, because a model learns nothing from equal margins",
             "Run score_pairs with other --teachers, or train with --loss ranking, which needs no teacher.",
         )
 
 
+def _texts(pairs: DataFrame, count: int) -> Column:
+    """Return the positive and the first negatives of each pair, in the form of `pair_texts.positive`."""
+    return F.concat(F.array(positive(pairs)), F.slice(negatives(pairs), 1, count))
+
+
 def _numbered(ids: DataFrame, column: str) -> DataFrame:
-    """Return (id, row): the distinct ids, sorted and numbered from 0."""
+    """Return (id, row): the distinct ids, sorted and numbered from 0. The id of a text of pairs is a struct."""
     order = Window.orderBy("id")
     distinct = ids.select(F.col(column).alias("id")).distinct()
     return distinct.select("id", (F.row_number().over(order) - 1).cast("bigint").alias("row"))
 
 
-def _write_texts(ids: DataFrame, texts: DataFrame, folder: Path, *, place: TableRef) -> int:
-    """Write the texts of the ids and return their number. Raises DataError if an id has no text."""
-    joined = ids.join(texts.select("id", F.coalesce("text", F.lit("")).alias("text")), "id", "left")
+def _texts_of_queries(ids: DataFrame, queries: DataFrame) -> DataFrame:
+    """Return (id, row, text) of numbered queries. text is null if the table lacks the query."""
+    texts = texts_of(queries, SIDES["queries"]).select("id", F.coalesce("text", F.lit("")).alias("text"))
+    return ids.join(texts, "id", "left")
+
+
+def _texts_of_documents(ids: DataFrame, documents: DataFrame) -> DataFrame:
+    """Return (id, row, text) of numbered texts of pairs. text is null if the table lacks the document."""
+    text = F.when(F.col("found"), F.coalesce("document", F.lit(""))).alias("text")
+    return with_texts(ids.select("id.*", "row"), documents).select(F.col("doc_id").alias("id"), "row", text)
+
+
+def _write_texts(joined: DataFrame, folder: Path, *, place: TableRef) -> int:
+    """Write (id, row, text) of texts and return their number. Raises DataError if an id has no text."""
     absent = F.col("text").isNull()
     row = joined.agg(
         F.count("*").alias("rows"),
@@ -140,33 +167,32 @@ def _write_texts(ids: DataFrame, texts: DataFrame, folder: Path, *, place: Table
     ).first()
     assert row is not None
     if row["absent"]:
+        lacking = amount(row["absent"], SIDES[folder.name].kind, folder.name)
         raise DataError(
             str(place),
-            f"{row['absent']:,} of the {row['rows']:,} {folder.name} of the pairs are missing, such as "
-            f"{row['first']!r}",
-            f"wanted all of them in the table {folder.name}",
-            "Ingest the missing texts, or run mine_pairs and score_pairs again.",
+            f"the pairs name {lacking} that the table {folder.name} lacks, such as {row['first']!r}",
+            f"wanted all {folder.name} of the pairs in this table",
+            f"Ingest the missing {folder.name}, or run mine_pairs and score_pairs again.",
         )
     _write(joined.select("row", "text"), folder, "row")
     return int(row["rows"])
 
 
-def _rows(pairs: DataFrame, queries: DataFrame, documents: DataFrame, negatives: int, options: TrainModel) -> DataFrame:
+def _rows(pairs: DataFrame, queries: DataFrame, documents: DataFrame, count: int, options: TrainModel) -> DataFrame:
     """Return (query, documents, label) of every pair, as row numbers. The ranking loss has no label."""
-    margins = F.slice("margins", 1, negatives)
+    margins = F.slice("margins", 1, count)
     if options.margin_floor is not None:
         floor = F.lit(float(options.margin_floor))
         margins = F.transform(margins, lambda margin: F.greatest(margin, floor))
     labels = {
         "margin-mse": margins,
-        "kl-divergence": F.concat(F.array("pos_score"), F.slice("neg_scores", 1, negatives)),
+        "kl-divergence": F.concat(F.array("pos_score"), F.slice("neg_scores", 1, count)),
         "ranking": F.lit(None).cast("array<double>"),
     }
-    listed = F.concat(F.array("pos_id"), F.slice("neg_ids", 1, negatives))
     # Every row gets its own key, because several rows may have the same query and positive.
-    keyed = pairs.select("query_id", listed.alias("doc_ids"), labels[options.loss].alias("label"))
+    keyed = pairs.select("query_id", _texts(pairs, count).alias("texts"), labels[options.loss].alias("label"))
     keyed = keyed.withColumn("key", F.monotonically_increasing_id())
-    each = keyed.select("key", "query_id", "label", F.posexplode("doc_ids").alias("place", "id"))
+    each = keyed.select("key", "query_id", "label", F.posexplode("texts").alias("place", "id"))
     found = (
         each.join(documents, "id")
         .groupBy("key")
@@ -222,7 +248,7 @@ def check_here(folder: Path, *, rows: int) -> None:
     if found != rows:
         raise UsageError(
             "--output",
-            f"{folder} has {found:,} of the {rows:,} rows that Spark's executors wrote",
+            f"the driver sees only {found:,} of the {rows:,} rows that Spark's executors wrote to {folder}",
             "wanted one folder that the driver, the executors and the training processes share",
             "Choose an --output on storage that all machines share, or run the job on one machine.",
         )

@@ -70,8 +70,8 @@ def train_model(session: SparkSession, options: TrainModel) -> TrainResult:
         made = made_from(output)
         if output.exists() and made is None:
             raise UsageError(
-                str(output), "the folder exists, but train_model did not write it", "wanted a new folder",
-                "Choose another --output.",
+                str(output), "the folder exists, but train_model did not write it",
+                "wanted a new folder or a model of train_model", "Choose another --output.",
             )  # fmt: skip
         remove_published_work(output)
         if made is not None and made["fingerprint"] == lineage.fingerprint and not options.force:
@@ -124,9 +124,9 @@ def _say(output: Path, outcome: Outcome, best: str) -> None:
         start = "" if before is None else f" (start model: {before:.4f})"
         log.info("%s: %s on the dev queries is %.4f%s at step %s", output, best, after, start, outcome.best_step)
     if outcome.status == "worse":
-        log.warning("%s: the model is worse than the start model. It was written because of --accept-worse.", output)
+        log.warning("%s: the model is worse than the start model; it was written because of --accept-worse", output)
     if outcome.collapsed_at is not None:
-        said = "%s: the vectors were empty at step %d, so the model is the earlier checkpoint of step %s"
+        said = "%s: at step %d the model gave empty vectors, so the job wrote the checkpoint of step %s"
         log.warning(said, output, outcome.collapsed_at, outcome.best_step)
 
 
@@ -161,7 +161,8 @@ def sources_of(session: SparkSession, options: TrainModel, start: Checkpoint) ->
         if "judgements" in at:
             dev = at["parts"].where(F.col("part") == "dev").select("query_id")
     if dev is None or dev.isEmpty():
-        log.warning("%s: there are no dev queries, so the result is the last checkpoint, not the best", parts)
+        said = "%s: no dev query is judged, so the job cannot compare checkpoints and keeps the last one"
+        log.warning(said, parts)
         dev = None
     runs = lake.table("runs")
     run = runs.read(session).where(F.col("run_id") == made.get("run")) if runs.exists(session) else None
@@ -187,9 +188,10 @@ def _check_parts(pairs: DataFrame, parts: DataFrame, *, place: TableRef) -> None
     if row["queries"]:
         raise DataError(
             str(place),
-            f"{amount(row['queries'], 'query', 'queries')} of pairs left the part 'train', such as {row['first']!r}",
+            f"the pairs have {amount(row['queries'], 'query', 'queries')} outside the part 'train', such as "
+            f"{row['first']!r}",
             "wanted only queries of the part 'train'",
-            "Run mine_pairs again, and then score_pairs unless --loss is ranking.",
+            "Run mine_pairs again, then score_pairs (not needed for --loss ranking).",
         )
 
 
@@ -223,9 +225,9 @@ def _run(session: SparkSession, work: TrainingWork, options: TrainModel) -> Outc
     slots = session.sparkContext.defaultParallelism
     if not local and options.processes > slots:
         raise UsageError(
-            f"--processes {options.processes}", f"the executors have {amount(slots, 'slot')}",
-            "wanted a slot for each process, because all run at the same time",
-            "Use fewer processes, or give the job more executors or cores.",
+            f"--processes {options.processes}", f"the executors have {amount(slots, 'task slot')}",
+            "wanted a task slot for each process, because all processes run at the same time",
+            f"Set --processes to {slots} or less, or give the job more executors or cores.",
         )  # fmt: skip
     distributor = TorchDistributor(
         num_processes=options.processes, local_mode=local, use_gpu=given and options.gpu != "no"
@@ -235,7 +237,7 @@ def _run(session: SparkSession, work: TrainingWork, options: TrainModel) -> Outc
         raise UsageError(
             f"--processes {options.processes}", f"the driver has {amount(distributor.num_processes, 'GPU')}",
             "wanted a GPU for each process",
-            "Use fewer processes, or give the driver more GPUs (spark.driver.resource.gpu.amount).",
+            "Set --processes to the number of GPUs, or give the driver more GPUs (spark.driver.resource.gpu.amount).",
         )  # fmt: skip
     try:
         # The output of the processes is for people. stdout holds only the result line that a scheduler reads.
@@ -245,8 +247,9 @@ def _run(session: SparkSession, work: TrainingWork, options: TrainModel) -> Outc
         if (known := known_error(error)) is not None:
             raise known from error
         raise MachineError(
-            "the training processes", f"the processes gave no result ({last_line(str(error))})", "wanted a model",
-            "Read the output of the processes above. To resume from the last checkpoint, run the same command again.",
+            "the training processes", f"the processes ended without a model ({last_line(str(error))})",
+            "wanted a trained model",
+            "Find the cause in the output above and remove it. The same command then resumes from the last checkpoint.",
         ) from error  # fmt: skip
     assert isinstance(outcome, Outcome)
     return outcome

@@ -12,18 +12,21 @@ from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 from spladelake.config.training import MinePairs
-from spladelake.errors import DataError
+from spladelake.errors import DataError, UsageError
 from spladelake.names import amount
 from spladelake.results import MineResult
+from spladelake.spark.encode.passages.texts import END, START, with_texts
 from spladelake.spark.encode.texts import SIDES, texts_of
 from spladelake.spark.evaluate.run_checks import check_runs
+from spladelake.spark.rerank.passages import Listed, listed_in
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
-from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES, RUNS
+from spladelake.spark.tables.schemas import BEST_PASSAGE, DOCUMENTS, JUDGEMENTS, QUERIES, RUNS
 from spladelake.spark.tables.skeleton import Inputs, Needed, made_unless_current, newest_inputs
 from spladelake.spark.tables.training_schemas import PAIRS, PARTS
 from spladelake.spark.tables.write import replace_rows
+from spladelake.spark.train.pair_texts import negative_columns, replace_pairs
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +52,12 @@ def mine_pairs(session: SparkSession, options: MinePairs) -> MineResult:
     inputs = newest_inputs(session, {name: Needed(ref, schemas[name], makers[name]) for name, ref in tables.items()})
     run = inputs.rows["runs"].where(F.col("run_id") == options.run)
     made_from = check_runs(run, [options.run], table=tables["runs"])
-    settings = options.settings("training_set")
+    listed = listed_in(run)
+    _refuse_passages(listed, options, place=str(tables["runs"]))
+    by_passage = listed == "best" and options.passages == "best"
+    if not by_passage:
+        run = run.drop(*BEST_PASSAGE)
+    settings = options.settings("training_set", *([] if by_passage else ["passages"]))
     texts = inputs.lineage(("documents", "queries", "judgements"))
     lineage = Lineage("mine_pairs", {**texts, "run": made_from}, settings)
     targets = {name: lake.training(options.training_set, name) for name in ("pairs", "parts")}
@@ -78,19 +86,12 @@ def _write(
     parts = kept_on_disk(parts, kept)
     counts = {row["part"]: row["count"] for row in parts.groupBy("part").count().collect()}
     if not counts.get("train"):
-        raise DataError(
-            str(tables["judgements"]),
-            f"of {amount(sum(counts.values()), 'query', 'queries')} with a text and a document of relevance "
-            f"{options.relevance_level} or more, none is in the part 'train'",
-            "wanted at least one query in the part 'train'",
-            "Check the judgements and --relevance-level, or lower --dev-share and --test-share.",
-        )
+        raise _no_training_query(tables["judgements"], sum(counts.values()), options)
     _check_documents(run, at["documents"], tables, options)
     train = parts.where(F.col("part") == "train").select("query_id")
-    texts = words_of(at["documents"])
     judged_train = judged.join(train, "query_id", "left_semi")
-    positives = _positives(judged_train, run, texts, options)
-    candidates = _candidates(run.join(train, "query_id", "left_semi"), judged, texts, options)
+    positives = _positives(judged_train, run, at["documents"], options)
+    candidates = _candidates(run.join(train, "query_id", "left_semi"), judged, at["documents"], options)
     pairs = kept_on_disk(mined(positives, candidates, options), kept)
     found = pairs.agg(
         F.count("*").alias("positives"),
@@ -100,23 +101,45 @@ def _write(
     ).first()
     assert found is not None
     if found["positives"] == found["without_negatives"]:
-        raise DataError(
-            str(tables["runs"]),
-            f"no document of run {options.run!r} qualifies as a negative for any positive "
-            f"(positives: {found['positives']:,})",
-            "wanted a negative for at least one positive",
-            "Raise --max-rank or --max-score, lower --min-rank, --min-score, --margin or --relative-margin, or choose "
-            "another --run.",
-        )
+        raise _no_negative(tables, found["positives"], options)
     ready = pairs.where(F.size("neg_ids") >= 1).orderBy("query_id", "pos_id")
     replace_rows(session, targets["parts"], PARTS, parts.orderBy("query_id"), lineage=lineage)
-    replace_rows(session, targets["pairs"], PAIRS, ready, lineage=lineage)
+    replace_pairs(session, targets["pairs"], PAIRS, ready, lineage=lineage)
     return {
         "rows": found["positives"] - found["without_negatives"],
         **found.asDict(),
-        "positives_without_text": judged_train.join(texts.where(HAS_WORDS), "doc_id", "left_anti").count(),
+        "positives_without_text": judged_train.join(words_of(at["documents"]), "doc_id", "left_anti").count(),
         **{f"queries_{part}": counts.get(part, 0) for part in ("train", "dev", "test")},
     }
+
+
+def _no_training_query(place: TableRef, queries: int, options: MinePairs) -> DataError:
+    """Return the error for an empty part 'train'. queries: number of queries with a text and a relevant document."""
+    relevant = f"a document of relevance {options.relevance_level} or more"
+    if not queries:
+        found, wanted = f"no query has both a text and {relevant}", "wanted at least one such query"
+        fix = "Lower --relevance-level, or ingest queries and judgements that use the same ids."
+        return DataError(str(place), found, wanted, fix)
+    found = f"no query is in the part 'train' ({amount(queries, 'query', 'queries')} with a text and {relevant})"
+    fix = "Lower --dev-share and --test-share, or ingest more judged queries."
+    return DataError(str(place), found, "wanted at least one query in the part 'train'", fix)
+
+
+def _no_negative(tables: Mapping[str, TableRef], positives: int, options: MinePairs) -> DataError:
+    """Return the error for positives without any negative, or for a part 'train' without positives.
+
+    - positives: number of positives.
+    """
+    if not positives:
+        found, wanted = "no relevant document of the queries in the part 'train' has a text", "wanted at least one"
+        fix = f"Ingest the documents that {tables['judgements']} names."
+        return DataError(str(tables["documents"]), found, wanted, fix)
+    found = f"run {options.run!r} gives no negative for any positive (positives: {positives:,})"
+    fix = (
+        "Raise --max-rank or --max-score, lower --min-rank, --min-score, --margin or --relative-margin, or choose "
+        "another --run."
+    )
+    return DataError(str(tables["runs"]), found, "wanted a negative for at least one positive", fix)
 
 
 def query_parts(queries: DataFrame, judged: DataFrame, *, dev: float, test: float, seed: int) -> DataFrame:
@@ -138,33 +161,52 @@ def query_parts(queries: DataFrame, judged: DataFrame, *, dev: float, test: floa
 
 
 def words_of(documents: DataFrame) -> DataFrame:
-    """Return (doc_id, words): hashes of the distinct words of title and text.
+    """Return (doc_id, words) of the documents with words: hashes of the distinct words of title and text.
 
     A word is a run of letters, digits and marks, in lower case.
     """
     texts = texts_of(documents, SIDES["documents"])
-    found = F.split(F.lower(F.coalesce("text", F.lit(""))), NO_WORD)
-    words = F.array_distinct(F.transform(F.filter(found, lambda word: word != ""), lambda word: F.xxhash64(word)))
-    return texts.select(F.col("id").alias("doc_id"), words.alias("words"))
+    return texts.select(F.col("id").alias("doc_id"), _words("text").alias("words")).where(HAS_WORDS)
 
 
-def _positives(judged: DataFrame, run: DataFrame, texts: DataFrame, options: MinePairs) -> DataFrame:
-    """Return (query_id, pos_id, score, words, wanted) of the positives with a text.
+def _words(text: str) -> Column:
+    found = F.split(F.lower(F.coalesce(text, F.lit(""))), NO_WORD)
+    return F.array_distinct(F.transform(F.filter(found, lambda word: word != ""), lambda word: F.xxhash64(word)))
+
+
+def _with_words(rows: DataFrame, documents: DataFrame) -> DataFrame:
+    """Return rows with the words of their documents, or of the passages that they name; without rows without words."""
+    if BEST_PASSAGE[0] not in rows.columns:
+        return rows.join(words_of(documents), "doc_id")
+    found = with_texts(rows, documents).withColumn("words", _words("document"))
+    return found.drop("document", "document_hash", "found").where(HAS_WORDS)
+
+
+def _positives(judged: DataFrame, run: DataFrame, documents: DataFrame, options: MinePairs) -> DataFrame:
+    """Return (query_id, pos_id, score, words, wanted, …) of the positives with a text.
 
     `score` is the score in the run, null if the run does not list the document. `wanted` marks the positives to mine
-    for; the others still exclude near duplicates.
+    for; the others still exclude near duplicates. If the run names passages, so do the rows.
     """
     rows = judged.select("query_id", "doc_id", "relevance").dropDuplicates(["query_id", "doc_id"])
-    rows = rows.join(texts.where(HAS_WORDS), "doc_id")
-    rows = rows.join(run.select("query_id", "doc_id", "score"), ["query_id", "doc_id"], "left")
+    rows = rows.join(run.select("query_id", "doc_id", "score", *_places(run)), ["query_id", "doc_id"], "left")
+    rows = _with_words(rows, documents)
     order = Window.partitionBy("query_id").orderBy(F.desc("relevance"), F.asc("doc_id"))
     place = F.lit(0) if options.positives is None else F.row_number().over(order)
     rows = rows.withColumn("wanted", place <= (options.positives or 0))
-    return rows.select("query_id", F.col("doc_id").alias("pos_id"), "score", "words", "wanted")
+    return rows.select("query_id", F.col("doc_id").alias("pos_id"), "score", "words", "wanted", *_places(run))
 
 
-def _candidates(run: DataFrame, judged: DataFrame, texts: DataFrame, options: MinePairs) -> DataFrame:
-    """Return (query_id, doc_id, score, place, words) of documents in the rank and score ranges, not judged relevant."""
+def _places(run: DataFrame) -> list[str]:
+    """Return the columns of a run that name the best passages; none if it is made of whole texts."""
+    return [name for name in BEST_PASSAGE if name in run.columns]
+
+
+def _candidates(run: DataFrame, judged: DataFrame, documents: DataFrame, options: MinePairs) -> DataFrame:
+    """Return (query_id, doc_id, score, place, words, …) of documents in the ranges that are not judged relevant.
+
+    The ranges are those of ranks and scores. If the run names passages, so do the rows.
+    """
     score = F.col("score")
     rows = run.where(F.col("rank").between(options.min_rank, options.max_rank))
     if options.min_score is not None:
@@ -175,21 +217,22 @@ def _candidates(run: DataFrame, judged: DataFrame, texts: DataFrame, options: Mi
     # A hash makes the choice depend on seed and ids alone, not on the partitions of the rows.
     drawn = F.xxhash64(F.lit(options.seed), F.col("query_id"), F.col("doc_id"))
     place = F.col("rank").cast("bigint") if options.choose == "top" else drawn
-    rows = rows.select("query_id", "doc_id", "score", place.alias("place"))
-    return rows.join(texts.where(HAS_WORDS), "doc_id")
+    return _with_words(rows.select("query_id", "doc_id", "score", place.alias("place"), *_places(run)), documents)
 
 
 def mined(positives: DataFrame, candidates: DataFrame, options: MinePairs) -> DataFrame:
-    """Return (query_id, pos_id, neg_ids) of every wanted positive. neg_ids may be empty.
+    """Return (query_id, pos_id, neg_ids, …) of every wanted positive. neg_ids may be empty.
 
     A candidate that is a near duplicate of any positive of its query, or of an earlier negative, is left out.
 
-    - positives: (query_id, pos_id, score, words, wanted).
-    - candidates: (query_id, doc_id, score, place, words). Negatives are chosen by ascending place, then doc_id.
+    - positives: (query_id, pos_id, score, words, wanted, …).
+    - candidates: (query_id, doc_id, score, place, words, …). Negatives are chosen by ascending place, then doc_id.
+
+    If both name passages, the returned rows have their places.
     """
-    listed = candidates.groupBy("query_id").agg(
-        F.sort_array(F.collect_list(F.struct("place", "doc_id", "score", "words"))).alias("listed")
-    )
+    places = _places(candidates)
+    each = F.struct("place", "doc_id", "score", "words", *places)
+    listed = candidates.groupBy("query_id").agg(F.sort_array(F.collect_list(each)).alias("listed"))
     relevant = positives.groupBy("query_id").agg(F.collect_list("words").alias("relevant"))
     limit = options.near_duplicate
     near = similarity("relevant_words", "c.words")
@@ -197,9 +240,11 @@ def mined(positives: DataFrame, candidates: DataFrame, options: MinePairs) -> Da
     by_query = listed.join(relevant, "query_id").select("query_id", far.alias("listed"))
     rows = positives.where("wanted").join(by_query, "query_id", "left")
     enough = F.filter("listed", lambda c: _far_below(c["score"], options))
-    chosen = rows.select("query_id", "pos_id", enough.alias("listed"))
-    first = F.expr(_first_different(options.negatives, limit))
-    return chosen.select("query_id", "pos_id", F.coalesce(first, F.array().cast("array<string>")).alias("neg_ids"))
+    chosen = rows.select("query_id", "pos_id", enough.alias("listed"), *places)
+    first = chosen.withColumn("first", F.expr(_first_different(options.negatives, limit)))
+    at = [F.col(START).alias("pos_start"), F.col(END).alias("pos_end")] if places else []
+    negatives = negative_columns("first", places=bool(places))
+    return first.select("query_id", "pos_id", *at, *negatives)
 
 
 def _far_below(score: Column, options: MinePairs) -> Column:
@@ -219,13 +264,12 @@ def similarity(one: str, other: str) -> str:
 
 
 def _first_different(count: int, limit: float) -> str:
-    """Return SQL of the ids of the first `count` candidates in `listed`, without near duplicates of earlier ones."""
+    """Return SQL of the first `count` candidates in `listed`, without near duplicates of earlier ones."""
     near = f"{similarity('k.words', 'c.words')} >= {limit!r}D"
     # The start value is an empty slice of the list itself, so it has the list's type.
     return (
-        f"transform(aggregate(listed, slice(listed, 1, 0), (kept, c) -> "
-        f"CASE WHEN size(kept) >= {count} OR exists(kept, k -> {near}) THEN kept ELSE concat(kept, array(c)) END), "
-        "kept -> kept.doc_id)"
+        f"aggregate(listed, slice(listed, 1, 0), (kept, c) -> "
+        f"CASE WHEN size(kept) >= {count} OR exists(kept, k -> {near}) THEN kept ELSE concat(kept, array(c)) END)"
     )
 
 
@@ -239,8 +283,18 @@ def _check_documents(run: DataFrame, documents: DataFrame, tables: Mapping[str, 
         query_id, doc_id = row["first"]
         raise DataError(
             str(tables["runs"]),
-            f"in {amount(row['rows'], 'row')} of run {options.run!r} the document is not in the lake, such as "
+            f"run {options.run!r} has {amount(row['rows'], 'row')} whose document is not in the lake, such as "
             f"{doc_id!r} for query {query_id!r}",
             f"wanted all documents of the run in {tables['documents']}",
             "Ingest the missing texts, or mine from a run over the documents of this lake.",
         )
+
+
+def _refuse_passages(listed: Listed, options: MinePairs, *, place: str) -> None:
+    """Raise UsageError if the run lists passages, because judgements are of documents."""
+    if listed == "all":
+        raise UsageError(
+            place, f"the run {options.run!r} lists passages",
+            "wanted a run of documents, which names the best passage of each",
+            "Retrieve documents with --aggregate max, and mine from that run.",
+        )  # fmt: skip

@@ -48,7 +48,7 @@ def work_folder(output: Path, lineage: Lineage, *, start: Path, force: bool) -> 
         raise UsageError(
             f"--model {start}",
             f"the start model is in {folder}, the work folder of --output",
-            "wanted a start model elsewhere, because the job removes the work folder",
+            "wanted a start model outside this folder, because the job removes the folder",
             "Choose another --output.",
         )
     found = made_from(folder)
@@ -58,18 +58,18 @@ def work_folder(output: Path, lineage: Lineage, *, start: Path, force: bool) -> 
         same = _lasting(found) == _lasting(json.loads(lineage.as_json()))
         if same:
             log.info(
-                "%s: tables have changed since the training began. It goes on with the old data. --force starts again "
-                "with the new data.",
+                "%s: the input tables have changed since the training began; the training goes on with the old data "
+                "(add --force to start again with the new data)",
                 folder,
             )
     if folder.exists() and not (same or force) and (begun or not (folder / MADE_FROM).is_file()):
         raise UsageError(
             str(folder),
-            "the folder has checkpoints of a training with other data or settings"
+            "the folder has checkpoints of another training, with other data or settings"
             if begun
-            else "train_model did not write the folder",
-            "wanted --force, because the job removes the folder",
-            "Add --force, choose another --output, or move the files that you want to keep.",
+            else "the folder exists, but train_model did not write it",
+            "wanted an empty work folder, because the job removes its files",
+            "Choose another --output, move the files that you want to keep, or add --force to remove them.",
         )
     if force or not same:
         if (folder / PREVIOUS).exists() and not output.exists():

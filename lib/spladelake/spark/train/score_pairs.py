@@ -33,13 +33,11 @@ from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, RUNS
 from spladelake.spark.tables.skeleton import Inputs, Needed, made_unless_current, newest_inputs
 from spladelake.spark.tables.training_schemas import PAIRS, SCORED_PAIRS, TEACHER_SCORES
-from spladelake.spark.tables.write import replace_rows, save
+from spladelake.spark.tables.write import save
+from spladelake.spark.train.margins import KEYS, averaged, with_margins
+from spladelake.spark.train.pair_texts import negatives, positive, replace_pairs
 
 log = logging.getLogger(__name__)
-
-KEYS = ["query_id", "doc_id"]
-# Type in which scores are summed to scale teachers: a decimal sum does not depend on the order of the rows.
-EXACT = "decimal(38,12)"
 
 
 @dataclass(frozen=True)
@@ -148,9 +146,9 @@ def _teacher(session: SparkSession, lake: Lake, name: str, options: ScorePairs) 
 
 
 def _distinct(pairs: DataFrame) -> DataFrame:
-    """Return (query_id, doc_id): the distinct documents of each query's pairs."""
-    listed = F.explode(F.concat(F.array("pos_id"), F.col("neg_ids"))).alias("doc_id")
-    return pairs.select("query_id", listed).distinct()
+    """Return (query_id, doc_id, …): the distinct texts of each query's pairs, with the places that the pairs name."""
+    listed = F.concat(F.array(positive(pairs)), negatives(pairs))
+    return pairs.select("query_id", F.inline(listed)).distinct()
 
 
 def _bucket() -> Column:
@@ -184,7 +182,7 @@ def _score_chunks(scoring: Scoring, teacher: Teacher, missing: DataFrame) -> Non
     left = Remaining(missing.count())
     if not left.rows:
         return
-    log.info("%s: %s scores %s pairs", scoring.scores, teacher.name, f"{left.rows:,}")
+    log.info("%s: scoring %s pairs with %s", scoring.scores, f"{left.rows:,}", teacher.name)
     rate = first_rate(teacher.checkpoint, tokens=teacher.checkpoint.max_length)
     chunk, total = ChunkSize(options.chunk_minutes, rate, options.chunk_rows), left.rows
     before, began = int(scoring.totals.value.get("pairs", 0)), time.monotonic()
@@ -242,59 +240,7 @@ def _publish(
             str(scoring.scores),
             f"{' and '.join(teacher.name for teacher in teachers)} scored no pair completely (pairs: {wanted:,})",
             "wanted a pair with scores for its positive and at least one negative",
-            "If a run is the teacher, retrieve it with a larger --k, or mine the pairs from it.",
+            "Retrieve the run that is the teacher with a larger --k, or mine the pairs from that run.",
         )
-    replace_rows(session, target, SCORED_PAIRS, rows.orderBy("query_id", "pos_id"), lineage=lineage)
+    replace_pairs(session, target, SCORED_PAIRS, rows.orderBy("query_id", "pos_id"), lineage=lineage)
     return {"rows": scored, "pairs_without_score": wanted - scored}
-
-
-def averaged(scores: DataFrame, model_ids: list[str], *, scaled: bool) -> DataFrame:
-    """Return (query_id, doc_id, score): the mean score over the teachers of each pair that all teachers score.
-
-    - scores: (model_id, query_id, doc_id, score).
-    - model_ids: the teachers.
-    - scaled: give each teacher the mean and standard deviation of the first before averaging, taken over the returned
-      pairs. The scores of a teacher without deviation become the first teacher's mean.
-    """
-    of = [
-        F.max(F.when(F.col("model_id") == name, F.col("score"))).alias(f"score_{i}") for i, name in enumerate(model_ids)
-    ]
-    wide = scores.groupBy(*KEYS).agg(*of).dropna()
-    columns = [F.col(f"score_{i}") for i in range(len(model_ids))]
-    if scaled and len(columns) > 1:
-        exact = [column.cast(EXACT) for column in columns]
-        sums = wide.agg(
-            F.count("*").alias("rows"),
-            *(F.sum(column).cast("double").alias(f"sum_{i}") for i, column in enumerate(exact)),
-            *(F.sum((c * c).cast(EXACT)).cast("double").alias(f"square_{i}") for i, c in enumerate(columns)),
-        ).first()
-        assert sums is not None
-        count = max(1, sums["rows"])
-        means = [(sums[f"sum_{i}"] or 0.0) / count for i in range(len(columns))]
-        spreads = [max(0.0, (sums[f"square_{i}"] or 0.0) / count - mean * mean) ** 0.5 for i, mean in enumerate(means)]
-        columns = [
-            (column - means[i]) * (spreads[0] / spreads[i]) + means[0] if spreads[i] else F.lit(means[0])
-            for i, column in enumerate(columns)
-        ]
-    total = columns[0]
-    for column in columns[1:]:
-        total = total + column
-    return wide.select(*KEYS, (total / len(columns)).alias("score"))
-
-
-def with_margins(pairs: DataFrame, scores: DataFrame) -> DataFrame:
-    """Return rows of `scored_pairs`: the pairs whose positive has a score, without the negatives that have none."""
-    each = pairs.select("query_id", "pos_id", F.posexplode("neg_ids").alias("place", "doc_id"))
-    found = each.join(scores, KEYS).groupBy("query_id", "pos_id")
-    negatives = found.agg(F.sort_array(F.collect_list(F.struct("place", "doc_id", "score"))).alias("listed"))
-    positive = scores.select("query_id", F.col("doc_id").alias("pos_id"), F.col("score").alias("pos_score"))
-    rows = negatives.join(positive, ["query_id", "pos_id"])
-    neg_scores = F.col("listed.score")
-    return rows.select(
-        "query_id",
-        "pos_id",
-        F.col("listed.doc_id").alias("neg_ids"),
-        "pos_score",
-        neg_scores.alias("neg_scores"),
-        F.transform(neg_scores, lambda score: F.col("pos_score") - score).alias("margins"),
-    )

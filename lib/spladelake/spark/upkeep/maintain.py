@@ -109,7 +109,7 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainR
         raise DataError(
             options.lake,
             " | ".join(findings),
-            "wanted rows that meet the constraints of their table",
+            "wanted every constraint in force, and only rows that meet it",
             "Run the job that made the table again with --force.",
         )
     return {

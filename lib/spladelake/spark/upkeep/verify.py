@@ -13,14 +13,15 @@ from pyspark.sql import functions as F
 from spladelake.config.upkeep import VerifyTables
 from spladelake.errors import DataError
 from spladelake.names import amount, listed
-from spladelake.passages.settings import PassageSettings
 from spladelake.results import VerifyResult
 from spladelake.spark.encode.passages.documents import documents_in, documents_of
 from spladelake.spark.encode.passages.ids import document_in, ending
-from spladelake.spark.encode.texts import SIDES, Side, texts_of
+from spladelake.spark.encode.text_tables import TextTable, noted_text_table
+from spladelake.spark.encode.texts import SIDES, Side, SideName
 from spladelake.spark.tables.every_schema import SCHEMAS
 from spladelake.spark.tables.quarantine import quarantined_ids
 from spladelake.spark.tables.refs import Lake, TableRef
+from spladelake.spark.tables.schemas import PASSAGE_COLUMNS
 from spladelake.spark.tables.split_files import COMPACTED_FROM
 from spladelake.spark.tables.sql_text import sql_string
 from spladelake.spark.upkeep.counts import REPEATED, ROWS, Found, constraint_sentences, counts_of, rows_of, table_counts
@@ -43,7 +44,7 @@ class FindingsError(DataError):
             lake,
             f"{amount(len(findings), 'finding')}: {shown}{more}",
             "wanted tables that agree with one another",
-            "Run the jobs that made the tables again. A job skips tables that are up to date.",
+            "Run the jobs that made the tables again. If a job skips its table as up to date, add --force.",
         )
         self.findings = findings
 
@@ -136,31 +137,43 @@ def _vectors(tables: Tables, table: LakeTable, found: Found) -> Iterator[str]:
         rows = table.ref.read(tables.session).select("model_id").distinct().collect()
         models = sorted(str(row["model_id"]) for row in rows)
         named = listed((model[:12] for model in models), "and")
-        yield f"{table.ref}: the rows have the model_id {named}, but the table properties have another"
+        noted = str(table.properties.get("spladelake.model_id"))[:12]
+        yield f"{table.ref}: the rows have the model_id {named}, but the table properties have {noted}"
     if found[_BEYOND]:
         size = _vocabulary_size(table)
         yield f"{table.ref}: {amount(found[_BEYOND], 'vector')} with terms beyond the vocabulary of {size:,} terms"
-    side = _side(table.ref)
-    if found[_WITH_TEXT] and tables.rows(tables.lake.table(side.name)) is None:
-        yield f"{table.ref}: the lake has no {side.name} table for these vectors"
+    if found[_WITH_TEXT] and _text_rows(tables, table) is None:
+        texts = _text_table(tables, table)
+        said = f"the lake has no {texts.side.name} table" if texts.is_own else f"there is no table {texts.ref}"
+        yield f"{table.ref}: {said} for these vectors"
 
 
-def _side(ref: TableRef) -> Side:
-    return SIDES["documents" if str(ref).endswith("documents") else "queries"]
+def _text_table(tables: Tables, table: LakeTable) -> TextTable:
+    name: SideName = "documents" if str(table.ref).endswith("documents") else "queries"
+    return noted_text_table(tables.lake, table.properties, name)
+
+
+def _text_rows(tables: Tables, table: LakeTable) -> DataFrame | None:
+    """Return the rows of the table of texts of some vectors; None if it is missing."""
+    texts = _text_table(tables, table)
+    if texts.is_own:
+        return tables.rows(texts.ref)
+    return texts.ref.read(tables.session) if texts.ref.exists(tables.session) else None
 
 
 def _texts(tables: Tables) -> Iterator[Check]:
     """Compare vectors with their texts."""
     for table in tables.of("vectors"):
-        side = _side(table.ref)
-        texts = tables.rows(tables.lake.table(side.name))
-        if texts is not None:
+        rows, texts = _text_rows(tables, table), _text_table(tables, table)
+        side = texts.side
+        if rows is not None:
             encoded = table.properties.get(f"spladelake.{COMPACTED_FROM}", str(table.ref))
             vectors, label = rows_of(tables.session, table.ref), f"encode_texts {side.name}: {encoded}"
-            if PassageSettings.of_properties(table.properties) is None:
-                counts = _against_texts(tables, texts_of(texts, side), vectors, label)
+            rows = texts.encoded(rows)
+            if PASSAGE_COLUMNS[0] not in vectors.columns:
+                counts = _against_texts(tables, texts.texts(rows), vectors, label)
             else:
-                counts = _against_texts(tables, documents_of(texts), documents_in(vectors), label)
+                counts = _against_texts(tables, documents_of(texts.parts(rows)), documents_in(vectors), label)
             yield counts, partial(_unlike_texts, table.ref, side)
 
 

@@ -19,6 +19,7 @@ from spladelake.spark.encode.texts import BYTES_PER_TOKEN, is_rejected, limited
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.step_descriptions import describe
+from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.schemas import PASSAGE_TEXTS
@@ -37,11 +38,11 @@ def chosen_settings(
         return asked
     found = PassageSettings.of_properties(table_properties(session, target))
     if asked is not None and asked != found:
-        keep = "leave out the options of passages" if found is None else f"give the options of {found}, or none"
+        keep = "leave out the passage options" if found is None else f"leave out the passage options to keep {found}"
         raise ConflictError(
             str(target),
             f"the table holds vectors of {settings_in_words(found)}",
-            f"wanted {settings_in_words(asked)}",
+            f"wanted vectors of {settings_in_words(asked)}",
             f"Give the new vectors a name of their own with --vectors, or {keep}.",
         )
     return found
@@ -101,4 +102,5 @@ def delete_failed(job: SideJob) -> None:
     """Delete the staged passages of documents of which one cannot be encoded."""
     failed = failed_documents(job.staged.read(job.session))
     merge = job.staged.delta(job.session).alias("old").merge(failed.alias("new"), "old.doc_id = new.doc_id")
-    merge.whenMatchedDelete().execute()
+    with exclusive(str(job.staged)):
+        merge.whenMatchedDelete().execute()

@@ -74,7 +74,7 @@ def passage_rows(splitter: Splitter, document: dict[str, Any]) -> Iterator[dict[
             yield _row(document, number, passage, None)
             number += 1
     except TooManyPassagesError:
-        why = f"the text has more than {MOST_PASSAGES:,} passages; wanted at most so many"
+        why = f"the text has more passages than the limit of {MOST_PASSAGES:,}"
         yield _row(document, number, Passage(0, 0, None), why)
     except Exception as error:
         yield _row(document, number, Passage(0, 0, None), reason_of(error))

@@ -1,0 +1,131 @@
+"""Read vectors from Parquet files: of export_vectors, of Hugging Face datasets, or of other programs."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spladelake.errors import DataError, UsageError
+from spladelake.files.parquet_columns import ParquetFooter, parquet_footer
+from spladelake.spark.encode.passages.ids import ending
+from spladelake.spark.tables import storage
+from spladelake.spark.tables.schemas import PASSAGE_COLUMNS
+
+SUFFIXES = (".parquet", ".parq")
+# Columns that say which passage of a document a vector is of.
+PLACES = tuple(name for name in PASSAGE_COLUMNS if name != "doc_sha256")
+# Most dimensions without a vocabulary. The largest vocabularies of models have 256,000 tokens.
+MOST_DIMENSIONS = 10_000_000
+_WANTED = "wanted the columns id, indices (lists of whole numbers) and values (lists of numbers)"
+_FIX = "Rename the columns, or write the files again with export_vectors --output-format parquet."
+
+
+def parquet_vectors(session: SparkSession, path: str, *, side: str) -> DataFrame:
+    """Return (id, terms, weights) of Parquet files; for vectors of passages also their places and a null doc_sha256.
+
+    A term is the number of a dimension, as text. In a folder, only files with a suitable name are read.
+
+    Raises DataError if a file has other columns or a row is no vector, UsageError if queries have passages.
+    """
+    files = storage.input_files(session, path)
+    chosen = [file for file in files if file.path.lower().endswith(SUFFIXES)] or list(files)
+    for file in chosen:
+        with storage.open_input(session, file) as opened:
+            _check_columns(parquet_footer(opened, name=storage.shown_path(file.path)))
+    paths = [file.path for file in chosen]
+    frame = session.read.options(**storage.reader_options(paths)).parquet(*paths)
+    places = [name for name in PLACES if name in frame.columns] if "passage" in frame.columns else []
+    if places and side == "queries":
+        raise UsageError(
+            "--side queries", f"the vectors in {path} are of passages", "wanted vectors of queries",
+            "Leave out --side, or correct --input.",
+        )  # fmt: skip
+    if places and len(places) < len(PLACES):
+        missing = ", ".join(name for name in PLACES if name not in places)
+        found = f"the vectors have a column passage, but none called {missing}"
+        raise DataError(path, found, f"wanted {', '.join(PLACES)} of each passage", _FIX)
+    _check_rows(frame, path, places=bool(places))
+    terms = F.col("indices").cast("array<bigint>").cast("array<string>").alias("terms")
+    weights = F.col("values").cast("array<float>").alias("weights")
+    # The types of the table: other programs write numbers as bigint.
+    types = {"doc_id": "string", "passage": "int", "start": "int", "end": "int"}
+    extra = [F.col(name).cast(types[name]).alias(name) for name in places]
+    if places:
+        extra.append(F.lit(None).cast("string").alias("doc_sha256"))
+    return frame.select(F.col("id").cast("string").alias("id"), terms, weights, *extra)
+
+
+def dimensions_of(rows: DataFrame, noted: int | None, path: str) -> int:
+    """Return the number of dimensions of vectors without a vocabulary.
+
+    - rows: rows of `parquet_vectors`.
+    - noted: the number that export_vectors wrote beside the files, if it did.
+    """
+    largest = rows.select(F.max(F.array_max(F.col("terms").cast("array<bigint>"))).alias("largest")).first()
+    assert largest is not None
+    found = max((-1 if largest["largest"] is None else int(largest["largest"])) + 1, noted or 0)
+    if found > MOST_DIMENSIONS:
+        raise DataError(
+            path, f"the largest term is {found - 1:,}", f"wanted terms below {MOST_DIMENSIONS:,}",
+            "Correct the input, or give the vocabulary of the terms with --like.",
+        )  # fmt: skip
+    return found
+
+
+def _check_columns(footer: ParquetFooter) -> None:
+    missing = [name for name in ("id", "indices", "values") if name not in footer.types]
+    if missing:
+        found = f"no column is called {missing[0]} (columns: {', '.join(footer.types)})"
+        raise DataError(footer.name, found, _WANTED, _FIX)
+    for name in ("indices", "values"):
+        kind = footer.types[name]
+        is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+        inner = kind.value_type if is_list else None
+        if inner is None or not (pa.types.is_integer(inner) or (name == "values" and pa.types.is_floating(inner))):
+            raise DataError(footer.name, f"the column {name} has the type {kind}", _WANTED, _FIX)
+
+
+def _check_rows(frame: DataFrame, path: str, *, places: bool) -> None:
+    """Raise DataError if a row is no vector, or if a document lacks a passage."""
+    faults = _faults(places=places)
+    fault = F.coalesce(*(F.when(F.coalesce(bad, F.lit(True)), F.lit(said)) for said, bad in faults.items()))
+    shown = F.coalesce(F.col("id").cast("string"), F.lit(""))
+    row = frame.agg(
+        F.min(F.when(fault.isNotNull(), F.struct(shown.alias("id"), fault.alias("fault")))).alias("f")
+    ).first()
+    assert row is not None
+    if row["f"] is not None:
+        wanted = "wanted an id, and lists of terms and weights of the same length"
+        if places:
+            wanted += "; of a passage the document, the number in it, and first character and end"
+        raise DataError(
+            path, f"in the row with the id {row['f']['id']!r} {row['f']['fault']}", wanted, "Correct the row."
+        )
+    if not places:
+        return
+    whole = (F.count("*") == F.max("passage") + 1) & (F.min("passage") == 0)
+    lacking = frame.groupBy("doc_id").agg(whole.alias("whole")).where(~F.col("whole")).agg(F.min("doc_id")).first()
+    assert lacking is not None
+    if lacking[0] is not None:
+        raise DataError(
+            path, f"the document {lacking[0]!r} is without some of its passages",
+            "wanted all passages of a document, numbered from 0", "Add the missing files.",
+        )  # fmt: skip
+
+
+def _faults(*, places: bool) -> dict[str, Column]:
+    """Return the conditions of faulty rows, by their descriptions. Null counts as true."""
+    found = {
+        "the id is missing": F.col("id").isNull() | (F.col("id").cast("string") == ""),
+        "the vector is missing": F.col("indices").isNull() | F.col("values").isNull(),
+        "indices and values differ in length": F.size("indices") != F.size("values"),
+        "a term or a weight is null": F.exists("indices", F.isnull) | F.exists("values", F.isnull),
+        "a term is below 0": F.exists("indices", lambda term: term < 0),
+        "a term occurs twice": F.size(F.array_distinct("indices")) != F.size("indices"),
+    }
+    if places:
+        found["a column of the passage is null"] = F.expr(" OR ".join(f"`{name}` IS NULL" for name in PLACES))
+        found["the id is not doc_id, # and the passage in six digits"] = F.col("id") != F.concat("doc_id", ending())
+        found["the passage ends before it starts"] = (F.col("start") < 0) | (F.col("end") < F.col("start"))
+    return found
