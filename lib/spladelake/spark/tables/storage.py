@@ -225,13 +225,11 @@ class _HadoopFile(io.RawIOBase):
 def upload(session: SparkSession, local: Path, target: str) -> None:
     """Copy a local file or folder to a path that every executor can read. Files that have these names are replaced."""
     jvm: Any = session._jvm
-    settings = session._jsc.hadoopConfiguration()
     for file in sorted(found for found in local.rglob("*") if found.is_file()) if local.is_dir() else [local]:
         # The root of the copy is the target itself: copyFromLocalFile would copy into a target that exists.
         system, path = _opened(session, target if file == local else f"{target}/{file.relative_to(local).as_posix()}")
-        jvm.org.apache.hadoop.io.IOUtils.copyBytes(
-            jvm.java.io.FileInputStream(str(file)), system.create(path, True), settings, True
-        )
+        source, copy = jvm.java.io.FileInputStream(str(file)), system.create(path, True)
+        jvm.org.apache.hadoop.io.IOUtils.copyBytes(source, copy, 1 << 16, True)
 
 
 # File systems that rename a folder in one step: a reader sees either the old or the new name.
