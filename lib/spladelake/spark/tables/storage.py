@@ -225,9 +225,8 @@ class _HadoopFile(io.RawIOBase):
 def upload(session: SparkSession, local: Path, target: str) -> None:
     """Copy a local file or folder to a path that every executor can read. Files that have these names are replaced."""
     jvm: Any = session._jvm
-    for file in sorted(found for found in local.rglob("*") if found.is_file()) if local.is_dir() else [local]:
-        # The root of the copy is the target itself: copyFromLocalFile would copy into a target that exists.
-        system, path = _opened(session, target if file == local else f"{target}/{file.relative_to(local).as_posix()}")
+    for file in [local] if local.is_file() else (found for found in local.rglob("*") if found.is_file()):
+        system, path = _opened(session, "/".join([target, *file.relative_to(local).parts]))
         source, copy = jvm.java.io.FileInputStream(str(file)), system.create(path, True)
         jvm.org.apache.hadoop.io.IOUtils.copyBytes(source, copy, 1 << 16, True)
 
