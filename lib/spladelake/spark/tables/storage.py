@@ -61,8 +61,7 @@ def shown_path(path: str) -> str:
 
 def _path(session: SparkSession, path: str) -> Any:
     """Return a path as Hadoop takes it."""
-    jvm = session._jvm
-    assert jvm is not None
+    jvm: Any = session._jvm
     return jvm.org.apache.hadoop.fs.Path(path)
 
 
