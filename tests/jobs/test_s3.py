@@ -20,8 +20,9 @@ from support.processes import environment
 from support.s3 import KEYS, Store, missing, s3_server
 
 TIMES, DIES_AT = 20, 6
-# Requests of each job on 60 documents, at most. A lock takes six, and a table of one commit about thirty.
-MOST_REQUESTS = 1500
+# Requests of jobs on 60 documents, at most: half as many again as were counted. A lock takes six.
+MOST_REQUESTS = {"ingest_texts": 700, "encode_texts": 1000, "index_vectors": 450, "retrieve_run": 450}
+MOST_OF_OTHERS = 1200
 
 pytestmark = [
     pytest.mark.slow,
@@ -78,4 +79,5 @@ def test_every_job_runs_on_s3_within_a_number_of_requests(store: Store, tmp_path
         ["ok   store", "write"], ["ok   store", "listing"], ["ok   store", "conditional write"]
     ]  # fmt: skip
     assert json.loads(jobs[-1]["out"].splitlines()[-1])["findings"] == []
-    assert [(name, found) for name, found in counted if sum(found.values()) > MOST_REQUESTS] == [], counted
+    many = [name for name, found in counted if sum(found.values()) > MOST_REQUESTS.get(name, MOST_OF_OTHERS)]
+    assert many == [], counted

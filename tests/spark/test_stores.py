@@ -21,8 +21,7 @@ from spladelake.spark.session.delta_classes import check_running, jars_of, needs
 from spladelake.spark.session.start import spark_session
 from spladelake.spark.session.store_trial import trials
 from spladelake.spark.session.stores import check_store, check_stores, store_error
-from spladelake.spark.tables.lock_places import lock_place
-from spladelake.spark.tables.locks import exclusive
+from spladelake.spark.tables.locks import exclusive, lock_place
 from support.collections import write_fruit
 
 SECONDS = 20

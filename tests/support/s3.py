@@ -85,4 +85,5 @@ def requests(log: Path, start: int = 0) -> tuple[Counter[str], int]:
     with log.open("rb") as file:
         file.seek(start)
         text = file.read()
-    return Counter(re.findall(r'"(\w+) /\S* HTTP', text.decode(errors="replace"))), start + len(text)
+    # The server writes the requests that it refuses in colour.
+    return Counter(re.findall(r'"(?:\x1b\[[\d;]*m)*(\w+) /\S* HTTP', text.decode(errors="replace"))), start + len(text)

@@ -61,8 +61,7 @@ def shown_path(path: str) -> str:
 
 def _path(session: SparkSession, path: str) -> Any:
     """Return a path as Hadoop takes it."""
-    jvm = session._jvm
-    assert jvm is not None
+    jvm: Any = session._jvm
     return jvm.org.apache.hadoop.fs.Path(path)
 
 
@@ -225,13 +224,10 @@ class _HadoopFile(io.RawIOBase):
 def upload(session: SparkSession, local: Path, target: str) -> None:
     """Copy a local file or folder to a path that every executor can read. Files that have these names are replaced."""
     jvm: Any = session._jvm
-    settings = session._jsc.hadoopConfiguration()
-    for file in sorted(found for found in local.rglob("*") if found.is_file()) if local.is_dir() else [local]:
-        # The root of the copy is the target itself: copyFromLocalFile would copy into a target that exists.
-        system, path = _opened(session, target if file == local else f"{target}/{file.relative_to(local).as_posix()}")
-        jvm.org.apache.hadoop.io.IOUtils.copyBytes(
-            jvm.java.io.FileInputStream(str(file)), system.create(path, True), settings, True
-        )
+    for file in [local] if local.is_file() else (found for found in local.rglob("*") if found.is_file()):
+        system, path = _opened(session, "/".join([target, *file.relative_to(local).parts]))
+        source, copy = jvm.java.io.FileInputStream(str(file)), system.create(path, True)
+        jvm.org.apache.hadoop.io.IOUtils.copyBytes(source, copy, 1 << 16, True)
 
 
 # File systems that rename a folder in one step: a reader sees either the old or the new name.
