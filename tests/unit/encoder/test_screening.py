@@ -83,23 +83,24 @@ def test_states_that_would_saturate_16_bits_are_rounded_more_coarsely():
         assert found[((largest + bias) > 0).numpy().repeat(32, axis=1)].all()
 
 
-def test_a_processor_without_avx2_and_an_unknown_llvm_take_another_head(monkeypatch):
+def refused(text: str) -> None:
+    raise RuntimeError("another syntax")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("get_host_cpu_features", lambda: {"avx2": False}), ("parse_assembly", refused)]
+)
+def test_a_processor_without_avx2_and_an_unknown_llvm_take_another_head(monkeypatch, name, value):
     decoder = Decoder(torch.randn(3000, 64), torch.full((3000,), -30.0))
-    for name, value in (
-        ("get_host_cpu_features", lambda: {"avx2": False}),
-        (
-            "parse_assembly",
-            lambda text: pytest.fail("not reached") if not text else (_ for _ in ()).throw(RuntimeError),
-        ),
-    ):
-        with monkeypatch.context() as patch:
-            patch.setattr(llvmlite.binding, name, value)
-            kernel.compiled.cache_clear()
-            assert fused_screen(decoder.weight, decoder.bias) is None
-            head, how = tuning.fastest_head(decoder, "max", "relu", token_budget=1024)
-            assert "fused" not in how
-            assert len(head.terms(torch.randn(9, 64), [4, 5])) == 2
+    monkeypatch.setattr(llvmlite.binding, name, value)
     kernel.compiled.cache_clear()
+    try:
+        assert fused_screen(decoder.weight, decoder.bias) is None
+        head, how = tuning.fastest_head(decoder, "max", "relu", token_budget=1024)
+    finally:
+        kernel.compiled.cache_clear()
+    assert "fused" not in how
+    assert len(head.terms(torch.randn(9, 64), [4, 5])) == 2
 
 
 @needs_avx2
