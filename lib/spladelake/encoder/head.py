@@ -95,40 +95,33 @@ class TiledHead:
         return out
 
 
+class Screen(Protocol):
+    """Finds the terms whose weights are worth computing."""
+
+    def candidates(self, hidden: Tensor, lengths: Sequence[int]) -> NDArray[np.bool_]:
+        """Return which terms can be positive in each text: bool (texts, vocabulary). No positive term is left out."""
+
+
 class ScreenedHead:
     """SPLADE-max on a CPU with fast 8-bit products: find the terms that can be positive, then compute only these.
 
-    Only a few hundred of 30,522 terms are positive in a text. First all logits are computed from 8-bit roundings q(h)
-    and q(w) of the hidden states and the decoder. The rounding error of a logit is at most
-
-        |h·w - q(h)·q(w)| <= |h - q(h)| |w| + |q(h)| |w - q(w)|        (triangle and Cauchy-Schwarz inequalities)
-
-    If the largest rounded logit of a term is below minus that bound, the term is not positive in float32 either. The
-    other terms are computed in float32 from the original numbers. No term is lost, and no weight is approximate.
+    Only a few hundred of 30,522 terms are positive in a text. A screen finds them and a few others from 8-bit roundings
+    of the hidden states and the decoder. These terms are computed in float32 from the original numbers. No term is
+    lost, and no weight is approximate.
     """
 
-    def __init__(self, decoder: Decoder, activation: Activation, *, tile: int, otherwise: Head) -> None:
+    def __init__(self, decoder: Decoder, activation: Activation, screen: Screen, *, otherwise: Head) -> None:
         """Take over a decoder.
 
-        - tile: number of terms computed at once.
         - otherwise: head for batches in which the screening leaves too many terms.
         """
-        self._decoder, self._activation, self._tile, self._otherwise = decoder, activation, tile, otherwise
-        weight = decoder.weight
-        self._scale = (weight.abs().amax(dim=1) / LARGEST_INT8).clamp_min(torch.finfo(torch.float32).tiny)
-        self._coarse = torch.empty(weight.shape, dtype=torch.int8)
-        self._error = torch.empty(len(weight))
-        for terms in tiles(len(weight), tile):
-            rounded = (weight[terms] / self._scale[terms, None]).round_()
-            self._coarse[terms] = rounded.to(torch.int8)
-            self._error[terms] = (weight[terms] - rounded.mul_(self._scale[terms, None])).norm(dim=1)
-        self._norm = weight.norm(dim=1)
+        self._decoder, self._activation, self.screen, self._otherwise = decoder, activation, screen, otherwise
 
     @torch.inference_mode()
     def terms(self, hidden: Tensor, lengths: Sequence[int]) -> SparseVectors:
         """See `Head.terms`."""
         check_hidden_states(hidden)
-        candidates = self.candidates(hidden, lengths)
+        candidates = self.screen.candidates(hidden, lengths)
         if np.count_nonzero(candidates) > MOST_CANDIDATES * candidates.size:
             return self._otherwise.terms(hidden, lengths)
         return self._exact(candidates, hidden, lengths)
@@ -149,8 +142,36 @@ class ScreenedHead:
         values = activate(logits[torch.from_numpy(positive)], self._activation).numpy()
         return SparseVectors(row_starts(text_of[positive], len(lengths)), term_of[positive].astype(np.int32), values)
 
+
+class ProductScreen:
+    """Screening by torch's 8-bit product, on processors on which it is exact and fast.
+
+    All logits are computed from 8-bit roundings q(h) and q(w) of the hidden states and the decoder. The rounding error
+    of a logit is at most
+
+        |h·w - q(h)·q(w)| <= |h - q(h)| |w| + |q(h)| |w - q(w)|        (triangle and Cauchy-Schwarz inequalities)
+
+    If the largest rounded logit of a term is below minus that bound, the term is not positive in float32 either.
+    """
+
+    def __init__(self, decoder: Decoder, *, tile: int) -> None:
+        """Round a decoder.
+
+        - tile: number of terms computed at once.
+        """
+        self._decoder, self._tile = decoder, tile
+        weight = decoder.weight
+        self._scale = (weight.abs().amax(dim=1) / LARGEST_INT8).clamp_min(torch.finfo(torch.float32).tiny)
+        self._coarse = torch.empty(weight.shape, dtype=torch.int8)
+        self._error = torch.empty(len(weight))
+        for terms in tiles(len(weight), tile):
+            rounded = (weight[terms] / self._scale[terms, None]).round_()
+            self._coarse[terms] = rounded.to(torch.int8)
+            self._error[terms] = (weight[terms] - rounded.mul_(self._scale[terms, None])).norm(dim=1)
+        self._norm = weight.norm(dim=1)
+
     def candidates(self, hidden: Tensor, lengths: Sequence[int]) -> NDArray[np.bool_]:
-        """Return which terms can be positive in each text: bool (texts, vocabulary). No positive term is left out."""
+        """See `Screen.candidates`."""
         scale = (hidden.abs().amax() / LARGEST_INT8).clamp_min(torch.finfo(torch.float32).tiny)
         rounded = (hidden / scale).round_()
         coarse = rounded.to(torch.int8)

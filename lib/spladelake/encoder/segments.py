@@ -31,11 +31,9 @@ class Segments:
         real = np.asarray(lengths, dtype=np.int64)
         step = np.maximum(1, real // ROUNDING)
         laid = -(-real // step) * step
-        starts = np.cumsum(real) - real
-        offsets = np.arange(laid.sum()) - np.repeat(np.cumsum(laid) - laid, laid)
-        inside = offsets < np.repeat(real, laid)
-        rows = np.zeros(round_rows(len(offsets)), dtype=np.int64)
-        rows[: len(offsets)] = np.repeat(starts, laid) + np.where(inside, offsets, 0)
+        filled = filled_rows(real, laid)
+        rows = np.zeros(round_rows(len(filled)), dtype=np.int64)
+        rows[: len(filled)] = filled
         self._rows = torch.from_numpy(rows).to(device)
         self._runs = equal_runs(laid.tolist())
 
@@ -57,6 +55,17 @@ class Segments:
             rows = laid[row : row + texts * length].view(texts, length, -1)
             torch.amax(rows, dim=1, out=out[text : text + texts])
             row, text = row + texts * length, text + texts
+
+
+def filled_rows(real: NDArray[np.int64], laid: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the row to copy to each place of a layout in which every text is filled up with its first row.
+
+    - real: rows of each text.
+    - laid: rows of each text in the layout, at least as many.
+    """
+    offsets = np.arange(laid.sum()) - np.repeat(np.cumsum(laid) - laid, laid)
+    inside = offsets < np.repeat(real, laid)
+    return np.repeat(np.cumsum(real) - real, laid) + np.where(inside, offsets, 0)
 
 
 def slices(lengths: Sequence[int]) -> list[slice]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import cache, partial
 
 import torch
 
-from spladelake.encoder.head import LARGEST_INT8, Decoder, Head, ScreenedHead, TiledHead
+from spladelake.encoder.head import LARGEST_INT8, Decoder, Head, ProductScreen, Screen, ScreenedHead, TiledHead
 from spladelake.encoder.layout import Activation, Pooling
+from spladelake.encoder.screening.fused import fused_screen
 
 logger = logging.getLogger(__name__)
 
@@ -38,13 +40,12 @@ def fastest_head(decoder: Decoder, pooling: Pooling, activation: Activation, *, 
     plain = {tile: trial.plain(tile) for tile in TILE_SIZES}
     best = min(plain, key=plain.__getitem__)
     tiled = TiledHead(decoder, pooling, activation, tile=best)
-    if pooling == "max" and trial.exact_integers():
-        screened = {tile: trial.screened(tile, tiled) for tile in TILE_SIZES}
-        tile = min(screened, key=screened.__getitem__)
-        logger.debug("seconds of a trial: plain %s, screened %s", plain, screened)
-        if screened[tile] < WORTHWHILE * plain[best]:
-            head = ScreenedHead(decoder, activation, tile=tile, otherwise=tiled)
-            return head, f"terms screened in 8-bit numbers, {tile} at once"
+    if pooling == "max":
+        seconds = {how: trial.screened(make) for how, make in SCREENS.items()}
+        logger.debug("seconds of a trial: plain %s, screened %s", plain, seconds)
+        how = min(seconds, key=seconds.__getitem__)
+        if seconds[how] < WORTHWHILE * plain[best] and (screen := SCREENS[how](decoder)) is not None:
+            return ScreenedHead(decoder, activation, screen, otherwise=tiled), how
     return tiled, f"{best} terms at once"
 
 
@@ -81,29 +82,51 @@ class _Trial:
         self._hidden = torch.randn(TRIAL_TOKENS, decoder.weight.shape[1], generator=torch.Generator().manual_seed(0))
         self._lengths = [TRIAL_LENGTH] * (TRIAL_TOKENS // TRIAL_LENGTH)
 
-    def exact_integers(self) -> bool:
-        """Return whether 8-bit products are exact on this machine. Without VNNI instructions some kernels saturate."""
-        if not hasattr(torch, "_int_mm"):
-            return False
-        extremes = torch.full((TRIAL_TOKENS, self._hidden.shape[1]), LARGEST_INT8, dtype=torch.int8)
-        random = torch.Generator().manual_seed(0)
-        signs = torch.randint(0, 2, (TILE_SIZES[0], extremes.shape[1]), generator=random, dtype=torch.int8) * 2 - 1
-        signs[0] = 1
-        try:
-            found = torch._int_mm(extremes, (signs * LARGEST_INT8).t())
-        except RuntimeError:
-            return False
-        return bool((found == signs.sum(dim=1, dtype=torch.int32) * LARGEST_INT8**2).all())
-
     def plain(self, tile: int) -> float:
         """Return the seconds of a trial in float32."""
         head = TiledHead(self._part, "max", self._activation, tile=tile)
         return _seconds(lambda: head.largest(self._hidden, self._lengths))
 
-    def screened(self, tile: int, otherwise: Head) -> float:
-        """Return the seconds of a trial in 8-bit numbers."""
-        head = ScreenedHead(self._part, self._activation, tile=tile, otherwise=otherwise)
-        return _seconds(lambda: head.candidates(self._hidden, self._lengths))
+    def screened(self, make: Callable[[Decoder], Screen | None]) -> float:
+        """Return the seconds of a trial of a screen; infinity if it does not work here or loses a positive term."""
+        screen = make(self._part)
+        if screen is None:
+            return float("inf")
+        logits = TiledHead(self._part, "max", self._activation, tile=TRIAL_TERMS).largest(self._hidden, self._lengths)
+        if not screen.candidates(self._hidden, self._lengths)[(logits + self._part.bias > 0).numpy()].all():
+            logger.warning("encoding may be slower: a screen loses terms on this machine, so it is not used")
+            return float("inf")
+        return _seconds(lambda: screen.candidates(self._hidden, self._lengths))
+
+
+def _product_screen(decoder: Decoder, *, tile: int) -> Screen | None:
+    return ProductScreen(decoder, tile=tile) if _exact_integers(decoder.weight.shape[1]) else None
+
+
+def _fused_screen(decoder: Decoder) -> Screen | None:
+    return fused_screen(decoder.weight, decoder.bias)
+
+
+# Ways to screen, by the line that describes them. Each gives None if this machine cannot run it.
+SCREENS: dict[str, Callable[[Decoder], Screen | None]] = {
+    f"terms screened in 8-bit numbers, {tile} at once": partial(_product_screen, tile=tile) for tile in TILE_SIZES
+} | {"terms screened in 8-bit numbers by the fused kernel": _fused_screen}
+
+
+@cache
+def _exact_integers(width: int) -> bool:
+    """Return whether 8-bit products are exact on this machine. Without VNNI instructions some kernels saturate."""
+    if not hasattr(torch, "_int_mm"):
+        return False
+    extremes = torch.full((TRIAL_TOKENS, width), LARGEST_INT8, dtype=torch.int8)
+    random = torch.Generator().manual_seed(0)
+    signs = torch.randint(0, 2, (TILE_SIZES[0], extremes.shape[1]), generator=random, dtype=torch.int8) * 2 - 1
+    signs[0] = 1
+    try:
+        found = torch._int_mm(extremes, (signs * LARGEST_INT8).t())
+    except RuntimeError:
+        return False
+    return bool((found == signs.sum(dim=1, dtype=torch.int32) * LARGEST_INT8**2).all())
 
 
 def _wall_seconds(run: Callable[[], object], device: torch.device) -> float:

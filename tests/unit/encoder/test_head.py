@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spladelake.encoder.head import Decoder, LogitsHead, ScreenedHead, TiledHead, tiles
+from spladelake.encoder.head import Decoder, LogitsHead, ProductScreen, Screen, ScreenedHead, TiledHead, tiles
+from spladelake.encoder.screening.fused import fused_screen
 from spladelake.encoder.segments import Segments
 from spladelake.errors import DataError
 from spladelake.scoring import check_vectors
@@ -43,8 +44,15 @@ def dense(vectors, vocabulary: int = VOCABULARY) -> np.ndarray:
     return out
 
 
-def screened(decoder: Decoder, tile: int = 128) -> ScreenedHead:
-    return ScreenedHead(decoder, "relu", tile=tile, otherwise=TiledHead(decoder, "max", "relu", tile=tile))
+def screens(decoder: Decoder) -> list[Screen]:
+    """Every screen that this machine can run."""
+    fused = fused_screen(decoder.weight, decoder.bias)
+    return [ProductScreen(decoder, tile=128), *([fused] if fused else [])]
+
+
+def screened(decoder: Decoder) -> list[ScreenedHead]:
+    plain = TiledHead(decoder, "max", "relu", tile=128)
+    return [ScreenedHead(decoder, "relu", screen, otherwise=plain) for screen in screens(decoder)]
 
 
 LENGTHS = [70, 40, 33, 33, 12, 5, 5, 5, 1, 1]
@@ -66,10 +74,11 @@ def test_tiles_of_every_size_give_the_weights_of_the_definition(pooling, tile):
 @pytest.mark.parametrize("outlier", [1.0, 50.0])
 def test_screening_gives_the_weights_of_the_definition(shift, outlier):
     hidden, decoder = material(1, LENGTHS, shift=shift, outlier=outlier)
-    found = screened(decoder).terms(hidden, LENGTHS)
     wanted = weights_in_float64(hidden, decoder, LENGTHS, "max")
-    np.testing.assert_allclose(dense(found), wanted, rtol=1e-5, atol=1e-5)
-    check_vectors(found, vocabulary_size=VOCABULARY, place="found")
+    for head in screened(decoder):
+        found = head.terms(hidden, LENGTHS)
+        np.testing.assert_allclose(dense(found), wanted, rtol=1e-5, atol=1e-5)
+        check_vectors(found, vocabulary_size=VOCABULARY, place="found")
 
 
 @settings(max_examples=60, deadline=None)
@@ -83,13 +92,15 @@ def test_every_term_that_is_positive_in_float32_passes_the_screen(seed, lengths,
     hidden, decoder = material(seed, lengths, shift=shift, outlier=outlier)
     logits = hidden @ decoder.weight.t() + decoder.bias
     largest = torch.stack([part.amax(dim=0) for part in logits.split(lengths)])
-    assert screened(decoder).candidates(hidden, lengths)[(largest > 0).numpy()].all()
+    for screen in screens(decoder):
+        assert screen.candidates(hidden, lengths)[(largest > 0).numpy()].all()
 
 
 def test_screening_leaves_little_more_than_the_positive_terms():
     hidden, decoder = material(2, [50] * 4, shift=16.0)
     positive = np.count_nonzero(weights_in_float64(hidden, decoder, [50] * 4, "max"))
-    assert 0 < positive <= np.count_nonzero(screened(decoder).candidates(hidden, [50] * 4)) < 2 * positive
+    for screen in screens(decoder):
+        assert 0 < positive <= np.count_nonzero(screen.candidates(hidden, [50] * 4)) < 2 * positive
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1e-3, 1e3, 1e15])
@@ -98,14 +109,15 @@ def test_screening_holds_at_every_scale(scale):
     scaled = Decoder(decoder.weight * scale, decoder.bias * scale)
     logits = hidden @ scaled.weight.t() + scaled.bias
     largest = torch.stack([part.amax(dim=0) for part in logits.split(LENGTHS)])
-    assert screened(scaled).candidates(hidden, LENGTHS)[(largest > 0).numpy()].all()
+    for screen in screens(scaled):
+        assert screen.candidates(hidden, LENGTHS)[(largest > 0).numpy()].all()
 
 
 def test_terms_whose_weights_are_all_zero_follow_their_bias():
     hidden, decoder = material(4, [9, 4])
     decoder.weight[::2] = 0
     decoder.bias[::2] = torch.linspace(-1, 1, 150)
-    for head in (screened(decoder), TiledHead(decoder, "max", "relu", tile=64)):
+    for head in (*screened(decoder), TiledHead(decoder, "max", "relu", tile=64)):
         np.testing.assert_allclose(
             dense(head.terms(hidden, [9, 4])), weights_in_float64(hidden, decoder, [9, 4], "max"), atol=1e-5
         )
@@ -124,7 +136,7 @@ def test_logits_of_the_model_itself_are_pooled_alike():
 def test_a_hidden_state_that_is_not_finite_is_an_error_and_no_empty_vector(wrong):
     hidden, decoder = material(6, [5, 3])
     hidden[6, 2] = wrong
-    for head in (screened(decoder), TiledHead(decoder, "max", "relu", tile=64), LogitsHead("max", "relu")):
+    for head in (*screened(decoder), TiledHead(decoder, "max", "relu", tile=64), LogitsHead("max", "relu")):
         with pytest.raises(DataError, match="not a number"):
             head.terms(hidden.clone(), [5, 3])
 
