@@ -1,13 +1,13 @@
 """The fused kernel of screening: product in 8-bit numbers, maximum over tokens and comparison, all in registers.
 
-It never writes the tokens × terms matrix. LLVM, which comes with numba, compiles it for AVX2 when a model is loaded; that
-takes about a tenth of a second and no compiler on the machine. A call releases the interpreter lock.
+It never writes the tokens × terms matrix. LLVM, which comes with numba, compiles it for AVX2 when a model is loaded.
+That takes about a tenth of a second, and no compiler on the machine. A call releases the interpreter lock.
 
 `vpmaddubsw` multiplies unsigned with signed bytes and adds neighbouring products in 16 bits. A rounded hidden state a
 with |a| <= 63 is therefore stored as a + 64. No instruction saturates: two products are at most 2 · 127 · 127 = 32,258.
-Further sums are taken modulo 2¹⁶. They begin at -64 Σ q, which cancels the offset, so the end is a·q modulo 2¹⁶. That is
-exact if the true sum fits into 16 bits, whatever happened on the way. Each group of four numbers has two such sums, of
-its first and of its last two numbers, so the caller must keep |a·q| below 2¹⁵ for both halves of the columns.
+Further sums are taken modulo 2¹⁶. They begin at -64 Σ q, which cancels the offset, so the end is a·q modulo 2¹⁶.
+That is exact if the true sum fits into 16 bits, whatever happened on the way. Each group of four numbers has two such
+sums, of its first and of its last two numbers, so the caller must keep |a·q| below 2¹⁵ for both halves of the columns.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Bytes = NDArray[np.uint8]
 
 
 class PackedTerms:
-    """Rounded weights of terms, and the coefficients of their thresholds, in the order in which the kernel reads them."""
+    """Rounded weights of terms, and coefficients of their thresholds, in the order in which the kernel reads them."""
 
     def __init__(self, rounded: NDArray[np.int8]) -> None:
         """Pack weights.
@@ -125,7 +125,7 @@ class _Loop:
 
 
 class _Builder:
-    """Builds the kernel: for every tile of terms, for every text, for every block of rows, the sums over the columns."""
+    """Builds the kernel: for every tile of terms, every text and every block of rows, the sums over the columns."""
 
     NAME = "spladelake_screen"
 
