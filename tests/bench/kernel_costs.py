@@ -1,6 +1,7 @@
 """Costs by which the kernel chooses its ways, in nanoseconds, when all they touch is in the caches.
 
-The constants of `columns`, `exact` and `totals` are two to three times as high if postings come from memory.
+The constants of `columns` and `exact` are two to three times as high where postings are read: there they come from
+memory. Those of `totals` are of one query, whose postings come in order.
 """
 
 from __future__ import annotations

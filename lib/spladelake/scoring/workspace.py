@@ -1,4 +1,7 @@
-"""The memory in which a block is scored. Each thread keeps it: to get it anew takes longer than to score one query."""
+"""The memory in which a block is scored.
+
+Each thread keeps its own: to get it anew for each block can take longer than to score one query.
+"""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_the_heaviest_document_there_can_be_is_found() -> None:
                 2000, found, queries.uses * use_columns, block.ordinals, block.weights, np.empty(2**20, np.uint8)
             )
             plan = empty_plan(terms)
-            with_columns, size, _, bound, largest = list_terms(
+            with_columns, size, _, _, bound, largest = list_terms(
                 plan, queries.slots[:terms], queries.weights[:terms], found
             )
             unit = unit_of(size, bound, largest)
