@@ -160,7 +160,7 @@ def test_a_side_made_with_other_settings_and_a_corpus_without_words_are_refused(
     with pytest.raises(DataError, match="there are no vectors"):
         run_job("encode_texts", lake=lake, model="bm25", side="queries")
     run_job("encode_texts", lake=lake, model="bm25", side="documents")
-    with pytest.raises(DataError, match="were made with other BM25 settings than the settings of this command"):
+    with pytest.raises(DataError, match="were encoded with BM25 settings that differ from those of this command"):
         run_job("encode_texts", lake=lake, model="bm25", side="queries", k1=2)
     assert run_job("encode_texts", lake=lake, model="bm25", side="queries")["status"] == "written"
     with pytest.raises(UsageError, match="there is no stemmer 'klingon'"):

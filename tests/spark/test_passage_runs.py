@@ -175,7 +175,7 @@ def test_retrieve_on_a_dataframe_ranks_the_documents_of_passages_as_brute_force_
     as_rows = sl.retrieve(*sides, 7, document_id="id")
     assert as_rows.columns == ["query_id", "doc_id", "rank", "score"]
     for how, said in (
-        ({"aggregate": "none", "exclude_self": True}, "a query has the id of a document and not of a passage"),
+        ({"aggregate": "none", "exclude_self": True}, "exclude_self compares ids of queries with ids of documents"),
         ({"aggregate": "mean-of-top-n"}, "N from 1 to 999"),
     ):
         with pytest.raises(UsageError, match=said):

@@ -118,10 +118,12 @@ class _UniqueKeys(yaml.SafeLoader):
     """A yaml loader that refuses repeated keys. Otherwise one of two steps with the same name would be lost."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} occurs twice", node.start_mark)
+        lines: dict[Any, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise ValueError(f"the key {key.value!r} occurs twice, on the lines {lines[key.value]} and {line}")
+            lines[key.value] = line
         return super().construct_mapping(node, deep=deep)
 
 

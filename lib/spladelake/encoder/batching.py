@@ -152,9 +152,9 @@ class Runner:
         if len(chosen) == 1:
             raise MachineError(
                 "memory",
-                f"one text of {size} tokens does not fit into memory beside the model",
+                f"one text of {size} tokens does not fit into memory together with the model",
                 "wanted memory for the longest text",
-                "Use a machine or device with more memory, or cut the texts at a smaller maximum length.",
+                "Use a machine or device with more memory, or a smaller maximum length (--max-length).",
             )
         self.budget.halve(size)
         halves = [self._encode(window, half) for half in np.array_split(chosen, 2)]

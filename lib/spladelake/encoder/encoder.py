@@ -87,7 +87,10 @@ class SpladeEncoder:
         """
         if token_budget is not None and token_budget < 1:
             raise UsageError(
-                "token_budget", f"the value is {token_budget}", "wanted 1 or more", "Leave out token_budget."
+                "token_budget",
+                f"the value is {token_budget}",
+                "wanted 1 or more",
+                "Leave out token_budget to use the default.",
             )
         checkpoint = _checkpoint(model, query_model, settings)
         if checkpoint.queries is not None:

@@ -82,7 +82,7 @@ def ranked_ids_of(documents: DataFrame, document_id: str | None, ranking: Rankin
             raise UsageError(
                 "retrieve, exclude_self",
                 'the argument is given with aggregate="none"',
-                "wanted documents, because a query has the id of a document and not of a passage",
+                "wanted a ranking of documents, because exclude_self compares ids of queries with ids of documents",
                 'Leave out exclude_self, or rank documents with aggregate="max".',
             )
     passages = ranking.aggregate is not None or (document_id is None and _are_passages(documents, own))

@@ -85,7 +85,10 @@ class CrossEncoder:
         """
         if token_budget is not None and token_budget < 1:
             raise UsageError(
-                "token_budget", f"the value is {token_budget}", "wanted 1 or more", "Leave out token_budget."
+                "token_budget",
+                f"the value is {token_budget}",
+                "wanted 1 or more",
+                "Leave out token_budget to use the default.",
             )
         checkpoint = resolve_cross_encoder(model) if isinstance(model, str) else model
         verify_files(checkpoint)
@@ -165,9 +168,9 @@ class CrossEncoder:
         if len(chosen) == 1:
             raise MachineError(
                 "memory",
-                f"one pair of {size} tokens does not fit into memory beside the model",
+                f"one pair of {size} tokens does not fit into memory together with the model",
                 "wanted memory for the longest pair",
-                "Use a machine or device with more memory, or cut the pairs at a smaller maximum length.",
+                "Use a machine or device with more memory, or a smaller maximum length.",
             )
         self._budget.halve(size)
         return np.concatenate([self._compute(read, half) for half in np.array_split(chosen, 2)])

@@ -121,8 +121,8 @@ def use_fused_head(model: SparseEncoder) -> bool:
     if not fits:
         del decoder.__dict__["forward"], pooling.__dict__["forward"]
         log.info(
-            "training is slower for %s: the faster code for the output layer does not fit this model, so "
-            "sentence-transformers computes that layer",
+            "training of %s is slower, with the same result: the faster code for the output layer does not fit this "
+            "model, so sentence-transformers computes that layer",
             type(transformer.model).__name__,
         )
     return fits

@@ -158,7 +158,9 @@ def test_a_checkpoint_survives_pickling_and_loads(original):
 def test_a_worker_refuses_files_that_differ_from_the_driver_s(copy):
     checkpoint = resolve_checkpoint(str(copy))
     edit(copy / "tokenizer_config.json", model_max_length=40)
-    with pytest.raises(UsageError, match=r"tokenizer_config.json: the sha256 of the file is [0-9a-f]{64}; wanted [0-9a-f]{64}"):
+    with pytest.raises(
+        UsageError, match=r"tokenizer_config.json: the sha256 of the file is [0-9a-f]{64}; wanted [0-9a-f]{64}"
+    ):
         SpladeEncoder.load(checkpoint, device="cpu")
     (copy / "tokenizer_config.json").unlink()
     with pytest.raises(UsageError, match="not on this machine"):

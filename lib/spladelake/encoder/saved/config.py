@@ -48,7 +48,7 @@ def _refuse_adapter(folder: Path) -> None:
     if (folder / "adapter_config.json").is_file():
         raise UsageError(
             str(folder),
-            "the folder has an adapter for another model (adapter_config.json)",
+            "the folder holds only an adapter (adapter_config.json)",
             "wanted a complete model",
             "Merge the adapter into its base model, and save the merged model.",
         )

@@ -70,10 +70,10 @@ def _other_settings(place: str, encode: str, *, of_question: bool) -> DataError:
         found = "the vectors were made with BM25 settings that are not the defaults"
         wanted = "wanted the default settings, because a question is always encoded with them"
         return DataError(place, found, wanted, f"Encode the documents without {_OPTIONS}: {encode}.")
-    found = "the vectors were made with other BM25 settings than the settings of this command"
+    found = "the documents were encoded with BM25 settings that differ from those of this command"
     wanted = f"wanted the same {_OPTIONS} for documents and queries"
-    fix = f"Give the options that the documents were encoded with, or encode both sides with one command: {encode}"
-    return DataError(place, found, wanted, f"{fix}.")
+    fix = f"Give the values of the documents, or encode both sides with yours by adding them to: {encode}."
+    return DataError(place, found, wanted, fix)
 
 
 def learnt_tables(session: SparkSession, lake: Lake, name: str) -> Learnt:

@@ -224,7 +224,7 @@ def _queries(shared: list[dict[str, Any]], collections: list[ComparedCollection]
         if row["fewest"] < runs[row["collection"]]:
             raise DataError(
                 row["collection"],
-                f"not every run has values of {row['measure']} for the same queries",
+                f"the runs have values of {row['measure']} for different queries",
                 "wanted values for the same queries in all runs",
                 "Run evaluate_run again for all runs with the same options, without --answered-only.",
             )

@@ -13,7 +13,7 @@ from spladelake.spark.evaluate.whole_queries import MEASURED_DDL, MeasureGroups,
 from spladelake.spark.session.arrow_functions import map_arrow
 
 _NO_QUERY = (
-    "spladelake.errors.DataError: run: no query of the run is judged; wanted judgements of the run's queries. "
+    "spladelake.errors.DataError: run: no query of the run is judged; wanted judgements for the run's queries. "
     "Check that the run and the qrels belong to one collection and use the same ids."
 )
 

@@ -258,7 +258,7 @@ def _no_judged_query(plan: Evaluation) -> DataError:
     return DataError(
         str(plan.tables["runs"]),
         f"no query of run {plan.run_id!r} is judged",
-        "wanted judgements of the run's queries",
+        "wanted judgements for the run's queries",
         "Check that queries and judgements belong to one collection and use the same ids.",
     )
 

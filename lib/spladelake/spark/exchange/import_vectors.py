@@ -143,10 +143,9 @@ def _check_other_side(session: SparkSession, other: TableRef, model_id: str, nam
     if row is not None and row["model_id"] != model_id:
         raise DataError(
             str(other),
-            f"the vectors in this table have the vocabulary of model_id {row['model_id'][:21]}, but the vectors of "
-            f"--input have the vocabulary of model_id {model_id[:21]}",
-            "wanted one vocabulary for documents and queries with the same --vectors",
-            f"Add --like {name} to use the vocabulary of {name}, or choose another name with --vectors.",
+            f"these vectors use another vocabulary (model_id {row['model_id'][:21]}) than --input ({model_id[:21]})",
+            f"wanted one vocabulary for the documents and queries of {name}",
+            f"Add --like {name} to use its vocabulary for --input too, or choose another name with --vectors.",
         )
 
 

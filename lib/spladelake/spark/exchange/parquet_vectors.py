@@ -67,8 +67,9 @@ def dimensions_of(rows: DataFrame, noted: int | None, path: str) -> int:
     found = max((-1 if largest["largest"] is None else int(largest["largest"])) + 1, noted or 0)
     if found > MOST_DIMENSIONS:
         raise DataError(
-            path, f"the largest term is {found - 1:,}", f"wanted terms below {MOST_DIMENSIONS:,}",
-            "Correct the input, or give the vocabulary of the terms with --like.",
+            path, f"the vectors have {found:,} dimensions, one more than the largest number in indices or export.json",
+            f"wanted at most {MOST_DIMENSIONS:,}",
+            "Correct the numbers, or set --like to the name of vectors that use the same vocabulary.",
         )  # fmt: skip
     return found
 
@@ -83,7 +84,8 @@ def _check_columns(footer: ParquetFooter) -> None:
         is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
         inner = kind.value_type if is_list else None
         if inner is None or not (pa.types.is_integer(inner) or (name == "values" and pa.types.is_floating(inner))):
-            raise DataError(footer.name, f"the column {name} has the type {kind}", _WANTED, _FIX)
+            wanted = "wanted lists of whole numbers" if name == "indices" else "wanted lists of numbers"
+            raise DataError(footer.name, f"the column {name} has the type {kind}", wanted, "Convert the column.")
 
 
 def _check_rows(frame: DataFrame, path: str, *, places: bool) -> None:

@@ -19,7 +19,7 @@ import pyspark
 
 from spladelake.errors import MachineError
 from spladelake.machine import cache_folder
-from spladelake.spark_versions import FITTING, INSTALL, release
+from spladelake.spark_versions import INSTALL, release
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,8 @@ def digests(spark: str) -> dict[str, str]:
     if release(spark) not in _SPARK_JARS or spark == _TOO_OLD:
         raise MachineError(
             "pyspark",
-            f"the installed version is {spark}, for which spladelake knows no Delta jar",
-            f"wanted one of these pairs: {FITTING}",
+            f"the installed version is {spark}, and spladelake knows no Delta jar for it",
+            "wanted Spark 4.0.1 or newer, below 4.3",
             f"Install another version: {INSTALL}.",
         )
     return dict((_SPARK_JARS[release(spark)], _STORAGE_JAR))
