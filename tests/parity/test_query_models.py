@@ -254,8 +254,8 @@ def test_a_model_paired_with_itself_is_that_model(models, tmp_path):
     [
         ("documents", "larger", "has 400 terms, but the model "),
         ("documents", "renamed", "wanted one vocabulary for documents and queries"),
-        ("static", "queries", "encodes queries differently from documents, by fixed weights of tokens"),
-        ("documents", "static", "encodes queries differently from documents, by fixed weights of tokens"),
+        ("static", "queries", "encodes queries in another way than documents: with fixed weights"),
+        ("documents", "static", "encodes queries in another way than documents: with fixed weights"),
         ("routed", "queries", "encodes queries in another way than documents: with a second model"),
         ("documents", "routed", "encodes queries in another way than documents: with a second model"),
     ],

@@ -292,7 +292,7 @@ def test_a_worker_tells_what_transformers_refuses_as_one_message(spark: SparkSes
     assert isinstance(error, SpladelakeError)
     assert error.exit_code == 2
     assert str(error).startswith(str(moved_model / "config.json"))
-    assert str(error).endswith("install a version of transformers that knows the architecture.")
+    assert str(error).endswith("Install a newer version of transformers, or correct model_type.")
 
 
 def test_a_model_without_a_head_is_refused_before_any_table_is_read(run_job: Any, lake: str, tmp_path: Path) -> None:

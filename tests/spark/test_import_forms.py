@@ -90,9 +90,9 @@ RUN_FORMS: dict[str, tuple[str, Callable[[Path], object], list[Any]]] = {
     "a name of two words": ("r.trec", lines("{q} Q0 {d} {r} {s} my run"), SCORED),
     "no ranks": ("r.trec", lines("{q} Q0 {d} - {s} r"), SCORED),
     "PyTerrier's csv": ("r.csv", pyterrier, SCORED),
-    "Parquet with columns that nobody asks for": ("r.parquet", beside),
-    "Parquet whose files differ": ("r", shards),
-    "predictions in a folder with a README": ("r", predictions),
+    "Parquet with columns that nobody asks for": ("r.parquet", beside, SCORED),
+    "Parquet whose files differ": ("r", shards, SCORED),
+    "predictions in a folder with a README": ("r", predictions, SCORED),
     "ranks alone in Parquet": (
         "r.parquet",
         lambda path: pd.DataFrame([row[:3] for row in SCORED], columns=["qid", "pid", "rank"]).to_parquet(path),

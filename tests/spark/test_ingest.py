@@ -57,7 +57,7 @@ def test_a_second_run_writes_nothing_and_a_changed_file_is_read_again(
 BAD_LINES = {
     3: ('{"_id": "broken", "text": "no end', "JSON"),
     5: ('{"title": "no id", "text": "x"}', '"_id" is missing'),
-    6: ('{"_id": 17, "text": "x"}', "number"),
+    6: ('{"_id": 1.5, "text": "x"}', "number"),
     8: ('{"_id": "surrogate", "text": "\\ud800"}', "surrogate"),
     9: ('{"_id": "listed", "text": ["x"]}', "array"),
     11: ('{"_id": "d1", "text": "the id of line 1 again"}', "occurs earlier in the input"),

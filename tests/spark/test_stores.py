@@ -103,7 +103,7 @@ def test_each_store_among_the_options_is_asked_once_and_local_paths_are_not(
         ("org.apache.hadoop.fs.s3a.AWSRedirectException: Received permanent redirect response to region eu-west-1: "
          "S3Exception: null (Service: S3, Status Code: 301)", "in another region", "endpoint.region"),
         ("org.apache.hadoop.fs.s3a.UnknownStoreException: `s3a://nowhere/lake': The bucket does not exist",
-         "no such bucket", "make the bucket"),
+         "no such bucket", "create the bucket"),
         ("org.apache.hadoop.net.ConnectTimeoutException: getFileStatus: SdkClientException: Unable to execute HTTP "
          "request: Connect to 10.0.0.1 failed: Connect timed out", "cannot be reached", "endpoint"),
         ("java.net.UnknownHostException: getFileStatus on s3a://b/: UnknownHostException", "cannot be reached",

@@ -53,7 +53,7 @@ def digests(spark: str) -> dict[str, str]:
         raise MachineError(
             "pyspark",
             f"the installed version is {spark}, and spladelake knows no Delta jar for it",
-            "wanted Spark 4.0.1 or newer, below 4.3",
+            "wanted pyspark 4.0.1 to 4.2",
             f"Install another version: {INSTALL}.",
         )
     return dict((_SPARK_JARS[release(spark)], _STORAGE_JAR))
