@@ -205,7 +205,9 @@ def test_a_term_beyond_the_vocabulary_is_refused_where_the_tables_constraints_ca
 def test_vectors_of_two_models_are_refused_with_a_row_of_each(spark: SparkSession, run_job: Any, lake: str) -> None:
     for side, model_id in (("documents", "aaa"), ("queries", "bbb")):
         write_raw(spark, f"{lake}/vectors/m/{side}", [1], [1.0], model_id)
-    with pytest.raises(DataError, match=r"from 2 models: model_id aaa of .*'x' in .*documents and model_id bbb of .*queries"):
+    with pytest.raises(
+        DataError, match=r"from 2 models: model_id aaa of .*'x' in .*documents and model_id bbb of .*queries"
+    ):
         run_job("retrieve_run", lake=lake, model="m")
 
 

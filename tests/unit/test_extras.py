@@ -44,7 +44,7 @@ def test_a_missing_package_is_one_message_with_its_extra(extra: str, monkeypatch
     for package in PACKAGES[extra]:
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, package, None)
-            with pytest.raises(MachineError, match=rf"{package}: the package is not installed.*\[{extra}\]"):
+            with pytest.raises(MachineError, match=rf"the package {package}: it is not installed.*\[{extra}\]"):
                 require_extra(extra)
 
 

@@ -53,7 +53,7 @@ def named_page(topic: str, known: dict[str, Page]) -> Page:
     if name in known:
         return known[name]
     fix = "Run spladelake docs for the list of pages."
-    meant = next((page for page in known if name and name in page), name)
+    meant = min((page for page in known if name and name in page), key=len, default=name)
     raise UsageError(f"docs {topic}", "there is no such page", suggestion(meant, known), fix)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM
 
-from spladelake.encoder import SpladeEncoder, resolve_checkpoint
+from spladelake.encoder import SpladeEncoder, resolve_checkpoint, tuning
 from spladelake.encoder.body import PaddedBody, UnpaddedBody
 from spladelake.encoder.devices import choose_autocast, choose_device, is_out_of_memory, release_memory
 from spladelake.encoder.head import Decoder, TiledHead
@@ -108,6 +108,10 @@ def test_no_tokens_by_vocabulary_matrix_is_ever_held():
 def test_screening_is_used_only_where_8_bit_products_are_exact(monkeypatch):
     decoder = Decoder(torch.randn(3000, 64), torch.zeros(3000))
     saturating = torch._int_mm
+    by_products = {how: make for how, make in tuning.SCREENS.items() if "fused" not in how}
+    assert len(by_products) == len(tuning.TILE_SIZES)
+    monkeypatch.setattr(tuning, "SCREENS", by_products)
+    monkeypatch.setattr(tuning, "_exact_integers", tuning._exact_integers.__wrapped__)
     monkeypatch.setattr(torch, "_int_mm", lambda a, b: saturating(a, b).clamp(-(2**15), 2**15 - 1))
     head, how = fastest_head(decoder, "max", "relu", token_budget=1024)
     assert isinstance(head, TiledHead)
