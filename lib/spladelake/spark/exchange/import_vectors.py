@@ -159,7 +159,8 @@ def _from_lines(session: SparkSession, path: str, manifest: dict[str, Any]) -> D
         raise DataError(path, "the folder has no file *.json*", "wanted at least one file", "Correct --input.")
     source = Source("vectors", path, "jsonl", files=files, all_files=False)
     check_heads(session, source)
-    lines = lines_of(session, source).select(F.col("line").cast("string").alias("line"))
+    file, line = storage.plain_path(F.col("file")).alias("file"), F.col("line").cast("string").alias("line")
+    lines = lines_of(session, source).select(file, line)
     parse = ParseVectors(content_is_id=manifest.get("format") == "seismic")
     return map_arrow(lines, parse, PARSED_DDL)
 
