@@ -27,7 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take a part of the tests if asked to."""
+    """Take a part of the tests if asked to, and deal out the files to processes in the order of their folders.
+
+    The quick files of `unit` come last, so no process waits for a long file of the other.
+    """
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
     config.pluginmanager.register(Parts(config.getoption("--part"), config.getoption("--within")), "parts")
 
 
