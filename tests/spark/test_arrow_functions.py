@@ -52,13 +52,13 @@ def test_columns_in_another_order_or_of_another_type_end_the_job(unchecked: Spar
     # Without our check Spark takes the swapped columns as they come.
     if function is swapped:
         assert sorted(map(tuple, rows.mapInArrow(swapped, WANTED).collect()))[1] == (10, 1)
-    with pytest.raises(Exception, match="it returned the columns") as refused:
+    with pytest.raises(Exception, match="the function returned the columns") as refused:
         map_arrow(rows, function, WANTED).collect()
     known = known_error(refused.value)
     assert known is not None
     assert known.exit_code == 3
     assert f"the worker's function {function.__name__}" in str(known)
-    assert "wanted first bigint, second bigint" in str(known)
+    assert "wanted the columns first bigint, second bigint" in str(known)
 
 
 def test_columns_of_a_group_are_checked_too(unchecked: SparkSession) -> None:
@@ -67,7 +67,7 @@ def test_columns_of_a_group_are_checked_too(unchecked: SparkSession) -> None:
     def swap(table: pa.Table) -> pa.Table:
         return table.select(["second", "first"])
 
-    with pytest.raises(Exception, match="it returned the columns second bigint, first bigint"):
+    with pytest.raises(Exception, match="the function returned the columns second bigint, first bigint"):
         apply_arrow(rows.groupBy("first"), swap, WANTED).collect()
 
 

@@ -70,7 +70,7 @@ def test_a_killed_training_goes_on_though_documents_came_but_not_with_other_pair
     assert (work / "checkpoints" / "checkpoint-2" / "complete").exists()
     assert (made_from(work) or {})["inputs"]["documents"] == ["documents", 1], "what its data were made from"
     for other in (lineage(pairs="others"), lineage(epochs=9)):
-        with pytest.raises(UsageError, match="a training with other data or settings"):
+        with pytest.raises(UsageError, match="another training, with other data or settings"):
             work_folder(output, other, start=NOWHERE, force=False)
 
 
@@ -78,7 +78,7 @@ def test_data_that_were_not_written_whole_are_made_from_the_tables_as_they_are(t
     output = tmp_path / "model"
     work = begun(output)
     (work / "data" / "counts.json").unlink()
-    with pytest.raises(UsageError, match="a training with other data or settings"):
+    with pytest.raises(UsageError, match="another training, with other data or settings"):
         work_folder(output, lineage(documents=2), start=NOWHERE, force=False)
     (work / "checkpoints" / "checkpoint-2" / "complete").unlink()
     (work / "checkpoints" / "checkpoint-2").rmdir()

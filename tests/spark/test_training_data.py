@@ -83,9 +83,9 @@ def test_an_error_of_a_training_process_is_told_by_its_last_line_without_the_sta
 def test_rows_that_executors_wrote_to_disks_of_their_own_are_missed_at_once(tmp_path: Path) -> None:
     data = write_data(tmp_path, None)  # five documents
     check_here(data / "documents", rows=5)
-    with pytest.raises(UsageError, match=r"documents has 5 of the 12 rows .* storage that all machines share"):
+    with pytest.raises(UsageError, match=r"sees only 5 of the 12 rows .*documents; .* storage that all machines share"):
         check_here(data / "documents", rows=12)
-    with pytest.raises(UsageError, match="elsewhere has 0 of the 5 rows"):
+    with pytest.raises(UsageError, match="sees only 0 of the 5 rows that .*elsewhere"):
         check_here(data / "elsewhere", rows=5)
 
 
