@@ -185,7 +185,10 @@ def test_a_run_file_with_a_bad_line_is_refused_naming_it(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"query_id": "q1", "results": [{"corpus_id": "a", "score": NaN}]}', "a score is missing or not a finite number"),
+        (
+            '{"query_id": "q1", "results": [{"corpus_id": "a", "score": NaN}]}',
+            "a score is missing or not a finite number",
+        ),
         ('{"query_id": "q1", "hits": []}', "no corpus_id"),
         ("not json", "no query_id"),
     ],

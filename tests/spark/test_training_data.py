@@ -85,7 +85,7 @@ def test_rows_that_executors_wrote_to_disks_of_their_own_are_missed_at_once(tmp_
     check_here(data / "documents", rows=5)
     with pytest.raises(UsageError, match=r"sees only 5 of the 12 rows .*documents; .* storage that all machines share"):
         check_here(data / "documents", rows=12)
-    with pytest.raises(UsageError, match="sees only 0 of the 5 rows that .*elsewhere"):
+    with pytest.raises(UsageError, match=r"sees only 0 of the 5 rows that .*elsewhere"):
         check_here(data / "elsewhere", rows=5)
 
 

@@ -257,26 +257,20 @@ class EncodeTexts(JobOptions):
                     raise OptionsError(found, f"{option} together with {given}", f"Add {option}.")
         of_others = {"queries": ("documents", "where"), "documents": ("queries",)}.get(self.side, ())
         if other := next((name for name in of_others if getattr(self, name)), None):
-            found = f"--side is {self.side}, and --{other} is given"
-            raise OptionsError(found, "--side both, or the other side", f"Leave out --{other}.")
+            wanted, fix = "--side both, or the other side", f"Leave out --{other}."
+            raise OptionsError(f"--side is {self.side}, and --{other} is given", wanted, fix)
         return self
 
     @model_validator(mode="after")
     def _goes_together(self) -> EncodeTexts:
-        if self.since_version is not None and self.changes != "feed":
-            wanted = "--changes feed together with --since-version"
-            raise OptionsError(
-                f"--changes is {self.changes}", wanted, "Use --changes feed, or leave out --since-version."
-            )
-        if self.checkpoint is not None and self.changes != "stream":
-            wanted = "--changes stream together with --checkpoint"
-            raise OptionsError(
-                f"--changes is {self.changes}", wanted, "Use --changes stream, or leave out --checkpoint."
-            )
+        for name, changes in (("since_version", "feed"), ("checkpoint", "stream")):
+            if getattr(self, name) is not None and self.changes != changes:
+                given, use = f"--{name.replace('_', '-')}", f"--changes {changes}"
+                fix = f"Use {use}, or leave out {given}."
+                raise OptionsError(f"--changes is {self.changes}", f"{use} together with {given}", fix)
         if self.checkpoint is not None and self.side == "both":
-            wanted = "--side documents or --side queries together with --checkpoint"
-            fix = "Use --side documents or --side queries."
-            raise OptionsError("--side is both", wanted, fix)
+            one = "--side documents or --side queries"
+            raise OptionsError("--side is both", f"{one} together with --checkpoint", f"Use {one}.")
         return self
 
 

@@ -29,7 +29,7 @@ GROUP = 64
 SPARE_SHARE, SPARE_LEAST = 1 / 8, 4
 
 
-class Totals(NamedTuple):
+class ScoreTotals(NamedTuple):
     """Running scores of all documents of a block, all 0 between calls, and the products of some postings.
 
     - units, rests: int64 (documents).
@@ -45,9 +45,9 @@ class Totals(NamedTuple):
 
 
 @part
-def empty_totals(documents: int) -> Totals:
+def empty_totals(documents: int) -> ScoreTotals:
     """Return the totals of a block of that many documents."""
-    return Totals(
+    return ScoreTotals(
         np.zeros(documents, np.int64), np.zeros(documents, np.int64), np.zeros(documents, np.uint8),
         np.empty(CHUNK, np.float64), np.empty(CHUNK, np.float64),
     )  # fmt: skip
@@ -55,7 +55,7 @@ def empty_totals(documents: int) -> Totals:
 
 @part
 def score_all(
-    totals: Totals, units: Any, rests: Any, documents: Any, threshold: int, most: int, largest: float,
+    totals: ScoreTotals, units: Any, rests: Any, documents: Any, threshold: int, most: int, largest: float,
     plan: FilterPlan, size: int, found: Terms, ordinals: Any, weights: Any,
 ) -> int:  # fmt: skip
     """Compute the scores of all documents that share a term, list those that may be wanted, and return their number.
@@ -92,7 +92,7 @@ def score_all(
 
 
 @part
-def add_term(totals: Totals, ordinals: Any, weights: Any, scaled: float) -> None:
+def add_term(totals: ScoreTotals, ordinals: Any, weights: Any, scaled: float) -> None:
     """Add the products of one term to the scores of its documents. scaled: the query's weight times SCORE_UNITS.
 
     A product of two float32 is exact in a double. Its units are rounded, so that its rest can be below 0. The rest is
@@ -114,7 +114,7 @@ def add_term(totals: Totals, ordinals: Any, weights: Any, scaled: float) -> None
 
 
 @part
-def add_large_term(totals: Totals, ordinals: Any, weights: Any, scaled: float) -> None:
+def add_large_term(totals: ScoreTotals, ordinals: Any, weights: Any, scaled: float) -> None:
     """Add the products of one term, which may be of any size."""
     for i in range(ordinals.size):
         product = np.float64(weights[i]) * scaled

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from spladelake.scoring.compiled import part
 from spladelake.scoring.exact import MOST_HITS, Hits
-from spladelake.scoring.totals import CHUNK, Totals
+from spladelake.scoring.totals import CHUNK, ScoreTotals
 
 # Bytes of a document: units, rests, number among the chosen, and whether it shares a term.
 ZEROED_BYTES = 8 + 8 + 4 + 1
@@ -33,10 +33,10 @@ def workspace(documents: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 @part
-def totals_in(zeroed: Any, documents: int) -> Totals:
+def totals_in(zeroed: Any, documents: int) -> ScoreTotals:
     """Return the totals of a block. zeroed: uint8, all 0; the totals are all 0 again between calls."""
     eight, last = 8 * documents, 20 * documents
-    return Totals(
+    return ScoreTotals(
         zeroed[:eight].view(np.int64), zeroed[eight : 2 * eight].view(np.int64), zeroed[last : last + documents],
         np.empty(CHUNK, np.float64), np.empty(CHUNK, np.float64),
     )  # fmt: skip
