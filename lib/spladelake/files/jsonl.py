@@ -99,13 +99,13 @@ def _run_of(line: str, *, names: dict[str, str], by_rank: bool) -> RunLine | Non
     if fields is None:
         return None
     owner = "row of a run"
-    ids = [_id_of(fields, names[key], owner=owner, escaped=True) for key in ("query_id", "doc_id")]
+    query_id, doc_id = (_id_of(fields, names[key], owner=owner, escaped=True) for key in ("query_id", "doc_id"))
     cells = {
         column: cell_of(fields, name, owner=owner)
         for column, name in names.items()
         if column == ("rank" if by_rank else "score") or field_of(fields, name) not in (None, ABSENT)
     }
-    return run_row(cells.get("run_id"), *ids, cells.get("rank"), cells.get("score"), by_rank=by_rank)
+    return run_row(cells.get("run_id"), query_id, doc_id, cells.get("rank"), cells.get("score"), by_rank=by_rank)
 
 
 def cell_of(fields: dict[str, Any], name: str, *, owner: str) -> str:

@@ -88,7 +88,7 @@ def score_all(
         rests[j] = totals.rests[document] & REST_MASK
     totals.units.fill(0)
     totals.rests.fill(0)
-    return count
+    return int(count)
 
 
 @part

@@ -118,4 +118,4 @@ def half_norms(rows: Tensor) -> Tensor:
 
     - rows: (rows, width).
     """
-    return rows.unflatten(1, (-1, 2, 2)).square().sum(dim=(1, 3)).amax(dim=1).sqrt()
+    return rows.reshape(len(rows), -1, 2, 2).square().sum(dim=(1, 3)).amax(dim=1).sqrt()

@@ -37,8 +37,10 @@ MOST_RUNS = 100
 
 
 def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
-    """Read run files into `runs`, each run in one commit. Raises DataError for unusable lines and repeated "
-    "documents."""
+    """Read run files into `runs`, each run in one commit.
+
+    Raises DataError for unusable lines and repeated documents.
+    """
     location = storage.absolute(options.run) if not options.run.startswith(TABLE_PREFIX) else options.run
     if not location.startswith(TABLE_PREFIX):
         storage.require_input(session, location, option="--run")
@@ -71,9 +73,9 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
         against = 0 if run.by_rank or not stale else _against_scores(found)
         for run_id in stale:
             describe(session, f"import {run_id}")
-            rows = ranked.where(F.col("run_id") == run_id).orderBy("query_id", "rank")
+            one = ranked.where(F.col("run_id") == run_id).orderBy("query_id", "rank")
             where = f"run_id = {sql_string(run_id)}"
-            replace_rows(session, target, RUNS, rows, lineage=lineages[run_id], where=where)
+            replace_rows(session, target, RUNS, one, lineage=lineages[run_id], where=where)
     finally:
         found.unpersist()
         describe(session)
