@@ -121,8 +121,10 @@ def test_every_family_has_the_vectors_of_sentence_transformers(tmp_path, family,
     folder = FAMILIES[family](tmp_path)
     ours, theirs = SpladeEncoder.load(str(folder), device="cpu"), SparseEncoder(str(folder), device="cpu")
     texts = [*TEXTS, *DIRTY, "x [PAD] <pad> y <mask>"]
-    # Four feed-forward networks a layer round more often: 2.2e-5 was seen of MobileBERT.
-    tolerance = 2 * FLOAT32 if family == "mobilebert" else FLOAT32
+    tolerance = FLOAT32
+    if family == "mobilebert":
+        # Four feed-forward networks a layer round more often: two runs in float32 were seen to differ by 4.2e-5.
+        theirs, tolerance = theirs.double(), 2 * FLOAT32
     assert_same_vectors(ours.encode_documents(texts), dense(theirs, texts), tolerance)
     assert ours.checkpoint.max_length == theirs.max_seq_length
 

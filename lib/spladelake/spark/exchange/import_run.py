@@ -73,9 +73,9 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
         against = 0 if run.by_rank or not stale else _against_scores(found)
         for run_id in stale:
             describe(session, f"import {run_id}")
-            one = ranked.where(F.col("run_id") == run_id).orderBy("query_id", "rank")
+            selected = ranked.where(F.col("run_id") == run_id).orderBy("query_id", "rank")
             where = f"run_id = {sql_string(run_id)}"
-            replace_rows(session, target, RUNS, one, lineage=lineages[run_id], where=where)
+            replace_rows(session, target, RUNS, selected, lineage=lineages[run_id], where=where)
     finally:
         found.unpersist()
         describe(session)
