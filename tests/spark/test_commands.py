@@ -59,7 +59,7 @@ def test_active_dims_are_those_of_the_runs_own_vectors(
     spark: SparkSession, fruit_lake: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["retrieve_run", "--lake", fruit_lake, "--model", "splade-tiny", "--run-id", "named"]) == 0
-    assert "from now on write --ranking named" in capsys.readouterr().err
+    assert "write --ranking named instead" in capsys.readouterr().err
     evaluate = ["evaluate_run", "--lake", fruit_lake, "--ranking", "named", "--run-id", "nightly"]
     assert main(evaluate) == 0  # the model is not said again
     log = spark.read.format("delta").load(f"{fruit_lake}/run_log").orderBy("started").collect()

@@ -253,14 +253,18 @@ best AS (
     SELECT * FROM (SELECT *, sparse_dot(query.indices, query.`values`, indices, `values`) AS score FROM given)
     ORDER BY score DESC, id LIMIT 1
 ),
-asked AS (SELECT explode(arrays_zip(query.indices, query.`values`)) AS term FROM best),
-stored AS (SELECT id, explode(arrays_zip(indices, `values`)) AS term FROM best),
+pairs AS (
+    SELECT id, map_from_arrays(indices, `values`) AS weights, explode(arrays_zip(query.indices, query.`values`)) AS term
+    FROM best
+),
 products AS (
-    SELECT id, asked.term.indices AS term_id, asked.term.`values` AS query_weight, stored.term.`values` AS doc_weight,
-        CAST(asked.term.`values` AS DOUBLE) * stored.term.`values` AS contribution
-    FROM asked JOIN stored ON asked.term.indices = stored.term.indices
+    SELECT id, term.indices AS term_id, term.`values` AS query_weight, weights[term.indices] AS doc_weight,
+        CAST(term.`values` AS DOUBLE) * weights[term.indices] AS contribution
+    FROM pairs WHERE weights[term.indices] IS NOT NULL
 )
-SELECT token, query_weight, doc_weight, contribution, contribution / SUM(contribution) OVER () AS share${passage_value}
+-- Spark reports an error of the other side as its own only if that side is not broadcast.
+SELECT /*+ BROADCAST(vocabulary) */ token, query_weight, doc_weight, contribution,
+    contribution / SUM(contribution) OVER () AS share${passage_value}
 FROM products JOIN vocabulary USING (term_id)
 ORDER BY contribution DESC, term_id;
 
