@@ -104,15 +104,19 @@ def test_documents_are_read_in_whole_rounds_of_tasks_unless_the_user_says_otherw
 
 
 def test_a_sample_cuts_what_is_shuffled_and_changes_nothing(
-    spark: SparkSession, run_job: Any, made: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    spark: SparkSession, run_job: Any, lake: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    # Few scores tie: a task hands over all documents that tie with the threshold.
+    documents = random_vectors(np.random.default_rng(3), [f"d{n}" for n in range(400)], levels=1000)
+    write_vectors(spark, f"{lake}/vectors/made/documents", documents, files=10)
+    write_vectors(spark, f"{lake}/vectors/made/queries", QUERIES)
     # A task for each of the ten files.
     with session_settings(spark, {"spark.sql.files.maxPartitionBytes": "4000000"}), caplog.at_level(logging.INFO):
-        whole = retrieve(run_job, made)
+        whole = retrieve(run_job, lake)
         monkeypatch.setattr(sample, "SAMPLED_DOCUMENTS", 320)
         monkeypatch.setattr(sample, "FEWEST_SPARED", -math.inf)
-        found = retrieve(run_job, made, force=True)
-    assert run_rows(spark, made) == brute_force(QUERIES, DOCUMENTS, 10)
+        found = retrieve(run_job, lake, force=True)
+    assert run_rows(spark, lake) == brute_force(QUERIES, documents, 10)
     assert found["candidates"] < 0.8 * whole["candidates"]
     assert (found["products"], found["queries_without_hit"]) == (whole["products"], whole["queries_without_hit"])
     assert "ranked a second time" not in caplog.text
