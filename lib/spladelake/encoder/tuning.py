@@ -18,7 +18,10 @@ logger = logging.getLogger(__name__)
 # Numbers of terms of a tile that are tried. The logits of a tile should stay in the cache until their maxima are taken.
 TILE_SIZES = (256, 512, 1024)
 # Size of one trial: a few milliseconds for each method.
-TRIAL_TOKENS, TRIAL_TERMS, TRIAL_LENGTH, TRIAL_ROUNDS = 1024, 2048, 64, 3
+TRIAL_TOKENS, TRIAL_TERMS, TRIAL_LENGTH, TRIAL_ROUNDS = 512, 4096, 64, 3
+# A way whose first run, on one text, takes so many times the time that it may take is not tried further. Without VNNI
+# the 8-bit products of torch take 20 times as long as those in float32.
+HOPELESS = 4
 # Screening must save this share of the time in a trial. A trial does not compute the terms that pass.
 WORTHWHILE = 0.75
 # Bytes of the logits of a tile on an accelerator, on which one large product is faster than many small ones.
@@ -41,10 +44,11 @@ def fastest_head(decoder: Decoder, pooling: Pooling, activation: Activation, *, 
     best = min(plain, key=plain.__getitem__)
     tiled = TiledHead(decoder, pooling, activation, tile=best)
     if pooling == "max":
-        seconds = {how: trial.screened(make) for how, make in SCREENS.items()}
+        most = WORTHWHILE * plain[best]
+        seconds = {how: trial.screened(make, most) for how, make in SCREENS.items()}
         logger.debug("seconds of a trial: plain %s, screened %s", plain, seconds)
         how = min(seconds, key=seconds.__getitem__)
-        if seconds[how] < WORTHWHILE * plain[best] and (screen := SCREENS[how](decoder)) is not None:
+        if seconds[how] < most and (screen := SCREENS[how](decoder)) is not None:
             return ScreenedHead(decoder, activation, screen, otherwise=tiled), how
     return tiled, f"{best} terms at once"
 
@@ -87,10 +91,16 @@ class _Trial:
         head = TiledHead(self._part, "max", self._activation, tile=tile)
         return _seconds(lambda: head.largest(self._hidden, self._lengths))
 
-    def screened(self, make: Callable[[Decoder], Screen | None]) -> float:
-        """Return the seconds of a trial of a screen; infinity if it does not work here or loses a positive term."""
+    def screened(self, make: Callable[[Decoder], Screen | None], most: float) -> float:
+        """Return the seconds of a trial of a screen; infinity if it does not work here or loses a positive term.
+
+        - most: the seconds that it may take to be of use.
+        """
         screen = make(self._part)
         if screen is None:
+            return float("inf")
+        one = _once(lambda: screen.candidates(self._hidden[:TRIAL_LENGTH], self._lengths[:1]))
+        if one > HOPELESS * most / len(self._lengths):
             return float("inf")
         logits = TiledHead(self._part, "max", self._activation, tile=TRIAL_TERMS).largest(self._hidden, self._lengths)
         if not screen.candidates(self._hidden, self._lengths)[(logits + self._part.bias > 0).numpy()].all():
@@ -145,9 +155,10 @@ def _wall_seconds(run: Callable[[], object], device: torch.device) -> float:
 def _seconds(run: Callable[[], object]) -> float:
     """Return the shortest processor time of a few runs, after one that is not timed. Other processes do not count."""
     run()
-    times = []
-    for _ in range(TRIAL_ROUNDS):
-        began = time.thread_time()
-        run()
-        times.append(time.thread_time() - began)
-    return min(times)
+    return min(_once(run) for _ in range(TRIAL_ROUNDS))
+
+
+def _once(run: Callable[[], object]) -> float:
+    began = time.thread_time()
+    run()
+    return time.thread_time() - began
