@@ -134,7 +134,7 @@ def test_a_gpu_kernel_that_cannot_be_compiled_or_disagrees_is_not_used(monkeypat
     decoder = Decoder(torch.randn(300, 32), torch.zeros(300))
     tiled = TiledHead(decoder, "max", "relu", tile=128)
     assert accelerator_head(tiled, decoder, "max", "relu")[0] is tiled  # there is no GPU to compile for
-    monkeypatch.setattr(triton_head.TritonHead, "largest", lambda self, hidden, lengths: torch.zeros(16, 300))
+    monkeypatch.setattr(triton_head.TritonHead, "largest", lambda self, hidden, lengths: torch.zeros(len(lengths), 300))
     assert accelerator_head(tiled, decoder, "max", "relu")[0] is tiled
     assert "other logits" in caplog.text
 

@@ -9,7 +9,7 @@ import torch
 
 from spladelake.encoder import tuning
 from spladelake.encoder.head import Decoder, ScreenedHead
-from spladelake.encoder.screening import kernel
+from spladelake.encoder.screening import fused, kernel
 from spladelake.encoder.screening.fused import fused_screen
 from spladelake.encoder.screening.kernel import OFFSET, ROWS, PackedTerms, compiled, screen
 
@@ -73,7 +73,9 @@ def test_extreme_and_zero_numbers_lose_no_term(hidden, weight, bias):
 
 
 @needs_avx2
-def test_states_that_would_saturate_16_bits_are_rounded_more_coarsely():
+def test_states_that_would_saturate_16_bits_are_rounded_more_coarsely(monkeypatch):
+    assert fused_screen(torch.ones(32, 2000), torch.ones(32)) is None  # too wide to be of use
+    monkeypatch.setattr(fused, "MOST_WIDTH", 2000)
     weight = torch.ones(32, 2000)
     hidden = torch.ones(8, 2000) * torch.linspace(-1, 1, 8)[:, None]
     largest = torch.tensor([[2000.0 / 7 * -1], [2000.0]])
