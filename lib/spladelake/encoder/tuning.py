@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, cached_property, partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from spladelake.encoder.head import LARGEST_INT8, Decoder, Head, ProductScreen, Screen, ScreenedHead, TiledHead
 from spladelake.encoder.layout import Activation, Pooling
@@ -102,11 +104,17 @@ class _Trial:
         one = _once(lambda: screen.candidates(self._hidden[:TRIAL_LENGTH], self._lengths[:1]))
         if one > HOPELESS * most / len(self._lengths):
             return float("inf")
-        logits = TiledHead(self._part, "max", self._activation, tile=TRIAL_TERMS).largest(self._hidden, self._lengths)
-        if not screen.candidates(self._hidden, self._lengths)[(logits + self._part.bias > 0).numpy()].all():
+        if not screen.candidates(self._hidden, self._lengths)[self._positive].all():
             logger.warning("encoding may be slower: a screen loses terms on this machine, so it is not used")
             return float("inf")
         return _seconds(lambda: screen.candidates(self._hidden, self._lengths))
+
+    @cached_property
+    def _positive(self) -> NDArray[np.bool_]:
+        """Which terms are positive in each text of the trial."""
+        logits = TiledHead(self._part, "max", self._activation, tile=TRIAL_TERMS).largest(self._hidden, self._lengths)
+        positive: NDArray[np.bool_] = (logits + self._part.bias > 0).numpy()
+        return positive
 
 
 def _product_screen(decoder: Decoder, *, tile: int) -> Screen | None:
