@@ -87,12 +87,15 @@ def kept_places(
     if wanted == ALL:
         taken = set(used)
         return tuple((at, name) for at, name in enumerate(names) if at not in taken)
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        raise unknown_kept(missing[0], names, place)
+    check_kept(wanted, names, place)
     return tuple((names.index(name), name) for name in wanted)
 
 
-def unknown_kept(name: str, known: Sequence[str], place: str) -> DataError:
-    """Return the error for a column to keep that an input lacks."""
-    return DataError(place, f"no column is called {name!r}", suggestion(name, known), "Correct --keep.")
+def check_kept(wanted: Iterable[str], known: Sequence[str], place: str) -> None:
+    """Raise DataError if an input lacks a column to keep.
+
+    - wanted, known: names of the columns to keep, and of all that the input has.
+    """
+    for name in wanted:
+        if name not in known:
+            raise DataError(place, f"no column is called {name!r}", suggestion(name, known), "Correct --keep.")

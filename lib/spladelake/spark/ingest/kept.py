@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField
 
 from spladelake.errors import DataError
-from spladelake.files.kept import ALL, unknown_kept
+from spladelake.files.kept import ALL, check_kept
 from spladelake.spark.ingest.source import KEPT, Source
 from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.refs import TableRef
@@ -39,9 +39,7 @@ def kept_names(source: Source, present: Sequence[str], used: Collection[str | No
     """
     if source.keep == ALL:
         return [name for name in present if name not in used]
-    for name in source.keep:
-        if name not in present:
-            raise unknown_kept(name, present, place)
+    check_kept(source.keep, present, place)
     return list(source.keep)
 
 
@@ -60,8 +58,7 @@ def with_kept_columns(
         keys = records.select(F.explode(F.map_keys(KEPT.name)).alias("name")).distinct()
         found = sorted(row["name"] for row in keys.collect())
         names = found if source.keep == ALL else list(source.keep)
-        for name in (name for name in names if name not in found):
-            raise unknown_kept(name, found, source.location)
+        check_kept(names, found, source.location)
         columns = {name: F.element_at(F.col(KEPT.name), F.lit(name)) for name in names}
         fields = [StructField(name, StringType()) for name in names]
     else:
