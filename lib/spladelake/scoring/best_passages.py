@@ -23,8 +23,9 @@ from spladelake.scoring.queries import Queries
 from spladelake.scoring.ranked import Ranked
 from spladelake.scoring.shortlist import Ids, Places, offer_all
 from spladelake.scoring.top_k import ScoringWork, Shortlists
-from spladelake.scoring.totals import empty_totals, score_all
+from spladelake.scoring.totals import score_all
 from spladelake.scoring.units import MOST_UNITS, REST_BITS, REST_MASK, SCORE_UNITS
+from spladelake.scoring.workspace import ZEROED_BYTES, totals_in
 
 _INT32, _FLOAT32, _INT64 = view(types.int32), view(types.float32), view(types.int64)
 # The best passages of the document that is not finished, for each query: units, rests, rows of ids, and how many.
@@ -147,7 +148,7 @@ def score_passages(
     The others are as of `kernel.score_block`. Returns the first query whose sums may pass MOST_UNITS, or -1.
     """
     found = find_terms(terms, term_ids, starts, peaks)
-    plan, totals = empty_plan(longest(indptr)), empty_totals(passages)
+    plan, totals = empty_plan(longest(indptr)), totals_in(np.zeros(passages * ZEROED_BYTES, np.uint8), passages)
     new_units, new_rests = np.empty(passages, np.int64), np.empty(passages, np.int64)
     new = np.empty(passages, np.int32)
     end_units, end_rests = np.empty(counts.size, np.int64), np.empty(counts.size, np.int64)

@@ -45,15 +45,6 @@ class ScoreTotals(NamedTuple):
 
 
 @part
-def empty_totals(documents: int) -> ScoreTotals:
-    """Return the totals of a block of that many documents."""
-    return ScoreTotals(
-        np.zeros(documents, np.int64), np.zeros(documents, np.int64), np.zeros(documents, np.uint8),
-        np.empty(CHUNK, np.float64), np.empty(CHUNK, np.float64),
-    )  # fmt: skip
-
-
-@part
 def score_all(
     totals: ScoreTotals, units: Any, rests: Any, documents: Any, threshold: int, most: int, largest: float,
     plan: FilterPlan, size: int, found: Terms, ordinals: Any, weights: Any,
