@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+# Numbers of system errors of a place that takes no more files: no permission, or no space.
+CANNOT_STORE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 # How control groups report memory. By the controllers of a line of /proc/self/cgroup: folder of the groups, file of the
 # limit, file of the use, and the entry of memory.stat with the part of the use that the kernel can drop. Source: the

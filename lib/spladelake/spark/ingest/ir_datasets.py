@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -15,12 +14,11 @@ from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError, UsageError
 from spladelake.extras import require_extra
+from spladelake.machine import CANNOT_STORE
 from spladelake.names import listed
 from spladelake.spark.ingest.shared_files import shared
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.tables.refs import Lake
-
-_NO_STORAGE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def _unreadable(label: str, error: OSError | RuntimeError) -> DataError:
         found = f"ir_datasets cannot download all files of this data set ({reason})"
         fix = "Get the missing file as the page of the data set on https://ir-datasets.com describes, and put it there."
         return DataError(label, found, "wanted every file of the data set in the folder of ir_datasets", fix)
-    if isinstance(error, OSError) and error.errno in _NO_STORAGE:
+    if isinstance(error, OSError) and error.errno in CANNOT_STORE:
         found, wanted = f"the records could not be stored ({reason})", "wanted a writable folder with enough space"
         fix = "Free space or correct the permissions, or set IR_DATASETS_HOME and TMPDIR to other folders."
         return DataError(label, found, wanted, fix)
