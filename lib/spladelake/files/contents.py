@@ -18,10 +18,16 @@ _COMPRESSIONS = {
 }
 # Frames of zstd that hold no data; pzstd writes one before each frame of data.
 _EMPTY_ZSTD = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+
+
+def _unpacked_by(tool: str) -> str:
+    return f"Run: {tool} -d FILE. To save space, compress the result with gzip or zstd."
+
+
 # First bytes of a file, its kind, and how to convert it into a readable file.
 _OTHERS = (
     (b"PK\x03\x04", "a zip archive (or a spreadsheet)", "Unpack the archive, or save the sheet as csv in UTF-8."),
-    (b"\xfd7zXZ\x00", "compressed by xz", "Run: xz -d FILE. To save space, compress the result with gzip or zstd."),
+    (b"\xfd7zXZ\x00", "compressed by xz", _unpacked_by("xz")),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack the archive."),
     (b"PAR1", "a Parquet file", "Rename the file so that its name ends in .parquet."),
     (b"PARE", "an encrypted Parquet file", "Decrypt the file."),
@@ -42,8 +48,8 @@ _UTF_16 = (
 
 # Kinds of files by the ending of the name: endings, kind, and how to convert it.
 _BY_ENDING = (
-    ((".xz", ".lzma"), "compressed by xz", "Run: xz -d FILE. To save space, compress the result with gzip or zstd."),
-    ((".br",), "compressed by brotli", "Run: brotli -d FILE. To save space, compress the result with gzip or zstd."),
+    ((".xz", ".lzma"), "compressed by xz", _unpacked_by("xz")),
+    ((".br",), "compressed by brotli", _unpacked_by("brotli")),
     ((".zip", ".tar", ".tgz", ".7z", ".rar"), "an archive", "Unpack the archive."),
     ((".xlsx", ".xls", ".ods"), "a spreadsheet", "Save the sheet as csv in UTF-8."),
     (
@@ -77,11 +83,8 @@ def check_head(name: str, head: bytes, file_format: str) -> None:
     if not head and compression is None:
         return None
     if head.startswith(_FRAME_OF_LZ4):
-        found, fix = (
-            "compressed by the tool lz4",
-            "Run: lz4 -d FILE. To save space, compress the result with gzip or zstd.",
-        )
-        raise _refused(name, found, "wanted gzip, bzip2 or zstd, because Spark does not read this kind of lz4", fix)
+        wanted = "wanted gzip, bzip2 or zstd, because Spark does not read this kind of lz4"
+        raise _refused(name, "compressed by the tool lz4", wanted, _unpacked_by("lz4"))
     wanted = "wanted lines of text in UTF-8, plain or compressed by gzip, bzip2 or zstd"
     if head.startswith(_FRAME_OF_SNAPPY):
         wanted = "wanted gzip, bzip2 or zstd, because Spark does not read this kind of snappy"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -164,9 +163,3 @@ def wrong_type(place: str, column: str, name: str, found: str) -> DataError:
         f"wanted {one} for {column}",
         f"Convert the column to {several}, or {other}.",
     )
-
-
-def footer_of(path: Path) -> ParquetFooter:
-    """Read the footer of a local file. Raises DataError for a damaged file."""
-    with path.open("rb") as file:
-        return parquet_footer(file, name=str(path))

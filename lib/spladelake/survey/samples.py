@@ -208,11 +208,13 @@ def _csv_sample(source: Input, kinds: tuple[str, ...], named: Mapping[str, Mappi
 
 def _table_cells(kinds: tuple[str, ...], named: Mapping[str, Mapping[str, str]], cells: list[str]) -> tuple[str, ...]:
     """Return the cells of a header that ingest_texts would take for one of the tables. Raises DataError otherwise."""
-    for kind in kinds:
+    *others, last = kinds
+    for kind in others:
         with suppress(DataError):
             csv_layout(kind, named.get(kind, {}), cells, place="")
             return tuple(cells)
-    raise DataError("", "", "", "")
+    csv_layout(last, named.get(last, {}), cells, place="")
+    return tuple(cells)
 
 
 def _several_cells(place: str, cells: list[str]) -> tuple[str, ...]:

@@ -17,7 +17,11 @@ _REFUSED = re.compile(
     r"[Ss]tatus [Cc]ode:? ?(?:409|412)\b|PreconditionFailed|RemoteFileChanged|FileAlreadyExists"
     r"|ConditionalRequestConflict"
 )
-_ABSENT = "FileNotFoundException"
+
+
+def is_absent(error: Exception) -> bool:
+    """Return whether a store fails because there is no such object."""
+    return "FileNotFoundException" in full_text(error)
 
 
 class StoreObject:
@@ -45,7 +49,7 @@ class StoreObject:
         try:
             status = self.system.getFileStatus(self.path)
         except Exception as error:
-            if _ABSENT in full_text(error):
+            if is_absent(error):
                 return None
             raise
         return int(status.getLen()) > 0, str(status.getEtag())
@@ -63,9 +67,8 @@ class StoreObject:
                 stream.write(content)
             stream.close()
         except Exception as error:
-            text = full_text(error)
             # An object that is absent does not have the etag.
-            if _REFUSED.search(text) or (etag is not None and _ABSENT in text):
+            if _REFUSED.search(full_text(error)) or (etag is not None and is_absent(error)):
                 return None
             raise
         return str(self.system.getFileStatus(self.path).getEtag())

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from spladelake.errors import MachineError
 from spladelake.spark.session.java_errors import full_text
 from spladelake.spark.session.store_lease import is_off, needs_lease, without_conditions
-from spladelake.spark.session.store_objects import StoreObject
+from spladelake.spark.session.store_objects import StoreObject, is_absent
 from spladelake.spark.session.stores import WANTED, impatient_system, in_time
 
 _CONTENT = b"spladelake doctor"
@@ -48,7 +48,7 @@ def _list(session: SparkSession, folder: str) -> str:
         try:
             entries = len(system.listStatus(path))
         except Exception as error:
-            if "FileNotFoundException" not in full_text(error):
+            if not is_absent(error):
                 raise
             entries = 0
     return f"{entries:,} entries in {folder}"
