@@ -152,9 +152,10 @@ def test_the_model_is_loaded_once_a_worker_over_two_jobs_of_several_partitions(s
 
         assert encoded(texts, noting).count() == 40
         counted.append(dict(totals.value))
-    workers = {name for totals in counted for name in totals if name.startswith("tasks of ")}
-    # Spark starts one more if a task begins before another's worker is free again.
-    assert 1 <= len(workers) < 8
+    tasks = [(name, n) for totals in counted for name, n in totals.items() if name.startswith("tasks of ")]
+    workers = {name for name, _ in tasks}
+    # Spark takes turns among the workers that earlier tests left idle, so they may be more than two.
+    assert len(workers) < sum(n for _, n in tasks) == 16
     assert sum(totals.get("model_loads", 0) for totals in counted) == len(workers)
     assert [totals["texts"] for totals in counted] == [40, 40]
 

@@ -20,8 +20,9 @@ DEFAULT_MODEL = "rasyosef/splade-mini"
 class Options(BaseModel):
     """The base of all option models. They are immutable, and an unknown key is an error."""
 
-    # yaml reads `split: 2019`, or a Spark setting of 8, as a number although the option is text.
-    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+    # yaml reads `split: 2019`, or a Spark setting of 8, as a number although the option is text. A help page checks
+    # nothing, so it need not wait until the checks of all jobs are built.
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, defer_build=True)
 
     # Our name of an option by another name that users may type for it.
     synonyms: ClassVar[Mapping[str, str]] = {}
