@@ -39,14 +39,14 @@ MOST_TEXT_BYTES = 256 * 2**20
 
 _MODEL = pa.schema([("model_id", pa.string())])
 _VOCABULARY = pa.schema([("term_id", pa.int32()), ("token", pa.string())])
-_TITLES = pa.schema([("doc_id", pa.string()), ("title", pa.string())])
+TITLES = pa.schema([("doc_id", pa.string()), ("title", pa.string())])
 
 
 # Rows of vectors, the best first, each with its score: of documents, or of their best passages.
 Best = list[tuple[str, float]]
 # The first and the end character of passages in the texts of their documents, by id.
 Places = Mapping[str, tuple[int, int]]
-_PLACES = pa.schema([("start", pa.int32()), ("end", pa.int32())])
+PLACES = pa.schema([("start", pa.int32()), ("end", pa.int32())])
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,7 @@ class SmallCollection:
 
     def _places_of(self, ids: list[str]) -> Places:
         assert self.places is not None
-        chosen = self.places.filter(pc.is_in(self.places["id"], pa.array(ids, pa.string()))).to_pylist()
-        return {row["id"]: (row["start"], row["end"]) for row in chosen}
+        return places_in(self.places, ids)
 
 
 def question_rules(k: int, *, passages: bool) -> Kept:
@@ -183,11 +182,38 @@ def _named(contributions: Mapping[int, float], tokens: Mapping[int, str], *, mos
     return {token: part for part, token in known[:most]} if known else None
 
 
-def small_collection(lake: str, name: str) -> SmallCollection | None:
-    """Read the collection of a local folder without Spark.
+@dataclass(frozen=True)
+class LocalTables:
+    """The tables of a collection in a local folder that a search reads without Spark.
 
-    Returns None if the collection is large, or unusual in any way. Spark then reads it, or reports the fault.
+    - place: the table of the vectors, for errors.
+    - texts: the table of the documents; None if the documents have no titles.
     """
+
+    place: str
+    vectors: FolderTable
+    vocabulary: FolderTable
+    texts: FolderTable | None
+
+    @property
+    def of_passages(self) -> bool:
+        """Whether the vectors are of passages."""
+        return PassageSettings.of_properties(self.vectors.properties) is not None
+
+    def tokens(self) -> pa.Table | None:
+        """Return (term_id, token) of the vocabulary; None if only Spark can read it."""
+        try:
+            return self.vocabulary.read(_VOCABULARY)
+        except UNREADABLE:
+            return None
+
+
+# Errors of a table that is unusual. Spark then reads the table, or reports its fault.
+UNREADABLE = (OSError, ValueError, TypeError, pa.ArrowException)
+
+
+def local_tables(lake: str, name: str) -> LocalTables | None:
+    """Open the tables of a local folder without Spark. Returns None if one is missing or unusual."""
     root = _local_folder(lake)
     if root is None:
         return None
@@ -199,22 +225,34 @@ def small_collection(lake: str, name: str) -> SmallCollection | None:
     texts = folder_table(root / "documents") if is_own else None
     # Spark reads the titles of a table outside the lake.
     titled = is_own or dict(how["columns"]).get("title") is not None
-    if (titled and texts is None) or not _is_small(vectors, texts):
+    if (titled and texts is None) or not vectors.properties.get("spladelake.vocabulary_size", "").isdigit():
         return None
-    if not vectors.properties.get("spladelake.vocabulary_size", "").isdigit():
+    return LocalTables(str(root / "vectors" / name / "documents"), vectors, vocabulary, texts)
+
+
+def small_collection(lake: str, name: str) -> SmallCollection | None:
+    """Read the collection of a local folder without Spark.
+
+    Returns None if the collection is large, or unusual in any way. Spark then reads it, or reports the fault.
+    """
+    tables = local_tables(lake, name)
+    if tables is None or not _is_small(tables.vectors, tables.texts):
         return None
-    of_passages = PassageSettings.of_properties(vectors.properties) is not None
+    tokens, vectors = tables.tokens(), tables.vectors
     try:
-        rows = vectors.read(pa.schema([*VECTOR_COLUMNS, *_MODEL, *(_PLACES if of_passages else [])]))
-        tokens = vocabulary.read(_VOCABULARY)
-        titles = _TITLES.empty_table() if texts is None else texts.read(_TITLES)
-    except (OSError, ValueError, TypeError, pa.ArrowException):
+        rows = vectors.read(pa.schema([*VECTOR_COLUMNS, *_MODEL, *(PLACES if tables.of_passages else [])]))
+        titles = TITLES.empty_table() if tables.texts is None else tables.texts.read(TITLES)
+    except UNREADABLE:
+        return None
+    if tokens is None:
         return None
     model_id = rows["model_id"][0].as_py() if len(rows) else None
-    places = rows.select(["id", *_PLACES.names]) if of_passages else None
-    place, rows = str(root / "vectors" / name / "documents"), rows.select(VECTOR_COLUMNS.names)
-    of_vocabulary = vocabulary.properties.get("spladelake.model_id")
-    return SmallCollection(place, rows, model_id, of_vocabulary, vectors.properties, tokens, titles, places)
+    places = rows.select(["id", *PLACES.names]) if tables.of_passages else None
+    of_vocabulary = tables.vocabulary.properties.get("spladelake.model_id")
+    return SmallCollection(
+        tables.place, rows.select(VECTOR_COLUMNS.names), model_id, of_vocabulary, vectors.properties, tokens, titles,
+        places,
+    )  # fmt: skip
 
 
 def folder_properties(lake: str, name: str) -> tuple[str, Mapping[str, str]]:
@@ -247,3 +285,9 @@ def pairs(table: pa.Table, keys: Iterable[Any]) -> dict[Any, Any]:
     key = table.column(0)
     chosen = table.filter(pc.is_in(key, pa.array(list(keys), key.type)))
     return dict(zip(*(column.to_pylist() for column in chosen.columns), strict=True))
+
+
+def places_in(table: pa.Table, ids: list[str]) -> Places:
+    """Return the places of some passages. table: (id, start, end)."""
+    chosen = table.filter(pc.is_in(table["id"], pa.array(ids, pa.string()))).to_pylist()
+    return {row["id"]: (row["start"], row["end"]) for row in chosen}
