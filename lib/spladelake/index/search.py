@@ -19,6 +19,7 @@ from spladelake.index.files import Counter, StoredRow
 from spladelake.index.layout import Directory
 from spladelake.passages import ID_SUFFIX
 from spladelake.scoring import DocIds, Queries, Ranked, TopK
+from spladelake.scoring.checks import repeated_id
 from spladelake.vectors import SparseVectors
 
 # Documents ranked at first, for each that is wanted.
@@ -120,7 +121,8 @@ class IndexSearch:
         scores, hits = ranked.scores.tolist(), dict[bytes, Hit]()
         for n in order:
             hit = Hit(ids[n].decode(), scores[n], int(places[n]) >> 16, int(places[n]) & 0xFFFF)
-            hits.setdefault(ids[n][:cut], hit)
+            if hits.setdefault(ids[n][:cut], hit) is not hit and not self.of_passages:
+                raise repeated_id("the index", hit.row_id)
         return list(hits.values())
 
 

@@ -21,7 +21,7 @@ from spladelake.files.delta_folder import FolderTable, folder_table
 from spladelake.passages import PassageSettings, document_of, passage_id
 from spladelake.passages.aggregate import Aggregate
 from spladelake.scoring import check_vectors
-from spladelake.spark.retrieve.blocks import ranked_in_driver
+from spladelake.spark.retrieve.blocks import Batched, ranked_in_driver
 from spladelake.spark.retrieve.candidates import Kept
 from spladelake.spark.retrieve.passes import Asked
 from spladelake.spark.retrieve.query_rows import QueryBatch
@@ -108,7 +108,7 @@ def best_rows(found: pa.Table, *, passages: bool) -> Best:
 
 
 def ranked_here(
-    query: SparseVectors, vectors: pa.Table, *, k: int, vocabulary_size: int, place: str, passages: bool = False
+    query: SparseVectors, vectors: Batched, *, k: int, vocabulary_size: int, place: str, passages: bool = False
 ) -> Best:
     """Return (id, score) of the k best documents, best first.
 
@@ -119,13 +119,24 @@ def ranked_here(
     check_vectors(query, vocabulary_size=vocabulary_size, place="the question", ids=["question"])
     found = ranked_in_driver(
         QueryBatch(["question"], query, vocabulary_size),
-        vectors.append_column("groups", pa.repeat(pa.scalar(1, pa.int32()), vectors.num_rows)),
+        _OneGroup(vectors),
         [Asked(question_rules(k, passages=passages))],
         place=place,
         totals=DriverTotals(),
         task_bytes=TASK_BYTES,
     )
     return best_rows(found, passages=passages)
+
+
+@dataclass(frozen=True)
+class _OneGroup:
+    """Rows of vectors, all of one group."""
+
+    vectors: Batched
+
+    def to_batches(self, max_chunksize: int) -> Iterable[pa.RecordBatch]:
+        for batch in self.vectors.to_batches(max_chunksize):
+            yield batch.append_column("groups", pa.repeat(pa.scalar(1, pa.int32()), batch.num_rows))
 
 
 def explained(
@@ -187,13 +198,15 @@ class LocalTables:
     """The tables of a collection in a local folder that a search reads without Spark.
 
     - place: the table of the vectors, for errors.
-    - texts: the table of the documents; None if the documents have no titles.
+    - texts: the table of the documents; None if the lake has no own one.
+    - titles_elsewhere: whether only Spark can read the titles of the documents.
     """
 
     place: str
     vectors: FolderTable
     vocabulary: FolderTable
     texts: FolderTable | None
+    titles_elsewhere: bool
 
     @property
     def of_passages(self) -> bool:
@@ -225,9 +238,10 @@ def local_tables(lake: str, name: str) -> LocalTables | None:
     texts = folder_table(root / "documents") if is_own else None
     # Spark reads the titles of a table outside the lake.
     titled = is_own or dict(how["columns"]).get("title") is not None
-    if (titled and texts is None) or not vectors.properties.get("spladelake.vocabulary_size", "").isdigit():
+    if not vectors.properties.get("spladelake.vocabulary_size", "").isdigit():
         return None
-    return LocalTables(str(root / "vectors" / name / "documents"), vectors, vocabulary, texts)
+    place = str(root / "vectors" / name / "documents")
+    return LocalTables(place, vectors, vocabulary, texts, titled and texts is None)
 
 
 def small_collection(lake: str, name: str) -> SmallCollection | None:
@@ -236,7 +250,7 @@ def small_collection(lake: str, name: str) -> SmallCollection | None:
     Returns None if the collection is large, or unusual in any way. Spark then reads it, or reports the fault.
     """
     tables = local_tables(lake, name)
-    if tables is None or not _is_small(tables.vectors, tables.texts):
+    if tables is None or tables.titles_elsewhere or not _is_small(tables.vectors, tables.texts):
         return None
     tokens, vectors = tables.tokens(), tables.vectors
     try:

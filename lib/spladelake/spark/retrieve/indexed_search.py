@@ -87,7 +87,7 @@ class IndexedCollection:
 def indexed_collection(lake: str, name: str) -> IndexedCollection | None:
     """Open the collection of a local folder without Spark. Returns None if it has no current index, or is unusual."""
     tables = local_tables(lake, name)
-    if tables is None:
+    if tables is None or tables.titles_elsewhere:
         return None
     index = folder_index(Lake(lake), name, tables)
     tokens = None if index is None else tables.tokens()
