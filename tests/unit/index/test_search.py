@@ -1,4 +1,4 @@
-"""A search in the files of an index finds what brute force finds, and reads little more than the question's postings."""
+"""A search in the files of an index finds what brute force finds, and reads little but the question's postings."""
 
 from __future__ import annotations
 

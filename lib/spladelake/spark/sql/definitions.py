@@ -224,7 +224,9 @@ def _checked_k(function: str) -> str:
 
 # The same parts, if the index ranks.
 _INDEXED = {
-    "top_k_search": f"SELECT inline({SEARCH}(indices, `values`, {_checked_k('search')})) FROM asked",
+    "top_k_search": "SELECT inline({best}(indices, `values`, {k})) FROM asked".replace("{best}", SEARCH).replace(
+        "{k}", _checked_k("search")
+    ),
     "top_k_others": f"SELECT inline({SIMILAR}(similar.doc_id, {_checked_k('similar')}))",
 }
 
