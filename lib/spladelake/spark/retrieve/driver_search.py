@@ -6,10 +6,8 @@ blocks does not matter. A contribution is the same product of two doubles.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from spladelake.files.delta_folder import FolderTable, folder_table
-from spladelake.passages import PassageSettings, document_of, passage_id
+from spladelake.files.delta_folder import FolderTable
+from spladelake.passages import document_of, passage_id
 from spladelake.passages.aggregate import Aggregate
 from spladelake.scoring import check_vectors
 from spladelake.spark.retrieve.blocks import Batched, ranked_in_driver
 from spladelake.spark.retrieve.candidates import Kept
+from spladelake.spark.retrieve.local_tables import UNREADABLE, local_tables
 from spladelake.spark.retrieve.passes import Asked
 from spladelake.spark.retrieve.query_rows import QueryBatch
 from spladelake.spark.retrieve.vector_rows import VECTOR_COLUMNS
@@ -38,7 +37,6 @@ TASK_BYTES = 64 * 2**20
 MOST_TEXT_BYTES = 256 * 2**20
 
 _MODEL = pa.schema([("model_id", pa.string())])
-_VOCABULARY = pa.schema([("term_id", pa.int32()), ("token", pa.string())])
 TITLES = pa.schema([("doc_id", pa.string()), ("title", pa.string())])
 
 
@@ -193,57 +191,6 @@ def _named(contributions: Mapping[int, float], tokens: Mapping[int, str], *, mos
     return {token: part for part, token in known[:most]} if known else None
 
 
-@dataclass(frozen=True)
-class LocalTables:
-    """The tables of a collection in a local folder that a search reads without Spark.
-
-    - place: the table of the vectors, for errors.
-    - texts: the table of the documents; None if the lake has no own one.
-    - titles_elsewhere: whether only Spark can read the titles of the documents.
-    """
-
-    place: str
-    vectors: FolderTable
-    vocabulary: FolderTable
-    texts: FolderTable | None
-    titles_elsewhere: bool
-
-    @property
-    def of_passages(self) -> bool:
-        """Whether the vectors are of passages."""
-        return PassageSettings.of_properties(self.vectors.properties) is not None
-
-    def tokens(self) -> pa.Table | None:
-        """Return (term_id, token) of the vocabulary; None if only Spark can read it."""
-        try:
-            return self.vocabulary.read(_VOCABULARY)
-        except UNREADABLE:
-            return None
-
-
-# Errors of a table that is unusual. Spark then reads the table, or reports its fault.
-UNREADABLE = (OSError, ValueError, TypeError, pa.ArrowException)
-
-
-def local_tables(lake: str, name: str) -> LocalTables | None:
-    """Open the tables of a local folder without Spark. Returns None if one is missing or unusual."""
-    root = _local_folder(lake)
-    if root is None:
-        return None
-    vectors, vocabulary = (folder_table(root / "vectors" / name / part) for part in ("documents", "vocabulary"))
-    if vectors is None or vocabulary is None:
-        return None
-    how = json.loads(vectors.properties.get("spladelake.texts") or "{}")
-    is_own = how.get("id") is None
-    texts = folder_table(root / "documents") if is_own else None
-    # Spark reads the titles of a table outside the lake.
-    titled = is_own or dict(how["columns"]).get("title") is not None
-    if not vectors.properties.get("spladelake.vocabulary_size", "").isdigit():
-        return None
-    place = str(root / "vectors" / name / "documents")
-    return LocalTables(place, vectors, vocabulary, texts, titled and texts is None)
-
-
 def small_collection(lake: str, name: str) -> SmallCollection | None:
     """Read the collection of a local folder without Spark.
 
@@ -262,27 +209,10 @@ def small_collection(lake: str, name: str) -> SmallCollection | None:
         return None
     model_id = rows["model_id"][0].as_py() if len(rows) else None
     places = rows.select(["id", *PLACES.names]) if tables.of_passages else None
-    of_vocabulary = tables.vocabulary.properties.get("spladelake.model_id")
     return SmallCollection(
-        tables.place, rows.select(VECTOR_COLUMNS.names), model_id, of_vocabulary, vectors.properties, tokens, titles,
-        places,
+        tables.place, rows.select(VECTOR_COLUMNS.names), model_id, tables.vocabulary_model_id, vectors.properties,
+        tokens, titles, places,
     )  # fmt: skip
-
-
-def folder_properties(lake: str, name: str) -> tuple[str, Mapping[str, str]]:
-    """Return the table of document vectors of a local lake, for messages, and its properties, read without Spark.
-
-    There are no properties if there is no such table, or if only Spark can read it.
-    """
-    root = _local_folder(lake)
-    place = None if root is None else root / "vectors" / name / "documents"
-    found = None if place is None else folder_table(place)
-    return str(place), {} if found is None else found.properties
-
-
-def _local_folder(lake: str) -> Path | None:
-    """Return the folder of a lake, None if it is in a catalog or on remote storage."""
-    return None if ":" in lake.partition("/")[0] else Path(lake).expanduser().absolute()
 
 
 def _is_small(vectors: FolderTable, texts: FolderTable | None) -> bool:

@@ -21,14 +21,13 @@ from spladelake.spark.retrieve.driver_search import (
     PLACES,
     TITLES,
     Best,
-    LocalTables,
     Places,
     explained,
-    local_tables,
     pairs,
     places_in,
 )
 from spladelake.spark.retrieve.index import FoundIndex, lineage_of_files
+from spladelake.spark.retrieve.local_tables import LocalTables, local_tables
 from spladelake.spark.retrieve.vector_rows import VECTOR_COLUMNS
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.data_files import data_files
@@ -66,7 +65,7 @@ class IndexedCollection:
 
     @property
     def vocabulary_model_id(self) -> str | None:
-        return self.tables.vocabulary.properties.get("spladelake.model_id")
+        return self.tables.vocabulary_model_id
 
     def answer(self, query: SparseVectors, *, k: int, terms: int) -> list[dict[str, Any]]:
         """Return the k best documents for the vector of a question, as `search_documents` does."""

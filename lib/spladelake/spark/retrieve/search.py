@@ -33,7 +33,6 @@ from spladelake.spark.retrieve.driver_search import (
     SmallCollection,
     best_rows,
     explained,
-    folder_properties,
     question_rules,
     ranked_here,
     small_collection,
@@ -45,6 +44,7 @@ from spladelake.spark.retrieve.indexed_search import (
     indexed_collection,
     session_index,
 )
+from spladelake.spark.retrieve.local_tables import folder_properties
 from spladelake.spark.retrieve.passes import Asked
 from spladelake.spark.retrieve.query_rows import QueryBatch
 from spladelake.spark.retrieve.vector_checks import vocabulary_size

@@ -15,8 +15,9 @@ from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError
 from spladelake.passages import document_of
-from spladelake.spark.retrieve.driver_search import Best, LocalTables, local_tables, ranked_here
+from spladelake.spark.retrieve.driver_search import Best, ranked_here
 from spladelake.spark.retrieve.indexed_search import folder_index
+from spladelake.spark.retrieve.local_tables import LocalTables, local_tables
 from spladelake.spark.retrieve.vector_rows import VECTOR_COLUMNS, vectors_of
 from spladelake.spark.session.arrow_functions import column_function
 from spladelake.spark.tables.refs import Lake
