@@ -55,9 +55,7 @@ ASKED, K = 50, 10
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, action="append", help="number of documents; may be repeated")
-    parser.add_argument(
-        "--joined", type=int, default=100_000, help="most documents to rank without an index"
-    )
+    parser.add_argument("--joined", type=int, default=100_000, help="most documents to rank without an index")
     parser.add_argument("--collection", type=Path, help="BEIR folder to encode; else Python's documentation")
     parser.add_argument("--lake", type=Path, help="folder for the tables, which stay; else a temporary one")
     parser.add_argument("--out", type=Path, help="file for the figures, as JSON with the command")

@@ -27,6 +27,7 @@ from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.data_files import data_files, rows_of_files
+from spladelake.spark.tables.delta_log import reader_version
 from spladelake.spark.tables.lineage import Lineage, newest_lineage
 from spladelake.spark.tables.properties import set_properties
 from spladelake.spark.tables.refs import Lake, TableRef
@@ -99,11 +100,23 @@ def _fit(pieces: list[pa.RecordBatch]) -> bool:
 def lineage_of_files(documents: TableRef, files: Iterable[str]) -> Lineage:
     """Return the lineage of the index, which depends on data files: table versions with equal files share an index.
 
-    - files: the paths or the names of the files.
+    - files: the paths or the names of the files, of a table in which a file holds only rows of the table.
     """
     names = sorted(file.rsplit("/", 1)[-1] for file in files)
     digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
     return Lineage("index_vectors", {"documents": [str(documents), digest]}, {"layout": VERSION})
+
+
+def _lineage(session: SparkSession, documents: TableRef, rows: DataFrame, version: int) -> Lineage:
+    """Return the lineage of the index of some version. rows: of this version."""
+    files = list(data_files(rows))
+    # A deletion vector removes rows of a file, whose name stays.
+    return lineage_of_files(documents, files if _is_plain(session, documents) else [*files, f"version {version}"])
+
+
+def _is_plain(session: SparkSession, documents: TableRef) -> bool:
+    """Return whether a data file always holds the same rows of the table: reader version 1 has no deletion vectors."""
+    return reader_version(session, documents) == 1
 
 
 @dataclass(frozen=True)
@@ -122,7 +135,7 @@ def current_index(session: SparkSession, index: TableRef, documents: TableRef, *
     """
     if not index.exists(session):
         return FoundIndex("none")
-    wanted = lineage_of_files(documents, data_files(documents.read(session, version=version)))
+    wanted = _lineage(session, documents, documents.read(session, version=version), version)
     found = newest_lineage(session, index)
     why = _outdated(found, wanted)
     if why:
@@ -152,9 +165,9 @@ def index_vectors(session: SparkSession, options: IndexVectors) -> IndexResult:
     documents, target = lake.vectors(model, "documents"), lake.vectors(model, "index")
     made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
     require(session, documents, VECTORS, made_by=made_by)
-    rows = documents.read(session, version=documents.version(session))
-    files = list(data_files(rows))
-    lineage = lineage_of_files(documents, files)
+    version = documents.version(session)
+    rows = documents.read(session, version=version)
+    files, lineage = list(data_files(rows)), _lineage(session, documents, rows, version)
     return made_unless_current(
         session, {target: lineage},
         lambda: _index(session, documents, rows, target, lineage, files, force=options.force),
@@ -184,9 +197,11 @@ def _index(
 def _indexed_files(session: SparkSession, target: TableRef, documents: TableRef, found: dict[str, Any]) -> set[str]:
     """Return the data files that the index has blocks of. Empty if none of them can be kept.
 
-    That is so if the index was made from another table, or by a release that stored blocks in another form.
+    That is so if the index was made from another table, or by a release that stored blocks in another form, or if data
+    files may have lost rows.
     """
-    if found["inputs"]["documents"][0] != str(documents) or found["settings"] != {"layout": VERSION}:
+    is_other = found["inputs"]["documents"][0] != str(documents) or found["settings"] != {"layout": VERSION}
+    if is_other or not _is_plain(session, documents):
         return set()
     return {row["source_file"] for row in target.read(session).select("source_file").distinct().collect()}
 
