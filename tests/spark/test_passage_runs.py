@@ -15,10 +15,11 @@ import spladelake.functions as sl
 from spladelake.errors import UsageError
 from spladelake.passages import PassageSettings, document_of, passage_id
 from spladelake.passages.aggregate import Aggregate, aggregate_of
+from spladelake.spark.retrieve.indexed_search import folder_index
 from spladelake.spark.sql import indexed as indexed_functions
 from spladelake.spark.sql.indexed import IndexedVectors
 from spladelake.spark.tables.lineage import Lineage
-from spladelake.spark.tables.refs import TableRef
+from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schema import TableSchema
 from spladelake.spark.tables.schemas import DOCUMENTS, PASSAGE_VECTORS, RUNS, VECTORS
 from spladelake.spark.tables.write import replace_rows
@@ -159,7 +160,7 @@ def test_an_index_of_passages_gives_the_same_documents(
     assert found(passage_lake, "unfit") == wanted(problem, "sum-of-top-2", 7)
     # The functions of SQL, which rank through the index, and those that read the vectors.
     queries, indexed = problem["queries"], IndexedVectors(passage_lake, "v", "m")
-    assert indexed.has_index()
+    assert folder_index(Lake(passage_lake), "v", indexed._tables()) is not None
     best = [indexed.search(queries.take(np.array([n])), 7) for n in range(len(queries))]
     alike = [indexed.similar(name, 5) for name in ("d3", "d1!b", "d4!b#000000")]
     of_run = wanted(problem, "max", 7)

@@ -72,17 +72,17 @@ class FolderTable:
         keep = reduce(and_, wanted) if wanted else None
         return self.delta.to_pyarrow_dataset().to_table(columns=list(names), filter=keep).combine_chunks()
 
-    def rows_with(self, column: str, value: str, schema: pa.Schema) -> pa.Table:
-        """Read the rows whose column has a value, with the columns of a schema.
+    def rows_with(self, column: str, values: Sequence[str], schema: pa.Schema) -> pa.Table:
+        """Read the rows whose column has one of some values, with the columns of a schema.
 
-        Of every row group whose statistics allow the value, first that column alone is read. So the large columns of
+        Of every row group whose statistics allow a value, first that column alone is read. So the large columns of
         the table are read only of row groups that hold such a row.
         """
-        found = [schema.empty_table()]
+        found, wanted = [schema.empty_table()], pa.array(values, pa.string())
         for name in sorted(self.sizes):
             with pq.ParquetFile(self.folder / name) as file:
-                for number in _groups_with(file, column, value):
-                    same = pc.equal(file.read_row_group(number, [column])[column], value)
+                for number in _groups_with(file, column, values):
+                    same = pc.is_in(file.read_row_group(number, [column])[column], wanted)
                     if pc.any(same).as_py():
                         rows = file.read_row_group(number, schema.names).select(schema.names)
                         found.append(rows.filter(same).cast(schema))
@@ -108,12 +108,12 @@ class FolderTable:
         return table.cast(schema)
 
 
-def _groups_with(file: pq.ParquetFile, column: str, value: str) -> Iterator[int]:
-    """Yield the row groups whose statistics allow a value of a column of text."""
+def _groups_with(file: pq.ParquetFile, column: str, values: Sequence[str]) -> Iterator[int]:
+    """Yield the row groups whose statistics allow one of some values of a column of text."""
     leaf = [file.schema.column(n).path for n in range(len(file.schema))].index(column)
     for number in range(file.num_row_groups):
         known = file.metadata.row_group(number).column(leaf).statistics
-        if known is None or not known.has_min_max or known.min <= value <= known.max:
+        if known is None or not known.has_min_max or any(known.min <= value <= known.max for value in values):
             yield number
 
 

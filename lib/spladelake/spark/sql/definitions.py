@@ -18,7 +18,7 @@ from spladelake.spark.encode.text_tables import TextTable, texts_of_vectors
 from spladelake.spark.encode.texts import SideName
 from spladelake.spark.retrieve.join import top_k_statement
 from spladelake.spark.retrieve.vector_checks import checked_indices, vocabulary_size
-from spladelake.spark.sql.indexed import SEARCH, SIMILAR
+from spladelake.spark.sql.indexed import SEARCH, SIMILAR, Indexed
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.sql_text import quoted, sql_string
 
@@ -56,6 +56,7 @@ SELECT * FROM (
     )
 ) WHERE rank <= similar.k
 """
+_TEXTS_OF_FOUND = "LEFT JOIN documents ON documents.doc_id = found.doc_id"
 _NEEDS = re.compile(r"^-- needs:(.*)$", re.MULTILINE)
 
 
@@ -111,13 +112,13 @@ def definitions(
     present: Mapping[str, TableRef],
     *,
     model_id: str,
-    indexed: bool,
+    indexed: Indexed | None,
 ) -> list[Definition]:
     """Return the statements in order.
 
     - present: the tables of the collection that exist.
     - model_id: of the model that encodes questions.
-    - indexed: whether `indexed.register` defined the functions that rank through the index.
+    - indexed: the functions that rank through the index, if they are defined.
     """
     measures = measures_of(session, present["measures"]) if "measures" in present else []
     of_passages = "passage" in _columns(session, present, "document_vectors")
@@ -129,7 +130,9 @@ def definitions(
         "measure_columns": ", ".join(f"max(value) FILTER (WHERE measure = {sql_string(name)})" for name in measures),
         "model_id": sql_string(model_id),
         "best_passage": _BEST_PASSAGE if "passage" in _columns(session, present, "runs") else "CAST(NULL AS STRING)",
-        **(_INDEXED if indexed else _joined(of_passages=of_passages)),
+        **(_joined(of_passages=of_passages) if indexed is None else _INDEXED),
+        # The worker that ranks through the index can have read the texts too.
+        "texts_of_found": "" if indexed is not None and indexed.has_texts else _TEXTS_OF_FOUND,
         **(_OF_PASSAGES if of_passages else _OF_DOCUMENTS),
         "vectors_of_document": _vectors_of_document(indices, of_passages=of_passages),
         "document_indices": indices,

@@ -23,8 +23,9 @@ from spladelake.spark.session.arrow_functions import column_function
 from spladelake.spark.tables.refs import Lake
 from spladelake.vectors import SparseVectors
 
-FOUND = "array<struct<rank: int, doc_id: string, score: double>>"
-_FOUND = pa.list_(pa.struct([("rank", pa.int32()), ("doc_id", pa.string()), ("score", pa.float64())]))
+# Rows of the functions, without and with the texts.
+_RANKED = [("rank", "int", pa.int32()), ("doc_id", "string", pa.string()), ("score", "double", pa.float64())]
+_TEXTS = [("title", "string", pa.string()), ("text", "string", pa.string())]
 SEARCH, SIMILAR = "search_index", "similar_index"
 
 
@@ -40,14 +41,10 @@ class IndexedVectors:
     name: str
     model_id: str
 
-    def has_index(self) -> bool:
-        """Return whether the vectors have a current index."""
-        tables = local_tables(self.lake, self.name)
-        return tables is not None and folder_index(Lake(self.lake), self.name, tables) is not None
-
     def search(self, question: SparseVectors, k: int) -> Best:
         """Return id and score of the best documents of a question."""
-        return _documents(self._ranked(self._tables(), question, k, model_id=self.model_id), self._tables())
+        tables = self._tables()
+        return _documents(self._ranked(tables, question, k, model_id=self.model_id), tables)
 
     def similar(self, doc_id: str | None, k: int) -> Best:
         """Return id and score of the documents whose vectors are most similar to those of a document, or passage."""
@@ -62,6 +59,13 @@ class IndexedVectors:
         for name in names:
             best.pop(document_of(name)[0] if tables.of_passages else name, None)
         return sorted(best.items(), key=lambda found: (-found[1], found[0].encode()))[:k]
+
+    def texts(self, doc_ids: Sequence[str]) -> dict[str, dict[str, str | None]]:
+        """Return title and text of documents by doc_id."""
+        texts = self._tables().texts
+        schema = pa.schema([("doc_id", pa.string()), *((name, kind) for name, _, kind in _TEXTS)])
+        rows = [] if texts is None else texts.rows_with("doc_id", doc_ids, schema).to_pylist()
+        return {row.pop("doc_id"): row for row in rows}
 
     def _tables(self) -> LocalTables:
         tables = local_tables(self.lake, self.name)
@@ -79,7 +83,7 @@ class IndexedVectors:
         for column in ("doc_id", "id") if tables.of_passages else ("id",):
             found = VECTOR_COLUMNS.empty_table()
             if doc_id is not None:
-                found = tables.vectors.rows_with(column, doc_id, VECTOR_COLUMNS)
+                found = tables.vectors.rows_with(column, [doc_id], VECTOR_COLUMNS)
             if found.num_rows:
                 return found.sort_by("id")
         raise DataError(
@@ -118,26 +122,52 @@ class _Vectors:
             yield from pa.Table.from_batches([batch]).select(VECTOR_COLUMNS.names).cast(VECTOR_COLUMNS).to_batches()
 
 
-def register(session: SparkSession, vectors: IndexedVectors) -> None:
-    """Define the functions in a session."""
+@dataclass(frozen=True)
+class Indexed:
+    """The functions of a session that rank through an index. has_texts: whether their rows have the texts too."""
+
+    has_texts: bool
+
+
+def register(session: SparkSession, vectors: IndexedVectors) -> Indexed | None:
+    """Define the functions in a session. Returns None if the vectors have no current index."""
+    tables = local_tables(vectors.lake, vectors.name)
+    if tables is None or folder_index(Lake(vectors.lake), vectors.name, tables) is None:
+        return None
+    has_texts = tables.texts is not None
 
     def search(indices: pa.Array, values: pa.Array, k: pa.Array) -> pa.Array:
         rows = zip(indices.to_pylist(), values.to_pylist(), k.to_pylist(), strict=True)
-        return _column([vectors.search(SparseVectors.from_rows([(terms, weights)]), n) for terms, weights, n in rows])
+        best = [vectors.search(SparseVectors.from_rows([(terms, weights)]), n) for terms, weights, n in rows]
+        return _column(vectors, best, has_texts=has_texts)
 
     def similar(doc_ids: pa.Array, k: pa.Array) -> pa.Array:
-        return _column([vectors.similar(*row) for row in zip(doc_ids.to_pylist(), k.to_pylist(), strict=True)])
+        best = [vectors.similar(*row) for row in zip(doc_ids.to_pylist(), k.to_pylist(), strict=True)]
+        return _column(vectors, best, has_texts=has_texts)
 
-    session.udf.register(SEARCH, column_function(search, FOUND, empty=pa.list_(pa.int32())))
-    session.udf.register(SIMILAR, column_function(similar, FOUND, empty=pa.string()))
+    fields = ", ".join(f"{name}: {kind}" for name, kind, _ in _columns(has_texts=has_texts))
+    returns = f"array<struct<{fields}>>"
+    session.udf.register(SEARCH, column_function(search, returns, empty=pa.list_(pa.int32())))
+    session.udf.register(SIMILAR, column_function(similar, returns, empty=pa.string()))
+    return Indexed(has_texts)
 
 
-def _column(found: Sequence[Best]) -> pa.Array:
+def _columns(*, has_texts: bool) -> list[tuple[str, str, pa.DataType]]:
+    """Return name, type in SQL and type in Arrow of the columns of the functions."""
+    return [*_RANKED, *(_TEXTS if has_texts else [])]
+
+
+def _column(vectors: IndexedVectors, found: Sequence[Best], *, has_texts: bool) -> pa.Array:
+    doc_ids = [doc_id for best in found for doc_id, _ in best]
+    texts = vectors.texts(doc_ids) if has_texts and doc_ids else {}
     rows = [
-        [{"rank": rank, "doc_id": doc_id, "score": score} for rank, (doc_id, score) in enumerate(best, 1)]
+        [
+            {"rank": n, "doc_id": doc_id, "score": score, **texts.get(doc_id, {})}
+            for n, (doc_id, score) in enumerate(best, 1)
+        ]
         for best in found
     ]
-    return pa.array(rows, _FOUND)
+    return pa.array(rows, pa.list_(pa.struct([(name, kind) for name, _, kind in _columns(has_texts=has_texts)])))
 
 
 def _documents(best: Best, tables: LocalTables) -> Best:

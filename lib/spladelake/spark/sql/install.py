@@ -22,7 +22,7 @@ from spladelake.spark.encode.texts import SIDES, SideName
 from spladelake.spark.session.arrow_functions import batch_function
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.sql.definitions import Definition, LakeTables, definitions
-from spladelake.spark.sql.indexed import IndexedVectors, register
+from spladelake.spark.sql.indexed import Indexed, IndexedVectors, register
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.split_files import ROW_READER, make_readable
@@ -77,10 +77,7 @@ def install(
         session.udf.register("text_terms", _text_terms(WorkerSpec(checkpoint.for_kind("document"), None)))
     defined = list(PYTHON_FUNCTIONS) if checkpoint is not None else []
     model_id = checkpoint.model_id if checkpoint is not None else ""
-    vectors_here = IndexedVectors(lake, collection.vectors, model_id)
-    indexed = _runs_here(session) and vectors_here.has_index()
-    if indexed:
-        register(session, vectors_here)
+    indexed = register(session, IndexedVectors(lake, collection.vectors, model_id)) if _runs_here(session) else None
     with session_settings(session, ANSI):
         for definition, lacking in _resolved(session, collection, present, defined, model_id=model_id, indexed=indexed):
             if lacking is None:
@@ -124,7 +121,7 @@ def _resolved(
     functions: list[str],
     *,
     model_id: str = "",
-    indexed: bool = False,
+    indexed: Indexed | None = None,
 ) -> Iterator[tuple[Definition, str | None]]:
     """Yield every definition in order, with the first name it needs that is missing, or None.
 
