@@ -2,7 +2,7 @@
 
 `terms` has the header, the term ids, the number of postings and of words of each term, and the distinct weights if they
 are few. `ordinals` and `weights` have the postings in 64-bit words, term by term, as `scoring.packing` packs them. The
-code of a weight is its place among the distinct weights. If there are too many, the code is the weight's bits as a
+code of a weight is its place among the distinct weights. If these are too many, the code is the weight's bits as a
 number, less the smallest such number, without the low bits that are zero in all.
 """
 
@@ -66,9 +66,10 @@ class Codes:
         shift = (together & -together).bit_length() - 1
         width = ((most - least) >> shift).bit_length()
         found = np.empty(MOST_DISTINCT, dtype=np.uint32)
-        count = distinct_numbers(bits, np.zeros(4 * MOST_DISTINCT, dtype=np.uint32), found)
-        if count > 0 and (count - 1).bit_length() < width:
-            return cls((count - 1).bit_length(), 0, 0, np.sort(found[:count]))
+        count = int(distinct_numbers(bits, np.zeros(4 * MOST_DISTINCT, dtype=np.uint32), found))
+        narrow = max(0, count - 1).bit_length()
+        if count > 0 and 32 * count + len(bits) * narrow < len(bits) * width:
+            return cls(narrow, 0, 0, np.sort(found[:count]))
         return cls(width, least, shift, np.empty(0, dtype=np.uint32))
 
     def encode(self, bits: NDArray[np.uint32]) -> NDArray[np.uint32]:

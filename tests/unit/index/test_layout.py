@@ -102,15 +102,18 @@ def test_the_layout_of_version_2_stays() -> None:
     terms, ordinals, weights = to_bytes(invert(SMALL, vocabulary_size=7))
     # "SPLB", version 2, 3 documents, 7 terms in the vocabulary, 3 present; least code; 4 postings; distinct weights,
     # bits of a code, low bits left out.
-    header = "53504c42 02000000 03000000 07000000 03000000 00000000 0400000000000000 04000000 0200 0000"
+    header = "53504c42 02000000 03000000 07000000 03000000 0000803e 0400000000000000 00000000 0300 1600"
     assert terms[: HEADER.size].hex() == header.replace(" ", "")
-    # Term ids; postings less 1; words; distinct weights 0.25, 0.5, 1.5 and 2.
-    assert terms[HEADER.size :].hex() == (
-        "00000000 02000000 05000000 0000 0000 0100 0100 0100 0100 0000803e 0000003f 0000c03f 00000040"
-    ).replace(" ", "")
+    # Term ids; postings less 1; words.
+    assert terms[HEADER.size :].hex() == ("00000000 02000000 05000000 0000 0000 0100 0100 0100 0100").replace(" ", "")
     # Term 0: width 2 in 5 bits, then document 2. Term 2: width 0. Term 5: width 1, then document 0 and one between.
     assert ordinals.hex() == f"{2 | 2 << 5:02x}00000000000000" + "0000000000000000" + f"{1 | 2 << 5:02x}00000000000000"
-    assert weights.hex() == "0300000000000000" + "0100000000000000" + f"{2 | 0 << 2:02x}00000000000000"
+    # Weights 2, 0.5, 1.5 and 0.25 have the bits 0x40000000, 0x3f000000, 0x3fc00000 and 0x3e800000.
+    assert weights.hex() == "0600000000000000" + "0200000000000000" + f"{5 | 0 << 3:02x}00000000000000"
+    many = SparseVectors(np.arange(101), np.zeros(100, np.int32), np.tile(np.float32([0.3, 0.7]), 50))
+    terms, _, weights = to_bytes(invert(many, vocabulary_size=1))
+    assert terms[HEADER.size + 8 :] == np.float32([0.3, 0.7]).tobytes()
+    assert weights.hex() == "aa" * 8 + "aaaaaaaa0a000000"
 
 
 def damaged(column: int, place: int, value: bytes) -> list[bytes]:
@@ -130,7 +133,6 @@ def damaged(column: int, place: int, value: bytes) -> list[bytes]:
         (damaged(0, 40, b"\x02"), "out of order or range"),  # a term twice
         (damaged(0, 52, b"\x01"), "the terms have 5 postings"),
         (damaged(0, 58, b"\x09"), "a column has 24 bytes"),  # more words than there are
-        (damaged(0, 32, b"\x02"), "beyond the distinct weights"),
         (damaged(0, 36, b"\x21"), "out of order or range"),  # codes of 33 bits
         (damaged(1, 0, b"\x1f"), "out of order or range"),  # documents of 31 bits
         (damaged(1, 0, b"\xe2"), "out of order or range"),  # document 3
@@ -142,6 +144,13 @@ def test_a_damaged_or_foreign_block_is_refused(columns: list[bytes], found: str)
     with pytest.raises(DataError, match=r"block of the index: .*Run index_vectors again") as error:
         from_bytes(*columns)
     assert found in str(error.value)
+
+
+def test_a_code_beyond_the_distinct_weights_is_refused() -> None:
+    rows = SparseVectors(np.arange(301), np.zeros(300, np.int32), np.tile(np.float32([0.3, 0.7, 0.9]), 100))
+    terms, ordinals, weights = to_bytes(invert(rows, vocabulary_size=1))
+    with pytest.raises(DataError, match="beyond the distinct weights"):
+        from_bytes(terms, ordinals, b"\xff" + weights[1:])
 
 
 @settings(max_examples=200, deadline=None)
