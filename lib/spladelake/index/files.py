@@ -153,7 +153,7 @@ def stored_rows(source: Source, counter: Counter) -> Iterator[StoredRow]:
         if group.num_rows != 1 or not columns.keys() >= {*VALUES, "model_id"}:
             raise OtherFormError("a row group holds more than one row, or other columns")
         if any(c.compression != "UNCOMPRESSED" or c.has_dictionary_page for c in columns.values()):
-            raise OtherFormError("a column is compressed")
+            raise OtherFormError("a column is compressed, or has a dictionary")
         models = columns["model_id"].statistics
         if models is None or not models.has_min_max or models.min != models.max:
             raise OtherFormError("the footer does not name the model")
