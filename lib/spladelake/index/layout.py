@@ -1,9 +1,9 @@
 """A block of documents as bytes of a table's columns, without loss, so that each term can be read by itself.
 
-`terms` has the header, the term ids, the number of postings and of words of each term, and the distinct weights if they
-are few. `ordinals` and `weights` have the postings in 64-bit words, term by term, as `scoring.packing` packs them. The
-code of a weight is its place among the distinct weights. If these are too many, the code is the weight's bits as a
-number, less the smallest such number, without the low bits that are zero in all.
+`terms` has the header, the gaps between the term ids in 64-bit words, the number of postings and of words of each term,
+and the distinct weights if they are few. `ordinals` and `weights` have the postings in 64-bit words, term by term, as
+`scoring.packing` packs them. The code of a weight is its place among the distinct weights. If these are too many, the
+code is the weight's bits as a number, less the smallest such number, without the low bits that are zero in all.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from spladelake.scoring.packing import (
 # First bytes of a stored block: its type, and the version of the layout. Version 1 was one array a column.
 MAGIC, VERSION = b"SPLB", 2
 # magic, version, documents, vocabulary size, terms, smallest code, postings, distinct weights, width of a code in bits,
-# low bits left out.
-HEADER = struct.Struct("<4sIIIIIQIHH")
+# low bits left out, width of a gap between term ids in bits; padded to align the arrays behind it.
+HEADER = struct.Struct("<4sIIIIIQIHHH6x")
 WORD_BYTES = WORD_BITS // 8
 # Weights of a compacted table have 255 values.
 MOST_DISTINCT = 4096
@@ -151,12 +151,16 @@ def to_bytes(block: Block) -> tuple[bytes, bytes, bytes]:
     # One more word, because the last code may be written as two parts.
     weights = np.zeros(int(_words_of(counts, codes.width)[-1]) + 1, dtype=np.uint64)
     pack_codes(block.starts, codes.encode(bits), codes.width, weights)
+    gaps = (np.diff(block.term_ids, prepend=-1) - 1).astype(np.uint32)
+    gap_width = int(gaps.max(initial=0)).bit_length()
+    gap_words = np.zeros(_one_run(len(gaps), gap_width) + 1, dtype=np.uint64)
+    pack_codes(np.array([0, len(gaps)], dtype=np.int32), gaps, gap_width, gap_words)
     header = HEADER.pack(
         MAGIC, VERSION, block.documents, block.vocabulary_size, len(counts), codes.least, len(bits),
-        len(codes.distinct), codes.width, codes.shift,
+        len(codes.distinct), codes.width, codes.shift, gap_width,
     )  # fmt: skip
     parts = (
-        (block.term_ids, "<i4"), (counts - 1, "<u2"), (sizes, "<u2"), (codes.distinct, "<u4"),
+        (gap_words[:-1], "<u8"), (counts - 1, "<u2"), (sizes, "<u2"), (codes.distinct, "<u4"),
     )  # fmt: skip
     terms = header + b"".join(np.ascontiguousarray(values, dtype=kind).tobytes() for values, kind in parts)
     return terms, ordinals[:used].astype("<u8").tobytes(), weights[:-1].astype("<u8").tobytes()
@@ -167,26 +171,32 @@ def directory_of(terms: Any) -> Directory:
     size = memoryview(terms).nbytes
     if size < HEADER.size:
         raise broken(f"the terms have {size} bytes", f"wanted at least {HEADER.size} bytes")
-    magic, version, documents, vocabulary_size, count, least, postings, few, width, shift = HEADER.unpack_from(terms)
+    (
+        magic, version, documents, vocabulary_size, count, least, postings, few, width, shift, gap_width,
+    ) = HEADER.unpack_from(terms)  # fmt: skip
     if magic != MAGIC or version != VERSION:
         raise broken(
             f"the block starts with {magic!r} and version {version}", f"wanted {MAGIC!r} and version {VERSION}"
         )
     if documents > MOST_DOCUMENTS:
         raise broken(f"the block has {documents} documents", f"wanted at most {MOST_DOCUMENTS}")
-    place = HEADER.size
-    term_ids = _array(terms, "<i4", count, place)
-    counts = _array(terms, "<u2", count, place + 4 * count).astype(np.int64) + 1
-    sizes = _array(terms, "<u2", count, place + 6 * count)
-    distinct = _array(terms, "<u4", few, place + 8 * count)
-    in_vocabulary = not count or 0 <= term_ids[0] <= term_ids[-1] < vocabulary_size
-    if not in_vocabulary or (np.diff(term_ids) <= 0).any() or width > 32 or shift >= 32:
+    if max(width, gap_width) > 32 or shift >= 32 or count >= 2**31:
+        raise broken("the header has a width of more than 32 bits", "wanted at most 32 bits")
+    gap_words = _array(terms, "<u8", _one_run(count, gap_width), HEADER.size)
+    place = HEADER.size + gap_words.nbytes
+    counts = _array(terms, "<u2", count, place).astype(np.int64) + 1
+    sizes = _array(terms, "<u2", count, place + 2 * count)
+    distinct = _array(terms, "<u4", few, place + 4 * count)
+    gaps = np.empty(count, dtype=np.uint32)
+    unpack_codes(np.array([0, count], dtype=np.int32), gap_words, gap_width, gaps)
+    term_ids = np.cumsum(gaps.astype(np.int64) + 1) - 1
+    if count and term_ids[-1] >= min(vocabulary_size, 2**31):
         raise broken("the terms are out of order or range", "wanted ascending numbers in range")
     if counts.sum() != postings or postings >= 2**31:
         raise broken(f"the terms have {counts.sum()} postings", f"wanted {postings}")
     return Directory(
-        documents, vocabulary_size, Codes(width, least, shift, distinct), term_ids, _ends(counts, np.int32),
-        _ends(sizes, np.int64), _words_of(counts, width),
+        documents, vocabulary_size, Codes(width, least, shift, distinct), term_ids.astype(np.int32),
+        _ends(counts, np.int32), _ends(sizes, np.int64), _words_of(counts, width),
     )  # fmt: skip
 
 
@@ -241,6 +251,11 @@ def ids_from_bytes(starts: Any, data: Any) -> DocIds:
     if size % 4 or not size or places[0] != 0 or places[-1] != len(raw) or (places[1:] < places[:-1]).any():
         raise broken(f"the ids overlap or do not fill the {len(raw)} bytes", "wanted ids that follow one another")
     return DocIds(places, raw)
+
+
+def _one_run(count: int, width: int) -> int:
+    """Return the number of words of some numbers of one width."""
+    return -(-count * width // WORD_BITS)
 
 
 def _words_of(counts: NDArray[Any], width: int) -> NDArray[np.int64]:

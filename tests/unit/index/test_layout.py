@@ -101,18 +101,22 @@ def test_the_parts_of_a_block_are_the_blocks_of_its_documents(most: int) -> None
 def test_the_layout_of_version_2_stays() -> None:
     terms, ordinals, weights = to_bytes(invert(SMALL, vocabulary_size=7))
     # "SPLB", version 2, 3 documents, 7 terms in the vocabulary, 3 present; least code; 4 postings; distinct weights,
-    # bits of a code, low bits left out.
-    header = "53504c42 02000000 03000000 07000000 03000000 0000803e 0400000000000000 00000000 0300 1600"
+    # bits of a code, low bits left out, bits of a gap between term ids.
+    header = (
+        "53504c42 02000000 03000000 07000000 03000000 0000803e 0400000000000000 00000000 0300 1600 0200 000000000000"
+    )
     assert terms[: HEADER.size].hex() == header.replace(" ", "")
-    # Term ids; postings less 1; words.
-    assert terms[HEADER.size :].hex() == ("00000000 02000000 05000000 0000 0000 0100 0100 0100 0100").replace(" ", "")
+    # Terms between 0, 2 and 5; postings less 1; words.
+    assert terms[HEADER.size :].hex() == (
+        f"{0 | 1 << 2 | 2 << 4:02x}00000000000000 0000 0000 0100 0100 0100 0100"
+    ).replace(" ", "")
     # Term 0: width 2 in 5 bits, then document 2. Term 2: width 0. Term 5: width 1, then document 0 and one between.
     assert ordinals.hex() == f"{2 | 2 << 5:02x}00000000000000" + "0000000000000000" + f"{1 | 2 << 5:02x}00000000000000"
     # Weights 2, 0.5, 1.5 and 0.25 have the bits 0x40000000, 0x3f000000, 0x3fc00000 and 0x3e800000.
     assert weights.hex() == "0600000000000000" + "0200000000000000" + f"{5 | 0 << 3:02x}00000000000000"
     many = SparseVectors(np.arange(101), np.zeros(100, np.int32), np.tile(np.float32([0.3, 0.7]), 50))
     terms, _, weights = to_bytes(invert(many, vocabulary_size=1))
-    assert terms[HEADER.size + 8 :] == np.float32([0.3, 0.7]).tobytes()
+    assert terms[HEADER.size + 4 :] == np.float32([0.3, 0.7]).tobytes()
     assert weights.hex() == "aa" * 8 + "aaaaaaaa0a000000"
 
 
@@ -130,14 +134,15 @@ def damaged(column: int, place: int, value: bytes) -> list[bytes]:
         (damaged(0, 8, b"\x01\x00\x02"), "the block has 131073 documents"),
         (damaged(0, 8, b"\x02"), "out of order or range"),  # a document beyond the block
         (damaged(0, 12, b"\x05"), "out of order or range"),  # a term beyond the vocabulary
-        (damaged(0, 40, b"\x02"), "out of order or range"),  # a term twice
-        (damaged(0, 52, b"\x01"), "the terms have 5 postings"),
-        (damaged(0, 58, b"\x09"), "a column has 24 bytes"),  # more words than there are
-        (damaged(0, 36, b"\x21"), "out of order or range"),  # codes of 33 bits
+        (damaged(0, 48, b"\x3f"), "out of order or range"),  # a term beyond the vocabulary
+        (damaged(0, 56, b"\x01"), "the terms have 5 postings"),
+        (damaged(0, 62, b"\x09"), "a column has 24 bytes"),  # more words than there are
+        (damaged(0, 36, b"\x21"), "a width of more than 32 bits"),
+        (damaged(0, 40, b"\x21"), "a width of more than 32 bits"),
         (damaged(1, 0, b"\x1f"), "out of order or range"),  # documents of 31 bits
         (damaged(1, 0, b"\xe2"), "out of order or range"),  # document 3
         ([b"SPLB", b"", b""], "the terms have 4 bytes"),
-        ([to_bytes(invert(SMALL, vocabulary_size=7))[0][:45], b"", b""], "a column has 45 bytes"),
+        ([to_bytes(invert(SMALL, vocabulary_size=7))[0][:50], b"", b""], "a column has 50 bytes"),
     ],
 )
 def test_a_damaged_or_foreign_block_is_refused(columns: list[bytes], found: str) -> None:

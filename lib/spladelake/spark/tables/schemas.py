@@ -159,7 +159,7 @@ INDEX = TableSchema(
         Column("documents", "int", "Number of documents in the block."),
         Column("id_starts", "binary", "Start of each doc_id in `ids`, and the end: little-endian 32-bit integers."),
         Column("ids", "binary", "The concatenated doc_ids in UTF-8."),
-        Column("terms", "binary", "Header, term ids, size of each term's postings, and distinct weights if few."),
+        Column("terms", "binary", "Header, gaps between term ids, sizes of each term, and distinct weights if few."),
         Column("ordinals", "binary", "Documents of all postings, term by term: gaps between positions, in bits."),
         Column("weights", "binary", "Weights of all postings, term by term: codes without loss, in bits."),
         Column("model_id", "string", "Fingerprint of the model that made the vectors."),
