@@ -106,6 +106,12 @@ class Directory:
     ordinal_words: NDArray[np.int64]
     weight_words: NDArray[np.int64]
 
+    def places(self, terms: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Return the places of those of some terms that occur. terms: ascending term ids."""
+        places = np.searchsorted(self.term_ids, terms)
+        inside = places < len(self.term_ids)
+        return places[inside][self.term_ids[places[inside]] == terms[inside]]
+
     def take(self, places: NDArray[np.int64]) -> Directory:
         """Return the directory of some terms, as if the columns held only their words. places: ascending."""
         counts = np.diff(self.starts)[places]
