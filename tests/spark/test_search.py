@@ -81,16 +81,18 @@ def test_the_index_answers_as_the_vectors_do_and_never_when_it_is_behind_them(
 
     def check(*, current: bool) -> list[dict[str, Any]]:
         assert (indexed_collection(lake, "splade-tiny") is not None) == current
+        hits = search_documents(spark, question, lake=lake, model="splade-tiny", k=4)
+        assert search_folder(question, lake=lake, model="splade-tiny", k=4) == hits
+        return hits
+
+    def check_sql(hits: list[dict[str, Any]]) -> None:
         rows = {}
         for name, session in sessions.items():
             found = [session.sql(f"SELECT * FROM {call}").collect() for call in (f"search('{question}', 4)", similar)]
             rows[name] = [[row.asDict() for row in one] for one in found]
         assert rows["indexed"] == rows["joined"]
-        hits = search_documents(spark, question, lake=lake, model="splade-tiny", k=4)
-        assert search_folder(question, lake=lake, model="splade-tiny", k=4) == hits
         found = [(hit["rank"], hit["doc_id"], hit["score"]) for hit in hits]
         assert found == [(row["rank"], row["doc_id"], row["score"]) for row in rows["joined"][0]] != []
-        return hits
 
     similar = "similar('apple', 3)"
     install(sessions["joined"], lake=lake, model="splade-tiny")
@@ -100,14 +102,16 @@ def test_the_index_answers_as_the_vectors_do_and_never_when_it_is_behind_them(
     shown = {name: plan._jdf.queryExecution().toString() for name, plan in plans.items()}
     assert ["similar_index" in shown[name] for name in ("joined", "indexed")] == [False, True]
     assert check(current=True) == by_folder
+    check_sql(by_folder)
     texts = {**FRUIT, "mouse": "A mouse drinks juice.", "pear": "Pears are pressed into juice, too."}
     write_documents(spark, lake, {name: text for name, text in texts.items() if name != "river"})
     run_job("encode_texts", lake=lake, model="splade-tiny", side="documents")
     changed = check(current=False)
+    check_sql(changed)
     assert {hit["doc_id"] for hit in changed} & {"pear", "river"} == {"pear"}
     run_job("index_vectors", lake=lake, model="splade-tiny")
     assert check(current=True) == changed
-    run_job("maintain_tables", lake=lake)
+    run_job("maintain_tables", lake=lake, cluster=True)
     assert check(current=False) == changed
     run_job("index_vectors", lake=lake, model="splade-tiny")
     assert check(current=True) == changed
