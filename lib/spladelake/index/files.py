@@ -46,6 +46,7 @@ class LocalFile:
         self.stream: BinaryIO = path.open("rb")
 
     def read_at(self, place: int, size: int) -> bytes:
+        """Return bytes from a place on."""
         return os.pread(self.stream.fileno(), size, place)
 
 

@@ -133,6 +133,7 @@ class _OneGroup:
     vectors: Batched
 
     def to_batches(self, max_chunksize: int) -> Iterable[pa.RecordBatch]:
+        """Return the rows in batches."""
         for batch in self.vectors.to_batches(max_chunksize):
             yield batch.append_column("groups", pa.repeat(pa.scalar(1, pa.int32()), batch.num_rows))
 

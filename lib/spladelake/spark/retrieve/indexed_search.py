@@ -57,14 +57,17 @@ class IndexedCollection:
 
     @property
     def place(self) -> str:
+        """The vectors' table, for errors."""
         return self.tables.place
 
     @property
     def properties(self) -> Mapping[str, str]:
+        """Properties of the vectors' table."""
         return self.tables.vectors.properties
 
     @property
     def vocabulary_model_id(self) -> str | None:
+        """The model_id in the properties of the vocabulary's table."""
         return self.tables.vocabulary_model_id
 
     def answer(self, query: SparseVectors, *, k: int, terms: int) -> list[dict[str, Any]]:
@@ -146,6 +149,7 @@ class StreamFile:
         self.stream = stream
 
     def read_at(self, place: int, size: int) -> bytes:
+        """Return bytes from a place on."""
         self.stream.seek(place)
         return self.stream.read(size)
 

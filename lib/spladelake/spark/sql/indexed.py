@@ -114,6 +114,7 @@ class _Vectors:
     model_id: str | None
 
     def to_batches(self, _: int) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in batches."""
         for batch in self.tables.vectors.batches([*VECTOR_COLUMNS.names, "model_id"]):
             others = {*batch.column("model_id").unique().to_pylist()} - {self.model_id}
             if self.model_id is not None and others:
