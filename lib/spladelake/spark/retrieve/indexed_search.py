@@ -101,7 +101,8 @@ def indexed_collection(lake: str, name: str) -> IndexedCollection | None:
 def best_in_index(index: IndexSearch, query: SparseVectors, *, k: int) -> tuple[Best, pa.Table]:
     """Return (id, score) of the k best documents, best first, and their vectors, with the terms of the question."""
     hits = index.best(query, k=k)
-    vectors = SparseVectors.from_rows(index.vectors(hits, query))
+    rows = ((terms.tolist(), weights.tolist()) for terms, weights in index.vectors(hits, query))
+    vectors = SparseVectors.from_rows(rows)
     ids = pa.array([hit.row_id for hit in hits], pa.string())
     table = pa.Table.from_arrays([ids, *vectors.list_columns()], schema=VECTOR_COLUMNS)
     return [(hit.row_id, hit.score) for hit in hits], table

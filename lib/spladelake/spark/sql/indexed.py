@@ -99,10 +99,10 @@ class IndexedVectors:
             rows = _Vectors(tables, model_id)
             size, passages = _size(tables), tables.of_passages
             return ranked_here(question, rows, k=k, vocabulary_size=size, place=tables.place, passages=passages)
-        for row in index.rows[:1] if model_id is not None else ():
-            if row.model_id != model_id:
-                (first,) = row.ids(row.directory(), np.zeros(1, dtype=np.int64))
-                raise _other_model(first.decode(), row.model_id, model_id)
+        row = index.rows[0] if index.rows else None
+        if row is not None and model_id is not None and row.model_id != model_id:
+            (first,) = row.ids(row.directory(), np.zeros(1, dtype=np.int64))
+            raise _other_model(first.decode(), row.model_id, model_id)
         return [(hit.row_id, hit.score) for hit in index.best(question, k=k)]
 
 
