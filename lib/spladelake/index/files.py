@@ -29,7 +29,7 @@ class OtherFormError(ValueError):
     """A file of the index has another form than index_vectors writes, as after a rewrite by another program."""
 
 
-class Source(Protocol):
+class IndexFile(Protocol):
     """A file that can be read at any place, and as a stream."""
 
     stream: BinaryIO
@@ -75,7 +75,7 @@ class StoredRow:
     - counter: counts what is read.
     """
 
-    source: Source
+    source: IndexFile
     chunks: Mapping[str, Chunk]
     model_id: str
     counter: Counter
@@ -139,7 +139,7 @@ class StoredRow:
         return found
 
 
-def stored_rows(source: Source, counter: Counter) -> Iterator[StoredRow]:
+def stored_rows(source: IndexFile, counter: Counter) -> Iterator[StoredRow]:
     """Yield the rows of a file of the index. Raises OtherFormError if it has another form.
 
     - source: the file.

@@ -30,7 +30,7 @@ PLACE_BYTES = 8
 
 
 @dataclass(frozen=True)
-class Hit:
+class FoundDocument:
     """A document that was found, or the best passage of one.
 
     - row, ordinal: its place: the row of the index, and the number of the document there.
@@ -57,7 +57,7 @@ class IndexSearch:
     of_passages: bool
     counter: Counter
 
-    def best(self, question: SparseVectors, *, k: int) -> list[Hit]:
+    def best(self, question: SparseVectors, *, k: int) -> list[FoundDocument]:
         """Return the k best documents of a question, the best first; of passages each document's best one.
 
         - question: one vector.
@@ -76,7 +76,7 @@ class IndexSearch:
             depth *= 4
 
     def vectors(
-        self, hits: Sequence[Hit], question: SparseVectors
+        self, hits: Sequence[FoundDocument], question: SparseVectors
     ) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
         """Return term ids and weights of each hit. Only the terms of the question are read, so there are no others."""
         blocks = {}
@@ -103,7 +103,7 @@ class IndexSearch:
                 top.add(block, _places(number, len(block)))
         return top.result()
 
-    def _named(self, ranked: Ranked, left_out: int, directories: dict[int, Directory]) -> list[Hit]:
+    def _named(self, ranked: Ranked, left_out: int, directories: dict[int, Directory]) -> list[FoundDocument]:
         """Return the documents in their order, with their ids. left_out: number of rows at the end to leave out."""
         count = len(ranked) - left_out
         places = ranked.doc_ids.data[: count * PLACE_BYTES].view(">u8").astype(np.int64)
@@ -118,9 +118,9 @@ class IndexSearch:
         cut = -ID_SUFFIX if self.of_passages else None
         units, rests = ranked.units.tolist(), ranked.rests.tolist()
         order = sorted(range(count), key=lambda n: (-units[n], -rests[n], ids[n][:cut], ids[n]))
-        scores, hits = ranked.scores.tolist(), dict[bytes, Hit]()
+        scores, hits = ranked.scores.tolist(), dict[bytes, FoundDocument]()
         for n in order:
-            hit = Hit(ids[n].decode(), scores[n], int(places[n]) >> 16, int(places[n]) & 0xFFFF)
+            hit = FoundDocument(ids[n].decode(), scores[n], int(places[n]) >> 16, int(places[n]) & 0xFFFF)
             if hits.setdefault(ids[n][:cut], hit) is not hit and not self.of_passages:
                 raise repeated_id("the index", hit.row_id)
         return list(hits.values())

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from spladelake.files.delta_folder import folder_table
-from spladelake.index.files import Counter, LocalFile, OtherFormError, Source, StoredRow, stored_rows
+from spladelake.index.files import Counter, LocalFile, OtherFormError, IndexFile, StoredRow, stored_rows
 from spladelake.index.search import IndexSearch
 from spladelake.spark.retrieve.driver_search import (
     PLACES,
@@ -135,7 +135,7 @@ def session_index(
     return _opened(index, files, vocabulary_size, of_passages=of_passages)
 
 
-def _file_of(session: SparkSession, path: str) -> Source:
+def _file_of(session: SparkSession, path: str) -> IndexFile:
     local = storage.local_path(path)
     if local is not None:
         return LocalFile(local)
@@ -155,7 +155,9 @@ class StreamFile:
         return self.stream.read(size)
 
 
-def _opened(index: TableRef, files: Iterable[Source], vocabulary_size: int, *, of_passages: bool) -> IndexSearch | None:
+def _opened(
+    index: TableRef, files: Iterable[IndexFile], vocabulary_size: int, *, of_passages: bool
+) -> IndexSearch | None:
     counter, rows = Counter(), list[StoredRow]()
     try:
         for file in files:
