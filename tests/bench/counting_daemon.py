@@ -1,4 +1,4 @@
-"""The Python daemon of local sessions, counting the workers that it starts: a line in SPLADELAKE_WORKER_STARTS for each.
+"""The Python daemon of local sessions, which notes in SPLADELAKE_WORKER_STARTS each worker that it starts.
 
 Set spark.python.daemon.module=counting_daemon with this folder on the workers' PYTHONPATH.
 """
