@@ -28,6 +28,7 @@ class Job:
       vectors, SET for a training set. All jobs also write `run_log`.
     - examples: command lines for the help page.
     - lake_only: whether it reads nothing but the tables of its lake.
+    - on_connect: whether it also runs on Spark Connect.
     """
 
     name: str
@@ -39,3 +40,4 @@ class Job:
     writes: tuple[str, ...]
     examples: tuple[str, ...]
     lake_only: bool = False
+    on_connect: bool = False

@@ -122,6 +122,7 @@ EVALUATE_RUN = Job(
         "spladelake evaluate_run --lake my-lake --ranking tiny --measures ndcg_cut_10,recall_1000 --relevance-level 2",
     ),
     lake_only=True,
+    on_connect=True,
 )  # fmt: skip
 COMPARE_RUNS = Job(
     "compare_runs", CompareRuns, "spladelake.spark.evaluate.compare:compare_runs", CompareResult,
@@ -133,6 +134,7 @@ COMPARE_RUNS = Job(
         "spladelake compare_runs --lake all --collections '{DL: dl, cranfield: c}' --run-ids bm25,splade-tiny",
     ),
     lake_only=True,
+    on_connect=True,
 )  # fmt: skip
 MINE_PAIRS = Job(
     "mine_pairs", MinePairs, "spladelake.spark.train.mine:mine_pairs", MineResult,
@@ -239,6 +241,7 @@ VERIFY_TABLES = Job(
     writes=(),
     examples=("spladelake verify_tables --lake my-lake",),
     lake_only=True,
+    on_connect=True,
 )  # fmt: skip
 
 JOBS: dict[str, Job] = {
