@@ -133,7 +133,9 @@ def _opened(place: str, address: str) -> SparkSession:
     except ImportError as error:
         found = f"its client cannot be loaded ({str(error).splitlines()[0][:200]})"
         install = "Install the packages of the extra connect: pip install 'spladelake[connect]'."
-        raise MachineError("Spark Connect", found, "wanted the packages that pyspark's client needs", install) from error
+        raise MachineError(
+            "Spark Connect", found, "wanted the packages that pyspark's client needs", install
+        ) from error
     try:
         channel = DefaultChannelBuilder(address).toChannel()
     except PySparkException as error:

@@ -128,9 +128,7 @@ class _ServerStages:
     def __init__(self, label: str) -> None:
         self.label, self._since = label, dict[int, float]()
 
-    def __call__(
-        self, stages: Iterable[Any] | None, inflight_tasks: int, operation_id: str | None, done: bool
-    ) -> None:
+    def __call__(self, stages: Iterable[Any] | None, inflight_tasks: int, operation_id: str | None, done: bool) -> None:
         now = time.monotonic()
         counts = [
             (stage.num_completed_tasks, stage.num_tasks, now - self._since.setdefault(stage.stage_id, now))
