@@ -29,6 +29,7 @@ class Job:
     - examples: command lines for the help page.
     - lake_only: whether it reads nothing but the tables of its lake.
     - on_connect: whether it also runs on Spark Connect.
+    - not_on_connect: its options that cannot be given there.
     """
 
     name: str
@@ -41,3 +42,4 @@ class Job:
     examples: tuple[str, ...]
     lake_only: bool = False
     on_connect: bool = False
+    not_on_connect: tuple[str, ...] = ()

@@ -90,6 +90,8 @@ RETRIEVE_RUN = Job(
         "spladelake retrieve_run --lake my-lake --k 100 --also '{short: {k: 10, where: \"length(text) < 500\"}}'",
     ),
     lake_only=True,
+    on_connect=True,
+    not_on_connect=("where", "since_version"),
 )  # fmt: skip
 RERANK_RUN = Job(
     "rerank_run", RerankRun, "spladelake.spark.rerank.job:rerank_run", RerankResult,

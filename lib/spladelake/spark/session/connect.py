@@ -67,6 +67,14 @@ def check_job(job: Job, options: Options, settings: Mapping[str, str]) -> None:
         return
     if not job.on_connect:
         raise _refusal(asked, job.name)
+    for option in job.not_on_connect:
+        parts = (options, *getattr(options, "also", {}).values())
+        if any(getattr(part, option, None) is not None for part in parts):
+            named = f"--{option.replace('_', '-')}"
+            found = f"the option needs a session with its own JVM, but {asked[1]}"
+            raise UsageError(
+                named, found, f"wanted {job.name} without {named}", f"Leave out {named}, or use classic compute."
+            )
     given = options.model_dump()
     for lake in (given.get("lake"), *(given.get("collections") or {}).values()):
         if lake is not None and not str(lake).startswith(_SCHEMA):
@@ -132,10 +140,8 @@ def _opened(place: str, address: str) -> SparkSession:
         from pyspark.sql.connect.client.core import DefaultChannelBuilder
     except ImportError as error:
         found = f"its client cannot be loaded ({str(error).splitlines()[0][:200]})"
-        install = "Install the packages of the extra connect: pip install 'spladelake[connect]'."
-        raise MachineError(
-            "Spark Connect", found, "wanted the packages that pyspark's client needs", install
-        ) from error
+        wanted, fix = "wanted the packages of pyspark's client", "Run pip install 'spladelake[connect]'."
+        raise MachineError("Spark Connect", found, wanted, fix) from error
     try:
         channel = DefaultChannelBuilder(address).toChannel()
     except PySparkException as error:

@@ -114,8 +114,8 @@ def _local(session: SparkSession, ref: Located) -> deltalake.DeltaTable | None:
 def _state(session: SparkSession, ref: Located) -> _Kept | None:
     """Return what is kept of a folder's newest version. None if only Delta can tell the newest version.
 
-    A catalog may keep the newest commits of its tables to itself, so tables by name are asked of Delta each time. A client
-    of Spark Connect does not see folders.
+    A catalog may keep the newest commits of its tables to itself, so tables by name are asked of Delta each time. A
+    client of Spark Connect does not see folders.
     """
     if ref.path is None or is_connect(session):
         return None
