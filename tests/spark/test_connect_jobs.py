@@ -125,6 +125,34 @@ def test_the_plans_of_large_tables_give_the_same_values_without_kept_rows(
     assert rows(server.folder, "comparisons_queries") == rows(server.classic, "comparisons_queries")
 
 
+RETRIEVE = ("retrieve_run", "--model", "splade-tiny", "--k", "20", "--ranking")
+STRATEGIES = ("driver", "blocks", "sql")
+
+
+def test_runs_are_those_of_a_classic_session_to_the_last_bit(server: Server) -> None:
+    commands = [(*RETRIEVE, strategy, "--strategy", strategy) for strategy in STRATEGIES]
+    both = (*RETRIEVE, "long", "--strategy", "blocks", "--also", "{short: {k: 1}}")
+    found = server((*RETRIEVE, "all"), *commands, both, (*RETRIEVE, "some", "--where", "length(text) < 50"))
+    same, *made, several, refused = found["commands"]
+    # The classic session made this run from the same vectors.
+    assert (same["code"], same["status"]) == (0, "skipped")
+    wanted = ranking(server.classic, "all")
+    assert len(wanted) > 500
+    for strategy, result in zip(STRATEGIES, made, strict=True):
+        assert (result["code"], result["status"], result["strategy"]) == (0, "written", strategy)
+        assert result["rows"] == len(wanted)
+        assert ranking(server.folder, strategy) == wanted
+    assert several["runs"]["long"]["rows"] == len(wanted)
+    assert ranking(server.folder, "long") == wanted
+    assert ranking(server.folder, "short") == ranking(server.classic, "few")
+    assert (refused["code"], "--where: the option needs a session with its own JVM" in refused["error"]) == (2, True)
+
+
+def ranking(folder: Path, run_id: str) -> list[tuple[Any, ...]]:
+    found = table_rows(folder / "runs", run_id=run_id)
+    return sorted((row.query_id, row.rank, row.doc_id, row.score) for row in found)
+
+
 def test_each_run_of_a_job_is_in_the_run_log(server: Server, measured: dict[str, Any]) -> None:
     mine = [row for row in table_rows(server.folder / "run_log") if row.job in ("evaluate_run", "verify_tables")]
     assert {"skipped", "written", "done", "failed"} <= {row.status for row in mine}
