@@ -91,7 +91,7 @@ def measured(server: Server, run_job: Any) -> dict[str, Any]:
     alone = [sys.executable, "-m", "spladelake", *EVALUATE, "--ranking", "all", "--lake", LAKE]
     server()  # so that the catalog knows the tables
     first = subprocess.run(
-        [*alone, "--spark-conf", f"spark.remote={server.address}"], capture_output=True, text=True, timeout=300,
+        [*alone, "--conf", f"spark.remote={server.address}"], capture_output=True, text=True, timeout=300,
         env={k: v for k, v in server.environment().items() if k != "SPARK_REMOTE"}, check=False,
     )  # fmt: skip
     assert first.returncode == 0, first.stderr[-4000:]
