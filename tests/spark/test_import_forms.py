@@ -16,6 +16,7 @@ import ranx
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError
+from spladelake.survey.plan import plan
 from support.cases import mostly_slow
 from support.tables import table_rows
 
@@ -244,6 +245,24 @@ def test_a_grade_with_a_fraction_is_quarantined_and_a_table_without_grades_is_re
     pd.DataFrame({"qid": ["q"], "pid": ["d"], "stars": ["x"], "note": ["y"]}).to_parquet(tmp_path / "n.parquet")
     with pytest.raises(DataError, match="no column is called relevance"):
         run_job("ingest_texts", lake=lake, judgements=str(tmp_path / "n.parquet"))
+
+
+@pytest.mark.parametrize("form", mostly_slow(["csv", "parquet"], 1))
+def test_files_of_judgements_of_which_some_have_no_grades_are_refused(
+    run_job: Any, lake: str, tmp_path: Path, form: str
+) -> None:
+    folder = tmp_path / "qrels"
+    folder.mkdir()
+    graded = table_of("qid", "pid", "label")
+    for name, frame in (("0", graded[["qid", "pid"]]), ("1", graded)):
+        path = folder / f"{name}.{form}"
+        frame.to_csv(path, index=False) if form == "csv" else frame.to_parquet(path)
+    for look in (
+        lambda: run_job("ingest_texts", lake=lake, judgements=str(folder)),
+        lambda: plan("unused", {"judgements": str(folder)}),
+    ):
+        with pytest.raises(DataError, match="some files have grades, and others have none"):
+            look()
 
 
 def test_a_beir_folder_may_have_mtebs_jsonl_judgements(

@@ -20,7 +20,7 @@ from spladelake.survey.column_choice import find_columns
 from spladelake.survey.inputs import kind_by_name
 from spladelake.survey.judgement_files import JsonJudgements
 from spladelake.survey.passages import LongTexts
-from spladelake.survey.samples import Header, Sample
+from spladelake.survey.samples import Header, Sample, SampledColumn
 
 _NUMBER = re.compile(r"[0-9]+([.][0-9]+)?")
 # From here on a floating point number may stand for several whole ones.
@@ -192,25 +192,28 @@ def _parquet_rows(sample: Sample, kind: str, columns: dict[str, str]) -> tuple[l
     rows = list(zip(*(sample.columns[columns[column]].values for column in wanted), strict=True))
     keys = [place for place, column in enumerate(wanted) if column.endswith("_id")]
     grade = wanted.index("relevance") if "relevance" in wanted else None
-    kinds = {key: sample.columns[columns[wanted[key]]].kind for key in keys}
+    of_ids = [(key, sample.columns[columns[wanted[key]]]) for key in keys]
     faults = [
-        _record_fault([(row[key], kinds[key]) for key in keys], 1 if grade is None else row[grade]) for row in rows
+        _record_fault([(row[key], column) for key, column in of_ids], 1 if grade is None else row[grade])
+        for row in rows
     ]
     usable = [row for row, fault in zip(rows, faults, strict=True) if fault is None]
     return usable, [fault for fault in faults if fault is not None]
 
 
-def _record_fault(ids: list[tuple[Any, str]], grade: Any) -> str | None:
+def _record_fault(ids: list[tuple[Any, SampledColumn]], grade: Any) -> str | None:
     """Return the reason why a record cannot be used; None if it can be used.
 
-    - ids: values of the columns of ids, each with the name of its type.
+    - ids: values of the ids, each with its column.
     - grade: value of the column of grades.
     """
-    for value, kind in ids:
-        if value is None or not str(value).strip():
-            return "an id is missing or empty"
-        if not isinstance(value, str | int) and not _is_whole(value, kind):
-            return f"an id is {value}; numbers as ids must be whole and small enough to be exact"
+    for value, column in ids:
+        if value is None:
+            return f'"{column.name}" is missing; every record needs one'
+        if not str(value).strip():
+            return f'"{column.name}" is empty; ids need at least one character'
+        if not isinstance(value, str | int) and not _is_whole(value, column.kind):
+            return f'"{column.name}" is {value}; numbers as ids must be whole and small enough to be exact'
     try:
         grade_of("relevance", str(grade))
     except MalformedError as fault:

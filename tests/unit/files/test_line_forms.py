@@ -49,6 +49,10 @@ def run_rows(lines: Sequence[bytes]) -> list[Any]:
         ('"{q}";"{d}";{s}', "query;document;Score", "score"),
         ("{d}\t{q}\t{r}", "DOCNO\tQID\tRANK", "rank"),
         ("7,{q},text,{d},{r},{s}", ",qid,query,docno,rank,score", "rank score"),  # PyTerrier by pandas
+        ('"{q}" "Q0" "{d}" {r} {s} "r"', "", "run rank score"),  # write.table of R
+        ('"{q}"\t"Q0"\t"{d}"\t{r}\t{s}\t"r"', "", "run rank score"),
+        ('"{d}"\t"{q}"\t"{s}"', '"docno"\t"qid"\t"score"', "score"),
+        ("{q}\t{d}\t{r}\t{s}\t", "", "rank score"),
     ],
 )
 def test_a_run_of_any_plain_form_has_the_same_rows(form: str, header: str, columns: str) -> None:
@@ -110,6 +114,10 @@ def judged(form: str, header: str = "", *, file_format: str = "qrels") -> tuple[
         ("{q} 0\t{d}\t{r}", ""),
         ("{q}\t0 {d}\t{r}", ""),
         ("{q}\tQ0\t{d} {r}", ""),
+        ('"{q}"\t"{d}"\t{r}', '"query-id"\t"corpus-id"\t"score"'),
+        ('"{q}"\t"{d}"\t"{r}"', ""),
+        ('"{q}" 0 "{d}" {r}', ""),
+        ("{q}\t{d}\t{r}\t", ""),
     ],
 )
 def test_judgements_of_any_plain_form_have_the_same_rows(form: str, header: str) -> None:
@@ -138,6 +146,12 @@ def test_pairs_without_grades_are_of_grade_1_and_said_to_be() -> None:
     assert (rows, "each of grade 1" in (read_as or "")) == (wanted, True)
     with pytest.raises(DataError, match="no column is called relevance"):
         judged('{{"qid": "{q}", "pid": "{d}", "a": 1, "b": 2}}', file_format="jsonl")
+
+
+def test_a_grade_in_later_objects_is_not_lost() -> None:
+    parse, _ = line_parser("judgements", "jsonl", {}, place="j", first=[b'{"qid": "q1", "pid": "d1"}'])
+    found = parse(b'{"qid": "q2", "pid": "d2", "label": 0}')
+    assert found == Rejected('"label" is a grade, but the first judgements have none; wanted one form in all files')
 
 
 def test_a_line_of_another_form_than_the_first_ones_is_rejected() -> None:
