@@ -66,20 +66,15 @@ def lake_with(run_job: Any, fruit_lake: str, tmp_path_factory: pytest.TempPathFa
     """A lake with a measured run, to whose vectors of one side a bad row was added afterwards; one for each kind."""
     folder = tmp_path_factory.mktemp("bad")
 
-    def good(name: str) -> Path:
-        lake = folder / f"good {name}"
-        if not lake.exists():
-            shutil.copytree(fruit_lake, lake)
-            if name == "passages":
-                run_job("encode_texts", lake=str(lake), **MODEL, passage_tokens=8)
-            run_job("retrieve_run", lake=str(lake), **MODEL, k=5)
-            run_job("evaluate_run", lake=str(lake), **MODEL)
-        return lake
-
     def made(side: str, case: str) -> str:
         lake = folder / f"{side} {case}".replace(" ", "-")
         if not lake.exists():
-            shutil.copytree(good("passages" if side == "passages" else "texts"), lake)
+            shutil.copytree(fruit_lake, lake)
+            if side == "passages":
+                run_job("encode_texts", lake=str(lake), **MODEL, passage_tokens=8)
+            # The run names the folder of its vectors, so a copy of it would not do.
+            run_job("retrieve_run", lake=str(lake), **MODEL, k=5)
+            run_job("evaluate_run", lake=str(lake), **MODEL)
             add_row(lake / VECTORS / table_of(side), *BAD[case])
         return str(lake)
 
