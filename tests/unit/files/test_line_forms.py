@@ -174,6 +174,13 @@ def test_a_later_header_is_no_row_and_is_refused_if_it_orders_the_columns_in_ano
         parse("\t".join([names[1], names[0], *names[2:]]).encode())
 
 
+@pytest.mark.parametrize("header", [b"id\ttext", b"Doc ID\tText", b"#docno\tContents\t"])
+def test_a_header_of_a_later_file_of_texts_is_no_document(header: bytes) -> None:
+    parse, _ = line_parser("documents", "tsv", {}, place="d", first=[b"1\tred apples"])
+    with pytest.raises(DataError, match="orders the columns in another way"):
+        parse(header)
+
+
 RUN = {"q1": {"d1": 2.5, "d2": 1.25}, "q2": {"d2": 0.5, "d3": 0.25}}
 PAIRS = [(q, d, s) for q, d, _, s in ROWS]
 
