@@ -157,7 +157,7 @@ def _are_q0(rows: Lines) -> bool:
 
 
 def _is_one_name(at: int) -> Fits:
-    return lambda rows: len({row[at] for row in rows}) == 1 and number_of(rows[0][at]) is None
+    return lambda rows: len({row[at] for row in rows}) == 1 and bool(rows[0][at]) and number_of(rows[0][at]) is None
 
 
 def _all(*conditions: Fits) -> Fits:
