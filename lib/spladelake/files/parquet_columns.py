@@ -15,7 +15,7 @@ from spladelake.files.columns import chosen_columns
 
 # What each column can be, in a message: one value, and several.
 _WANTED = {"text": ("a string", "strings"), "title": ("a string", "strings"), "score": ("a number", "numbers")}
-_WITHOUT_OPTION = {"relevance", "score", "rank", "run_id"}
+_WITHOUT_OPTION = {"relevance", "score", "rank", "run_id", "id"}
 # Spark has no decimals of more than 38 digits, which are decimal256 in Arrow.
 _NUMBERS = ("integer", "decimal32", "decimal64", "decimal128", "double", "float")
 # Compressions that Spark does not read.

@@ -151,10 +151,15 @@ def _spark_type(footer: ParquetFooter, name: str | None) -> str | None:
     kind = None if name is None else footer.type_of(name)
     if kind is None:
         return None
+    # Nothing is read of a column without any value: its type in the file says nothing.
+    return "void" if type_name(kind) == "null" else type_in_spark(kind)
+
+
+def type_in_spark(kind: pa.DataType) -> str:
+    """Return Spark's type for the values of a Parquet column of strings or numbers."""
     if pa.types.is_decimal(kind):
         return f"decimal({kind.precision},{kind.scale})"
-    # Nothing is read of a column without any value: its type in the file says nothing.
-    return "void" if type_name(kind) == "null" else _TYPES.get(kind, "string")
+    return _TYPES.get(kind, "string")
 
 
 def _shard(
