@@ -234,10 +234,11 @@ def test_pairs_without_grades_are_of_grade_1_and_the_result_says_so(
     assert judgements(spark, lake) == [("q1", "d1", 1), ("q2", "d3", 1)]
 
 
+@pytest.mark.parametrize("half", mostly_slow([0.5, decimal.Decimal("0.5")], 1))
 def test_a_grade_with_a_fraction_is_quarantined_and_a_table_without_grades_is_refused(
-    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, half: Any
 ) -> None:
-    table_of("qid", "pid", "rel", grades=lambda r: r / 2).to_parquet(tmp_path / "j.parquet")
+    table_of("qid", "pid", "rel", grades=lambda r: r * half).to_parquet(tmp_path / "j.parquet")
     run_job("ingest_texts", lake=lake, judgements=str(tmp_path / "j.parquet"), max_rejected=1)
     assert judgements(spark, lake) == [("q1", "d2", 0)]
     reasons = {row["reason"] for row in table_rows(f"{lake}/quarantine")}

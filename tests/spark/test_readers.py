@@ -89,6 +89,7 @@ def brotli(column: str) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
+DOTTED = pa.struct([("a.b", pa.string()), ("t", pa.timestamp("ns"))])
 ODD_NAMES = ("_metadata", "__index_level_0__", "a.b`c\nd", "__file", "_corrupt_record", "x y")
 INTEGERS = (pa.int8(), pa.uint32(), pa.uint64(), pa.string())
 # Each is a pattern, or means something else, to some reader.
@@ -165,6 +166,12 @@ CASES = [
         given="d",
     ),
     Case(
+        "ids of decimals with and without a fraction",
+        {"d.parquet": {"id": pa.array([Decimal("1.50"), Decimal("2.00")]), "text": TEXTS}},
+        PLAIN[1:],
+        ("1.50; numbers as ids must be whole",),
+    ),
+    Case(
         "ids of all digits that Spark has",
         {"d.parquet": {"id": pa.array([Decimal(9 * 10**37), None], pa.decimal128(38, 0)), "text": TEXTS}},
         [("9" + "0" * 37, None, "red apples")],
@@ -190,6 +197,12 @@ CASES = [
         "two texts of one name",
         {"d.parquet": pa.table([IDS, TEXTS, TEXTS], names=["id", "text", "text"])},
         says="the file has several columns 'text'",
+    ),
+    Case(
+        "a field with a dot in its name",
+        {"d.parquet": {"id": IDS, "meta": pa.array([{"a.b": "x", "t": 1}] * 2, DOTTED)}},
+        says="no column is called 'meta.a.b'",
+        options={"document_text": "meta.a.b"},
     ),
     Case("a text in brotli", {"d.parquet": brotli("text")}, says="column 'text' is compressed by brotli"),
     Case("another column in brotli", {"d.parquet": brotli("other")}, PLAIN),

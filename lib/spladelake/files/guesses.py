@@ -9,7 +9,7 @@ from functools import lru_cache
 from spladelake.errors import DataError
 from spladelake.names import listed
 
-_QUERY_IDS = ("query_id", "query-id", "qid", "q_id", "topic_id", "topic", "question_id", "query")
+_QUERY_IDS = ("query_id", "query-id", "qid", "q_id", "topic_id", "topic", "question_id", "query", "question")
 _DOC_IDS = (
     "doc_id", "corpus-id", "docno", "docid", "did", "document_id", "pid", "passage_id", "doc", "document", "passage",
 )  # fmt: skip

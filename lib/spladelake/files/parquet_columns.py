@@ -72,9 +72,10 @@ def parquet_footer(file: Any, *, name: str) -> ParquetFooter:
 
 def _fields(inside: Iterable[pa.Field], path: str) -> Iterator[tuple[str, pa.DataType]]:
     for field in inside:
-        if path:
+        if path and "." not in field.name:
             yield path + field.name, _plain(field.type)
-        if pa.types.is_struct(field.type):
+        # A path could not tell a dot in a name from one between names.
+        if pa.types.is_struct(field.type) and "." not in field.name:
             yield from _fields(field.type, f"{path}{field.name}.")
 
 

@@ -138,7 +138,12 @@ def test_judgements_in_json_lines_have_the_same_rows(form: str) -> None:
 
 def test_pairs_without_grades_are_of_grade_1_and_said_to_be() -> None:
     wanted = [(q, d, 1) for q, d, _ in JUDGED]
-    for form, header in (("{q}\t{d}", ""), ("{q} {d}", "query document"), ("{q},{d}", "qid,product")):
+    for form, header in (
+        ("{q}\t{d}", ""),
+        ("{q} {d}", "query document"),
+        ("{q},{d}", "qid,product"),
+        ("{q}\t{d}", "question\tanswer"),
+    ):
         rows, read_as = judged(form, header)
         assert rows == wanted
         assert "each of grade 1" in (read_as or "")
