@@ -79,7 +79,10 @@ def kind_of(sample: Sample) -> str | None:
 
 
 def _names_judgements(names: list[str]) -> bool:
-    """Whether the columns have usual names of judgements. `query`, `topic` and `question` may also be texts of another table."""
+    """Whether the columns have usual names of judgements.
+
+    `query`, `topic` and `question` may also be texts of another table.
+    """
     found = {column: guess("judgements", column, names) for column in GUESSES["judgements"]}
     return all(found.values()) and (len(names) <= 4 or found["query_id"] not in ("query", "topic", "question"))
 
