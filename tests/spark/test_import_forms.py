@@ -62,6 +62,11 @@ def beside(path: Path) -> None:
     pq.write_table(table, path)
 
 
+def decimals(path: Path) -> None:
+    table = pa.table(list(zip(*SCORED, strict=True)), names=["query_id", "doc_id", "rank", "score"])
+    pq.write_table(table.set_column(3, "score", table["score"].cast(pa.decimal128(38, 4))), path)
+
+
 def shards(folder: Path) -> None:
     folder.mkdir()
     queries, docs, ranks, scores = map(list, zip(*SCORED, strict=True))
@@ -92,6 +97,7 @@ RUN_FORMS: dict[str, tuple[str, Callable[[Path], object], list[Any]]] = {
     "no ranks": ("r.trec", lines("{q} Q0 {d} - {s} r"), SCORED),
     "PyTerrier's csv": ("r.csv", pyterrier, SCORED),
     "Parquet with columns that nobody asks for": ("r.parquet", beside, SCORED),
+    "Parquet, decimal scores": ("r.parquet", decimals, SCORED),
     "Parquet whose files differ": ("r", shards, SCORED),
     "predictions in a folder with a README": ("r", predictions, SCORED),
     "ranks alone in Parquet": (
@@ -101,7 +107,7 @@ RUN_FORMS: dict[str, tuple[str, Callable[[Path], object], list[Any]]] = {
     ),
 }  # fmt: skip
 # One of each reader by default; the others are read by the same code.
-USUAL = {"ranx json", "Parquet with columns that nobody asks for", "csv", "MTEB, decimals"}
+USUAL = {"ranx json", "Parquet, decimal scores", "Parquet with columns that nobody asks for", "csv", "MTEB, decimals"}
 # Forms of which the job says how it understood them.
 UNUSUAL = {"lists of documents", "MS MARCO", "a name of two words", "PyTerrier's csv", "ranx parquet",
            "ranks alone in Parquet", "Parquet whose files differ"}  # fmt: skip
