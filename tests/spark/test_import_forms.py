@@ -62,11 +62,6 @@ def beside(path: Path) -> None:
     pq.write_table(table, path)
 
 
-def decimals(path: Path) -> None:
-    table = pa.table(list(zip(*SCORED, strict=True)), names=["query_id", "doc_id", "rank", "score"])
-    pq.write_table(table.set_column(3, "score", table["score"].cast(pa.decimal128(38, 4))), path)
-
-
 def shards(folder: Path) -> None:
     folder.mkdir()
     queries, docs, ranks, scores = map(list, zip(*SCORED, strict=True))
@@ -97,7 +92,6 @@ RUN_FORMS: dict[str, tuple[str, Callable[[Path], object], list[Any]]] = {
     "no ranks": ("r.trec", lines("{q} Q0 {d} - {s} r"), SCORED),
     "PyTerrier's csv": ("r.csv", pyterrier, SCORED),
     "Parquet with columns that nobody asks for": ("r.parquet", beside, SCORED),
-    "Parquet, decimal scores": ("r.parquet", decimals, SCORED),
     "Parquet whose files differ": ("r", shards, SCORED),
     "predictions in a folder with a README": ("r", predictions, SCORED),
     "ranks alone in Parquet": (
@@ -107,7 +101,7 @@ RUN_FORMS: dict[str, tuple[str, Callable[[Path], object], list[Any]]] = {
     ),
 }  # fmt: skip
 # One of each reader by default; the others are read by the same code.
-USUAL = {"ranx json", "Parquet, decimal scores", "Parquet with columns that nobody asks for", "csv", "MTEB, decimals"}
+USUAL = {"ranx json", "Parquet with columns that nobody asks for", "csv", "MTEB, decimals"}
 # Forms of which the job says how it understood them.
 UNUSUAL = {"lists of documents", "MS MARCO", "a name of two words", "PyTerrier's csv", "ranx parquet",
            "ranks alone in Parquet", "Parquet whose files differ"}  # fmt: skip
@@ -201,6 +195,18 @@ def test_a_run_in_parquet_whose_columns_cannot_be_used_names_the_column(
     pq.write_table(pa.table(columns), tmp_path / "r.parquet")
     with pytest.raises(DataError, match=message):
         run_job("import_run", lake=lake, run=str(tmp_path / "r.parquet"))
+
+
+def test_scores_of_any_type_of_number_are_those_of_pandas(run_job: Any, lake: str, tmp_path: Path) -> None:
+    types = (pa.float32(), pa.float64(), pa.decimal128(38, 4), pa.int64(), pa.string())
+    for number, kind in enumerate(types):
+        value: Any = {pa.decimal128(38, 4): decimal.Decimal("2.7"), pa.int64(): 2, pa.string(): "0.1"}.get(kind, 0.1)
+        columns = {"query_id": [f"q{number}"], "doc_id": ["d"], "score": pa.array([value], kind)}
+        pq.write_table(pa.table(columns), tmp_path / f"{number}.parquet")
+    run_job("import_run", lake=lake, run=str(tmp_path), ranking="r")
+    found = {row["query_id"]: row["score"] for row in table_rows(f"{lake}/runs")}
+    frames = [pd.read_parquet(tmp_path / f"{number}.parquet") for number in range(len(types))]
+    assert found == {frame["query_id"][0]: float(frame["score"][0]) for frame in frames}
 
 
 def judgements(spark: SparkSession, lake: str) -> list[Any]:

@@ -80,7 +80,11 @@ def column_text(schema: StructType, column: str, name: str) -> Column:
     """Return the column `name` of an input as text for a column of a table."""
     field = field_at(schema, name)
     assert field is not None
-    text = id_text(field, column_at(schema, name))
+    value = column_at(schema, name)
+    if column == "score" and not isinstance(field.dataType, StringType | CharType):
+        # The digits of a single precision number are those of another double.
+        return value.cast("double").cast("string")
+    text = id_text(field, value)
     return grade_text(text) if column == "relevance" else text
 
 
