@@ -198,14 +198,16 @@ def test_a_run_in_parquet_whose_columns_cannot_be_used_names_the_column(
 
 
 def test_scores_of_any_type_of_number_are_those_of_pandas(run_job: Any, lake: str, tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    folder.mkdir()
     types = (pa.float32(), pa.float64(), pa.decimal128(38, 4), pa.int64(), pa.string())
     for number, kind in enumerate(types):
         value: Any = {pa.decimal128(38, 4): decimal.Decimal("2.7"), pa.int64(): 2, pa.string(): "0.1"}.get(kind, 0.1)
         columns = {"query_id": [f"q{number}"], "doc_id": ["d"], "score": pa.array([value], kind)}
-        pq.write_table(pa.table(columns), tmp_path / f"{number}.parquet")
-    run_job("import_run", lake=lake, run=str(tmp_path), ranking="r")
+        pq.write_table(pa.table(columns), folder / f"{number}.parquet")
+    run_job("import_run", lake=lake, run=str(folder), ranking="r")
     found = {row["query_id"]: row["score"] for row in table_rows(f"{lake}/runs")}
-    frames = [pd.read_parquet(tmp_path / f"{number}.parquet") for number in range(len(types))]
+    frames = [pd.read_parquet(folder / f"{number}.parquet") for number in range(len(types))]
     assert found == {frame["query_id"][0]: float(frame["score"][0]) for frame in frames}
 
 
