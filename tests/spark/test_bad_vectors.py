@@ -25,7 +25,7 @@ from spladelake.spark.evaluate.report import gather
 from spladelake.spark.retrieve.search import search_documents, search_folder
 from spladelake.spark.session.failures import known_error
 from spladelake.spark.sql import install
-from spladelake.spark.sql.failures import statement_error
+from spladelake.spark.sql.failures import STATEMENT_ERRORS, statement_error
 from spladelake.spark.tables.refs import Lake, TableRef
 from support.collections import QUESTIONS
 
@@ -71,6 +71,7 @@ def lake_with(run_job: Any, fruit_lake: str, tmp_path_factory: pytest.TempPathFa
         if not lake.exists():
             shutil.copytree(fruit_lake, lake)
             if side == "passages":
+                shutil.rmtree(lake / VECTORS / "documents")
                 run_job("encode_texts", lake=str(lake), **MODEL, passage_tokens=8)
             # The run names the folder of its vectors, so a copy of it would not do.
             run_job("retrieve_run", lake=str(lake), **MODEL, k=5)
@@ -101,7 +102,7 @@ def statement(text: str) -> Callable[..., Any]:
         install(spark, lake=lake, **MODEL)
         try:
             spark.sql(text).collect()
-        except PySparkException as error:
+        except STATEMENT_ERRORS as error:
             raise statement_error(error, missing={}) from error
 
     return ask
@@ -122,7 +123,10 @@ def retrieved(spark: SparkSession, run_job: Any, lake: str) -> None:
 
 def since_version(spark: SparkSession, run_job: Any, lake: str) -> None:
     before = TableRef(path=f"{lake}/{VECTORS}/documents").version(spark) - 1
-    run_job("retrieve_run", lake=lake, **MODEL, k=5, since_version=before)
+    try:
+        run_job("retrieve_run", lake=lake, **MODEL, k=5, since_version=before)
+    except PySparkException as error:  # as the command line tells it
+        raise known_error(error) or error from error
 
 
 def evaluated_by_spark(spark: SparkSession, run_job: Any, lake: str) -> None:
