@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from spladelake.files.delta_folder import folder_table
-from spladelake.index.files import Counter, LocalFile, OtherFormError, IndexFile, StoredRow, stored_rows
+from spladelake.index.files import Counter, IndexFile, LocalFile, OtherFormError, StoredRow, stored_rows
 from spladelake.index.search import IndexSearch
 from spladelake.spark.retrieve.driver_search import (
     PLACES,
