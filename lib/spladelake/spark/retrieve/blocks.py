@@ -31,7 +31,9 @@ from spladelake.spark.retrieve.passes import Asked, Pass, Wanted, least_units, p
 from spladelake.spark.retrieve.query_rows import Arrived, QueryBatch, packed_batch, packed_rows, with_queries
 from spladelake.spark.retrieve.worker import ScoreBlocks, ScoreVectors
 from spladelake.spark.session.arrow_functions import map_arrow
+from spladelake.spark.session.connect import is_connect
 from spladelake.spark.session.kept import kept_on_disk
+from spladelake.spark.session.settings import set_setting
 from spladelake.spark.session.totals import DriverTotals
 from spladelake.spark.tables.driver_rows import frame_of
 from spladelake.vectors import SparseVectors
@@ -217,8 +219,13 @@ def _merged(candidates: DataFrame, asked: Sequence[Asked], *, place: str, tasks:
     return map_arrow(by_query, merge, ranked_columns(merge.kept)[1])
 
 
-def _merge_tasks(session: SparkSession, queries: QueryBatch, asked: Sequence[Asked]) -> int:
-    """Return the number of merging tasks. Each slot's tasks hand over candidates of a few times the final rows."""
+def _merge_tasks(session: SparkSession, queries: QueryBatch, asked: Sequence[Asked]) -> int | None:
+    """Return the number of merging tasks; None on Spark Connect, which does not tell the number of slots.
+
+    Each slot's tasks hand over candidates of a few times the final rows.
+    """
+    if is_connect(session):
+        return None
     slots = session.sparkContext.defaultParallelism
     rows = sum(len(queries.ids) * run.kept.depth for run in asked)
     # 40 bytes a row: score and id. Later tasks of a slot hand over ever fewer candidates.
@@ -275,4 +282,4 @@ def passes_of(
 
 def set_batch_size(session: SparkSession) -> None:
     """Make Spark send one block of documents in each Arrow batch."""
-    session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(BLOCK_DOCUMENTS))
+    set_setting(session, "spark.sql.execution.arrow.maxRecordsPerBatch", str(BLOCK_DOCUMENTS))

@@ -108,7 +108,7 @@ def _commits(session: SparkSession, ref: TableRef) -> Iterator[delta_log.Commit]
     newest = delta_log.newest_commits(session, ref, _COMMITS_AT_ONCE)
     yield from newest
     if newest and newest[-1].version > 0:
-        history = ref.delta(session).history().select("version", "operation", "userMetadata")
+        history = ref.history(session).select("version", "operation", "userMetadata")
         older = history.where(F.col("version") < newest[-1].version).orderBy(F.desc("version"))
         for row in older.toLocalIterator():
             yield delta_log.Commit(row["version"], row["operation"], row["userMetadata"])
