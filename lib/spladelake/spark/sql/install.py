@@ -77,8 +77,8 @@ def install(
         session.udf.register("text_terms", _text_terms(WorkerSpec(checkpoint.for_kind("document"), None)))
     defined = list(PYTHON_FUNCTIONS) if checkpoint is not None else []
     model_id = checkpoint.model_id if checkpoint is not None else ""
-    vectors = IndexedVectors(lake, collection.vectors, model_id)
-    indexed = define_search(session, vectors) if _runs_here(session) else None
+    searched = IndexedVectors(lake, collection.vectors, model_id)
+    indexed = define_search(session, searched) if _runs_here(session) else None
     with session_settings(session, ANSI):
         for definition, lacking in _resolved(session, collection, present, defined, model_id=model_id, indexed=indexed):
             if lacking is None:
