@@ -1,12 +1,12 @@
 """Exact top k by dot product of sparse vectors, on one machine, with numpy and numba only.
 
-`blocks_of` turns documents into blocks of postings, and `to_bytes` turns a block into bytes for a table.
+`blocks_of` turns documents into blocks of postings.
 `query_passes` turns queries into flat arrays. `TopK` ranks the documents; `top_k` has an example of five lines.
 """
 
 from spladelake.scoring.best_passages import TopDocuments
 from spladelake.scoring.best_scores import BestScores
-from spladelake.scoring.blocks import BLOCK_DOCUMENTS, Block, blocks_of, from_bytes, ids_from_bytes, invert, to_bytes
+from spladelake.scoring.blocks import BLOCK_DOCUMENTS, Block, blocks_of, invert
 from spladelake.scoring.checks import check_vectors
 from spladelake.scoring.compiled import Compilation, compile_kernels
 from spladelake.scoring.doc_ids import DocIds
@@ -36,11 +36,8 @@ __all__ = [
     "compile_kernels",
     "count_products",
     "expected_bounds",
-    "from_bytes",
-    "ids_from_bytes",
     "invert",
     "merge",
     "query_passes",
     "term_counts",
-    "to_bytes",
 ]

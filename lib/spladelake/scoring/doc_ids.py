@@ -83,6 +83,8 @@ class DocIds:
 class IdTable:
     """The ids of the documents in the shortlists. Each block adds rows; `keep` drops the unused rows now and then.
 
+    The arrays of the first block are used as they are: to copy its ids takes longer than to score one query with it.
+
     - starts, data, keys, suffix: see `shortlist.Ids`.
     """
 
@@ -91,29 +93,39 @@ class IdTable:
 
     def __init__(self, suffix: int = 0) -> None:
         self.suffix = suffix
-        self.keys = np.zeros(self._FREE_ROWS if suffix else 0, dtype=np.int64)
-        self.starts = np.empty(self._FREE_ROWS + 1, dtype=np.int64)
-        self.starts[0] = 0
-        self.data = np.empty(self._FREE_ROWS * 8, dtype=np.uint8)
+        self.keys = np.zeros(0, dtype=np.int64)
+        self.starts = np.zeros(1, dtype=np.int64)
+        self.data = np.empty(0, dtype=np.uint8)
         self.rows = 0
         self._rows_kept = 0
 
     def append(self, ids: DocIds) -> int:
         """Add ids and return the row of the first. Arrays grow by half or more, so that rows are rarely copied."""
-        first, used = self.rows, int(self.starts[self.rows])
-        rows, size = first + len(ids), used + len(ids.data)
-        if rows >= len(self.starts):
-            self.starts = np.concatenate([self.starts, np.zeros(max(len(ids), first // 2), dtype=np.int64)])
-        if size > len(self.data):
-            self.data = np.concatenate([self.data[:used], np.empty(max(len(ids.data), used // 2), dtype=np.uint8)])
-        self.starts[first : rows + 1] = used + ids.starts
-        self.data[used:size] = ids.data
+        first = self.rows
+        self.rows += len(ids)
+        if first and len(ids):
+            self._add(first, ids)
+        elif not first:
+            self.starts, self.data = ids.starts, ids.data
         if self.suffix:
-            if rows > len(self.keys):
+            if self.rows > len(self.keys):
                 self.keys = np.concatenate([self.keys, np.zeros(max(len(ids), first // 2), dtype=np.int64)])
-            _hash_documents(self.starts[first : rows + 1], self.data, self.suffix, self.keys[first:rows])
-        self.rows = rows
+            of_ids = self.starts[first : self.rows + 1]
+            _hash_documents(of_ids, self.data, self.suffix, self.keys[first : self.rows])
         return first
+
+    def _add(self, first: int, ids: DocIds) -> None:
+        """Write ids from row `first` on, into new arrays if these are full."""
+        used = int(self.starts[first])
+        size = used + len(ids.data)
+        if self.rows >= len(self.starts):
+            more = np.zeros(max(len(ids), first // 2, self._FREE_ROWS), dtype=np.int64)
+            self.starts = np.concatenate([self.starts, more])
+        if size >= len(self.data):
+            more_bytes = np.empty(max(len(ids.data), used // 2, self._FREE_ROWS * 8), dtype=np.uint8)
+            self.data = np.concatenate([self.data[:used], more_bytes])
+        self.starts[first : self.rows + 1] = used + ids.starts
+        self.data[used:size] = ids.data
 
     @property
     def wants_compaction(self) -> bool:

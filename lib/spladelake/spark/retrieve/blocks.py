@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import reduce
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -116,9 +117,17 @@ def ranked_in_blocks(
     return _merged(candidates, asked, place=corpus.place, tasks=_merge_tasks(session, queries, asked))
 
 
+class Batched(Protocol):
+    """Rows that come in Arrow batches, such as those of a table in memory."""
+
+    def to_batches(self, max_chunksize: int, /) -> Iterable[pa.RecordBatch]:
+        """Return the rows in batches of at most this many."""
+        ...
+
+
 def ranked_in_driver(
     queries: QueryBatch,
-    documents: pa.Table,
+    documents: Batched,
     asked: Sequence[Asked],
     *,
     place: str,

@@ -14,6 +14,7 @@ from pyspark import TaskContext
 from pyspark.accumulators import Accumulator
 
 from spladelake.errors import MachineError
+from spladelake.index.layout import from_bytes, ids_from_bytes, parts_of
 from spladelake.scoring import (
     BLOCK_DOCUMENTS,
     BestScores,
@@ -23,8 +24,6 @@ from spladelake.scoring import (
     Ranked,
     TopDocuments,
     TopK,
-    from_bytes,
-    ids_from_bytes,
     invert,
 )
 from spladelake.spark.retrieve.candidates import Kept, listed_ids, packed
@@ -183,14 +182,14 @@ class ScoreBlocks(_Score):
 
     def add(self, tops: list[Top], batch: pa.RecordBatch) -> Iterator[DocIds]:
         for row in range(batch.num_rows):
-            block, ids = stored_block(batch, row)
-            for top in tops:
-                top.add(block, ids)
-            yield ids
+            for block, ids in parts_of(*stored_block(batch, row)):
+                for top in tops:
+                    top.add(block, ids)
+                yield ids
 
 
 def stored_block(batch: pa.RecordBatch, row: int) -> tuple[Block, DocIds]:
-    """Return a block of the index and the ids of its documents, as views of the batch."""
+    """Return a block of the index and the ids of its documents."""
     terms, ordinals, weights, starts, data = (
         batch.column(name)[row].as_buffer() for name in ("terms", "ordinals", "weights", "id_starts", "ids")
     )
