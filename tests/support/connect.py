@@ -18,6 +18,8 @@ from support.processes import REPOSITORY, SPARK_HOME, SUBMIT_ENVIRONMENT, enviro
 from support.standalone import free_ports, stop
 
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
+# Delta would read the log of each small table in 50 tasks.
+OF_DELTA = {"spark.databricks.delta.snapshotPartitions": "2"}
 SECONDS_TO_START = 90
 # Of server and client: this checkout, then what the path of this process has besides.
 LIB = os.pathsep.join([*(str(REPOSITORY / folder) for folder in ("lib", "tests")), os.environ.get("PYTHONPATH", "")])
@@ -25,7 +27,7 @@ LIB = os.pathsep.join([*(str(REPOSITORY / folder) for folder in ("lib", "tests")
 
 def needs_connect() -> None:
     """Skip the calling test without the packages of the extra connect."""
-    for package in ("grpc", "grpc_status", "google.rpc", "google.protobuf.runtime_version"):
+    for package in ("grpc", "grpc_status", "google.rpc", "google.protobuf.runtime_version", "zstandard"):
         pytest.importorskip(package, reason="Spark Connect needs the extra connect")
 
 
@@ -41,7 +43,7 @@ def connect_server(folder: Path, *, delta: bool = False) -> Iterator[str]:
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.local.dir": str(folder / "local"),
         "spark.ui.enabled": "false",
-        **({**SETTINGS, "spark.jars": ",".join(map(str, delta_jars()))} if delta else {}),
+        **({**SETTINGS, **OF_DELTA, "spark.jars": ",".join(map(str, delta_jars()))} if delta else {}),
     }
     options = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
     command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", "local[2]", "--class", SERVER, *options]

@@ -59,11 +59,11 @@ def stage_line(session: SparkSession, label: str) -> Iterator[None]:
         return
     if is_connect(session):
         shown = _ServerStages(label)
-        session.registerProgressHandler(shown)
+        session.registerProgressHandler(shown)  # type: ignore[arg-type]
         try:
             yield
         finally:
-            session.removeProgressHandler(shown)
+            session.removeProgressHandler(shown)  # type: ignore[arg-type]
         return
     with _beside(_stages, label, session.sparkContext.statusTracker()):
         yield

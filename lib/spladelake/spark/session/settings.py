@@ -37,6 +37,15 @@ def set_setting(session: SparkSession, key: str, value: str) -> bool:
     return True
 
 
+def unset_setting(session: SparkSession, key: str) -> None:
+    """Unset a setting of the session. A server of Spark Connect may refuse that."""
+    try:
+        session.conf.unset(key)
+    except PySparkException:
+        if not is_connect(session):
+            raise
+
+
 def all_settings(session: SparkSession) -> list[tuple[str, str]]:
     """Return the settings with which the session or its server was started, as (name, value)."""
     if is_connect(session):
@@ -120,10 +129,10 @@ def _give_back(session: SparkSession, before: Any) -> None:
         return
     wanted, found = dict(before), dict(after)
     for key in found.keys() - wanted.keys():
-        session.conf.unset(key)
+        unset_setting(session, key)
     for key, value in wanted.items():
         if found.get(key) != value:
-            session.conf.set(key, value)
+            set_setting(session, key, value)
 
 
 def _settings(session: SparkSession) -> Any:
