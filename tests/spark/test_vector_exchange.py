@@ -91,19 +91,32 @@ FAULTS: dict[str, tuple[list[dict[str, Any]], str]] = {
     "no id": ([{**PLAIN, "id": None}, PLAIN], "in the row with the id '' the id is missing"),
     "no vector": ([{**PLAIN, "values": None}, PLAIN], "the vector is missing"),
     "lengths": ([{**PLAIN, "values": [1.0]}], "indices and values differ in length"),
-    "a null": ([{**PLAIN, "values": [1.0, None]}], "a term or a weight is null"),
-    "below 0": ([{**PLAIN, "indices": [-1, 2]}], "a term is below 0"),
+    "a null": ([{**PLAIN, "values": [1.0, None]}], "a term or a weight is null; wanted lists of numbers only"),
+    "below 0": ([{**PLAIN, "indices": [-1, 2]}], "a term is below 0; wanted numbers from 0"),
     "a term twice": ([{**PLAIN, "indices": [2, 2]}], "a term occurs twice"),
     "half a place": ([{**PLAIN, "passage": 0}], "a column passage, but none called doc_id, start, end"),
     "no place": ([{**PASSAGE, "start": None}, PASSAGE], "a column of the passage is null"),
     "another id": (
         [{**PASSAGE, "id": "d#1"}],
-        "the id 'd#1' the id is not doc_id, # and the passage in six digits",
+        "the id 'd#1' the id does not fit doc_id and passage; wanted doc_id, # and the number of the passage in six",
     ),
+    "before the text": ([{**PASSAGE, "start": -1}], "the start of the passage is below 0; wanted a start of 0 or more"),
     "backwards": ([{**PASSAGE, "start": 9}], "the passage ends before it starts"),
     "a gap": (
         [PASSAGE, {**PASSAGE, "id": "d#000002", "passage": 2}],
-        "document 'd' is without some of its passages",
+        "document 'd' has 2 passages, and their numbers go from 0 to 2; wanted the numbers 0, 1, 2 … without a gap",
+    ),
+    "no first passage": (
+        [{**PASSAGE, "id": "d#000001", "passage": 1}],
+        "document 'd' has 1 passage, and its number is 1; wanted the numbers 0, 1, 2 …",
+    ),
+    "a passage twice": (
+        [PASSAGE, PASSAGE],
+        "document 'd' has a passage more than once; wanted each passage once. Remove the repeated files or rows.",
+    ),
+    "a passage twice and a gap": (
+        [PASSAGE, PASSAGE, {**PASSAGE, "id": "d#000002", "passage": 2}],
+        "document 'd' has a passage more than once",
     ),
 }
 

@@ -6,7 +6,16 @@
 
 from spladelake.scoring.best_passages import TopDocuments
 from spladelake.scoring.best_scores import BestScores
-from spladelake.scoring.blocks import BLOCK_DOCUMENTS, Block, blocks_of, from_bytes, ids_from_bytes, invert, to_bytes
+from spladelake.scoring.blocks import (
+    BLOCK_DOCUMENTS,
+    BLOCK_VERSION,
+    Block,
+    blocks_of,
+    from_bytes,
+    ids_from_bytes,
+    invert,
+    to_bytes,
+)
 from spladelake.scoring.checks import check_vectors
 from spladelake.scoring.compiled import Compilation, compile_kernels
 from spladelake.scoring.doc_ids import DocIds
@@ -19,6 +28,7 @@ from spladelake.scoring.units import REST_UNITS, SCORE_UNITS
 
 __all__ = [
     "BLOCK_DOCUMENTS",
+    "BLOCK_VERSION",
     "REST_UNITS",
     "SCORE_UNITS",
     "BestScores",

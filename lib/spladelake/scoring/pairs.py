@@ -32,7 +32,8 @@ def dot_pairs(first: SparseVectors, second: SparseVectors) -> NDArray[np.float64
             f"pair number {too_large}",
             f"the dot product may exceed {MOST_UNITS / SCORE_UNITS:,.0f}",
             "wanted a smaller dot product, because larger ones are not exact",
-            "Correct weights that are too large, or scale all weights down.",
+            "Find the rows with a weight above 65,536 (in Spark: array_max(vector.values) > 65536), and correct or scale "
+            "their weights.",
         )
     return units / SCORE_UNITS + rests / REST_UNITS
 

@@ -96,8 +96,10 @@ def damaged(column: int, place: int, value: bytes) -> list[bytes]:
     ],
 )
 def test_a_damaged_or_foreign_block_is_refused(columns: list[bytes], found: str) -> None:
-    with pytest.raises(DataError, match=r"block of the index: .*Run index_vectors again") as error:
-        from_bytes(*columns)
+    with pytest.raises(
+        DataError, match=r"the index of /l/vectors/m/documents: .*Run index_vectors with --force"
+    ) as error:
+        from_bytes(*columns, place="the index of /l/vectors/m/documents")
     assert found in str(error.value)
 
 
@@ -115,7 +117,7 @@ def test_a_damaged_or_foreign_block_is_refused(columns: list[bytes], found: str)
 )
 def test_ids_that_do_not_divide_their_bytes_are_refused(starts: list[int] | bytes, data: bytes) -> None:
     raw = starts if isinstance(starts, bytes) else np.array(starts, dtype="<i8").tobytes()
-    with pytest.raises(DataError, match=r"block of the index: the ids .*Run index_vectors again"):
+    with pytest.raises(DataError, match=r"block of the index: the ids .*Run index_vectors with --force"):
         ids_from_bytes(raw, data)
     whole = DocIds.of(["d", "", "été"])
     assert ids_from_bytes(whole.starts.tobytes(), whole.data.tobytes()).to_strings() == ["d", "", "été"]

@@ -44,6 +44,7 @@ from spladelake.spark.tables.schema import TableSchema
 from spladelake.spark.tables.schemas import MEASURES
 from spladelake.spark.tables.skeleton import Needed, made_unless_current, newest_inputs
 from spladelake.spark.tables.sql_text import sql_string
+from spladelake.spark.tables.suggestions import made_by
 from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ def _entries(rows: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
 
 def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRuns) -> ComparedCollection:
     measures = lake.table("measures")
-    needed = Needed(measures, MEASURES, f"spladelake evaluate_run --lake {lake.root} …")
+    needed = Needed(measures, MEASURES, made_by("evaluate_run", lake))
     inputs = newest_inputs(session, {"measures": needed})
     version = inputs.versions["measures"]
     columns = ["run_id", "measure", "query_id", "value"]

@@ -92,9 +92,9 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
         log.info("%s: the input was read as follows: %s", location, run.read_as)
     if against:
         log.warning(
-            "%s: %d ranks contradict the scores, so the job ranked by score (add --order ranks to keep the ranks)",
+            "%s: %s, so the job ranked by score (add --order ranks to keep the ranks)",
             location,
-            against,
+            f"{against:,} ranks contradict the scores" if against > 1 else "1 rank contradicts the scores",
         )
     rows_written = sum(sizes[run_id] for run_id in stale)
     seconds = round(time.monotonic() - started, 2)
@@ -108,7 +108,11 @@ def _check(session: SparkSession, found: DataFrame, rows: int, location: str, li
         raise DataError(location, "the input has no rows", "wanted at least one row of a run", fix)
     bad = found.where(F.col("reason").isNotNull())
     if not bad.isEmpty():
-        raise _faulty(session, bad, location, lines, rows, "wanted only usable rows", "Correct or remove these rows.")
+        found_bad = f"{bad.count():,} of {rows:,} rows cannot be used"
+        examples = _examples(session, bad, lines)
+        raise DataError(
+            location, f"{found_bad}, such as {examples}", "wanted only usable rows", "Correct or remove these rows."
+        )
     if not answers(found, rows=rows, keys=_KEYS[:-1]).where("repeated > 0").isEmpty():
         several = found.groupBy(*_KEYS).agg(
             F.count("*").alias("times"), F.max(F.struct("file", "block", "seq")).alias("at")
@@ -120,17 +124,17 @@ def _check(session: SparkSession, found: DataFrame, rows: int, location: str, li
             ).alias("reason"),
         )
         if not several.isEmpty():
-            wanted, fix = (
+            repeated = f"a query lists the same document more than once ({amount(several.count(), 'case')})"
+            raise DataError(
+                location,
+                f"{repeated}, such as {_examples(session, several, lines)}",
                 "wanted each document at most once for a query",
                 "Remove the repeated rows. If each file is another run, import each file with its own --ranking.",
             )
-            raise _faulty(session, several, location, lines, rows, wanted, fix)
 
 
-def _faulty(
-    session: SparkSession, bad: DataFrame, location: str, lines: Source | None, rows: int, wanted: str, fix: str
-) -> DataError:
-    count = bad.count()
+def _examples(session: SparkSession, bad: DataFrame, lines: Source | None) -> str:
+    """Return the places and reasons of the first rows."""
     first = bad.orderBy("file", "block", "seq").limit(3)
     if lines is not None:
         first = with_lines(first, places(session, lines), header_lines=0)
@@ -138,8 +142,7 @@ def _faulty(
     else:
         at = F.lit("")
     shown = first.select(storage.plain_path(F.col("file")).alias("file"), at.alias("at"), "reason").collect()
-    examples = " | ".join(f"{PurePosixPath(r['file']).name}{r['at']}: {r['reason']}" for r in shown)
-    return DataError(location, f"{count:,} of {rows:,} rows cannot be used, such as {examples}", wanted, fix)
+    return " | ".join(f"{PurePosixPath(r['file']).name}{r['at']}: {r['reason']}" for r in shown)
 
 
 def _ranked(found: DataFrame) -> DataFrame:

@@ -64,6 +64,7 @@ class Shard:
     """The rows of those Parquet files of an input that have the same needed columns.
 
     - frame: the rows. place: the column `_metadata`.
+    - first: the footer of the first of these files, for messages.
     - names: the files' name of each column of the table, None for a missing optional column.
     - values: each column of the table as text.
     - kept: other columns to keep.
@@ -71,6 +72,7 @@ class Shard:
 
     frame: DataFrame
     place: Column
+    first: ParquetFooter
     names: dict[str, str | None]
     values: dict[str, Column]
     kept: dict[str, Column]
@@ -93,14 +95,18 @@ def parquet_shards(session: SparkSession, source: Source) -> list[Shard]:
     Raises DataError if a file lacks a needed column, or if the type of a column cannot be an id or a text.
     """
     shards: dict[tuple[Chosen, frozenset[str], Kept], list[str]] = {}
+    firsts: list[ParquetFooter] = []
     below = sorted(storage.roots(session, source.location), key=len, reverse=True)
     for file, footer in zip(source.listed(session), _footers(session, source), strict=True):
         folders = _folders(file.path, below)
         chosen = _chosen(source, footer, folders)
         # A column may have a dot in its own name.
         top = frozenset(name for _, name, _ in chosen if name in footer.types)
-        shards.setdefault((chosen, top, _kept(source, footer, chosen, folders)), []).append(file.path)
-    return [_shard(session, *shard, paths, below) for shard, paths in shards.items()]
+        paths = shards.setdefault((chosen, top, _kept(source, footer, chosen, folders)), [])
+        firsts += [] if paths else [footer]
+        paths.append(file.path)
+    found = zip(firsts, shards.items(), strict=True)
+    return [_shard(session, first, *shard, paths, below) for first, (shard, paths) in found]
 
 
 def _kept(source: Source, footer: ParquetFooter, chosen: Chosen, folders: str) -> Kept:
@@ -156,8 +162,9 @@ def _spark_type(footer: ParquetFooter, name: str | None) -> str | None:
 
 
 def _shard(
-    session: SparkSession, chosen: Chosen, top: frozenset[str], kept: Kept, paths: list[str], below: list[str]
-) -> Shard:
+    session: SparkSession, first: ParquetFooter, chosen: Chosen, top: frozenset[str], kept: Kept, paths: list[str],
+    below: list[str],
+) -> Shard:  # fmt: skip
     read = {name: kind for _, name, kind in chosen if name is not None and kind not in (None, "void")}
     schema = schema_of({name: DataType.fromDDL(kind or "string") for name, kind in read.items()}, top)
     reader = session.read.options(**storage.reader_options(paths))
@@ -172,7 +179,7 @@ def _shard(
     others = {
         name: F.col(quoted(name)) if kind is not None else _folder_value(name, place, below) for name, kind in kept
     }
-    return Shard(frame, place, {column: name for column, name, _ in chosen}, values, others)
+    return Shard(frame, place, first, {column: name for column, name, _ in chosen}, values, others)
 
 
 def _shard_value(

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from spladelake.config import IndexVectors
 from spladelake.names import short_name
 from spladelake.results import IndexResult
-from spladelake.scoring import compile_kernels, invert, to_bytes
+from spladelake.scoring import BLOCK_VERSION, compile_kernels, invert, to_bytes
 from spladelake.spark.retrieve.blocks import set_batch_size
 from spladelake.spark.retrieve.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
 from spladelake.spark.retrieve.vector_rows import vectors_of
@@ -33,6 +33,7 @@ from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import INDEX, VECTORS
 from spladelake.spark.tables.skeleton import made_unless_current
 from spladelake.spark.tables.sql_text import sql_string
+from spladelake.spark.tables.suggestions import encoded_by
 from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
@@ -87,9 +88,12 @@ class BuildBlocks:
 
 
 def _lineage(documents: TableRef, files: list[str]) -> Lineage:
-    """Return the lineage of the index, which depends on data files: table versions with equal files share an index."""
+    """Return the lineage of the index: of its data files and of the layout of its blocks.
+
+    Versions of the vectors' table with equal files share an index.
+    """
     digest = hashlib.sha256("\n".join(files).encode()).hexdigest()
-    return Lineage("index_vectors", {"documents": [str(documents), digest]}, {})
+    return Lineage("index_vectors", {"documents": [str(documents), digest]}, {"blocks": BLOCK_VERSION})
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,11 @@ def current_index(session: SparkSession, index: TableRef, documents: TableRef, *
     wanted = _lineage(documents, list(data_files(documents.read(session, version=version))))
     found = newest_lineage(session, index)
     if found is None or found["fingerprint"] != wanted.fingerprint:
-        stale = "the vectors have changed since the index was made"
-        why = "another program wrote to the index" if found is None else stale
+        why = "the vectors have changed since the index was made"
+        if found is None:
+            why = "another program wrote to the index"
+        elif found["settings"] != wanted.settings:
+            why = "another release of spladelake made it"
         log.warning("%s: the index is ignored, because %s; run index_vectors to update it", index, why)
         return FoundIndex("stale")
     return FoundIndex("used", index.read(session))
@@ -126,7 +133,7 @@ def index_vectors(session: SparkSession, options: IndexVectors) -> IndexResult:
     """
     lake, model = Lake(options.lake), short_name(options.vectors or options.model)
     documents, target = lake.vectors(model, "documents"), lake.vectors(model, "index")
-    made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
+    made_by = encoded_by(lake, model=options.model, vectors=options.vectors)
     require(session, documents, VECTORS, made_by=made_by)
     rows = documents.read(session, version=documents.version(session))
     files = list(data_files(rows))
@@ -148,7 +155,7 @@ def _index(
     check_same_model((documents, survey))
     check_rows(session, documents, rows, survey, size=size)
     found = newest_lineage(session, target)
-    kept = set() if force or found is None else _indexed_files(session, target, documents, found)
+    kept = set() if force or found is None else _indexed_files(session, target, lineage, found)
     totals = _write(session, rows, target, lineage, _IndexPlan(files, kept, documents, size))
     set_properties(session, target, {"vocabulary_size": str(size), "source": str(documents)})
     blocks = target.read(session).agg(F.count("*").alias("blocks"), F.sum("documents").alias("rows")).first()
@@ -157,9 +164,9 @@ def _index(
     return {"rows": int(blocks["rows"] or 0), **made}
 
 
-def _indexed_files(session: SparkSession, target: TableRef, documents: TableRef, found: dict[str, Any]) -> set[str]:
-    """Return the data files that the index has blocks of. Empty if the index was made from another table."""
-    if found["inputs"]["documents"][0] != str(documents):
+def _indexed_files(session: SparkSession, target: TableRef, lineage: Lineage, found: dict[str, Any]) -> set[str]:
+    """Return the data files that the index has blocks of. Empty if it has blocks of another table or layout."""
+    if found["inputs"]["documents"][0] != lineage.inputs["documents"][0] or found["settings"] != lineage.settings:
         return set()
     return {row["source_file"] for row in target.read(session).select("source_file").distinct().collect()}
 

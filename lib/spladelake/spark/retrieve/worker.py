@@ -183,18 +183,18 @@ class ScoreBlocks(_Score):
 
     def add(self, tops: list[Top], batch: pa.RecordBatch) -> Iterator[DocIds]:
         for row in range(batch.num_rows):
-            block, ids = stored_block(batch, row)
+            block, ids = stored_block(batch, row, place=f"the index of {self.asked.place}")
             for top in tops:
                 top.add(block, ids)
             yield ids
 
 
-def stored_block(batch: pa.RecordBatch, row: int) -> tuple[Block, DocIds]:
-    """Return a block of the index and the ids of its documents, as views of the batch."""
+def stored_block(batch: pa.RecordBatch, row: int, *, place: str) -> tuple[Block, DocIds]:
+    """Return a block of the index and the ids of its documents, as views of the batch. place: for messages."""
     terms, ordinals, weights, starts, data = (
         batch.column(name)[row].as_buffer() for name in ("terms", "ordinals", "weights", "id_starts", "ids")
     )
-    return from_bytes(terms, ordinals, weights), ids_from_bytes(starts, data)
+    return from_bytes(terms, ordinals, weights, place=place), ids_from_bytes(starts, data, place=place)
 
 
 def counted(ranked: Ranked, top: Top) -> dict[str, float]:

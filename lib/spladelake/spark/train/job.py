@@ -35,6 +35,7 @@ from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES
 from spladelake.spark.tables.skeleton import Needed, newest_inputs
+from spladelake.spark.tables.suggestions import made_by, mined_by, scored_by
 from spladelake.spark.tables.training_schemas import PAIRS, PARTS, SCORED_PAIRS
 from spladelake.spark.train.data import Sources, write_training_data
 from spladelake.spark.train.model_folder import (
@@ -142,17 +143,18 @@ def sources_of(session: SparkSession, options: TrainModel, start: Checkpoint) ->
     lake = Lake(options.lake)
     mined, parts = (lake.training(options.training_set, name) for name in ("pairs", "parts"))
     pairs = mined if options.loss == "ranking" else lake.training(options.training_set, "scored_pairs")
-    made_by = f"spladelake {'mine' if options.loss == 'ranking' else 'score'}_pairs --lake {lake.root} …"
-    ingested = f"spladelake ingest_texts --lake {lake.root} …"
+    maker = mined_by(lake, options.training_set)
+    if options.loss != "ranking":
+        maker = scored_by(lake, options.training_set)
     needed = {
-        "pairs": Needed(pairs, PAIRS if options.loss == "ranking" else SCORED_PAIRS, made_by),
-        "queries": Needed(lake.table("queries"), QUERIES, ingested),
-        "documents": Needed(lake.table("documents"), DOCUMENTS, ingested),
+        "pairs": Needed(pairs, PAIRS if options.loss == "ranking" else SCORED_PAIRS, maker),
+        "queries": Needed(lake.table("queries"), QUERIES, made_by("ingest_texts", lake, queries="FILE")),
+        "documents": Needed(lake.table("documents"), DOCUMENTS, made_by("ingest_texts", lake, documents="FILE")),
     }
     for ref, name, schema in ((parts, "parts", PARTS), (lake.table("judgements"), "judgements", JUDGEMENTS)):
         if not ref.exists(session):
             break  # Judgements are used only together with parts.
-        needed[name] = Needed(ref, schema, "spladelake mine_pairs")
+        needed[name] = Needed(ref, schema, mined_by(lake, options.training_set))
     at = (read := newest_inputs(session, needed)).rows
     made = (newest_lineage(session, mined) or {}).get("settings", {})
     dev: DataFrame | None = None
