@@ -184,7 +184,7 @@ JUDGEMENT_FORMS: dict[str, tuple[str, Callable[[Path], object]]] = {
             "column 'score' has the type halffloat",
         ),
         ({"query_id": ["q"], "doc_id": [b"d"], "score": [1.5]}, "column 'doc_id' has the type binary"),
-        ({"query_id": ["q"], "doc_id": ["d"], "note": ["x"]}, "the files have no column of scores or ranks"),
+        ({"query_id": ["q"], "doc_id": ["d"], "note": ["x"]}, r"r\.parquet: no column holds scores or ranks \(columns"),
         ({"query_id": ["q"], "note": ["x"], "score": [1.5]}, "Rename the column to doc_id"),
     ],
 )

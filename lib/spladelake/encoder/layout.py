@@ -6,7 +6,7 @@ Two layouts are known: sentence-transformers (modules.json, with or without a Ro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from spladelake.encoder.saved.values import check_known, read_if_there, refused
 from spladelake.encoder.weights.files import SINGLE_FILE, check_head_weights, check_names, folder_headers, weight_files
 from spladelake.encoder.weights.shapes import check_shapes
 from spladelake.errors import UsageError
+from spladelake.names import listed
 
 Pooling = Literal["max", "sum"]
 Activation = Literal["relu", "log1p_relu"]
@@ -176,6 +177,14 @@ def _settings(inner: Path, transformer: Module, *, plain: bool) -> TransformerSe
     return TransformerSettings()
 
 
+def _said_of(architectures: Sequence[object]) -> str:
+    """Return the clause of a message that names the architectures of a config."""
+    names = listed(map(str, architectures), "and")
+    if not architectures:
+        return "the file names no architecture"
+    return f"the architecture is {names}" if len(architectures) == 1 else f"the architectures are {names}"
+
+
 def _model_config(folder: Path, settings: TransformerSettings) -> dict[str, Any]:
     """Return config.json of the masked language model with its changes. Check its weights and its tokenizer first."""
     config = transformer_config(folder, "AutoModelForMaskedLM", settings)
@@ -184,11 +193,9 @@ def _model_config(folder: Path, settings: TransformerSettings) -> dict[str, Any]
     if not any(str(name).endswith("ForMaskedLM") for name in architectures):
         raise UsageError(
             str(path),
-            f"the architectures are {', '.join(map(str, architectures))}"
-            if architectures
-            else "the file has no architectures",
+            _said_of(architectures),
             "wanted an architecture with a masked-language-model head (…ForMaskedLM)",
-            "Use a SPLADE checkpoint, not a dense embedding model.",
+            "Use a SPLADE checkpoint.",
         )
     for key, kind in (("model_type", str), ("vocab_size", int)):
         if type(config.get(key)) is not kind:

@@ -29,7 +29,7 @@ _OTHERS = (
     (b"PK\x03\x04", "a zip archive (or a spreadsheet)", "Unpack the archive, or save the sheet as csv in UTF-8."),
     (b"\xfd7zXZ\x00", "compressed by xz", _unpacked_by("xz")),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack the archive."),
-    (b"PAR1", "a Parquet file", "Rename the file so that its name ends in .parquet."),
+    (b"PAR1", "a Parquet file", "Set its format option to parquet, or rename the file to *.parquet."),
     (b"PARE", "an encrypted Parquet file", "Decrypt the file."),
     (b"ARROW1", "an Arrow (Feather) file", "Convert the file to Parquet."),
     (b"ORC", "an ORC file", "Convert the file to Parquet."),
@@ -136,10 +136,16 @@ def _zeros(head: bytes) -> str | None:
 
 
 def _check_parquet(name: str, head: bytes) -> None:
-    if not head.startswith(b"PAR1"):
-        what = next((found for start, found, _ in _OTHERS if head.startswith(start)), None)
-        found = what or ("empty" if not head else "damaged, or not a Parquet file")
-        raise _refused(name, found, "wanted a Parquet file", "Copy the file again from its source, or remove the file.")
+    if head.startswith(b"PAR1"):
+        return
+    found, fix = "damaged, or not a Parquet file", "Copy the file again from its source, or correct its format option."
+    if not head:
+        found, fix = "empty", "Copy the file again from its source, or remove the file."
+    elif known := next(((what, how) for start, what, how in _OTHERS if head.startswith(start)), None):
+        found, fix = known
+    elif any(head.startswith(start) for start in _COMPRESSIONS.values()):
+        found, fix = "compressed", "Unpack the file: Parquet is compressed inside."
+    raise _refused(name, found, "wanted a Parquet file", fix)
 
 
 def _refused(name: str, found: str, wanted: str, fix: str) -> DataError:

@@ -81,7 +81,7 @@ def _fields(inside: Iterable[pa.Field], path: str) -> Iterator[tuple[str, pa.Dat
 def unreadable(name: str, error: Exception) -> DataError:
     """Return the error for a file that is not a complete Parquet file."""
     reason = (str(error).splitlines() or [""])[0]
-    fix = "Copy the file again from its source, or correct the option of its format."
+    fix = "Copy the file again from its source."
     return DataError(name, f"the file cannot be read ({reason})", "wanted a complete Parquet file", fix)
 
 

@@ -109,7 +109,9 @@ def usual_header(kind: str, line: str) -> list[str] | None:
         return None
     columns = []
     for cell in line.split("\t"):
-        columns.append(next((column for column in PLAIN_COLUMNS[kind] if _bare(cell).lower() in GUESSES[kind][column]), ""))
+        columns.append(
+            next((column for column in PLAIN_COLUMNS[kind] if _bare(cell).lower() in GUESSES[kind][column]), "")
+        )
     return columns if set(PLAIN_COLUMNS[kind]) <= set(columns) else None
 
 

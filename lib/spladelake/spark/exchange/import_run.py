@@ -14,6 +14,7 @@ from pyspark.sql.window import Window
 
 from spladelake.config import ImportRun
 from spladelake.errors import DataError
+from spladelake.names import amount
 from spladelake.results import ImportRunResult
 from spladelake.spark.evaluate.run_checks import answers
 from spladelake.spark.exchange.run_files import run_format, run_rows

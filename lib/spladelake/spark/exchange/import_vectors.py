@@ -158,7 +158,9 @@ def _from_lines(session: SparkSession, path: str, manifest: dict[str, Any]) -> D
         names = {file: file.path.rsplit("/", 1)[-1] for file in files}
         files = tuple(file for file, name in names.items() if ".json" in name and name != MANIFEST)
     if not files:
-        raise DataError(path, "the folder has no file *.json*", "wanted at least one file", "Correct --input or --input-format.")
+        raise DataError(
+            path, "the folder has no file *.json*", "wanted at least one file", "Correct --input or --input-format."
+        )
     source = Source("vectors", path, "jsonl", files=files, all_files=False)
     check_heads(session, source)
     file, line = storage.plain_path(F.col("file")).alias("file"), F.col("line").cast("string").alias("line")

@@ -91,7 +91,8 @@ def _unreadable(label: str, error: OSError | RuntimeError) -> DataError:
     reason = " ".join(str(error).split())[:200]
     if isinstance(error, FileNotFoundError):
         found = f"ir_datasets cannot download all files of this data set ({reason})"
-        fix = "Get the missing file as the page of the data set on https://ir-datasets.com describes, and put it there."
+        fix = "Get the missing file as the page of the data set on https://ir-datasets.com describes, and put it at "
+        fix += "this path."
         return DataError(label, found, "wanted every file of the data set in the folder of ir_datasets", fix)
     if isinstance(error, OSError) and error.errno in CANNOT_STORE:
         found, wanted = f"the records could not be stored ({reason})", "wanted a writable folder with enough space"

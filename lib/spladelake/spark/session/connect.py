@@ -24,7 +24,9 @@ def refuse_connect(settings: Mapping[str, str]) -> None:
     if settings.get(SETTING):
         raise _refusal(SETTING, f"the setting names the server {_server(settings[SETTING])}", f"Leave out {SETTING}")
     if is_remote() or _is_active():
-        raise _refusal("this Spark session", "the session runs on Spark Connect", "Run the job on classic compute")
+        raise _refusal(
+            "this Spark session", "the session runs on Spark Connect", "Run the job in a classic Spark session"
+        )
 
 
 def _refusal(place: str, found: str, fix: str) -> UsageError:

@@ -12,6 +12,9 @@ from spladelake.errors import UsageError
 from spladelake.names import listed, suggestion
 from spladelake.spark.session.read_only import refusal_of_rows
 
+# Characters of Spark's reason in a message.
+_LONGEST = 300
+
 
 def condition_on(frame: DataFrame, condition: str, *, option: str) -> Column:
     """Return a condition on the columns of a DataFrame, after Spark has resolved it.
@@ -55,7 +58,8 @@ def _unresolved(
     if said.startswith("UNRESOLVED_COLUMN") and (name := parameters.get("objectName", "")):
         plain = re.sub("``", "`", ".".join(part.strip("`") for part in name.split("`.`")))
         return UsageError(place, f"the table has no column {plain!r}", suggestion(plain, frame.columns), fix)
-    reason = " ".join(str(error).split("SQLSTATE")[0].split())[:300].rstrip(" .;")
+    reason = " ".join(str(error).split("SQLSTATE")[0].split()).rstrip(" .;")
+    reason = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]}…"
     return UsageError(place, reason, f"wanted {_article(wanted)} on {listed(frame.columns)}", fix)
 
 

@@ -128,7 +128,7 @@ def _say(output: Path, outcome: Outcome, best: str) -> None:
         log.warning("%s: the model is worse than the start model; it was written because of --accept-worse", output)
     if outcome.collapsed_at is not None:
         said = "%s: at step %d the model gave empty vectors, so the job wrote the checkpoint of step %s"
-        log.warning(said, output, outcome.collapsed_at, outcome.best_step)
+        log.warning(said, output, outcome.collapsed_at, outcome.best_step or outcome.steps)
 
 
 def _start(model: str, max_length: int | None) -> Checkpoint:
