@@ -183,7 +183,7 @@ def _check_title(name: str | None, keys: Sequence[str], place: str) -> None:
     """Raise DataError if no object has the title's key that the user named: each document would be without a title."""
     if name is not None and keys and not {name, name.split(".")[0]} & {*keys}:
         found = f"no object among the first lines has the key {name!r} (keys: {', '.join(keys)})"
-        raise DataError(place, found, "wanted a key for title", naming_fix("documents", "title"))
+        raise DataError(place, found, "wanted a key for title", naming_fix("documents", "title", named=True))
 
 
 def _keys(kind: str, columns: Mapping[str, str], keys: Sequence[str], usual: dict[str, str]) -> dict[str, str]:

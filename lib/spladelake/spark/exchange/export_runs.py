@@ -127,6 +127,6 @@ def _prediction_line(row: tuple[str, str | None, list[Row]], place: str) -> str:
     for result in results:
         if not math.isfinite(result["score"]):
             wanted = "wanted a finite number, because JSON cannot hold infinity or NaN"
-            raise DataError(place, f"the score is {result['score']}", wanted, "Write the run again with finite scores.")
+            raise DataError(place, f"the score is {result['score']}", wanted, "Make the run again with finite scores.")
     found = [{"corpus_id": result["doc_id"], "score": result["score"]} for result in results]
     return json.dumps({"query_id": query_id, "query": text, "results": found}) + "\n"

@@ -58,6 +58,8 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
     try:
         with exact_names(session) if kind == "parquet" else nullcontext():
             rows = found.count()
+        if rows == 0:
+            raise _empty(location, options.ranking_name if kind == "delta" else None)
         _check(session, found, rows, location, run.lines)
         sizes = {r["run_id"]: r["count"] for r in found.groupBy("run_id").count().limit(MOST_RUNS + 1).collect()}
         if len(sizes) > MOST_RUNS:
@@ -102,11 +104,19 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
     return {**result, "rows": rows_written, "ranks_against_scores": against, "seconds": seconds}
 
 
+def _empty(location: str, run_id: str | None) -> DataError:
+    """Return the error for an input without rows. run_id: the run of a table that --ranking names."""
+    if run_id is not None:
+        return DataError(
+            location, f"the table has no row of the run {run_id!r}", "wanted at least one row of this run",
+            "Correct --ranking or --run.",
+        )  # fmt: skip
+    fix = "Correct --run, or check the program that wrote the input."
+    return DataError(location, "the input has no rows", "wanted at least one row of a run", fix)
+
+
 def _check(session: SparkSession, found: DataFrame, rows: int, location: str, lines: Source | None) -> None:
-    """Raise DataError if an input has no rows, an unusable line, or a document twice in a ranking."""
-    if rows == 0:
-        fix = "Correct --run or --ranking, or check the program that wrote the input."
-        raise DataError(location, "the input has no rows", "wanted at least one row of a run", fix)
+    """Raise DataError if an input has an unusable line, or a document twice in a ranking."""
     bad = found.where(F.col("reason").isNotNull())
     if not bad.isEmpty():
         found_bad = f"{bad.count():,} of {rows:,} rows cannot be used"

@@ -255,7 +255,7 @@ def _value(source: Source, frame: DataFrame, column: str, name: str | None) -> C
         return F.lit("1" if column == "relevance" else None).cast("string")
     field = field_at(frame.schema, name)
     if field is None:
-        fix = naming_fix(source.kind, column)
+        fix = naming_fix(source.kind, column, named=True)
         raise DataError(source.location, f"no column is called {name!r}", f"wanted a column for {column}", fix)
     if not can_be(column, field.dataType):
         raise wrong_type(source.location, column, name, field.dataType.simpleString())

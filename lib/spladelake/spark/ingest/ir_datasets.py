@@ -99,7 +99,7 @@ def _unreadable(label: str, error: OSError | RuntimeError) -> DataError:
         fix = "Free space or correct the permissions, or set IR_DATASETS_HOME and TMPDIR to other folders."
         return DataError(label, found, wanted, fix)
     found = f"ir_datasets could not read the records ({reason})"
-    wanted = "wanted a download of the data set, or its files in ~/.ir_datasets from an earlier download"
+    wanted = "wanted a download of the data set, or its files from an earlier download in the folder of ir_datasets"
     return DataError(label, found, wanted, "Check the network and the proxy, then run the command again.")
 
 
