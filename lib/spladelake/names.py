@@ -41,6 +41,11 @@ def amount(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
+def shortened(text: str, most: int = 300) -> str:
+    """Return a text of at most `most` characters; an ellipsis follows if more were there."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def some(names: Collection[str], most: int = 5) -> str:
     """Return the first names as a list, and the number of the others: `a, b and 7 more`."""
     shown = list(names)[:most]

@@ -72,7 +72,8 @@ def load_pipeline(path: str, *, overrides: dict[str, str] | None = None) -> Pipe
     """
     file = Path(path)
     if not file.is_file():
-        raise UsageError(path, "there is no such file", "wanted a pipeline file", f"Correct the path. {EXAMPLES}")
+        found = "this is a folder" if file.is_dir() else "there is no such file"
+        raise UsageError(path, found, "wanted a pipeline file", f"Correct the path. {EXAMPLES}")
     try:
         values = _parse(file)
     except _RepeatedKeyError as error:

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from spladelake.errors import DataError, UsageError
 from spladelake.extras import require_extra
 from spladelake.machine import CANNOT_STORE
-from spladelake.names import listed
+from spladelake.names import listed, shortened
 from spladelake.spark.ingest.shared_files import shared
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.tables.refs import Lake
@@ -88,7 +88,7 @@ def _unreadable(label: str, error: OSError | RuntimeError) -> DataError:
 
     - label: the data set.
     """
-    reason = " ".join(str(error).split())[:200]
+    reason = shortened(" ".join(str(error).split()), 200)
     if isinstance(error, FileNotFoundError):
         found = f"ir_datasets cannot download all files of this data set ({reason})"
         fix = "Get the missing file as the page of the data set on https://ir-datasets.com describes, and put it at "

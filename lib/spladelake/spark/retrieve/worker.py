@@ -21,6 +21,7 @@ from spladelake.scoring import (
     DocIds,
     Queries,
     Ranked,
+    TooLargeError,
     TopDocuments,
     TopK,
     from_bytes,
@@ -124,10 +125,13 @@ class _Score(ABC):
         listed = list[DocIds]()
         for batch in batches:
             came.check_model(batch)
-            for ids in self.add(tops, batch):
-                self.totals.add({"documents": len(ids)})
-                if not asked.number:
-                    listed.append(ids.copy())
+            try:
+                for ids in self.add(tops, batch):
+                    self.totals.add({"documents": len(ids)})
+                    if not asked.number:
+                        listed.append(ids.copy())
+            except TooLargeError as error:
+                raise error.named(came.queries.ids[error.number]) from None
         found = [top.result() for top in tops]
         for wanted, ranked, top in zip(asked.wanted, found, tops, strict=True):
             yield from packed(ranked, run=wanted.number, names=names)

@@ -9,11 +9,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.errors import UsageError
-from spladelake.names import listed, suggestion
+from spladelake.names import listed, shortened, suggestion
 from spladelake.spark.session.read_only import refusal_of_rows
-
-# Characters of Spark's reason in a message.
-_LONGEST = 300
 
 
 def condition_on(frame: DataFrame, condition: str, *, option: str) -> Column:
@@ -59,7 +56,7 @@ def _unresolved(
         plain = re.sub("``", "`", ".".join(part.strip("`") for part in name.split("`.`")))
         return UsageError(place, f"the table has no column {plain!r}", suggestion(plain, frame.columns), fix)
     reason = " ".join(str(error).split("SQLSTATE")[0].split()).rstrip(" .;")
-    reason = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]}…"
+    reason = shortened(reason)
     return UsageError(place, reason, f"wanted {_article(wanted)} on {listed(frame.columns)}", fix)
 
 

@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
 from spladelake.files.folders import visible_files
+from spladelake.names import some
 
 
 @dataclass(frozen=True, order=True)
@@ -125,10 +126,15 @@ def require_input(session: SparkSession, path: str, *, option: str) -> None:
     """
     if not _matches(session, path):
         parent = path.rsplit("/", 1)[0] or "/"
-        beside = ", ".join(children(session, parent)[:8]) or "nothing"
+        names = children(session, parent)
+        beside = f"{parent} holds {some(names, 8) if names else 'nothing'}"
+        if re.search(r"[*?\[{]", path):
+            beside = "no path matches the pattern"
+        elif not exists(session, parent):
+            beside = f"there is no folder {parent}"
         raise DataError(
             path,
-            f"there is no such file or folder ({parent} holds {beside})",
+            f"there is no such file or folder ({beside})",
             f"wanted an existing path for {option}",
             f"Correct {option}.",
         )

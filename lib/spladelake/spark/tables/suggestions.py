@@ -94,6 +94,8 @@ def missing_run(session: SparkSession, table: TableRef, run_id: str, *, fix: str
     """Return the error for a run that a table of runs or measures lacks, with the most similar run."""
     rows = table.read(session).select("run_id").distinct().orderBy("run_id").limit(MOST_RUNS).collect()
     if not rows:
-        return DataError(str(table), "the table is empty", f"wanted the run {run_id!r}", fix)
+        return DataError(
+            str(table), "the table is empty", f"wanted the run {run_id!r}", "Make the run first, or correct --lake."
+        )
     known = suggestion(run_id, [row["run_id"] for row in rows])
     return DataError(str(table), f"the table has no run {run_id!r}", known, fix)

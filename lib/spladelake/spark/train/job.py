@@ -24,7 +24,7 @@ from spladelake.config.training import Distillation, TrainModel
 from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
 from spladelake.extras import require_extra
-from spladelake.names import amount
+from spladelake.names import amount, shortened
 from spladelake.results import TrainResult
 from spladelake.spark.session.failures import known_error
 from spladelake.spark.session.progress import progress
@@ -260,7 +260,7 @@ def _run(session: SparkSession, work: TrainingWork, options: TrainModel) -> Outc
 def last_line(text: str) -> str:
     """Return the last line of an error's text before the JVM's stack trace, at most 300 characters."""
     lines = [line.strip() for line in text.partition("JVM stacktrace:")[0].splitlines()]
-    return next((line for line in reversed(lines) if line and not line.startswith("at ")), "")[:300]
+    return shortened(next((line for line in reversed(lines) if line and not line.startswith("at ")), ""))
 
 
 def _task_gpus(session: SparkSession) -> float:
