@@ -23,7 +23,10 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         found = f"the file cannot be read ({error.strerror})"
-        raise UsageError(str(path), found, "wanted a readable file", "Change the permissions of the file.") from error
+        fix = "Copy the checkpoint again."
+        if isinstance(error, PermissionError):
+            fix = "Change the permissions of the file."
+        raise UsageError(str(path), found, "wanted a readable file", fix) from error
     except (ValueError, RecursionError) as error:
         raise UsageError(
             str(path), f"the file cannot be read ({error})", "wanted JSON", "Copy the checkpoint again."

@@ -109,14 +109,14 @@ def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRu
     for run_id in run_ids if not options.baseline else dict.fromkeys((*run_ids, options.baseline)):
         missing = [measure for measure in options.measures if measure not in has.get(run_id, ())]
         if missing:
-            name_first = "" if run_id in has else "Correct the name of the run, or measure the run"
+            fix = "Measure the run" if run_id in has else "Correct the name of the run, or measure the run"
             raise DataError(
                 str(measures),
                 f"run {run_id!r} of collection {name!r} has no measure {missing[0]} (measured runs: "
                 f"{listed(sorted(has), 'and')})",
                 "wanted all measures of --measures for each run",
-                f"{name_first or 'Measure the run'}: spladelake evaluate_run --lake {lake.root} --ranking {run_id} "
-                "--measures all.",
+                f"{fix} with this command: spladelake evaluate_run --lake {lake.root} --ranking {run_id} "
+                "--measures all",
             )
     if len(run_ids) < 2:
         raise DataError(

@@ -81,7 +81,7 @@ def check_same_model(*tables: tuple[TableRef, Survey]) -> None:
             str(tables[0][0]),
             f"the vectors come from {len(models)} models: {listed(said, 'and')}",
             "wanted the same model_id in every row",
-            "Encode documents and queries again with one --model and one set of options, or import both with one --like.",
+            "Encode documents and queries again with one --model and the same options, or import both with one --like.",
         )
 
 

@@ -163,7 +163,7 @@ def sources_of(session: SparkSession, options: TrainModel, start: Checkpoint) ->
         if "judgements" in at:
             dev = at["parts"].where(F.col("part") == "dev").select("query_id")
     if dev is None or dev.isEmpty():
-        said = "%s: no dev query is judged, so the job cannot compare checkpoints and keeps the last one"
+        said = "%s: there is no dev query with judgements, so the job cannot compare checkpoints and keeps the last one"
         log.warning(said, parts)
         dev = None
     runs = lake.table("runs")

@@ -221,6 +221,22 @@ def _append(scoring: Scoring, teacher: Teacher, scored: DataFrame) -> None:
     retrying(lambda: save(writer, scoring.scores), place=str(scoring.scores))
 
 
+def _no_score(scoring: Scoring, teachers: list[Teacher], pairs: int) -> DataError:
+    """Return the error for pairs of which none has the scores of all teachers. pairs: their number."""
+    if not pairs:
+        found, fix = "the training set has no pairs", "Run mine_pairs again with --force."
+        return DataError(str(scoring.scores), found, "wanted at least one pair", fix)
+    fix = "Run score_pairs again with --force."
+    if any(teacher.checkpoint is None for teacher in teachers):
+        fix = "Retrieve the run that is the teacher with a larger --k, or mine the pairs from that run."
+    return DataError(
+        str(scoring.scores),
+        f"{' and '.join(teacher.name for teacher in teachers)} scored no pair completely (pairs: {pairs:,})",
+        "wanted a pair with scores for its positive and at least one negative",
+        fix,
+    )
+
+
 def _publish(
     scoring: Scoring, pairs: DataFrame, teachers: list[Teacher], target: TableRef, lineage: Lineage, kept: ExitStack
 ) -> dict[str, int]:
@@ -236,11 +252,6 @@ def _publish(
     rows = kept_on_disk(with_margins(pairs, scores), kept)
     scored, wanted = rows.count(), pairs.count()
     if not scored:
-        raise DataError(
-            str(scoring.scores),
-            f"{' and '.join(teacher.name for teacher in teachers)} scored no pair completely (pairs: {wanted:,})",
-            "wanted a pair with scores for its positive and at least one negative",
-            "Retrieve the run that is the teacher with a larger --k, or mine the pairs from that run.",
-        )
+        raise _no_score(scoring, teachers, wanted)
     replace_pairs(session, target, SCORED_PAIRS, rows.orderBy("query_id", "pos_id"), lineage=lineage)
     return {"rows": scored, "pairs_without_score": wanted - scored}
