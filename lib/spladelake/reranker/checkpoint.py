@@ -126,11 +126,12 @@ def _config(folder: Path, settings: TransformerSettings) -> dict[str, Any]:
     config = transformer_config(folder, "AutoModelForSequenceClassification", settings)
     architectures = named_architectures(config)
     labels = config.get("num_labels") or len(config.get("id2label") or ()) or 2
-    found, wanted = None, "wanted an architecture …ForSequenceClassification"
+    found: str | None = None
+    wanted = "wanted an architecture …ForSequenceClassification"
     if not any(name.endswith("ForSequenceClassification") for name in architectures):
         found = said_of(architectures)
     elif labels != 1:
-        found, wanted = f"the model gives {labels} labels", "wanted one label, which is the score of a pair"
+        found, wanted = f"num_labels is {labels}", "wanted 1, because the only label is the score of a pair"
     if found is not None:
         fix = "Use a re-ranker such as cross-encoder/ms-marco-MiniLM-L6-v2."
         raise UsageError(str(folder / "config.json"), found, wanted, fix)

@@ -86,7 +86,7 @@ def evaluate_run(session: SparkSession, options: EvaluateRun) -> EvaluateResult:
         written = _entries(plan, _written_means(session, target, plan.run_id))
         result = cast("EvaluateResult", {**result, **written, "seconds": round(time.monotonic() - started, 2)})
     if found := result.get("ranks_against_scores"):
-        log.warning("run %s: %d %s", plan.run_id, found, COUNTS["ranks_against_scores"])
+        log.warning("run %s: %s %s", plan.run_id, f"{found:,}", COUNTS["ranks_against_scores"])
     return result
 
 
