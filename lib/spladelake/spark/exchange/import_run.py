@@ -32,6 +32,7 @@ from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 
+_AGAINST = "ranks against the scores"
 _KEYS = ("run_id", "query_id", "doc_id")
 # Most runs in one input. Each run is a separate commit, so it can be replaced alone.
 MOST_RUNS = 100
@@ -59,7 +60,7 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
         with exact_names(session) if kind == "parquet" else nullcontext():
             rows = found.count()
         if rows == 0:
-            raise _empty(location, options.ranking_name if kind == "delta" else None)
+            raise _empty(location, kind, options)
         _check(session, found, rows, location, run.lines)
         sizes = {r["run_id"]: r["count"] for r in found.groupBy("run_id").count().limit(MOST_RUNS + 1).collect()}
         if len(sizes) > MOST_RUNS:
@@ -94,23 +95,18 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
     if run.read_as is not None:
         log.info("%s: the input was read as follows: %s", location, run.read_as)
     if against:
-        log.warning(
-            "%s: %s, so the job ranked by score (add --order ranks to keep the ranks)",
-            location,
-            f"{against:,} ranks contradict the scores" if against > 1 else "1 rank contradicts the scores",
-        )
+        fix = "so the job ranked by score (add --order ranks to keep the ranks)"
+        log.warning("%s: %s in the input, %s", location, amount(against, "rank against the score", _AGAINST), fix)
     rows_written = sum(sizes[run_id] for run_id in stale)
     seconds = round(time.monotonic() - started, 2)
     return {**result, "rows": rows_written, "ranks_against_scores": against, "seconds": seconds}
 
 
-def _empty(location: str, run_id: str | None) -> DataError:
-    """Return the error for an input without rows. run_id: the run of a table that --ranking names."""
-    if run_id is not None:
-        return DataError(
-            location, f"the table has no row of the run {run_id!r}", "wanted at least one row of this run",
-            "Correct --ranking or --run.",
-        )  # fmt: skip
+def _empty(location: str, kind: str, options: ImportRun) -> DataError:
+    """Return the error for an input without rows. kind: its format."""
+    if kind == "delta" and options.ranking_name is not None:
+        found = f"the table has no row of the run {options.ranking_name!r}"
+        return DataError(location, found, "wanted at least one row of this run", "Correct --ranking or --run.")
     fix = "Correct --run, or check the program that wrote the input."
     return DataError(location, "the input has no rows", "wanted at least one row of a run", fix)
 

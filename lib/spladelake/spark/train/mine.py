@@ -49,7 +49,7 @@ def mine_pairs(session: SparkSession, options: MinePairs) -> MineResult:
     tables = {name: lake.table(name) for name in ("documents", "queries", "judgements", "runs")}
     schemas = {"documents": DOCUMENTS, "queries": QUERIES, "judgements": JUDGEMENTS, "runs": RUNS}
     makers = {name: made_by("ingest_texts", lake, **{name: "FILE"}) for name in schemas}
-    makers["runs"] = made_by("retrieve_run", lake)
+    makers |= {"runs": made_by("retrieve_run", lake)}
     inputs = newest_inputs(session, {name: Needed(ref, schemas[name], makers[name]) for name, ref in tables.items()})
     run = inputs.rows["runs"].where(F.col("run_id") == options.run)
     made_from = check_runs(run, [options.run], table=tables["runs"])
@@ -294,8 +294,6 @@ def _check_documents(run: DataFrame, documents: DataFrame, tables: Mapping[str, 
 def _refuse_passages(listed: Listed, options: MinePairs, *, place: str) -> None:
     """Raise UsageError if the run lists passages, because judgements are of documents."""
     if listed == "all":
-        raise UsageError(
-            place, f"the run {options.run!r} lists passages",
-            "wanted a run of documents, which names the best passage of each",
-            "Retrieve documents with --aggregate max, and mine from that run.",
-        )  # fmt: skip
+        wanted = "wanted a run of documents, which names the best passage of each"
+        fix = "Retrieve documents with --aggregate max, and mine from that run."
+        raise UsageError(place, f"the run {options.run!r} lists passages", wanted, fix)
