@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from collections.abc import Callable
@@ -129,6 +130,15 @@ def test_parquet_that_holds_no_vectors_is_told_with_the_row_or_the_column(spark:
             parquet_vectors(spark, str(file), side="documents")
         assert said in str(error.value)
         assert file.name in str(error.value)
+    others = {
+        "text.parquet": (b'{"id": "a"}', "damaged, or not a Parquet file; .* or correct its format option"),
+        "packed.parquet": (gzip.compress(file.read_bytes()), "compressed; wanted a Parquet file. Unpack the file"),
+        "none.parquet": (b"", "the file is empty; wanted a Parquet file"),
+    }
+    for name, (content, said) in others.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match=rf"{name}: .*{said}"):
+            parquet_vectors(spark, str(tmp_path / name), side="documents")
     (tmp_path / "cut.parquet").write_bytes(file.read_bytes()[:-9])
     with pytest.raises(DataError, match="wanted a complete Parquet file"):
         parquet_vectors(spark, str(tmp_path / "cut.parquet"), side="documents")

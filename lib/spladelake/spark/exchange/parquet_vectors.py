@@ -12,6 +12,8 @@ from spladelake.errors import DataError, UsageError
 from spladelake.files.parquet_columns import ParquetFooter, parquet_footer
 from spladelake.names import amount
 from spladelake.spark.encode.passages.ids import ending
+from spladelake.spark.ingest.source import Source
+from spladelake.spark.ingest.sources import check_heads
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.schemas import PASSAGE_COLUMNS
 
@@ -33,6 +35,9 @@ def parquet_vectors(session: SparkSession, path: str, *, side: str) -> DataFrame
     """
     files = storage.input_files(session, path)
     chosen = [file for file in files if file.path.lower().endswith(SUFFIXES)] or list(files)
+    if not chosen:
+        raise DataError(path, "the folder has no file", "wanted at least one Parquet file", "Correct --input.")
+    check_heads(session, Source("vectors", path, "parquet", files=tuple(chosen), all_files=False))
     for file in chosen:
         with storage.open_input(session, file) as opened:
             _check_columns(parquet_footer(opened, name=storage.shown_path(file.path)))
