@@ -118,8 +118,8 @@ def _fault(error: Exception) -> str:
         return f"it is not JSON: {error}"
     if isinstance(error, KeyError):
         return f"it has no {error.args[0]!r}"
-    if isinstance(error, ValueError):
-        return str(error)
+    if isinstance(error, ValueError) and "convert" not in str(error):
+        return str(error)  # of _each_once; float() says that it cannot convert a text
     return "it is not an object whose vector has a number for each term"
 
 

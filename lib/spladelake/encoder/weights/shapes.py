@@ -171,16 +171,14 @@ def _check_count(path: Path, key: str, wanted: int | None, found: set[int], stac
     - fewer: whether the weights may hold more layers.
     """
     if wanted is not None and not (set(range(wanted)) <= found if fewer else found == set(range(wanted))):
+        layers = {0: "no layer", 1: "the layer 0"}.get(wanted, f"the layers 0 to {wanted - 1}")
+        needed = f"wanted {layers}, because {key} is {wanted:,}"
         if not found:
-            needed = f"wanted the layers 0 to {wanted - 1}, because {key} is {wanted:,}" if wanted else ""
             raise UsageError(str(path), f"the weights have no {stack}", needed, FIX)
         if found != set(range(len(found))):
             held = some([str(number) for number in sorted(found)], 12)
-            raise UsageError(
-                str(path), f"the weights have the layers {held}",
-                f"wanted the layers 0 to {wanted - 1}, because {key} is {wanted:,}",
-                "Use a checkpoint whose layers are numbered without gaps.",
-            )  # fmt: skip
+            fix = "Use a checkpoint whose layers are numbered without gaps."
+            raise UsageError(str(path), f"the weights have the layers {held}", needed, fix)
         held = f"{stack} for N from {min(found)} to {max(found)}"
         raise UsageError(
             str(path), f"{key} is {wanted:,}", f"wanted {len(found)}, the number of layers in the weights ({held})", FIX
