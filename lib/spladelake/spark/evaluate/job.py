@@ -107,7 +107,7 @@ def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Evaluation
     run_id = options.ranking_name or options.dated(short_name(options.vectors or options.model))
     names = options.measures or DEFAULT_MEASURES
     runs, judgements = lake.table("runs"), lake.table("judgements")
-    require(session, runs, RUNS, made_by=made_by("retrieve_run", lake))
+    require(session, runs, RUNS, made_by=made_by("retrieve_run", lake, model=options.model, vectors=options.vectors))
     require(session, judgements, JUDGEMENTS, made_by=made_by("ingest_texts", lake, judgements="FILE"))
     made = newest_lineage(session, runs, scope=run_id) or {}
     tables = {"runs": runs, "judgements": judgements, **_vectors_of_run(session, made)}

@@ -33,7 +33,7 @@ def export_run(session: SparkSession, options: ExportRun) -> ExportRunResult:
     lake, result = Lake(options.lake), {}
     if options.output is not None:
         ref = lake.table("runs")
-        rows = require(session, ref, RUNS, made_by=made_by("retrieve_run", lake))
+        rows = require(session, ref, RUNS, made_by=made_by("retrieve_run", lake, ranking=options.ranking_name))
         run = _of_run(rows, options.ranking_name or "", ref)
         write = _trec_run if options.output_format == "trec" else _predictions(session, lake)
         result["run"] = _written(session, options.output, lambda path: write(path, run))

@@ -54,7 +54,7 @@ def rerank_run(session: SparkSession, options: RerankRun) -> RerankResult:
         {
             "documents": Needed(tables["documents"], DOCUMENTS, made_by("ingest_texts", lake, documents="FILE")),
             "queries": Needed(tables["queries"], QUERIES, made_by("ingest_texts", lake, queries="FILE")),
-            "runs": Needed(tables["runs"], RUNS, made_by("retrieve_run", lake)),
+            "runs": Needed(tables["runs"], RUNS, made_by("retrieve_run", lake, ranking=options.run)),
         },
     )
     checkpoint = resolve_cross_encoder(options.cross_encoder, max_length=options.max_length)

@@ -49,7 +49,7 @@ def mine_pairs(session: SparkSession, options: MinePairs) -> MineResult:
     tables = {name: lake.table(name) for name in ("documents", "queries", "judgements", "runs")}
     schemas = {"documents": DOCUMENTS, "queries": QUERIES, "judgements": JUDGEMENTS, "runs": RUNS}
     makers = {name: made_by("ingest_texts", lake, **{name: "FILE"}) for name in schemas}
-    makers |= {"runs": made_by("retrieve_run", lake)}
+    makers |= {"runs": made_by("retrieve_run", lake, ranking=options.run)}
     inputs = newest_inputs(session, {name: Needed(ref, schemas[name], makers[name]) for name, ref in tables.items()})
     run = inputs.rows["runs"].where(F.col("run_id") == options.run)
     made_from = check_runs(run, [options.run], table=tables["runs"])

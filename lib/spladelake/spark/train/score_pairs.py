@@ -140,7 +140,7 @@ def _teacher(session: SparkSession, lake: Lake, name: str, options: ScorePairs) 
         checkpoint = resolve_cross_encoder(name, max_length=options.max_length)
         return Teacher(name, checkpoint.model_id, checkpoint)
     run_id, runs = name.removeprefix(RUN_TEACHER), lake.table("runs")
-    require(session, runs, RUNS, made_by=made_by("retrieve_run", lake))
+    require(session, runs, RUNS, made_by=made_by("retrieve_run", lake, ranking=run_id))
     state = check_runs(runs.read(session).where(F.col("run_id") == run_id), [run_id], table=runs)[run_id]
     return Teacher(name, f"{name} {state}", None)
 
