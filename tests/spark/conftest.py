@@ -17,6 +17,7 @@ from spladelake.spark.session import quick_settings as quick
 from spladelake.spark.session import small_plans
 from spladelake.spark.session.class_archive import archive_options
 from spladelake.spark.session.start import java_version, spark_session
+from spladelake.spark.session.worker_daemon import COMMON, MODELS, daemon_settings
 from support.collections import write_fruit
 
 # small: plans as jobs on little data have them, for what tests ask of tables too. generated: as on large data.
@@ -41,6 +42,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             "spark.master": "local[2]",
             "spark.driver.memory": "3g",
             "spark.driver.defaultJavaOptions": java_options_of_tests(),
+            **daemon_settings((*COMMON, *MODELS)),
             **(quick.SETTINGS if PLANS == "small" else {"spark.sql.shuffle.partitions": "2"}),
             # Over so many tasks VACUUM spreads the names of a table's files, by default 10,000.
             "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,6 +71,19 @@ def test_columns_of_a_group_are_checked_too(unchecked: SparkSession) -> None:
 
     with pytest.raises(Exception, match="the function returned the columns second bigint, first bigint"):
         apply_arrow(rows.groupBy("first"), swap, WANTED).collect()
+
+
+def imported_before(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The packages that a worker had when its function began. Importing them anew takes seconds."""
+    names = [name for name in ("numpy", "pandas", "torch", "transformers") if name in sys.modules]
+    for _ in batches:
+        yield pa.record_batch({"names": [",".join(names)], "parent": pa.array([os.getppid()], pa.int64())})
+
+
+def test_workers_are_forked_with_their_packages_imported(spark: SparkSession) -> None:
+    made = map_arrow(spark.range(4).repartition(2), imported_before, "names string, parent long").collect()
+    assert {row["names"] for row in made} == {"numpy,pandas,torch,transformers"}
+    assert len({row["parent"] for row in made}) == 1
 
 
 @pytest.fixture(scope="module")

@@ -132,9 +132,19 @@ def descendants(pid: int) -> Iterator[tuple[int, str]]:
 
 
 def first_worker(pid: int) -> int | None:
-    """A Python worker below a process: the daemon's child, not the daemon."""
-    found = [child for child, line in descendants(pid) if "pyspark.daemon" in line]
-    return found[1] if len(found) > 1 else None
+    """A Python worker below a process: a child of the daemon that started last, whose workers have models."""
+    found = [child for child, line in descendants(pid) if "worker_daemon" in line]
+    daemons = [child for child in found if "java" in command_of_parent(child)]
+    return next((worker for daemon in reversed(daemons) for worker, _ in descendants(daemon)), None)
+
+
+def command_of_parent(pid: int) -> str:
+    """The command line of the process that started another one."""
+    try:
+        parent = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1]
+        return Path(f"/proc/{parent}/cmdline").read_text()
+    except OSError:
+        return ""
 
 
 def first_executor(pid: int) -> int | None:

@@ -17,6 +17,11 @@ VARIABLES = (
         "through the classes of Delta's log if they are there.",
     ),
     ("`SPLADELAKE_PREPARE`", "`off`: no command makes the archive of Spark's classes in the background."),
+    (
+        "`SPLADELAKE_WORKER_IMPORTS`",
+        "Set by local sessions for their Python workers: the packages that Spark's daemon imports before it starts a "
+        "worker. With `--spark-conf spark.python.daemon.module=pyspark.daemon`, each worker imports them itself.",
+    ),
     ("`XDG_CACHE_HOME`", "Parent of the cache folder `spladelake`. Default: `~/.cache`."),
     ("`XDG_STATE_HOME`", "Parent of the folder `spladelake` with the history of the SQL prompt. Default: "
      "`~/.local/state`."),

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,7 @@ WARNING = "warning: "
 class EncodeBatches:
     """The function given to mapInArrow: batches of (id, text, text_sha256, repaired) to batches of `vectors` rows."""
 
+    loads_model: ClassVar[bool] = True
     spec: WorkerSpec
     kind: Literal["document", "query"]
     totals: Accumulator[dict[str, float]]
@@ -65,6 +66,7 @@ class EncodeOrReject:
     child process. A text that ends the child process is then found like any other text on which the model fails.
     """
 
+    loads_model: ClassVar[bool] = True
     spec: WorkerSpec
     kind: Literal["document", "query"]
     totals: Accumulator[dict[str, float]]

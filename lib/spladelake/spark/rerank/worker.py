@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -44,6 +44,7 @@ class ScorePairBatches:
     `pair` is a hash of both texts. Rows of equal `pair` must follow each other; the model scores them once.
     """
 
+    loads_model: ClassVar[bool] = True
     spec: RerankerSpec
     totals: Accumulator[dict[str, float]]
 

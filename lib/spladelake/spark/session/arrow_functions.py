@@ -21,6 +21,7 @@ from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 from pyspark.sql.types import DataType, StructType
 
 from spladelake.errors import DataError
+from spladelake.spark.session.worker_daemon import fork_with_models
 
 Batches = Iterable[pa.RecordBatch]
 
@@ -37,8 +38,11 @@ class OnGroup(Protocol):
 def map_arrow(rows: DataFrame, function: Callable[[Any], Batches], schema: StructType | str) -> DataFrame:
     """Return the rows that a function makes of the batches of each partition.
 
+    - function: if its attribute `loads_model` is true, its workers start with torch imported, see `worker_daemon`.
     - schema: the columns of the result. A batch with other columns, or in another order, ends the job with DataError.
     """
+    if getattr(function, "loads_model", False):
+        fork_with_models()
     return rows.mapInArrow(CheckedBatches(function, _columns(schema)), schema)
 
 

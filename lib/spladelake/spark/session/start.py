@@ -25,6 +25,7 @@ from spladelake.spark.session import delta_classes
 from spladelake.spark.session import quick_settings as quick_sessions
 from spladelake.spark.session.class_archive import archive_options
 from spladelake.spark.session.connect import refuse_connect
+from spladelake.spark.session.worker_daemon import daemon_settings
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +138,7 @@ def _local_session(app_name: str, java: str, settings: Mapping[str, str], *, qui
         # PySpark looks for the caller's line at each operation on a column: half of the time that plans take in Python.
         "spark.python.sql.dataFrameDebugging.enabled": "false",
         **small_machine_settings(),
+        **daemon_settings(),
         "spark.sql.warehouse.dir": _warehouse(),
     }
     if quick:

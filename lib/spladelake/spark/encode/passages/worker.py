@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 
@@ -46,6 +46,7 @@ class SplitDocuments:
     A document that comes with a reason, or that the tokenizer fails on, gets a row with the reason.
     """
 
+    loads_model: ClassVar[bool] = True
     spec: SplitterSpec
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
