@@ -119,7 +119,7 @@ def _check_passages(frame: DataFrame, path: str) -> None:
         F.count("*").alias("rows"), F.count_distinct("passage").alias("numbers"),
         F.min("passage").alias("least"), F.max("passage").alias("most"),
     )  # fmt: skip
-    whole = F.expr("rows = numbers AND least = 0 AND most = numbers - 1")
+    whole = (F.col("rows") == F.col("numbers")) & (F.col("least") == 0) & (F.col("most") == F.col("numbers") - 1)
     found = documents.where(~whole).orderBy("doc_id").first()
     if found is None:
         return
