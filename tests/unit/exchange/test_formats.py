@@ -162,3 +162,24 @@ def test_the_id_of_a_qdrant_point_depends_on_the_documents_id_alone() -> None:
     first, second = (json.loads(make("d1", place, ["3"], ["0.5"])) for place in (0, 9))
     assert first == second
     assert first["vector"] == {"splade": {"indices": [3], "values": [0.5]}}
+
+
+@pytest.mark.parametrize(
+    ("line", "content_is_id", "said"),
+    [
+        ("{", False, "(it is not JSON: Expecting property name"),
+        (
+            '{"id": "a"}',
+            False,
+            '(it has no \'vector\'); wanted {"id": …, "vector": {term: weight, …}}. Correct the line,',
+        ),
+        ('{"id": 3, "vector": {}}', True, '(it has no \'content\'); wanted {"content": …, "vector": '),
+        ('{"id": "a", "vector": {"x": 1, "x": 2}}', False, "('x' occurs twice)"),
+        ('{"id": "a", "vector": {"x": "b"}}', False, "(it is not an object whose vector has a number for each term)"),
+        ('{"id": true, "vector": {}}', False, "the id is true; wanted a text or an integer"),
+    ],
+)
+def test_a_line_that_is_no_vector_is_refused_by_its_cause(line: str, content_is_id: bool, said: str) -> None:
+    with pytest.raises(DataError) as refused:
+        parse_line(line, place="x", content_is_id=content_is_id)
+    assert said in str(refused.value)
