@@ -1,4 +1,4 @@
-"""Spark's Python daemon, counting the workers that it starts: a line in SPLADELAKE_WORKER_STARTS for each.
+"""The Python daemon of local sessions, which notes in SPLADELAKE_WORKER_STARTS each worker that it starts.
 
 Set spark.python.daemon.module=counting_daemon with this folder on the workers' PYTHONPATH.
 """
@@ -10,6 +10,8 @@ import time
 from typing import Any
 
 from pyspark import daemon
+
+from spladelake.spark.session import worker_daemon
 
 _worker = daemon.worker
 _noted: set[int] = set()
@@ -27,4 +29,4 @@ def worker(*arguments: Any) -> Any:
 daemon.worker = worker
 
 if __name__ == "__main__":
-    daemon.manager()
+    worker_daemon.main()

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from spladelake.config.jobs import JOBS
+from support.cases import mostly_slow
 from support.collections import write_fruit
 from support.processes import SMALL, command, descendants, environment
 from support.tables import table_rows
@@ -54,6 +55,9 @@ LAST = {
     signal.SIGTERM: "interrupted; every table has either its old rows or its new rows",
     signal.SIGHUP: "interrupted; every table has either its old rows or its new rows",
 }
+
+
+READER_GONE = "the program that reads stdout has ended, so spladelake dropped the rest of the output"
 
 
 def toy(what: str, folder: Path, **options: Any) -> subprocess.Popen[str]:
@@ -101,10 +105,7 @@ def test_output_ends_with_its_reader_and_that_is_no_error(tmp_path: Path) -> Non
         running.stdout.close()
         err = running.stderr.read()
     assert running.returncode == 0
-    assert lines(err) == [
-        "begun",
-        "the program that reads stdout has ended, so spladelake dropped the rest of the output",
-    ]
+    assert lines(err) == ["begun", READER_GONE]
 
 
 def test_a_reader_of_messages_that_ends_does_not_end_the_work(tmp_path: Path) -> None:
@@ -138,14 +139,80 @@ def test_a_limit_of_the_file_size_ends_with_5(tmp_path: Path) -> None:
     assert "has reached the size limit" in err
 
 
-# Of each job the least that it can be asked; most of them find nothing to do their work on.
+# Commands that need no Java, and the code with which each ends as long as its output can be written.
+QUICK: dict[str, tuple[str, ...]] = {
+    "docs": ("docs",),
+    "a page of docs": ("docs", "cli"),
+    "forecast": ("forecast", "--docs", "1000000"),
+    "init": ("init", "corpus.jsonl", "--force"),
+    "package": ("package",),
+    "help": ("--help",),
+    "a refusal": ("docs", "no-such-page"),
+}
+
+
+def quick(name: str, folder: Path, stdout: Any) -> tuple[int, list[str]]:
+    """Exit code and messages of a command whose output goes to `stdout`."""
+    write_fruit(folder)
+    line = command(*QUICK[name])
+    done = subprocess.run(
+        line, cwd=folder, env=environment(), text=True, stdout=stdout, stderr=subprocess.PIPE, timeout=60, check=False
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, lines(done.stderr)
+
+
+@pytest.mark.parametrize("name", mostly_slow(QUICK, 1))
+def test_every_quick_command_outlives_a_reader_that_has_gone(tmp_path: Path, name: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    code, told = quick(name, tmp_path, write)
+    os.close(write)
+    if name == "a refusal":
+        assert (code, "there is no such page" in told[-1]) == (2, True)
+    else:
+        assert (code, told[-1]) == (0, READER_GONE)
+
+
+@pytest.mark.parametrize("name", mostly_slow(QUICK, 1))
+def test_every_quick_command_tells_of_a_full_disk(tmp_path: Path, name: str) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        code, told = quick(name, tmp_path, full)
+    if name == "a refusal":
+        assert (code, "there is no such page" in told[-1]) == (2, True)
+    else:
+        assert (code, "the disk has no space left" in told[-1]) == (5, True)
+
+
+# Of each job, and of each other command that starts Spark, the least that it can be asked. Most find nothing to do
+# their work on.
+TINY = ("--model", "splade-tiny")
 OPTIONS: dict[str, tuple[str, ...]] = {
     "ingest_texts": ("--source", "source"),
+    "encode_texts": TINY,
+    "index_vectors": TINY,
+    "retrieve_run": TINY,
+    "rerank_run": ("--run", "splade-tiny"),
+    "fuse_runs": ("--runs", "bm25,splade-tiny"),
+    "mine_pairs": ("--run", "splade-tiny"),
+    "train_model": (*TINY, "--output", "model"),
     "export_run": ("--output", "out.txt"),
     "export_measures": ("--output", "out.csv"),
     "export_vectors": ("--output", "out", "--output-format", "npz"),
-    "import_run": ("--run-file", "source/corpus.jsonl", "--run-id", "theirs"),
+    "import_run": ("--run", "source/corpus.jsonl", "--ranking", "theirs"),
     "import_vectors": ("--input", "source", "--input-format", "anserini", "--vectors", "theirs"),
+}
+LAKE = ("--lake", "lake")
+OTHERS: dict[str, tuple[str, ...]] = {
+    "passages": ("encode_texts", *LAKE, *TINY, "--passage-tokens", "4", *SMALL),
+    "search": ("search", "bread", *LAKE, *TINY, "--where", "title IS NULL", *SMALL),
+    "sql": ("sql", *LAKE, *TINY, "-e", "SELECT * FROM documents", *SMALL),
+    "report": ("report", *LAKE, "--out", "report.html", *SMALL),
+    "quarantine show": ("quarantine", "show", *LAKE),
+    "quarantine retry": ("quarantine", "retry", *LAKE),
+    "pipeline": ("pipeline", "run", "pipeline.yaml", *SMALL),
+    "doctor": ("doctor", *LAKE),
+    "demo": ("demo", "--documents", "20", *SMALL),
 }
 
 
@@ -154,6 +221,7 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a collection and a lake of it."""
     folder = tmp_path_factory.mktemp("ends")
     write_fruit(folder / "source")
+    (folder / "pipeline.yaml").write_text("lake: lake\nmodel: splade-tiny\nsteps: {encode_texts: }\n", encoding="utf-8")
     line = command("ingest_texts", "--lake", "lake", "--source", "source", *SMALL)
     subprocess.run(line, cwd=folder, env=environment(), check=True, capture_output=True, timeout=600)
     return folder
@@ -164,30 +232,28 @@ def rows(lake: Path) -> dict[str, int]:
     return {str(log.parent.relative_to(lake)): len(table_rows(log.parent)) for log in lake.rglob("_delta_log")}
 
 
-def job_line(name: str) -> list[str]:
-    model = ("--model", "splade-tiny") if name in ("encode_texts", "retrieve_run", "index_vectors") else ()
-    return command(name, "--lake", "lake", *OPTIONS.get(name, ()), *model, *SMALL)
+def line_of(name: str) -> list[str]:
+    return command(*OTHERS[name]) if name in OTHERS else command(name, *LAKE, *OPTIONS.get(name, ()), *SMALL)
 
 
 @pytest.mark.slow
 @pytest.mark.faults
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM], ids=lambda sign: sign.name)
-@pytest.mark.parametrize("job", JOBS)
-def test_a_job_that_is_ended_leaves_its_tables_and_no_process(
-    ingested: Path, tmp_path: Path, job: str, sign: signal.Signals
+@pytest.mark.parametrize("name", [*JOBS, *OTHERS])
+def test_a_command_that_is_ended_leaves_its_tables_and_no_process(
+    ingested: Path, tmp_path: Path, name: str, sign: signal.Signals
 ) -> None:
     folder = Path(shutil.copytree(ingested, tmp_path / "work"))
     before = rows(folder / "lake")
-    with subprocess.Popen(job_line(job), cwd=folder, env=environment(), text=True, start_new_session=True,
+    with subprocess.Popen(line_of(name), cwd=folder, env=environment(), text=True, start_new_session=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:  # fmt: skip
         until = time.monotonic() + 120
         while running.poll() is None and not any("java" in line for _, line in descendants(running.pid)):
             assert time.monotonic() < until
             time.sleep(0.05)
         children = [pid for pid, _ in descendants(running.pid)]
-        if running.poll() is not None:
-            pytest.skip("it ended before it started Java, for want of an option")
+        assert running.poll() is None, f"it ended before it started Java: {running.communicate()[1]}"
         # To the group, as a terminal sends Ctrl-C and a service manager its end.
         os.killpg(running.pid, sign)
         _, err = running.communicate(timeout=300)

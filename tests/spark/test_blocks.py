@@ -257,16 +257,33 @@ def test_an_index_of_another_release_or_that_somebody_else_wrote_to_is_ignored(
     spark: SparkSession, run_job: Any, made: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with monkeypatch.context() as other_release:
-        other_release.setattr("spladelake.spark.retrieve.index.BLOCK_VERSION", 2)
+        other_release.setattr("spladelake.spark.retrieve.index.VERSION", 2)
         run_job("index_vectors", lake=made, model="made")
     with caplog.at_level(logging.WARNING):
         assert retrieve(run_job, made)["index"] == "stale"
-    assert "the index is ignored, because another release of spladelake made it" in caplog.text
+    assert "the index is ignored, because another release of spladelake made the index" in caplog.text
     assert run_job("index_vectors", lake=made, model="made")["blocks_made"] == 10
     spark.sql(f"DELETE FROM delta.`{made}/vectors/made/index` WHERE documents > 0")
     assert retrieve(run_job, made, force=True)["index"] == "stale"
     assert "the index is ignored, because another program wrote to the index" in caplog.text
     assert run_rows(spark, made) == brute_force(QUERIES, DOCUMENTS, 10)
+
+
+def test_an_index_of_rows_that_a_deletion_vector_removed_is_ignored_and_renewed(
+    spark: SparkSession, run_job: Any, made: str
+) -> None:
+    documents = f"delta.`{made}/vectors/made/documents`"
+    spark.sql(f"ALTER TABLE {documents} SET TBLPROPERTIES ('delta.enableDeletionVectors' = true)")
+    run_job("index_vectors", lake=made, model="made")
+    assert retrieve(run_job, made)["index"] == "used"
+    before = spark.read.format("delta").load(f"{made}/vectors/made/documents").inputFiles()
+    spark.sql(f"DELETE FROM {documents} WHERE id = 'd7'")
+    assert spark.read.format("delta").load(f"{made}/vectors/made/documents").inputFiles() == before
+    rest = {doc_id: vector for doc_id, vector in DOCUMENTS.items() if doc_id != "d7"}
+    for state in ("stale", "used"):
+        assert retrieve(run_job, made, force=True)["index"] == state
+        assert run_rows(spark, made) == brute_force(QUERIES, rest, 10)
+        run_job("index_vectors", lake=made, model="made")
 
 
 def test_a_run_brought_up_to_date_equals_a_full_run(spark: SparkSession, run_job: Any, made: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from spladelake.encoder import SpladeEncoder
 from spladelake.scoring import compile_kernels
 from support.collections import FRUIT, QUESTIONS
-from support.connect import LIB, connect_server
+from support.connect import LIB, connect_server, needs_connect
 from support.processes import environment
 from support.vector_tables import brute_force
 
@@ -22,8 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the client found."""
-    for package in ("grpc", "grpc_status", "google.rpc", "google.protobuf.runtime_version"):
-        pytest.importorskip(package, reason="Spark Connect needs the extra connect")
+    needs_connect()
     compile_kernels()  # or each worker of the server would compile them for itself
     with connect_server(tmp_path_factory.mktemp("connect")) as address:
         client = subprocess.run(
@@ -65,3 +64,7 @@ def test_runs_are_measured_compared_and_explained_through_a_server(found: dict[s
     assert isinstance(found["sql"][0][2], str)
     assert found["permanent"] == ["sparse_dot"]
     assert "did you mean 'vector'" in found["refused"]
+
+
+def test_a_job_at_a_server_without_delta_ends_with_5(found: dict[str, Any]) -> None:
+    assert found["without_delta"] == 5

@@ -16,6 +16,7 @@ import ranx
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError
+from spladelake.survey.plan import plan
 from support.cases import mostly_slow
 from support.tables import table_rows
 
@@ -212,6 +213,20 @@ def test_the_file_of_a_run_that_lacks_a_column_is_named(run_job: Any, lake: str,
         run_job("import_run", **common)
 
 
+def test_scores_of_any_type_of_number_are_those_of_pandas(run_job: Any, lake: str, tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    folder.mkdir()
+    types = (pa.float32(), pa.float64(), pa.decimal128(38, 4), pa.int64(), pa.string())
+    for number, kind in enumerate(types):
+        value: Any = {pa.decimal128(38, 4): decimal.Decimal("2.7"), pa.int64(): 2, pa.string(): "0.1"}.get(kind, 0.1)
+        columns = {"query_id": [f"q{number}"], "doc_id": ["d"], "score": pa.array([value], kind)}
+        pq.write_table(pa.table(columns), folder / f"{number}.parquet")
+    run_job("import_run", lake=lake, run=str(folder), ranking="r")
+    found = {row["query_id"]: row["score"] for row in table_rows(f"{lake}/runs")}
+    frames = [pd.read_parquet(folder / f"{number}.parquet") for number in range(len(types))]
+    assert found == {frame["query_id"][0]: float(frame["score"][0]) for frame in frames}
+
+
 def judgements(spark: SparkSession, lake: str) -> list[Any]:
     rows = table_rows(f"{lake}/judgements")
     return sorted((row["query_id"], row["doc_id"], row["relevance"]) for row in rows)
@@ -249,10 +264,11 @@ def test_pairs_without_grades_are_of_grade_1_and_the_result_says_so(
     assert judgements(spark, lake) == [("q1", "d1", 1), ("q2", "d3", 1)]
 
 
+@pytest.mark.parametrize("half", mostly_slow([0.5, decimal.Decimal("0.5")], 1))
 def test_a_grade_with_a_fraction_is_quarantined_and_a_table_without_grades_is_refused(
-    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path
+    spark: SparkSession, run_job: Any, lake: str, tmp_path: Path, half: Any
 ) -> None:
-    table_of("qid", "pid", "rel", grades=lambda r: r / 2).to_parquet(tmp_path / "j.parquet")
+    table_of("qid", "pid", "rel", grades=lambda r: r * half).to_parquet(tmp_path / "j.parquet")
     run_job("ingest_texts", lake=lake, judgements=str(tmp_path / "j.parquet"), max_rejected=1)
     assert judgements(spark, lake) == [("q1", "d2", 0)]
     reasons = {row["reason"] for row in table_rows(f"{lake}/quarantine")}
@@ -260,6 +276,24 @@ def test_a_grade_with_a_fraction_is_quarantined_and_a_table_without_grades_is_re
     pd.DataFrame({"qid": ["q"], "pid": ["d"], "stars": ["x"], "note": ["y"]}).to_parquet(tmp_path / "n.parquet")
     with pytest.raises(DataError, match="no column is called relevance"):
         run_job("ingest_texts", lake=lake, judgements=str(tmp_path / "n.parquet"))
+
+
+@pytest.mark.parametrize("form", mostly_slow(["csv", "parquet"], 1))
+def test_files_of_judgements_of_which_some_have_no_grades_are_refused(
+    run_job: Any, lake: str, tmp_path: Path, form: str
+) -> None:
+    folder = tmp_path / "qrels"
+    folder.mkdir()
+    graded = table_of("qid", "pid", "label")
+    for name, frame in (("0", graded[["qid", "pid"]]), ("1", graded)):
+        path = folder / f"{name}.{form}"
+        frame.to_csv(path, index=False) if form == "csv" else frame.to_parquet(path)
+    for look in (
+        lambda: run_job("ingest_texts", lake=lake, judgements=str(folder)),
+        lambda: plan("unused", {"judgements": str(folder)}),
+    ):
+        with pytest.raises(DataError, match="some files have grades, and others have none"):
+            look()
 
 
 def test_a_beir_folder_may_have_mtebs_jsonl_judgements(

@@ -15,8 +15,11 @@ import spladelake.functions as sl
 from spladelake.errors import UsageError
 from spladelake.passages import PassageSettings, document_of, passage_id
 from spladelake.passages.aggregate import Aggregate, aggregate_of
+from spladelake.spark.retrieve.indexed_search import folder_index
+from spladelake.spark.sql import indexed as indexed_functions
+from spladelake.spark.sql.indexed import IndexedVectors
 from spladelake.spark.tables.lineage import Lineage
-from spladelake.spark.tables.refs import TableRef
+from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schema import TableSchema
 from spladelake.spark.tables.schemas import DOCUMENTS, PASSAGE_VECTORS, RUNS, VECTORS
 from spladelake.spark.tables.write import replace_rows
@@ -144,7 +147,7 @@ def test_every_aggregate_ranks_documents_as_brute_force_does(
 
 
 def test_an_index_of_passages_gives_the_same_documents(
-    run_job: Any, passage_lake: str, problem: dict[str, Any]
+    run_job: Any, passage_lake: str, problem: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_job("index_vectors", lake=passage_lake, vectors="v")
     given = {"lake": passage_lake, "vectors": "v", "k": 7, "strategy": "blocks"}
@@ -155,6 +158,18 @@ def test_an_index_of_passages_gives_the_same_documents(
     assert found(passage_lake, "indexed-none") == wanted(problem, "none", 7)
     assert run_job("retrieve_run", **given, ranking="unfit", aggregate="sum-of-top-2")["index"] == "none"
     assert found(passage_lake, "unfit") == wanted(problem, "sum-of-top-2", 7)
+    # The functions of SQL, which rank through the index, and those that read the vectors.
+    queries, indexed = problem["queries"], IndexedVectors(passage_lake, "v", "m")
+    assert folder_index(Lake(passage_lake), "v", indexed._tables()) is not None
+    best = [indexed.search(queries.take(np.array([n])), 7) for n in range(len(queries))]
+    alike = [indexed.similar(name, 5) for name in ("d3", "d1!b", "d4!b#000000")]
+    of_run = wanted(problem, "max", 7)
+    names = ["d0", *(f"q{n}" for n in range(1, len(queries)))]
+    assert best == [[(row[2], row[-1]) for row in sorted(of_run) if row[0] == name] for name in names]
+    monkeypatch.setattr(indexed_functions, "folder_index", lambda *_: None)
+    assert best == [indexed.search(queries.take(np.array([n])), 7) for n in range(len(queries))]
+    assert alike == [indexed.similar(name, 5) for name in ("d3", "d1!b", "d4!b#000000")]
+    assert [len(rows) for rows in alike] == [5, 5, 5]
 
 
 def test_retrieve_on_a_dataframe_ranks_the_documents_of_passages_as_brute_force_does(

@@ -20,12 +20,13 @@ from spladelake.spark.encode.texts import encoded, hashed, spread
 from spladelake.spark.encode.vectorisers import vectoriser_of
 from spladelake.spark.encode.worker import EncodeBatches
 from spladelake.spark.retrieve import driver_search
+from spladelake.spark.retrieve.indexed_search import indexed_collection
 from spladelake.spark.retrieve.search import encoded_beside, search_documents, search_folder
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.sql import install
 from support.cases import mostly_slow
 from support.checkpoints import edit
-from support.collections import QUESTIONS
+from support.collections import FRUIT, QUESTIONS
 from support.documents import write_documents, write_queries
 from support.families import bert
 from support.tables import table_rows
@@ -69,6 +70,51 @@ def test_the_driver_answers_with_and_without_spark_what_workers_answer_to_the_la
     workers = [search_documents(spark, lake=fruit_lake, model=model, **one) for one in asked]
     assert folder == driver == workers
     assert any(len(hits) > 1 for hits in workers)
+
+
+def test_the_index_answers_as_the_vectors_do_and_never_when_it_is_behind_them(
+    spark: SparkSession, run_job: Any, own_fruit_lake: str
+) -> None:
+    lake, question = own_fruit_lake, "which fruit is pressed for juice by the river"
+    sessions = {"joined": spark.newSession(), "indexed": spark.newSession()}
+    by_folder = search_folder(question, lake=lake, model="splade-tiny", k=4)
+
+    def check(*, current: bool) -> list[dict[str, Any]]:
+        assert (indexed_collection(lake, "splade-tiny") is not None) == current
+        hits = search_documents(spark, question, lake=lake, model="splade-tiny", k=4)
+        assert search_folder(question, lake=lake, model="splade-tiny", k=4) == hits
+        return hits
+
+    def check_sql(hits: list[dict[str, Any]]) -> None:
+        rows = {}
+        for name, session in sessions.items():
+            found = [session.sql(f"SELECT * FROM {call}").collect() for call in (f"search('{question}', 4)", similar)]
+            rows[name] = [[row.asDict() for row in one] for one in found]
+        assert rows["indexed"] == rows["joined"]
+        found = [(hit["rank"], hit["doc_id"], hit["score"]) for hit in hits]
+        assert found == [(row["rank"], row["doc_id"], row["score"]) for row in rows["joined"][0]] != []
+
+    similar = "similar('apple', 3)"
+    install(sessions["joined"], lake=lake, model="splade-tiny")
+    run_job("index_vectors", lake=lake, model="splade-tiny")
+    install(sessions["indexed"], lake=lake, model="splade-tiny")
+    plans = {name: session.sql(f"SELECT * FROM {similar}") for name, session in sessions.items()}
+    shown = {name: plan._jdf.queryExecution().toString() for name, plan in plans.items()}
+    assert ["similar_index" in shown[name] for name in ("joined", "indexed")] == [False, True]
+    assert check(current=True) == by_folder
+    check_sql(by_folder)
+    texts = {**FRUIT, "mouse": "A mouse drinks juice.", "pear": "Pears are pressed into juice, too."}
+    write_documents(spark, lake, {name: text for name, text in texts.items() if name != "river"})
+    run_job("encode_texts", lake=lake, model="splade-tiny", side="documents")
+    changed = check(current=False)
+    check_sql(changed)
+    assert {hit["doc_id"] for hit in changed} & {"pear", "river"} == {"pear"}
+    run_job("index_vectors", lake=lake, model="splade-tiny")
+    assert check(current=True) == changed
+    run_job("maintain_tables", lake=lake, cluster=True)
+    assert check(current=False) == changed
+    run_job("index_vectors", lake=lake, model="splade-tiny")
+    assert check(current=True) == changed
 
 
 @pytest.mark.slow

@@ -14,9 +14,11 @@ from pyspark.sql import SparkSession
 
 from spladelake.cli import main
 from spladelake.commands import doctor
+from spladelake.config.job import Job
+from spladelake.config.jobs import JOBS
 from spladelake.errors import ConflictError, MachineError, UsageError
 from spladelake.spark.session import delta_classes, stores
-from spladelake.spark.session.connect import refuse_connect
+from spladelake.spark.session.connect import check_job, refuse_connect
 from spladelake.spark.session.delta_classes import check_running, jars_of, needs_delta
 from spladelake.spark.session.start import spark_session
 from spladelake.spark.session.store_trial import trials
@@ -131,6 +133,20 @@ def test_spark_connect_is_refused_before_anything_is_sent(spark: SparkSession, m
     monkeypatch.delenv("SPARK_REMOTE")
     with pytest.raises(UsageError, match=r"spark\.remote: the setting names the server local\[2\]"):
         refuse_connect({"spark.remote": "local[2]"})
+
+
+@pytest.mark.parametrize("job", JOBS.values(), ids=lambda job: job.name)
+def test_a_job_runs_on_spark_connect_or_names_the_jobs_that_do(job: Job) -> None:
+    settings = {"spark.remote": "sc://connect.example:15002/;token=secret"}
+    options = job.options.model_construct(lake="schema:main.shop")
+    if job.on_connect:
+        check_job(job, options, settings)
+        with pytest.raises(UsageError, match=r"--lake shop: the lake is a folder.*sc://connect.example:15002; wanted"):
+            check_job(job, job.options.model_construct(lake="shop"), settings)
+    else:
+        with pytest.raises(UsageError, match=rf"because {job.name} does not run .* evaluate_run, compare_runs.* and"):
+            check_job(job, options, settings)
+    check_job(job, options, {})
 
 
 def test_the_callers_jars_keep_delta_and_a_delta_of_theirs_is_taken(spark: SparkSession) -> None:

@@ -83,6 +83,30 @@ def test_parquet_comes_back_to_the_last_bit_without_a_vocabulary(spark: SparkSes
     assert stored(spark, given.lake, "parquet") == given.vectors
 
 
+def test_parquet_of_other_programs_is_read_file_by_file_without_other_columns(
+    spark: SparkSession, run_job: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    half, nanoseconds = pa.array(np.array([1], np.float16)), pa.array([1], pa.timestamp("ns"))
+    files = {
+        "0": {"id": ["1"], "indices": [[0, 3]], "values": [[0.5, 2.0]], "made": nanoseconds, "ID": ["x"], "half": half},
+        "1": {
+            "values": pa.array([[3]], pa.list_(pa.int8())),
+            "id": [2.0],
+            "indices": pa.array([[1]], pa.list_(pa.uint64())),
+        },
+        "2": {"id": pa.array([3], pa.int8()), "indices": pa.array([[4]], pa.large_list(pa.int16())), "values": [[1.5]]},
+    }  # fmt: skip
+    for name, columns in files.items():
+        pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+    lake = str(tmp_path / "lake")
+    run_job("import_vectors", lake=lake, input=str(folder), input_format="parquet", vectors="theirs")
+    rows = table_rows(f"{lake}/vectors/theirs/documents")
+    found = {row["id"]: (list(row["indices"]), list(row["values"])) for row in rows}
+    assert found == {"1": ([0, 3], [0.5, 2.0]), "2": ([1], [3.0]), "3": ([4], [1.5])}
+
+
 PASSAGE = {"id": "d#000000", "indices": [1, 2], "values": [1.0, 2.0], "doc_id": "d", "passage": 0, "start": 0, "end": 5}
 PLAIN = {name: PASSAGE[name] for name in ("id", "indices", "values")}
 FAULTS: dict[str, tuple[list[dict[str, Any]], str]] = {
@@ -93,6 +117,12 @@ FAULTS: dict[str, tuple[list[dict[str, Any]], str]] = {
     "no vector": ([{**PLAIN, "values": None}, PLAIN], "the vector is missing"),
     "lengths": ([{**PLAIN, "values": [1.0]}], "indices and values differ in length"),
     "a null": ([{**PLAIN, "values": [1.0, None]}], "a term or a weight is null; wanted lists of numbers only"),
+    "bytes as ids": ([{**PLAIN, "id": b"a"}], "column 'id' has the type binary"),
+    "a fraction as id": ([{**PLAIN, "id": 1.5}], "in the row with the id '1.5' the id is a number with a fraction"),
+    "half precision": (
+        [{**PLAIN, "values": np.array([1, 2], np.float16)}],
+        "the column values has the type list<element: halffloat>",
+    ),
     "below 0": ([{**PLAIN, "indices": [-1, 2]}], "a term is below 0; wanted numbers from 0"),
     "a term twice": ([{**PLAIN, "indices": [2, 2]}], "a term occurs twice"),
     "half a place": ([{**PLAIN, "passage": 0}], "a column passage, but none called doc_id, start, end"),

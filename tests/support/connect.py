@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from spladelake.spark.session.delta_classes import SETTINGS
+from spladelake.spark.session.jars import delta_jars
 from support.processes import REPOSITORY, SPARK_HOME, SUBMIT_ENVIRONMENT, environment
 from support.standalone import free_ports, stop
 
@@ -19,9 +23,15 @@ SECONDS_TO_START = 90
 LIB = os.pathsep.join([*(str(REPOSITORY / folder) for folder in ("lib", "tests")), os.environ.get("PYTHONPATH", "")])
 
 
+def needs_connect() -> None:
+    """Skip the calling test without the packages of the extra connect."""
+    for package in ("grpc", "grpc_status", "google.rpc", "google.protobuf.runtime_version"):
+        pytest.importorskip(package, reason="Spark Connect needs the extra connect")
+
+
 @contextmanager
-def connect_server(folder: Path) -> Iterator[str]:
-    """The address of a server with two cores. It ends with the context."""
+def connect_server(folder: Path, *, delta: bool = False) -> Iterator[str]:
+    """The address of a server with two cores, with Delta if wanted. It ends with the context."""
     (port,) = free_ports(1)
     settings = {
         "spark.connect.grpc.binding.address": "127.0.0.1",
@@ -31,6 +41,7 @@ def connect_server(folder: Path) -> Iterator[str]:
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.local.dir": str(folder / "local"),
         "spark.ui.enabled": "false",
+        **({**SETTINGS, "spark.jars": ",".join(map(str, delta_jars()))} if delta else {}),
     }
     options = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
     command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", "local[2]", "--class", SERVER, *options]

@@ -12,6 +12,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 import spladelake.functions as sl
+from spladelake.cli import main as main_of
 from spladelake.errors import UsageError
 from support.collections import FRUIT, QUESTIONS, RELEVANT
 
@@ -57,6 +58,8 @@ def main(address: str) -> None:
         sl.retrieve(documents, queries, vector="vektor")
     except UsageError as error:
         found["refused"] = str(error)
+    # This server has no Delta.
+    found["without_delta"] = main_of(["verify_tables", "--lake", "schema:default"])
     print(json.dumps(found))
     spark.stop()
 

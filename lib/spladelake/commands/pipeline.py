@@ -10,6 +10,7 @@ from spladelake.commands.options import session_options
 from spladelake.commands.run_job import run_step
 from spladelake.commands.settings import spark_settings
 from spladelake.config import load_pipeline
+from spladelake.config.jobs import JOBS
 from spladelake.errors import UsageError
 
 
@@ -57,6 +58,10 @@ def pipeline_run(
     steps = loaded.options(place=file)
     settings = {**loaded.spark, **spark_settings(properties_file, spark_conf)}
     from spladelake.display.results import show_summary
+    from spladelake.spark.session.connect import check_job
+
+    for name, options in steps:
+        check_job(JOBS[name], options, settings)
 
     results = {}
     for label, (name, options) in zip(loaded.labels, steps, strict=True):

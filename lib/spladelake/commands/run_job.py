@@ -22,7 +22,7 @@ def run_step(name: str, options: Options, settings: dict[str, str], *, alone: bo
     """
     from spladelake.spark.session.progress import stage_line
     from spladelake.spark.session.quick_settings import is_small_lake
-    from spladelake.spark.session.start import spark_session
+    from spladelake.spark.session.start import session_of_job
     from spladelake.spark.session.step_descriptions import step_description
     from spladelake.spark.session.stores import check_stores
     from spladelake.spark.tables.run_log import recorded, run_id_of
@@ -31,7 +31,7 @@ def run_step(name: str, options: Options, settings: dict[str, str], *, alone: bo
     # The job's modules take a second or two to import; Java starts meanwhile.
     with ThreadPoolExecutor(1) as pool:
         function = pool.submit(_function, JOBS[name])
-        session = spark_session(f"spladelake {name}", settings=settings, quick=quick)
+        session = session_of_job(JOBS[name], options, settings=settings, quick=quick)
     check_stores(session, options.model_dump())
     with step_description(session, name), stage_line(session, name):
         result = recorded(session, name, options, function.result())

@@ -94,10 +94,8 @@ class _Asked:
 
     def run(self, statement: str) -> None:
         """Run a statement and write its rows. Raises SpladelakeError if the statement is wrong or not allowed."""
-        from pyspark.errors import PySparkException
-
         from spladelake.spark.session.read_only import refusal
-        from spladelake.spark.sql.failures import statement_error
+        from spladelake.spark.sql.failures import STATEMENT_ERRORS, statement_error
         from spladelake.spark.sql.output import write_rows
 
         try:
@@ -105,7 +103,7 @@ class _Asked:
                 fix = "If you want the change, run the statement with `spladelake sql --write`."
                 raise UsageError("spladelake sql", f"the statement {reason}", "wanted a statement that only reads", fix)
             write_rows(self.session.sql(statement), sys.stdout, output_format=self.output)
-        except PySparkException as error:
+        except STATEMENT_ERRORS as error:
             raise statement_error(error, missing=self.installed.missing, defined=self.installed.names) from error
 
 

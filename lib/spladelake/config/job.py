@@ -28,6 +28,8 @@ class Job:
       vectors, SET for a training set. All jobs also write `run_log`.
     - examples: command lines for the help page.
     - lake_only: whether it reads nothing but the tables of its lake.
+    - on_connect: whether it also runs on Spark Connect.
+    - not_on_connect: its options that cannot be given there.
     """
 
     name: str
@@ -39,3 +41,5 @@ class Job:
     writes: tuple[str, ...]
     examples: tuple[str, ...]
     lake_only: bool = False
+    on_connect: bool = False
+    not_on_connect: tuple[str, ...] = ()

@@ -90,6 +90,8 @@ RETRIEVE_RUN = Job(
         "spladelake retrieve_run --lake my-lake --k 100 --also '{short: {k: 10, where: \"length(text) < 500\"}}'",
     ),
     lake_only=True,
+    on_connect=True,
+    not_on_connect=("where", "since_version"),
 )  # fmt: skip
 RERANK_RUN = Job(
     "rerank_run", RerankRun, "spladelake.spark.rerank.job:rerank_run", RerankResult,
@@ -122,6 +124,7 @@ EVALUATE_RUN = Job(
         "spladelake evaluate_run --lake my-lake --ranking tiny --measures ndcg_cut_10,recall_1000 --relevance-level 2",
     ),
     lake_only=True,
+    on_connect=True,
 )  # fmt: skip
 COMPARE_RUNS = Job(
     "compare_runs", CompareRuns, "spladelake.spark.evaluate.compare:compare_runs", CompareResult,
@@ -133,6 +136,7 @@ COMPARE_RUNS = Job(
         "spladelake compare_runs --lake all --collections '{DL: dl, cranfield: c}' --run-ids bm25,splade-tiny",
     ),
     lake_only=True,
+    on_connect=True,
 )  # fmt: skip
 MINE_PAIRS = Job(
     "mine_pairs", MinePairs, "spladelake.spark.train.mine:mine_pairs", MineResult,
@@ -239,6 +243,7 @@ VERIFY_TABLES = Job(
     writes=(),
     examples=("spladelake verify_tables --lake my-lake",),
     lake_only=True,
+    on_connect=True,
 )  # fmt: skip
 
 JOBS: dict[str, Job] = {

@@ -50,6 +50,23 @@ def repeated_names(cells: Sequence[str]) -> list[str]:
     return [name for name, times in Counter(cell.strip() for cell in cells).items() if times > 1 and name]
 
 
+def named_width(header: Sequence[str]) -> int:
+    """Return the number of cells of a header without the empty ones at its end."""
+    return next((place for place in range(len(header), 0, -1) if header[place - 1].strip()), 0)
+
+
+def fitted_cells(cells: Sequence[str], header: Sequence[str]) -> list[str] | None:
+    """Return one cell for each column of a header, None if a record has too many or too few cells.
+
+    A record may end in more delimiters than its header, or in fewer: this adds or leaves out only empty cells without
+    a name.
+    """
+    width = len(header)
+    if (len(cells) < width and len(cells) < named_width(header)) or any(cells[width:]):
+        return None
+    return [*cells[:width], *[""] * (width - len(cells))]
+
+
 def chosen_columns(
     kind: str, named: Mapping[str, str], present: Sequence[str], *, place: str, repeated: Collection[str] = ()
 ) -> dict[str, str | None]:
@@ -91,3 +108,14 @@ def chosen_columns(
             )
         chosen[column] = found
     return chosen
+
+
+def check_same_grades(place: str, graded: Collection[bool]) -> None:
+    """Raise DataError if some files of judgements have grades and others have none, which would count as grade 1.
+
+    - place: the input.
+    - graded: for each file, whether it has grades.
+    """
+    if len(set(graded)) > 1:
+        found, fix = "some files have grades, and others have none", "Add a column of grades to the other files."
+        raise DataError(place, found, "wanted the same columns in every file", fix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from spladelake.errors import DataError
-from spladelake.files.formats import compression_of
+from spladelake.files.formats import compression_of, suffix_of
 
 # This many bytes identify every kind of file below. The mark of a tar archive comes last, at byte 257.
 HEAD_BYTES = 600
@@ -28,6 +28,8 @@ def _unpacked_by(tool: str) -> str:
 _OTHERS = (
     (b"PK\x03\x04", "a zip archive (or a spreadsheet)", "Unpack the archive, or save the sheet as csv in UTF-8."),
     (b"\xfd7zXZ\x00", "compressed by xz", _unpacked_by("xz")),
+    (b"\x1f\x9d", "compressed by compress", _unpacked_by("gzip")),
+    (b"\x89LZO\x00\r\n\x1a\n", "compressed by lzop", _unpacked_by("lzop")),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack the archive."),
     (b"PAR1", "a Parquet file", "Set its format option to parquet, or rename the file to *.parquet."),
     (b"PARE", "an encrypted Parquet file", "Decrypt the file."),
@@ -37,6 +39,9 @@ _OTHERS = (
     (b"SQLite format 3\x00", "an SQLite database", "Export a table of the database as csv."),
     (b"%PDF-", "a PDF", "Extract the text of the PDF."),
     (b"\x89HDF\r\n", "an HDF5 file", "Convert the file to Parquet."),
+    (b"version https://git-lfs", "a pointer of Git LFS, not the data", "Run: git lfs pull"),
+    (b"<!DOCTYPE html", "a web page", "Download the data file itself."),
+    (b"<!doctype html", "a web page", "Download the data file itself."),
 )
 _UTF_16 = (
     (b"\xff\xfe\x00\x00", "UTF-32"),
@@ -50,6 +55,8 @@ _UTF_16 = (
 _BY_ENDING = (
     ((".xz", ".lzma"), "compressed by xz", _unpacked_by("xz")),
     ((".br",), "compressed by brotli", _unpacked_by("brotli")),
+    ((".z",), "compressed by compress", _unpacked_by("gzip")),
+    ((".lzo",), "compressed by lzop", _unpacked_by("lzop")),
     ((".zip", ".tar", ".tgz", ".7z", ".rar"), "an archive", "Unpack the archive."),
     ((".xlsx", ".xls", ".ods"), "a spreadsheet", "Save the sheet as csv in UTF-8."),
     (
@@ -62,10 +69,13 @@ _BY_ENDING = (
 
 
 def check_ending(name: str) -> None:
-    """Raise DataError for a file that is no input, by the ending of its name: an archive, or a table of other tools."""
-    plain = name.lower()
+    """Raise DataError for a file that is no input, by the ending of its name: an archive, or a table of other tools.
+
+    The ending before that of a compression decides: `texts.tar.gz` is an archive.
+    """
+    ending = suffix_of(name)
     for endings, found, fix in _BY_ENDING:
-        if plain.endswith(endings):
+        if ending in endings:
             raise _refused(name, found, "wanted jsonl, tsv, csv, Parquet or a Delta table", fix)
 
 
@@ -141,10 +151,9 @@ def _check_parquet(name: str, head: bytes) -> None:
     found, fix = "damaged, or not a Parquet file", "Copy the file again from its source, or correct its format option."
     if not head:
         found, fix = "empty", "Copy the file again from its source, or remove the file."
-    elif known := next(((what, how) for start, what, how in _OTHERS if head.startswith(start)), None):
+    packed = ((start, f"compressed ({suffix})", "Unpack the file.") for suffix, start in _COMPRESSIONS.items())
+    if known := next(((what, how) for start, what, how in (*_OTHERS, *packed) if head.startswith(start)), None):
         found, fix = known
-    elif any(head.startswith(start) for start in _COMPRESSIONS.values()):
-        found, fix = "compressed", "Unpack the file: Parquet is compressed inside."
     raise _refused(name, found, "wanted a Parquet file", fix)
 
 

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from spladelake.errors import DataError
-from spladelake.files.columns import chosen_columns, header_names, repeated_names
+from spladelake.files.columns import chosen_columns, fitted_cells, header_names, repeated_names
 from spladelake.files.kept import kept_places
 from spladelake.files.rows import MalformedError, grade_of, line_text, usable_id
 
@@ -201,16 +201,17 @@ def _records(
         else:
             # A blank line is no record, and neither is a header of a file that was appended.
             if cells != header and (len(cells) > 1 or (cells and cells[0].strip())):
-                yield _record(number, b"\n".join(feed.taken), cells, len(header))
+                yield _record(number, b"\n".join(feed.taken), cells, header)
         number += len(feed.taken)
 
 
-def _record(number: int, raw: bytes, cells: list[str], width: int) -> CsvRecord:
-    # Lines may end in a delimiter even if the header does not. This adds only empty cells.
-    if len(cells) < width or any(cells[width:]):
+def _record(number: int, raw: bytes, cells: list[str], header: list[str]) -> CsvRecord:
+    width = len(header)
+    fitted = fitted_cells(cells, header)
+    if fitted is None:
         found = f"the record has {len(cells)} cells, but the header has {width}"
         return CsvRecord(number, raw, reason=found)
-    return CsvRecord(number, raw, tuple(cells[:width]))
+    return CsvRecord(number, raw, tuple(fitted))
 
 
 def _reason(error: str) -> str:

@@ -156,9 +156,11 @@ def _jsonl_parser(
     if kind == "documents":
         _check_title(columns.get("title"), keys, place)
         names = _keys(kind, columns, keys, {"doc_id": "_id", "title": "title", "text": "text"})
-        return jsonl_document_parser(
-            id_field=names["doc_id"], title_field=names["title"], text_field=names["text"]
-        ), None
+        parser: LineParser[Any] = jsonl_document_parser(
+            id_field=names["doc_id"], title_field=names["title"], text_field=names["text"],
+            title_in_any_case="title" not in columns,
+        )  # fmt: skip
+        return parser, None
     if kind == "queries":
         names = _keys(kind, columns, keys, {"query_id": "_id", "text": "text"})
         return jsonl_query_parser(id_field=names["query_id"], text_field=names["text"]), None

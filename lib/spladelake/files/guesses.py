@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from spladelake.errors import DataError
 from spladelake.names import listed
 
-_QUERY_IDS = ("query_id", "query-id", "qid", "q_id", "topic_id", "topic", "question_id", "query")
+_QUERY_IDS = ("query_id", "query-id", "qid", "q_id", "topic_id", "topic", "question_id", "query", "question")
 _DOC_IDS = (
     "doc_id", "corpus-id", "docno", "docid", "did", "document_id", "pid", "passage_id", "doc", "document", "passage",
 )  # fmt: skip
@@ -58,8 +59,14 @@ def guess(kind: str, column: str, present: Sequence[str]) -> str | None:
     for name in guesses:
         if name in present:
             return name
-    plain = {_plain(name): name for name in reversed(present)}
-    return next((plain[_plain(name)] for name in guesses if _plain(name) in plain), None)
+    plain = {plain_name(name): name for name in reversed(present)}
+    return next((plain[plain_name(name)] for name in guesses if plain_name(name) in plain), None)
+
+
+@lru_cache(maxsize=32)
+def usual_names(kind: str, column: str) -> frozenset[str]:
+    """Return the usual names of a table's column, as `plain_name` writes them."""
+    return frozenset(map(plain_name, GUESSES[kind][column]))
 
 
 def told(kind: str, names: Sequence[str]) -> dict[str, str]:
@@ -111,6 +118,6 @@ def is_ignored(name: str) -> bool:
     return name.lower() in _IGNORED or name.startswith("Unnamed:")
 
 
-def _plain(name: str) -> str:
-    # A name of punctuation alone stays as it is.
+def plain_name(name: str) -> str:
+    """Return a name in lower case without punctuation. A name of punctuation alone stays as it is."""
     return re.sub(r"[\W_]+", "", name.strip()).lower() or name

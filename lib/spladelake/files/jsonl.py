@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from spladelake.files.guesses import told
 from spladelake.files.rows import (
     DocumentRow,
     JudgementRow,
@@ -22,7 +23,11 @@ from spladelake.files.run_lines import RunLine, run_row
 
 
 def jsonl_document_parser(
-    *, id_field: str = "_id", title_field: str | None = "title", text_field: str = "text"
+    *,
+    id_field: str = "_id",
+    title_field: str | None = "title",
+    text_field: str = "text",
+    title_in_any_case: bool = False,
 ) -> LineParser[DocumentRow]:
     """Return a parser of one JSON object a line into (doc_id, title, text).
 
@@ -31,8 +36,10 @@ def jsonl_document_parser(
 
     - id_field, text_field: keys of id and text.
     - title_field: key of the title, None to read no titles.
+    - title_in_any_case: whether an object without this key may have it in another case, as in files of other tools.
     """
-    return ParserOf(partial(_document_of, id_field=id_field, title_field=title_field, text_field=text_field))
+    read = partial(_document_of, id_field=id_field, title_field=title_field, text_field=text_field)
+    return ParserOf(partial(read, title_in_any_case=title_in_any_case))
 
 
 def jsonl_query_parser(*, id_field: str = "_id", text_field: str = "text") -> LineParser[QueryRow]:
@@ -40,12 +47,17 @@ def jsonl_query_parser(*, id_field: str = "_id", text_field: str = "text") -> Li
     return ParserOf(partial(_query_of, id_field=id_field, text_field=text_field))
 
 
-def _document_of(line: str, *, id_field: str, title_field: str | None, text_field: str) -> DocumentRow | None:
+def _document_of(
+    line: str, *, id_field: str, title_field: str | None, text_field: str, title_in_any_case: bool
+) -> DocumentRow | None:
     fields = _fields_of(line)
     if fields is None:
         return None
     escaped = "\\u" in line
     doc_id = _id_of(fields, id_field, owner="document", escaped=escaped)
+    if title_in_any_case and title_field is not None and title_field not in fields:
+        wanted = title_field.lower()
+        title_field = next((key for key in fields if key.lower() == wanted), title_field)
     title = None if title_field is None else _string_of(fields, title_field, escaped=escaped)
     return doc_id, title, _text_of(fields, text_field, owner="document", escaped=escaped)
 
@@ -90,6 +102,8 @@ def _judgement_of(line: str, *, names: dict[str, str | None]) -> JudgementRow | 
         _id_of(fields, names[key] or key, owner="judgement", escaped=True) for key in ("query_id", "doc_id")
     )
     relevance = names["relevance"]
+    if relevance is None and len(fields) > 2 and (graded := told("judgements", list(fields)).get("relevance")):
+        raise MalformedError(f'"{graded}" is a grade, but the first judgements have none; wanted one form in all files')
     grade = "1" if relevance is None else cell_of(fields, relevance, owner="judgement")
     return query_id, doc_id, grade_of(relevance or "", grade)
 

@@ -46,7 +46,8 @@ class KeepCells:
 
     def __call__(self, line: bytes) -> Pairs:
         cells = line_text(line).split("\t")
-        return [(name, cells[place] or None) for place, name in self.places]
+        # A line may lack empty cells at its end.
+        return [(name, cells[place] if cells[place:] and cells[place] else None) for place, name in self.places]
 
 
 @dataclass(frozen=True)

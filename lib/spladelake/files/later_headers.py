@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from spladelake.errors import DataError
-from spladelake.files.guesses import GUESSES
+from spladelake.files.guesses import GUESSES, plain_name, usual_names
 from spladelake.files.layouts import Layout, header_layout
 from spladelake.files.rows import LineParser, MalformedError, Rejected, line_text
 from spladelake.files.tsv_columns import usual_header
 
 JUDGED = ("query_id", "doc_id", "relevance")
-_LONGEST_HEADER = 400
+_LONGEST_HEADER, _LONGEST_NAME = 400, 40
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,15 @@ class WithoutHeaders:
 
     def _may_be_header(self, row: Any) -> bool:
         """Whether a line can be a header: it is no row, or its id is a usual name of a column."""
-        return isinstance(row, Rejected) or str(row[0]).lower() in _NAMES[self.kind]
+        if isinstance(row, Rejected):
+            return True
+        first = str(row[0])
+        return len(first) <= _LONGEST_NAME and plain_name(first) in _NAMES[self.kind]
 
 
-_NAMES = {kind: {name for names in columns.values() for name in names} for kind, columns in GUESSES.items()}
+_NAMES = {
+    kind: frozenset.union(*(usual_names(kind, column) for column in columns)) for kind, columns in GUESSES.items()
+}
 
 
 def _text(line: bytes) -> str:

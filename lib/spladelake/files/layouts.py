@@ -81,12 +81,20 @@ def usable_lines(first: Sequence[bytes]) -> list[str]:
     return lines
 
 
+def is_quoted(line: str) -> bool:
+    """Whether the first column of a line is in quotes: then no column's quotes are its own."""
+    return line.startswith('"')
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1].replace('""', '"') if len(value) > 1 and value[0] == value[-1] == '"' else value
+
+
 def parted(line: str, separator: str) -> list[str]:
-    """Return the columns of a line. Raises MalformedError for a broken quote."""
-    if separator == " ":
-        return columns_of(line)
-    if separator == "\t":
-        return [value.strip(" ") for value in line.split("\t")]
+    """Return the columns of a line, without the quotes around them. Raises MalformedError for a broken quote."""
+    if separator in (" ", "\t"):
+        found = columns_of(line) if separator == " " else [value.strip(" ") for value in line.split("\t")]
+        return list(map(_unquoted, found)) if '"' in line else found
     try:
         return [value.strip(" ") for value in next(csv.reader([line], delimiter=separator, strict=True), [])]
     except csv.Error as error:

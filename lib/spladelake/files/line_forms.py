@@ -12,6 +12,7 @@ from spladelake.files.layouts import (
     TREC_COLUMNS,
     Layout,
     header_layout,
+    is_quoted,
     parted,
     parted_by,
     split_lines,
@@ -39,7 +40,8 @@ def judgements_layout(first: Sequence[bytes], *, place: str) -> Layout | None:
     Raises DataError if the file has a header with unclear names.
     """
     lines = usable_lines(first)
-    if not lines or parted(lines[0], "\t") == BEIR_HEADER:
+    quoted = bool(lines) and is_quoted(lines[0])
+    if not lines or (not quoted and parted(lines[0], "\t") == BEIR_HEADER):
         return None
     if header := header_layout(lines[0], "judgements", place):
         return header
@@ -47,7 +49,7 @@ def judgements_layout(first: Sequence[bytes], *, place: str) -> Layout | None:
     if _most(words, 4) and _have_iterations(words) and any(line.count("\t") == 2 for line in lines):
         # By its two tabs such a line would be BEIR's, with an iteration as the end of an id.
         return Layout(_TREC_QRELS, " ", f"{_listed(_TREC_QRELS)}, separated by tabs and spaces")
-    if _most(split_lines(lines, "\t"), 3) or _most(words, 4):
+    if not quoted and (_most(split_lines(lines, "\t"), 3) or _most(words, 4)):
         return None
     for separator in SEPARATORS:
         rows = split_lines(lines, separator)
@@ -73,7 +75,7 @@ def run_layout(first: Sequence[bytes], *, place: str) -> Layout | None:
     if header := header_layout(lines[0], "runs", place):
         return header
     words = split_lines(lines, " ")
-    if _most(words, 6):
+    if _most(words, 6) and not is_quoted(lines[0]):
         return None
     for separator in SEPARATORS:
         rows = split_lines(lines, separator)
@@ -155,7 +157,7 @@ def _are_q0(rows: Lines) -> bool:
 
 
 def _is_one_name(at: int) -> Fits:
-    return lambda rows: len({row[at] for row in rows}) == 1 and number_of(rows[0][at]) is None
+    return lambda rows: len({row[at] for row in rows}) == 1 and bool(rows[0][at]) and number_of(rows[0][at]) is None
 
 
 def _all(*conditions: Fits) -> Fits:

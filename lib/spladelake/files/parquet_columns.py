@@ -15,7 +15,7 @@ from spladelake.files.columns import chosen_columns
 
 # What each column can be, in a message: one value, and several.
 _WANTED = {"text": ("a string", "strings"), "title": ("a string", "strings"), "score": ("a number", "numbers")}
-_WITHOUT_OPTION = {"relevance", "score", "rank", "run_id"}
+_WITHOUT_OPTION = {"relevance", "score", "rank", "run_id", "id"}
 # Spark has no decimals of more than 38 digits, which are decimal256 in Arrow.
 _NUMBERS = ("integer", "decimal32", "decimal64", "decimal128", "double", "float")
 # Compressions that Spark does not read.
@@ -72,9 +72,10 @@ def parquet_footer(file: Any, *, name: str) -> ParquetFooter:
 
 def _fields(inside: Iterable[pa.Field], path: str) -> Iterator[tuple[str, pa.DataType]]:
     for field in inside:
-        if path:
+        if path and "." not in field.name:
             yield path + field.name, _plain(field.type)
-        if pa.types.is_struct(field.type):
+        # A path could not tell a dot in a name from one between names.
+        if pa.types.is_struct(field.type) and "." not in field.name:
             yield from _fields(field.type, f"{path}{field.name}.")
 
 

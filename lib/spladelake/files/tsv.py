@@ -39,7 +39,8 @@ def _id_and_text(line: str, id_name: str) -> tuple[str, str] | None:
     if _is_blank(line):
         return None
     columns = line.split("\t")
-    if len(columns) != 2:
+    # A line may end in more tabs, which add only empty columns.
+    if len(columns) < 2 or any(columns[2:]):
         raise MalformedError(f"{column_count(columns)}; wanted two tab-separated columns: {id_name} and text")
     return usable_id(id_name, columns[0]), columns[1]
 

@@ -9,15 +9,25 @@ from functools import partial
 from typing import Any
 
 from spladelake.errors import DataError
-from spladelake.files.columns import chosen_columns, header_names, option_of, repeated_names
-from spladelake.files.guesses import GUESSES
+from spladelake.files.columns import (
+    chosen_columns,
+    fitted_cells,
+    header_names,
+    named_width,
+    option_of,
+    repeated_names,
+)
+from spladelake.files.guesses import GUESSES, plain_name, usual_names
 from spladelake.files.rows import LineParser, MalformedError, ParserOf, line_text, usable_id
 from spladelake.names import listed
 
-_NAME = re.compile(r"[A-Za-z_][\w .:/-]{0,39}")
+_LONGEST_NAME = 40
+_NAME = re.compile(rf"[A-Za-z_][\w .:/-]{{0,{_LONGEST_NAME - 1}}}")
 _LONGEST_HEADER = 400
 # The columns that each line has if the first line is not a header.
 PLAIN_COLUMNS = {"documents": ("doc_id", "text"), "queries": ("query_id", "text")}
+# A first cell in quotes, and another cell.
+_QUOTED = re.compile(r'"[^"\t]*"\t')
 
 
 @dataclass(frozen=True)
@@ -27,14 +37,14 @@ class TsvLayout:
     - kind: the table.
     - place: the input, for messages.
     - header: the header line.
-    - cells: its number of columns.
+    - cells: its cells.
     - places: position of each column of the table, from 0; None for a missing title.
     """
 
     kind: str
     place: str
     header: str
-    cells: int
+    cells: tuple[str, ...]
     places: tuple[int | None, ...]
 
 
@@ -48,7 +58,7 @@ def tsv_layout(kind: str, named: Mapping[str, str], first: bytes, *, place: str)
     - first: the first line.
     - place: the input, for messages.
 
-    Raises DataError if a header lacks a needed column.
+    Raises DataError if a header lacks a needed column, and if names or ids are in quotes, which tsv takes as they are.
     """
     try:
         line = line_text(first)
@@ -62,15 +72,14 @@ def tsv_layout(kind: str, named: Mapping[str, str], first: bytes, *, place: str)
             ) from None
         return None
     cells = [_bare(cell) for cell in line.split("\t")]
-    if not named and not _may_be_header(kind, cells):
+    width = named_width(cells)
+    is_header = bool(named) or _may_be_header(kind, cells[:width])
+    if _QUOTED.match(line):
+        raise _quoted(kind, place, is_header=is_header)
+    if not is_header:
         return None
     names = header_names(cells)
-    guessed = dict(named)
-    key = next(iter(GUESSES[kind]))
-    if "text" not in guessed and len(names) == 2 and not set(names) & set(GUESSES[kind]["text"]):
-        # If there are two columns, the one besides the id is the text.
-        others = [name for name in names if name != named.get(key) and name not in GUESSES[kind][key]]
-        guessed |= {"text": others[0]} if len(others) == 1 else {}
+    guessed = _with_other_column(kind, named, names[:width])
     try:
         chosen = chosen_columns(kind, guessed, names, place=place, repeated=repeated_names(cells))
     except DataError as refusal:
@@ -82,7 +91,25 @@ def tsv_layout(kind: str, named: Mapping[str, str], first: bytes, *, place: str)
             fix += "separated by tabs."
         raise DataError(f"{place} line 1", refusal.found, refusal.wanted, fix) from None
     places = tuple(None if name is None else names.index(name) for name in chosen.values())
-    return TsvLayout(kind, place, line, len(cells), places)
+    return TsvLayout(kind, place, line, tuple(cells), places)
+
+
+def _quoted(kind: str, place: str, *, is_header: bool) -> DataError:
+    found = "the names of the columns are in quotes" if is_header else "the id is in quotes"
+    fix = f"Set --{kind}-format csv, which reads cells in quotes and finds that tabs separate them."
+    if not is_header:
+        fix = f"Remove the quotes, or add a first line of names and set --{kind}-format csv."
+    return DataError(f"{place} line 1", found, "wanted no quotes, because they belong to the cells of a tsv file", fix)
+
+
+def _with_other_column(kind: str, named: Mapping[str, str], names: list[str]) -> dict[str, str]:
+    """Return the names that the user gave, and of two columns the one besides the id as the text."""
+    key = next(iter(GUESSES[kind]))
+    ids, texts = _usual(kind)
+    if "text" in named or len(names) != 2 or texts & set(map(plain_name, names)):
+        return dict(named)
+    others = [name for name in names if name != named.get(key) and plain_name(name) not in ids]
+    return {**named, "text": others[0]} if len(others) == 1 else dict(named)
 
 
 def _bare(cell: str) -> str:
@@ -90,14 +117,16 @@ def _bare(cell: str) -> str:
 
 
 def _may_be_header(kind: str, cells: list[str]) -> bool:
-    ids = next(iter(GUESSES[kind].values()))
-    lowered = [cell.lower() for cell in cells]
-    return (
-        len(cells) > 1
-        and any(cell in ids for cell in lowered)
-        and all(_NAME.fullmatch(cell) for cell in cells if cell)
-        and (len(cells) == 2 or bool(set(lowered) & set(GUESSES[kind]["text"])))
-    )
+    if len(cells) < 2 or not all(_NAME.fullmatch(cell) for cell in cells if cell):
+        return False
+    ids, texts = _usual(kind)
+    names = set(map(plain_name, cells))
+    return bool(names & ids) and (len(cells) == 2 or bool(names & texts))
+
+
+def _usual(kind: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the usual names of the id and of the text."""
+    return usual_names(kind, next(iter(GUESSES[kind]))), usual_names(kind, "text")
 
 
 def usual_header(kind: str, line: str) -> list[str] | None:
@@ -107,11 +136,9 @@ def usual_header(kind: str, line: str) -> list[str] | None:
     """
     if len(line) > _LONGEST_HEADER:
         return None
-    columns = []
-    for cell in line.split("\t"):
-        columns.append(
-            next((column for column in PLAIN_COLUMNS[kind] if _bare(cell).lower() in GUESSES[kind][column]), "")
-        )
+    names = (plain_name(bare) if len(bare := _bare(cell)) <= _LONGEST_NAME else "" for cell in line.split("\t"))
+    usual = {column: usual_names(kind, column) for column in PLAIN_COLUMNS[kind]}
+    columns = [next((column for column, known in usual.items() if name in known), "") for name in names]
     return columns if set(PLAIN_COLUMNS[kind]) <= set(columns) else None
 
 
@@ -130,10 +157,10 @@ def _row_of(line: str, *, layout: TsvLayout) -> tuple[str | None, ...] | None:
         # Another file of the input begins here. Its lines would be read with the wrong positions.
         found = f"the input has two headers, {layout.header!r} and {line!r}"
         raise DataError(layout.place, found, "wanted the same columns in every file", "Ingest the files separately.")
-    cells = line.split("\t")
-    # Lines may end in a tab even if the header does not. This adds only empty cells.
-    if len(cells) < layout.cells or any(cells[layout.cells :]):
-        raise MalformedError(f"the line has {len(cells)} columns, but the header has {layout.cells}")
+    found = line.split("\t")
+    cells = fitted_cells(found, layout.cells)
+    if cells is None:
+        raise MalformedError(f"the line has {len(found)} columns, but the header has {len(layout.cells)}")
     names = list(GUESSES[layout.kind])
     values = [None if place is None else cells[place] for place in layout.places]
     return (usable_id(names[0], values[0] or ""), *values[1:])

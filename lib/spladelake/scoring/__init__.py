@@ -1,21 +1,12 @@
 """Exact top k by dot product of sparse vectors, on one machine, with numpy and numba only.
 
-`blocks_of` turns documents into blocks of postings, and `to_bytes` turns a block into bytes for a table.
+`blocks_of` turns documents into blocks of postings.
 `query_passes` turns queries into flat arrays. `TopK` ranks the documents; `top_k` has an example of five lines.
 """
 
 from spladelake.scoring.best_passages import TopDocuments
 from spladelake.scoring.best_scores import BestScores
-from spladelake.scoring.blocks import (
-    BLOCK_DOCUMENTS,
-    BLOCK_VERSION,
-    Block,
-    blocks_of,
-    from_bytes,
-    ids_from_bytes,
-    invert,
-    to_bytes,
-)
+from spladelake.scoring.blocks import BLOCK_DOCUMENTS, Block, blocks_of, invert
 from spladelake.scoring.checks import check_vectors
 from spladelake.scoring.compiled import Compilation, compile_kernels
 from spladelake.scoring.doc_ids import DocIds
@@ -28,7 +19,6 @@ from spladelake.scoring.units import REST_UNITS, SCORE_UNITS
 
 __all__ = [
     "BLOCK_DOCUMENTS",
-    "BLOCK_VERSION",
     "REST_UNITS",
     "SCORE_UNITS",
     "BestScores",
@@ -47,11 +37,8 @@ __all__ = [
     "compile_kernels",
     "count_products",
     "expected_bounds",
-    "from_bytes",
-    "ids_from_bytes",
     "invert",
     "merge",
     "query_passes",
     "term_counts",
-    "to_bytes",
 ]

@@ -81,3 +81,9 @@ def find_fault(indptr: Any, indices: Any, values: Any, vocabulary_size: Any, fau
                 fault[0], fault[1] = row, i
                 return
             before = term
+
+
+def repeated_id(place: str, one: str) -> DataError:
+    """Return the error for an id that several rows of a table have."""
+    wanted = "wanted one row for each id"
+    return DataError(place, f"the id {one!r} is in more than one row", wanted, "Remove the repeated rows.")

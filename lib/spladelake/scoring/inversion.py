@@ -47,19 +47,3 @@ def heaviest_of_terms(starts: Any, weights: Any, peaks: Any) -> None:
         for i in range(starts[term], starts[term + 1]):
             peak = max(peak, weights[i])
         peaks[term] = peak
-
-
-@native(types.int64, view(types.int32), view(types.uint16), returns=types.boolean)
-def postings_are_sound(documents: int, starts: Any, ordinals: Any) -> bool:
-    """Return whether starts divide the ordinals into terms whose ordinals ascend and are below `documents`."""
-    if starts[0] != 0 or starts[starts.size - 1] != ordinals.size:
-        return False
-    for term in range(starts.size - 1):
-        if starts[term] >= starts[term + 1] or starts[term + 1] > ordinals.size:
-            return False
-        falling = 0
-        for i in range(starts[term], starts[term + 1] - 1):
-            falling += ordinals[i] >= ordinals[i + 1]
-        if falling or ordinals[starts[term + 1] - 1] >= documents:
-            return False
-    return True

@@ -5,22 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from spladelake.errors import DataError, UsageError
 from spladelake.files import Rejected, judgement_parser
-from spladelake.files.csv_records import checked_row, csv_layout
+from spladelake.files.columns import check_same_grades
+from spladelake.files.csv_records import CsvLayout, checked_row, csv_layout
 from spladelake.files.formats import line_parser
 from spladelake.files.guesses import GUESSES, NO_GRADES, guess
 from spladelake.files.parquet_columns import meant_columns, takes, wrong_type
-from spladelake.files.rows import MalformedError
+from spladelake.files.rows import MalformedError, grade_of
 from spladelake.survey.column_choice import find_columns
 from spladelake.survey.inputs import kind_by_name
 from spladelake.survey.judgement_files import JsonJudgements
 from spladelake.survey.passages import LongTexts
-from spladelake.survey.samples import Sample, record_fault
+from spladelake.survey.samples import Header, Sample, SampledColumn
 
 _NUMBER = re.compile(r"[0-9]+([.][0-9]+)?")
+# From here on a floating point number may stand for several whole ones.
+_EXACT = {"float": 2**24, "double": 2**53}
 # Number of first lines that show the form of all lines.
 _FIRST_LINES = 1_000
 
@@ -75,9 +79,12 @@ def kind_of(sample: Sample) -> str | None:
 
 
 def _names_judgements(names: list[str]) -> bool:
-    """Whether the columns have usual names of judgements. `query` and `topic` may also be texts of another table."""
+    """Whether the columns have usual names of judgements.
+
+    `query`, `topic` and `question` may also be texts of another table.
+    """
     found = {column: guess("judgements", column, names) for column in GUESSES["judgements"]}
-    return all(found.values()) and (len(names) <= 4 or found["query_id"] not in ("query", "topic"))
+    return all(found.values()) and (len(names) <= 4 or found["query_id"] not in ("query", "topic", "question"))
 
 
 def _reads_as_judgements(sample: Sample) -> bool:
@@ -150,20 +157,26 @@ def _of_columns(sample: Sample, kind: str, columns: dict[str, str], named: Mappi
     # ingest_texts itself guesses columns with usual names, and refuses a name of several columns.
     given = {c: name for c, name in columns.items() if c in named or name not in GUESSES[kind][c]}
     if sample.source.format == "csv":
-        rows, reasons = _csv_rows(sample, kind, given)
+        layouts = {(place, cells): csv_layout(kind, given, cells, place=place) for place, cells in sample.headers}
+        chosen = [layout.names for layout in layouts.values()]
+        rows, reasons = _csv_rows(sample, layouts)
     else:
-        for footer in sample.footers:
-            meant_columns(kind, given, footer, others=dict.fromkeys(sample.folder_columns))
+        others = dict.fromkeys(sample.folder_columns)
+        chosen = [meant_columns(kind, given, footer, others=others) for footer in sample.footers]
         rows, reasons = _parquet_rows(sample, kind, columns)
+    if kind == "judgements":
+        check_same_grades(sample.source.location, [names["relevance"] is not None for names in chosen])
     ids = [row[:2] if kind == "judgements" else row[0] for row in rows]
     texts = [row[-1] for row in rows] if kind != "judgements" else []
     read_as = NO_GRADES if kind == "judgements" and "relevance" not in columns else None
     return _finding(sample, kind, columns, ids, texts, len(reasons), reasons[0] if reasons else "", read_as)
 
 
-def _csv_rows(sample: Sample, kind: str, columns: dict[str, str]) -> tuple[list[tuple[Any, ...]], list[str]]:
-    """Return (rows, reasons why the other records cannot be used), as ingest_texts reads the cells."""
-    layouts = {(place, cells): csv_layout(kind, columns, cells, place=place) for place, cells in sample.headers}
+def _csv_rows(sample: Sample, layouts: Mapping[Header, CsvLayout]) -> tuple[list[tuple[Any, ...]], list[str]]:
+    """Return (rows, reasons why the other records cannot be used), as ingest_texts reads the cells.
+
+    - layouts: by header.
+    """
     rows, reasons = [], []
     for header, record in sample.records:
         try:
@@ -182,9 +195,39 @@ def _parquet_rows(sample: Sample, kind: str, columns: dict[str, str]) -> tuple[l
     rows = list(zip(*(sample.columns[columns[column]].values for column in wanted), strict=True))
     keys = [place for place, column in enumerate(wanted) if column.endswith("_id")]
     grade = wanted.index("relevance") if "relevance" in wanted else None
-    faults = [record_fault([row[key] for key in keys], 1 if grade is None else row[grade]) for row in rows]
+    of_ids = [(key, sample.columns[columns[wanted[key]]]) for key in keys]
+    faults = [
+        _record_fault([(row[key], column) for key, column in of_ids], 1 if grade is None else row[grade])
+        for row in rows
+    ]
     usable = [row for row, fault in zip(rows, faults, strict=True) if fault is None]
     return usable, [fault for fault in faults if fault is not None]
+
+
+def _record_fault(ids: list[tuple[Any, SampledColumn]], grade: Any) -> str | None:
+    """Return the reason why a record cannot be used; None if it can be used.
+
+    - ids: values of the ids, each with its column.
+    - grade: value of the column of grades.
+    """
+    for value, column in ids:
+        if value is None:
+            return f'"{column.name}" is missing; every record needs one'
+        if not str(value).strip():
+            return f'"{column.name}" is empty; ids need at least one character'
+        if not isinstance(value, str | int) and not _is_whole(value, column.kind):
+            return f'"{column.name}" is {value}; numbers as ids must be whole and small enough to be exact'
+    try:
+        grade_of("relevance", str(grade))
+    except MalformedError as fault:
+        return str(fault)
+    return None
+
+
+def _is_whole(value: float | Decimal, kind: str) -> bool:
+    if isinstance(value, Decimal):
+        return value == value.to_integral_value()
+    return value.is_integer() and abs(value) < _EXACT.get(kind, 2**53)
 
 
 def _finding(

@@ -9,7 +9,14 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from spladelake.errors import DataError, UsageError
-from spladelake.files.folders import check_hidden, check_nothing_hidden, chosen_files, is_hidden, visible_files
+from spladelake.files.folders import (
+    check_hidden,
+    check_nothing_hidden,
+    chosen_files,
+    is_hidden,
+    visible_files,
+    without_companions,
+)
 from spladelake.files.formats import format_of
 from spladelake.names import some
 
@@ -102,12 +109,19 @@ def _inputs_of(folder: Path) -> list[Input]:
 
 
 def _folder_input(location: str) -> Input | None:
-    """Return a folder as one input: a Delta table or shards of one format. None if it has several inputs."""
+    """Return a folder as one input: a Delta table, partitions or shards of one format. None if it has several inputs.
+
+    Raises DataError if partitions have files of several formats.
+    """
     folder = Path(location)
     if (folder / "_delta_log").is_dir():
         return Input(location, _delta_files(folder), "delta")
-    files = visible_files(folder)
+    files = [Path(name) for name in without_companions([str(file) for file in visible_files(folder)])]
     below = [file.relative_to(folder) for file in files]
+    if below and all(len(file.parts) > 1 and "=" in file.parts[0] for file in below):
+        # All partitions are one table, whatever the files in them are called.
+        names, found = chosen_files(location, [str(file) for file in files], "auto", kind="documents")
+        return Input(location, tuple(Path(name) for name in names), found)
     shapes = {"part-" if file.name.startswith("part-") else _DIGITS.sub("#", file.name) for file in files}
     only = len(files) > 1 or (files and files[0].name.startswith("part-"))
     parts = [part for file in below for part in file.parts[:-1]]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from spladelake.errors import DataError
 from spladelake.files.formats import split_files, suffix_of
+from spladelake.names import listed
 from spladelake.survey.findings import Finding, finding_of, kind_of
 from spladelake.survey.inputs import Input, find_inputs, kind_by_name, named_input
 from spladelake.survey.samples import Sample, read_sample
@@ -20,6 +21,8 @@ _COLUMN_OPTIONS = {
     "query_id": ("queries", "query_id"),
     "query_text": ("queries", "text"),
 }
+# Most files that a message names.
+_MOST_NAMED = 5
 # The option of ingest_texts that names a column, by table and column.
 OPTION_OF = {place: option for option, place in _COLUMN_OPTIONS.items()}
 
@@ -79,8 +82,22 @@ def _chosen(
             raise DataError(place, f"no file looks like documents ({there})", "wanted a file of documents", fix)
         by_kind["documents"], by_kind[None] = unknown[:1], unknown[1:]
     chosen = {kind: by_kind[kind][0] for kind in KINDS if kind in by_kind}
+    _check_alone(place, chosen["documents"], [*by_kind["documents"][1:], *by_kind.get(None, [])])
     used = {sample.source.location for sample in chosen.values()}
     return chosen, [s.source.location for s in samples if s.source.location not in used] + others
+
+
+def _check_alone(place: str, chosen: Sample, others: list[Sample]) -> None:
+    """Raise DataError if other files have the columns of the documents: a part of the documents would be left out."""
+    form = chosen.source.format, set(chosen.columns)
+    alike = [other.source.location for other in others if form[1] and (other.source.format, set(other.columns)) == form]
+    if alike:
+        names = sorted(Path(location).name for location in (chosen.source.location, *alike))
+        found = f"several files have the same columns ({listed(names[:_MOST_NAMED], 'and')})"
+        if len(names) > _MOST_NAMED:
+            found = f"{len(names)} files have the same columns ({', '.join(names[:_MOST_NAMED])} …)"
+        fix = "Name a folder that has only the files of the documents with --documents."
+        raise DataError(place, found, "wanted one input of documents", fix)
 
 
 def _samples(inputs: list[Input], columns: Mapping[str, Mapping[str, str]]) -> tuple[list[Sample], list[str]]:

@@ -19,7 +19,6 @@ from spladelake.files.folders import path_columns
 from spladelake.files.formats import check_is_lines, check_line_ends
 from spladelake.files.guesses import GUESSES
 from spladelake.files.parquet_columns import ParquetFooter, parquet_footer, takes, type_name, unreadable
-from spladelake.files.rows import MalformedError, grade_of
 from spladelake.survey.inputs import Input
 from spladelake.survey.judgement_files import JsonJudgements, has_no_header, json_judgements
 from spladelake.survey.opened import check_file, decompressed
@@ -278,17 +277,3 @@ def _folder_columns(source: Input, rows: int, columns: Mapping[str, SampledColum
     below = first.relative_to(source.location) if first != Path(source.location) else Path(first.name)
     found = {name: value for name, value in path_columns(below.as_posix()).items() if name not in columns}
     return {name: SampledColumn(name, "string", [value] * rows) for name, value in found.items()}
-
-
-def record_fault(ids: list[Any], grade: Any) -> str | None:
-    """Return the reason why a record cannot be used; None if it can be used."""
-    for value in ids:
-        if value is None or not str(value).strip():
-            return "an id is missing or empty"
-        if not isinstance(value, str) and value != value // 1:
-            return f"an id is {value}; ids must be text or whole numbers"
-    try:
-        grade_of("relevance", str(grade))
-    except MalformedError as fault:
-        return str(fault)
-    return None

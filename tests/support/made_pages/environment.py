@@ -30,8 +30,8 @@ VARIABLES = (
     ("`JAVA_TOOL_OPTIONS`, `JDK_JAVA_OPTIONS`", "Options of Java. If they choose a garbage collector, short commands "
      "choose none."),
     ("`PYSPARK_PYTHON`", "Interpreter of the workers in a local session. Default: the interpreter that runs."),
-    ("`SPARK_REMOTE`", "Address of a Spark Connect server. The jobs refuse it with exit code 2; the functions on "
-     "DataFrames run on it."),
+    ("`SPARK_REMOTE`", "Address of a Spark Connect server. Some jobs and the functions on "
+     "DataFrames run on it; other commands refuse it with exit code 2."),
     ("`SPARK_LOCAL_IP`", "Address of Spark in a local session. Default: `127.0.0.1`."),
     ("`SPARK_LAUNCHER_OPTS`", "Options of the Java process that starts Spark in a local session."),
     ("`TOKENIZERS_PARALLELISM`, `RAYON_NUM_THREADS`", "Threads of the tokenizers. A Spark task sets the first from its "

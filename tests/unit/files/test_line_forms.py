@@ -49,6 +49,10 @@ def run_rows(lines: Sequence[bytes]) -> list[Any]:
         ('"{q}";"{d}";{s}', "query;document;Score", "score"),
         ("{d}\t{q}\t{r}", "DOCNO\tQID\tRANK", "rank"),
         ("7,{q},text,{d},{r},{s}", ",qid,query,docno,rank,score", "rank score"),  # PyTerrier by pandas
+        ('"{q}" "Q0" "{d}" {r} {s} "r"', "", "run rank score"),  # write.table of R
+        ('"{q}"\t"Q0"\t"{d}"\t{r}\t{s}\t"r"', "", "run rank score"),
+        ('"{d}"\t"{q}"\t"{s}"', '"docno"\t"qid"\t"score"', "score"),
+        ("{q}\t{d}\t{r}\t{s}\t", "", "rank score"),
     ],
 )
 def test_a_run_of_any_plain_form_has_the_same_rows(form: str, header: str, columns: str) -> None:
@@ -110,6 +114,10 @@ def judged(form: str, header: str = "", *, file_format: str = "qrels") -> tuple[
         ("{q} 0\t{d}\t{r}", ""),
         ("{q}\t0 {d}\t{r}", ""),
         ("{q}\tQ0\t{d} {r}", ""),
+        ('"{q}"\t"{d}"\t{r}', '"query-id"\t"corpus-id"\t"score"'),
+        ('"{q}"\t"{d}"\t"{r}"', ""),
+        ('"{q}" 0 "{d}" {r}', ""),
+        ("{q}\t{d}\t{r}\t", ""),
     ],
 )
 def test_judgements_of_any_plain_form_have_the_same_rows(form: str, header: str) -> None:
@@ -130,7 +138,12 @@ def test_judgements_in_json_lines_have_the_same_rows(form: str) -> None:
 
 def test_pairs_without_grades_are_of_grade_1_and_said_to_be() -> None:
     wanted = [(q, d, 1) for q, d, _ in JUDGED]
-    for form, header in (("{q}\t{d}", ""), ("{q} {d}", "query document"), ("{q},{d}", "qid,product")):
+    for form, header in (
+        ("{q}\t{d}", ""),
+        ("{q} {d}", "query document"),
+        ("{q},{d}", "qid,product"),
+        ("{q}\t{d}", "question\tanswer"),
+    ):
         rows, read_as = judged(form, header)
         assert rows == wanted
         assert "each of grade 1" in (read_as or "")
@@ -138,6 +151,12 @@ def test_pairs_without_grades_are_of_grade_1_and_said_to_be() -> None:
     assert (rows, "each of grade 1" in (read_as or "")) == (wanted, True)
     with pytest.raises(DataError, match="no column is called relevance"):
         judged('{{"qid": "{q}", "pid": "{d}", "a": 1, "b": 2}}', file_format="jsonl")
+
+
+def test_a_grade_in_later_objects_is_not_lost() -> None:
+    parse, _ = line_parser("judgements", "jsonl", {}, place="j", first=[b'{"qid": "q1", "pid": "d1"}'])
+    found = parse(b'{"qid": "q2", "pid": "d2", "label": 0}')
+    assert found == Rejected('"label" is a grade, but the first judgements have none; wanted one form in all files')
 
 
 def test_a_line_of_another_form_than_the_first_ones_is_rejected() -> None:
@@ -158,6 +177,13 @@ def test_a_later_header_is_no_row_and_is_refused_if_it_orders_the_columns_in_ano
     assert parse(lines[-1]) == ("q1", "d1", 1)
     with pytest.raises(DataError, match="orders the columns in another way"):
         parse("\t".join([names[1], names[0], *names[2:]]).encode())
+
+
+@pytest.mark.parametrize("header", [b"id\ttext", b"Doc ID\tText", b"#docno\tContents\t"])
+def test_a_header_of_a_later_file_of_texts_is_no_document(header: bytes) -> None:
+    parse, _ = line_parser("documents", "tsv", {}, place="d", first=[b"1\tred apples"])
+    with pytest.raises(DataError, match="orders the columns in another way"):
+        parse(header)
 
 
 RUN = {"q1": {"d1": 2.5, "d2": 1.25}, "q2": {"d2": 0.5, "d3": 0.25}}

@@ -16,7 +16,8 @@ from spladelake.scoring import code_cache
 
 PACKAGE = Path(spladelake.__file__).parent
 COMPILE = """
-from spladelake.scoring import Queries, TopK, compile_kernels, from_bytes, invert, to_bytes
+from spladelake.index.layout import from_bytes, to_bytes
+from spladelake.scoring import Queries, TopK, compile_kernels, invert
 from spladelake.vectors import SparseVectors
 done = compile_kernels()
 rows = SparseVectors.from_rows([([0, 2], [1.0, 2.0])])

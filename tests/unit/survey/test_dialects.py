@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import dataclass, field
 from functools import partial
@@ -80,6 +81,10 @@ CASES = [
     Case("semicolons", {"d.csv": FRAME.to_csv(sep=";", index=False).encode()}, PLAIN),
     Case("a trailing comma", {"d.csv": CSV.replace(b"\n", b",\n")}, PLAIN),
     Case("a trailing comma but in the header", {"d.csv": b"id,text\n1,red apples,\n2,green pears,\n"}, PLAIN),
+    Case("a trailing comma in the header alone", {"d.csv": CSV.replace(b"text\n", b"text,\n")}, PLAIN),
+    Case("trailing tabs", {"d.tsv": TSV.replace(b"\n", b"\t\n")}, PLAIN),
+    Case("a trailing tab in the header alone", {"d.tsv": b"id\tabstract\t\n" + TSV}, PLAIN),
+    Case("a trailing tab but in the header", {"d.tsv": b"id\ttext\n" + TSV.replace(b"\n", b"\t\n")}, PLAIN),
     Case(
         "too many and too few cells",
         {"d.csv": CSV + b"3,a,b\n4\n"},
@@ -102,6 +107,19 @@ CASES = [
     Case("no header", {"d.csv": b"1,red apples\n2,green pears\n"}, says="d.csv: "),
     Case("a tsv with a header", {"d.tsv": b"pid\tpassage\n" + TSV}, PLAIN),
     Case("a tsv whose text has an unusual name", {"d.tsv": b"#id\tabstract\n" + TSV}, PLAIN),
+    Case("a tsv whose header has words", {"d.tsv": b"Document ID\tBody Text\n" + TSV}, PLAIN),
+    Case(
+        "a tsv whose header is in quotes",
+        {"d.tsv": FRAME.to_csv(sep="\t", index=False, quoting=csv.QUOTE_ALL).encode()},
+        says="Set --documents-format csv",
+    ),
+    Case(
+        "a tsv whose header is in quotes, as the advice says",
+        {"d.tsv": FRAME.to_csv(sep="\t", index=False, quoting=csv.QUOTE_ALL).encode()},
+        PLAIN,
+        options={"documents_format": "csv"},
+    ),
+    Case("a tsv whose ids are in quotes", {"d.tsv": b'"1"\t"red apples"\n'}, says="line 1: the id is in quotes"),
     Case("a tsv of three columns", {"d.tsv": b"id\ttitle\ttext\n1\tT\tred apples\n"}, [("1", "T", "red apples")]),
     Case(
         "a tsv whose columns are named",

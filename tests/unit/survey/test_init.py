@@ -265,6 +265,38 @@ def test_settings_of_tools_beside_the_texts_are_not_used_but_texts_that_cannot_b
     assert "the file is one JSON array" in init("mine", "--force")["error"]
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("lang=en/a.jsonl", "lang=de/b.jsonl"),
+        ("lang=en/part-0.jsonl", "lang=de/texts.jsonl", "README.md"),
+        ("_lang=en/x=1/a.jsonl", "_lang=de/b.jsonl"),
+        ("part-0.jsonl", "part-1.jsonl", "README.md", "LICENSE", "_SUCCESS"),
+        ("2023/texts.jsonl", "2024/texts.jsonl"),
+    ],
+)
+def test_no_partition_or_shard_is_left_out(init: Init, tmp_path: Path, names: tuple[str, ...]) -> None:
+    data = [name for name in names if name.endswith(".jsonl")]
+    for number, name in enumerate(names):
+        write(tmp_path / "mine" / name, f'{{"_id": "{number}", "text": "x"}}\n' if name in data else "")
+    found = init("mine")["documents"]
+    assert (found["location"], found["rows"]) == ("mine", len(data))
+
+
+def test_a_part_of_the_documents_is_not_left_out_for_its_name(init: Init, tmp_path: Path) -> None:
+    for name in ("en", "de"):
+        write(tmp_path / "mine" / f"{name}.csv", f"id,text\n{name},x\n")
+    result = init("mine")
+    assert (result["exit_code"], "several files have the same columns (de.csv and en.csv)" in result["error"]) == (
+        3,
+        True,
+    )
+    assert init("mine", "--documents", "mine")["documents"]["rows"] == 2
+    write(tmp_path / "other" / "lang=en" / "a.csv", "id,text\n1,x\n")
+    write(tmp_path / "other" / "lang=de" / "b.jsonl", '{"_id": "1", "text": "x"}\n')
+    assert "files of several formats" in init("other")["error"]
+
+
 def test_documents_cannot_be_one_json_value(init: Init, tmp_path: Path) -> None:
     write(tmp_path / "d.json", '[{"_id": "1", "text": "x"}]')
     result = init("d.json", "--documents", "d.json", "--documents-format", "json")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from spladelake.spark.exchange.export_folder import manifest_in
 from spladelake.spark.exchange.export_plan import MANIFEST, tokens_of
 from spladelake.spark.exchange.parquet_vectors import dimensions_of, parquet_vectors
 from spladelake.spark.exchange.worker import PARSED_DDL, ParseVectors, ToVectors
+from spladelake.spark.ingest.columns import exact_names
 from spladelake.spark.ingest.shared_files import shared
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.ingest.sources import check_heads
@@ -83,7 +84,10 @@ def _write(session: SparkSession, options: ImportVectors, lake: Lake, path: str,
     refuse_other_makers(session, target, job=lineage.job, option="--vectors")
     with ExitStack() as cleanup:
         manifest = _manifest(session, path)
-        rows = _rows(session, options, lake, path, manifest, cleanup).persist()
+        by_number = options.input_format == "parquet"
+        with exact_names(session) if by_number else nullcontext():
+            rows = _rows(session, options, lake, path, manifest, cleanup).persist()
+            rows.count()
         try:
             _check_rows(rows, path)
             schema = PASSAGE_VECTORS if "passage" in rows.columns else VECTORS
@@ -91,7 +95,6 @@ def _write(session: SparkSession, options: ImportVectors, lake: Lake, path: str,
             tokens, model = _vocabulary(session, lake, options, rows, path, manifest)
             _check_other_side(session, lake.vectors(name, _OTHER[options.side]), model["model_id"], name)
             step = options.step if options.step is not None else _noted_step(manifest)
-            by_number = options.input_format == "parquet"
             names = {str(n) if by_number else token: n for n, token in enumerate(tokens)}
             to_vectors = ToVectors(session.sparkContext.broadcast(names), step, model["model_id"], path)
             vectors = map_arrow(rows, to_vectors, schema.struct)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, StructField, StructType
 
 from spladelake.errors import DataError, UsageError
-from spladelake.files.parquet_columns import ParquetFooter, parquet_footer
+from spladelake.files.parquet_columns import ParquetFooter, parquet_footer, takes, type_name, wrong_type
 from spladelake.names import amount
 from spladelake.spark.encode.passages.ids import ending
+from spladelake.spark.ingest.column_values import id_text, number_fault
+from spladelake.spark.ingest.columns import type_in_spark
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.ingest.sources import check_heads
 from spladelake.spark.tables import storage
@@ -20,6 +24,20 @@ from spladelake.spark.tables.schemas import PASSAGE_COLUMNS
 SUFFIXES = (".parquet", ".parq")
 # Columns that say which passage of a document a vector is of.
 PLACES = tuple(name for name in PASSAGE_COLUMNS if name != "doc_sha256")
+# Needed columns of the files, each with its type in the table.
+_TYPES = {
+    "id": "string",
+    "indices": "array<bigint>",
+    "values": "array<float>",
+    "doc_id": "string",
+    "passage": "int",
+    "start": "int",
+    "end": "int",
+}
+# Spark reads no half precision.
+_FLOATS = (pa.float32(), pa.float64())
+# Name and Spark type of the needed columns of a file.
+Types = tuple[tuple[str, str], ...]
 # Most dimensions without a vocabulary. The largest vocabularies of models have 256,000 tokens.
 MOST_DIMENSIONS = 10_000_000
 _WANTED = "wanted the columns id, indices (lists of whole numbers) and values (lists of numbers)"
@@ -31,6 +49,8 @@ def parquet_vectors(session: SparkSession, path: str, *, side: str) -> DataFrame
 
     A term is the number of a dimension, as text. In a folder, only files with a suitable name are read.
 
+    Each file is read by its own types, and only its needed columns. Execute the result within `exact_names`.
+
     Raises DataError if a file has other columns or a row is no vector, UsageError if queries have passages.
     """
     files = storage.input_files(session, path)
@@ -38,30 +58,36 @@ def parquet_vectors(session: SparkSession, path: str, *, side: str) -> DataFrame
     if not chosen:
         raise DataError(path, "the folder has no file", "wanted at least one Parquet file", "Correct --input.")
     check_heads(session, Source("vectors", path, "parquet", files=tuple(chosen), all_files=False))
+    shards: dict[Types, list[str]] = {}
     for file in chosen:
         with storage.open_input(session, file) as opened:
-            _check_columns(parquet_footer(opened, name=storage.shown_path(file.path)))
-    paths = [file.path for file in chosen]
-    frame = session.read.options(**storage.reader_options(paths)).parquet(*paths)
-    places = [name for name in PLACES if name in frame.columns] if "passage" in frame.columns else []
-    if places and side == "queries":
-        raise UsageError(
-            "--side queries", f"the vectors in {path} come from passages", "wanted vectors of queries",
-            "Leave out --side, or correct --input.",
-        )  # fmt: skip
-    if places and len(places) < len(PLACES):
-        missing = ", ".join(name for name in PLACES if name not in places)
-        found = f"the vectors have a column passage, but none called {missing}"
-        raise DataError(path, found, f"wanted {', '.join(PLACES)} of each passage", _FIX)
+            footer = parquet_footer(opened, name=storage.shown_path(file.path))
+        shards.setdefault(_checked_types(footer), []).append(file.path)
+    _check_alike(shards, path, side=side)
+    frame = reduce(DataFrame.unionByName, (_shard(session, types, paths) for types, paths in shards.items()))
+    places = [name for name in PLACES if name in frame.columns]
     _check_rows(frame, path, places=bool(places))
-    terms = F.col("indices").cast("array<bigint>").cast("array<string>").alias("terms")
-    weights = F.col("values").cast("array<float>").alias("weights")
-    # The types of the table: other programs write numbers as bigint.
-    types = {"doc_id": "string", "passage": "int", "start": "int", "end": "int"}
-    extra = [F.col(name).cast(types[name]).alias(name) for name in places]
+    extra = [F.col(name) for name in places]
     if places:
         extra.append(F.lit(None).cast("string").alias("doc_sha256"))
-    return frame.select(F.col("id").cast("string").alias("id"), terms, weights, *extra)
+    terms, weights = F.col("indices").cast("array<string>").alias("terms"), F.col("values").alias("weights")
+    return frame.select("id", terms, weights, *extra)
+
+
+def _shard(session: SparkSession, types: Types, paths: list[str]) -> DataFrame:
+    """Return the rows of files with the same types: only the needed columns, in the types of the table.
+
+    - types: Spark's type of each needed column in the files.
+    """
+    schema = StructType([StructField(name, DataType.fromDDL(kind)) for name, kind in types])
+    frame = session.read.options(**storage.reader_options(paths)).schema(schema).parquet(*paths)
+    key = id_text(schema["id"])
+    fault = number_fault(schema["id"], key)
+    columns = {name: F.col(name).try_cast(kind) for name, kind in _TYPES.items() if name in schema.names}
+    columns |= {"id": key, "inexact": F.lit(False) if fault is None else fault.isNotNull()}
+    if "doc_id" in schema.names:
+        columns["doc_id"] = id_text(schema["doc_id"])
+    return frame.select(*(column.alias(name) for name, column in columns.items()))
 
 
 def dimensions_of(rows: DataFrame, noted: int | None, path: str) -> int:
@@ -82,25 +108,62 @@ def dimensions_of(rows: DataFrame, noted: int | None, path: str) -> int:
     return found
 
 
-def _check_columns(footer: ParquetFooter) -> None:
+def _checked_types(footer: ParquetFooter) -> Types:
+    """Return Spark's type of each needed column of a file. Raises DataError for a missing or unsuitable column."""
     missing = [name for name in ("id", "indices", "values") if name not in footer.types]
     if missing:
         found = f"no column is called {missing[0]} (columns: {', '.join(footer.types)})"
         raise DataError(footer.name, found, _WANTED, _FIX)
-    for name in ("indices", "values"):
-        kind = footer.types[name]
+    names = [name for name in _TYPES if name in footer.types and (name not in PLACES or "passage" in footer.types)]
+    return tuple((name, _type_of(footer, name)) for name in names)
+
+
+def _type_of(footer: ParquetFooter, name: str) -> str:
+    kind = footer.types[name]
+    if name in ("id", "doc_id"):
+        if type_name(kind) == "null" or not takes("doc_id", type_name(kind)):
+            raise wrong_type(footer.name, "id", name, type_name(kind))
+        return type_in_spark(kind)
+    if name in ("indices", "values"):
         is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
         inner = kind.value_type if is_list else None
-        if inner is None or not (pa.types.is_integer(inner) or (name == "values" and pa.types.is_floating(inner))):
+        is_number = inner is not None and (pa.types.is_integer(inner) or (name == "values" and inner in _FLOATS))
+        if not is_number:
             wanted = "wanted lists of whole numbers" if name == "indices" else "wanted lists of numbers"
             raise DataError(footer.name, f"the column {name} has the type {kind}", wanted, "Convert the column.")
+        return f"array<{type_in_spark(inner)}>"
+    if not pa.types.is_integer(kind):
+        found = f"the column {name} has the type {kind}"
+        raise DataError(footer.name, found, "wanted whole numbers", "Convert the column.")
+    return type_in_spark(kind)
+
+
+def _check_alike(shards: dict[Types, list[str]], path: str, *, side: str) -> None:
+    """Raise DataError if only some files say which passages their vectors are of, UsageError for passages of queries.
+
+    - shards: files by the types of their columns.
+    """
+    names = {frozenset(name for name, _ in types if name in PLACES) for types in shards}
+    if len(names) > 1:
+        found, fix = "some files are of passages, and others are not", "Import the files separately."
+        raise DataError(path, found, "wanted the same columns in every file", fix)
+    (places,) = names
+    if places and side == "queries":
+        raise UsageError(
+            "--side queries", f"the vectors in {path} come from passages", "wanted vectors of queries",
+            "Leave out --side, or correct --input.",
+        )  # fmt: skip
+    if places and len(places) < len(PLACES):
+        missing = ", ".join(name for name in PLACES if name not in places)
+        found = f"the vectors have a column passage, but none called {missing}"
+        raise DataError(path, found, f"wanted {', '.join(PLACES)} of each passage", _FIX)
 
 
 def _check_rows(frame: DataFrame, path: str, *, places: bool) -> None:
     """Raise DataError if a row is no vector, or if a document lacks a passage or has one twice."""
     faults = _faults(places=places)
     fault = F.coalesce(*(F.when(F.coalesce(one.bad, F.lit(True)), F.lit(said)) for said, one in faults.items()))
-    shown = F.coalesce(F.col("id").cast("string"), F.lit(""))
+    shown = F.coalesce(F.col("id"), F.lit(""))
     row = frame.agg(
         F.min(F.when(fault.isNotNull(), F.struct(shown.alias("id"), fault.alias("fault")))).alias("f")
     ).first()
@@ -115,7 +178,7 @@ def _check_rows(frame: DataFrame, path: str, *, places: bool) -> None:
 
 def _check_passages(frame: DataFrame, path: str) -> None:
     """Raise DataError unless the passages of each document have the numbers 0, 1, 2 …, each once."""
-    documents = frame.groupBy(F.col("doc_id").cast("string").alias("doc_id")).agg(
+    documents = frame.groupBy("doc_id").agg(
         F.count("*").alias("rows"), F.count_distinct("passage").alias("numbers"),
         F.min("passage").alias("least"), F.max("passage").alias("most"),
     )  # fmt: skip
@@ -149,8 +212,9 @@ class _Fault:
 def _faults(*, places: bool) -> dict[str, _Fault]:
     """Return the faults of rows, by their descriptions."""
     found = {
-        "the id is missing": _Fault(
-            F.col("id").isNull() | (F.col("id").cast("string") == ""), "wanted an id in each row"
+        "the id is missing": _Fault(F.col("id").isNull() | (F.col("id") == ""), "wanted an id in each row"),
+        "the id is a number with a fraction, or too large to be exact": _Fault(
+            F.col("inexact"), "wanted a text, or a whole number that is exact"
         ),
         "the vector is missing": _Fault(
             F.col("indices").isNull() | F.col("values").isNull(), "wanted both lists; a vector without terms has []"

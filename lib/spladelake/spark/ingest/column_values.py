@@ -80,7 +80,11 @@ def column_text(schema: StructType, column: str, name: str) -> Column:
     """Return the column `name` of an input as text for a column of a table."""
     field = field_at(schema, name)
     assert field is not None
-    text = id_text(field, column_at(schema, name))
+    value = column_at(schema, name)
+    if column == "score" and not isinstance(field.dataType, StringType | CharType):
+        # The digits of a single precision number are those of another double.
+        return value.cast("double").cast("string")
+    text = id_text(field, value)
     return grade_text(text) if column == "relevance" else text
 
 
@@ -104,8 +108,8 @@ def id_text(field: StructField, value: Column | None = None) -> Column:
     if isinstance(kind, CharType) or str(field.metadata.get(_CHAR, "")).lower().startswith("char"):
         return F.rtrim(text)
     if isinstance(kind, DecimalType):
-        whole = value.cast("decimal(38,0)")
-        return F.when(value == whole, whole.cast("string")).otherwise(text)
+        # By the digits: Spark compares decimals of 38 digits only after it has rounded fractions away.
+        return F.when(value == 0, F.lit("0")).otherwise(F.regexp_replace(text, r"^(-?[0-9]+)\.0*$", "$1"))
     if isinstance(kind, FloatType | DoubleType):
         is_whole = (value == F.floor(value)) & (F.abs(value) < _EXACT[type(kind)])
         return F.when(is_whole, value.cast("bigint").cast("string")).otherwise(text)

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StructType
 
 from spladelake.errors import DataError
-from spladelake.files.columns import chosen_columns, naming_fix
+from spladelake.files.columns import check_same_grades, chosen_columns, naming_fix
 from spladelake.files.folders import path_columns
 from spladelake.files.parquet_columns import ParquetFooter, meant_columns, parquet_footer, type_name, wrong_type
 from spladelake.spark.ingest.column_values import can_be, column_text, field_at, number_fault, schema_of
@@ -81,9 +81,11 @@ class Shard:
 def parquet_records(session: SparkSession, source: Source) -> DataFrame:
     """Return the records of Parquet files, each read by its own columns and types. Execute it within `exact_names`.
 
-    Raises the errors of `parquet_shards`.
+    Raises the errors of `parquet_shards`, and DataError if only some files of judgements have grades.
     """
     shards = parquet_shards(session, source)
+    if source.kind == "judgements":
+        check_same_grades(source.location, [shard.names["relevance"] is not None for shard in shards])
     frames = [_checked(source, s.frame, s.place, s.values, s.names, s.kept) for s in shards]
     _check_one_type(frames, source)
     return reduce(partial(DataFrame.unionByName, allowMissingColumns=bool(source.keep)), frames)
@@ -155,10 +157,15 @@ def _spark_type(footer: ParquetFooter, name: str | None) -> str | None:
     kind = None if name is None else footer.type_of(name)
     if kind is None:
         return None
+    # Nothing is read of a column without any value: its type in the file says nothing.
+    return "void" if type_name(kind) == "null" else type_in_spark(kind)
+
+
+def type_in_spark(kind: pa.DataType) -> str:
+    """Return Spark's type for the values of a Parquet column of strings or numbers."""
     if pa.types.is_decimal(kind):
         return f"decimal({kind.precision},{kind.scale})"
-    # Nothing is read of a column without any value: its type in the file says nothing.
-    return "void" if type_name(kind) == "null" else _TYPES.get(kind, "string")
+    return _TYPES.get(kind, "string")
 
 
 def _shard(

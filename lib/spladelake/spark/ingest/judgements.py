@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pyspark.sql import SparkSession
 
+from spladelake.files.columns import check_same_grades
 from spladelake.files.csv_records import first_csv_line
 from spladelake.files.formats import first_keys, line_parser
 from spladelake.files.guesses import NO_GRADES, told
@@ -48,9 +49,20 @@ def _columns(session: SparkSession, source: Source) -> list[str]:
     if source.format == "delta":
         return table_ref(source.location).read(session, version=source.version).columns
     if source.format == "csv":
-        first = first_csv_line(file_heads.first_lines(session, source.listed(session)))
-        layout = None if first is None else header_layout(first, "judgements", source.location)
-        return ["relevance"] if layout is None else list(layout.header)
+        return _csv_names(session, source, source.listed(session)) or ["relevance"]
     file = source.listed(session)[0]
     with storage.open_input(session, file) as opened:
         return list(parquet_footer(opened, name=storage.shown_path(file.path)).types)
+
+
+def _csv_names(session: SparkSession, source: Source, files: Sequence[storage.InputFile]) -> list[str]:
+    """Return the names in the header of the first of some csv files that is not empty; empty without a header."""
+    first = first_csv_line(file_heads.first_lines(session, files))
+    layout = None if first is None else header_layout(first, "judgements", source.location)
+    return [] if layout is None else list(layout.header)
+
+
+def check_csv_grades(session: SparkSession, source: Source) -> None:
+    """Raise DataError if some csv files of judgements have a column of grades and others have none."""
+    headers = [_csv_names(session, source, [file]) for file in source.listed(session)]
+    check_same_grades(source.location, ["relevance" in told("judgements", names) for names in headers if names])

@@ -21,7 +21,7 @@ from spladelake.files.formats import COMPRESSED, split_files
 from spladelake.names import listed
 from spladelake.spark.ingest.columns import delta_records, exact_names, parquet_records
 from spladelake.spark.ingest.json_files import json_records
-from spladelake.spark.ingest.judgements import judgements_format
+from spladelake.spark.ingest.judgements import check_csv_grades, judgements_format
 from spladelake.spark.ingest.source import LINE_FORMATS, TABLE_PREFIX, Source, table_ref
 from spladelake.spark.ingest.text_files import csv_frame, line_records, lines_of
 from spladelake.spark.tables import storage
@@ -136,7 +136,8 @@ def _delta_version(session: SparkSession, location: str) -> int:
 def records(session: SparkSession, source: Source) -> DataFrame:
     """Return every record of an input, usable or not. Execute it within `reading`.
 
-    Raises DataError if the content of a file does not fit its name, or if a file lacks a column.
+    Raises DataError if the content of a file does not fit its name, if a file lacks a column, or if only some files of
+    judgements have grades.
     """
     if source.format == "delta":
         return delta_records(session, source)
@@ -146,7 +147,11 @@ def records(session: SparkSession, source: Source) -> DataFrame:
         return line_records(session, source)
     if source.format == "json":
         return json_records(session, source)
-    return csv_frame(session, source) if source.format == "csv" else parquet_records(session, source)
+    if source.format == "parquet":
+        return parquet_records(session, source)
+    if source.kind == "judgements":
+        check_csv_grades(session, source)
+    return csv_frame(session, source)
 
 
 def reading(session: SparkSession, source: Source) -> AbstractContextManager[None]:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import reduce
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +31,9 @@ from spladelake.spark.retrieve.passes import Asked, Pass, Wanted, least_units, p
 from spladelake.spark.retrieve.query_rows import Arrived, QueryBatch, packed_batch, packed_rows, with_queries
 from spladelake.spark.retrieve.worker import ScoreBlocks, ScoreVectors
 from spladelake.spark.session.arrow_functions import map_arrow
+from spladelake.spark.session.connect import is_connect
 from spladelake.spark.session.kept import kept_on_disk
+from spladelake.spark.session.settings import set_setting
 from spladelake.spark.session.totals import DriverTotals
 from spladelake.spark.tables.driver_rows import frame_of
 from spladelake.vectors import SparseVectors
@@ -114,9 +117,17 @@ def ranked_in_blocks(
     return _merged(candidates, asked, place=corpus.place, tasks=_merge_tasks(session, queries, asked))
 
 
+class Batched(Protocol):
+    """Rows that come in Arrow batches, such as those of a table in memory."""
+
+    def to_batches(self, max_chunksize: int, /) -> Iterable[pa.RecordBatch]:
+        """Return the rows in batches of at most this many."""
+        ...
+
+
 def ranked_in_driver(
     queries: QueryBatch,
-    documents: pa.Table,
+    documents: Batched,
     asked: Sequence[Asked],
     *,
     place: str,
@@ -208,8 +219,13 @@ def _merged(candidates: DataFrame, asked: Sequence[Asked], *, place: str, tasks:
     return map_arrow(by_query, merge, ranked_columns(merge.kept)[1])
 
 
-def _merge_tasks(session: SparkSession, queries: QueryBatch, asked: Sequence[Asked]) -> int:
-    """Return the number of merging tasks. Each slot's tasks hand over candidates of a few times the final rows."""
+def _merge_tasks(session: SparkSession, queries: QueryBatch, asked: Sequence[Asked]) -> int | None:
+    """Return the number of merging tasks; None on Spark Connect, which does not tell the number of slots.
+
+    Each slot's tasks hand over candidates of a few times the final rows.
+    """
+    if is_connect(session):
+        return None
     slots = session.sparkContext.defaultParallelism
     rows = sum(len(queries.ids) * run.kept.depth for run in asked)
     # 40 bytes a row: score and id. Later tasks of a slot hand over ever fewer candidates.
@@ -266,4 +282,4 @@ def passes_of(
 
 def set_batch_size(session: SparkSession) -> None:
     """Make Spark send one block of documents in each Arrow batch."""
-    session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(BLOCK_DOCUMENTS))
+    set_setting(session, "spark.sql.execution.arrow.maxRecordsPerBatch", str(BLOCK_DOCUMENTS))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from spladelake.passages.aggregate import Aggregate
 from spladelake.passages.ids import DIGITS, ID_SUFFIX
 from spladelake.scoring import DocIds, Ranked, merge
-from spladelake.spark.retrieve.query_rows import repeated_id
+from spladelake.scoring.checks import repeated_id
 
 # One row for each run and query. Spark moves binary columns at the speed of memory.
 CANDIDATES = pa.schema(

@@ -6,10 +6,8 @@ blocks does not matter. A contribution is the same product of two doubles.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from spladelake.files.delta_folder import FolderTable, folder_table
-from spladelake.passages import PassageSettings, document_of, passage_id
+from spladelake.files.delta_folder import FolderTable
+from spladelake.passages import document_of, passage_id
 from spladelake.passages.aggregate import Aggregate
 from spladelake.scoring import check_vectors
-from spladelake.spark.retrieve.blocks import ranked_in_driver
+from spladelake.spark.retrieve.blocks import Batched, ranked_in_driver
 from spladelake.spark.retrieve.candidates import Kept
+from spladelake.spark.retrieve.local_tables import UNREADABLE, local_tables
 from spladelake.spark.retrieve.passes import Asked
 from spladelake.spark.retrieve.query_rows import QueryBatch
 from spladelake.spark.retrieve.vector_rows import VECTOR_COLUMNS
@@ -38,15 +37,14 @@ TASK_BYTES = 64 * 2**20
 MOST_TEXT_BYTES = 256 * 2**20
 
 _MODEL = pa.schema([("model_id", pa.string())])
-_VOCABULARY = pa.schema([("term_id", pa.int32()), ("token", pa.string())])
-_TITLES = pa.schema([("doc_id", pa.string()), ("title", pa.string())])
+TITLES = pa.schema([("doc_id", pa.string()), ("title", pa.string())])
 
 
 # Rows of vectors, the best first, each with its score: of documents, or of their best passages.
 Best = list[tuple[str, float]]
 # The first and the end character of passages in the texts of their documents, by id.
 Places = Mapping[str, tuple[int, int]]
-_PLACES = pa.schema([("start", pa.int32()), ("end", pa.int32())])
+PLACES = pa.schema([("start", pa.int32()), ("end", pa.int32())])
 
 
 @dataclass(frozen=True)
@@ -91,8 +89,7 @@ class SmallCollection:
 
     def _places_of(self, ids: list[str]) -> Places:
         assert self.places is not None
-        chosen = self.places.filter(pc.is_in(self.places["id"], pa.array(ids, pa.string()))).to_pylist()
-        return {row["id"]: (row["start"], row["end"]) for row in chosen}
+        return places_in(self.places, ids)
 
 
 def question_rules(k: int, *, passages: bool) -> Kept:
@@ -109,7 +106,7 @@ def best_rows(found: pa.Table, *, passages: bool) -> Best:
 
 
 def ranked_here(
-    query: SparseVectors, vectors: pa.Table, *, k: int, vocabulary_size: int, place: str, passages: bool = False
+    query: SparseVectors, vectors: Batched, *, k: int, vocabulary_size: int, place: str, passages: bool = False
 ) -> Best:
     """Return (id, score) of the k best documents, best first.
 
@@ -120,13 +117,25 @@ def ranked_here(
     check_vectors(query, vocabulary_size=vocabulary_size, place="the question", ids=["question"])
     found = ranked_in_driver(
         QueryBatch(["question"], query, vocabulary_size),
-        vectors.append_column("groups", pa.repeat(pa.scalar(1, pa.int32()), vectors.num_rows)),
+        _OneGroup(vectors),
         [Asked(question_rules(k, passages=passages))],
         place=place,
         totals=DriverTotals(),
         task_bytes=TASK_BYTES,
     )
     return best_rows(found, passages=passages)
+
+
+@dataclass(frozen=True)
+class _OneGroup:
+    """Rows of vectors, all of one group."""
+
+    vectors: Batched
+
+    def to_batches(self, max_chunksize: int) -> Iterable[pa.RecordBatch]:
+        """Return the rows in batches."""
+        for batch in self.vectors.to_batches(max_chunksize):
+            yield batch.append_column("groups", pa.repeat(pa.scalar(1, pa.int32()), batch.num_rows))
 
 
 def explained(
@@ -188,49 +197,23 @@ def small_collection(lake: str, name: str) -> SmallCollection | None:
 
     Returns None if the collection is large, or unusual in any way. Spark then reads it, or reports the fault.
     """
-    root = _local_folder(lake)
-    if root is None:
+    tables = local_tables(lake, name)
+    if tables is None or tables.titles_elsewhere or not _is_small(tables.vectors, tables.texts):
         return None
-    vectors, vocabulary = (folder_table(root / "vectors" / name / part) for part in ("documents", "vocabulary"))
-    if vectors is None or vocabulary is None:
-        return None
-    how = json.loads(vectors.properties.get("spladelake.texts") or "{}")
-    is_own = how.get("id") is None
-    texts = folder_table(root / "documents") if is_own else None
-    # Spark reads the titles of a table outside the lake.
-    titled = is_own or dict(how["columns"]).get("title") is not None
-    if (titled and texts is None) or not _is_small(vectors, texts):
-        return None
-    if not vectors.properties.get("spladelake.vocabulary_size", "").isdigit():
-        return None
-    of_passages = PassageSettings.of_properties(vectors.properties) is not None
+    tokens, vectors = tables.tokens(), tables.vectors
     try:
-        rows = vectors.read(pa.schema([*VECTOR_COLUMNS, *_MODEL, *(_PLACES if of_passages else [])]))
-        tokens = vocabulary.read(_VOCABULARY)
-        titles = _TITLES.empty_table() if texts is None else texts.read(_TITLES)
-    except (OSError, ValueError, TypeError, pa.ArrowException):
+        rows = vectors.read(pa.schema([*VECTOR_COLUMNS, *_MODEL, *(PLACES if tables.of_passages else [])]))
+        titles = TITLES.empty_table() if tables.texts is None else tables.texts.read(TITLES)
+    except UNREADABLE:
+        return None
+    if tokens is None:
         return None
     model_id = rows["model_id"][0].as_py() if len(rows) else None
-    places = rows.select(["id", *_PLACES.names]) if of_passages else None
-    place, rows = str(root / "vectors" / name / "documents"), rows.select(VECTOR_COLUMNS.names)
-    of_vocabulary = vocabulary.properties.get("spladelake.model_id")
-    return SmallCollection(place, rows, model_id, of_vocabulary, vectors.properties, tokens, titles, places)
-
-
-def folder_properties(lake: str, name: str) -> tuple[str, Mapping[str, str]]:
-    """Return the table of document vectors of a local lake, for messages, and its properties, read without Spark.
-
-    There are no properties if there is no such table, or if only Spark can read it.
-    """
-    root = _local_folder(lake)
-    place = None if root is None else root / "vectors" / name / "documents"
-    found = None if place is None else folder_table(place)
-    return str(place), {} if found is None else found.properties
-
-
-def _local_folder(lake: str) -> Path | None:
-    """Return the folder of a lake, None if it is in a catalog or on remote storage."""
-    return None if ":" in lake.partition("/")[0] else Path(lake).expanduser().absolute()
+    places = rows.select(["id", *PLACES.names]) if tables.of_passages else None
+    return SmallCollection(
+        tables.place, rows.select(VECTOR_COLUMNS.names), model_id, tables.vocabulary_model_id, vectors.properties,
+        tokens, titles, places,
+    )  # fmt: skip
 
 
 def _is_small(vectors: FolderTable, texts: FolderTable | None) -> bool:
@@ -247,3 +230,9 @@ def pairs(table: pa.Table, keys: Iterable[Any]) -> dict[Any, Any]:
     key = table.column(0)
     chosen = table.filter(pc.is_in(key, pa.array(list(keys), key.type)))
     return dict(zip(*(column.to_pylist() for column in chosen.columns), strict=True))
+
+
+def places_in(table: pa.Table, ids: list[str]) -> Places:
+    """Return the places of some passages. table: (id, start, end)."""
+    chosen = table.filter(pc.is_in(table["id"], pa.array(ids, pa.string()))).to_pylist()
+    return {row["id"]: (row["start"], row["end"]) for row in chosen}

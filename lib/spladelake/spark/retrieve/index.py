@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import pyarrow as pa
 from pyspark.accumulators import Accumulator
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.config import IndexVectors
+from spladelake.index.layout import VERSION, ids_to_bytes, to_bytes
 from spladelake.names import short_name
 from spladelake.results import IndexResult
-from spladelake.scoring import BLOCK_VERSION, compile_kernels, invert, to_bytes
+from spladelake.scoring import compile_kernels, invert
 from spladelake.spark.retrieve.blocks import set_batch_size
 from spladelake.spark.retrieve.vector_checks import check_rows, check_same_model, surveyed, vocabulary_size
 from spladelake.spark.retrieve.vector_rows import vectors_of
@@ -27,6 +27,7 @@ from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.session.totals import Totals
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.data_files import data_files, rows_of_files
+from spladelake.spark.tables.delta_log import reader_version
 from spladelake.spark.tables.lineage import Lineage, newest_lineage
 from spladelake.spark.tables.properties import set_properties
 from spladelake.spark.tables.refs import Lake, TableRef
@@ -38,18 +39,9 @@ from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 
-# A row is about 9 MB of numbers that do not repeat. Parquet closes pages and row groups by size, so the writer checks
-# the size after each row and writes no dictionaries.
-WRITER_OPTIONS = {
-    "compression": "zstd",
-    "parquet.compression.codec.zstd.level": "1",
-    "parquet.enable.dictionary": "false",
-    "parquet.block.size": str(64 * 2**20),
-    "parquet.page.size.row.check.min": "1",
-    "parquet.page.size.row.check.max": "1",
-    "parquet.block.size.row.check.min": "1",
-    "parquet.block.size.row.check.max": "1",
-}
+# Documents of a block, and its postings if those are fewer: about 60 MB. The larger the blocks, the longer the postings
+# that a search reads at once.
+MOST_DOCUMENTS, MOST_POSTINGS = 65_536, 12_000_000
 
 
 @dataclass(frozen=True)
@@ -66,20 +58,22 @@ class BuildBlocks:
     totals: Accumulator[dict[str, float]]
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            files = batch.column("source_file").to_pylist()
-            first = 0
-            for row in range(1, len(files) + 1):
-                if row == len(files) or files[row] != files[first]:
-                    yield self._block(batch.slice(first, row - first), files[first])
-                    first = row
+        held, source_file = list[pa.RecordBatch](), ""
+        for piece, of_file in _pieces(batches):
+            if held and (of_file != source_file or not _fit([*held, piece])):
+                yield self._block(held, source_file)
+                held = []
+            held.append(piece)
+            source_file = of_file
+        if held:
+            yield self._block(held, source_file)
 
-    def _block(self, batch: pa.RecordBatch, source_file: str) -> pa.RecordBatch:
+    def _block(self, pieces: list[pa.RecordBatch], source_file: str) -> pa.RecordBatch:
+        (batch,) = pa.Table.from_batches(pieces).combine_chunks().to_batches()
         vectors, ids = vectors_of(batch, place=self.place, vocabulary_size=self.vocabulary_size)
-        terms, ordinals, weights = to_bytes(invert(vectors, vocabulary_size=self.vocabulary_size))
+        block = invert(vectors, vocabulary_size=self.vocabulary_size)
         values: list[Any] = [
-            source_file, len(vectors), ids.starts.astype("<i8").tobytes(), np.ascontiguousarray(ids.data).tobytes(),
-            terms, ordinals, weights, batch.column("model_id")[0].as_py(),
+            source_file, len(vectors), *ids_to_bytes(ids), *to_bytes(block), batch.column("model_id")[0].as_py(),
         ]  # fmt: skip
         self.totals.add({"documents": len(vectors), "blocks": 1})
         schema = INDEX.arrow
@@ -87,13 +81,43 @@ class BuildBlocks:
         return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _lineage(documents: TableRef, files: list[str]) -> Lineage:
-    """Return the lineage of the index: of its data files and of the layout of its blocks.
+def _pieces(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, str]]:
+    """Yield the rows of each data file, and its name, in the order of the batches."""
+    for batch in batches:
+        files = batch.column("source_file").to_pylist()
+        first = 0
+        for row in range(1, len(files) + 1):
+            if row == len(files) or files[row] != files[first]:
+                yield batch.slice(first, row - first), files[first]
+                first = row
 
-    Versions of the vectors' table with equal files share an index.
+
+def _fit(pieces: list[pa.RecordBatch]) -> bool:
+    """Return whether rows are few enough for one block."""
+    postings = sum(len(piece.column("indices").flatten()) for piece in pieces)
+    return sum(piece.num_rows for piece in pieces) <= MOST_DOCUMENTS and postings <= MOST_POSTINGS
+
+
+def lineage_of_files(documents: TableRef, files: Iterable[str]) -> Lineage:
+    """Return the lineage of the index, which depends on data files: table versions with equal files share an index.
+
+    - files: the paths or the names of the files, of a table in which a file holds only rows of the table.
     """
-    digest = hashlib.sha256("\n".join(files).encode()).hexdigest()
-    return Lineage("index_vectors", {"documents": [str(documents), digest]}, {"blocks": BLOCK_VERSION})
+    names = sorted(file.rsplit("/", 1)[-1] for file in files)
+    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
+    return Lineage("index_vectors", {"documents": [str(documents), digest]}, {"layout": VERSION})
+
+
+def _lineage(session: SparkSession, documents: TableRef, rows: DataFrame, version: int) -> Lineage:
+    """Return the lineage of the index of some version. rows: of this version."""
+    files = list(data_files(rows))
+    # A deletion vector removes rows of a file, whose name stays.
+    return lineage_of_files(documents, files if _is_plain(session, documents) else [*files, f"version {version}"])
+
+
+def _is_plain(session: SparkSession, documents: TableRef) -> bool:
+    """Return whether a data file always holds the same rows of the table: reader version 1 has no deletion vectors."""
+    return reader_version(session, documents) == 1
 
 
 @dataclass(frozen=True)
@@ -112,17 +136,24 @@ def current_index(session: SparkSession, index: TableRef, documents: TableRef, *
     """
     if not index.exists(session):
         return FoundIndex("none")
-    wanted = _lineage(documents, list(data_files(documents.read(session, version=version))))
+    wanted = _lineage(session, documents, documents.read(session, version=version), version)
     found = newest_lineage(session, index)
-    if found is None or found["fingerprint"] != wanted.fingerprint:
-        why = "the vectors have changed since the index was made"
-        if found is None:
-            why = "another program wrote to the index"
-        elif found["settings"] != wanted.settings:
-            why = "another release of spladelake made it"
+    why = _outdated(found, wanted)
+    if why:
         log.warning("%s: the index is ignored, because %s; run index_vectors to update it", index, why)
         return FoundIndex("stale")
     return FoundIndex("used", index.read(session))
+
+
+def _outdated(found: Mapping[str, Any] | None, wanted: Lineage) -> str:
+    """Return why an index with a lineage cannot be used; "" if it can."""
+    if found is None:
+        return "another program wrote to the index"
+    if found["fingerprint"] == wanted.fingerprint:
+        return ""
+    if found["settings"] != wanted.settings:
+        return "another release of spladelake made the index"
+    return "the vectors have changed since the index was made"
 
 
 def index_vectors(session: SparkSession, options: IndexVectors) -> IndexResult:
@@ -135,9 +166,9 @@ def index_vectors(session: SparkSession, options: IndexVectors) -> IndexResult:
     documents, target = lake.vectors(model, "documents"), lake.vectors(model, "index")
     made_by = encoded_by(lake, model=options.model, vectors=options.vectors)
     require(session, documents, VECTORS, made_by=made_by)
-    rows = documents.read(session, version=documents.version(session))
-    files = list(data_files(rows))
-    lineage = _lineage(documents, files)
+    version = documents.version(session)
+    rows = documents.read(session, version=version)
+    files, lineage = list(data_files(rows)), _lineage(session, documents, rows, version)
     return made_unless_current(
         session, {target: lineage},
         lambda: _index(session, documents, rows, target, lineage, files, force=options.force),
@@ -155,7 +186,7 @@ def _index(
     check_same_model((documents, survey))
     check_rows(session, documents, rows, survey, size=size)
     found = newest_lineage(session, target)
-    kept = set() if force or found is None else _indexed_files(session, target, lineage, found)
+    kept = set() if force or found is None else _indexed_files(session, target, documents, found)
     totals = _write(session, rows, target, lineage, _IndexPlan(files, kept, documents, size))
     set_properties(session, target, {"vocabulary_size": str(size), "source": str(documents)})
     blocks = target.read(session).agg(F.count("*").alias("blocks"), F.sum("documents").alias("rows")).first()
@@ -164,9 +195,14 @@ def _index(
     return {"rows": int(blocks["rows"] or 0), **made}
 
 
-def _indexed_files(session: SparkSession, target: TableRef, lineage: Lineage, found: dict[str, Any]) -> set[str]:
-    """Return the data files that the index has blocks of. Empty if it has blocks of another table or layout."""
-    if found["inputs"]["documents"][0] != lineage.inputs["documents"][0] or found["settings"] != lineage.settings:
+def _indexed_files(session: SparkSession, target: TableRef, documents: TableRef, found: dict[str, Any]) -> set[str]:
+    """Return the data files that the index has blocks of. Empty if none of them can be kept.
+
+    That is so if the index was made from another table, or by a release that stored blocks in another form, or if data
+    files may have lost rows.
+    """
+    is_other = found["inputs"]["documents"][0] != str(documents) or found["settings"] != {"layout": VERSION}
+    if is_other or not _is_plain(session, documents):
         return set()
     return {row["source_file"] for row in target.read(session).select("source_file").distinct().collect()}
 
@@ -203,6 +239,6 @@ def _write(
     where = f"source_file IN ({changed})" if plan.kept else None
     describe(session, "index vectors")
     with progress("index vectors", total=rows.count(), done=lambda: totals.value.get("documents", 0)):
-        replace_rows(session, target, INDEX, blocks, lineage=lineage, where=where, writer_options=WRITER_OPTIONS)
+        replace_rows(session, target, INDEX, blocks, lineage=lineage, where=where)
     describe(session)
     return dict(totals.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
 import pyarrow as pa
@@ -45,10 +45,12 @@ from spladelake.spark.retrieve.vector_checks import (
     check_every_row,
     check_rows,
 )
+from spladelake.spark.session.connect import is_connect
+from spladelake.spark.session.kept import let_go, persisted
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.step_descriptions import describe
-from spladelake.spark.session.totals import DriverTotals, Totals
+from spladelake.spark.session.totals import DriverTotals, shared_totals
 from spladelake.spark.tables.lineage import is_current
 from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.schemas import PASSAGE_RUNS, RUNS
@@ -85,17 +87,16 @@ def retrieve_run(session: SparkSession, options: RetrieveRun) -> RetrieveResult:
     started = time.monotonic()
     made = _Retrieval(session, inputs, options, rankings)
     describe(session, f"retrieve {', '.join(rankings)}")
-    said = progress("retrieve", total=made.document_count, done=lambda: made.totals.value.get("documents", 0))
-    with said, session_settings(session, made.reading()), made.ranked() as ranked:
+    with made.progress(), session_settings(session, made.reading()), made.ranked() as ranked:
         if len(rankings) > 1:
-            ranked.persist()
+            ranked = persisted(ranked)
         if inputs.passages and target.exists(session):
             add_columns(session, target, PASSAGE_RUNS)
         for number, run_id in enumerate(rankings):
             rows = made.rows_of(ranked, number).withColumn("run_id", F.lit(run_id))
             where, schema = f"run_id = {sql_string(run_id)}", PASSAGE_RUNS if inputs.passages else RUNS
             replace_rows(session, target, schema, rows, lineage=lineages[run_id], where=where)
-        ranked.unpersist()
+        let_go(ranked)
     describe(session)
     found = made.found or rows_of_runs(session, target, list(rankings))
     written = {
@@ -123,7 +124,9 @@ class _Retrieval:
         self.strategy = self._choose()
         self.index = self._current_index()
         in_driver = self.strategy == "driver"
-        self.totals = DriverTotals() if in_driver else session.sparkContext.accumulator({}, Totals())
+        self.totals = DriverTotals() if in_driver else shared_totals(session)
+        # On Spark Connect the counts of tasks stay in the workers.
+        self.is_counted = in_driver or not is_connect(session)
         if self.strategy == "sql":
             check_every_row(inputs.documents, inputs.document_rows, size=inputs.vocabulary_size)
         elif self.index.rows is None:
@@ -142,6 +145,12 @@ class _Retrieval:
             f"{len(self.inputs.asked.ids):,}", f"{self.document_count:,}", chosen,
         )  # fmt: skip
         return chosen
+
+    def progress(self) -> AbstractContextManager[None]:
+        """Show the progress while a body runs, if tasks tell how many documents they have ranked."""
+        if not self.is_counted:
+            return nullcontext()
+        return progress("retrieve", total=self.document_count, done=lambda: self.totals.value.get("documents", 0))
 
     @contextmanager
     def ranked(self) -> Iterator[DataFrame]:
@@ -164,10 +173,11 @@ class _Retrieval:
     def _sample(self) -> list[tuple[SparseVectors, DocIds]]:
         """Return a sample of the documents. It is empty if a sample would not pay or a run has a condition.
 
-        A sample of passages says little of documents: tasks may find several of one.
+        A sample of passages says little of documents: tasks may find several of one. On Spark Connect the candidates
+        are not kept, so they would be found twice.
         """
         rankings = self.rankings.values()
-        if self.inputs.passages:
+        if self.inputs.passages or is_connect(self.session):
             return []
         rows = len(self.inputs.asked.ids) * sum(ranking.k for ranking in rankings)
         if any(ranking.where for ranking in rankings) or not pays(documents=self.document_count, rows=rows):
@@ -258,7 +268,7 @@ class _Retrieval:
 
     def reading(self) -> dict[str, str]:
         """Return the session settings for reading the documents."""
-        if self.strategy != "blocks" or self.options.since_version is not None:
+        if self.strategy != "blocks" or self.options.since_version is not None or is_connect(self.session):
             return {}
         inputs = self.inputs
         index = inputs.lake.vectors(inputs.model, "index")
@@ -272,8 +282,11 @@ class _Retrieval:
         """Return the strategy and its counts, for the job's result."""
         totals = self.totals.value
         products = self.products if self.products is not None else int(totals.get("products", 0))
-        found: dict[str, Any] = {"strategy": self.strategy, "products": products}
+        found: dict[str, Any] = {"strategy": self.strategy}
+        if self.is_counted or self.strategy == "sql":
+            found["products"] = products
         if self.strategy != "sql":
             found["index"] = self.index.state
+        if self.strategy != "sql" and self.is_counted:
             found["candidates"] = int(totals.get("candidates", 0))
         return found

@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.passages.aggregate import Aggregate
 from spladelake.spark.retrieve.candidates import Kept
+from spladelake.spark.session.settings import set_setting
 
 # A score is the exact dot product of the float32 weights. So partitions, retries and the order of a sum cannot change a
 # ranking, and documents tie only if their dot products are equal. The product of two float32 is exact in a double. The
@@ -98,7 +99,7 @@ def top_k(session: SparkSession, queries: DataFrame, documents: DataFrame, kept:
     - kept: the rules of the run.
     """
     # Spark computes a top k inside each task only up to this threshold.
-    session.conf.set("spark.sql.optimizer.windowGroupLimitThreshold", str(max(1000, kept.k)))
+    set_setting(session, "spark.sql.optimizer.windowGroupLimitThreshold", str(max(1000, kept.k)))
     values: dict[str, Any] = {"k": kept.k, "minimum_score": repr(float(kept.minimum_score))}
     if kept.aggregate is not None and kept.aggregate.ranks_documents:
         values |= {"best": kept.aggregate.best, "mean": kept.aggregate.kind == "mean"}

@@ -17,6 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
+from spladelake.scoring.checks import repeated_id
 from spladelake.spark.retrieve.vector_rows import VECTOR_COLUMNS, vectors_of
 from spladelake.spark.session.arrow_functions import map_arrow
 from spladelake.vectors import SparseVectors
@@ -102,12 +103,6 @@ class PackQueries:
         if len(twice):
             raise repeated_id("queries", twice[0]["values"].as_py())
         return _bytes(table)
-
-
-def repeated_id(place: str, one: str) -> DataError:
-    """Return the error for an id that several rows of a table have."""
-    wanted = "wanted one row for each id"
-    return DataError(place, f"the id {one!r} is in more than one row", wanted, "Remove the repeated rows.")
 
 
 def _bytes(table: pa.Table) -> bytes:

@@ -1,7 +1,8 @@
 """Ad-hoc search: the driver encodes a free-text question, and ranks the documents of a lake for it.
 
-A small collection in a local folder needs no Spark. For other small collections Spark reads the vectors and the driver
-ranks them. Workers rank large collections. All three give the same answer, to the last bit.
+If there is a current index, the driver reads only the postings of the question's terms. Without one, a small collection
+in a local folder needs no Spark; of other small collections Spark reads the vectors and the driver ranks them; workers
+rank large collections. All four give the same answer, to the last bit.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pyspark.sql import functions as F
 
 from spladelake.config.model_kinds import Capability
 from spladelake.errors import DataError
+from spladelake.index.search import IndexSearch
 from spladelake.names import short_name
 from spladelake.scoring import compile_kernels
 from spladelake.spark.encode.query_models import QueryModel, query_model_of
@@ -31,12 +33,18 @@ from spladelake.spark.retrieve.driver_search import (
     SmallCollection,
     best_rows,
     explained,
-    folder_properties,
     question_rules,
     ranked_here,
     small_collection,
 )
 from spladelake.spark.retrieve.index import current_index
+from spladelake.spark.retrieve.indexed_search import (
+    IndexedCollection,
+    best_in_index,
+    indexed_collection,
+    session_index,
+)
+from spladelake.spark.retrieve.local_tables import folder_properties
 from spladelake.spark.retrieve.passes import Asked
 from spladelake.spark.retrieve.query_rows import QueryBatch
 from spladelake.spark.retrieve.vector_checks import vocabulary_size
@@ -82,7 +90,7 @@ def search_folder(
     Returns None if Spark must read the lake, or report what the lake lacks.
     """
     name = short_name(vectors or model)
-    collection = small_collection(lake, name)
+    collection = indexed_collection(lake, name) or small_collection(lake, name)
     if collection is None:
         return None
     asked = query_model_of(query_model, collection.properties, place=collection.place)
@@ -91,8 +99,8 @@ def search_folder(
     return collection.answer(question.vector, k=k, terms=terms)
 
 
-def _learnt(collection: SmallCollection, lake: str, name: str) -> Learnt:
-    """Return the data that a model learnt from a small collection.
+def _learnt(collection: SmallCollection | IndexedCollection, lake: str, name: str) -> Learnt:
+    """Return the data that a model learnt from a collection.
 
     A vocabulary without a model_id is taken as the vocabulary of the vectors.
     """
@@ -143,12 +151,14 @@ def search_documents(
     passages = "passage" in rows.columns
     text_rows = texts.ref.read(session)
     chosen = selected(rows, (texts, text_rows), [where]).where("groups > 0")
-    if delta_log.size_in_bytes(session, documents) <= driver_search.MOST_BYTES:
+    index = None if where is not None else _index(session, root.vectors(name, "index"), documents, size, passages)
+    if index is not None:
+        best, here = best_in_index(index, question.vector, k=k)
+    elif delta_log.size_in_bytes(session, documents) <= driver_search.MOST_BYTES:
         here = _collected(chosen)
         best = ranked_here(question.vector, here, k=k, vocabulary_size=size, place=str(documents), passages=passages)
     else:
-        index = root.vectors(name, "index") if where is None else None
-        corpus = _corpus(session, documents, index, chosen)
+        corpus = Corpus(chosen, is_index=False, place=str(documents))
         best = _ranked_by_workers(session, question, corpus, k=k, vocabulary_size=size, passages=passages)
         here = _collected(rows.where(F.col("id").isin([row_id for row_id, _ in best])))
     vocabulary = root.vectors(name, "vocabulary").read(session)
@@ -177,13 +187,12 @@ def _question(
     return vectoriser_of(model, query_model).question(text, learnt)
 
 
-def _corpus(session: SparkSession, documents: TableRef, index: TableRef | None, chosen: DataFrame) -> Corpus:
-    """Return the rows that workers rank: a current index of all documents if there is one, else the vectors."""
-    if index is not None:
-        found = current_index(session, index, documents, version=documents.version(session))
-        if found.rows is not None:
-            return Corpus(found.rows, is_index=True, place=str(documents))
-    return Corpus(chosen, is_index=False, place=str(documents))
+def _index(
+    session: SparkSession, index: TableRef, documents: TableRef, size: int, passages: bool
+) -> IndexSearch | None:
+    """Open the index if it is current. size: dimensions of the vectors."""
+    found = current_index(session, index, documents, version=documents.version(session))
+    return session_index(session, index, found, vocabulary_size=size, of_passages=passages)
 
 
 def _ranked_by_workers(

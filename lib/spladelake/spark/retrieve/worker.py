@@ -14,6 +14,7 @@ from pyspark import TaskContext
 from pyspark.accumulators import Accumulator
 
 from spladelake.errors import MachineError
+from spladelake.index.layout import from_bytes, ids_from_bytes, parts_of
 from spladelake.scoring import (
     BLOCK_DOCUMENTS,
     BestScores,
@@ -24,8 +25,6 @@ from spladelake.scoring import (
     TooLargeError,
     TopDocuments,
     TopK,
-    from_bytes,
-    ids_from_bytes,
     invert,
 )
 from spladelake.spark.retrieve.candidates import Kept, listed_ids, packed
@@ -187,18 +186,18 @@ class ScoreBlocks(_Score):
 
     def add(self, tops: list[Top], batch: pa.RecordBatch) -> Iterator[DocIds]:
         for row in range(batch.num_rows):
-            block, ids = stored_block(batch, row, place=f"the index of {self.asked.place}")
-            for top in tops:
-                top.add(block, ids)
-            yield ids
+            for block, ids in parts_of(*stored_block(batch, row)):
+                for top in tops:
+                    top.add(block, ids)
+                yield ids
 
 
-def stored_block(batch: pa.RecordBatch, row: int, *, place: str) -> tuple[Block, DocIds]:
-    """Return a block of the index and the ids of its documents, as views of the batch. place: for messages."""
+def stored_block(batch: pa.RecordBatch, row: int) -> tuple[Block, DocIds]:
+    """Return a block of the index and the ids of its documents."""
     terms, ordinals, weights, starts, data = (
         batch.column(name)[row].as_buffer() for name in ("terms", "ordinals", "weights", "id_starts", "ids")
     )
-    return from_bytes(terms, ordinals, weights, place=place), ids_from_bytes(starts, data, place=place)
+    return from_bytes(terms, ordinals, weights), ids_from_bytes(starts, data)
 
 
 def counted(ranked: Ranked, top: Top) -> dict[str, float]:

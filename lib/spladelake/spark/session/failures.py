@@ -177,6 +177,20 @@ def known_error(error: BaseException) -> SpladelakeError | None:
             "Read the lines above. If they give no reason, the operating system may have ended Java because the "
             "machine ran out of memory: lower spark.driver.memory, or use a machine with more memory.",
         )
+    if "No module named 'spladelake'" in text:
+        return errors.MachineError(
+            "a worker of Spark",
+            "its Python lacks the package spladelake",
+            "wanted the package and its requirements on every node",
+            "Install it there, or give the workers its zip file (`spladelake package`).",
+        )
+    if "StatusCode.UNAVAILABLE" in text:
+        return errors.MachineError(
+            "the server of Spark Connect",
+            "the server no longer answers",
+            "wanted a server that runs as long as the job",
+            "Start the server again, then run the job again.",
+        )
     if "JAVA_GATEWAY_EXITED" in text:
         return errors.MachineError(
             "Java",

@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from pyspark import StatusTracker
 from pyspark.sql import SparkSession
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
+
+from spladelake.spark.session.connect import is_connect
 
 REFRESH_SECONDS = 0.5
 # Without a terminal, progress is a line this often: a scheduler's log shows that the job runs, and stays short.
@@ -53,6 +56,14 @@ def stage_line(session: SparkSession, label: str) -> Iterator[None]:
     """Show the number of finished tasks on a terminal while the body runs, unless the body shows a bar."""
     if not sys.stderr.isatty():
         yield
+        return
+    if is_connect(session):
+        shown = _ServerStages(label)
+        session.registerProgressHandler(shown)
+        try:
+            yield
+        finally:
+            session.removeProgressHandler(shown)
         return
     with _beside(_stages, label, session.sparkContext.statusTracker()):
         yield
@@ -109,6 +120,23 @@ def _stages(label: str, tracker: StatusTracker, stop: threading.Event) -> None:
             # The cursor returns to the start of the line, so the next output overwrites it.
             print(f"{stage_text(label, counts)}\x1b[K", end="\r", file=sys.stderr, flush=True)
     print("\x1b[K", end="\r", file=sys.stderr, flush=True)
+
+
+class _ServerStages:
+    """The handler of Spark Connect: shows the stages of the operation that the client waits for."""
+
+    def __init__(self, label: str) -> None:
+        self.label, self._since = label, dict[int, float]()
+
+    def __call__(self, stages: Iterable[Any] | None, inflight_tasks: int, operation_id: str | None, done: bool) -> None:
+        now = time.monotonic()
+        counts = [
+            (stage.num_completed_tasks, stage.num_tasks, now - self._since.setdefault(stage.stage_id, now))
+            for stage in stages or ()
+            if not stage.done
+        ]
+        text = stage_text(self.label, counts) if counts and not done and not _bars else ""
+        print(f"{text}\x1b[K", end="\r", file=sys.stderr, flush=True)
 
 
 def stage_text(label: str, counts: Sequence[tuple[int, int, float]]) -> str:

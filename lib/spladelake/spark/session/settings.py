@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
+
+from spladelake.spark.session.connect import is_connect
+
+log = logging.getLogger(__name__)
+
+# Settings that the server of Spark Connect refuses.
+_refused: set[str] = set()
+
+
+def set_setting(session: SparkSession, key: str, value: str) -> bool:
+    """Set a setting of the session; return whether it holds.
+
+    A server of Spark Connect may refuse it, as serverless compute does. The log names it then, once.
+    """
+    if key in _refused:
+        return False
+    try:
+        session.conf.set(key, value)
+    except PySparkException:
+        if not is_connect(session):
+            raise
+        _refused.add(key)
+        log.info("the server of Spark Connect refuses %s=%s, so the job goes on without this setting", key, value)
+        return False
+    return True
+
+
+def all_settings(session: SparkSession) -> list[tuple[str, str]]:
+    """Return the settings with which the session or its server was started, as (name, value)."""
+    if is_connect(session):
+        return list(session.conf.getAll.items())
+    return session.sparkContext.getConf().getAll()
 
 
 @contextmanager
@@ -17,13 +51,12 @@ def session_settings(session: SparkSession, settings: Mapping[str, str]) -> Iter
     They apply to the files that writers, MERGE and OPTIMIZE write, and to the views and functions that are defined.
     """
     before = {key: session.conf.get(key, None) for key in settings}
-    for key, value in settings.items():
-        session.conf.set(key, value)
+    held = [key for key, value in settings.items() if set_setting(session, key, value)]
     try:
         yield
     finally:
-        for key, old in before.items():
-            if old is None:
+        for key in held:
+            if (old := before[key]) is None:
                 session.conf.unset(key)
             else:
                 session.conf.set(key, old)
@@ -83,7 +116,7 @@ def settings_kept(session: SparkSession) -> Iterator[None]:
 def _give_back(session: SparkSession, before: Any) -> None:
     after = _settings(session)
     # Compare in Java: to read a Java map from Python takes one message per entry.
-    if before.equals(after):
+    if before == after:
         return
     wanted, found = dict(before), dict(after)
     for key in found.keys() - wanted.keys():
@@ -94,5 +127,7 @@ def _give_back(session: SparkSession, before: Any) -> None:
 
 
 def _settings(session: SparkSession) -> Any:
-    """Return a copy of all explicit settings of the session, as a Java map."""
+    """Return a copy of all explicit settings of the session: a Java map, or on Spark Connect a dictionary."""
+    if is_connect(session):
+        return session.conf.getAll
     return session.conf._jconf.getAllAsJava()

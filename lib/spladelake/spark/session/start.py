@@ -19,12 +19,15 @@ from pyspark.find_spark_home import _find_spark_home
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
+from spladelake.config import Options
+from spladelake.config.job import Job
 from spladelake.errors import MachineError
 from spladelake.signals import take_interrupts
 from spladelake.spark.session import delta_classes
 from spladelake.spark.session import quick_settings as quick_sessions
 from spladelake.spark.session.class_archive import archive_options
-from spladelake.spark.session.connect import refuse_connect
+from spladelake.spark.session.connect import SETTING, check_job, connect_session, refuse_connect, wants_connect
+from spladelake.spark.session.settings import set_setting
 from spladelake.spark.session.worker_daemon import daemon_settings
 
 log = logging.getLogger(__name__)
@@ -102,6 +105,21 @@ def spark_session(app_name: str, *, settings: Mapping[str, str] | None = None, q
         if not conf.contains(key) or key in (settings or {}):
             builder = builder.config(key, value)
     return _with_required(builder.getOrCreate())
+
+
+def session_of_job(job: Job, options: Options, *, settings: Mapping[str, str], quick: bool = False) -> SparkSession:
+    """Return the session for a job: one of Spark Connect if the caller names a server, else that of `spark_session`.
+
+    Raises UsageError if the caller names a server and the job does not run on Spark Connect with these options.
+    """
+    check_job(job, options, settings)
+    if not wants_connect(settings):
+        return spark_session(f"spladelake {job.name}", settings=settings, quick=quick)
+    session = connect_session(settings)
+    for key, value in settings.items():
+        if key != SETTING:
+            set_setting(session, key, value)
+    return _with_required(session)
 
 
 def _is_hosted() -> bool:
@@ -194,7 +212,7 @@ def local_driver_memory_mb() -> int:
 
 def _with_required(session: SparkSession) -> SparkSession:
     for key, value in REQUIRED_SETTINGS.items():
-        session.conf.set(key, value)
+        set_setting(session, key, value)
     take_interrupts()
     if not log.isEnabledFor(logging.DEBUG):
         # pyspark logs the error of a statement with two stack traces, on one line, and then raises it.

@@ -17,8 +17,10 @@ from typing import Protocol
 from uuid import uuid4
 
 from pyspark import SparkContext
+from pyspark.sql.utils import is_remote
 
 from spladelake.errors import ConflictError, UsageError
+from spladelake.spark.session.connect import running_session
 from spladelake.spark.session.store_objects import StoreObject
 
 # Seconds without a renewal after which a holder counts as dead. It renews every quarter of this.
@@ -54,6 +56,8 @@ def lease(place: str, purpose: str, wait: Callable[[], None]) -> Iterator[None]:
     if not needs_lease(place) or is_off():
         yield
         return
+    if is_remote():
+        raise _over_connect(place)
     folder, _, name = place.rstrip("/").rpartition("/")
     found = StoreObject(f"{folder}/.{name}.{purpose}.lease")
     if not found.has_conditions():
@@ -91,10 +95,24 @@ def without_conditions(place: str) -> ConflictError:
     )
 
 
+def _over_connect(place: str) -> ConflictError:
+    return ConflictError(
+        place,
+        "a client of Spark Connect cannot take the lock of a table on S3, so two drivers could lose commits",
+        "wanted a server with Delta's store for several drivers",
+        f"Start the server with {_STORES[2]}=io.delta.storage.S3DynamoDBLogStore, or set {VARIABLE}=off if no other "
+        "driver writes to the table.",
+    )
+
+
 def _has_own_store() -> bool:
     """Return whether the session has a store of Delta for several drivers. Databricks has one of its own."""
     if "DATABRICKS_RUNTIME_VERSION" in os.environ:
         return True
+    if is_remote():
+        session = running_session()
+        named = [session.conf.get(key, "") or "" for key in _STORES] if session is not None else []
+        return any(name and "SingleDriver" not in name for name in named)
     context = SparkContext._active_spark_context
     named = [context.getConf().get(key, "") or "" for key in _STORES] if context is not None else []
     return any(name and "SingleDriver" not in name for name in named)

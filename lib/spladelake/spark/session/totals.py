@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pyspark.accumulators import AccumulatorParam
+from pyspark.accumulators import Accumulator, AccumulatorParam
+from pyspark.sql import SparkSession
+
+from spladelake.spark.session.connect import is_connect
 
 
 class Totals(AccumulatorParam[dict[str, float]]):
@@ -27,3 +30,8 @@ class DriverTotals:
         """Add amounts by name."""
         for key, amount in term.items():
             self.value[key] = self.value.get(key, 0) + amount
+
+
+def shared_totals(session: SparkSession) -> Accumulator[dict[str, float]] | DriverTotals:
+    """Return sums for tasks. On Spark Connect tasks share none with the driver: their sums stay in the workers."""
+    return DriverTotals() if is_connect(session) else session.sparkContext.accumulator({}, Totals())

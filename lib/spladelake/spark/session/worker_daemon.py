@@ -16,7 +16,6 @@ from pathlib import Path
 
 from pyspark import SparkContext
 
-MODULE_SETTING = "spark.python.daemon.module"
 # Spark starts another daemon for workers with other variables.
 VARIABLE = "SPLADELAKE_WORKER_IMPORTS"
 # What the functions on Arrow data use. Importing a package of either list computes nothing, so a fork is as good as a
@@ -29,13 +28,13 @@ _GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
 def daemon_settings(packages: Iterable[str] = COMMON) -> dict[str, str]:
     """Return the settings of a local session whose workers come from this daemon."""
-    return {MODULE_SETTING: __name__, f"spark.executorEnv.{VARIABLE}": ",".join(packages)}
+    return {"spark.python.daemon.module": __name__, f"spark.executorEnv.{VARIABLE}": ",".join(packages)}
 
 
 def fork_with_models() -> None:
     """Have torch and transformers imported for the functions that are sent to workers from now on."""
     context = SparkContext._active_spark_context
-    if context is not None and context.getConf().get(MODULE_SETTING) == __name__:
+    if context is not None and VARIABLE in context.environment:
         context.environment[VARIABLE] = ",".join((*COMMON, *MODELS))
 
 
@@ -50,8 +49,13 @@ def import_packages(names: Iterable[str]) -> None:
     gc.freeze()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Import the packages that the variable lists, then start workers as Spark asks for them."""
     from pyspark import daemon
 
     import_packages(os.environ.get(VARIABLE, "").split(","))
     daemon.manager()
+
+
+if __name__ == "__main__":
+    main()

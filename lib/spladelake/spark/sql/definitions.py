@@ -19,6 +19,7 @@ from spladelake.spark.encode.text_tables import TextTable, texts_of_vectors
 from spladelake.spark.encode.texts import SideName
 from spladelake.spark.retrieve.join import top_k_statement
 from spladelake.spark.retrieve.vector_checks import checked_indices, vocabulary_size
+from spladelake.spark.sql.indexed import SEARCH, SIMILAR, Indexed
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.sql_text import quoted, sql_string
 from spladelake.spark.tables.suggestions import encoded_by, made_by
@@ -57,6 +58,7 @@ SELECT * FROM (
     )
 ) WHERE rank <= similar.k
 """
+_TEXTS_OF_FOUND = "LEFT JOIN documents ON documents.doc_id = found.doc_id"
 _NEEDS = re.compile(r"^-- needs:(.*)$", re.MULTILINE)
 
 
@@ -108,12 +110,18 @@ class Definition:
 
 
 def definitions(
-    session: SparkSession, collection: LakeTables, present: Mapping[str, TableRef], *, model_id: str
+    session: SparkSession,
+    collection: LakeTables,
+    present: Mapping[str, TableRef],
+    *,
+    model_id: str,
+    indexed: Indexed | None,
 ) -> list[Definition]:
     """Return the statements in order.
 
     - present: the tables of the collection that exist.
     - model_id: of the model that encodes questions.
+    - indexed: the functions that rank through the index, if they are defined.
     """
     measures = measures_of(session, present["measures"]) if "measures" in present else []
     of_passages = "passage" in _columns(session, present, "document_vectors")
@@ -125,8 +133,9 @@ def definitions(
         "measure_columns": ", ".join(f"max(value) FILTER (WHERE measure = {sql_string(name)})" for name in measures),
         "model_id": sql_string(model_id),
         "best_passage": _BEST_PASSAGE if "passage" in _columns(session, present, "runs") else "CAST(NULL AS STRING)",
-        "top_k_search": _top_k("search", documents="encoded_alike", exclude_self=False, of_passages=of_passages),
-        "top_k_others": _others(of_passages=of_passages),
+        **(_joined(of_passages=of_passages) if indexed is None else _INDEXED),
+        # The worker that ranks through the index can have read the texts too.
+        "texts_of_found": "" if indexed is not None and indexed.has_texts else _TEXTS_OF_FOUND,
         **(_OF_PASSAGES if of_passages else _OF_DOCUMENTS),
         "vectors_of_document": _vectors_of_document(indices, of_passages=of_passages),
         "document_indices": indices,
@@ -202,17 +211,39 @@ def _others(*, of_passages: bool) -> str:
     return _BEST_OF_ALL.replace("{each}", each).replace("{suffix}", str(ID_SUFFIX))
 
 
+def _joined(*, of_passages: bool) -> dict[str, str]:
+    """Return the parts of the definitions that rank by a join."""
+    return {
+        "top_k_search": _top_k("search", documents="encoded_alike", exclude_self=False, of_passages=of_passages),
+        "top_k_others": _others(of_passages=of_passages),
+    }
+
+
+def _checked_k(function: str) -> str:
+    """Return SQL for the parameter k of a function. It raises an error if k is out of range."""
+    given = f"{function}.k"
+    return (
+        f"(CASE WHEN {given} BETWEEN 1 AND {MOST_K} THEN {given} ELSE raise_error(concat('{function}: k is ', "
+        f"coalesce(CAST({given} AS STRING), 'null'), '; wanted 1 to {MOST_K}. Give the number of documents.')) END)"
+    )
+
+
+# The same parts, if the index ranks.
+_INDEXED = {
+    "top_k_search": "SELECT inline({best}(indices, `values`, {k})) FROM asked".replace("{best}", SEARCH).replace(
+        "{k}", _checked_k("search")
+    ),
+    "top_k_others": f"SELECT inline({SIMILAR}(similar.doc_id, {_checked_k('similar')}))",
+}
+
+
 def _top_k(function: str, *, documents: str, exclude_self: bool, of_passages: bool = False, more: int = 0) -> str:
     """Return SQL that ranks documents for `asked` by the definition of a run, and checks the function's k.
 
     - of_passages: whether documents are ranked by their best passages.
     - more: further documents beyond k.
     """
-    given = f"{function}.k"
-    k = (
-        f"(CASE WHEN {given} BETWEEN 1 AND {MOST_K} THEN {given} ELSE raise_error(concat('{function}: k is ', "
-        f"coalesce(CAST({given} AS STRING), 'null'), '; wanted 1 to {MOST_K}. Give the number of documents.')) END)"
-    )
+    k = _checked_k(function)
     best_passage = Aggregate()
     return top_k_statement(best_passage if of_passages else None).format(
         best=best_passage.best,

@@ -286,7 +286,7 @@ RETURN WITH asked AS (
 ),
 stored AS (SELECT id, ${document_indices} AS indices, `values` FROM document_vectors)
 SELECT rank, found.doc_id, score, title, text
-FROM (${top_k_others}) AS found LEFT JOIN documents ON documents.doc_id = found.doc_id
+FROM (${top_k_others}) AS found ${texts_of_found}
 ORDER BY rank;
 
 -- needs: encode_query, document_vectors, documents
@@ -316,5 +316,5 @@ encoded_alike AS (
     FROM document_vectors
 )
 SELECT rank, found.doc_id, score, title, text
-FROM (${top_k_search}) AS found LEFT JOIN documents ON documents.doc_id = found.doc_id
+FROM (${top_k_search}) AS found ${texts_of_found}
 ORDER BY rank;

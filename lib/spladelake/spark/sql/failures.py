@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, PySparkException
 
 from spladelake.errors import DataError, SpladelakeError, UsageError
@@ -17,17 +18,19 @@ _REST = re.compile(r"\s*SQLSTATE:.*|\s*== SQL.*", re.DOTALL)
 _NOT_FOUND = ("TABLE_OR_VIEW_NOT_FOUND", "UNRESOLVED_ROUTINE", "UNRESOLVABLE_TABLE_VALUED_FUNCTION")
 # Conditions of a correct statement that meets a wrong value in the tables.
 _DATA = ("ARITHMETIC_OVERFLOW", "CAST_OVERFLOW", "DIVIDE_BY_ZERO", "DELTA_VIOLATE_CONSTRAINT")
+# Errors of a statement. One that is raised while Spark broadcasts rows arrives as an error of Java.
+STATEMENT_ERRORS = (PySparkException, Py4JJavaError)
 
 
 def statement_error(
-    error: PySparkException, *, missing: Mapping[str, str], defined: Iterable[str] = ()
+    error: PySparkException | Py4JJavaError, *, missing: Mapping[str, str], defined: Iterable[str] = ()
 ) -> SpladelakeError:
     """Return the error of a statement, with exit code 2, or 3 if a value in the tables is at fault.
 
     - missing: the reason for each name that could not be defined. The error of a statement that uses it has the reason.
     - defined: the names that were defined.
     """
-    text = str(error)
+    text = str(error) if isinstance(error, PySparkException) else _root_message(error)
     condition = match[1] if (match := _CONDITION.match(text)) else ""
     # The text of an error in a statement holds its plan, and the plan may hold the words of any other error.
     is_wrong_statement = isinstance(error, AnalysisException) and condition != "PATH_NOT_FOUND"
@@ -61,6 +64,14 @@ def statement_error(
         "wanted a statement of Spark SQL",
         "Correct the statement. DESCRIBE NAME shows the columns of a table.",
     )
+
+
+def _root_message(error: Py4JJavaError) -> str:
+    """Return the message of the Java error that another one carries."""
+    java = error.java_exception
+    while java.getCause() is not None:
+        java = java.getCause()
+    return str(java.getMessage() or java.toString())
 
 
 class StatementError(UsageError):

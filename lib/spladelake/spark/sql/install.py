@@ -22,6 +22,7 @@ from spladelake.spark.encode.texts import SIDES, SideName
 from spladelake.spark.session.arrow_functions import batch_function
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.sql.definitions import Definition, LakeTables, definitions
+from spladelake.spark.sql.indexed import Indexed, IndexedVectors, register
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.split_files import ROW_READER, make_readable
@@ -76,8 +77,9 @@ def install(
         session.udf.register("text_terms", _text_terms(WorkerSpec(checkpoint.for_kind("document"), None)))
     defined = list(PYTHON_FUNCTIONS) if checkpoint is not None else []
     model_id = checkpoint.model_id if checkpoint is not None else ""
+    indexed = register(session, IndexedVectors(lake, collection.vectors, model_id)) if _runs_here(session) else None
     with session_settings(session, ANSI):
-        for definition, lacking in _resolved(session, collection, present, defined, model_id=model_id):
+        for definition, lacking in _resolved(session, collection, present, defined, model_id=model_id, indexed=indexed):
             if lacking is None:
                 session.sql(definition.statement)
                 defined.append(definition.name)
@@ -119,17 +121,24 @@ def _resolved(
     functions: list[str],
     *,
     model_id: str = "",
+    indexed: Indexed | None = None,
 ) -> Iterator[tuple[Definition, str | None]]:
     """Yield every definition in order, with the first name it needs that is missing, or None.
 
     - functions: the Python functions that are defined.
+    - model_id, indexed: see `definitions`.
     """
     known = {*present, *functions, *(["measure_columns"] if _has_means(present, session) else [])}
-    for definition in definitions(session, collection, present, model_id=model_id):
+    for definition in definitions(session, collection, present, model_id=model_id, indexed=indexed):
         lacking = next((name for name in definition.needs if name not in known), None)
         if lacking is None:
             known.add(definition.name)
         yield definition, lacking
+
+
+def _runs_here(session: SparkSession) -> bool:
+    """Return whether the workers run on this machine, and so see its folders."""
+    return (session.conf.get("spark.master", "") or "").startswith("local[")
 
 
 def _has_means(present: dict[str, TableRef], session: SparkSession) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -16,7 +15,7 @@ from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.properties import LAYOUT_VERSION
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import TableSchema
-from spladelake.spark.tables.sql_text import quoted
+from spladelake.spark.tables.sql_text import quoted, sql_string
 from spladelake.spark.tables.suggestions import Maker, similar_path
 from spladelake.spark.tables.upgrade import keep_up_to_date
 
@@ -76,16 +75,13 @@ def ensure_table(
 
 
 def _create(session: SparkSession, ref: TableRef, schema: TableSchema, properties: Mapping[str, str]) -> None:
-    builder = DeltaTable.createIfNotExists(session).comment(schema.comment)
-    # Pass a name for a table of a path too: from a location alone Delta builds one without quoting its back-ticks.
-    builder = builder.tableName(ref.identifier)
-    if ref.path is not None:
-        builder = builder.location(ref.path)
-    for column in schema.columns:
-        builder = builder.addColumn(column.name, column.type, comment=column.comment)
-    for key, value in _table_properties(schema, properties).items():
-        builder = builder.property(key, value)
-    builder.execute()
+    columns = ", ".join(f"{quoted(c.name)} {c.type} COMMENT {sql_string(c.comment)}" for c in schema.columns)
+    named = _table_properties(schema, properties).items()
+    listed = ", ".join(f"{sql_string(key)} = {sql_string(value)}" for key, value in named)
+    session.sql(
+        f"CREATE TABLE IF NOT EXISTS {ref.identifier} ({columns}) USING delta COMMENT {sql_string(schema.comment)} "
+        f"TBLPROPERTIES ({listed})"
+    )
 
 
 def create_with_rows(

@@ -1,7 +1,8 @@
 """Facts from a table's log: version, properties, sizes and last commits.
 
 A job asks for them some dozens of times. The classes of Delta's log answer from memory, but they are no public
-interface, and a platform's own Delta may lack them. Public interfaces answer then, or if SPLADELAKE_DELTA says so.
+interface, and a platform's own Delta may lack them. Public interfaces answer then, on Spark Connect, or if
+SPLADELAKE_DELTA says so.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from types import ModuleType
 from pyspark.sql import SparkSession
 
 from spladelake.errors import UsageError
+from spladelake.spark.session.connect import is_connect
 from spladelake.spark.tables.delta import classes, public
 from spladelake.spark.tables.delta.asked import Commit, Located
 
@@ -78,7 +80,7 @@ def _way(session: SparkSession, ref: Located) -> ModuleType:
         wanted = f"wanted {CLASSES} or {PUBLIC}"
         fix = f"Set the variable to {CLASSES} or {PUBLIC}, or unset it."
         raise UsageError(VARIABLE, f"the value is {chosen!r}", wanted, fix)
-    if chosen == PUBLIC:
+    if chosen == PUBLIC or is_connect(session):
         return public
     application = str(session.sparkContext.applicationId)
     if application not in _usable:

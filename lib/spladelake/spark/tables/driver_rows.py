@@ -18,6 +18,7 @@ from pyspark.sql.types import DataType, StructType
 
 from spladelake.files.delta_folder import FolderTable, folder_table
 from spladelake.spark.session.arrow_functions import arrow_schema
+from spladelake.spark.session.connect import is_connect
 from spladelake.spark.tables import delta_log
 from spladelake.spark.tables.accesses import note_read
 from spladelake.spark.tables.refs import TableRef
@@ -39,7 +40,7 @@ def collected(
     - version: the version to read.
     - equals: wanted values by column. Rows with other values are left out.
     """
-    plain = _folder_table(ref, version)
+    plain = _folder_table(session, ref, version)
     if plain is not None and plain.bytes > most_bytes:
         return None
     if plain is not None:
@@ -60,13 +61,13 @@ def collected(
 
 def row_count(session: SparkSession, ref: TableRef, *, version: int | None = None) -> int:
     """Return the number of rows of a table. For a local folder the footers of its files tell it."""
-    plain = _folder_table(ref, version)
+    plain = _folder_table(session, ref, version)
     return ref.read(session, version=version).count() if plain is None else plain.rows
 
 
-def _folder_table(ref: TableRef, version: int | None) -> FolderTable | None:
+def _folder_table(session: SparkSession, ref: TableRef, version: int | None) -> FolderTable | None:
     """Return the table of a local folder; None for other tables, or if deltalake cannot read it."""
-    if ref.path is None or not ref.path.startswith("/"):
+    if ref.path is None or not ref.path.startswith("/") or is_connect(session):
         return None
     return folder_table(Path(ref.path), version=version)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,9 +89,12 @@ def refuse_other_makers(session: SparkSession, *refs: TableRef, job: str, option
 
 def newest_lineage(session: SparkSession, ref: TableRef, *, scope: str = "") -> dict[str, Any] | None:
     """Return the lineage of the rows in a scope, from the commits. None if another program wrote to the table since."""
-    if not ref.exists(session):
-        return None
-    for commit in _commits(session, ref):
+    return lineage_in(_commits(session, ref), scope=scope) if ref.exists(session) else None
+
+
+def lineage_in(commits: Iterable[delta_log.Commit], *, scope: str = "") -> dict[str, Any] | None:
+    """Return the lineage that a table's commits record, as `newest_lineage`. commits: the newest first."""
+    for commit in commits:
         found = _lineage_of(commit.metadata)
         if found is not None and found.get("scope") == scope:
             return found
@@ -105,7 +108,7 @@ def _commits(session: SparkSession, ref: TableRef) -> Iterator[delta_log.Commit]
     newest = delta_log.newest_commits(session, ref, _COMMITS_AT_ONCE)
     yield from newest
     if newest and newest[-1].version > 0:
-        history = ref.delta(session).history().select("version", "operation", "userMetadata")
+        history = ref.history(session).select("version", "operation", "userMetadata")
         older = history.where(F.col("version") < newest[-1].version).orderBy(F.desc("version"))
         for row in older.toLocalIterator():
             yield delta_log.Commit(row["version"], row["operation"], row["userMetadata"])

@@ -20,9 +20,10 @@ from typing import TypeVar
 from pyspark.sql import SparkSession
 
 from spladelake.errors import ConflictError, UsageError
+from spladelake.spark.session.connect import is_connect, running_session
 from spladelake.spark.session.java_errors import full_text
 from spladelake.spark.session.store_lease import lease
-from spladelake.spark.tables.sql_text import quoted
+from spladelake.spark.tables.sql_text import dotted
 
 log = logging.getLogger(__name__)
 
@@ -198,26 +199,33 @@ def lock_place(place: str) -> str:
     schema, _, table = place.rpartition(".")
     if "/" in place or not schema:
         return place
-    session = SparkSession.getActiveSession()
+    session = running_session()
     try:
-        folder = "" if session is None else _folder(session.sparkContext.applicationId or "", schema)
+        folder = "" if session is None else _folder(_catalog_of(session), schema)
     except Exception:
         # A schema that is absent is the concern of the statement that uses it, and a catalog need not have folders.
         folder = ""
     return f"{folder}/{table}" if folder else place
 
 
+def _catalog_of(session: SparkSession) -> str:
+    """Return a name of the application or session, since each may have another catalog."""
+    return str(session.session_id if is_connect(session) else session.sparkContext.applicationId)  # type: ignore[attr-defined]
+
+
 @lru_cache
-def _folder(application: str, schema: str) -> str:
+def _folder(catalog: str, schema: str) -> str:
     """Return the folder of a schema; empty if the catalog names none, or a local one that this user cannot write to.
 
-    - application: the running one, since each may have another catalog.
+    - catalog: a name of the session's catalog.
     """
-    database = SparkSession.active().catalog.getDatabase(".".join(quoted(part) for part in schema.split(".")))
+    session = SparkSession.active()
+    database = session.catalog.getDatabase(dotted(schema))
     folder = (database.locationUri or "").rstrip("/")
     if folder.startswith("file:"):
         folder = "/" + folder.removeprefix("file:").lstrip("/")
-    is_usable = "://" in folder or os.access(folder, os.W_OK)
+    # A local folder of the catalog is on the machine of the server, if there is one.
+    is_usable = "://" in folder or (not is_connect(session) and os.access(folder, os.W_OK))
     return folder if is_usable else ""
 
 

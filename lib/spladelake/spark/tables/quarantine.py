@@ -117,7 +117,7 @@ def retries(session: SparkSession, lake: str, *, label: str | None) -> Iterator[
 def _commits(session: SparkSession, ref: TableRef) -> dict[str, tuple[str, dict[str, Any]]]:
     """Return job and options of each input's newest commit, from the table's history."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
-    for row in ref.delta(session).history().select("userMetadata").toLocalIterator():
+    for row in ref.history(session).select("userMetadata").toLocalIterator():
         try:
             said = json.loads(row["userMetadata"] or "{}")
         except ValueError:

@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from delta.tables import DeltaTable
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.errors import UsageError
+from spladelake.spark.session.connect import is_connect
 from spladelake.spark.tables import delta_log
 from spladelake.spark.tables.accesses import note_read
 from spladelake.spark.tables.split_files import make_readable
-from spladelake.spark.tables.sql_text import quoted
+from spladelake.spark.tables.sql_text import dotted, quoted
 
 SCHEMA_PREFIX = "schema:"
+# Signs in the error of a folder that is missing or holds no Delta table.
+_ABSENT = re.compile(r"PATH_(?:DOES_)?NOT|MISSING_DELTA_TABLE|TABLE_NOT_FOUND|NOT_A_DELTA_TABLE|FileNotFoundException")
 
 
 @dataclass(frozen=True)
@@ -38,19 +42,41 @@ class TableRef:
         """The table's name in Spark SQL."""
         if self.path is not None:
             return f"delta.{quoted(self.path)}"
-        return ".".join(quoted(part) for part in (self.name or "").split("."))
+        return dotted(self.name or "")
 
     def delta(self, session: SparkSession) -> DeltaTable:
-        """Return Delta's handle on the table, which must exist."""
+        """Return Delta's handle on the table, which must exist. Spark Connect has none."""
         if self.path is not None:
             return DeltaTable.forPath(session, self.path)
         return DeltaTable.forName(session, self.identifier)
 
     def exists(self, session: SparkSession) -> bool:
         """Return whether the Delta table exists."""
+        if self.path is not None and is_connect(session):
+            return self._is_described(session)
         if self.path is not None:
             return bool(DeltaTable.isDeltaTable(session, self.path))
         return session.catalog.tableExists(self.identifier)
+
+    def _is_described(self, session: SparkSession) -> bool:
+        try:
+            self.detail(session).first()
+        except PySparkException as error:
+            if _ABSENT.search(str(error)):
+                return False
+            raise
+        return True
+
+    def history(self, session: SparkSession, most: int | None = None) -> DataFrame:
+        """Return the rows of DESCRIBE HISTORY, newest first.
+
+        - most: number of commits; None for all that the log still holds.
+        """
+        return session.sql(f"DESCRIBE HISTORY {self.identifier}{'' if most is None else f' LIMIT {most}'}")
+
+    def detail(self, session: SparkSession) -> DataFrame:
+        """Return the row of DESCRIBE DETAIL."""
+        return session.sql(f"DESCRIBE DETAIL {self.identifier}")
 
     def version(self, session: SparkSession) -> int:
         """Return the number of the table's newest commit."""
@@ -59,10 +85,12 @@ class TableRef:
     def read(self, session: SparkSession, *, version: int | None = None) -> DataFrame:
         """Return the table's rows, at a version if one is given."""
         make_readable(session, self)
-        if version is None:
+        if version is None and not is_connect(session):
             return self.delta(session).toDF()
-        note_read(str(self), version)
-        reader = session.read.format("delta").option("versionAsOf", version)
+        reader = session.read.format("delta")
+        if version is not None:
+            note_read(str(self), version)
+            reader = reader.option("versionAsOf", version)
         return reader.load(self.path) if self.path is not None else reader.table(self.identifier)
 
 

@@ -20,6 +20,7 @@ from spladelake.config import JobOptions, Options, RankingOptions
 from spladelake.errors import SpladelakeError
 from spladelake.redaction import hider, without_secrets
 from spladelake.spark.session.failures import known_error
+from spladelake.spark.session.settings import all_settings
 from spladelake.spark.tables.accesses import Accesses, noted
 from spladelake.spark.tables.create import ensure_table
 from spladelake.spark.tables.driver_rows import frame_of
@@ -69,7 +70,7 @@ def _row(
     session: SparkSession, name: str, options: Options, started: datetime, began: float, accesses: Accesses,
     result: dict[str, Any], error: BaseException | None,
 ) -> dict[str, Any]:  # fmt: skip
-    hide = hider([*session.sparkContext.getConf().getAll(), *os.environ.items()])
+    hide = hider([*all_settings(session), *os.environ.items()])
     settings = json.dumps(without_secrets(options.model_dump(mode="json"), hide), sort_keys=True)
     parts = [part for part in result.values() if isinstance(part, dict) and "status" in part] or [result]
     seconds, rows = time.monotonic() - began, _sum(parts, "rows")

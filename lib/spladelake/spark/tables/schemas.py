@@ -137,20 +137,35 @@ VOCABULARY = TableSchema(
     ),
 )
 
+# A row of the index is a block with up to 60 MB of packed bits, which nothing compresses further. Each is a row group
+# of its own, uncompressed, so that a search finds the bytes of a term in the file. Parquet closes pages and row groups
+# by size, so the writer checks the size after each row.
+INDEX_FILES = {
+    "spark.sql.parquet.compression.codec": "uncompressed",
+    "parquet.enable.dictionary": "false",
+    "parquet.block.size": "1",
+    "parquet.writer.max-padding": "0",
+    "parquet.page.size.row.check.min": "1",
+    "parquet.page.size.row.check.max": "1",
+    "parquet.block.size.row.check.min": "1",
+    "parquet.block.size.row.check.max": "1",
+}
+
 INDEX = TableSchema(
     "index",
     "The document vectors as blocks of postings, ready to score. Made from `documents` in the same folder.",
     (
         Column("source_file", "string", "Data file of the vectors from which the block was made."),
         Column("documents", "int", "Number of documents in the block."),
-        Column("id_starts", "binary", "Start of each doc_id in `ids`, and the end: little-endian 64-bit integers."),
+        Column("id_starts", "binary", "Start of each doc_id in `ids`, and the end: little-endian 32-bit integers."),
         Column("ids", "binary", "The concatenated doc_ids in UTF-8."),
-        Column("terms", "binary", "Header, term ids, start of each term's postings, and largest weight of each term."),
-        Column("ordinals", "binary", "Documents of all postings, term by term: 16-bit positions in the block."),
-        Column("weights", "binary", "Weights of all postings: 32-bit floats."),
+        Column("terms", "binary", "Header, gaps between term ids, sizes of each term, and distinct weights if few."),
+        Column("ordinals", "binary", "Documents of all postings, term by term: gaps between positions, in bits."),
+        Column("weights", "binary", "Weights of all postings, term by term: codes without loss, in bits."),
         Column("model_id", "string", "Fingerprint of the model that made the vectors."),
     ),
     {"documents_present": "documents >= 1"},
+    files=INDEX_FILES,
 )
 
 RUNS = TableSchema(

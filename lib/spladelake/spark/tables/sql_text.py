@@ -11,3 +11,8 @@ def sql_string(text: str) -> str:
 def quoted(name: str) -> str:
     """Return the SQL identifier of a name, whatever characters the name holds."""
     return "`" + name.replace("`", "``") + "`"
+
+
+def dotted(name: str) -> str:
+    """Return the SQL identifier of a name of several parts with dots between them, such as catalog.schema.table."""
+    return ".".join(map(quoted, name.split(".")))

@@ -22,6 +22,9 @@ from spladelake.errors import DataError
 from spladelake.files.folders import visible_files
 from spladelake.names import some
 
+# Characters that mean something else in Hadoop's patterns.
+_GLOB = re.compile(r"[\\\[\]{}*?]")
+
 
 @dataclass(frozen=True, order=True)
 class InputFile:
@@ -92,8 +95,19 @@ def _matches(session: SparkSession, pattern: str) -> list[Any]:
     system, hadoop_path = _opened(session, pattern)
     if system.exists(hadoop_path):
         return [system.getFileStatus(hadoop_path)]
-    found = system.globStatus(hadoop_path)
+    found = system.globStatus(_path(session, _pattern(session, pattern)))
     return list(found) if found is not None else []
+
+
+def _pattern(session: SparkSession, pattern: str) -> str:
+    """Return a pattern for Hadoop in which the folders that exist mean themselves: `v[1]/*.jsonl` is in `v[1]`."""
+    *above, _ = parts = pattern.split("/")
+    for depth, part in enumerate(above, start=1):
+        if _GLOB.search(part):
+            if not exists(session, "/".join(parts[:depth])):
+                break
+            above[depth - 1] = _GLOB.sub(r"\\\g<0>", part)
+    return "/".join([*above, parts[-1]])
 
 
 def folders(session: SparkSession, pattern: str) -> list[str]:

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from spladelake.files.delta_folder import folder_table
 from spladelake.names import amount
+from spladelake.spark.session.connect import is_connect
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import TableSchema
 
@@ -34,7 +35,7 @@ def rows_of(session: SparkSession, ref: TableRef) -> DataFrame:
     For each scan Delta runs a Spark job or two over the table's log. They take longer than the rows of a small table.
     """
     rows = ref.read(session)
-    if ref.path is None or "://" in ref.path or _SIGNS & set(ref.path):
+    if ref.path is None or is_connect(session) or "://" in ref.path or _SIGNS & set(ref.path):
         return rows
     found = folder_table(Path(ref.path))
     if found is None or not found.sizes or found.bytes > MOST_BYTES or _SIGNS & set("".join(found.sizes)):

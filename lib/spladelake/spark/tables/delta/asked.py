@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from delta.tables import DeltaTable
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 
 class Located(Protocol):
@@ -18,6 +18,14 @@ class Located(Protocol):
 
     def delta(self, session: SparkSession) -> DeltaTable:
         """Return Delta's handle on the table."""
+        ...
+
+    def history(self, session: SparkSession, most: int | None = None) -> DataFrame:
+        """Return the rows of DESCRIBE HISTORY, newest first: `most` of them, or all."""
+        ...
+
+    def detail(self, session: SparkSession) -> DataFrame:
+        """Return the row of DESCRIBE DETAIL."""
         ...
 
 

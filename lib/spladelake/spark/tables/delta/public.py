@@ -16,6 +16,7 @@ import deltalake
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
+from spladelake.spark.session.connect import is_connect
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.delta.asked import Commit, Located
 
@@ -46,7 +47,7 @@ def newest_version(session: SparkSession, ref: Located) -> int:
         return int(plain.version())
     if (found := _state(session, ref)) is not None:
         return found.version
-    row = ref.delta(session).history(1).select("version").first()
+    row = ref.history(session, 1).select("version").first()
     assert row is not None
     return int(row["version"])
 
@@ -76,7 +77,7 @@ def newest_commits(session: SparkSession, ref: Located, most: int) -> list[Commi
     """Return the last commits, newest first."""
 
     def history() -> list[Commit]:
-        rows = ref.delta(session).history(most).select("version", "operation", "userMetadata").collect()
+        rows = ref.history(session, most).select("version", "operation", "userMetadata").collect()
         commits = [Commit(row["version"], row["operation"] or "", row["userMetadata"]) for row in rows]
         return sorted(commits, reverse=True)[:most]
 
@@ -85,7 +86,7 @@ def newest_commits(session: SparkSession, ref: Located, most: int) -> list[Commi
 
 def _detail(session: SparkSession, ref: Located) -> Any:
     """Return the row of DESCRIBE DETAIL."""
-    return _answered(session, ref, "detail", lambda: ref.delta(session).detail().first())
+    return _answered(session, ref, "detail", lambda: ref.detail(session).first())
 
 
 def _answered(session: SparkSession, ref: Located, question: Any, ask: Callable[[], Answer]) -> Answer:
@@ -101,7 +102,7 @@ def _answered(session: SparkSession, ref: Located, question: Any, ask: Callable[
 
 def _local(session: SparkSession, ref: Located) -> deltalake.DeltaTable | None:
     """Return the table of a local folder as deltalake reads it; None for others, or if deltalake cannot read it."""
-    folder = None if ref.path is None else storage.local_path(ref.path)
+    folder = None if ref.path is None or is_connect(session) else storage.local_path(ref.path)
     if folder is None:
         return None
     try:
@@ -113,9 +114,10 @@ def _local(session: SparkSession, ref: Located) -> deltalake.DeltaTable | None:
 def _state(session: SparkSession, ref: Located) -> _Kept | None:
     """Return what is kept of a folder's newest version. None if only Delta can tell the newest version.
 
-    A catalog may keep the newest commits of its tables to itself, so tables by name are asked of Delta each time.
+    A catalog may keep the newest commits of its tables to itself, so tables by name are asked of Delta each time. A
+    client of Spark Connect does not see folders.
     """
-    if ref.path is None:
+    if ref.path is None or is_connect(session):
         return None
     log = f"{ref.path}/_delta_log"
     known = _kept.get(ref.path)
