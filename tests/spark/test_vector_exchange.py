@@ -162,7 +162,7 @@ def test_parquet_that_holds_no_vectors_is_told_with_the_row_or_the_column(spark:
         assert file.name in str(error.value)
     others = {
         "text.parquet": (b'{"id": "a"}', "damaged, or not a Parquet file; .* or correct its format option"),
-        "packed.parquet": (gzip.compress(file.read_bytes()), "compressed; wanted a Parquet file. Unpack the file"),
+        "packed.parquet": (gzip.compress(file.read_bytes()), r"compressed \(\.gz\); wanted a Parquet file"),
         "none.parquet": (b"", "the file is empty; wanted a Parquet file"),
     }
     for name, (content, said) in others.items():
