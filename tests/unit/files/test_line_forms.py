@@ -188,7 +188,7 @@ def test_a_header_of_a_later_file_of_texts_is_no_document(header: bytes, is_alik
     if is_alike:
         assert parse(header) is None
         return
-    with pytest.raises(DataError, match="a later line is a header, .* but the first line is not a header"):
+    with pytest.raises(DataError, match=r"a later line is a header, .* but the first line is not a header"):
         parse(header)
 
 
