@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 def short_name(model: str) -> str:
@@ -39,6 +39,17 @@ def amount(count: int, one: str, many: str | None = None) -> str:
     - many: the plural, if it does not only add an s.
     """
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def shortened(text: str, most: int = 300) -> str:
+    """Return a text of at most `most` characters; an ellipsis follows if more were there."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def some(names: Collection[str], most: int = 5) -> str:
+    """Return the first names as a list, and the number of the others: `a, b and 7 more`."""
+    shown = list(names)[:most]
+    return ", ".join(shown) + f" and {len(names) - most:,} more" if len(names) > most else listed(shown, "and")
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

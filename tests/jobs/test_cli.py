@@ -117,8 +117,11 @@ def test_wrong_usage_ends_with_2(spladelake: Command, arguments: list[str], piec
         ("lake: x\nsteps: {encode_texts: {max_lenght: 8}}\n", ["max_lenght", "did you mean 'max_length'?"]),
         ("lake: x\nsteps: {encode_texts: {max_length: long}}\n", ["max_length", "the value is 'long'"]),
         ("lake: ${NO_SUCH_VARIABLE}\nsteps: {encode_texts: }\n", ["${NO_SUCH_VARIABLE} is not set"]),
-        ("lake: [x\n", ["does not parse"]),
-        ("lake: x\nsteps: {encode_texts: , encode_texts: }\n", ["'encode_texts' occurs twice"]),
+        ("lake: [x\n", ["does not parse", "wanted valid YAML. Correct the YAML."]),
+        (
+            "lake: x\nsteps: {encode_texts: , encode_texts: }\n",
+            ["'encode_texts' occurs twice", "write the steps as a list"],
+        ),
         ("lake: x\nsteps: {evaluate_run: {measures: [ndgc@10]}}\n", ["measures", "ndgc@10"]),
         ("just words\n", ["the file is a single text"]),
     ],
@@ -130,12 +133,22 @@ def test_a_wrong_pipeline_file_ends_with_2_and_names_the_key(
     assert_one_message(spladelake("pipeline", "run", "p.yaml"), 2, "p.yaml", *pieces)
 
 
-@pytest.mark.parametrize("home", ["", "/no/such/java"], ids=["not on PATH", "wrong JAVA_HOME"])
-def test_an_unset_java_ends_with_5(spladelake: Command, tmp_path: Path, home: str) -> None:
+@pytest.mark.parametrize(
+    ("home", "pieces"),
+    [
+        ("", ["PATH: no Java was found", "Install Java 17"]),
+        (
+            "/no/such/java",
+            ["JAVA_HOME=/no/such/java: there is no bin/java in this folder", "or unset it to use the java"],
+        ),
+    ],
+    ids=["not on PATH", "wrong JAVA_HOME"],
+)
+def test_an_unset_java_ends_with_5(spladelake: Command, tmp_path: Path, home: str, pieces: list[str]) -> None:
     (tmp_path / "bin").mkdir()
     env = {"PATH": str(tmp_path / "bin"), "JAVA_HOME": home}
     done = spladelake("ingest_texts", "--lake", "x", "--source", ".", env=env)
-    assert_one_message(done, 5, "no Java was found", "Java 17", "set JAVA_HOME")
+    assert_one_message(done, 5, "wanted Java 17", *pieces)
     assert done.result["exit_code"] == 5
 
 
@@ -145,7 +158,7 @@ def test_an_old_java_ends_with_5(spladelake: Command, tmp_path: Path) -> None:
     java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n", encoding="utf-8")
     java.chmod(0o755)
     done = spladelake("ingest_texts", "--lake", "x", "--source", ".", env={"JAVA_HOME": str(tmp_path)})
-    assert_one_message(done, 5, "the program is Java 11", "wanted Java 17")
+    assert_one_message(done, 5, "the program is Java 11", "wanted Java 17", "Set JAVA_HOME to the folder of Java 17")
 
 
 @pytest.fixture

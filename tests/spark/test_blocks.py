@@ -253,10 +253,19 @@ def test_the_index_gives_the_same_run_and_is_renewed_by_files(
     assert run_rows(spark, made) == brute_force(QUERIES, now, 10)
 
 
-def test_an_index_that_somebody_else_wrote_to_is_ignored(spark: SparkSession, run_job: Any, made: str) -> None:
-    run_job("index_vectors", lake=made, model="made")
+def test_an_index_of_another_release_or_that_somebody_else_wrote_to_is_ignored(
+    spark: SparkSession, run_job: Any, made: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as other_release:
+        other_release.setattr("spladelake.spark.retrieve.index.VERSION", 2)
+        run_job("index_vectors", lake=made, model="made")
+    with caplog.at_level(logging.WARNING):
+        assert retrieve(run_job, made)["index"] == "stale"
+    assert "the index is ignored, because another release of spladelake made the index" in caplog.text
+    assert run_job("index_vectors", lake=made, model="made")["blocks_made"] == 10
     spark.sql(f"DELETE FROM delta.`{made}/vectors/made/index` WHERE documents > 0")
-    assert retrieve(run_job, made)["index"] == "stale"
+    assert retrieve(run_job, made, force=True)["index"] == "stale"
+    assert "the index is ignored, because another program wrote to the index" in caplog.text
     assert run_rows(spark, made) == brute_force(QUERIES, DOCUMENTS, 10)
 
 

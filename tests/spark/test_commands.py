@@ -31,7 +31,10 @@ def test_a_missing_table_ends_with_3_and_names_the_command_that_makes_it(
 ) -> None:
     code = main(["retrieve_run", "--lake", str(tmp_path / "nowhere"), "--model", "splade-tiny"])
     assert code == 3
-    assert "Make the table first: spladelake encode_texts" in capsys.readouterr().err
+    assert (
+        "Correct --lake or --model, or make the table first with this command: spladelake encode_texts"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_pipeline_runs_all_steps_and_a_second_run_skips_them(

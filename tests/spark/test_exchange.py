@@ -168,7 +168,10 @@ def test_an_id_that_would_break_a_line_is_refused_and_leaves_no_file(
             "1 of 2 rows cannot be used, such as run.trec line 2: the line has 5 columns",
         ),
         ("q1 Q0 a 1 nan r\n", "line 1: score is 'nan'"),
-        ("q1 Q0 a 1 2.0 r\n\nq1 Q0 a 2 1.0 r\n", "line 3: document a is listed 2 times for query q1"),
+        (
+            "q1 Q0 a 1 2.0 r\n\nq1 Q0 a 2 1.0 r\n",
+            r"than once \(1 case\), such as run\.trec line 3: document a is listed 2 times for query q1",
+        ),
         ("\n", "the input has no rows"),
     ],
 )

@@ -185,7 +185,7 @@ JUDGEMENT_FORMS: dict[str, tuple[str, Callable[[Path], object]]] = {
             "column 'score' has the type halffloat",
         ),
         ({"query_id": ["q"], "doc_id": [b"d"], "score": [1.5]}, "column 'doc_id' has the type binary"),
-        ({"query_id": ["q"], "doc_id": ["d"], "note": ["x"]}, "the files have no column of scores or ranks"),
+        ({"query_id": ["q"], "doc_id": ["d"], "note": ["x"]}, r"r\.parquet: no column holds scores or ranks \(columns"),
         ({"query_id": ["q"], "note": ["x"], "score": [1.5]}, "Rename the column to doc_id"),
     ],
 )
@@ -195,6 +195,22 @@ def test_a_run_in_parquet_whose_columns_cannot_be_used_names_the_column(
     pq.write_table(pa.table(columns), tmp_path / "r.parquet")
     with pytest.raises(DataError, match=message):
         run_job("import_run", lake=lake, run=str(tmp_path / "r.parquet"))
+
+
+def test_the_file_of_a_run_that_lacks_a_column_is_named(run_job: Any, lake: str, tmp_path: Path) -> None:
+    ids = {"query_id": ["q"], "doc_id": ["d"]}
+    folder = tmp_path / "r"
+    folder.mkdir()
+    pq.write_table(pa.table({**ids, "score": [1.5]}), folder / "1.parquet")
+    common = {"lake": lake, "run": str(folder), "ranking": "r"}
+    with pytest.raises(DataError, match=r"1\.parquet: no column holds ranks \(columns: query_id, doc_id, score"):
+        run_job("import_run", **common, order="ranks")
+    pq.write_table(pa.table({**ids, "text": ["x"]}), folder / "2.parquet")
+    with pytest.raises(DataError, match=r"2\.parquet: no column holds scores or ranks \(columns: query_id, doc"):
+        run_job("import_run", **common)
+    pq.write_table(pa.table({**ids, "rank": [1]}), folder / "2.parquet")
+    with pytest.raises(DataError, match=r"/1\.parquet has scores, but .*/2\.parquet only ranks; wanted the same"):
+        run_job("import_run", **common)
 
 
 def test_scores_of_any_type_of_number_are_those_of_pandas(run_job: Any, lake: str, tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ def test_exported_vectors_of_passages_say_where_they_are(run_job: Any, lake: str
         row[2:] for row in map(list, run_of(lake, "splade-tiny"))
     ]
     for options, said in (
-        ({"input": str(tmp_path / "out")}, "are of passages"),
+        ({"input": str(tmp_path / "out")}, "come from passages"),
         ({"side": "documents"}, "whole texts"),
     ):
         with pytest.raises((UsageError, ConflictError), match=said):

@@ -280,7 +280,7 @@ def test_vectors_of_one_name_have_one_query_model_unless_the_user_names_the_vect
     write_queries(spark, lake, {"q": "sparse vectors"})
     of_queries = {"lake": lake, "model": model, "side": "queries"}
     alone = run_job("encode_texts", **of_queries)
-    with pytest.raises(UsageError, match=r"made for queries by the query model .*/m; .* with --vectors"):
+    with pytest.raises(UsageError, match=r"go with queries encoded by .*/m; .* --vectors, or correct --query"):
         run_job("encode_texts", **of_queries, query_model=queries)
     pair = run_job("encode_texts", **of_queries, query_model=queries, vectors="m")
     assert pair["model_id"] not in (alone["model_id"], resolve_checkpoint(queries).model_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from collections.abc import Callable
@@ -115,25 +116,38 @@ FAULTS: dict[str, tuple[list[dict[str, Any]], str]] = {
     "no id": ([{**PLAIN, "id": None}, PLAIN], "in the row with the id '' the id is missing"),
     "no vector": ([{**PLAIN, "values": None}, PLAIN], "the vector is missing"),
     "lengths": ([{**PLAIN, "values": [1.0]}], "indices and values differ in length"),
-    "a null": ([{**PLAIN, "values": [1.0, None]}], "a term or a weight is null"),
+    "a null": ([{**PLAIN, "values": [1.0, None]}], "a term or a weight is null; wanted lists of numbers only"),
     "bytes as ids": ([{**PLAIN, "id": b"a"}], "column 'id' has the type binary"),
     "a fraction as id": ([{**PLAIN, "id": 1.5}], "in the row with the id '1.5' the id is a number with a fraction"),
     "half precision": (
         [{**PLAIN, "values": np.array([1, 2], np.float16)}],
         "the column values has the type list<element: halffloat>",
     ),
-    "below 0": ([{**PLAIN, "indices": [-1, 2]}], "a term is below 0"),
+    "below 0": ([{**PLAIN, "indices": [-1, 2]}], "a term is below 0; wanted numbers from 0"),
     "a term twice": ([{**PLAIN, "indices": [2, 2]}], "a term occurs twice"),
     "half a place": ([{**PLAIN, "passage": 0}], "a column passage, but none called doc_id, start, end"),
     "no place": ([{**PASSAGE, "start": None}, PASSAGE], "a column of the passage is null"),
     "another id": (
         [{**PASSAGE, "id": "d#1"}],
-        "the id 'd#1' the id is not doc_id, # and the passage in six digits",
+        "the id 'd#1' the id does not fit doc_id and passage; wanted doc_id, # and the number of the passage in six",
     ),
+    "before the text": ([{**PASSAGE, "start": -1}], "the start of the passage is below 0; wanted a start of 0 or more"),
     "backwards": ([{**PASSAGE, "start": 9}], "the passage ends before it starts"),
     "a gap": (
         [PASSAGE, {**PASSAGE, "id": "d#000002", "passage": 2}],
-        "document 'd' is without some of its passages",
+        "document 'd' has 2 passages, and their numbers go from 0 to 2; wanted the numbers 0, 1, 2 … without a gap",
+    ),
+    "no first passage": (
+        [{**PASSAGE, "id": "d#000001", "passage": 1}],
+        "document 'd' has 1 passage, and its number is 1; wanted the numbers 0, 1, 2 …",
+    ),
+    "a passage twice": (
+        [PASSAGE, PASSAGE],
+        "document 'd' has a passage more than once; wanted each passage once. Remove the repeated files or rows.",
+    ),
+    "a passage twice and a gap": (
+        [PASSAGE, PASSAGE, {**PASSAGE, "id": "d#000002", "passage": 2}],
+        "document 'd' has a passage more than once",
     ),
 }
 
@@ -146,6 +160,15 @@ def test_parquet_that_holds_no_vectors_is_told_with_the_row_or_the_column(spark:
             parquet_vectors(spark, str(file), side="documents")
         assert said in str(error.value)
         assert file.name in str(error.value)
+    others = {
+        "text.parquet": (b'{"id": "a"}', "damaged, or not a Parquet file; .* or correct its format option"),
+        "packed.parquet": (gzip.compress(file.read_bytes()), r"compressed \(\.gz\); wanted a Parquet file"),
+        "none.parquet": (b"", "the file is empty; wanted a Parquet file"),
+    }
+    for name, (content, said) in others.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match=rf"{name}: .*{said}"):
+            parquet_vectors(spark, str(tmp_path / name), side="documents")
     (tmp_path / "cut.parquet").write_bytes(file.read_bytes()[:-9])
     with pytest.raises(DataError, match="wanted a complete Parquet file"):
         parquet_vectors(spark, str(tmp_path / "cut.parquet"), side="documents")
@@ -348,13 +371,16 @@ def test_an_import_replaces_no_vocabulary_or_vectors_of_others_and_mends_what_a_
     assert run_job("import_vectors", input=str(docs), **common)["status"] == "skipped"
     assert table_properties(spark, ref) == properties
     assert run_job("verify_tables", lake=common["lake"])["findings"] == []  # vectors without texts are none the worse
-    with pytest.raises(UsageError, match="the rows were not made by a job"):
+    with pytest.raises(
+        UsageError, match="another program wrote or changed the rows; wanted rows that only import_vectors wrote"
+    ):
         run_job("import_vectors", input=str(docs), **{**common, "lake": given.lake, "vectors": "m"})
 
 
 BAD = {
-    "not json": ("{", "anserini", "the line is not a document with a vector"),
-    "no vector": ('{"id": "a"}', "anserini", "the line is not a document with a vector"),
+    "not json": ("{", "anserini", "the line is not a document with a vector (it is not JSON: "),
+    "no vector": ('{"id": "a"}', "anserini", 'it has no \'vector\'); wanted {"id": …, "vector": {term: weight, …}}'),
+    "a list": ('{"id": "a", "vector": [1]}', "anserini", "whose vector has a number for each term)"),
     "weight 0": ('{"id": "a", "vector": {"x": 0}}', "anserini", "term 'x' has the weight 0.0"),
     "a term twice": ('{"id": "a", "vector": {"x": 1, "x": 2}}', "anserini", "'x' occurs twice"),
     "an id twice": ('{"id": "a", "vector": {}}\n{"id": "a", "vector": {}}', "anserini", "the id 'a' occurs 2 times"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spladelake.names import listed, short_name
+from spladelake.names import listed, short_name, some
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,11 @@ def test_short_name(typed: str, name: str) -> None:
 )
 def test_a_list_has_its_conjunction_before_the_last_name(names: tuple[str, ...], last: str, text: str) -> None:
     assert listed(names, last) == text
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [(("a",), "a"), (("a", "b", "c"), "a, b and c"), (("a", "b", "c", "d", "e"), "a, b, c and 2 more")],
+)
+def test_a_shortened_list_ends_with_the_number_of_the_others(names: tuple[str, ...], text: str) -> None:
+    assert some(names, 3) == text

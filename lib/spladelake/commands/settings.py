@@ -31,7 +31,7 @@ def spark_settings(properties_file: str | None, pairs: Sequence[str]) -> dict[st
         if not equals or not key.startswith("spark."):
             raise UsageError(
                 f"--conf {pair}",
-                'the setting has no = or does not begin with "spark."',
+                'the setting does not begin with "spark."' if equals else "the setting has no =",
                 "wanted spark.KEY=VALUE",
                 "Write the option as --conf spark.KEY=VALUE.",
             )

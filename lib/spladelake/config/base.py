@@ -153,7 +153,9 @@ def checked(model: type[Model], values: dict[str, Any], *, place: str) -> Model:
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             known = suggestion(key.rsplit(".", 1)[-1], model.model_fields)
-            raise UsageError(f"{place}: {key}", "there is no such option", known, "Correct the name.") from None
+            raise UsageError(
+                f"{place}: {key}", "there is no such option", known, "Correct or remove the option."
+            ) from None
         if first["type"] == "missing":
             raise UsageError(
                 f"{place}: {key}", "the required option is missing", "wanted a value", f"Give a value for {key}."

@@ -72,16 +72,22 @@ def load_pipeline(path: str, *, overrides: dict[str, str] | None = None) -> Pipe
     """
     file = Path(path)
     if not file.is_file():
-        raise UsageError(path, "there is no such file", "wanted a pipeline file", f"Correct the path. {EXAMPLES}")
+        found = "this is a folder" if file.is_dir() else "there is no such file"
+        raise UsageError(path, found, "wanted a pipeline file", f"Correct the path. {EXAMPLES}")
     try:
         values = _parse(file)
+    except _RepeatedKeyError as error:
+        key, first_line, again = error.args
+        fix = "Remove one of them. To run a step twice, write the steps as a list."
+        found = f"the key {key!r} occurs twice, on the lines {first_line} and {again}"
+        raise UsageError(path, found, "wanted each key once", fix) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(path, "the file is not UTF-8", "wanted text in UTF-8", "Save the file as UTF-8.") from error
     except (yaml.YAMLError, ValueError) as error:
         reason = " ".join(str(error).split())
+        form = "TOML" if file.suffix == ".toml" else "YAML"
         raise UsageError(
-            path,
-            f"the file does not parse ({reason})",
-            "wanted valid YAML or TOML with unique keys",
-            "Correct the file.",
+            path, f"the file does not parse ({reason})", f"wanted valid {form}", f"Correct the {form}."
         ) from error
     if not isinstance(values, dict):
         found = "the file is empty" if values is None else f"the file is {_KINDS.get(type(values), 'a single value')}"
@@ -92,11 +98,13 @@ def load_pipeline(path: str, *, overrides: dict[str, str] | None = None) -> Pipe
     for dotted, text in (overrides or {}).items():
         try:
             value = text if dotted in ("lake", "run_id") else yaml.safe_load(text)
-        except yaml.YAMLError:
-            fix = "Put YAML quotes around the value, inside the quotes of the shell: --set 'KEY=\"VALUE\"'."
+        except yaml.YAMLError as error:
+            reason = getattr(error, "problem", None) or " ".join(str(error).split())
+            fix = "Close each bracket and quote, or put YAML quotes around the value, inside the quotes of the shell: "
             raise UsageError(
-                f"--set {dotted}={text}", "the value is not valid YAML", "wanted one YAML value", fix
-            ) from None
+                f"--set {dotted}={text}", f"the value is not valid YAML ({reason})", "wanted one YAML value",
+                f"{fix}--set 'KEY=\"VALUE\"'.",
+            ) from None  # fmt: skip
         first, *rest = dotted.split(".")
         if first == "steps" and len(rest) > 1 and "steps" in values:
             set_option(values["steps"], rest[0], rest[1:], value)
@@ -114,6 +122,10 @@ def _parse(file: Path) -> Any:
     return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
 
 
+class _RepeatedKeyError(Exception):
+    """A key of a YAML file occurs twice: its name and the two lines."""
+
+
 class _UniqueKeys(yaml.SafeLoader):
     """A yaml loader that refuses repeated keys. Otherwise one of two steps with the same name would be lost."""
 
@@ -122,7 +134,7 @@ class _UniqueKeys(yaml.SafeLoader):
         for key, _ in node.value:
             line = key.start_mark.line + 1
             if key.value in lines:
-                raise ValueError(f"the key {key.value!r} occurs twice, on the lines {lines[key.value]} and {line}")
+                raise _RepeatedKeyError(key.value, lines[key.value], line)
             lines[key.value] = line
         return super().construct_mapping(node, deep=deep)
 

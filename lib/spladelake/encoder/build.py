@@ -17,7 +17,7 @@ from spladelake.encoder.weights.files import folder_headers
 from spladelake.encoder.weights.shapes import FIX
 from spladelake.encoder.weights.tensors import check_finite
 from spladelake.errors import UsageError
-from spladelake.names import listed
+from spladelake.names import listed, some
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def build_model(folder: Path, kind: str, changes: Mapping[str, Any]) -> Any:
     if mismatched:
         raise UsageError(
             str(folder),
-            f"the shapes of some tensors do not fit config.json: {', '.join(sorted(mismatched)[:5])}",
+            f"the shapes of some tensors do not fit config.json: {some(sorted(mismatched))}",
             "wanted the shapes that config.json gives",
             FIX,
         )
@@ -65,7 +65,7 @@ def build_model(folder: Path, kind: str, changes: Mapping[str, Any]) -> Any:
     if made_up:
         raise UsageError(
             str(folder),
-            f"the weights lack {listed(made_up[:5], 'and')}",
+            f"the weights lack {some(made_up)}",
             "wanted every tensor of the model, because transformers fills missing tensors with random numbers",
             "Use a complete checkpoint.",
         )
@@ -126,7 +126,7 @@ def _check_held(folder: Path, factory: Any, config: Any, options: dict[str, str]
         shown = [f"{name} {list(other[name].shape)}" for name in largest]
         raise UsageError(
             str(folder / "config.json"),
-            f"the file describes a model of {wanted:,} parameters, but the weights have {held:,} and lack "
+            f"the file describes a model of {wanted:,} parameters, but the weights have {held:,}, without "
             f"{listed(shown, 'and')}",
             "wanted a file that describes these weights",
             FIX,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -29,15 +30,28 @@ def choose_device(name: str | None) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0]
-        there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-        raise UsageError(
-            f"device {name}",
-            f"the device cannot be used ({reason})",
-            "wanted a device of this machine",
-            f"Use {listed(kind for kind, present in there.items() if present)}.",
-        ) from error
+        there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        present = [kind for kind, is_there in there.items() if is_there]
+        raise unusable(name, str(error), present=present, gpus=torch.cuda.device_count()) from error
     return device
+
+
+def unusable(name: str, reason: str, *, present: Sequence[str], gpus: int) -> UsageError:
+    """Return the error for a device that torch cannot use.
+
+    - reason: torch's message.
+    - present: the kinds of devices that the machine has besides the CPU.
+    - gpus: number of its CUDA devices.
+    """
+    kind, _, number = name.partition(":")
+    wanted, fix = "wanted a device of this machine", f"Use {listed([*present, 'cpu'])}."
+    if kind == "cuda" and kind in present and number.isdigit() and int(number) >= gpus:
+        wanted = f"wanted {listed(f'cuda:{n}' for n in range(gpus))}"
+    elif kind in present:
+        others = [f"cuda:{n}" for n in range(gpus) if n != int(number or 0)] if kind == "cuda" else []
+        choose = f", choose another such as {others[0]}," if others else ","
+        wanted, fix = "wanted a device that is free", f"Free the device{choose} or use cpu."
+    return UsageError(f"device {name}", f"the device cannot be used ({reason.strip().splitlines()[0]})", wanted, fix)
 
 
 def choose_autocast(device: torch.device, precision: Precision) -> torch.dtype | None:

@@ -146,7 +146,7 @@ class SpladeEncoder:
         began = time.perf_counter()
         if kind not in self._routes:
             known = " or ".join(self._routes)
-            raise UsageError("kind", f"the value is {kind!r}", f"wanted {known}", f"Use {known}.")
+            raise UsageError("kind", f"the value is {kind!r}", f"wanted {known}", "Correct kind, or leave it out.")
         route = self._routes[kind]
         cleaned, status = clean_texts(texts)
         tokens, truncated = np.zeros(len(cleaned), dtype=np.int32), np.zeros(len(cleaned), dtype=np.bool_)

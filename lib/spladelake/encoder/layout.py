@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spladelake.encoder.refusals import told_as_refusal
-from spladelake.encoder.saved.config import named_architectures, transformer_config
+from spladelake.encoder.saved.config import named_architectures, said_of, transformer_config
 from spladelake.encoder.saved.lengths import UNLIMITED, text_lengths, tokenizer_length
 from spladelake.encoder.saved.model import SavedModel, saved_model
 from spladelake.encoder.saved.modules import ROUTERS, Module, SavedRoute, module_list, saved_routes
 from spladelake.encoder.saved.tokenizer import TOKENIZER_FILES, check_tokenizer, refuse_chat_template
 from spladelake.encoder.saved.transformer import TRANSFORMER_CONFIGS, TransformerSettings, transformer_settings
-from spladelake.encoder.saved.values import check_known, read_if_there, refused
+from spladelake.encoder.saved.values import MISSING, check_known, read_if_there, refused
 from spladelake.encoder.weights.files import SINGLE_FILE, check_head_weights, check_names, folder_headers, weight_files
 from spladelake.encoder.weights.shapes import check_shapes
 from spladelake.errors import UsageError
@@ -184,17 +184,14 @@ def _model_config(folder: Path, settings: TransformerSettings) -> dict[str, Any]
     if not any(str(name).endswith("ForMaskedLM") for name in architectures):
         raise UsageError(
             str(path),
-            f"the architectures are {', '.join(map(str, architectures))}"
-            if architectures
-            else "the file has no architectures",
+            said_of(architectures),
             "wanted an architecture with a masked-language-model head (…ForMaskedLM)",
-            "Use a SPLADE checkpoint, not a dense embedding model.",
+            "Use a SPLADE checkpoint.",
         )
     for key, kind in (("model_type", str), ("vocab_size", int)):
         if type(config.get(key)) is not kind:
             wanted = "wanted a text" if kind is str else "wanted a whole number"
-            found = f"the setting {key} is {config.get(key)!r}"
-            raise UsageError(str(path), found, wanted, "Copy config.json again from its source.")
+            raise refused(path, key, config.get(key, MISSING), wanted, "Copy config.json again from its source.")
     _check_weights(folder, config, settings)
     check_tokenizer(folder, config)
     return config
@@ -212,9 +209,7 @@ def _one_of(place: Path, config: dict[str, Any], key: str, allowed: tuple[str, .
     """Return a pooling setting, the first allowed value if the file gives none. Raises UsageError for another value."""
     value = config.get(key, allowed[0])
     if value not in allowed:
-        raise UsageError(
-            str(place), f"the setting {key} is {value!r}", f"wanted {' or '.join(allowed)}", "Use another checkpoint."
-        )
+        raise refused(place, key, value, f"wanted {' or '.join(allowed)}", "Use another checkpoint.")
     return str(value)
 
 

@@ -23,6 +23,13 @@ _MOST_VARINT = 10
 
 Fields = dict[int, int | bytes]
 
+# First bytes of compressed files, which other programs may write, and the tools.
+_PACKED = (
+    (b"\x1f\x8b", "gzip", "gunzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "unzstd"),
+    (b"BZh", "bzip2", "bunzip2"),
+)
+
 
 @dataclass(frozen=True)
 class CiffHeader:
@@ -91,13 +98,7 @@ def read_ciff(file: BinaryIO, *, place: str) -> tuple[CiffHeader, Iterator[Posti
 
     Raises DataError if the file is truncated or is not a CIFF file.
     """
-    message = _next_message(file, place)
-    try:
-        fields = _fields(message, place)
-    except DataError:
-        fields = {}  # another format: the error below is clearer than a fault in the message
-    if fields.get(1) != VERSION:
-        raise _broken(place, f"the file does not begin with the header of CIFF version {VERSION}")
+    fields = _header_fields(file, place)
     lists, documents = _number_of(fields, 2, place), _number_of(fields, 3, place)
     header = CiffHeader(lists, documents, _number_of(fields, 6, place), _text_of(fields, 8, place))
     return (
@@ -105,6 +106,28 @@ def read_ciff(file: BinaryIO, *, place: str) -> tuple[CiffHeader, Iterator[Posti
         (_postings_list(_next_message(file, place), place) for _ in range(lists)),
         (_record(_next_message(file, place), place) for _ in range(documents)),
     )
+
+
+def _header_fields(file: BinaryIO, place: str) -> Fields:
+    """Return the fields of the first message. Raises DataError if the file is compressed or of another format."""
+    head = file.read(4)
+    file.seek(0)
+    if not head:
+        raise DataError(place, "the file is empty", "wanted a CIFF file", "Export the index again, or correct --input.")
+    for start, packer, unpacker in _PACKED:
+        if head.startswith(start):
+            wanted = "wanted an uncompressed CIFF file"
+            raise DataError(place, f"the file is compressed by {packer}", wanted, f"Unpack it with {unpacker}.")
+    try:
+        fields = _fields(_next_message(file, place), place)
+    except DataError:
+        if bytes([1 << 3, VERSION]) in head:
+            raise  # the file begins as a header does, but is damaged
+        fields = {}
+    if fields.get(1) != VERSION:
+        found = f"the file does not begin with the header of CIFF version {VERSION}"
+        raise DataError(place, found, "wanted a CIFF file", "Correct --input-format, or export the index again.")
+    return fields
 
 
 def _varints(numbers: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -165,9 +188,7 @@ def _next_message(file: BinaryIO, place: str) -> bytes:
 
 
 def _broken(place: str, found: str) -> DataError:
-    return DataError(
-        place, found, "wanted a complete CIFF file", "Copy or export the file again, or correct --input-format."
-    )
+    return DataError(place, found, "wanted a complete CIFF file", "Copy the file again, or export the index again.")
 
 
 def _number_of(fields: Fields, field: int, place: str) -> int:

@@ -94,21 +94,33 @@ def parse_line(line: str, *, place: str, content_is_id: bool = False) -> tuple[s
 
     Raises DataError if the line has another format, or if a weight is not finite and above 0 as float32.
     """
+    key = "content" if content_is_id else "id"
     try:
         record: Any = json.loads(line, object_pairs_hook=_each_once)
-        doc_id = record["content" if content_is_id else "id"]
+        doc_id = record[key]
         weights = {str(term): float(weight) for term, weight in record["vector"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             place,
-            f"the line is not a document with a vector ({type(error).__name__}: {error})",
-            'wanted {"id": …, "vector": {term: weight, …}}',
+            f"the line is not a document with a vector ({_fault(error)})",
+            f'wanted {{"{key}": …, "vector": {{term: weight, …}}}}',
             "Correct the line, or choose another --input-format.",
         ) from None
     if isinstance(doc_id, bool) or not isinstance(doc_id, int | str) or doc_id == "":
-        raise DataError(place, f"the id is {doc_id!r}", "wanted a text or an integer", "Correct the id.")
+        raise DataError(place, f"the id is {json.dumps(doc_id)}", "wanted a text or an integer", "Correct the id.")
     check_weights(weights, place=place)
     return str(doc_id), weights
+
+
+def _fault(error: Exception) -> str:
+    """Return the cause of an error while a line is read, without the words of Python."""
+    if isinstance(error, json.JSONDecodeError | RecursionError):
+        return f"it is not JSON: {error}"
+    if isinstance(error, KeyError):
+        return f"it has no {error.args[0]!r}"
+    if isinstance(error, ValueError) and "convert" not in str(error):
+        return str(error)  # of _each_once; float() says that it cannot convert a text
+    return "it is not an object whose vector has a number for each term"
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -20,8 +20,10 @@ def option_of(kind: str, column: str) -> str:
     return f"--{'query' if kind == 'queries' else kind.removesuffix('s')}-{column.rsplit('_', 1)[-1]}"
 
 
-def naming_fix(kind: str, column: str) -> str:
-    """Return the fix for an input in which a column was not found."""
+def naming_fix(kind: str, column: str, *, named: bool = False) -> str:
+    """Return the fix for an input in which a column was not found. named: whether the user gave its name."""
+    if named:
+        return f"Correct {option_of(kind, column)}."
     if kind in _WITHOUT_OPTIONS:
         return f"Rename the column to {GUESSES[kind][column][0]}."
     return f"Name the column with {option_of(kind, column)}."
@@ -93,7 +95,7 @@ def chosen_columns(
                 place,
                 f"no column is called {listed(map(repr, wanted))} (columns: {', '.join(present)})",
                 f"wanted a column for {column}",
-                naming_fix(kind, column),
+                naming_fix(kind, column, named=column in named),
             )
         if found in repeated and column not in named:
             raise DataError(

@@ -31,7 +31,7 @@ _OTHERS = (
     (b"\x1f\x9d", "compressed by compress", _unpacked_by("gzip")),
     (b"\x89LZO\x00\r\n\x1a\n", "compressed by lzop", _unpacked_by("lzop")),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack the archive."),
-    (b"PAR1", "a Parquet file", "Rename the file so that its name ends in .parquet."),
+    (b"PAR1", "a Parquet file", "Set its format option to parquet, or rename the file to *.parquet."),
     (b"PARE", "an encrypted Parquet file", "Decrypt the file."),
     (b"ARROW1", "an Arrow (Feather) file", "Convert the file to Parquet."),
     (b"ORC", "an ORC file", "Convert the file to Parquet."),
@@ -146,12 +146,15 @@ def _zeros(head: bytes) -> str | None:
 
 
 def _check_parquet(name: str, head: bytes) -> None:
-    if not head.startswith(b"PAR1"):
-        packed = ((start, f"compressed ({suffix})", "Unpack the file.") for suffix, start in _COMPRESSIONS.items())
-        known = next((kind for kind in (*_OTHERS, *packed) if head.startswith(kind[0])), None)
-        other = "Copy the file again from its source, or remove the file."
-        _, found, fix = known or (b"", "damaged, or not a Parquet file" if head else "empty", other)
-        raise _refused(name, found, "wanted a Parquet file", fix)
+    if head.startswith(b"PAR1"):
+        return
+    found, fix = "damaged, or not a Parquet file", "Copy the file again from its source, or correct its format option."
+    if not head:
+        found, fix = "empty", "Copy the file again from its source, or remove the file."
+    packed = ((start, f"compressed ({suffix})", "Unpack the file.") for suffix, start in _COMPRESSIONS.items())
+    if known := next(((what, how) for start, what, how in (*_OTHERS, *packed) if head.startswith(start)), None):
+        found, fix = known
+    raise _refused(name, found, "wanted a Parquet file", fix)
 
 
 def _refused(name: str, found: str, wanted: str, fix: str) -> DataError:

@@ -16,7 +16,7 @@ from spladelake.files.layouts import laid_out_judgement_parser
 from spladelake.files.line_forms import judgements_layout
 from spladelake.files.rows import LineParser, MalformedError, Rejected, line_text
 from spladelake.files.tsv import judgement_parser, tsv_document_parser, tsv_query_parser
-from spladelake.files.tsv_columns import laid_out_parser, tsv_layout
+from spladelake.files.tsv_columns import PLAIN_COLUMNS, laid_out_parser, tsv_layout
 from spladelake.names import listed
 
 COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate")
@@ -107,7 +107,7 @@ def line_parser(
             else "wanted tsv, jsonl, csv, parquet or delta, because only judgements can be qrels or json",
             f"Correct --{kind}-format.",
         )
-    return WithoutHeaders(parsers[file_format, kind](), kind, (), place), None
+    return WithoutHeaders(parsers[file_format, kind](), kind, PLAIN_COLUMNS[kind], place), None
 
 
 def check_line_ends(
@@ -185,7 +185,7 @@ def _check_title(name: str | None, keys: Sequence[str], place: str) -> None:
     """Raise DataError if no object has the title's key that the user named: each document would be without a title."""
     if name is not None and keys and not {name, name.split(".")[0]} & {*keys}:
         found = f"no object among the first lines has the key {name!r} (keys: {', '.join(keys)})"
-        raise DataError(place, found, "wanted a key for title", naming_fix("documents", "title"))
+        raise DataError(place, found, "wanted a key for title", naming_fix("documents", "title", named=True))
 
 
 def _keys(kind: str, columns: Mapping[str, str], keys: Sequence[str], usual: dict[str, str]) -> dict[str, str]:

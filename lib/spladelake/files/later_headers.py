@@ -10,7 +10,7 @@ from spladelake.errors import DataError
 from spladelake.files.guesses import GUESSES, plain_name, usual_names
 from spladelake.files.layouts import Layout, header_layout
 from spladelake.files.rows import LineParser, MalformedError, Rejected, line_text
-from spladelake.files.tsv_columns import is_usual_header
+from spladelake.files.tsv_columns import usual_header
 
 JUDGED = ("query_id", "doc_id", "relevance")
 _LONGEST_HEADER, _LONGEST_NAME = 400, 40
@@ -44,9 +44,15 @@ class WithoutHeaders:
             return row
         if order == [column for column in self.columns if column]:
             return None
+        raise self._refused(text)
+
+    def _refused(self, text: str) -> DataError:
         found = f"the input has a header, {text!r}, that orders the columns in another way than its first lines"
         fix = "Write the same columns into every file, or ingest one of the files."
-        raise DataError(self.place, found, "wanted the same columns in every file", fix)
+        if self.kind != "judgements":
+            found = f"a later line is a header, {text!r}, but the first line is not a header"
+            fix = "Write the same header above the first line of every file, or ingest the files separately."
+        return DataError(self.place, found, "wanted the same columns in every file", fix)
 
     def _may_be_header(self, row: Any) -> bool:
         """Whether a line can be a header: it is no row, or its id is a usual name of a column."""
@@ -71,7 +77,7 @@ def _text(line: bytes) -> str:
 def _order(kind: str, line: str, place: str) -> Sequence[str] | None:
     """Return the columns of the table in the order of a header, None for a line that is no header."""
     if kind != "judgements":
-        return () if is_usual_header(kind, line) else None
+        return usual_header(kind, line)
     try:
         header: Layout | None = header_layout(line, kind, place)
     except DataError:

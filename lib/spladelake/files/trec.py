@@ -143,7 +143,7 @@ def _run_line(row: RunRow, place: str) -> str:
     columns = [trec_id(n, v, place=place) for n, v in (("query_id", query_id), ("doc_id", doc_id), ("run_id", run_id))]
     if not math.isfinite(score):
         wanted = "wanted a finite number"
-        raise DataError(place, f"the score is {score}", wanted, "Encode the texts again, and retrieve the run again.")
+        raise DataError(place, f"the score is {score}", wanted, "Make the run again with finite scores.")
     # repr is the shortest form that reads back as the same double, so rounding creates no ties.
     return f"{columns[0]} Q0 {columns[1]} {rank} {float(score)!r} {columns[2]}\n"
 

@@ -9,13 +9,23 @@ from functools import partial
 from typing import Any
 
 from spladelake.errors import DataError
-from spladelake.files.columns import chosen_columns, fitted_cells, header_names, named_width, repeated_names
+from spladelake.files.columns import (
+    chosen_columns,
+    fitted_cells,
+    header_names,
+    named_width,
+    option_of,
+    repeated_names,
+)
 from spladelake.files.guesses import GUESSES, plain_name, usual_names
 from spladelake.files.rows import LineParser, MalformedError, ParserOf, line_text, usable_id
+from spladelake.names import listed
 
 _LONGEST_NAME = 40
 _NAME = re.compile(rf"[A-Za-z_][\w .:/-]{{0,{_LONGEST_NAME - 1}}}")
 _LONGEST_HEADER = 400
+# The columns that each line has if the first line is not a header.
+PLAIN_COLUMNS = {"documents": ("doc_id", "text"), "queries": ("query_id", "text")}
 # A first cell in quotes, and another cell.
 _QUOTED = re.compile(r'"[^"\t]*"\t')
 
@@ -73,8 +83,12 @@ def tsv_layout(kind: str, named: Mapping[str, str], first: bytes, *, place: str)
     try:
         chosen = chosen_columns(kind, guessed, names, place=place, repeated=repeated_names(cells))
     except DataError as refusal:
-        fix = "Write the names of the columns into the first line, separated by tabs. Without column options, "
-        fix += "each line needs an id, a tab and a text."
+        fix, absent = refusal.fix, [option_of(kind, column) for column, name in named.items() if name not in names]
+        if absent:
+            fix = (
+                f"Correct {listed(absent, 'and')}, or, if line 1 is a record, write the names of the columns above it, "
+            )
+            fix += "separated by tabs."
         raise DataError(f"{place} line 1", refusal.found, refusal.wanted, fix) from None
     places = tuple(None if name is None else names.index(name) for name in chosen.values())
     return TsvLayout(kind, place, line, tuple(cells), places)
@@ -115,13 +129,17 @@ def _usual(kind: str) -> tuple[frozenset[str], frozenset[str]]:
     return usual_names(kind, next(iter(GUESSES[kind]))), usual_names(kind, "text")
 
 
-def is_usual_header(kind: str, line: str) -> bool:
-    """Whether a line has usual names for an id and a text among its cells."""
+def usual_header(kind: str, line: str) -> list[str] | None:
+    """Return the columns of the table in the order of a header, "" for other columns; None for a line that is none.
+
+    A header has usual names for an id and a text among its cells.
+    """
     if len(line) > _LONGEST_HEADER:
-        return False
-    names = {plain_name(bare) for cell in line.split("\t") if len(bare := _bare(cell)) <= _LONGEST_NAME}
-    ids, texts = _usual(kind)
-    return bool(names & ids) and bool((names - ids) & texts)
+        return None
+    names = (plain_name(bare) if len(bare := _bare(cell)) <= _LONGEST_NAME else "" for cell in line.split("\t"))
+    usual = {column: usual_names(kind, column) for column in PLAIN_COLUMNS[kind]}
+    columns = [next((column for column, known in usual.items() if name in known), "") for name in names]
+    return columns if set(PLAIN_COLUMNS[kind]) <= set(columns) else None
 
 
 def laid_out_parser(layout: TsvLayout) -> LineParser[Any]:
@@ -135,7 +153,7 @@ def laid_out_parser(layout: TsvLayout) -> LineParser[Any]:
 def _row_of(line: str, *, layout: TsvLayout) -> tuple[str | None, ...] | None:
     if line == layout.header or not line.strip(" "):
         return None
-    if is_usual_header(layout.kind, line):
+    if usual_header(layout.kind, line) is not None:
         # Another file of the input begins here. Its lines would be read with the wrong positions.
         found = f"the input has two headers, {layout.header!r} and {line!r}"
         raise DataError(layout.place, found, "wanted the same columns in every file", "Ingest the files separately.")

@@ -117,7 +117,10 @@ def id_column(frame: DataFrame, given: str | None, *, kind: str, column: str, pl
     if not isinstance(found, (StringType, IntegralType)):
         said = f"the type is {found.simpleString()}"
         raise UsageError(
-            f"{place}, column {name!r}", said, "wanted ids of type string or integer", "Cast the column to string."
+            f"{place}, column {name!r}",
+            said,
+            "wanted ids of type string or integer",
+            "Cast the column to bigint if its ids are whole numbers, else to string.",
         )
     return Id(name, found)
 

@@ -97,6 +97,9 @@ def _are_passages(documents: DataFrame, own: Id) -> bool:
 
 def _check_passages(documents: DataFrame) -> None:
     fix = "Rank the DataFrame of sl.passages, or leave out aggregate."
+    if PASSAGE not in documents.columns:
+        found, wanted = f"the DataFrame has no column {PASSAGE!r}", "wanted a DataFrame of passages for aggregate"
+        raise UsageError("documents", found, wanted, fix)
     found_column(documents, PASSAGE, kind="documents", column="doc_id", place="documents", fix=fix)
     kind = documents.schema[PASSAGE].dataType
     if not isinstance(kind, IntegralType):

@@ -96,7 +96,7 @@ def text_checkpoint(model: str, settings: EncoderSettings | None = None) -> Chec
             f"model {model}",
             "the weights of the model depend on a whole collection",
             "wanted a SPLADE model",
-            f"Use the job instead: spladelake encode_texts --model {model}.",
+            f"Use the job instead: spladelake encode_texts --lake LAKE --model {model}",
         )
     return resolve_checkpoint(model, settings=settings or EncoderSettings())
 

@@ -284,4 +284,4 @@ def _array(buffer: Any, kind: str, length: int, place: int = 0) -> NDArray[Any]:
 
 def broken(found: str, wanted: str) -> DataError:
     """Return the error of a block that cannot be read."""
-    return DataError("a block of the index", found, wanted, "Run index_vectors again with this version of spladelake.")
+    return DataError("a block of the index", found, wanted, "Run index_vectors with --force.")

@@ -23,7 +23,7 @@ def rank_order(scores: NDArray[np.float64], doc_ids: Sequence[str], convention: 
     """
     if np.isnan(scores).any():
         doc_id = doc_ids[int(np.isnan(scores).argmax())]
-        fix = "Find the vectors with weights that are not numbers, and encode their texts again."
+        fix = "Correct the score, or leave out the document."
         raise DataError(
             f"document {doc_id}", "the score of the document is not a number", "wanted a finite number", fix
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 from spladelake.encoder.checkpoint import file_digest, model_folder
 from spladelake.encoder.refusals import told_as_refusal
-from spladelake.encoder.saved.config import named_architectures, transformer_config
+from spladelake.encoder.saved.config import named_architectures, said_of, transformer_config
 from spladelake.encoder.saved.lengths import text_lengths
 from spladelake.encoder.saved.model import FILE, SavedModel, saved_model
 from spladelake.encoder.saved.modules import module_list
@@ -126,13 +126,15 @@ def _config(folder: Path, settings: TransformerSettings) -> dict[str, Any]:
     config = transformer_config(folder, "AutoModelForSequenceClassification", settings)
     architectures = named_architectures(config)
     labels = config.get("num_labels") or len(config.get("id2label") or ()) or 2
-    if not any(name.endswith("ForSequenceClassification") for name in architectures) or labels != 1:
-        raise UsageError(
-            str(folder / "config.json"),
-            f"the architectures are {', '.join(architectures) or 'missing'}, and num_labels is {labels}",
-            "wanted an architecture …ForSequenceClassification with one label",
-            "Use a re-ranker such as cross-encoder/ms-marco-MiniLM-L6-v2.",
-        )
+    found: str | None = None
+    wanted = "wanted an architecture …ForSequenceClassification"
+    if not any(name.endswith("ForSequenceClassification") for name in architectures):
+        found = said_of(architectures)
+    elif labels != 1:
+        found, wanted = f"num_labels is {labels}", "wanted 1, because the only label is the score of a pair"
+    if found is not None:
+        fix = "Use a re-ranker such as cross-encoder/ms-marco-MiniLM-L6-v2."
+        raise UsageError(str(folder / "config.json"), found, wanted, fix)
     headers = folder_headers(folder)
     check_names(folder, headers)
     check_shapes(folder, settings, headers)

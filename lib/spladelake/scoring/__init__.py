@@ -14,7 +14,7 @@ from spladelake.scoring.expected import Expected, expected_bounds
 from spladelake.scoring.products import count_products, term_counts
 from spladelake.scoring.queries import Queries, query_passes
 from spladelake.scoring.ranked import Ranked
-from spladelake.scoring.top_k import ScoringWork, TopK, merge
+from spladelake.scoring.top_k import ScoringWork, TooLargeError, TopK, merge
 from spladelake.scoring.units import REST_UNITS, SCORE_UNITS
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Queries",
     "Ranked",
     "ScoringWork",
+    "TooLargeError",
     "TopDocuments",
     "TopK",
     "blocks_of",

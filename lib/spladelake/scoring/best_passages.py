@@ -12,7 +12,6 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from spladelake.errors import DataError
 from spladelake.scoring.blocks import Block
 from spladelake.scoring.columns import find_terms
 from spladelake.scoring.compiled import array, native, part, view
@@ -22,7 +21,7 @@ from spladelake.scoring.kernel import SHORTLISTS, longest
 from spladelake.scoring.queries import Queries
 from spladelake.scoring.ranked import Ranked
 from spladelake.scoring.shortlist import Ids, Places, offer_all
-from spladelake.scoring.top_k import ScoringWork, Shortlists
+from spladelake.scoring.top_k import ScoringWork, Shortlists, TooLargeError
 from spladelake.scoring.totals import score_all
 from spladelake.scoring.units import MOST_UNITS, REST_BITS, REST_MASK, SCORE_UNITS
 from spladelake.scoring.workspace import ZEROED_BYTES, totals_in
@@ -92,8 +91,8 @@ class TopDocuments:
             first_row, top.ids.starts, top.ids.data, top.ids.keys, top.ids.suffix,
         )  # fmt: skip
         if too_large >= 0:
-            raise DataError(
-                f"query number {queries.first + too_large}",
+            raise TooLargeError(
+                queries.first + too_large,
                 f"the sum of the {self._best} best passages of a document may exceed {MOST_UNITS / SCORE_UNITS:,.0f}",
                 "wanted a smaller sum, because larger sums are not exact",
                 "Correct the weights that are too large, or choose fewer passages with --aggregate.",

@@ -13,7 +13,7 @@ from spladelake.errors import DataError
 from spladelake.scoring.compiled import array, native, view
 from spladelake.vectors import SparseVectors
 
-_FIX = "Encode the text of this row again. The encoder never writes such a vector."
+_FIX = "Correct this row, or encode its text again."
 
 
 def check_vectors(

@@ -29,10 +29,10 @@ def dot_pairs(first: SparseVectors, second: SparseVectors) -> NDArray[np.float64
     too_large = add_pairs(*map(np.ascontiguousarray, sides), units, rests)
     if too_large >= 0:
         raise DataError(
-            f"pair number {too_large}",
-            f"the dot product may exceed {MOST_UNITS / SCORE_UNITS:,.0f}",
-            "wanted a smaller dot product, because larger ones are not exact",
-            "Correct weights that are too large, or scale all weights down.",
+            "dot",
+            f"a dot product may exceed {MOST_UNITS / SCORE_UNITS:,.0f}",
+            "wanted smaller dot products, because larger ones are not exact",
+            "Order the rows by array_max(vector.values), and correct or scale down the largest weights.",
         )
     return units / SCORE_UNITS + rests / REST_UNITS
 

@@ -34,6 +34,18 @@ from spladelake.vectors import SparseVectors
 SCRATCH_BYTES = 32 * 2**20
 
 
+class TooLargeError(DataError):
+    """A score that is too large to be exact. number: the query's number."""
+
+    def __init__(self, number: int, found: str, wanted: str, fix: str) -> None:
+        super().__init__(f"query number {number}", found, wanted, fix)
+        self.number = number
+
+    def named(self, query_id: str) -> DataError:
+        """Return the error with the query's id as its place."""
+        return DataError(f"query {query_id!r}", self.found, self.wanted, self.fix)
+
+
 class Shortlists:
     """The best documents of each query so far, with the ids of those documents."""
 
@@ -159,8 +171,8 @@ class TopK:
             *workspace(len(block)), self._counters,
         )  # fmt: skip
         if too_large >= 0:
-            raise DataError(
-                f"query number {queries.first + too_large}",
+            raise TooLargeError(
+                queries.first + too_large,
                 f"the score of the query with a document may exceed {MOST_UNITS / SCORE_UNITS:,.0f}",
                 "wanted a smaller score, because larger scores are not exact",
                 "Correct weights that are too large, or scale all weights down.",

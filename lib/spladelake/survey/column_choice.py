@@ -52,7 +52,7 @@ def _named(sample: Sample, kind: str, column: str, name: str) -> str:
     if name not in sample.columns:
         found = _within(sample, name)
         if found is None:
-            raise _no_column(sample, kind, column, f"no column is called {name!r}")
+            raise _no_column(sample, kind, column, f"no column is called {name!r}", named=True)
         # The field becomes a column, so the checks of columns apply to it.
         sample.columns[name] = found
     return name
@@ -69,10 +69,10 @@ def _within(sample: Sample, name: str) -> SampledColumn | None:
     return column_of(name, [None if value is ABSENT else value for value in values])
 
 
-def _no_column(sample: Sample, kind: str, column: str, found: str) -> DataError:
+def _no_column(sample: Sample, kind: str, column: str, found: str, *, named: bool = False) -> DataError:
     there = ", ".join(f"{c.name} ({c.kind})" for c in sample.columns.values())
     found, wanted = f"{found} among {there}", f"wanted a column for {column}"
-    return DataError(sample.source.location, found, wanted, naming_fix(kind, column))
+    return DataError(sample.source.location, found, wanted, naming_fix(kind, column, named=named))
 
 
 def _judgement_columns(sample: Sample) -> dict[str, str]:

@@ -18,6 +18,7 @@ from spladelake.files.folders import (
     without_companions,
 )
 from spladelake.files.formats import format_of
+from spladelake.names import some
 
 _DIGITS = re.compile(r"\d+")
 _SHARD = re.compile(r"(train|test|dev|val|validation|data|part|[0-9]+)\b", re.IGNORECASE)
@@ -62,7 +63,9 @@ def find_inputs(place: str) -> list[Input]:
         return [named_input(place)]
     inputs = _inputs_of(path)
     if not inputs:
-        names = ", ".join(sorted(entry.name for entry in path.iterdir())[:5]) or "nothing"
+        names = some(sorted(entry.name for entry in path.iterdir()))
+        if not any(path.iterdir()):
+            raise DataError(place, "the folder is empty", "wanted a file or folder of texts", "Correct the path.")
         raise DataError(
             place,
             f"the folder has no data file (it contains {names})",

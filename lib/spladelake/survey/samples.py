@@ -153,7 +153,7 @@ def _objects(lines: list[bytes], location: str) -> list[dict[str, Any]]:
             location,
             "no line is a JSON object",
             "wanted JSON lines: one object in each line",
-            "Convert the file, or correct the ending of its name.",
+            "Convert the file, or correct the ending of its name or the format option.",
         )
     return objects
 

@@ -18,6 +18,7 @@ from sentence_transformers.sparse_encoder.modules import SpladePooling
 from torch import Tensor, nn
 
 from spladelake.errors import SpladelakeError, UsageError
+from spladelake.names import shortened
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +140,7 @@ def trial(name: str) -> Iterator[None]:
     except SpladelakeError:
         raise
     except Exception as error:  # Each architecture fails in its own way.
-        said = next(iter(str(error).strip().splitlines()), "")[:300]
+        said = shortened(next(iter(str(error).strip().splitlines()), ""))
         raise UsageError(
             f"--model {name}",
             f"the model cannot be loaded and run as a start model ({type(error).__name__}: {said})",

@@ -78,6 +78,17 @@ def test_other_forms_of_steps_are_refused_naming_the_entry(tmp_path: Path, steps
         loaded(tmp_path, f"lake: l\nsteps: {steps}\n")
 
 
+def test_a_value_of_set_that_is_not_yaml_is_refused_with_yamls_own_reason(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"not valid YAML \(expected ',' or ']'.*\); wanted one YAML value"):
+        load_pipeline(write(tmp_path, LIST), overrides={"steps.retrieve_run.k": "[a, b"})
+
+
+def test_a_file_in_another_encoding_is_refused_by_its_encoding(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_bytes("lake: é\n".encode("latin-1"))
+    with pytest.raises(UsageError, match="the file is not UTF-8; wanted text in UTF-8"):
+        load_pipeline(str(tmp_path / "p.yaml"))
+
+
 def test_a_wrong_option_of_a_repeated_step_is_named_with_its_number(tmp_path: Path) -> None:
     pipeline = loaded(tmp_path, "lake: l\nsteps: [retrieve_run, {retrieve_run: {k: none}}]\n")
     with pytest.raises(UsageError, match=r"steps.retrieve_run\[2\]: k: the value is 'none'"):

@@ -249,9 +249,9 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no masked language model": (
         lambda f: edit(f / "config.json", architectures=["BertModel"]),
-        "architectures are BertModel",
+        "the architecture is BertModel; wanted an architecture with",
     ),
-    "no architecture": (lambda f: edit(f / "config.json", architectures=None), "the file has no architectures"),
+    "no architecture": (lambda f: edit(f / "config.json", architectures=None), "the file names no architecture"),
     "no vocabulary size": (lambda f: edit(f / "config.json", vocab_size=None), "vocab_size"),
     "an adapter": (lambda f: (f / "adapter_config.json").write_text("{}"), "adapter"),
     "a file in place of a folder of shards": (

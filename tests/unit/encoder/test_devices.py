@@ -11,7 +11,7 @@ from transformers import AutoModelForMaskedLM
 
 from spladelake.encoder import SpladeEncoder, resolve_checkpoint, tuning
 from spladelake.encoder.body import PaddedBody, UnpaddedBody
-from spladelake.encoder.devices import choose_autocast, choose_device, is_out_of_memory, release_memory
+from spladelake.encoder.devices import choose_autocast, choose_device, is_out_of_memory, release_memory, unusable
 from spladelake.encoder.head import Decoder, TiledHead
 from spladelake.encoder.layout import read_layout
 from spladelake.encoder.model import load_model
@@ -82,6 +82,27 @@ def test_the_best_device_of_the_machine_is_chosen(monkeypatch):
     assert choose_device(None) == torch.device("mps")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device(None) == CUDA
+
+
+@pytest.mark.parametrize(
+    ("name", "present", "gpus", "said"),
+    [
+        ("cuda", [], 0, "wanted a device of this machine. Use cpu."),
+        ("mps", ["cuda"], 2, "wanted a device of this machine. Use cuda or cpu."),
+        ("cuda:2", ["cuda"], 2, "wanted cuda:0 or cuda:1. Use cuda or cpu."),
+        (
+            "cuda:0",
+            ["cuda"],
+            2,
+            "wanted a device that is free. Free the device, choose another such as cuda:1, or use cpu.",
+        ),
+        ("cuda", ["cuda"], 1, "wanted a device that is free. Free the device, or use cpu."),
+        ("mps", ["mps"], 0, "wanted a device that is free. Free the device, or use cpu."),
+    ],
+)
+def test_a_device_that_cannot_be_used_is_refused_by_its_cause(name, present, gpus, said):
+    refused = unusable(name, "CUDA error: out of memory\nmore", present=present, gpus=gpus)
+    assert str(refused) == f"device {name}: the device cannot be used (CUDA error: out of memory); {said}"
 
 
 def test_lack_of_memory_is_told_from_other_failures():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -66,6 +67,15 @@ MISMATCHES = [
     ("electra", {"max_position_embeddings": 64}, "max_position_embeddings 64"),
     ("mobilebert", {"num_hidden_layers": 1}, "num_hidden_layers is 1"),
 ]
+
+
+def test_layers_with_gaps_are_told_by_their_numbers(copy):
+    folder = copy("bert")
+    number = re.compile(r"(encoder\.layer\.)1\.")
+    change_tensors(folder, lambda t: {number.sub(r"\g<1>2.", name): tensor for name, tensor in t.items()})
+    assert "the weights have the layers 0 and 2; wanted the layers 0 to 1, because num_hidden_layers is 2" in refusal(
+        folder
+    )
 
 
 @pytest.mark.parametrize(("family", "changes", "named"), MISMATCHES, ids=str)
@@ -186,7 +196,7 @@ RAW: dict[str, tuple[Callable[[Path], object], str]] = {
     "config.json that is empty": (lambda f: (f / "config.json").write_text(""), "config.json"),
     "config.json nested without end": (lambda f: (f / "config.json").write_text("[" * 100_000), "config.json"),
     "config.json in another encoding": (lambda f: (f / "config.json").write_bytes(b"\xff\xfe{"), "config.json"),
-    "architectures that are a number": (lambda f: edit(f / "config.json", architectures=7), "architectures are 7"),
+    "architectures that are a number": (lambda f: edit(f / "config.json", architectures=7), "the architecture is 7"),
     "an index without shards": (lambda f: shards(f, {}), "index.json"),
     "an index that is a list": (lambda f: shards(f, []), "weight_map"),
     "an index of other tensors": (lambda f: shards(f, {"absent": "model-1.safetensors"}), "has no tensor absent"),

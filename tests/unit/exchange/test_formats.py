@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 import json
 
@@ -90,19 +92,29 @@ def test_a_file_that_ends_early_is_refused(cut: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "said"),
     [
-        b'{"id": "d1", "contents": "", "vector": {"a": 1}}\n' * 4,  # another format: its first byte is a length
-        b"\x04\x08\x02\x10\x01",  # version 2
-        b"\x04\x08\x01\x12\x00",  # version 1, and a text where the number of lists stands
-        b"\x04\x08\x01\x10\x01" + b"\x04\x0a\x01t\x22",  # a list that ends where the size of a posting is wanted
-        b"\x04\x08\x01\x10\x01" + b"\x05\x0a\x01t\x22\x04",  # and within a posting
-        b"\x04\x08\x01\x10\x01" + b"\x06\x0a\x01t\x22\x01\x80",  # and within a number
+        (b"", "the file is empty; wanted a CIFF file. Export the index again, or correct --input."),
+        # another format: its first byte is a length
+        (b'{"id": "d1", "contents": "", "vector": {"a": 1}}\n' * 4, "does not begin with the header of CIFF version 1"),
+        (b'{"id": "d1"}\n', "does not begin with the header of CIFF version 1; wanted a CIFF file. Correct --input-fo"),
+        (b"\x04\x08\x02\x10\x01", "does not begin with the header of CIFF version 1"),  # version 2
+        (b"\x04\x08\x01\x12\x00", "field 2 of a message is not a number"),  # a text as the number of lists
+        (b"\x40\x08\x01", "the file ends within a message; wanted a complete CIFF file. Copy the file again"),
+        # a list that ends where the size of a posting is wanted; within a posting; within a number
+        (b"\x04\x08\x01\x10\x01" + b"\x04\x0a\x01t\x22", "ends within a posting"),
+        (b"\x04\x08\x01\x10\x01" + b"\x05\x0a\x01t\x22\x04", "a message ends within a field"),
+        (b"\x04\x08\x01\x10\x01" + b"\x06\x0a\x01t\x22\x01\x80", "the postings of 't' end within a number"),
+        (gzip.compress(b"\x04"), "compressed by gzip; wanted an uncompressed CIFF file. Unpack it with gunzip."),
+        (bz2.compress(b"\x04"), "compressed by bzip2; wanted an uncompressed CIFF file. Unpack it with bunzip2."),
+        (b"\x28\xb5\x2f\xfd\x00", "compressed by zstd; wanted an uncompressed CIFF file. Unpack it with unzstd."),
     ],
 )
-def test_what_is_no_ciff_file_is_refused_and_not_read_as_an_empty_one(content: bytes) -> None:
-    with pytest.raises(DataError, match=r"x\.ciff: "):
+def test_what_is_no_ciff_file_is_refused_and_not_read_as_an_empty_one(content: bytes, said: str) -> None:
+    with pytest.raises(DataError) as refused:
         list(read_ciff(io.BytesIO(content), place="x.ciff")[1])
+    assert str(refused.value).startswith("x.ciff: ")
+    assert said in str(refused.value)
 
 
 @given(st.lists(st.floats(2.0**-30, 100, width=32), min_size=1), st.integers(1, 1000))
@@ -150,3 +162,24 @@ def test_the_id_of_a_qdrant_point_depends_on_the_documents_id_alone() -> None:
     first, second = (json.loads(make("d1", place, ["3"], ["0.5"])) for place in (0, 9))
     assert first == second
     assert first["vector"] == {"splade": {"indices": [3], "values": [0.5]}}
+
+
+@pytest.mark.parametrize(
+    ("line", "content_is_id", "said"),
+    [
+        ("{", False, "(it is not JSON: Expecting property name"),
+        (
+            '{"id": "a"}',
+            False,
+            '(it has no \'vector\'); wanted {"id": …, "vector": {term: weight, …}}. Correct the line,',
+        ),
+        ('{"id": 3, "vector": {}}', True, '(it has no \'content\'); wanted {"content": …, "vector": '),
+        ('{"id": "a", "vector": {"x": 1, "x": 2}}', False, "('x' occurs twice)"),
+        ('{"id": "a", "vector": {"x": "b"}}', False, "(it is not an object whose vector has a number for each term)"),
+        ('{"id": true, "vector": {}}', False, "the id is true; wanted a text or an integer"),
+    ],
+)
+def test_a_line_that_is_no_vector_is_refused_by_its_cause(line: str, content_is_id: bool, said: str) -> None:
+    with pytest.raises(DataError) as refused:
+        parse_line(line, place="x", content_is_id=content_is_id)
+    assert said in str(refused.value)

@@ -146,7 +146,7 @@ def damaged(column: int, place: int, value: bytes) -> list[bytes]:
     ],
 )
 def test_a_damaged_or_foreign_block_is_refused(columns: list[bytes], found: str) -> None:
-    with pytest.raises(DataError, match=r"block of the index: .*Run index_vectors again") as error:
+    with pytest.raises(DataError, match=r"block of the index: .*Run index_vectors with --force") as error:
         from_bytes(*columns)
     assert found in str(error.value)
 
@@ -188,7 +188,7 @@ def test_no_damage_makes_native_code_leave_its_arrays(seed: int) -> None:
 )
 def test_ids_that_do_not_divide_their_bytes_are_refused(starts: list[int] | bytes, data: bytes) -> None:
     raw = starts if isinstance(starts, bytes) else np.array(starts, dtype="<u4").tobytes()
-    with pytest.raises(DataError, match=r"block of the index: the ids .*Run index_vectors again"):
+    with pytest.raises(DataError, match=r"block of the index: the ids .*Run index_vectors with --force"):
         ids_from_bytes(raw, data)
     whole = DocIds.of(["d", "", "été"])
     assert ids_from_bytes(*ids_to_bytes(whole)).to_strings() == ["d", "", "été"]

@@ -50,7 +50,7 @@ def spoil(folder: Path, target: Path, file: str, **changes: object) -> Path:
             {"auto_map": {"AutoConfig": "evil.Config"}, "model_type": "evil"},
             "the checkpoint asks to run code",
         ),
-        ("config.json", {"id2label": {"0": "a", "1": "b"}}, "and num_labels is 2"),
+        ("config.json", {"id2label": {"0": "a", "1": "b"}}, "num_labels is 2; wanted 1"),
         ("config.json", {"architectures": ["BertForMaskedLM"]}, "BertForMaskedLM"),
         (
             "config.json",

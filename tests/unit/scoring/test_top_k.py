@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spladelake.errors import DataError, UsageError
-from spladelake.scoring import DocIds, Queries, Ranked, TopK, blocks_of, merge, query_passes
+from spladelake.scoring import DocIds, Queries, Ranked, TooLargeError, TopK, blocks_of, merge, query_passes
 from spladelake.scoring.shortlist import places_for
 from spladelake.vectors import SparseVectors
 from support.collections import collection
@@ -326,10 +326,10 @@ def test_a_score_that_could_overflow_is_refused_with_its_query() -> None:
     queries = SparseVectors.from_rows([([0], [1.0]), ([0, 1], [1e5, 1e5])])
     documents = SparseVectors.from_rows([([0, 1], [3e4, 3e4])])
     # 2 × 1e5 × 3e4 = 6e9, above 2^32 = 4,294,967,296.
-    with pytest.raises(
-        DataError, match="query number 1: the score of the query with a document may exceed 4,294,967,296"
-    ):
+    found = "the score of the query with a document may exceed 4,294,967,296; "
+    with pytest.raises(TooLargeError, match=f"query number 1: {found}") as refused:
         top_k(queries, documents, ["d"], k=1)
+    assert str(refused.value.named("q7")).startswith(f"query 'q7': {found}")
     huge = SparseVectors.from_rows([([0], [3e38])])
     with pytest.raises(DataError, match="query number 0: the score"):
         top_k(huge, huge, ["d"], k=1)

@@ -130,8 +130,20 @@ CASES = [
     Case(
         "columns that a tsv does not name",
         {"d.tsv": TSV},
-        says="line 1: no column is called 'nr'",
+        says="line 1: no column is called 'nr' (columns: 1, red apples); wanted a column for doc_id. Correct "
+        "--document-id, or, if line 1 is a record, write the names of the columns above it, separated by tabs.",
         options={"document_id": "nr"},
+    ),
+    Case(
+        "a tsv that has one of the named columns",
+        {"d.tsv": b"nr\twords\n" + TSV},
+        says="no column is called 'word' (columns: nr, words); wanted a column for text. Correct --document-text, or,",
+        options={"document_id": "nr", "document_text": "word"},
+    ),
+    Case(
+        "a tsv that repeats a name",
+        {"d.tsv": b"id\ttext\ttext\n1\ta\tb\n"},
+        says="line 1: the header has 'text' more than once; wanted one column for text. Set --document-text to 'te",
     ),
     Case(
         "a tsv with quotes, read as csv",
@@ -179,7 +191,17 @@ CASES = [
     ),
     Case("carriage returns alone in tsv", {"d.tsv": TSV.replace(b"\n", b"\r")}, says="carriage returns alone"),
     Case("a carriage return in a text", {"d.tsv": b"1\tred\rapples\r\n"}, [("1", None, "red\rapples")]),
-    Case("a header below lines without one", {"d.tsv": b"1\ta\ntext\tid\nb\t2\n"}, says="the input has a header"),
+    Case(
+        "a header below lines without one",
+        {"d.tsv": b"1\ta\ntext\tid\nb\t2\n"},
+        says="a later line is a header, 'text\\tid', but",
+    ),
+    Case("a usual header below lines without one", {"d.tsv": b"1\tred apples\nID\tText\n2\tgreen pears\n"}, PLAIN),
+    Case(
+        "a longer header below lines without one",
+        {"d.tsv": b"1\ta\nid\ttitle\ttext\n2\tT\tb\n"},
+        says="but the first line is not a header; wanted the same columns in every file. Write the same header above",
+    ),
     Case(
         "MS MARCO's documents",
         {"d.tsv": b"D1\thttps://a.b/c\tApples\tred apples\nD2\thttp://a.b\t\tgreen pears\n"},

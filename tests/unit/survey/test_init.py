@@ -128,6 +128,8 @@ def test_records_that_the_jobs_parser_refuses_are_told_before_the_job_runs(init:
         ("d.csv", "id,n\n1,\n", 0, []),
         ("d.csv.gz", "not compressed", 3, ["d.csv.gz", "compressed in another way", "ends in .gz"]),
         ("d.parquet", "no parquet", 3, ["d.parquet", "damaged, or not a Parquet file"]),
+        ("d.parquet", "", 3, ["d.parquet", "the file is empty", "or remove the file"]),
+        ("d.parquet", "PK\x03\x04", 3, ["a zip archive (or a spreadsheet)", "Unpack the archive"]),
         ("d.pdf", "x", 2, ["does not show the format"]),
         ("d/notes.md", "x", 3, ["it contains notes.md", "wanted jsonl, csv"]),
         ("d/${HOME}.jsonl", '{"_id": "1", "text": "x"}\n', 2, ['the name contains the characters "${"']),

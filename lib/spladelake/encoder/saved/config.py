@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from spladelake.encoder.saved.remote_code import AutoModel, check_model_code
 from spladelake.encoder.saved.transformer import TransformerSettings
 from spladelake.encoder.saved.values import read_json
 from spladelake.errors import UsageError
+from spladelake.names import listed
 
 
 def transformer_config(folder: Path, kind: AutoModel, settings: TransformerSettings) -> dict[str, Any]:
@@ -41,6 +42,14 @@ def named_architectures(config: Mapping[str, Any]) -> list[str]:
     """Return the classes that a config.json names, in a list or as a single name."""
     named = config.get("architectures") or []
     return [str(name) for name in (named if isinstance(named, list) else [named])]
+
+
+def said_of(architectures: Sequence[str]) -> str:
+    """Return the clause of a message that names the architectures of a config."""
+    if not architectures:
+        return "the file names no architecture"
+    plural = "architecture is" if len(architectures) == 1 else "architectures are"
+    return f"the {plural} {listed(architectures, 'and')}"
 
 
 def _refuse_adapter(folder: Path) -> None:

@@ -64,18 +64,27 @@ def module_list(folder: Path) -> tuple[Module, ...]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             str(path),
-            f"the file cannot be read ({type(error).__name__}: {error})",
+            f"the file cannot be read ({_fault(error)})",
             "wanted a list of modules, each with a type and a path",
             "Copy the file again from its source.",
         ) from error
     if len(set(map(str, names))) != len(names):
         raise UsageError(
             str(path),
-            f"the names of the modules are {', '.join(map(repr, names))}",
+            f"the names of the modules are {', '.join(map(json.dumps, names))}",
             "wanted a different name for each module",
             "Copy the file again from its source.",
         )
     return tuple(Module(_class(path, reference), _inside(path, place)) for reference, place in chain)
+
+
+def _fault(error: Exception) -> str:
+    """Return the cause of an error while modules.json is read, without the words of Python."""
+    if isinstance(error, KeyError):
+        return f"an entry has no {error.args[0]!r}"
+    if isinstance(error, ValueError | RecursionError):
+        return str(error)
+    return "it is not a list of objects"
 
 
 def _routed(folder: Path, sub_folder: str, kind: Kind) -> list[Module]:

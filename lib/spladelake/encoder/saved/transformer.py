@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from spladelake.encoder.saved.values import check_known, mapping, read_if_there, refused, whole_number
+from spladelake.encoder.saved.values import MISSING, check_known, mapping, read_if_there, refused, whole_number
 
 Task = Literal["fill-mask", "sequence-classification"]
 
@@ -116,7 +116,9 @@ def _check_task(path: Path, config: Mapping[str, Any], task: Task, default_task:
     """Raise UsageError unless the module passes the logits of texts to the next module."""
     given = config.get("transformer_task", default_task)
     if given != task:
-        raise refused(path, "transformer_task", given, f"wanted {task}", f"Use a checkpoint for the task {task}.")
+        found = config.get("transformer_task", MISSING)
+        wanted = f"wanted {task}" if found is not MISSING else f"wanted {task}, but without the setting it is {given}"
+        raise refused(path, "transformer_task", found, wanted, f"Use a checkpoint for the task {task}.")
     modalities = mapping(path, config, "modality_config")
     if not modalities:
         return
@@ -125,7 +127,8 @@ def _check_task(path: Path, config: Mapping[str, Any], task: Task, default_task:
     if not isinstance(found, dict) or found | {"method_output_name": _plain(found)} != text or "message" in modalities:
         raise refused(path, "modality_config", modalities, "wanted unchanged texts as input and logits as output")
     if config.get("module_output_name") != OUTPUTS[task]:
-        raise refused(path, "module_output_name", config.get("module_output_name"), f"wanted {OUTPUTS[task]}")
+        named = config.get("module_output_name", MISSING)
+        raise refused(path, "module_output_name", named, f"wanted {OUTPUTS[task]}", "Use another checkpoint.")
 
 
 def _plain(modality: Mapping[str, Any]) -> object:

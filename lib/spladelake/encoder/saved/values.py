@@ -11,6 +11,8 @@ from spladelake.errors import UsageError
 
 # Characters of a value in a message.
 LONGEST = 200
+# The value of a setting that a file does not have.
+MISSING = object()
 # Names of JSON values that are no object, by their Python type.
 _KINDS = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
 
@@ -21,7 +23,10 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         found = f"the file cannot be read ({error.strerror})"
-        raise UsageError(str(path), found, "wanted a readable file", "Change the permissions of the file.") from error
+        fix = "Copy the checkpoint again."
+        if isinstance(error, PermissionError):
+            fix = "Change the permissions of the file."
+        raise UsageError(str(path), found, "wanted a readable file", fix) from error
     except (ValueError, RecursionError) as error:
         raise UsageError(
             str(path), f"the file cannot be read ({error})", "wanted JSON", "Copy the checkpoint again."
@@ -39,8 +44,8 @@ def read_json(path: Path) -> dict[str, Any]:
 def refused(
     path: Path, name: str, value: object, wanted: str, fix: str = "Use a checkpoint without this setting."
 ) -> UsageError:
-    """Return the error for a setting that this project cannot honour."""
-    said = repr(value)
+    """Return the error for a setting that this project cannot honour. value: MISSING for an absent setting."""
+    said = "missing" if value is MISSING else json.dumps(value, ensure_ascii=False, default=repr)
     return UsageError(
         str(path), f"the setting {name} is {said if len(said) <= LONGEST else f'{said[:LONGEST]}…'}", wanted, fix
     )

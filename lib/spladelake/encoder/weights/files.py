@@ -17,7 +17,7 @@ from typing import Any
 
 from spladelake.encoder.saved.values import read_json
 from spladelake.errors import UsageError
-from spladelake.names import listed
+from spladelake.names import listed, some
 
 SINGLE_FILE = "model.safetensors"
 SHARD_INDEX = "model.safetensors.index.json"
@@ -98,7 +98,7 @@ def _shards(folder: Path) -> list[str]:
     if missing:
         raise UsageError(
             str(path),
-            f"the index lists {listed(missing[:5], 'and')}, but the folder does not have them",
+            f"the index lists {some(missing)}, but the folder does not have them",
             f"wanted all {len(shards)} files that the index lists",
             "Copy the checkpoint again.",
         )

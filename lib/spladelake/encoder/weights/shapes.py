@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from spladelake.encoder.saved.transformer import TransformerSettings
-from spladelake.encoder.saved.values import read_json, refused, whole_number
+from spladelake.encoder.saved.values import read_json, whole_number
 from spladelake.encoder.weights.families import FAMILIES, Family, tensor_sizes
 from spladelake.encoder.weights.files import TensorHeader
 from spladelake.errors import UsageError
+from spladelake.names import some
 
 Headers = Mapping[str, TensorHeader]
 
@@ -61,8 +62,8 @@ def check_shapes(folder: Path, settings: TransformerSettings, headers: Headers) 
         if path is None or not settings.config:
             raise
         _check_config(folder, config, headers)
-        wanted = f"wanted a setting that fits the weights: {error.found}, {error.wanted}"
-        raise refused(path, settings.config_name, dict(settings.config), wanted, "Remove the setting.") from error
+        found = f"with the setting {settings.config_name}, {error.found}"
+        raise UsageError(str(path), found, error.wanted, "Remove the setting.") from error
 
 
 def _check_config(folder: Path, config: Mapping[str, Any], headers: Headers, *, chosen: Collection[str] = ()) -> None:
@@ -170,7 +171,15 @@ def _check_count(path: Path, key: str, wanted: int | None, found: set[int], stac
     - fewer: whether the weights may hold more layers.
     """
     if wanted is not None and not (set(range(wanted)) <= found if fewer else found == set(range(wanted))):
-        held = f"{stack} for N from {min(found)} to {max(found)}" if found else f"no {stack}"
+        layers = {0: "no layer", 1: "the layer 0"}.get(wanted, f"the layers 0 to {wanted - 1}")
+        needed = f"wanted {layers}, because {key} is {wanted:,}"
+        if not found:
+            raise UsageError(str(path), f"the weights have no {stack}", needed, FIX)
+        if found != set(range(len(found))):
+            held = some([str(number) for number in sorted(found)], 12)
+            fix = "Use a checkpoint whose layers are numbered without gaps."
+            raise UsageError(str(path), f"the weights have the layers {held}", needed, fix)
+        held = f"{stack} for N from {min(found)} to {max(found)}"
         raise UsageError(
             str(path), f"{key} is {wanted:,}", f"wanted {len(found)}, the number of layers in the weights ({held})", FIX
         )

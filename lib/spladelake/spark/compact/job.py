@@ -38,6 +38,7 @@ from spladelake.spark.tables.skeleton import made_unless_current
 from spladelake.spark.tables.split_files import COMPACTED_FROM, COMPACTION, ROUNDED_FILES, SPLIT, SPLIT_FILES
 from spladelake.spark.tables.split_files import PROPERTY as FILES
 from spladelake.spark.tables.sql_text import sql_string
+from spladelake.spark.tables.suggestions import encoded_by, made_by
 from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
@@ -128,10 +129,10 @@ def _tables(session: SparkSession, options: CompactVectors) -> _CompactTables:
         fix = f"Set --into to a new name, such as {name}-small."
         raise UsageError("--into", found, "wanted another name for the new vectors", fix)
     documents, queries = lake.vectors(name, "documents"), lake.vectors(name, "queries")
-    made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
+    maker = encoded_by(lake, model=options.model, vectors=options.vectors)
     for ref in (documents, queries):
-        require(session, ref, VECTORS, made_by=made_by)
-    require(session, lake.vectors(name, "vocabulary"), VOCABULARY, made_by=made_by)
+        require(session, ref, VECTORS, made_by=maker)
+    require(session, lake.vectors(name, "vocabulary"), VOCABULARY, made_by=maker)
     version = documents.version(session)
     rows = documents.read(session, version=version)
     survey = surveyed(rows)
@@ -147,8 +148,8 @@ def _judgements(session: SparkSession, lake: Lake, *, required: bool) -> DataFra
     ref = lake.table("judgements")
     if not required and not ref.exists(session):
         return None
-    made_by = f"spladelake ingest_texts --lake {lake.root} --judgements …"
-    rows = require(session, ref, JUDGEMENTS, made_by=made_by).select("query_id", "doc_id", "relevance")
+    maker = made_by("ingest_texts", lake, judgements="FILE")
+    rows = require(session, ref, JUDGEMENTS, made_by=maker).select("query_id", "doc_id", "relevance")
     if rows.where("relevance > 0").isEmpty():
         if required:
             raise DataError(

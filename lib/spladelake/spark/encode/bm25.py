@@ -217,6 +217,9 @@ def _lineage(texts: TextTable, version: int, made_with: str) -> Lineage:
 def _learnt(tally: Tally, settings: Bm25Settings, *, place: TableRef) -> tuple[WordStatistics, str]:
     """Return the documents' statistics, and the model_id: a fingerprint of the statistics and the settings."""
     rows, tokens, size = tally.facts[TEXTS], tally.facts[TOKENS], len(tally.words)
+    if not rows:
+        found, fix = "there is no document to encode", "Ingest documents, or correct --documents or --where."
+        raise DataError(str(place), found, "wanted at least one document", fix)
     if not size:
         found, wanted = "no document has a word besides stop words", "wanted at least one other word"
         raise DataError(str(place), found, wanted, "Correct the texts, or give fewer --stopwords.")

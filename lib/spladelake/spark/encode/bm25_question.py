@@ -45,7 +45,12 @@ def learnt_model(learnt: Learnt, settings: Bm25Settings, *, of_question: bool = 
     encode = f"spladelake encode_texts --lake {learnt.lake.root} --model {BM25_MODEL}{name}"
     if learnt.properties is None:
         wanted = "wanted document vectors, because their vocabulary gives the term ids of a query"
-        raise DataError(str(documents), "there are no vectors", wanted, f"Encode the documents first: {encode}.")
+        raise DataError(
+            str(documents),
+            "there are no vectors",
+            wanted,
+            f"Correct --lake or --vectors, or encode the documents first with this command: {encode}",
+        )
     made = learnt.properties.get("spladelake.bm25")
     if made is None:
         fix = "Set --vectors to the name of vectors that BM25 made, or leave out --vectors."
@@ -55,7 +60,10 @@ def learnt_model(learnt: Learnt, settings: Bm25Settings, *, of_question: bool = 
     model_id = learnt.properties.get("spladelake.model_id")
     if model_id is None or learnt.vocabulary_model_id != model_id:
         found = f"the vocabulary was written for other vectors than those in {documents}"
-        wanted, fix = "wanted the vocabulary of these vectors", f"Encode the documents again: {encode} --force."
+        wanted, fix = (
+            "wanted the vocabulary of these vectors",
+            f"Encode the documents again with this command: {encode} --force",
+        )
         raise DataError(str(vocabulary), found, wanted, fix)
     return model_id
 
@@ -69,10 +77,10 @@ def _other_settings(place: str, encode: str, *, of_question: bool) -> DataError:
     if of_question:
         found = "the vectors were made with BM25 settings that are not the defaults"
         wanted = "wanted the default settings, because a question is always encoded with them"
-        return DataError(place, found, wanted, f"Encode the documents without {_OPTIONS}: {encode}.")
+        return DataError(place, found, wanted, f"Encode the documents without {_OPTIONS}, with this command: {encode}")
     found = "the documents were encoded with BM25 settings that differ from those of this command"
     wanted = f"wanted the same {_OPTIONS} for documents and queries"
-    fix = f"Give the values of the documents, or encode both sides with yours by adding them to: {encode}."
+    fix = f"Give the values of the documents, or encode both sides with yours by adding them to this command: {encode}"
     return DataError(place, found, wanted, fix)
 
 

@@ -114,8 +114,10 @@ def _unreadable(source: TableRef, error: Exception, after: int) -> Exception:
     text: Any = full_text(error)
     if "DELTA_MISSING_CHANGE_DATA" in text or "CHANGE_TABLE_FEED" in text or "DELTA_CHANGE_TABLE" in text:
         found = f"the table did not record all changes after version {after}"
+        fix = "Set delta.enableChangeDataFeed=true on the table, then run once with --changes snapshot."
     elif "DELTA_FILE_NOT_FOUND" in text or "DELTA_LOG_FILE_NOT_FOUND" in text or "VersionNotFound" in text:
         found = f"the table no longer keeps all changes after version {after}"
+        fix = "Run once with --changes snapshot."
     else:
         return error
-    return DataError(str(source), found, "wanted a complete change feed", "Run once with --changes snapshot.")
+    return DataError(str(source), found, "wanted a complete change feed", fix)

@@ -121,9 +121,9 @@ def _check_same_name(job: SideJob, properties: Mapping[str, str]) -> None:
     if properties and not is_same_model(asked, held):
         raise UsageError(
             str(job.target),
-            f"the vectors were made for queries by the query model {held}",
-            f"wanted vectors for the query model {asked}",
-            "Give the new vectors a name of their own with --vectors.",
+            f"the vectors under this name go with queries encoded by {held}",
+            f"wanted vectors that go with queries encoded by {asked}",
+            "Choose another name with --vectors, or correct --query-model.",
         )
 
 

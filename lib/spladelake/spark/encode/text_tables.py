@@ -28,6 +28,7 @@ from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES
 from spladelake.spark.tables.sql_text import quoted
+from spladelake.spark.tables.suggestions import made_by
 
 # The property of vectors that says how the table of their texts was read. It is empty or missing for vectors of all
 # rows of a lake's own table.
@@ -181,8 +182,7 @@ def text_table(session: SparkSession, lake: Lake, name: SideName, options: Encod
     where = options.where if name == "documents" else None
     if location is None:
         schema = DOCUMENTS if name == "documents" else QUERIES
-        made_by = f"spladelake ingest_texts --lake {lake.root} …"
-        rows = require(session, lake.table(name), schema, made_by=made_by)
+        rows = require(session, lake.table(name), schema, made_by=made_by("ingest_texts", lake, **{name: "FILE"}))
         table = TextTable(lake.table(name), side, where)
     else:
         ref = _found(session, location, option=f"--{name}")
@@ -288,7 +288,7 @@ def required_texts(session: SparkSession, lake: Lake, vectors: TableRef) -> Text
     """Return the table of the texts that vectors of documents were made of. Raises DataError if it is missing."""
     table = texts_of_vectors(session, lake, vectors, "documents")
     if table.is_own:
-        require(session, table.ref, DOCUMENTS, made_by=f"spladelake ingest_texts --lake {lake.root} …")
+        require(session, table.ref, DOCUMENTS, made_by=made_by("ingest_texts", lake, documents="FILE"))
     elif not table.ref.exists(session):
         raise DataError(
             str(table.ref), f"there is no such table, but the vectors of {vectors} were made of it",

@@ -44,6 +44,7 @@ from spladelake.spark.tables.schema import TableSchema
 from spladelake.spark.tables.schemas import MEASURES
 from spladelake.spark.tables.skeleton import Needed, made_unless_current, newest_inputs
 from spladelake.spark.tables.sql_text import sql_string
+from spladelake.spark.tables.suggestions import made_by
 from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ def _entries(rows: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
 
 def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRuns) -> ComparedCollection:
     measures = lake.table("measures")
-    needed = Needed(measures, MEASURES, f"spladelake evaluate_run --lake {lake.root} …")
+    needed = Needed(measures, MEASURES, made_by("evaluate_run", lake))
     inputs = newest_inputs(session, {"measures": needed})
     version = inputs.versions["measures"]
     columns = ["run_id", "measure", "query_id", "value"]
@@ -108,14 +109,14 @@ def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRu
     for run_id in run_ids if not options.baseline else dict.fromkeys((*run_ids, options.baseline)):
         missing = [measure for measure in options.measures if measure not in has.get(run_id, ())]
         if missing:
-            name_first = "" if run_id in has else "Correct the name of the run, or measure the run"
+            fix = "Measure the run" if run_id in has else "Correct the name of the run, or measure the run"
             raise DataError(
                 str(measures),
                 f"run {run_id!r} of collection {name!r} has no measure {missing[0]} (measured runs: "
                 f"{listed(sorted(has), 'and')})",
                 "wanted all measures of --measures for each run",
-                f"{name_first or 'Measure the run'}: spladelake evaluate_run --lake {lake.root} --ranking {run_id} "
-                "--measures all.",
+                f"{fix} with this command: spladelake evaluate_run --lake {lake.root} --ranking {run_id} "
+                "--measures all",
             )
     if len(run_ids) < 2:
         raise DataError(

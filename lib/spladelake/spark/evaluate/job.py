@@ -33,6 +33,7 @@ from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import JUDGEMENTS, MEASURES, RUNS
 from spladelake.spark.tables.skeleton import made_unless_current
 from spladelake.spark.tables.sql_text import sql_string
+from spladelake.spark.tables.suggestions import made_by, mined_by
 from spladelake.spark.tables.training_schemas import PARTS
 from spladelake.spark.tables.write import replace_rows
 
@@ -85,7 +86,7 @@ def evaluate_run(session: SparkSession, options: EvaluateRun) -> EvaluateResult:
         written = _entries(plan, _written_means(session, target, plan.run_id))
         result = cast("EvaluateResult", {**result, **written, "seconds": round(time.monotonic() - started, 2)})
     if found := result.get("ranks_against_scores"):
-        log.warning("run %s: %d %s", plan.run_id, found, COUNTS["ranks_against_scores"])
+        log.warning("run %s: %s %s", plan.run_id, f"{found:,}", COUNTS["ranks_against_scores"])
     return result
 
 
@@ -106,13 +107,13 @@ def _plan(session: SparkSession, lake: Lake, options: EvaluateRun) -> Evaluation
     run_id = options.ranking_name or options.dated(short_name(options.vectors or options.model))
     names = options.measures or DEFAULT_MEASURES
     runs, judgements = lake.table("runs"), lake.table("judgements")
-    require(session, runs, RUNS, made_by=f"spladelake retrieve_run --lake {lake.root} …")
-    require(session, judgements, JUDGEMENTS, made_by=f"spladelake ingest_texts --lake {lake.root} --judgements …")
+    require(session, runs, RUNS, made_by=made_by("retrieve_run", lake, model=options.model, vectors=options.vectors))
+    require(session, judgements, JUDGEMENTS, made_by=made_by("ingest_texts", lake, judgements="FILE"))
     made = newest_lineage(session, runs, scope=run_id) or {}
     tables = {"runs": runs, "judgements": judgements, **_vectors_of_run(session, made)}
     if options.part is not None:
         tables["parts"] = lake.training(options.part.split("/")[0], "parts")
-        require(session, tables["parts"], PARTS, made_by=f"spladelake mine_pairs --lake {lake.root} …")
+        require(session, tables["parts"], PARTS, made_by=mined_by(lake, options.part.split("/")[0], option="--part"))
     if lake.table("documents").exists(session):
         tables["collection"] = lake.table("documents")
     elif "documents" in tables:

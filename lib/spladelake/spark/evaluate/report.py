@@ -23,7 +23,7 @@ from spladelake.spark.tables.delta_log import size_in_bytes
 from spladelake.spark.tables.lineage import newest_lineage
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import MEASURES, RUNS
-from spladelake.spark.tables.suggestions import missing_run
+from spladelake.spark.tables.suggestions import made_by, missing_run
 
 # Measures that the report shows if all its runs have them, in this order; the plots use the first.
 SHOWN = ("ndcg_cut_10", "ndcg@10", "mrr@10", "recip_rank", "recall@10", "map@100", "map", "recall_100", "recall_1000")
@@ -63,8 +63,8 @@ def gather(
     Raises DataError if a run was not measured, and UsageError if some run lacks the measure.
     """
     refs = {"runs": lake.table("runs"), "measures": lake.table("measures")}
-    require(session, refs["runs"], RUNS, made_by=f"spladelake retrieve_run --lake {lake.root} …")
-    require(session, refs["measures"], MEASURES, made_by=f"spladelake evaluate_run --lake {lake.root} …")
+    require(session, refs["runs"], RUNS, made_by=made_by("retrieve_run", lake))
+    require(session, refs["measures"], MEASURES, made_by=made_by("evaluate_run", lake))
     measured = refs["measures"].read(session)
     means = _means(measured, refs["measures"], runs)
     shared = set.intersection(*(set(of_run) for of_run in means.values()))

@@ -22,6 +22,7 @@ from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import VECTORS, VOCABULARY
 from spladelake.spark.tables.skeleton import Needed, newest_inputs
+from spladelake.spark.tables.suggestions import encoded_by
 
 # File beside the exported files that says how they were made.
 MANIFEST = "export.json"
@@ -54,7 +55,7 @@ def planned(session: SparkSession, options: ExportVectors) -> Export:
     """Return the plan of the export. Raises DataError if the lake has no such vectors."""
     lake, name = Lake(options.lake), short_name(options.vectors or options.model)
     source, vocabulary = lake.vectors(name, options.side), lake.vectors(name, "vocabulary")
-    made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
+    made_by = encoded_by(lake, model=options.model, vectors=options.vectors)
     inputs = newest_inputs(
         session,
         {

@@ -25,7 +25,7 @@ from spladelake.spark.tables import storage
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import JUDGEMENTS, MEASURES, QUERIES, RUNS
-from spladelake.spark.tables.suggestions import missing_run
+from spladelake.spark.tables.suggestions import made_by, missing_run
 
 
 def export_run(session: SparkSession, options: ExportRun) -> ExportRunResult:
@@ -33,13 +33,13 @@ def export_run(session: SparkSession, options: ExportRun) -> ExportRunResult:
     lake, result = Lake(options.lake), {}
     if options.output is not None:
         ref = lake.table("runs")
-        rows = require(session, ref, RUNS, made_by=f"spladelake retrieve_run --lake {lake.root} …")
+        rows = require(session, ref, RUNS, made_by=made_by("retrieve_run", lake, ranking=options.ranking_name))
         run = _of_run(rows, options.ranking_name or "", ref)
         write = _trec_run if options.output_format == "trec" else _predictions(session, lake)
         result["run"] = _written(session, options.output, lambda path: write(path, run))
     if options.judgements is not None:
-        made_by = f"spladelake ingest_texts --lake {lake.root} --judgements …"
-        judged = require(session, lake.table("judgements"), JUDGEMENTS, made_by=made_by)
+        maker = made_by("ingest_texts", lake, judgements="FILE")
+        judged = require(session, lake.table("judgements"), JUDGEMENTS, made_by=maker)
         result["judgements"] = _written(session, options.judgements, lambda path: _trec_judgements(path, judged))
     return cast("ExportRunResult", {"status": "written", **result})
 
@@ -47,8 +47,8 @@ def export_run(session: SparkSession, options: ExportRun) -> ExportRunResult:
 def export_measures(session: SparkSession, options: ExportMeasures) -> ExportMeasuresResult:
     """Write the measures of one run in the format of another tool."""
     ref, run_id = Lake(options.lake).table("measures"), options.ranking_name or ""
-    made_by = f"spladelake evaluate_run --lake {options.lake} …"
-    rows = _of_run(require(session, ref, MEASURES, made_by=made_by), run_id, ref)
+    maker = made_by("evaluate_run", Lake(options.lake), ranking=run_id)
+    rows = _of_run(require(session, ref, MEASURES, made_by=maker), run_id, ref)
     means = {
         row["measure"]: row["value"]
         for row in rows.where("query_id IS NULL").collect()
@@ -111,8 +111,8 @@ def _trec_eval(path: Path, values: DataFrame, means: dict[str, float]) -> int:
 
 def _predictions(session: SparkSession, lake: Lake) -> Callable[[Path, DataFrame], int]:
     """Return a writer of sentence-transformers' predictions: one line per query, with its text and its results."""
-    made_by = f"spladelake ingest_texts --lake {lake.root} --queries …"
-    texts = require(session, lake.table("queries"), QUERIES, made_by=made_by).select("query_id", "text")
+    maker = made_by("ingest_texts", lake, queries="FILE")
+    texts = require(session, lake.table("queries"), QUERIES, made_by=maker).select("query_id", "text")
 
     def write(path: Path, run: DataFrame) -> int:
         rows = run.join(texts, "query_id", "left").orderBy("query_id", "rank")
@@ -127,6 +127,6 @@ def _prediction_line(row: tuple[str, str | None, list[Row]], place: str) -> str:
     for result in results:
         if not math.isfinite(result["score"]):
             wanted = "wanted a finite number, because JSON cannot hold infinity or NaN"
-            raise DataError(place, f"the score is {result['score']}", wanted, "Write the run again with finite scores.")
+            raise DataError(place, f"the score is {result['score']}", wanted, "Make the run again with finite scores.")
     found = [{"corpus_id": result["doc_id"], "score": result["score"]} for result in results]
     return json.dumps({"query_id": query_id, "query": text, "results": found}) + "\n"

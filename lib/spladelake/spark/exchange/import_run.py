@@ -14,6 +14,7 @@ from pyspark.sql.window import Window
 
 from spladelake.config import ImportRun
 from spladelake.errors import DataError
+from spladelake.names import amount
 from spladelake.results import ImportRunResult
 from spladelake.spark.evaluate.run_checks import answers
 from spladelake.spark.exchange.run_files import run_format, run_rows
@@ -32,6 +33,7 @@ from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 
+_AGAINST = "ranks against the scores"
 _KEYS = ("run_id", "query_id", "doc_id")
 # Most runs in one input. Each run is a separate commit, so it can be replaced alone.
 MOST_RUNS = 100
@@ -58,6 +60,8 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
     try:
         with exact_names(session) if kind == "parquet" else nullcontext():
             rows = found.count()
+        if rows == 0:
+            raise _empty(location, kind, options)
         _check(session, found, rows, location, run.lines)
         sizes = {r["run_id"]: r["count"] for r in found.groupBy("run_id").count().limit(MOST_RUNS + 1).collect()}
         if len(sizes) > MOST_RUNS:
@@ -92,24 +96,31 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
     if run.read_as is not None:
         log.info("%s: the input was read as follows: %s", location, run.read_as)
     if against:
-        log.warning(
-            "%s: %d ranks contradict the scores, so the job ranked by score (add --order ranks to keep the ranks)",
-            location,
-            against,
-        )
+        fix = "so the job ranked by score (add --order ranks to keep the ranks)"
+        log.warning("%s: %s in the input, %s", location, amount(against, "rank against the score", _AGAINST), fix)
     rows_written = sum(sizes[run_id] for run_id in stale)
     seconds = round(time.monotonic() - started, 2)
     return {**result, "rows": rows_written, "ranks_against_scores": against, "seconds": seconds}
 
 
+def _empty(location: str, kind: str, options: ImportRun) -> DataError:
+    """Return the error for an input without rows. kind: its format."""
+    if kind == "delta" and options.ranking_name is not None:
+        found = f"the table has no row of the run {options.ranking_name!r}"
+        return DataError(location, found, "wanted at least one row of this run", "Correct --ranking or --run.")
+    fix = "Correct --run, or check the program that wrote the input."
+    return DataError(location, "the input has no rows", "wanted at least one row of a run", fix)
+
+
 def _check(session: SparkSession, found: DataFrame, rows: int, location: str, lines: Source | None) -> None:
-    """Raise DataError if an input has no rows, an unusable line, or a document twice in a ranking."""
-    if rows == 0:
-        fix = "Correct --run or --ranking, or check the program that wrote the input."
-        raise DataError(location, "the input has no rows", "wanted at least one row of a run", fix)
+    """Raise DataError if an input has an unusable line, or a document twice in a ranking."""
     bad = found.where(F.col("reason").isNotNull())
     if not bad.isEmpty():
-        raise _faulty(session, bad, location, lines, rows, "wanted only usable rows", "Correct or remove these rows.")
+        found_bad = f"{bad.count():,} of {rows:,} rows cannot be used"
+        examples = _examples(session, bad, lines)
+        raise DataError(
+            location, f"{found_bad}, such as {examples}", "wanted only usable rows", "Correct or remove these rows."
+        )
     if not answers(found, rows=rows, keys=_KEYS[:-1]).where("repeated > 0").isEmpty():
         several = found.groupBy(*_KEYS).agg(
             F.count("*").alias("times"), F.max(F.struct("file", "block", "seq")).alias("at")
@@ -121,17 +132,17 @@ def _check(session: SparkSession, found: DataFrame, rows: int, location: str, li
             ).alias("reason"),
         )
         if not several.isEmpty():
-            wanted, fix = (
+            repeated = f"a query lists the same document more than once ({amount(several.count(), 'case')})"
+            raise DataError(
+                location,
+                f"{repeated}, such as {_examples(session, several, lines)}",
                 "wanted each document at most once for a query",
                 "Remove the repeated rows. If each file is another run, import each file with its own --ranking.",
             )
-            raise _faulty(session, several, location, lines, rows, wanted, fix)
 
 
-def _faulty(
-    session: SparkSession, bad: DataFrame, location: str, lines: Source | None, rows: int, wanted: str, fix: str
-) -> DataError:
-    count = bad.count()
+def _examples(session: SparkSession, bad: DataFrame, lines: Source | None) -> str:
+    """Return the places and reasons of the first rows."""
     first = bad.orderBy("file", "block", "seq").limit(3)
     if lines is not None:
         first = with_lines(first, places(session, lines), header_lines=0)
@@ -139,8 +150,7 @@ def _faulty(
     else:
         at = F.lit("")
     shown = first.select(plain_path(F.col("file")).alias("file"), at.alias("at"), "reason").collect()
-    examples = " | ".join(f"{PurePosixPath(r['file']).name}{r['at']}: {r['reason']}" for r in shown)
-    return DataError(location, f"{count:,} of {rows:,} rows cannot be used, such as {examples}", wanted, fix)
+    return " | ".join(f"{PurePosixPath(r['file']).name}{r['at']}: {r['reason']}" for r in shown)
 
 
 def _ranked(found: DataFrame) -> DataFrame:

@@ -24,6 +24,7 @@ from spladelake.exchange import DocRecord, PostingsList, read_ciff
 from spladelake.names import short_name
 from spladelake.passages.settings import PROPERTY as PASSAGES
 from spladelake.results import ImportVectorsResult
+from spladelake.spark.exchange.export_ciff import FILE
 from spladelake.spark.exchange.export_folder import manifest_in
 from spladelake.spark.exchange.export_plan import MANIFEST, tokens_of
 from spladelake.spark.exchange.parquet_vectors import dimensions_of, parquet_vectors
@@ -43,6 +44,7 @@ from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schema import TableSchema
 from spladelake.spark.tables.schemas import PASSAGE_VECTORS, VECTORS, VOCABULARY
 from spladelake.spark.tables.skeleton import made_unless_current
+from spladelake.spark.tables.suggestions import named_by
 from spladelake.spark.tables.vocabulary import token_rows, vocabulary_lineage, write_vocabulary
 from spladelake.spark.tables.write import replace_rows
 
@@ -160,7 +162,9 @@ def _from_lines(session: SparkSession, path: str, manifest: dict[str, Any]) -> D
         names = {file: file.path.rsplit("/", 1)[-1] for file in files}
         files = tuple(file for file, name in names.items() if ".json" in name and name != MANIFEST)
     if not files:
-        raise DataError(path, "the folder has no file *.json*", "wanted at least one file", "Correct --input.")
+        raise DataError(
+            path, "the folder has no file *.json*", "wanted at least one file", "Correct --input or --input-format."
+        )
     source = Source("vectors", path, "jsonl", files=files, all_files=False)
     check_heads(session, source)
     file, line = plain_path(F.col("file")).alias("file"), F.col("line").cast("string").alias("line")
@@ -172,10 +176,12 @@ def _from_lines(session: SparkSession, path: str, manifest: dict[str, Any]) -> D
 def _from_ciff(session: SparkSession, path: str, lake: Lake, cleanup: ExitStack) -> DataFrame:
     """Return (id, terms, weights) of the documents of a CIFF file; the driver reads it once, list by list."""
     folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="spladelake-import-")))
-    local, tables = folder / "index.ciff", folder / "tables"
+    local, tables = folder / FILE, folder / "tables"
     tables.mkdir()
     if storage.is_folder(session, path):
-        path = f"{path}/index.ciff"
+        path = f"{path}/{FILE}"
+        if not storage.exists(session, path):
+            raise DataError(path, "there is no such file", "wanted a CIFF file", "Set --input to the CIFF file.")
     storage.download(session, path, local)
     with local.open("rb") as file:
         _, lists, records = read_ciff(file, place=path)
@@ -248,7 +254,7 @@ def _vocabulary(
     if options.like is not None:
         other = short_name(options.like)
         ref, vectors = lake.vectors(other, "vocabulary"), lake.vectors(other, "documents")
-        found = require(session, ref, VOCABULARY, made_by=f"spladelake encode_texts --lake {lake.root} …")
+        found = require(session, ref, VOCABULARY, made_by=named_by(lake, other, option="--like"))
         said = table_properties(session, vectors if vectors.exists(session) else ref)
         size = int(said.get("spladelake.vocabulary_size", found.count()))
         model = {key: said[f"spladelake.{key}"] for key in _MODEL if f"spladelake.{key}" in said}

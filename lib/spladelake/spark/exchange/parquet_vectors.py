@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import reduce
 
 import pyarrow as pa
@@ -11,9 +12,12 @@ from pyspark.sql.types import DataType, StructField, StructType
 
 from spladelake.errors import DataError, UsageError
 from spladelake.files.parquet_columns import ParquetFooter, parquet_footer, takes, type_name, wrong_type
+from spladelake.names import amount
 from spladelake.spark.encode.passages.ids import ending
 from spladelake.spark.ingest.column_values import id_text, number_fault
 from spladelake.spark.ingest.columns import type_in_spark
+from spladelake.spark.ingest.source import Source
+from spladelake.spark.ingest.sources import check_heads
 from spladelake.spark.session.file_uris import shown_path
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.schemas import PASSAGE_COLUMNS
@@ -52,6 +56,9 @@ def parquet_vectors(session: SparkSession, path: str, *, side: str) -> DataFrame
     """
     files = storage.input_files(session, path)
     chosen = [file for file in files if file.path.lower().endswith(SUFFIXES)] or list(files)
+    if not chosen:
+        raise DataError(path, "the folder has no file", "wanted at least one Parquet file", "Correct --input.")
+    check_heads(session, Source("vectors", path, "parquet", files=tuple(chosen), all_files=False))
     shards: dict[Types, list[str]] = {}
     for file in chosen:
         with storage.open_input(session, file) as opened:
@@ -144,7 +151,7 @@ def _check_alike(shards: dict[Types, list[str]], path: str, *, side: str) -> Non
     (places,) = names
     if places and side == "queries":
         raise UsageError(
-            "--side queries", f"the vectors in {path} are of passages", "wanted vectors of queries",
+            "--side queries", f"the vectors in {path} come from passages", "wanted vectors of queries",
             "Leave out --side, or correct --input.",
         )  # fmt: skip
     if places and len(places) < len(PLACES):
@@ -154,46 +161,89 @@ def _check_alike(shards: dict[Types, list[str]], path: str, *, side: str) -> Non
 
 
 def _check_rows(frame: DataFrame, path: str, *, places: bool) -> None:
-    """Raise DataError if a row is no vector, or if a document lacks a passage."""
+    """Raise DataError if a row is no vector, or if a document lacks a passage or has one twice."""
     faults = _faults(places=places)
-    fault = F.coalesce(*(F.when(F.coalesce(bad, F.lit(True)), F.lit(said)) for said, bad in faults.items()))
+    fault = F.coalesce(*(F.when(F.coalesce(one.bad, F.lit(True)), F.lit(said)) for said, one in faults.items()))
     shown = F.coalesce(F.col("id"), F.lit(""))
     row = frame.agg(
         F.min(F.when(fault.isNotNull(), F.struct(shown.alias("id"), fault.alias("fault")))).alias("f")
     ).first()
     assert row is not None
     if row["f"] is not None:
-        wanted = "wanted an id, and lists of terms and weights of the same length"
-        if places:
-            wanted += "; of a passage the document, the number in it, and first character and end"
-        raise DataError(
-            path, f"in the row with the id {row['f']['id']!r} {row['f']['fault']}", wanted, "Correct the row."
-        )
+        fault, wanted = row["f"]["fault"], faults[row["f"]["fault"]].wanted
+        raise DataError(path, f"in the row with the id {row['f']['id']!r} {fault}", wanted, "Correct the row.")
     if not places:
         return
-    whole = (F.count("*") == F.max("passage") + 1) & (F.min("passage") == 0)
-    lacking = frame.groupBy("doc_id").agg(whole.alias("whole")).where(~F.col("whole")).agg(F.min("doc_id")).first()
-    assert lacking is not None
-    if lacking[0] is not None:
+    _check_passages(frame, path)
+
+
+def _check_passages(frame: DataFrame, path: str) -> None:
+    """Raise DataError unless the passages of each document have the numbers 0, 1, 2 …, each once."""
+    documents = frame.groupBy("doc_id").agg(
+        F.count("*").alias("rows"), F.count_distinct("passage").alias("numbers"),
+        F.min("passage").alias("least"), F.max("passage").alias("most"),
+    )  # fmt: skip
+    whole = (F.col("rows") == F.col("numbers")) & (F.col("least") == 0) & (F.col("most") == F.col("numbers") - 1)
+    found = documents.where(~whole).orderBy("doc_id").first()
+    if found is None:
+        return
+    if found["rows"] > found["numbers"]:
         raise DataError(
-            path, f"the document {lacking[0]!r} is without some of its passages",
-            "wanted all passages of a document, numbered from 0", "Add the missing files.",
+            path, f"the document {found['doc_id']!r} has a passage more than once", "wanted each passage once",
+            "Remove the repeated files or rows.",
         )  # fmt: skip
+    numbers = f"their numbers go from {found['least']} to {found['most']}"
+    if found["numbers"] == 1:
+        numbers = f"its number is {found['least']}"
+    held = f"{amount(found['numbers'], 'passage')}, and {numbers}"
+    raise DataError(
+        path, f"the document {found['doc_id']!r} has {held}", "wanted the numbers 0, 1, 2 … without a gap",
+        "Set --input to the whole export, or write the missing rows again.",
+    )  # fmt: skip
 
 
-def _faults(*, places: bool) -> dict[str, Column]:
-    """Return the conditions of faulty rows, by their descriptions. Null counts as true."""
+@dataclass(frozen=True)
+class _Fault:
+    """A fault that a row can have. bad: its condition; null counts as true."""
+
+    bad: Column
+    wanted: str
+
+
+def _faults(*, places: bool) -> dict[str, _Fault]:
+    """Return the faults of rows, by their descriptions."""
     found = {
-        "the id is missing": F.col("id").isNull() | (F.col("id") == ""),
-        "the id is a number with a fraction, or too large to be exact": F.col("inexact"),
-        "the vector is missing": F.col("indices").isNull() | F.col("values").isNull(),
-        "indices and values differ in length": F.size("indices") != F.size("values"),
-        "a term or a weight is null": F.exists("indices", F.isnull) | F.exists("values", F.isnull),
-        "a term is below 0": F.exists("indices", lambda term: term < 0),
-        "a term occurs twice": F.size(F.array_distinct("indices")) != F.size("indices"),
+        "the id is missing": _Fault(F.col("id").isNull() | (F.col("id") == ""), "wanted an id in each row"),
+        "the id is a number with a fraction, or too large to be exact": _Fault(
+            F.col("inexact"), "wanted a text, or a whole number that is exact"
+        ),
+        "the vector is missing": _Fault(
+            F.col("indices").isNull() | F.col("values").isNull(), "wanted both lists; a vector without terms has []"
+        ),
+        "indices and values differ in length": _Fault(
+            F.size("indices") != F.size("values"), "wanted one number in values for each number in indices"
+        ),
+        "a term or a weight is null": _Fault(
+            F.exists("indices", F.isnull) | F.exists("values", F.isnull), "wanted lists of numbers only"
+        ),
+        "a term is below 0": _Fault(F.exists("indices", lambda term: term < 0), "wanted numbers from 0 in indices"),
+        "a term occurs twice": _Fault(
+            F.size(F.array_distinct("indices")) != F.size("indices"), "wanted each term once in a vector"
+        ),
     }
     if places:
-        found["a column of the passage is null"] = F.expr(" OR ".join(f"`{name}` IS NULL" for name in PLACES))
-        found["the id is not doc_id, # and the passage in six digits"] = F.col("id") != F.concat("doc_id", ending())
-        found["the passage ends before it starts"] = (F.col("start") < 0) | (F.col("end") < F.col("start"))
+        found |= {
+            "a column of the passage is null": _Fault(
+                F.expr(" OR ".join(f"`{name}` IS NULL" for name in PLACES)),
+                f"wanted a value in each of {', '.join(PLACES)}",
+            ),
+            "the id does not fit doc_id and passage": _Fault(
+                F.col("id") != F.concat("doc_id", ending()),
+                "wanted doc_id, # and the number of the passage in six digits, such as d1#000000",
+            ),
+            "the start of the passage is below 0": _Fault(F.col("start") < 0, "wanted a start of 0 or more"),
+            "the passage ends before it starts": _Fault(
+                F.col("end") < F.col("start"), "wanted an end that is not below the start"
+            ),
+        }
     return found

@@ -12,16 +12,19 @@ from pyspark.sql.types import StructType
 
 from spladelake.config import ImportRun
 from spladelake.errors import DataError
+from spladelake.files.columns import naming_fix
 from spladelake.files.guesses import told
 from spladelake.files.parquet_columns import wrong_type
 from spladelake.files.run_lines import NO_RANK
 from spladelake.spark.ingest.column_values import can_be_id, column_text, field_at, number_fault
-from spladelake.spark.ingest.columns import parquet_shards
+from spladelake.spark.ingest.columns import Shard, parquet_shards
 from spladelake.spark.ingest.source import Source, table_ref
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import RUNS
+from spladelake.spark.tables.suggestions import Maker
 
+_IDS = {"query_id": "ids of queries", "doc_id": "ids of documents"}
 _BY_RANK = "the ranks decide the order, because there are no scores"
 
 
@@ -54,7 +57,7 @@ def parquet_rows(session: SparkSession, source: Source, options: ImportRun) -> R
     """
     shards = parquet_shards(session, source)
     names = [{column: name for column, name in shard.names.items() if name is not None} for shard in shards]
-    _check_scores(source.location, names)
+    _check_scores(source.location, shards, ranks=options.order == "ranks")
     by_rank, read_as = deciding(names[0], options.order == "ranks")
     frames = [
         _rows(
@@ -69,18 +72,30 @@ def parquet_rows(session: SparkSession, source: Source, options: ImportRun) -> R
     return RunRows(reduce(DataFrame.unionByName, frames), by_rank, _read_as(names, read_as))
 
 
-def _check_scores(place: str, names: list[dict[str, str]]) -> None:
-    """Raise DataError if no file has scores or ranks, or if only some files have scores."""
-    if not all({"rank", "score"} & found.keys() for found in names):
-        raise _no_columns(place, "the files have no column of scores or ranks")
-    if len({"score" in found for found in names}) > 1:
-        found, fix = "some files have scores, and others only ranks", "Import the files separately."
+def _check_scores(place: str, shards: list[Shard], *, ranks: bool) -> None:
+    """Raise DataError if a file has neither scores nor ranks, or not those that decide, or if only some have scores."""
+    for shard in shards:
+        _check_order(shard.first.name, list(shard.first.types), shard.names, ranks=ranks)
+    scored = [shard.first.name for shard in shards if shard.names["score"] is not None]
+    if not ranks and 0 < len(scored) < len(shards):
+        other = next(shard.first.name for shard in shards if shard.names["score"] is None)
+        found, fix = f"{scored[0]} has scores, but {other} only ranks", "Import these files separately."
         raise DataError(place, found, "wanted the same columns in every file", fix)
 
 
-def _no_columns(place: str, found: str) -> DataError:
-    wanted = "wanted columns of query ids, document ids and scores or ranks, such as query_id, doc_id and score"
-    return DataError(place, found, wanted, "Rename the columns to query_id, doc_id and score.")
+def _check_order(place: str, present: list[str], names: Mapping[str, str | None], *, ranks: bool) -> None:
+    """Raise DataError if no column can decide the order. ranks: whether ranks must."""
+    among = f"(columns: {', '.join(present)})"
+    if names.get("rank") is None and names.get("score") is None:
+        raise DataError(
+            place, f"no column holds scores or ranks {among}", "wanted a column such as score",
+            "Rename the column of scores to score or of ranks to rank, or leave this input out.",
+        )  # fmt: skip
+    if ranks and names.get("rank") is None:
+        raise DataError(
+            place, f"no column holds ranks {among}", "wanted a column of ranks, because of --order ranks",
+            "Rename the column of ranks to rank, or leave out --order.",
+        )  # fmt: skip
 
 
 def _read_as(names: list[dict[str, str]], read_as: str | None) -> str | None:
@@ -96,8 +111,11 @@ def table_rows(session: SparkSession, location: str, options: ImportRun) -> RunR
         return RunRows(_rows_of_runs(session, ref, options.ranking_name), options.order == "ranks")
     frame = ref.read(session)
     present, names = frame.columns, told("runs", frame.columns)
-    if not {"query_id", "doc_id"} <= names.keys() or not {"rank", "score"} & names.keys():
-        raise _no_columns(location, f"the columns are {', '.join(present)}")
+    for column in ("query_id", "doc_id"):
+        if column not in names:
+            found = f"no column holds {_IDS[column]} (columns: {', '.join(present)})"
+            raise DataError(location, found, f"wanted a column such as {column}", naming_fix("runs", column))
+    _check_order(location, present, names, ranks=options.order == "ranks")
     by_rank, read_as = deciding(names, options.order == "ranks")
     for column, name in names.items():
         if not can_be_id(kind := frame.schema[name].dataType):
@@ -156,7 +174,7 @@ def _is_runs(session: SparkSession, ref: TableRef) -> bool:
 
 def _rows_of_runs(session: SparkSession, ref: TableRef, run_id: str | None) -> DataFrame:
     """Return the rows of a `runs` table, or of one of its runs."""
-    rows = require(session, ref, RUNS, made_by="spladelake retrieve_run …")
+    rows = require(session, ref, RUNS, made_by=Maker("spladelake retrieve_run", "--run"))
     if run_id is not None:
         rows = rows.where(F.col("run_id") == run_id)
     missing = F.col("query_id").isNull() | F.col("doc_id").isNull() | ~is_finite(F.col("score"))

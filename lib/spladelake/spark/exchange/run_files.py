@@ -108,7 +108,7 @@ def _named(found: RunRows, location: str, options: ImportRun, *, is_table: bool)
         raise UsageError(
             "--ranking",
             "the option is missing",
-            "wanted a name for the run, because the input gives none",
+            "wanted a name for the run, because rows of the input name none",
             "Set --ranking to the name of the run.",
         )
     if found.by_rank:

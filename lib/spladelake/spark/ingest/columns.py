@@ -65,6 +65,7 @@ class Shard:
     """The rows of those Parquet files of an input that have the same needed columns.
 
     - frame: the rows. place: the column `_metadata`.
+    - first: the footer of the first of these files, for messages.
     - names: the files' name of each column of the table, None for a missing optional column.
     - values: each column of the table as text.
     - kept: other columns to keep.
@@ -72,6 +73,7 @@ class Shard:
 
     frame: DataFrame
     place: Column
+    first: ParquetFooter
     names: dict[str, str | None]
     values: dict[str, Column]
     kept: dict[str, Column]
@@ -96,14 +98,18 @@ def parquet_shards(session: SparkSession, source: Source) -> list[Shard]:
     Raises DataError if a file lacks a needed column, or if the type of a column cannot be an id or a text.
     """
     shards: dict[tuple[Chosen, frozenset[str], Kept], list[str]] = {}
+    firsts: list[ParquetFooter] = []
     below = sorted(storage.roots(session, source.location), key=len, reverse=True)
     for file, footer in zip(source.listed(session), _footers(session, source), strict=True):
         folders = _folders(file.path, below)
         chosen = _chosen(source, footer, folders)
         # A column may have a dot in its own name.
         top = frozenset(name for _, name, _ in chosen if name in footer.types)
-        shards.setdefault((chosen, top, _kept(source, footer, chosen, folders)), []).append(file.path)
-    return [_shard(session, *shard, paths, below) for shard, paths in shards.items()]
+        paths = shards.setdefault((chosen, top, _kept(source, footer, chosen, folders)), [])
+        firsts += [] if paths else [footer]
+        paths.append(file.path)
+    found = zip(firsts, shards.items(), strict=True)
+    return [_shard(session, first, *shard, paths, below) for first, (shard, paths) in found]
 
 
 def _kept(source: Source, footer: ParquetFooter, chosen: Chosen, folders: str) -> Kept:
@@ -164,8 +170,9 @@ def type_in_spark(kind: pa.DataType) -> str:
 
 
 def _shard(
-    session: SparkSession, chosen: Chosen, top: frozenset[str], kept: Kept, paths: list[str], below: list[str]
-) -> Shard:
+    session: SparkSession, first: ParquetFooter, chosen: Chosen, top: frozenset[str], kept: Kept, paths: list[str],
+    below: list[str],
+) -> Shard:  # fmt: skip
     read = {name: kind for _, name, kind in chosen if name is not None and kind not in (None, "void")}
     schema = schema_of({name: DataType.fromDDL(kind or "string") for name, kind in read.items()}, top)
     reader = session.read.options(**storage.reader_options(paths))
@@ -180,7 +187,7 @@ def _shard(
     others = {
         name: F.col(quoted(name)) if kind is not None else _folder_value(name, place, below) for name, kind in kept
     }
-    return Shard(frame, place, {column: name for column, name, _ in chosen}, values, others)
+    return Shard(frame, place, first, {column: name for column, name, _ in chosen}, values, others)
 
 
 def _shard_value(
@@ -256,7 +263,7 @@ def _value(source: Source, frame: DataFrame, column: str, name: str | None) -> C
         return F.lit("1" if column == "relevance" else None).cast("string")
     field = field_at(frame.schema, name)
     if field is None:
-        fix = naming_fix(source.kind, column)
+        fix = naming_fix(source.kind, column, named=True)
         raise DataError(source.location, f"no column is called {name!r}", f"wanted a column for {column}", fix)
     if not can_be(column, field.dataType):
         raise wrong_type(source.location, column, name, field.dataType.simpleString())

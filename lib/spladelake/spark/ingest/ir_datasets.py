@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from spladelake.errors import DataError, UsageError
 from spladelake.extras import require_extra
 from spladelake.machine import CANNOT_STORE
-from spladelake.names import listed
+from spladelake.names import listed, shortened
 from spladelake.spark.ingest.shared_files import shared
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.tables.refs import Lake
@@ -88,17 +88,18 @@ def _unreadable(label: str, error: OSError | RuntimeError) -> DataError:
 
     - label: the data set.
     """
-    reason = " ".join(str(error).split())[:200]
+    reason = shortened(" ".join(str(error).split()), 200)
     if isinstance(error, FileNotFoundError):
         found = f"ir_datasets cannot download all files of this data set ({reason})"
-        fix = "Get the missing file as the page of the data set on https://ir-datasets.com describes, and put it there."
+        fix = "Get the missing file as the page of the data set on https://ir-datasets.com describes, and put it at "
+        fix += "this path."
         return DataError(label, found, "wanted every file of the data set in the folder of ir_datasets", fix)
     if isinstance(error, OSError) and error.errno in CANNOT_STORE:
         found, wanted = f"the records could not be stored ({reason})", "wanted a writable folder with enough space"
         fix = "Free space or correct the permissions, or set IR_DATASETS_HOME and TMPDIR to other folders."
         return DataError(label, found, wanted, fix)
     found = f"ir_datasets could not read the records ({reason})"
-    wanted = "wanted a download of the data set, or its files in ~/.ir_datasets from an earlier download"
+    wanted = "wanted a download of the data set, or its files from an earlier download in the folder of ir_datasets"
     return DataError(label, found, wanted, "Check the network and the proxy, then run the command again.")
 
 

@@ -124,10 +124,10 @@ def _write(session: SparkSession, lake: Lake, source: Source, options: IngestTex
         found.unpersist()
     if bad:
         log.warning(
-            "%s: %d of %d records went to %s, such as %s",
+            "%s: %s of %s records went to %s, such as %s",
             source.kind,
-            bad,
-            total,
+            f"{bad:,}",
+            f"{total:,}",
             lake.table("quarantine"),
             examples[0],
         )

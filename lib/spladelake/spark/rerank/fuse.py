@@ -19,6 +19,7 @@ from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import RUNS
 from spladelake.spark.tables.skeleton import made_unless_current
 from spladelake.spark.tables.sql_text import sql_string
+from spladelake.spark.tables.suggestions import made_by
 from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def fuse_runs(session: SparkSession, options: FuseRuns) -> FuseResult:
     Raises DataError if a run is missing or lists a document or a rank twice.
     """
     target = Lake(options.lake).table("runs")
-    require(session, target, RUNS, made_by=f"spladelake retrieve_run --lake {options.lake} …")
+    require(session, target, RUNS, made_by=made_by("retrieve_run", Lake(options.lake)))
     version = target.version(session)
     weights = options.weights or (1.0,) * len(options.runs)
     how = options.rank_constant if options.method == "rrf" else options.normalisation

@@ -35,6 +35,7 @@ from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.schemas import BEST_PASSAGE, DOCUMENTS, PASSAGE_RUNS, QUERIES, RUNS
 from spladelake.spark.tables.skeleton import Inputs, Needed, made_unless_current, newest_inputs
 from spladelake.spark.tables.sql_text import sql_string
+from spladelake.spark.tables.suggestions import made_by
 from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
@@ -48,13 +49,12 @@ def rerank_run(session: SparkSession, options: RerankRun) -> RerankResult:
     """
     lake = Lake(options.lake)
     tables = {name: lake.table(name) for name in ("documents", "queries", "runs")}
-    made_by = f"spladelake ingest_texts --lake {lake.root} …"
     inputs = newest_inputs(
         session,
         {
-            "documents": Needed(tables["documents"], DOCUMENTS, made_by),
-            "queries": Needed(tables["queries"], QUERIES, made_by),
-            "runs": Needed(tables["runs"], RUNS, "spladelake retrieve_run"),
+            "documents": Needed(tables["documents"], DOCUMENTS, made_by("ingest_texts", lake, documents="FILE")),
+            "queries": Needed(tables["queries"], QUERIES, made_by("ingest_texts", lake, queries="FILE")),
+            "runs": Needed(tables["runs"], RUNS, made_by("retrieve_run", lake, ranking=options.run)),
         },
     )
     checkpoint = resolve_cross_encoder(options.cross_encoder, max_length=options.max_length)

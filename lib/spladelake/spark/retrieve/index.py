@@ -34,6 +34,7 @@ from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import INDEX, VECTORS
 from spladelake.spark.tables.skeleton import made_unless_current
 from spladelake.spark.tables.sql_text import sql_string
+from spladelake.spark.tables.suggestions import encoded_by
 from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
@@ -163,7 +164,7 @@ def index_vectors(session: SparkSession, options: IndexVectors) -> IndexResult:
     """
     lake, model = Lake(options.lake), short_name(options.vectors or options.model)
     documents, target = lake.vectors(model, "documents"), lake.vectors(model, "index")
-    made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
+    made_by = encoded_by(lake, model=options.model, vectors=options.vectors)
     require(session, documents, VECTORS, made_by=made_by)
     version = documents.version(session)
     rows = documents.read(session, version=version)

@@ -28,6 +28,7 @@ from spladelake.spark.tables.driver_rows import collected
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import VECTORS
+from spladelake.spark.tables.suggestions import encoded_by
 
 # The driver ranks up to this many bytes of files, about 20,000 documents, and up to this many rows of rankings. For
 # less, starting tasks takes longer than ranking (tests/bench/bench_small.py).
@@ -79,7 +80,7 @@ def inputs_of(session: SparkSession, lake: Lake, model: str, options: RetrieveRu
     Raises DataError if a table is missing or holds bad vectors, or if queries and documents have different models.
     """
     documents, queries = lake.vectors(model, "documents"), lake.vectors(model, "queries")
-    made_by = f"spladelake encode_texts --lake {lake.root} --model {options.model}"
+    made_by = encoded_by(lake, model=options.model, vectors=options.vectors)
     for ref in (documents, queries):
         require(session, ref, VECTORS, made_by=made_by)
     versions = {"documents": documents.version(session), "queries": queries.version(session)}

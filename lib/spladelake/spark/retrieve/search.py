@@ -55,6 +55,7 @@ from spladelake.spark.tables.create import require
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import VECTORS
+from spladelake.spark.tables.suggestions import encoded_by
 
 
 def encoded_beside(
@@ -135,7 +136,7 @@ def search_documents(
     """
     root, name = Lake(lake), short_name(vectors or model)
     documents = root.vectors(name, "documents")
-    require(session, documents, VECTORS, made_by=f"spladelake encode_texts --lake {root.root} --model {model}")
+    require(session, documents, VECTORS, made_by=encoded_by(root, model=model, vectors=vectors))
     texts = required_texts(session, root, documents)
     rows = documents.read(session, version=documents.version(session))
     asked = query_model_of(query_model, table_properties(session, documents), place=str(documents))

@@ -20,6 +20,7 @@ from spladelake.spark.tables.create import require
 from spladelake.spark.tables.driver_rows import frame_of
 from spladelake.spark.tables.lineage import newest_lineage
 from spladelake.spark.tables.schemas import RUNS
+from spladelake.spark.tables.suggestions import made_by
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def _check_previous(
 ) -> None:
     """Raise DataError unless every run was made from this version of the vectors, these queries and these settings."""
     runs = inputs.lake.table("runs")
-    require(session, runs, RUNS, made_by=f"spladelake retrieve_run --lake {inputs.lake.root} without --since-version")
+    require(session, runs, RUNS, made_by=made_by("retrieve_run", inputs.lake, vectors=inputs.model))
     for run_id, ranking in rankings.items():
         found = newest_lineage(session, runs, scope=run_id)
         wanted = run_lineage(inputs, run_id, ranking, documents_version=version)

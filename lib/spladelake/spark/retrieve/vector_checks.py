@@ -27,7 +27,7 @@ _FOUND = {
     "terms_ascend": ("the term ids do not ascend, or one occurs twice", "wanted ascending term ids, each once"),
     "model_present": ("the model_id is null", "wanted the model of the vector"),
 }
-_FIX = "Encode the text of this row again. The encoder never writes such a vector."
+_FIX = "Correct this row, or encode its text again."
 _ARRAYS_PRESENT = "indices IS NOT NULL AND `values` IS NOT NULL"
 
 
@@ -81,7 +81,7 @@ def check_same_model(*tables: tuple[TableRef, Survey]) -> None:
             str(tables[0][0]),
             f"the vectors come from {len(models)} models: {listed(said, 'and')}",
             "wanted the same model_id in every row",
-            "Encode documents and queries again with one --model and one set of options.",
+            "Encode documents and queries again with one --model and the same options, or import both with one --like.",
         )
 
 
@@ -104,7 +104,7 @@ def vocabulary_size(session: SparkSession, documents: TableRef, queries: TableRe
             f"the vectors have {sizes[str(documents)]:,} dimensions, but the vectors in {queries} have "
             f"{sizes[str(queries)]:,}",
             "wanted one vocabulary for documents and queries",
-            "Encode documents and queries with the same model.",
+            "Encode documents and queries with the same model, or import both with one --like.",
         )
     return sizes[str(documents)]
 

@@ -170,7 +170,7 @@ def _checked(
         indices, values = (pc.if_else(present, c, pa.scalar([], c.type)) for c in (indices, values))
     terms, weights = indices.flatten(), values.flatten()
     if terms.null_count or weights.null_count:
-        fix = "Encode the text of this row again. The encoder never writes such a vector."
+        fix = "Correct this row, or encode its text again."
         raise DataError(place, "indices or values hold a null", "wanted term ids and weights without nulls", fix)
     starts, value_starts = (_starts(column) for column in (indices, values))
     vectors = SparseVectors(

@@ -55,7 +55,7 @@ def _refuse_nulls(names: Sequence[str], columns: Mapping[str, pa.Array], place: 
         else:
             element = column.flatten().is_null().index(True).as_py()
             found, row = f"{name} holds a null", int(np.searchsorted(_offsets(column), element, side="right")) - 1
-        fix = "Encode the text of this row again. The encoder never writes such a vector."
+        fix = "Correct this row, or encode its text again."
         wanted = "wanted an id, and term ids and weights without nulls"
         raise DataError(f"{place}, id {names[row]!r}", found, wanted, fix)
 

@@ -22,6 +22,7 @@ from spladelake.scoring import (
     DocIds,
     Queries,
     Ranked,
+    TooLargeError,
     TopDocuments,
     TopK,
     invert,
@@ -123,10 +124,13 @@ class _Score(ABC):
         listed = list[DocIds]()
         for batch in batches:
             came.check_model(batch)
-            for ids in self.add(tops, batch):
-                self.totals.add({"documents": len(ids)})
-                if not asked.number:
-                    listed.append(ids.copy())
+            try:
+                for ids in self.add(tops, batch):
+                    self.totals.add({"documents": len(ids)})
+                    if not asked.number:
+                        listed.append(ids.copy())
+            except TooLargeError as error:
+                raise error.named(came.queries.ids[error.number]) from None
         found = [top.result() for top in tops]
         for wanted, ranked, top in zip(asked.wanted, found, tops, strict=True):
             yield from packed(ranked, run=wanted.number, names=names)

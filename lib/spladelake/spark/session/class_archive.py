@@ -24,6 +24,7 @@ import pyspark
 
 from spladelake.errors import MachineError
 from spladelake.machine import cache_folder, free_memory
+from spladelake.names import shortened
 
 # By default Java prints warnings to stdout, for instance about classes that it leaves out. stdout is for a command's
 # result.
@@ -162,7 +163,8 @@ def _recorded(part: Path) -> str | None:
     if done.returncode == 0 and part.is_file():
         return None
     return next(
-        (line.strip()[:300] for line in reversed(done.stderr.splitlines()) if line.strip()), "Java printed no reason"
+        (shortened(line.strip()) for line in reversed(done.stderr.splitlines()) if line.strip()),
+        "Java printed no reason",
     )
 
 

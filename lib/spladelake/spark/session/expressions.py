@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.errors import UsageError
-from spladelake.names import listed, suggestion
+from spladelake.names import listed, shortened, suggestion
 from spladelake.spark.session.read_only import refusal_of_rows
 
 
@@ -55,7 +55,8 @@ def _unresolved(
     if said.startswith("UNRESOLVED_COLUMN") and (name := parameters.get("objectName", "")):
         plain = re.sub("``", "`", ".".join(part.strip("`") for part in name.split("`.`")))
         return UsageError(place, f"the table has no column {plain!r}", suggestion(plain, frame.columns), fix)
-    reason = " ".join(str(error).split("SQLSTATE")[0].split())[:300].rstrip(" .;")
+    reason = " ".join(str(error).split("SQLSTATE")[0].split()).rstrip(" .;")
+    reason = shortened(reason)
     return UsageError(place, reason, f"wanted {_article(wanted)} on {listed(frame.columns)}", fix)
 
 

@@ -9,6 +9,7 @@ from pyspark.errors import PySparkException
 
 from spladelake import errors
 from spladelake.errors import ConflictError, DataError, MachineError, SpladelakeError
+from spladelake.names import shortened
 from spladelake.spark.session.delta_classes import SETTINGS
 from spladelake.spark.session.java_errors import full_text
 from spladelake.spark.session.stores import store_error
@@ -82,7 +83,7 @@ def _unreadable_file(text: str) -> DataError:
         causes = re.findall(r"^(?:Caused by: )?(?:[\w$]+\.)+(\w+(?:Exception|Error): .+)$", text, re.MULTILINE)
         inner = [cause for cause in causes if "FAILED_READ_FILE" not in cause and "Job aborted" not in cause]
         place = re.sub("^file:/*", "/", unquote(read[1]))
-        reason = inner[-1][:300] if inner else read[2].removesuffix(".")[:300]
+        reason = shortened(inner[-1] if inner else read[2].removesuffix("."))
     found = f"the file cannot be read ({reason})"
     if _DATA_FILE.search(place):
         fix = "Restore the file from a copy, or run the job that made the table again with --force."
@@ -114,7 +115,7 @@ def _without_delta(text: str) -> MachineError:
 
 def _line_with(text: str, *signs: str) -> str:
     """Return the first line that contains one of the signs, cut to 300 characters."""
-    return next((line.strip() for line in text.splitlines() if any(s in line for s in signs)), "")[:300]
+    return shortened(next((line.strip() for line in text.splitlines() if any(s in line for s in signs)), ""))
 
 
 class WorkerError(SpladelakeError):
@@ -174,7 +175,7 @@ def known_error(error: BaseException) -> SpladelakeError | None:
     if match := re.search(r"DELTA_VIOLATE_CONSTRAINT_WITH_VALUES\]? *(.+)", text):
         return DataError(
             "the target table",
-            match[1].strip()[:300],
+            shortened(match[1].strip()),
             "wanted rows that meet the constraints of the table",
             "Correct the input row that breaks the constraint, or the program that wrote it.",
         )

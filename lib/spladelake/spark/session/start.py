@@ -63,9 +63,12 @@ def java_version() -> tuple[str, int]:
     java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
     place = f"JAVA_HOME={home}" if home else "PATH"
     fix = f"Install Java {JAVA_MINIMUM} or newer, then put its folder bin on PATH or set JAVA_HOME."
+    if home:
+        fix = f"Set JAVA_HOME to the folder of Java {JAVA_MINIMUM} or newer, or unset it to use the java on PATH."
     wanted = f"wanted Java {JAVA_MINIMUM} or newer"
     if not java or not Path(java).exists():
-        raise MachineError(place, "no Java was found", wanted, fix)
+        found = "there is no bin/java in this folder" if home else "no Java was found"
+        raise MachineError(place, found, wanted, fix)
     shown = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     if not (match := re.search(r'version "(\d+)(?:\.(\d+))?', shown)):
         raise MachineError(java, "the program does not print a Java version", wanted, fix)

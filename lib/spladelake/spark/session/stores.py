@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pyspark.sql import SparkSession
 
 from spladelake.errors import MachineError, SpladelakeError
+from spladelake.names import shortened
 from spladelake.spark.session.java_errors import full_text
 
 Found = TypeVar("Found")
@@ -173,10 +174,10 @@ def _one_of_each_store(paths: Iterable[str]) -> Iterator[str]:
 
 def _first_line(error: BaseException) -> str:
     java = getattr(error, "java_exception", None)
-    return (str(java.toString() if java is not None else error).strip().splitlines() or [""])[0][:300]
+    return shortened((str(java.toString() if java is not None else error).strip().splitlines() or [""])[0])
 
 
 def _line_with(text: str, signs: str) -> str:
     """Return the first line that has a sign, from the sign's exception on, cut to 200 characters."""
     line = next((line.strip() for line in text.splitlines() if re.search(signs, line)), "")
-    return re.sub(r"^(?:An error occurred while calling [^.]*\.|: |Caused by: )+", "", line)[:200]
+    return shortened(re.sub(r"^(?:An error occurred while calling [^.]*\.|: |Caused by: )+", "", line), 200)

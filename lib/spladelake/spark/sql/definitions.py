@@ -12,6 +12,7 @@ from typing import cast
 from pyspark.sql import SparkSession
 
 from spladelake.config.runs import MOST_K
+from spladelake.names import short_name
 from spladelake.passages import ID_SUFFIX
 from spladelake.passages.aggregate import Aggregate
 from spladelake.spark.encode.text_tables import TextTable, texts_of_vectors
@@ -21,6 +22,7 @@ from spladelake.spark.retrieve.vector_checks import checked_indices, vocabulary_
 from spladelake.spark.sql.indexed import SEARCH, SIMILAR, Indexed
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.sql_text import quoted, sql_string
+from spladelake.spark.tables.suggestions import encoded_by, made_by
 
 _KIND = re.compile(r"^CREATE OR REPLACE TEMPORARY (VIEW|FUNCTION) (\w+)", re.MULTILINE)
 _BEST_PASSAGE = "substring(documents.text, passage_start + 1, passage_end - passage_start)"
@@ -87,13 +89,14 @@ class LakeTables:
         return texts_of_vectors(session, self.lake, self.tables[side], name)
 
     def made_by(self, table: str, model: str) -> str:
-        """Return the command that makes a table."""
-        lake = self.lake.root
+        """Return the command that makes a table. model: as the user gave it."""
+        vectors = None if short_name(model) == self.vectors else self.vectors
         if table in ("document_vectors", "query_vectors", "vocabulary"):
-            return f"spladelake encode_texts --lake {lake} --model {model}"
+            return encoded_by(self.lake, model=model, vectors=vectors).command
         if table in ("runs", "measures"):
-            return f"spladelake {'retrieve' if table == 'runs' else 'evaluate'}_run --lake {lake} --model {model}"
-        return f"spladelake ingest_texts --lake {lake} …"
+            job = "retrieve_run" if table == "runs" else "evaluate_run"
+            return made_by(job, self.lake, model=model, vectors=vectors).command
+        return made_by("ingest_texts", self.lake, **{table: "FILE"}).command
 
 
 @dataclass(frozen=True)

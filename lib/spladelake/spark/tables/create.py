@@ -16,26 +16,21 @@ from spladelake.spark.tables.properties import LAYOUT_VERSION
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import TableSchema
 from spladelake.spark.tables.sql_text import quoted, sql_string
-from spladelake.spark.tables.suggestions import similar_path
+from spladelake.spark.tables.suggestions import Maker, similar_path
 from spladelake.spark.tables.upgrade import keep_up_to_date
 
 
-def require(session: SparkSession, ref: TableRef, schema: TableSchema, *, made_by: str) -> DataFrame:
+def require(session: SparkSession, ref: TableRef, schema: TableSchema, *, made_by: Maker) -> DataFrame:
     """Return the rows of an input table.
 
-    - made_by: the command that makes the table, for the message.
+    - made_by: the maker of the table, for the message.
 
     Raises DataError if the table is missing, or lacks a column of its schema, or has one of another type.
     """
     if not ref.exists(session):
         near = similar_path(session, ref.path) if ref.path is not None else None
-        asked = f"Did you mean {near}? If not, make the table" if near else "Make the table first"
-        raise DataError(
-            str(ref),
-            f"there is no {schema.name} table",
-            f"wanted a {schema.name} table as input",
-            f"{asked}: {made_by}.",
-        )
+        found, wanted = f"there is no {schema.name} table", f"wanted a {schema.name} table as input"
+        raise DataError(str(ref), found, wanted, made_by.fix(near))
     frame = ref.read(session)
     _check_columns(ref, frame, schema)
     return frame

@@ -78,12 +78,12 @@ def refuse_other_makers(session: SparkSession, *refs: TableRef, job: str, option
     for ref in refs:
         found = newest_lineage(session, ref)
         if (found is None or found["job"] != job) and ref.exists(session) and not ref.read(session).isEmpty():
-            made = "not made by a job of spladelake" if found is None else f"made by {found['job']}"
+            made = f"{found['job']} made the rows" if found is not None else "another program wrote or changed the rows"
             raise UsageError(
                 str(ref),
-                f"the rows were {made}",
-                f"wanted rows made by {job}, because {job} replaces all rows",
-                f"Choose another name with {option}.",
+                made,
+                f"wanted rows that only {job} wrote, because {job} would delete all others",
+                f"Choose a new name with {option}.",
             )
 
 

@@ -21,6 +21,7 @@ from spladelake.spark.tables.create import require
 from spladelake.spark.tables.lineage import Lineage, is_current
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import TableSchema
+from spladelake.spark.tables.suggestions import Maker
 
 R = TypeVar("R", bound=Result)
 
@@ -31,12 +32,12 @@ log = logging.getLogger(__name__)
 class Needed:
     """A table that a job reads.
 
-    - made_by: the command that makes the table, for the message if it is missing.
+    - made_by: the maker of the table, for the message if it is missing.
     """
 
     ref: TableRef
     schema: TableSchema
-    made_by: str
+    made_by: Maker
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
 from spladelake.files.folders import visible_files
+from spladelake.names import some
 from spladelake.spark.session.file_uris import shown_path
 
 # Characters that mean something else in Hadoop's patterns.
@@ -122,13 +123,13 @@ def require_input(session: SparkSession, path: str, *, option: str) -> None:
     """
     if not _matches(session, path):
         parent = path.rsplit("/", 1)[0] or "/"
-        beside = ", ".join(children(session, parent)[:8]) or "nothing"
-        raise DataError(
-            path,
-            f"there is no such file or folder ({parent} holds {beside})",
-            f"wanted an existing path for {option}",
-            f"Correct {option}.",
-        )
+        beside = f"there is no folder {parent}"
+        if re.search(r"[*?\[{]", path):
+            beside = "no path matches the pattern"
+        elif exists(session, parent):
+            beside = f"{parent} holds {some(children(session, parent) or ['nothing'], 8)}"
+        found, wanted = f"there is no such file or folder ({beside})", f"wanted an existing path for {option}"
+        raise DataError(path, found, wanted, f"Correct {option}.")
 
 
 def roots(session: SparkSession, location: str) -> list[str]:
@@ -264,12 +265,9 @@ def move(session: SparkSession, source: str, target: str) -> None:
     new = _path(session, target)
     system.delete(new, True)
     if not system.rename(old, new):
-        raise DataError(
-            source,
-            f"the file cannot be renamed to {target}",
-            "wanted both paths on one file system, and write access",
-            "Check the file system and the permissions of both folders.",
-        )
+        wanted = "wanted both paths on one file system, and write access"
+        fix = "Check the file system and the permissions of both folders."
+        raise DataError(source, f"the file cannot be renamed to {target}", wanted, fix)
 
 
 def write_text(session: SparkSession, path: str, text: str) -> None:

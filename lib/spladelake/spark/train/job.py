@@ -24,7 +24,7 @@ from spladelake.config.training import Distillation, TrainModel
 from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
 from spladelake.extras import require_extra
-from spladelake.names import amount
+from spladelake.names import amount, shortened
 from spladelake.results import TrainResult
 from spladelake.spark.session.failures import known_error
 from spladelake.spark.session.progress import progress
@@ -35,6 +35,7 @@ from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, JUDGEMENTS, QUERIES
 from spladelake.spark.tables.skeleton import Needed, newest_inputs
+from spladelake.spark.tables.suggestions import made_by, mined_by, scored_by
 from spladelake.spark.tables.training_schemas import PAIRS, PARTS, SCORED_PAIRS
 from spladelake.spark.train.data import Sources, write_training_data
 from spladelake.spark.train.model_folder import (
@@ -127,7 +128,7 @@ def _say(output: Path, outcome: Outcome, best: str) -> None:
         log.warning("%s: the model is worse than the start model; it was written because of --accept-worse", output)
     if outcome.collapsed_at is not None:
         said = "%s: at step %d the model gave empty vectors, so the job wrote the checkpoint of step %s"
-        log.warning(said, output, outcome.collapsed_at, outcome.best_step)
+        log.warning(said, output, outcome.collapsed_at, outcome.best_step or outcome.steps)
 
 
 def _start(model: str, max_length: int | None) -> Checkpoint:
@@ -142,17 +143,18 @@ def sources_of(session: SparkSession, options: TrainModel, start: Checkpoint) ->
     lake = Lake(options.lake)
     mined, parts = (lake.training(options.training_set, name) for name in ("pairs", "parts"))
     pairs = mined if options.loss == "ranking" else lake.training(options.training_set, "scored_pairs")
-    made_by = f"spladelake {'mine' if options.loss == 'ranking' else 'score'}_pairs --lake {lake.root} …"
-    ingested = f"spladelake ingest_texts --lake {lake.root} …"
+    maker = mined_by(lake, options.training_set)
+    if options.loss != "ranking":
+        maker = scored_by(lake, options.training_set)
     needed = {
-        "pairs": Needed(pairs, PAIRS if options.loss == "ranking" else SCORED_PAIRS, made_by),
-        "queries": Needed(lake.table("queries"), QUERIES, ingested),
-        "documents": Needed(lake.table("documents"), DOCUMENTS, ingested),
+        "pairs": Needed(pairs, PAIRS if options.loss == "ranking" else SCORED_PAIRS, maker),
+        "queries": Needed(lake.table("queries"), QUERIES, made_by("ingest_texts", lake, queries="FILE")),
+        "documents": Needed(lake.table("documents"), DOCUMENTS, made_by("ingest_texts", lake, documents="FILE")),
     }
     for ref, name, schema in ((parts, "parts", PARTS), (lake.table("judgements"), "judgements", JUDGEMENTS)):
         if not ref.exists(session):
             break  # Judgements are used only together with parts.
-        needed[name] = Needed(ref, schema, "spladelake mine_pairs")
+        needed[name] = Needed(ref, schema, mined_by(lake, options.training_set))
     at = (read := newest_inputs(session, needed)).rows
     made = (newest_lineage(session, mined) or {}).get("settings", {})
     dev: DataFrame | None = None
@@ -161,7 +163,7 @@ def sources_of(session: SparkSession, options: TrainModel, start: Checkpoint) ->
         if "judgements" in at:
             dev = at["parts"].where(F.col("part") == "dev").select("query_id")
     if dev is None or dev.isEmpty():
-        said = "%s: no dev query is judged, so the job cannot compare checkpoints and keeps the last one"
+        said = "%s: there is no dev query with judgements, so the job cannot compare checkpoints and keeps the last one"
         log.warning(said, parts)
         dev = None
     runs = lake.table("runs")
@@ -258,7 +260,7 @@ def _run(session: SparkSession, work: TrainingWork, options: TrainModel) -> Outc
 def last_line(text: str) -> str:
     """Return the last line of an error's text before the JVM's stack trace, at most 300 characters."""
     lines = [line.strip() for line in text.partition("JVM stacktrace:")[0].splitlines()]
-    return next((line for line in reversed(lines) if line and not line.startswith("at ")), "")[:300]
+    return shortened(next((line for line in reversed(lines) if line and not line.startswith("at ")), ""))
 
 
 def _task_gpus(session: SparkSession) -> float:

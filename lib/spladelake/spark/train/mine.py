@@ -24,6 +24,7 @@ from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import BEST_PASSAGE, DOCUMENTS, JUDGEMENTS, QUERIES, RUNS
 from spladelake.spark.tables.skeleton import Inputs, Needed, made_unless_current, newest_inputs
+from spladelake.spark.tables.suggestions import made_by
 from spladelake.spark.tables.training_schemas import PAIRS, PARTS
 from spladelake.spark.tables.write import replace_rows
 from spladelake.spark.train.pair_texts import negative_columns, replace_pairs
@@ -46,9 +47,9 @@ def mine_pairs(session: SparkSession, options: MinePairs) -> MineResult:
     """
     lake = Lake(options.lake)
     tables = {name: lake.table(name) for name in ("documents", "queries", "judgements", "runs")}
-    made_by = f"spladelake ingest_texts --lake {lake.root} …"
     schemas = {"documents": DOCUMENTS, "queries": QUERIES, "judgements": JUDGEMENTS, "runs": RUNS}
-    makers = {name: made_by if name != "runs" else "spladelake retrieve_run" for name in schemas}
+    makers = {name: made_by("ingest_texts", lake, **{name: "FILE"}) for name in schemas}
+    makers |= {"runs": made_by("retrieve_run", lake, ranking=options.run)}
     inputs = newest_inputs(session, {name: Needed(ref, schemas[name], makers[name]) for name, ref in tables.items()})
     run = inputs.rows["runs"].where(F.col("run_id") == options.run)
     made_from = check_runs(run, [options.run], table=tables["runs"])
@@ -293,8 +294,6 @@ def _check_documents(run: DataFrame, documents: DataFrame, tables: Mapping[str, 
 def _refuse_passages(listed: Listed, options: MinePairs, *, place: str) -> None:
     """Raise UsageError if the run lists passages, because judgements are of documents."""
     if listed == "all":
-        raise UsageError(
-            place, f"the run {options.run!r} lists passages",
-            "wanted a run of documents, which names the best passage of each",
-            "Retrieve documents with --aggregate max, and mine from that run.",
-        )  # fmt: skip
+        wanted = "wanted a run of documents, which names the best passage of each"
+        fix = "Retrieve documents with --aggregate max, and mine from that run."
+        raise UsageError(place, f"the run {options.run!r} lists passages", wanted, fix)

@@ -32,6 +32,7 @@ from spladelake.spark.tables.locks import exclusive, retrying
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import DOCUMENTS, QUERIES, RUNS
 from spladelake.spark.tables.skeleton import Inputs, Needed, made_unless_current, newest_inputs
+from spladelake.spark.tables.suggestions import made_by, mined_by
 from spladelake.spark.tables.training_schemas import PAIRS, SCORED_PAIRS, TEACHER_SCORES
 from spladelake.spark.tables.write import save
 from spladelake.spark.train.margins import KEYS, averaged, with_margins
@@ -78,13 +79,12 @@ def score_pairs(session: SparkSession, options: ScorePairs) -> ScoreResult:
     """
     lake = Lake(options.lake)
     mined, target = (lake.training(options.training_set, name) for name in ("pairs", "scored_pairs"))
-    ingested = f"spladelake ingest_texts --lake {lake.root} …"
     inputs = newest_inputs(
         session,
         {
-            "pairs": Needed(mined, PAIRS, f"spladelake mine_pairs --lake {lake.root} …"),
-            "documents": Needed(lake.table("documents"), DOCUMENTS, ingested),
-            "queries": Needed(lake.table("queries"), QUERIES, ingested),
+            "pairs": Needed(mined, PAIRS, mined_by(lake, options.training_set)),
+            "documents": Needed(lake.table("documents"), DOCUMENTS, made_by("ingest_texts", lake, documents="FILE")),
+            "queries": Needed(lake.table("queries"), QUERIES, made_by("ingest_texts", lake, queries="FILE")),
         },
     )
     teachers = [_teacher(session, lake, name, options) for name in options.teachers]
@@ -140,7 +140,7 @@ def _teacher(session: SparkSession, lake: Lake, name: str, options: ScorePairs) 
         checkpoint = resolve_cross_encoder(name, max_length=options.max_length)
         return Teacher(name, checkpoint.model_id, checkpoint)
     run_id, runs = name.removeprefix(RUN_TEACHER), lake.table("runs")
-    require(session, runs, RUNS, made_by="spladelake retrieve_run")
+    require(session, runs, RUNS, made_by=made_by("retrieve_run", lake, ranking=run_id))
     state = check_runs(runs.read(session).where(F.col("run_id") == run_id), [run_id], table=runs)[run_id]
     return Teacher(name, f"{name} {state}", None)
 
@@ -221,6 +221,22 @@ def _append(scoring: Scoring, teacher: Teacher, scored: DataFrame) -> None:
     retrying(lambda: save(writer, scoring.scores), place=str(scoring.scores))
 
 
+def _no_score(scoring: Scoring, teachers: list[Teacher], pairs: int) -> DataError:
+    """Return the error for pairs of which none has the scores of all teachers. pairs: their number."""
+    if not pairs:
+        found, fix = "the training set has no pairs", "Run mine_pairs again with --force."
+        return DataError(str(scoring.scores), found, "wanted at least one pair", fix)
+    fix = "Run score_pairs again with --force."
+    if any(teacher.checkpoint is None for teacher in teachers):
+        fix = "Retrieve the run that is the teacher with a larger --k, or mine the pairs from that run."
+    return DataError(
+        str(scoring.scores),
+        f"{' and '.join(teacher.name for teacher in teachers)} scored no pair completely (pairs: {pairs:,})",
+        "wanted a pair with scores for its positive and at least one negative",
+        fix,
+    )
+
+
 def _publish(
     scoring: Scoring, pairs: DataFrame, teachers: list[Teacher], target: TableRef, lineage: Lineage, kept: ExitStack
 ) -> dict[str, int]:
@@ -236,11 +252,6 @@ def _publish(
     rows = kept_on_disk(with_margins(pairs, scores), kept)
     scored, wanted = rows.count(), pairs.count()
     if not scored:
-        raise DataError(
-            str(scoring.scores),
-            f"{' and '.join(teacher.name for teacher in teachers)} scored no pair completely (pairs: {wanted:,})",
-            "wanted a pair with scores for its positive and at least one negative",
-            "Retrieve the run that is the teacher with a larger --k, or mine the pairs from that run.",
-        )
+        raise _no_score(scoring, teachers, wanted)
     replace_pairs(session, target, SCORED_PAIRS, rows.orderBy("query_id", "pos_id"), lineage=lineage)
     return {"rows": scored, "pairs_without_score": wanted - scored}
