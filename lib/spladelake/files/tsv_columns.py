@@ -157,10 +157,10 @@ def _row_of(line: str, *, layout: TsvLayout) -> tuple[str | None, ...] | None:
         # Another file of the input begins here. Its lines would be read with the wrong positions.
         found = f"the input has two headers, {layout.header!r} and {line!r}"
         raise DataError(layout.place, found, "wanted the same columns in every file", "Ingest the files separately.")
-    found = line.split("\t")
-    cells = fitted_cells(found, layout.cells)
+    split = line.split("\t")
+    cells = fitted_cells(split, layout.cells)
     if cells is None:
-        raise MalformedError(f"the line has {len(found)} columns, but the header has {len(layout.cells)}")
+        raise MalformedError(f"the line has {len(split)} columns, but the header has {len(layout.cells)}")
     names = list(GUESSES[layout.kind])
     values = [None if place is None else cells[place] for place in layout.places]
     return (usable_id(names[0], values[0] or ""), *values[1:])
