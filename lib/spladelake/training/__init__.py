@@ -11,7 +11,10 @@ from __future__ import annotations
 from spladelake.training.data import TrainingData
 from spladelake.training.work import Outcome, TrainingWork, total_steps
 
-__all__ = ["Outcome", "TrainingData", "TrainingWork", "total_steps", "train"]
+__all__ = ["Outcome", "TrainingData", "TrainingWork", "Work", "total_steps", "train"]
+
+# The name of TrainingWork in 0.1.
+Work = TrainingWork
 
 
 def train(work: TrainingWork) -> Outcome:
