@@ -29,4 +29,4 @@ def worker(*arguments: Any) -> Any:
 daemon.worker = worker
 
 if __name__ == "__main__":
-    worker_daemon.main()
+    worker_daemon.start_workers()

@@ -26,7 +26,7 @@ from spladelake.errors import SpladelakeError
 from spladelake.spark.ingest.columns import exact_names
 from spladelake.spark.ingest.sources import named_sources, records
 from spladelake.spark.session.failures import known_error
-from spladelake.spark.tables import storage
+from spladelake.spark.session.file_uris import shown_path
 from spladelake.survey.findings import Finding
 from spladelake.survey.plan import plan
 
@@ -438,7 +438,7 @@ def test_a_name_that_is_there_means_itself(spark: SparkSession, tmp_path: Path, 
     for other in FILE_NAMES:
         (tmp_path / other).write_bytes(JSONL)
     (source,) = named_sources(spark, IngestTexts(lake="unused", documents=str(tmp_path / name)))
-    assert [storage.shown_path(file.path) for file in source.listed(spark)] == [str(tmp_path / name)]
+    assert [shown_path(file.path) for file in source.listed(spark)] == [str(tmp_path / name)]
     finding = surveyed({"documents": str(tmp_path / name)})
     assert [str(file) for file in finding.sample.source.files] == [str(tmp_path / name)]
 
@@ -456,7 +456,7 @@ def test_a_folder_that_is_there_means_itself_in_a_pattern(spark: SparkSession, t
         (tmp_path / name).mkdir()
         (tmp_path / name / f"a-{name}.jsonl").write_bytes(JSONL)
     (source,) = named_sources(spark, IngestTexts(lake="unused", documents=f"{tmp_path}/{folder}/a-*.jsonl"))
-    assert [storage.shown_path(file.path) for file in source.listed(spark)] == [f"{tmp_path}/{folder}/a-{folder}.jsonl"]
+    assert [shown_path(file.path) for file in source.listed(spark)] == [f"{tmp_path}/{folder}/a-{folder}.jsonl"]
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.says is None], ids=lambda case: case.name)

@@ -110,7 +110,7 @@ class Directory:
         """Return the places of those of some terms that occur. terms: ascending term ids."""
         places = np.searchsorted(self.term_ids, terms)
         inside = places < len(self.term_ids)
-        return places[inside][self.term_ids[places[inside]] == terms[inside]]
+        return np.asarray(places[inside][self.term_ids[places[inside]] == terms[inside]], dtype=np.int64)
 
     def take(self, places: NDArray[np.int64]) -> Directory:
         """Return the directory of some terms, as if the columns held only their words. places: ascending."""

@@ -52,7 +52,7 @@ def _bits_of(number: Any) -> Any:
 
 
 @native(view(types.int32), view(types.uint16), array(types.uint64), array(types.uint16), returns=types.int64)
-def pack_documents(starts: Any, ordinals: Any, words: Any, sizes: Any) -> int:
+def pack_documents(starts: Any, ordinals: Any, words: Any, sizes: Any) -> Any:
     """Pack the documents of all terms and return the number of words in use.
 
     - starts: int32 (terms + 1); the postings of term t are `starts[t]:starts[t + 1]`.
@@ -145,7 +145,7 @@ def unpack_codes(starts: Any, words: Any, width: int, codes: Any) -> None:
 
 
 @native(view(types.uint32), array(types.uint32), array(types.uint32), returns=types.int64)
-def distinct_numbers(numbers: Any, slots: Any, found: Any) -> int:
+def distinct_numbers(numbers: Any, slots: Any, found: Any) -> Any:
     """Write the distinct numbers to `found` and return how many there are; -1 if there are more than its size.
 
     - numbers: uint32, above 0.
@@ -175,7 +175,7 @@ def distinct_numbers(numbers: Any, slots: Any, found: Any) -> int:
 def next_documents(
     first: int, end: int, starts: Any, ordinals: Any, weights: Any, cursors: Any,
     slots: Any, part_starts: Any, peaks: Any, part_ordinals: Any, part_weights: Any,
-) -> int:  # fmt: skip
+) -> Any:  # fmt: skip
     """Copy the postings of documents `first` to `end` out of a block; return the number of terms that have any.
 
     Weights are the bits of positive floats: as integers they have the same order.

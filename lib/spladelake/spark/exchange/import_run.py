@@ -22,6 +22,7 @@ from spladelake.spark.ingest.columns import exact_names
 from spladelake.spark.ingest.job import with_lines
 from spladelake.spark.ingest.source import TABLE_PREFIX, Source, table_ref
 from spladelake.spark.ingest.sources import places
+from spladelake.spark.session.file_uris import plain_path
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.lineage import Lineage, is_current
@@ -148,7 +149,7 @@ def _examples(session: SparkSession, bad: DataFrame, lines: Source | None) -> st
         at = F.concat(F.lit(" line "), F.col("line").cast("string"))
     else:
         at = F.lit("")
-    shown = first.select(storage.plain_path(F.col("file")).alias("file"), at.alias("at"), "reason").collect()
+    shown = first.select(plain_path(F.col("file")).alias("file"), at.alias("at"), "reason").collect()
     return " | ".join(f"{PurePosixPath(r['file']).name}{r['at']}: {r['reason']}" for r in shown)
 
 

@@ -35,6 +35,7 @@ from spladelake.spark.ingest.source import Source
 from spladelake.spark.ingest.sources import check_heads
 from spladelake.spark.ingest.text_files import lines_of
 from spladelake.spark.session.arrow_functions import map_arrow
+from spladelake.spark.session.file_uris import plain_path
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.lineage import Lineage, is_current, refuse_other_makers
@@ -166,7 +167,7 @@ def _from_lines(session: SparkSession, path: str, manifest: dict[str, Any]) -> D
         )
     source = Source("vectors", path, "jsonl", files=files, all_files=False)
     check_heads(session, source)
-    file, line = storage.plain_path(F.col("file")).alias("file"), F.col("line").cast("string").alias("line")
+    file, line = plain_path(F.col("file")).alias("file"), F.col("line").cast("string").alias("line")
     lines = lines_of(session, source).select(file, line)
     parse = ParseVectors(content_is_id=manifest.get("format") == "seismic")
     return map_arrow(lines, parse, PARSED_DDL)

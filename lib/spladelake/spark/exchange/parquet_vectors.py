@@ -18,6 +18,7 @@ from spladelake.spark.ingest.column_values import id_text, number_fault
 from spladelake.spark.ingest.columns import type_in_spark
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.ingest.sources import check_heads
+from spladelake.spark.session.file_uris import shown_path
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.schemas import PASSAGE_COLUMNS
 
@@ -61,7 +62,7 @@ def parquet_vectors(session: SparkSession, path: str, *, side: str) -> DataFrame
     shards: dict[Types, list[str]] = {}
     for file in chosen:
         with storage.open_input(session, file) as opened:
-            footer = parquet_footer(opened, name=storage.shown_path(file.path))
+            footer = parquet_footer(opened, name=shown_path(file.path))
         shards.setdefault(_checked_types(footer), []).append(file.path)
     _check_alike(shards, path, side=side)
     frame = reduce(DataFrame.unionByName, (_shard(session, types, paths) for types, paths in shards.items()))

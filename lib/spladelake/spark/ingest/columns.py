@@ -20,6 +20,7 @@ from spladelake.files.parquet_columns import ParquetFooter, meant_columns, parqu
 from spladelake.spark.ingest.column_values import can_be, column_text, field_at, number_fault, schema_of
 from spladelake.spark.ingest.kept import PREFIX, kept_names
 from spladelake.spark.ingest.source import Source, table_ref
+from spladelake.spark.session.file_uris import person_path, shown_path
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.sql_text import quoted
 
@@ -136,7 +137,7 @@ def _check_one_type(frames: list[DataFrame], source: Source) -> None:
 def _footers(session: SparkSession, source: Source) -> Iterable[ParquetFooter]:
     def footer(file: storage.InputFile) -> ParquetFooter:
         with storage.open_input(session, file) as opened:
-            return parquet_footer(opened, name=storage.shown_path(file.path))
+            return parquet_footer(opened, name=shown_path(file.path))
 
     with ThreadPoolExecutor(_READERS) as pool:
         return list(pool.map(footer, source.listed(session)))
@@ -205,7 +206,7 @@ def _folder_value(name: str, place: Column, below: list[str]) -> Column:
 
     @F.udf("string")
     def value(uri: str) -> str | None:
-        return path_columns(_folders(storage.person_path(uri), [storage.shown_path(root) for root in below])).get(name)
+        return path_columns(_folders(person_path(uri), [shown_path(root) for root in below])).get(name)
 
     return value(place.getField("file_path"))
 

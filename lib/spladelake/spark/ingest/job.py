@@ -20,7 +20,7 @@ from spladelake.spark.ingest.judgements import read_as
 from spladelake.spark.ingest.kept import with_kept_columns
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.ingest.sources import beir_sources, named_sources, places, reading, records
-from spladelake.spark.tables import storage
+from spladelake.spark.session.file_uris import plain_path
 from spladelake.spark.tables.lineage import Lineage, is_current
 from spladelake.spark.tables.refs import Lake
 from spladelake.spark.tables.schemas import QUARANTINE
@@ -182,7 +182,7 @@ def _quarantine(
     if not bad and not (target.exists(session) and not target.read(session).where(mine).isEmpty()):
         return []
     fixed = source.label or (source.location if source.format == "delta" else None)
-    name = F.lit(fixed) if fixed else storage.plain_path(F.col("file"))
+    name = F.lit(fixed) if fixed else plain_path(F.col("file"))
     where = f"input = {sql_string(made_for)}"
     with reading(session, source):
         numbered = _numbered(session, source, rejected)

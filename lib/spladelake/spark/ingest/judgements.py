@@ -15,6 +15,7 @@ from spladelake.files.layouts import header_layout
 from spladelake.files.parquet_columns import parquet_footer
 from spladelake.spark.ingest import file_heads
 from spladelake.spark.ingest.source import LINE_FORMATS, Source, table_ref
+from spladelake.spark.session.file_uris import shown_path
 from spladelake.spark.tables import storage
 
 
@@ -52,7 +53,7 @@ def _columns(session: SparkSession, source: Source) -> list[str]:
         return _csv_names(session, source, source.listed(session)) or ["relevance"]
     file = source.listed(session)[0]
     with storage.open_input(session, file) as opened:
-        return list(parquet_footer(opened, name=storage.shown_path(file.path)).types)
+        return list(parquet_footer(opened, name=shown_path(file.path)).types)
 
 
 def _csv_names(session: SparkSession, source: Source, files: Sequence[storage.InputFile]) -> list[str]:

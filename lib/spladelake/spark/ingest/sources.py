@@ -24,6 +24,7 @@ from spladelake.spark.ingest.json_files import json_records
 from spladelake.spark.ingest.judgements import check_csv_grades, judgements_format
 from spladelake.spark.ingest.source import LINE_FORMATS, TABLE_PREFIX, Source, table_ref
 from spladelake.spark.ingest.text_files import csv_frame, line_records, lines_of
+from spladelake.spark.session.file_uris import shown_path
 from spladelake.spark.tables import storage
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def _source(
     if file_format == "delta" or (file_format == "auto" and is_table):
         return Source(kind, location, "delta", given, version=_delta_version(session, location))
     check_hidden_files(session, location)
-    files = {storage.shown_path(file.path): file for file in storage.input_files(session, location)}
+    files = {shown_path(file.path): file for file in storage.input_files(session, location)}
     said = file_format
     names, file_format = chosen_files(location, list(files), said, kind=kind)
     if given and file_format == "qrels":
@@ -170,7 +171,7 @@ def check_heads(session: SparkSession, source: Source) -> None:
 
     def check(file: storage.InputFile) -> None:
         with storage.open_input(session, file) as opened:
-            check_head(storage.shown_path(file.path), opened.read(HEAD_BYTES), source.format)
+            check_head(shown_path(file.path), opened.read(HEAD_BYTES), source.format)
 
     with ThreadPoolExecutor(_READERS) as pool:
         list(pool.map(check, source.listed(session)))
@@ -181,7 +182,7 @@ def check_hidden_files(session: SparkSession, location: str) -> None:
     for root in storage.roots(session, location):
         local = storage.local_path(root)
         if is_hidden(root.rsplit("/", 1)[-1]) and not storage.is_folder(session, root):
-            check_hidden(storage.shown_path(root), [root])
+            check_hidden(shown_path(root), [root])
         elif local is not None and local.is_dir():
             check_nothing_hidden(local)
         elif local is None:

@@ -22,6 +22,7 @@ from spladelake.files.rows import MalformedError
 from spladelake.spark.ingest import file_heads
 from spladelake.spark.ingest.source import Source
 from spladelake.spark.session.arrow_functions import map_arrow
+from spladelake.spark.session.file_uris import person_path
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.schema import TableSchema
 
@@ -110,7 +111,7 @@ class ParseCsv:
             for pair in zip(batch.column("file").to_pylist(), batch.column("line").to_pylist(), strict=True)
         )
         for file, lines in groupby(pairs, itemgetter(0)):
-            place = storage.person_path(file)
+            place = person_path(file)
             layout_of = partial(csv_layout, self.kind, dict(self.columns), place=place, keep=self.keep)
             found = csv_rows((line for _, line in lines), layout_of, place=place)
             if found is None:

@@ -89,9 +89,9 @@ def check_job(job: Job, options: Options, settings: Mapping[str, str]) -> None:
 def _asked(settings: Mapping[str, str]) -> tuple[str, str, str] | None:
     """Return the place that asks for Spark Connect, what was found there, and the fix; None if nothing asks for it."""
     if settings.get(SETTING):
-        return SETTING, f"the setting names the server {shown(settings[SETTING])}", f"Leave out {SETTING}"
+        return SETTING, f"the setting names the server {server_of(settings[SETTING])}", f"Leave out {SETTING}"
     if os.environ.get(VARIABLE):
-        return VARIABLE, f"the variable names the server {shown(os.environ[VARIABLE])}", f"Unset {VARIABLE}"
+        return VARIABLE, f"the variable names the server {server_of(os.environ[VARIABLE])}", f"Unset {VARIABLE}"
     if is_remote() or _is_active():
         return _OURS, "the session runs on Spark Connect", "Use classic compute"
     return None
@@ -106,7 +106,7 @@ def _refusal(asked: tuple[str, str, str], what: str) -> UsageError:
     )  # fmt: skip
 
 
-def shown(address: str) -> str:
+def server_of(address: str) -> str:
     """Return an address without its parameters, among which may be a token."""
     return re.split("[;?]", address.split("@")[-1])[0].rstrip("/")
 
@@ -131,7 +131,7 @@ def connect_session(settings: Mapping[str, str]) -> SparkSession:
 
 
 def _opened(place: str, address: str) -> SparkSession:
-    server = shown(address)
+    server = server_of(address)
     wanted, fix = "wanted the address of a server, such as sc://HOST:15002", "Correct the address."
     if not address.startswith("sc://"):
         raise UsageError(place, f"the address is {server!r}", wanted, fix)

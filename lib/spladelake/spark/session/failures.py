@@ -129,6 +129,36 @@ class WorkerError(SpladelakeError):
         return self.message
 
 
+# Signs of a program that ended or is missing, and the parts of the message.
+_ENDED = {
+    ("Answer from Java side is empty", "Error while sending or receiving"): (
+        "Java",
+        "Java ended while the job ran",
+        "wanted Java to run as long as the job",
+        "Read the lines above. If they give no reason, the operating system may have ended Java because the "
+        "machine ran out of memory: lower spark.driver.memory, or use a machine with more memory.",
+    ),
+    ("No module named 'spladelake'",): (
+        "a worker of Spark",
+        "its Python lacks the package spladelake",
+        "wanted the package and its requirements on every node",
+        "Install it there, or give the workers its zip file (`spladelake package`).",
+    ),
+    ("StatusCode.UNAVAILABLE",): (
+        "the server of Spark Connect",
+        "the server no longer answers",
+        "wanted a server that runs as long as the job",
+        "Start the server again, then run the job again.",
+    ),
+    ("JAVA_GATEWAY_EXITED",): (
+        "Java",
+        "Java ended before Spark started",
+        "wanted Java to start Spark",
+        "Read the lines above for the reason. If Java refuses a Spark setting, correct the setting.",
+    ),
+}
+
+
 def known_error(error: BaseException) -> SpladelakeError | None:
     """Return the error behind a Spark failure, with its exit code; None if the failure is unknown."""
     text = full_text(error)
@@ -169,35 +199,9 @@ def known_error(error: BaseException) -> SpladelakeError | None:
         )
     if any(sign in text for sign in _UNREADABLE):
         return _unreadable_file(text)
-    if "Answer from Java side is empty" in text or "Error while sending or receiving" in text:
-        return errors.MachineError(
-            "Java",
-            "Java ended while the job ran",
-            "wanted Java to run as long as the job",
-            "Read the lines above. If they give no reason, the operating system may have ended Java because the "
-            "machine ran out of memory: lower spark.driver.memory, or use a machine with more memory.",
-        )
-    if "No module named 'spladelake'" in text:
-        return errors.MachineError(
-            "a worker of Spark",
-            "its Python lacks the package spladelake",
-            "wanted the package and its requirements on every node",
-            "Install it there, or give the workers its zip file (`spladelake package`).",
-        )
-    if "StatusCode.UNAVAILABLE" in text:
-        return errors.MachineError(
-            "the server of Spark Connect",
-            "the server no longer answers",
-            "wanted a server that runs as long as the job",
-            "Start the server again, then run the job again.",
-        )
-    if "JAVA_GATEWAY_EXITED" in text:
-        return errors.MachineError(
-            "Java",
-            "Java ended before Spark started",
-            "wanted Java to start Spark",
-            "Read the lines above for the reason. If Java refuses a Spark setting, correct the setting.",
-        )
+    for signs, parts in _ENDED.items():
+        if any(sign in text for sign in signs):
+            return errors.MachineError(*parts)
     if isinstance(error, PySparkException) and "PATH_NOT_FOUND" in text:
         missing = re.search(r"Path does not exist: (?:file:)?(.+?)\.?(?:\s+SQLSTATE|\n|$)", text)
         path = missing[1] if missing else "an input"

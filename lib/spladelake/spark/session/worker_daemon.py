@@ -49,7 +49,7 @@ def import_packages(names: Iterable[str]) -> None:
     gc.freeze()
 
 
-def main() -> None:
+def start_workers() -> None:
     """Import the packages that the variable lists, then start workers as Spark asks for them."""
     from pyspark import daemon
 
@@ -58,4 +58,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start_workers()

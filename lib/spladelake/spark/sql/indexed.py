@@ -130,7 +130,7 @@ class Indexed:
     has_texts: bool
 
 
-def register(session: SparkSession, vectors: IndexedVectors) -> Indexed | None:
+def define_search(session: SparkSession, vectors: IndexedVectors) -> Indexed | None:
     """Define the functions in a session. Returns None if the vectors have no current index."""
     tables = local_tables(vectors.lake, vectors.name)
     if tables is None or folder_index(Lake(vectors.lake), vectors.name, tables) is None:

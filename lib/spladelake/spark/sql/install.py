@@ -22,7 +22,7 @@ from spladelake.spark.encode.texts import SIDES, SideName
 from spladelake.spark.session.arrow_functions import batch_function
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.sql.definitions import Definition, LakeTables, definitions
-from spladelake.spark.sql.indexed import Indexed, IndexedVectors, register
+from spladelake.spark.sql.indexed import Indexed, IndexedVectors, define_search
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.split_files import ROW_READER, make_readable
@@ -77,7 +77,8 @@ def install(
         session.udf.register("text_terms", _text_terms(WorkerSpec(checkpoint.for_kind("document"), None)))
     defined = list(PYTHON_FUNCTIONS) if checkpoint is not None else []
     model_id = checkpoint.model_id if checkpoint is not None else ""
-    indexed = register(session, IndexedVectors(lake, collection.vectors, model_id)) if _runs_here(session) else None
+    vectors = IndexedVectors(lake, collection.vectors, model_id)
+    indexed = define_search(session, vectors) if _runs_here(session) else None
     with session_settings(session, ANSI):
         for definition, lacking in _resolved(session, collection, present, defined, model_id=model_id, indexed=indexed):
             if lacking is None:

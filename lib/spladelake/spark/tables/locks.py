@@ -23,7 +23,7 @@ from spladelake.errors import ConflictError, UsageError
 from spladelake.spark.session.connect import is_connect, running_session
 from spladelake.spark.session.java_errors import full_text
 from spladelake.spark.session.store_lease import lease
-from spladelake.spark.tables.sql_text import dotted
+from spladelake.spark.tables.sql_text import quoted_parts
 
 log = logging.getLogger(__name__)
 
@@ -194,7 +194,7 @@ def lock_place(place: str) -> str:
 
     All drivers must get the same folder, before the table exists too. So the schema's folder counts, not the table's.
 
-    - place: folder or dotted name of the table.
+    - place: folder or quoted_parts name of the table.
     """
     schema, _, table = place.rpartition(".")
     if "/" in place or not schema:
@@ -220,7 +220,7 @@ def _folder(catalog: str, schema: str) -> str:
     - catalog: a name of the session's catalog.
     """
     session = SparkSession.active()
-    database = session.catalog.getDatabase(dotted(schema))
+    database = session.catalog.getDatabase(quoted_parts(schema))
     folder = (database.locationUri or "").rstrip("/")
     if folder.startswith("file:"):
         folder = "/" + folder.removeprefix("file:").lstrip("/")

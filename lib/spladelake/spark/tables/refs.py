@@ -15,7 +15,7 @@ from spladelake.spark.session.connect import is_connect
 from spladelake.spark.tables import delta_log
 from spladelake.spark.tables.accesses import note_read
 from spladelake.spark.tables.split_files import make_readable
-from spladelake.spark.tables.sql_text import dotted, quoted
+from spladelake.spark.tables.sql_text import quoted, quoted_parts
 
 SCHEMA_PREFIX = "schema:"
 # Signs in the error of a folder that is missing or holds no Delta table.
@@ -24,7 +24,7 @@ _ABSENT = re.compile(r"PATH_(?:DOES_)?NOT|MISSING_DELTA_TABLE|TABLE_NOT_FOUND|NO
 
 @dataclass(frozen=True)
 class TableRef:
-    """The place of a Delta table: a folder (`path`), or a dotted name in the session's catalog (`name`)."""
+    """The place of a Delta table: a folder (`path`), or a quoted_parts name in the session's catalog (`name`)."""
 
     path: str | None = None
     name: str | None = None
@@ -42,7 +42,7 @@ class TableRef:
         """The table's name in Spark SQL."""
         if self.path is not None:
             return f"delta.{quoted(self.path)}"
-        return dotted(self.name or "")
+        return quoted_parts(self.name or "")
 
     def delta(self, session: SparkSession) -> DeltaTable:
         """Return Delta's handle on the table, which must exist. Spark Connect has none."""

@@ -13,6 +13,6 @@ def quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def dotted(name: str) -> str:
+def quoted_parts(name: str) -> str:
     """Return the SQL identifier of a name of several parts with dots between them, such as catalog.schema.table."""
     return ".".join(map(quoted, name.split(".")))

@@ -12,15 +12,15 @@ from contextlib import closing
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import unquote
 from uuid import uuid4
 
-from pyspark.sql import Column, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
 from spladelake.files.folders import visible_files
 from spladelake.names import some
+from spladelake.spark.session.file_uris import shown_path
 
 # Characters that mean something else in Hadoop's patterns.
 _GLOB = re.compile(r"[\\\[\]{}*?]")
@@ -44,23 +44,6 @@ def absolute(path: str) -> str:
     if path.startswith("file:"):
         path = "/" + path.removeprefix("file:").lstrip("/")
     return path if "://" in path else os.path.abspath(os.path.expanduser(path))
-
-
-def plain_path(uri: Column) -> Column:
-    """Return a column of file URIs, as in Spark's `_metadata.file_path`, as readable paths."""
-    # url_decode turns + into a space, but in a path it is a plus sign.
-    decoded = F.url_decode(F.replace(uri, F.lit("+"), F.lit("%2B")))
-    return F.regexp_replace(decoded, "^file:/*", "/")
-
-
-def person_path(uri: str) -> str:
-    """Return a file URI of Spark as a readable path."""
-    return shown_path(unquote(uri))
-
-
-def shown_path(path: str) -> str:
-    """Return a path of Hadoop as a readable path."""
-    return re.sub("^file:/*", "/", path)
 
 
 def _path(session: SparkSession, path: str) -> Any:

@@ -34,7 +34,7 @@ from spladelake.spark.tables.schemas import (
     VECTORS,
 )
 from spladelake.spark.tables.split_files import files_of
-from spladelake.spark.tables.sql_text import dotted
+from spladelake.spark.tables.sql_text import quoted_parts
 from spladelake.spark.upkeep.counts import constraint_sentences, counts_of, rows_of, table_counts
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def tables_of(session: SparkSession, lake: Lake) -> list[LakeTable]:
     """Return every table of a lake that this package made, sorted by name."""
     if lake.root.startswith(SCHEMA_PREFIX):
         schema = lake.root.removeprefix(SCHEMA_PREFIX)
-        named = dotted(schema)
+        named = quoted_parts(schema)
         if not session.catalog.databaseExists(named):
             fix = "Correct --lake, or create the schema with CREATE SCHEMA."
             raise DataError(lake.root, "the catalog has no such schema", "wanted an existing schema", fix)
