@@ -219,7 +219,7 @@ def test_what_can_be_known_of_a_bad_input_is_said_when_the_plan_is_made(spark: S
         (lambda: sl.retrieve(good.select("*", "id"), good), "the DataFrame has several columns 'id'"),
         (lambda: sl.retrieve(good, good, k=0), "retrieve: k"),
         (lambda: sl.retrieve(good, good, passes=0), "retrieve, passes: the value is 0"),
-        (lambda: sl.retrieve(GOOD, good), "documents: the type is list; wanted a DataFrame"),
+        (lambda: sl.retrieve(GOOD, good), "documents: the type is list; wanted a DataFrame of Spark"),
         (lambda: sl.retrieve(by_tiny, by_other), "were encoded with splade-tiny .*the queries with other"),
         (lambda: sl.search(good, " "), "the question is ' '"),
         (lambda: sl.encode(texts), "encode: the column is of type DataFrame"),

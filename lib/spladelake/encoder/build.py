@@ -126,8 +126,8 @@ def _check_held(folder: Path, factory: Any, config: Any, options: dict[str, str]
         shown = [f"{name} {list(other[name].shape)}" for name in largest]
         raise UsageError(
             str(folder / "config.json"),
-            f"the file describes a model of {wanted:,} parameters, but the weights have {held:,}, without "
-            f"{listed(shown, 'and')}",
+            f"the file describes {wanted:,} parameters, but the weights have only {held:,}; not among them are "
+            f"{listed([*shown, f'{len(other) - len(shown)} more'][: len(other)], 'and')}",
             "wanted a file that describes these weights",
             FIX,
         )

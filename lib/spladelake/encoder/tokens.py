@@ -142,8 +142,8 @@ def load_tokenizer(
         raise UsageError(
             str(folder),
             f"the tokenizer {type(loaded).__name__} exists only in Python",
-            "wanted a tokenizer of the tokenizers library (tokenizer.json)",
-            "Convert the tokenizer to tokenizer.json.",
+            "wanted a tokenizer that the tokenizers library can run (tokenizer.json)",
+            "Use a checkpoint with a tokenizer.json: transformers cannot make one for this class.",
         )
     with told_as_refusal(folder, "tokenizer"):
         if special and "token_type_ids" in loaded.model_input_names and any(_in_template(backend).type_ids):

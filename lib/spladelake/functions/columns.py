@@ -31,9 +31,11 @@ _VECTOR = "struct<indices: array<int>, values: array<float>>"
 
 
 def check_frame(frame: Any, place: str) -> None:
-    """Raise UsageError if an argument is no DataFrame."""
+    """Raise UsageError if an argument is no DataFrame of Spark."""
     if not isinstance(frame, DataFrame):
-        raise UsageError(place, f"the type is {type(frame).__name__}", "wanted a DataFrame", "Give a DataFrame.")
+        kind = f"{type(frame).__module__}.{type(frame).__qualname__}".removeprefix("builtins.")
+        fix = "Make one with spark.createDataFrame, or read the rows with spark.read."
+        raise UsageError(place, f"the type is {kind}", "wanted a DataFrame of Spark", fix)
 
 
 def given_column(column: Any, place: str, *, example: str = "vector") -> Column:

@@ -105,7 +105,10 @@ def test_a_file_that_ends_early_is_refused(cut: int) -> None:
         (b"\x04\x08\x01\x10\x01" + b"\x04\x0a\x01t\x22", "ends within a posting"),
         (b"\x04\x08\x01\x10\x01" + b"\x05\x0a\x01t\x22\x04", "a message ends within a field"),
         (b"\x04\x08\x01\x10\x01" + b"\x06\x0a\x01t\x22\x01\x80", "the postings of 't' end within a number"),
-        (gzip.compress(b"\x04", mtime=0), "compressed by gzip; wanted an uncompressed CIFF file. Unpack it with gunzip."),
+        (
+            gzip.compress(b"\x04", mtime=0),
+            "compressed by gzip; wanted an uncompressed CIFF file. Unpack it with gunzip.",
+        ),
         (bz2.compress(b"\x04"), "compressed by bzip2; wanted an uncompressed CIFF file. Unpack it with bunzip2."),
         (b"\x28\xb5\x2f\xfd\x00", "compressed by zstd; wanted an uncompressed CIFF file. Unpack it with unzstd."),
     ],

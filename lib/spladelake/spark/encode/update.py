@@ -171,9 +171,9 @@ def _quarantine(job: SideJob, changes: Difference, staged: Staged | None, lineag
         raise DataError(
             str(job.source),
             f"{rejected:,} of {texts:,} texts cannot be encoded, such as {' | '.join(examples)}",
-            f"wanted at most {job.options.max_rejected:.1%}",
+            f"wanted at most {job.options.max_rejected:.1%} of the texts, which is --max-rejected",
             f"Correct the texts that `spladelake quarantine show --lake {job.lake.root}` lists, or raise "
-            "--max-rejected or --max-text-bytes. The table keeps its old vectors.",
+            "--max-rejected or --max-text-bytes. The vectors are unchanged.",
         )
     return rejected
 

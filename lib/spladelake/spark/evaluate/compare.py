@@ -112,11 +112,11 @@ def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRu
             fix = "Measure the run" if run_id in has else "Correct the name of the run, or measure the run"
             raise DataError(
                 str(measures),
-                f"run {run_id!r} of collection {name!r} has no measure {missing[0]} (measured runs: "
-                f"{listed(sorted(has), 'and')})",
+                f"run {run_id!r} of collection {name!r} has no measure {missing[0]} (runs with any of --measures: "
+                f"{listed(sorted(has), 'and') or 'none'})",
                 "wanted all measures of --measures for each run",
                 f"{fix} with this command: spladelake evaluate_run --lake {lake.root} --ranking {run_id} "
-                "--measures all",
+                f"--measures {','.join(('all', *missing))}",
             )
     if len(run_ids) < 2:
         raise DataError(

@@ -163,6 +163,7 @@ def _opened(
         for file in files:
             rows += stored_rows(file, counter)
     except (OtherFormError, OSError, pa.ArrowException) as error:
-        log.warning("%s: the search reads the vectors, because of the form of the index: %s", index, error)
+        said = "%s: the index cannot be used (%s), so the search reads all vectors, which is slower. Run index_vectors"
+        log.warning(f"{said} with --force.", index, error)
         return None
     return IndexSearch(rows, vocabulary_size=vocabulary_size, of_passages=of_passages, counter=counter)

@@ -145,7 +145,10 @@ def _opened(place: str, address: str) -> SparkSession:
     try:
         channel = DefaultChannelBuilder(address).toChannel()
     except PySparkException as error:
-        raise UsageError(place, f"pyspark refuses the address {server!r}", wanted, fix) from error
+        found = f"pyspark refuses the address {server!r}, or a parameter behind it"
+        wanted = "wanted sc://HOST:PORT or sc://HOST:PORT/;KEY=VALUE;KEY=VALUE"
+        fix = "Correct the address. In a value, write = as %3D."
+        raise UsageError(place, found, wanted, fix) from error
     try:
         # pyspark itself would try again for minutes.
         grpc.channel_ready_future(channel).result(timeout=MOST_SECONDS)

@@ -92,12 +92,17 @@ def add_to_classpath(jvm: Any, conf: SparkConf) -> str:
     Raises MachineError for a running session or a cluster, with the way to submit.
     """
     master = conf.get("spark.master", "local[*]") or ""
-    if SparkContext._active_spark_context is not None or not master.startswith("local"):
+    is_running = SparkContext._active_spark_context is not None
+    if is_running or not master.startswith("local"):
+        fix = 'Submit with --jars "$(spladelake jars)", or with the Delta package of your platform.'
+        if is_running:
+            fix = "Stop the session and let spladelake start one, or set spark.jars (`spladelake jars` prints them), "
+            fix += " and ".join(f"{key}={value}" for key, value in SETTINGS.items()) + " before it starts."
         raise MachineError(
             "this Spark session",
             "the session has no Delta Lake classes",
             f"wanted {DELTA_FOR.get(release(pyspark.__version__), 'a Delta')} for Spark {release(pyspark.__version__)}",
-            'Submit with --jars "$(spladelake jars)", or with the Delta package of your platform.',
+            fix,
         )
     jars = [str(jar) for jar in delta_jars()]
     loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
