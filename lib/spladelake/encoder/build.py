@@ -17,7 +17,7 @@ from spladelake.encoder.weights.files import folder_headers
 from spladelake.encoder.weights.shapes import FIX
 from spladelake.encoder.weights.tensors import check_finite
 from spladelake.errors import UsageError
-from spladelake.names import listed, some
+from spladelake.names import some
 
 logger = logging.getLogger(__name__)
 
@@ -122,12 +122,11 @@ def _check_held(folder: Path, factory: Any, config: Any, options: dict[str, str]
             for name, tensor in skeleton.named_parameters()
             if name not in headers or headers[name].shape != tuple(tensor.shape)
         }
-        largest = sorted(other, key=lambda name: -other[name].numel())[:3]
-        shown = [f"{name} {list(other[name].shape)}" for name in largest]
+        largest = sorted(other, key=lambda name: -other[name].numel())
+        shown = some([f"{name} {list(other[name].shape)}" for name in largest], 3)
         raise UsageError(
             str(folder / "config.json"),
-            f"the file describes {wanted:,} parameters, but the weights have only {held:,}; not among them are "
-            f"{listed([*shown, f'{len(other) - len(shown)} more'][: len(other)], 'and')}",
+            f"the file describes {wanted:,} parameters, but the weights have only {held:,}; not among them are {shown}",
             "wanted a file that describes these weights",
             FIX,
         )
