@@ -121,11 +121,13 @@ def test_every_family_has_the_vectors_of_sentence_transformers(tmp_path, family,
     folder = FAMILIES[family](tmp_path)
     ours, theirs = SpladeEncoder.load(str(folder), device="cpu"), SparseEncoder(str(folder), device="cpu")
     texts = [*TEXTS, *DIRTY, "x [PAD] <pad> y <mask>"]
-    tolerance = FLOAT32
+    wanted, tolerance = dense(theirs, texts), FLOAT32
     if family == "mobilebert":
-        # Four feed-forward networks a layer round more often: two runs in float32 were seen to differ by 4.2e-5.
-        theirs, tolerance = theirs.double(), 2 * FLOAT32
-    assert_same_vectors(ours.encode_documents(texts), dense(theirs, texts), tolerance)
+        # Four feed-forward networks a layer round more often, in both. With some random weights sentence-transformers'
+        # own float32 is further than 4e-5 from its float64.
+        in_single, wanted = wanted, dense(theirs.double(), texts)
+        tolerance = 2 * max(FLOAT32, np.abs(in_single - wanted).max())
+    assert_same_vectors(ours.encode_documents(texts), wanted, tolerance)
     assert ours.checkpoint.max_length == theirs.max_seq_length
 
 

@@ -68,8 +68,8 @@ def test_the_fingerprint_changes_with_every_file(saved):
 @pytest.mark.parametrize(
     ("file", "changes", "reason"),
     [
-        ("1_SpladePooling/config.json", {"pooling_strategy": "mean"}, "pooling_strategy is 'mean'"),
-        ("1_SpladePooling/config.json", {"activation_function": "tanh"}, "activation_function is 'tanh'"),
+        ("1_SpladePooling/config.json", {"pooling_strategy": "mean"}, 'pooling_strategy is "mean"'),
+        ("1_SpladePooling/config.json", {"activation_function": "tanh"}, 'activation_function is "tanh"'),
         ("sentence_bert_config.json", {"query_expansion": {"strategy": "fixed"}}, "query_expansion"),
     ],
 )

@@ -257,7 +257,7 @@ def test_an_index_of_another_release_or_that_somebody_else_wrote_to_is_ignored(
     spark: SparkSession, run_job: Any, made: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with monkeypatch.context() as other_release:
-        other_release.setattr("spladelake.spark.retrieve.index.VERSION", 2)
+        other_release.setattr("spladelake.spark.retrieve.index.VERSION", 1)
         run_job("index_vectors", lake=made, model="made")
     with caplog.at_level(logging.WARNING):
         assert retrieve(run_job, made)["index"] == "stale"
