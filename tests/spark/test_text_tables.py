@@ -92,7 +92,8 @@ def test_the_jobs_find_texts_and_columns_of_a_table_outside_the_lake(
     assert hit["doc_id"] == NUMBER["bread"]
 
 
-@pytest.mark.parametrize("changes", ["snapshot", "feed"])
+# test_incremental compares all texts with their vectors for a table of the lake.
+@pytest.mark.parametrize("changes", [pytest.param("snapshot", marks=pytest.mark.slow), "feed"])
 def test_changed_new_and_deleted_rows_take_their_vectors_along(
     spark: SparkSession, run_job: Any, shop: str, lake: str, changes: str
 ) -> None:
