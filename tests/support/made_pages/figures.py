@@ -33,7 +33,8 @@ STORAGE = {
 def page() -> str:
     """The whole page in Markdown."""
     parts = (
-        encoder, encode_job, update, bm25, retrieval, kernel, evaluation, storage, passages, small_jobs, start, forecast
+        encoder, encode_job, update, bm25, retrieval, search, kernel, evaluation, storage, passages, small_jobs, start,
+        forecast,
     )  # fmt: skip
     return HEAD + "\n" + "\n".join(line for part in parts for line in part())
 
@@ -152,6 +153,32 @@ def retrieval() -> Iterator[str]:
         f"the blocks {digits(sql['blocks_s'])} s.",
     )
     yield from sources("retrieve_full", "retrieve_slope", "retrieve_plain")
+
+
+def search() -> Iterator[str]:
+    """Section of single questions, with and without an index."""
+    r = record("search")
+    sizes = [name for name in r if name.isdigit()]
+    yield "## One question"
+    yield ""
+    yield from prose(
+        f"Exact search, k = {r['k']}, one question at a time. The documents are made from real vectors. The first",
+        "rows are",
+        "questions in one process, as `spladelake search` asks them; the others are statements in SQL, in `local[2]`.",
+    )
+    rows = [["size of the index", *(gb(r[n]["index_bytes"] / 1e6) for n in sizes)]]
+    for kind, said in (("search", "a question"), ("similar", "the vector of a document")):
+        of = [r[n]["in_process"][kind] for n in sizes]
+        rows += [
+            [f"{said} of {of[0]['terms']:.0f} terms, s", *(digits(one["warm_median_s"]) for one in of)],
+            ["share of the index that is read", *(f"{100 * one['bytes_share_mean']:.1f} %" for one in of)],
+        ]
+    for name, key in (("", "sql"), (", without an index", "sql_without_index")):
+        for call in ("search", "similar"):
+            found = [digits(r[n][key][call]["warm_median_s"]) if key in r[n] else "" for n in sizes]
+            rows.append([f"`{call}()` in SQL{name}, s", *found])
+    yield from table("documents | " + " | ".join(f"{int(n):,}" for n in sizes), rows)
+    yield from sources("search")
 
 
 def kernel() -> Iterator[str]:
