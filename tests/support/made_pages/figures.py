@@ -166,7 +166,7 @@ def search() -> Iterator[str]:
         "rows are",
         "questions in one process, as `spladelake search` asks them; the others are statements in SQL, in `local[2]`.",
     )
-    rows = [["size of the index", *(gb(r[n]["index_bytes"] / 1e6) for n in sizes)]]
+    rows = [["size of the index", *(f"{r[n]['index_bytes'] / 1e6:,.0f} MB" for n in sizes)]]
     for kind, said in (("search", "a question"), ("similar", "the vector of a document")):
         of = [r[n]["in_process"][kind] for n in sizes]
         rows += [
