@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from spladelake.errors import MachineError, SpladelakeError, UsageError
+from spladelake.names import shortened
 
 # Packages that transformers needs for some tokenizers and models, by import name.
 PACKAGES = {
@@ -98,7 +99,7 @@ def first_line(error: BaseException) -> str:
     """Return the type of an error and the first line of its text, short enough for a message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-    return said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
+    return shortened(said, LONGEST)
 
 
 def _absent_package(place: Path, error: BaseException) -> str | None:

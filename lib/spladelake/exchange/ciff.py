@@ -17,18 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spladelake.errors import DataError
+from spladelake.files.contents import COMPRESSIONS
 
 VERSION = 1
 _MOST_VARINT = 10
 
 Fields = dict[int, int | bytes]
 
-# First bytes of compressed files, which other programs may write, and the tools.
-_PACKED = (
-    (b"\x1f\x8b", "gzip", "gunzip"),
-    (b"\x28\xb5\x2f\xfd", "zstd", "unzstd"),
-    (b"BZh", "bzip2", "bunzip2"),
-)
+# The tools that compress a file, as other programs may, and that unpack it.
+_TOOLS = {".gz": ("gzip", "gunzip"), ".zst": ("zstd", "unzstd"), ".bz2": ("bzip2", "bunzip2")}
 
 
 @dataclass(frozen=True)
@@ -114,8 +111,8 @@ def _header_fields(file: BinaryIO, place: str) -> Fields:
     file.seek(0)
     if not head:
         raise DataError(place, "the file is empty", "wanted a CIFF file", "Export the index again, or correct --input.")
-    for start, packer, unpacker in _PACKED:
-        if head.startswith(start):
+    for suffix, (packer, unpacker) in _TOOLS.items():
+        if head.startswith(COMPRESSIONS[suffix]):
             wanted = "wanted an uncompressed CIFF file"
             raise DataError(place, f"the file is compressed by {packer}", wanted, f"Unpack it with {unpacker}.")
     try:

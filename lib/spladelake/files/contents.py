@@ -11,7 +11,7 @@ from spladelake.files.formats import compression_of, suffix_of
 HEAD_BYTES = 600
 _FRAME_OF_LZ4 = b"\x04\x22\x4d\x18"
 _FRAME_OF_SNAPPY = b"\xff\x06\x00\x00sNaPpY"
-_COMPRESSIONS = {
+COMPRESSIONS = {
     ".gz": b"\x1f\x8b",
     ".bz2": b"BZh",
     ".zst": b"\x28\xb5\x2f\xfd",
@@ -99,7 +99,7 @@ def check_head(name: str, head: bytes, file_format: str) -> None:
     if head.startswith(_FRAME_OF_SNAPPY):
         wanted = "wanted gzip, bzip2 or zstd, because Spark does not read this kind of snappy"
         raise _refused(name, "compressed by a snappy tool", wanted, "Compress the file with gzip, bzip2 or zstd.")
-    for suffix, start in _COMPRESSIONS.items():
+    for suffix, start in COMPRESSIONS.items():
         if compression == suffix:
             if not head.startswith(start) and not (suffix == ".zst" and _EMPTY_ZSTD.match(head)):
                 what = "empty" if not head else "damaged, or compressed in another way"
@@ -151,7 +151,7 @@ def _check_parquet(name: str, head: bytes) -> None:
     found, fix = "damaged, or not a Parquet file", "Copy the file again from its source, or correct its format option."
     if not head:
         found, fix = "empty", "Copy the file again from its source, or remove the file."
-    packed = ((start, f"compressed ({suffix})", "Unpack the file.") for suffix, start in _COMPRESSIONS.items())
+    packed = ((start, f"compressed ({suffix})", "Unpack the file.") for suffix, start in COMPRESSIONS.items())
     if known := next(((what, how) for start, what, how in (*_OTHERS, *packed) if head.startswith(start)), None):
         found, fix = known
     raise _refused(name, found, "wanted a Parquet file", fix)

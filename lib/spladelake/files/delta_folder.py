@@ -50,25 +50,15 @@ class FolderTable:
         """Number of rows, from the footers of the files."""
         return int(self.delta.to_pyarrow_dataset().count_rows())
 
-    def columns(
-        self,
-        names: Sequence[str],
-        *,
-        equals: Mapping[str, str] | None = None,
-        one_of: Mapping[str, Sequence[str]] | None = None,
-    ) -> pa.Table:
+    def columns(self, names: Sequence[str], *, equals: Mapping[str, str] | None = None) -> pa.Table:
         """Read columns by name, one chunk each.
 
         - names: the columns to read.
         - equals: values by column; only rows with these values are read.
-        - one_of: the same, for several values of a column.
 
         Raises ValueError for an unknown column, and OSError for a missing file.
         """
         wanted = [ds.field(column) == value for column, value in (equals or {}).items()]
-        wanted += [
-            ds.field(column).isin(pa.array(list(values), pa.string())) for column, values in (one_of or {}).items()
-        ]
         keep = reduce(and_, wanted) if wanted else None
         return self.delta.to_pyarrow_dataset().to_table(columns=list(names), filter=keep).combine_chunks()
 

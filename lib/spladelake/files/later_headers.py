@@ -10,10 +10,9 @@ from spladelake.errors import DataError
 from spladelake.files.guesses import GUESSES, plain_name, usual_names
 from spladelake.files.layouts import Layout, header_layout
 from spladelake.files.rows import LineParser, MalformedError, Rejected, line_text
-from spladelake.files.tsv_columns import usual_header
+from spladelake.files.tsv_columns import LONGEST_HEADER, LONGEST_NAME, usual_header
 
 JUDGED = ("query_id", "doc_id", "relevance")
-_LONGEST_HEADER, _LONGEST_NAME = 400, 40
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class WithoutHeaders:
 
     def __call__(self, line: bytes) -> Any:
         row = self.parser(line)
-        if row is None or len(line) > _LONGEST_HEADER or not self._may_be_header(row):
+        if row is None or len(line) > LONGEST_HEADER or not self._may_be_header(row):
             return row
         text = _text(line)
         order = _order(self.kind, text, self.place)
@@ -59,7 +58,7 @@ class WithoutHeaders:
         if isinstance(row, Rejected):
             return True
         first = str(row[0])
-        return len(first) <= _LONGEST_NAME and plain_name(first) in _NAMES[self.kind]
+        return len(first) <= LONGEST_NAME and plain_name(first) in _NAMES[self.kind]
 
 
 _NAMES = {

@@ -21,9 +21,9 @@ from spladelake.files.guesses import GUESSES, plain_name, usual_names
 from spladelake.files.rows import LineParser, MalformedError, ParserOf, line_text, usable_id
 from spladelake.names import listed
 
-_LONGEST_NAME = 40
-_NAME = re.compile(rf"[A-Za-z_][\w .:/-]{{0,{_LONGEST_NAME - 1}}}")
-_LONGEST_HEADER = 400
+LONGEST_NAME = 40
+_NAME = re.compile(rf"[A-Za-z_][\w .:/-]{{0,{LONGEST_NAME - 1}}}")
+LONGEST_HEADER = 400
 # The columns that each line has if the first line is not a header.
 PLAIN_COLUMNS = {"documents": ("doc_id", "text"), "queries": ("query_id", "text")}
 # A first cell in quotes, and another cell.
@@ -134,9 +134,9 @@ def usual_header(kind: str, line: str) -> list[str] | None:
 
     A header has usual names for an id and a text among its cells.
     """
-    if len(line) > _LONGEST_HEADER:
+    if len(line) > LONGEST_HEADER:
         return None
-    names = (plain_name(bare) if len(bare := _bare(cell)) <= _LONGEST_NAME else "" for cell in line.split("\t"))
+    names = (plain_name(bare) if len(bare := _bare(cell)) <= LONGEST_NAME else "" for cell in line.split("\t"))
     usual = {column: usual_names(kind, column) for column in PLAIN_COLUMNS[kind]}
     columns = [next((column for column, known in usual.items() if name in known), "") for name in names]
     return columns if set(PLAIN_COLUMNS[kind]) <= set(columns) else None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spladelake.errors import DataError
 from spladelake.files.formats import split_files, suffix_of
-from spladelake.names import listed
+from spladelake.names import some
 from spladelake.survey.findings import Finding, finding_of, kind_of
 from spladelake.survey.inputs import Input, find_inputs, kind_by_name, named_input
 from spladelake.survey.samples import Sample, read_sample
@@ -21,8 +21,6 @@ _COLUMN_OPTIONS = {
     "query_id": ("queries", "query_id"),
     "query_text": ("queries", "text"),
 }
-# Most files that a message names.
-_MOST_NAMED = 5
 # The option of ingest_texts that names a column, by table and column.
 OPTION_OF = {place: option for option, place in _COLUMN_OPTIONS.items()}
 
@@ -93,9 +91,7 @@ def _check_alone(place: str, chosen: Sample, others: list[Sample]) -> None:
     alike = [other.source.location for other in others if form[1] and (other.source.format, set(other.columns)) == form]
     if alike:
         names = sorted(Path(location).name for location in (chosen.source.location, *alike))
-        found = f"several files have the same columns ({listed(names[:_MOST_NAMED], 'and')})"
-        if len(names) > _MOST_NAMED:
-            found = f"{len(names)} files have the same columns ({', '.join(names[:_MOST_NAMED])} …)"
+        found = f"several files have the same columns ({some(names)})"
         fix = "Name a folder that has only the files of the documents with --documents."
         raise DataError(place, found, "wanted one input of documents", fix)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spladelake.errors import UsageError
+from spladelake.names import shortened
 
 # Characters of a value in a message.
 LONGEST = 200
@@ -46,9 +47,7 @@ def refused(
 ) -> UsageError:
     """Return the error for a setting that this project cannot honour. value: MISSING for an absent setting."""
     said = "missing" if value is MISSING else json.dumps(value, ensure_ascii=False, default=repr)
-    return UsageError(
-        str(path), f"the setting {name} is {said if len(said) <= LONGEST else f'{said[:LONGEST]}…'}", wanted, fix
-    )
+    return UsageError(str(path), f"the setting {name} is {shortened(said, LONGEST)}", wanted, fix)
 
 
 def read_if_there(path: Path) -> dict[str, Any]:

@@ -80,10 +80,11 @@ class IndexedCollection:
 
     def _titles_of(self, doc_ids: list[str]) -> Mapping[str, str | None]:
         texts = self.tables.texts
-        return {} if texts is None else pairs(texts.columns(TITLES.names, one_of={"doc_id": doc_ids}), doc_ids)
+        return {} if texts is None else pairs(texts.rows_with("doc_id", doc_ids, TITLES), doc_ids)
 
     def _places_of(self, ids: list[str]) -> Places:
-        return places_in(self.tables.vectors.columns(["id", *PLACES.names], one_of={"id": ids}), ids)
+        schema = pa.schema([("id", pa.string()), *PLACES])
+        return places_in(self.tables.vectors.rows_with("id", ids, schema), ids)
 
 
 def indexed_collection(lake: str, name: str) -> IndexedCollection | None:
@@ -163,7 +164,11 @@ def _opened(
         for file in files:
             rows += stored_rows(file, counter)
     except (OtherFormError, OSError, pa.ArrowException) as error:
-        said = "%s: the index cannot be used (%s), so the search reads all vectors, which is slower. Run index_vectors"
-        log.warning(f"{said} with --force.", index, error)
+        log.warning(
+            "%s: the index cannot be used (%s), so the search reads all vectors, which is slower. Run index_vectors "
+            "with --force.",
+            index,
+            error,
+        )
         return None
     return IndexSearch(rows, vocabulary_size=vocabulary_size, of_passages=of_passages, counter=counter)

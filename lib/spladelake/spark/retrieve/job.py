@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, cast
 
 import pyarrow as pa
@@ -46,7 +46,7 @@ from spladelake.spark.retrieve.vector_checks import (
     check_rows,
 )
 from spladelake.spark.session.connect import is_connect
-from spladelake.spark.session.kept import let_go, persisted
+from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.progress import progress
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.step_descriptions import describe
@@ -87,16 +87,15 @@ def retrieve_run(session: SparkSession, options: RetrieveRun) -> RetrieveResult:
     started = time.monotonic()
     made = _Retrieval(session, inputs, options, rankings)
     describe(session, f"retrieve {', '.join(rankings)}")
-    with made.progress(), session_settings(session, made.reading()), made.ranked() as ranked:
+    with made.progress(), session_settings(session, made.reading()), made.ranked() as ranked, ExitStack() as until:
         if len(rankings) > 1:
-            ranked = persisted(ranked)
+            ranked = kept_on_disk(ranked, until)
         if inputs.passages and target.exists(session):
             add_columns(session, target, PASSAGE_RUNS)
         for number, run_id in enumerate(rankings):
             rows = made.rows_of(ranked, number).withColumn("run_id", F.lit(run_id))
             where, schema = f"run_id = {sql_string(run_id)}", PASSAGE_RUNS if inputs.passages else RUNS
             replace_rows(session, target, schema, rows, lineage=lineages[run_id], where=where)
-        let_go(ranked)
     describe(session)
     found = made.found or rows_of_runs(session, target, list(rankings))
     written = {

@@ -18,7 +18,7 @@ from spladelake.config import Options
 from spladelake.config.job import Job
 from spladelake.config.jobs import JOBS
 from spladelake.errors import MachineError, UsageError
-from spladelake.names import listed
+from spladelake.names import listed, shortened
 from spladelake.spark_versions import OLDEST, release
 
 VARIABLE, SETTING = "SPARK_REMOTE", "spark.remote"
@@ -139,7 +139,7 @@ def _opened(place: str, address: str) -> SparkSession:
         import grpc
         from pyspark.sql.connect.client.core import DefaultChannelBuilder
     except ImportError as error:
-        found = f"its client cannot be loaded ({str(error).splitlines()[0][:200]})"
+        found = f"its client cannot be loaded ({shortened(str(error).splitlines()[0], 200)})"
         wanted, fix = "wanted the packages of pyspark's client", "Run pip install 'spladelake[connect]'."
         raise MachineError("Spark Connect", found, wanted, fix) from error
     try:

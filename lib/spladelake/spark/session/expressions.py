@@ -55,8 +55,7 @@ def _unresolved(
     if said.startswith("UNRESOLVED_COLUMN") and (name := parameters.get("objectName", "")):
         plain = re.sub("``", "`", ".".join(part.strip("`") for part in name.split("`.`")))
         return UsageError(place, f"the table has no column {plain!r}", suggestion(plain, frame.columns), fix)
-    reason = " ".join(str(error).split("SQLSTATE")[0].split()).rstrip(" .;")
-    reason = shortened(reason)
+    reason = shortened(" ".join(str(error).split("SQLSTATE")[0].split()).rstrip(" .;"))
     return UsageError(place, reason, f"wanted {_article(wanted)} on {listed(frame.columns)}", fix)
 
 

@@ -20,14 +20,3 @@ def kept_on_disk(frame: DataFrame, until: ExitStack) -> DataFrame:
     frame = frame.persist(StorageLevel.DISK_ONLY)
     until.callback(frame.unpersist)
     return frame
-
-
-def persisted(frame: DataFrame) -> DataFrame:
-    """Persist a DataFrame until `let_go`. On Spark Connect it stays a plan."""
-    return frame if is_connect(frame.sparkSession) else frame.persist()
-
-
-def let_go(frame: DataFrame) -> None:
-    """Free the rows that `persisted` keeps."""
-    if not is_connect(frame.sparkSession):
-        frame.unpersist()

@@ -24,7 +24,7 @@ def set_setting(session: SparkSession, key: str, value: str) -> bool:
 
     A server of Spark Connect may refuse it, as serverless compute does. The log names it then, once.
     """
-    if key in _refused:
+    if key in _refused and is_connect(session):
         return False
     try:
         session.conf.set(key, value)

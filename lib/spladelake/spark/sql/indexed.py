@@ -14,6 +14,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from spladelake.errors import DataError
+from spladelake.index.search import IndexSearch
 from spladelake.passages import document_of
 from spladelake.spark.retrieve.driver_search import Best, ranked_here
 from spladelake.spark.retrieve.indexed_search import folder_index
@@ -44,17 +45,17 @@ class IndexedVectors:
     def search(self, question: SparseVectors, k: int) -> Best:
         """Return id and score of the best documents of a question."""
         tables = self._tables()
-        return _documents(self._ranked(tables, question, k, model_id=self.model_id), tables)
+        return _documents(self._ranked(tables, self.index(tables), question, k, model_id=self.model_id), tables)
 
     def similar(self, doc_id: str | None, k: int) -> Best:
         """Return id and score of the documents whose vectors are most similar to those of a document, or passage."""
         tables = self._tables()
-        own = self._own_vectors(tables, doc_id)
+        index, own = self.index(tables), self._own_vectors(tables, doc_id)
         best: dict[str, float] = {}
         names = own["id"].to_pylist()
         for batch in own.combine_chunks().to_batches(max_chunksize=1):
             question, _ = vectors_of(batch, place=tables.place, vocabulary_size=_size(tables))
-            for found, score in _documents(self._ranked(tables, question, k + 1), tables):
+            for found, score in _documents(self._ranked(tables, index, question, k + 1), tables):
                 best[found] = max(score, best.get(found, 0.0))
         for name in names:
             best.pop(document_of(name)[0] if tables.of_passages else name, None)
@@ -93,8 +94,14 @@ class IndexedVectors:
             "Choose a doc_id of the view documents, or encode new documents with encode_texts.",
         )
 
-    def _ranked(self, tables: LocalTables, question: SparseVectors, k: int, *, model_id: str | None = None) -> Best:
-        index = folder_index(Lake(self.lake), self.name, tables)
+    def index(self, tables: LocalTables) -> IndexSearch | None:
+        """Open the index of the vectors; None unless it is current."""
+        return folder_index(Lake(self.lake), self.name, tables)
+
+    def _ranked(
+        self, tables: LocalTables, index: IndexSearch | None, question: SparseVectors, k: int,
+        *, model_id: str | None = None,
+    ) -> Best:  # fmt: skip
         if index is None:
             rows = _Vectors(tables, model_id)
             size, passages = _size(tables), tables.of_passages
@@ -133,7 +140,7 @@ class Indexed:
 def define_search(session: SparkSession, vectors: IndexedVectors) -> Indexed | None:
     """Define the functions in a session. Returns None if the vectors have no current index."""
     tables = local_tables(vectors.lake, vectors.name)
-    if tables is None or folder_index(Lake(vectors.lake), vectors.name, tables) is None:
+    if tables is None or vectors.index(tables) is None:
         return None
     has_texts = tables.texts is not None
 

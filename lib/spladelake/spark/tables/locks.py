@@ -194,7 +194,7 @@ def lock_place(place: str) -> str:
 
     All drivers must get the same folder, before the table exists too. So the schema's folder counts, not the table's.
 
-    - place: folder or quoted_parts name of the table.
+    - place: folder or dotted name of the table.
     """
     schema, _, table = place.rpartition(".")
     if "/" in place or not schema:

@@ -24,7 +24,7 @@ _ABSENT = re.compile(r"PATH_(?:DOES_)?NOT|MISSING_DELTA_TABLE|TABLE_NOT_FOUND|NO
 
 @dataclass(frozen=True)
 class TableRef:
-    """The place of a Delta table: a folder (`path`), or a quoted_parts name in the session's catalog (`name`)."""
+    """The place of a Delta table: a folder (`path`), or a dotted name in the session's catalog (`name`)."""
 
     path: str | None = None
     name: str | None = None
