@@ -194,7 +194,7 @@ CASES = [
     Case(
         "a header below lines without one",
         {"d.tsv": b"1\ta\ntext\tid\nb\t2\n"},
-        says="a later line is a header, 'text\\tid', but",
+        says="later lines have the header 'text\\tid', but",
     ),
     Case("a usual header below lines without one", {"d.tsv": b"1\tred apples\nID\tText\n2\tgreen pears\n"}, PLAIN),
     Case(
