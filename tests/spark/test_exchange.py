@@ -198,8 +198,8 @@ def test_a_run_file_with_a_bad_line_is_refused_naming_it(
 )
 def test_a_prediction_that_is_none_is_refused(run_job: Any, lake: str, tmp_path: Path, line: str, message: str) -> None:
     file = tmp_path / "theirs.jsonl"
-    file.write_text(line + "\n", encoding="utf-8")
-    with pytest.raises(DataError, match=message):
+    file.write_text(f"\n{line}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=rf"remove these rows: theirs\.jsonl line 2: .*{message}"):
         run_job("import_run", lake=lake, run=str(file))
 
 

@@ -22,6 +22,7 @@ from pyspark.sql.types import (
 from spladelake.errors import UsageError
 from spladelake.files.guesses import GUESSES, guess
 from spladelake.names import closest
+from spladelake.spark.session.expressions import as_text
 from spladelake.spark.tables.sql_text import quoted
 
 # The key of the metadata of a column of vectors.
@@ -105,7 +106,7 @@ def text_column(frame: DataFrame, given: str, place: str) -> str:
             f"{place}, column {given!r}",
             f"the type is {kind.simpleString()}",
             "wanted the type string",
-            "Name a column of texts, or cast the column.",
+            f"Name a column of texts, or make one, such as {as_text(quoted(given), kind)}.",
         )
     return given
 
