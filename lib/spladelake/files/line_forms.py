@@ -87,8 +87,8 @@ def run_layout(first: Sequence[bytes], *, place: str) -> Layout | None:
     if (tag := _long_tag(words)) is not None:
         named = f"TREC's columns, with the run name {' '.join(tag)!r}"
         return Layout(TREC_COLUMNS[:5], " ", named, tag=tag)
-    widest = max((split_lines(lines, separator) for separator in SEPARATORS), key=lambda rows: sum(map(len, rows)))
-    sizes = sorted({len(row) for row in widest})
+    widest = max(SEPARATORS, key=lambda separator: sum(map(len, split_lines(lines, separator))))
+    sizes = sorted({len(row) for row in split_lines(lines, widest)})
     if 6 in sizes:
         return None
     raise DataError(
@@ -96,19 +96,23 @@ def run_layout(first: Sequence[bytes], *, place: str) -> Layout | None:
         f"the lines have {'1 column' if sizes == [1] else f'{listed(map(str, sizes))} columns'}, and the values do not "
         "show the meaning of each column",
         "wanted the six columns of TREC: query_id, Q0, doc_id, rank, score and run_id",
-        _naming_fix(sizes),
+        _naming_fix(sizes, widest),
     )
 
 
-def _naming_fix(sizes: Sequence[int]) -> str:
-    """Return the fix for lines with unclear columns. sizes: the numbers of columns, ascending."""
+def _naming_fix(sizes: Sequence[int], separator: str) -> str:
+    """Return the fix for lines with unclear columns.
+
+    - sizes: the numbers of columns, ascending.
+    - separator: what separates them.
+    """
     if sizes[-1] > 6:
         return "If an id holds spaces, separate the columns by tabs."
     if sizes[-1] < 3:
         return "Correct --run, or write the query_id, the doc_id and the score of each row, separated by tabs."
     example = {3: "query_id doc_id score", 4: "query_id doc_id rank score"}.get(sizes[-1])
     such = "" if example is None or len(sizes) > 1 else f", such as {example}"
-    return f"Add a first line that names the columns{such}."
+    return f"Add a first line that names the columns{such}{parted_by(separator)}."
 
 
 def _most(rows: Lines, size: int) -> bool:

@@ -106,7 +106,7 @@ def text_column(frame: DataFrame, given: str, place: str) -> str:
             f"{place}, column {given!r}",
             f"the type is {kind.simpleString()}",
             "wanted the type string",
-            f"Name a column of texts, or make one, such as {as_text(quoted(given), kind)}.",
+            f"Name a column of texts, or make one with the SQL {as_text(quoted(given), kind)}.",
         )
     return given
 

@@ -73,7 +73,7 @@ def test_layers_with_gaps_are_told_by_their_numbers(copy):
     folder = copy("bert")
     number = re.compile(r"(encoder\.layer\.)1\.")
     change_tensors(folder, lambda t: {number.sub(r"\g<1>2.", name): tensor for name, tensor in t.items()})
-    gap = "of the layers 0 to 2, the weights lack 1; wanted the layers 0 to 1, because num_hidden_layers is 2"
+    gap = "the weights have a layer 2, but no layer 1; wanted the layers 0 to 1, because num_hidden_layers is 2"
     assert gap in refusal(folder)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,6 +87,16 @@ def test_the_name_of_a_run_may_have_several_words_and_ids_spaces_between_tabs() 
 def test_a_run_of_which_the_columns_may_be_several_things_is_refused(lines: list[bytes]) -> None:
     with pytest.raises(DataError, match=r"the values do not show|the first line names"):
         run_rows(lines)
+
+
+@pytest.mark.parametrize("separator", ["\t", ",", ";", " "])
+def test_the_first_line_that_a_refusal_proposes_makes_the_run_readable(separator: str) -> None:
+    lines = [separator.join(row).encode() for row in (("q1", "d1", "7"), ("q1", "d2", "5"))]
+    with pytest.raises(DataError) as refused:
+        run_rows(lines)
+    names = re.findall(r"such as ([\w ]+)", refused.value.fix)[0].split()
+    rows = run_rows([separator.join(names).encode(), *lines])
+    assert [(query, doc, score) for _, query, doc, _, score in rows] == [("q1", "d1", 7.0), ("q1", "d2", 5.0)]
 
 
 JUDGED = [("q1", "d1", 1), ("q1", "d2", 0), ("q2", "d3", 1)]

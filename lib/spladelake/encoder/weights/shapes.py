@@ -18,7 +18,7 @@ from spladelake.encoder.saved.values import read_json, whole_number
 from spladelake.encoder.weights.families import FAMILIES, Family, tensor_sizes
 from spladelake.encoder.weights.files import TensorHeader
 from spladelake.errors import UsageError
-from spladelake.names import listed, some
+from spladelake.names import listed
 
 Headers = Mapping[str, TensorHeader]
 
@@ -175,8 +175,8 @@ def _check_count(path: Path, key: str, wanted: int | None, found: set[int], stac
         if not found:
             raise UsageError(str(path), f"the weights have no {stack}", needed, FIX)
         if found != set(range(len(found))):
-            lost = some([str(number) for number in range(max(found)) if number not in found], 12)
-            gap = f"of the layers 0 to {max(found)}, the weights lack {lost}"
+            lost = [str(number) for number in range(max(found)) if number not in found]
+            gap = f"the weights have a layer {max(found)}, but no layer {listed(lost[:12])}"
             fix = "Use a checkpoint whose layers are numbered without gaps."
             raise UsageError(str(path), gap, needed, fix)
         held = f"{stack} for N from {min(found)} to {max(found)}"

@@ -76,7 +76,7 @@ def gather(
             f"measure {measure}" if measure else "measures of the report",
             "some runs do not have this measure"
             if measure
-            else f"all runs share none of the measures that a report shows by default ({', '.join(SHOWN)})",
+            else f"no default measure of the report is in all runs (default measures: {', '.join(SHOWN)})",
             f"wanted a measure that all runs have: {listed(sorted(shared))}" if shared else "wanted a common measure",
             f"Set --measure to one of these measures, or {again}." if shared else f"{again.capitalize()}.",
         )

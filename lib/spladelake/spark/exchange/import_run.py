@@ -114,7 +114,7 @@ def _too_many_runs(location: str, kind: str) -> DataError:
     if kind == "delta":
         fix = "Set --ranking to the name of one run, and import the other runs in the same way."
     found = f"the input has more than {MOST_RUNS} different run names"
-    return DataError(location, found, f"wanted at most {MOST_RUNS}; all rows of a run have the same run name", fix)
+    return DataError(location, found, f"wanted at most {MOST_RUNS} runs in one input", fix)
 
 
 def _check(session: SparkSession, found: DataFrame, rows: int, location: str, lines: Source | None) -> None:
