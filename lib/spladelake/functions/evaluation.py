@@ -28,7 +28,7 @@ _COMPARED = (
 )  # fmt: skip
 
 
-_HELD = {"score": "scores", "relevance": "grades"}
+_HELD = {"query_id": "ids of queries", "doc_id": "ids of documents", "score": "scores", "relevance": "grades"}
 
 
 def evaluate(
@@ -129,7 +129,7 @@ def _ids(frame: DataFrame, kind: str, place: str) -> list[Column]:
 
 
 def _renamed(column: str) -> str:
-    return f'Rename a column with withColumnRenamed("…", "{column}").'
+    return f"Rename the column of the {_HELD[column]} to {column}."
 
 
 def _no_number(place: str, name: str, kind: DataType, *, column: str) -> UsageError:
