@@ -126,7 +126,7 @@ def test_other_settings_of_passages_are_refused_with_both_and_the_fix(
         (
             {"passage_tokens": 64},
             "vectors of whole texts",
-            r"wanted vectors of passages of 64 tokens \(one starts every 32 tokens,",
+            "wanted vectors of passages of 64 tokens (one starts every 32 tokens,",
         ),
         (
             {"passage_by": "sentence"},
