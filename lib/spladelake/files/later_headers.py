@@ -48,7 +48,9 @@ class WithoutHeaders:
     def _refused(self, text: str) -> DataError:
         if self.kind != "judgements":
             found = f"later lines have the header {text!r}, but the first lines have no header"
-            fix = "Write this header above the first lines too, or ingest the files separately."
+            fix = (
+                "Write a header with the names of their columns above the first lines, or ingest the files separately."
+            )
             return DataError(self.place, found, "wanted a header in every file, or in none", fix)
         first = ", ".join(column for column in self.columns if column)
         found = f"later lines have the header {text!r}, but the first lines have the columns {first}"

@@ -200,7 +200,7 @@ CASES = [
     Case(
         "a longer header below lines without one",
         {"d.tsv": b"1\ta\nid\ttitle\ttext\n2\tT\tb\n"},
-        says="but the first line is not a header; wanted the same columns in every file. Write the same header above",
+        says="but the first lines have no header; wanted a header in every file, or in none. Write a header",
     ),
     Case(
         "MS MARCO's documents",
