@@ -149,9 +149,10 @@ def _check_other_side(session: SparkSession, other: TableRef, model_id: str, nam
     if row is not None and row["model_id"] != model_id:
         raise DataError(
             str(other),
-            f"these vectors use another vocabulary (model_id {row['model_id'][:21]}) than --input ({model_id[:21]})",
-            f"wanted one vocabulary for the documents and queries of {name}",
-            f"Add --like {name} to use its vocabulary for --input too, or choose another name with --vectors.",
+            f"these vectors use the vocabulary {row['model_id'][:21]}, but --input uses {model_id[:21]}",
+            f"wanted one vocabulary for documents and queries under the name {name!r}",
+            f"Add --like {name} to read --input with the vocabulary of these vectors, or choose another name with "
+            "--vectors.",
         )
 
 
