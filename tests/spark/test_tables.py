@@ -11,7 +11,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.errors import DataError
-from spladelake.spark.tables import small_tables
+from spladelake.spark.tables.delta import small_tables
 from spladelake.spark.tables.driver_rows import frame_of
 from spladelake.spark.tables.every_schema import SCHEMAS
 from spladelake.spark.tables.lineage import Lineage, newest_lineage

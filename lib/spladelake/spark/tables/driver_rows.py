@@ -18,8 +18,8 @@ from pyspark.sql.types import DataType, StructType
 from spladelake.spark.session.arrow_functions import arrow_schema
 from spladelake.spark.tables import delta_log
 from spladelake.spark.tables.accesses import note_read
+from spladelake.spark.tables.delta.small_tables import plain_table
 from spladelake.spark.tables.refs import TableRef
-from spladelake.spark.tables.small_tables import plain_table
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from spladelake.errors import UsageError
 from spladelake.spark.session.connect import is_connect
 from spladelake.spark.tables import delta_log
 from spladelake.spark.tables.accesses import note_read
-from spladelake.spark.tables.small_tables import small_rows
+from spladelake.spark.tables.delta.small_tables import small_rows
 from spladelake.spark.tables.split_files import make_readable
 from spladelake.spark.tables.sql_text import quoted, quoted_parts
 
