@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 FileFormat = Literal["auto", "jsonl", "json", "tsv", "csv", "parquet", "delta", "qrels"]
 Side = Literal["documents", "queries", "both"]
+
+# Endings of files that ingest_texts reads. A name with such an ending is hardly the name of a table.
+_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json", ".tsv", ".csv", ".txt", ".gz", ".bz2", ".zst", ".parquet"})
 
 MAX_REJECTED_DEFAULT = 0.01
 # Ten million bytes of plain text are a shelf of books, which is more than any model reads.
@@ -83,9 +87,10 @@ class IngestTexts(JobOptions):
             raise OptionsError(found, wanted, fix)
         if self.keep and not (self.source or self.documents):
             found, wanted = "--keep is given without documents", "--source or --documents together with --keep"
-            raise OptionsError(found, wanted, "Leave out --keep, or name the documents.")
+            raise OptionsError(found, wanted, "Leave out --keep, or add --documents.")
         if len(self.keep) > 1 and "all" in self.keep:
-            raise OptionsError("--keep names all and others", "all, or names of columns", "Write --keep all.")
+            found, wanted = f"--keep is {','.join(self.keep)}", "either 'all' alone, or only names of columns"
+            raise OptionsError(found, wanted, "Write --keep all, or leave out 'all'.")
         for kind, columns in (("documents", ("id", "title", "text")), ("queries", ("id", "text"))):
             named = [f"{kind.replace('queries', 'query').removesuffix('s')}_{column}" for column in columns]
             given = [name for name in named if getattr(self, name) is not None]
@@ -248,17 +253,23 @@ class EncodeTexts(JobOptions):
         for kind, option in (("document", "--documents"), ("query", "--queries")):
             location = getattr(self, option[2:])
             if location is not None and not location.startswith("table:"):
-                fix = f"Write {option} table:{location}, or read files with ingest_texts."
+                fix = f"Write {option} table:{location}."
+                if Path(location).suffix in _SUFFIXES:
+                    fix = f"Read the file into the lake with ingest_texts, and leave out {option} here."
                 raise OptionsError(f"{option} is {location!r}", "table:NAME or table:/FOLDER", fix)
             for name in (f"{kind}_id", f"{kind}_text"):
                 if getattr(self, name) is not None and location is None:
                     given = f"--{name.replace('_', '-')}"
-                    found = f"{given} is given without {option}"
-                    raise OptionsError(found, f"{option} together with {given}", f"Add {option}.")
+                    found, fix = f"{given} is given without {option}", f"Add {option}, or leave out {given}."
+                    raise OptionsError(found, f"{option} together with {given}", fix)
         of_others = {"queries": ("documents", "where"), "documents": ("queries",)}.get(self.side, ())
         if other := next((name for name in of_others if getattr(self, name)), None):
-            wanted, fix = "--side both, or the other side", f"Leave out --{other}."
-            raise OptionsError(f"--side is {self.side}, and --{other} is given", wanted, fix)
+            of_side = "queries" if self.side == "documents" else "documents"
+            wanted, fix = (
+                f"--{other} only with --side {of_side} or --side both",
+                f"Change --side, or leave out --{other}.",
+            )
+            raise OptionsError(f"--{other} is given with --side {self.side}", wanted, fix)
         return self
 
     @model_validator(mode="after")
@@ -267,10 +278,13 @@ class EncodeTexts(JobOptions):
             if getattr(self, name) is not None and self.changes != changes:
                 given, use = f"--{name.replace('_', '-')}", f"--changes {changes}"
                 fix = f"Use {use}, or leave out {given}."
-                raise OptionsError(f"--changes is {self.changes}", f"{use} together with {given}", fix)
+                raise OptionsError(
+                    f"{given} is given, but --changes is {self.changes}", f"{given} only with {use}", fix
+                )
         if self.checkpoint is not None and self.side == "both":
             one = "--side documents or --side queries"
-            raise OptionsError("--side is both", f"{one} together with --checkpoint", f"Use {one}.")
+            found, fix = "--checkpoint is given, but --side is both", f"Use {one}, or leave out --checkpoint."
+            raise OptionsError(found, f"--checkpoint only with {one}", fix)
         return self
 
 
@@ -292,7 +306,7 @@ def check_passages(options: EncodeTexts) -> None:
     stride, tokens = options.passage_stride, options.passages.tokens
     if stride is not None and options.passages.by != "tokens":
         found = f"--passage-stride is given with --passage-by {options.passages.by}"
-        wanted = f"it only with --passage-by tokens, because whole {options.passages.by}s do not overlap"
+        wanted = f"--passage-stride only with --passage-by tokens, because whole {options.passages.by}s do not overlap"
         raise OptionsError(found, wanted, "Leave out --passage-stride.")
     if stride is not None and stride > tokens:
         found = f"--passage-stride is {stride} and --passage-tokens {tokens}"
