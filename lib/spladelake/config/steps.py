@@ -91,6 +91,6 @@ def set_value(values: dict[str, Any], keys: list[str], value: Any, *, above: str
             held = "a list" if isinstance(values, list) else "a single value"
             whole = f"{above}{'.'.join(keys[:number])}"
             found = f"{whole} is {held}, so it cannot have the key {keys[number]}"
-            fix = f"Set {whole} as a whole with --set {whole}=VALUE, or correct the key."
+            fix = f"Use --set {whole}=VALUE, or correct the key."
             raise UsageError(f"--set {above}{'.'.join(keys)}", found, "wanted a key of a map", fix)
     values[keys[-1]] = value
