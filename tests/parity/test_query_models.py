@@ -254,10 +254,10 @@ def test_a_model_paired_with_itself_is_that_model(models, tmp_path):
     [
         ("documents", "larger", "has 400 terms, but the model "),
         ("documents", "renamed", "wanted one vocabulary for documents and queries"),
-        ("static", "queries", "encodes queries in another way than documents: with fixed weights"),
-        ("documents", "static", "encodes queries in another way than documents: with fixed weights"),
-        ("routed", "queries", "encodes queries in another way than documents: with a second model"),
-        ("documents", "routed", "encodes queries in another way than documents: with a second model"),
+        ("static", "queries", "has a query encoder of its own (fixed weights of tokens)"),
+        ("documents", "static", "has a query encoder of its own (fixed weights of tokens)"),
+        ("routed", "queries", "has a query encoder of its own (a second model or pooling)"),
+        ("documents", "routed", "has a query encoder of its own (a second model or pooling)"),
     ],
 )
 def test_models_that_do_not_go_together_are_refused_when_they_are_resolved(models, model, query_model, reason):
