@@ -80,8 +80,6 @@ def option_error(place: str, error: Mapping[str, Any]) -> UsageError:
     found = "the list is empty" if empty else f"the value is {error['input']!r}"
     if isinstance(cause, OptionError):
         return UsageError(place, cause.found or found, f"wanted {cause.wanted}", cause.fix)
-    if isinstance(cause, ValueError):
-        return UsageError(place, found, str(cause), "Correct the value.")
     numbers = {key: f"{number:.15g}" if isinstance(number, float) else number for key, number in context.items()}
     wanted = _FORMS.get(context.get("pattern", "")) or _WANTED.get(error["type"], _OTHER).format(**numbers)
     fix = {"literal_error": "Choose one of them.", "too_short": "Add a value."}.get(error["type"], "Correct the value.")

@@ -253,7 +253,7 @@ def model_folder(model: str, revision: str | None = None) -> Path:
 def _package_folder(model: str, fixes: tuple[str, str] | None = None) -> Path:
     """Return a folder inside an installed package. The package is not imported.
 
-    - fixes: if the package is not installed, and if it has no such folder; None for the fixes of a user's model.
+    - fixes: if the package is not installed, and if it has no such folder; None unless the model is splade-tiny.
     """
     package, _, inner = model.removeprefix("package:").partition("/")
     # find_spec imports the parents of a dotted name, so look up only the top-level name.
@@ -268,7 +268,7 @@ def _package_folder(model: str, fixes: tuple[str, str] | None = None) -> Path:
     else:
         found, wanted = f"the package {package} is not installed", "wanted an installed package"
         fix = fixes[0] if fixes else "Correct the name, install the package, or name a local folder."
-    raise UsageError(f"model {model}", found, wanted, fix)
+    raise UsageError(f"model {TINY_ALIAS if fixes else model}", found, wanted, fix)
 
 
 def _check_digest(

@@ -107,8 +107,6 @@ def _too_large(tokens: int, name: str, length: int, room: int) -> UsageError:
         found = f"{name} reads {length} tokens of a text, but the special tokens and the prompt are {length - room}"
         fix = "Raise --max-length, or shorten the prompt."
         return UsageError(place, found, "wanted room for at least one token of a passage", fix)
-    wanted = (
-        f"wanted at most {room}, because {name} reads {length} tokens of a text, of which {length - room} are special "
-    )
-    wanted += "tokens or the prompt"
-    return UsageError(place, f"the value is {tokens}", wanted, f"Set --passage-tokens to {room} or less.")
+    why = f"{name} reads {length} tokens of a text, of which {length - room} are special tokens or the prompt"
+    wanted, fix = f"wanted at most {room}, because {why}", f"Set --passage-tokens to {room} or less."
+    return UsageError(place, f"the value is {tokens}", wanted, fix)

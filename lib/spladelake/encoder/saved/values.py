@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -81,9 +82,11 @@ def whole_number(path: Path, config: Mapping[str, Any], name: str, *, least: int
 
 def _number_in_another_form(value: object) -> tuple[int | None, str]:
     """Return the whole number that a value means, and the part of its form that is wrong; None if it means none."""
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value), "a decimal point"
-    return (int(value), "quotes") if isinstance(value, str) and value.isascii() and value.isdigit() else (None, "")
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,15}", value):
+        return int(value), "quotes"
+    return None, ""
 
 
 def mapping(path: Path, config: Mapping[str, Any], name: str) -> dict[str, Any]:
