@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -78,8 +79,11 @@ def _cause(name: str, error: Exception) -> tuple[str, str, str]:
     if isinstance(error, RevisionNotFoundError):
         return "the model has no such revision", "wanted a branch, tag or commit of the model", "Correct the revision."
     if isinstance(error, OSError) and error.errno in CANNOT_STORE:
-        fix = "Free some space or change the permissions, or set HF_HOME to another folder."
-        return f"the download cannot be saved ({error.strerror})", "wanted a writable cache with enough space", fix
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        wanted = "wanted enough space in the cache" if full else "wanted a writable cache"
+        first = "Free some space" if full else f"Change the permissions of {error.filename or constants.HF_HUB_CACHE}"
+        found = f"the download cannot be saved ({error.strerror})"
+        return found, wanted, f"{first}, or set HF_HOME to another folder."
     wanted = "wanted a folder on this machine, or access to the hub"
     if constants.HF_HUB_OFFLINE:
         variable = next((name for name in OFFLINE if os.environ.get(name)), OFFLINE[0])
