@@ -185,14 +185,14 @@ def test_a_router_whose_routes_have_other_vocabularies_is_refused_with_the_first
 
 def test_a_router_with_modules_that_are_not_supported_is_refused_by_their_names(models, tmp_path):
     folder = saved_router(models, tmp_path / "three", [*splade(models["queries"]), Normalize()])
-    assert "the modules for queries are Transformer and SpladePooling and Normalize" in refusal(folder)
+    assert "the modules for queries are Transformer, SpladePooling and Normalize" in refusal(folder)
     inner = Router({"query": splade(models["queries"]), "document": splade(models["queries"])})
     assert "the modules for queries are Router" in refusal(saved_router(models, tmp_path / "nested", [inner]))
     folder = saved_router(models, tmp_path / "edited", splade(models["queries"]))
     config = json.loads((folder / ROUTER).read_text())
     structure = config["structure"]
     edit(folder / ROUTER, structure={**structure, "query": []})
-    assert "the modules for queries are absent" in refusal(folder)
+    assert "there are no modules for queries" in refusal(folder)
     parameters = config["parameters"] | {"default_route": "document"}
     edit(folder / ROUTER, structure={"document": structure["document"]}, parameters=parameters)
     # sentence-transformers does not take the default route for queries either.
