@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from spladelake.config.base import DEFAULT_MODEL, ChunkMinutes, JobOptions, Names, TokenBudget, VectorsName
+from spladelake.config.encode_checks import check_changes, check_passages, check_tables
 from spladelake.config.model_kinds import check_goes_with_model
 from spladelake.config.refusals import OptionsError
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 FileFormat = Literal["auto", "jsonl", "json", "tsv", "csv", "parquet", "delta", "qrels"]
 Side = Literal["documents", "queries", "both"]
-
-# Endings of files that ingest_texts reads. A name with such an ending is hardly the name of a table.
-_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json", ".tsv", ".csv", ".txt", ".gz", ".bz2", ".zst", ".parquet"})
 
 MAX_REJECTED_DEFAULT = 0.01
 # Ten million bytes of plain text are a shelf of books, which is more than any model reads.
@@ -244,71 +241,8 @@ class EncodeTexts(JobOptions):
         return PassageSettings(self.passage_by or "tokens", tokens, self.passage_stride, self.passage_title or "every")
 
     @model_validator(mode="after")
-    def _splits(self) -> EncodeTexts:
-        check_passages(self)
-        return self
-
-    @model_validator(mode="after")
-    def _names_tables(self) -> EncodeTexts:
-        for kind, option in (("document", "--documents"), ("query", "--queries")):
-            location = getattr(self, option[2:])
-            if location is not None and not location.startswith("table:"):
-                fix = f"Write {option} table:{location}."
-                if Path(location).suffix in _SUFFIXES:
-                    fix = f"Read the file into the lake with ingest_texts, and leave out {option} here."
-                raise OptionsError(f"{option} is {location!r}", "table:NAME or table:/FOLDER", fix)
-            for name in (f"{kind}_id", f"{kind}_text"):
-                if getattr(self, name) is not None and location is None:
-                    given = f"--{name.replace('_', '-')}"
-                    found, fix = f"{given} is given without {option}", f"Add {option}, or leave out {given}."
-                    raise OptionsError(found, f"{option} together with {given}", fix)
-        of_others = {"queries": ("documents", "where"), "documents": ("queries",)}.get(self.side, ())
-        if other := next((name for name in of_others if getattr(self, name)), None):
-            of_side = "queries" if self.side == "documents" else "documents"
-            wanted, fix = (
-                f"--{other} only with --side {of_side} or --side both",
-                f"Change --side, or leave out --{other}.",
-            )
-            raise OptionsError(f"--{other} is given with --side {self.side}", wanted, fix)
-        return self
-
-    @model_validator(mode="after")
     def _goes_together(self) -> EncodeTexts:
-        for name, changes in (("since_version", "feed"), ("checkpoint", "stream")):
-            if getattr(self, name) is not None and self.changes != changes:
-                given, use = f"--{name.replace('_', '-')}", f"--changes {changes}"
-                fix = f"Use {use}, or leave out {given}."
-                raise OptionsError(
-                    f"{given} is given, but --changes is {self.changes}", f"{given} only with {use}", fix
-                )
-        if self.checkpoint is not None and self.side == "both":
-            one = "--side documents or --side queries"
-            found, fix = "--checkpoint is given, but --side is both", f"Use {one}, or leave out --checkpoint."
-            raise OptionsError(found, f"--checkpoint only with {one}", fix)
+        check_passages(self)
+        check_tables(self)
+        check_changes(self)
         return self
-
-
-def check_passages(options: EncodeTexts) -> None:
-    """Raise OptionsError if the options of passages do not go together."""
-    given = {
-        name: getattr(options, name) for name in ("passage_by", "passage_tokens", "passage_stride", "passage_title")
-    }
-    first = next((f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None), None)
-    if first is None:
-        return
-    if options.side == "queries":
-        found = f"{first} is given with --side queries"
-        wanted = f"{first} only with documents, because the job does not split queries"
-        raise OptionsError(found, wanted, f"Leave out {first}.")
-    if options.passages is None:
-        wanted = f"--passage-tokens or --passage-by together with {first}"
-        raise OptionsError(f"{first} is given alone", wanted, "Add --passage-tokens 256.")
-    stride, tokens = options.passage_stride, options.passages.tokens
-    if stride is not None and options.passages.by != "tokens":
-        found = f"--passage-stride is given with --passage-by {options.passages.by}"
-        wanted = f"--passage-stride only with --passage-by tokens, because whole {options.passages.by}s do not overlap"
-        raise OptionsError(found, wanted, "Leave out --passage-stride.")
-    if stride is not None and stride > tokens:
-        found = f"--passage-stride is {stride} and --passage-tokens {tokens}"
-        wanted = "a stride no larger than --passage-tokens, because a larger one skips the text between two passages"
-        raise OptionsError(found, wanted, f"Set --passage-stride to {tokens} or less.")
