@@ -12,7 +12,7 @@ from pydantic import Field
 from spladelake.config.base import DEFAULT_MODEL, JobOptions, Lake, Options, RunDate, checked
 from spladelake.config.jobs import JOBS
 from spladelake.config.steps import EXAMPLES, Step, labels, set_option, set_value, step_list
-from spladelake.config.yaml_text import RepeatedKeyError, YamlError, parse_yaml
+from spladelake.config.yaml_text import RepeatedYamlKeyError, YamlError, parse_yaml
 from spladelake.errors import UsageError
 from spladelake.names import listed, suggestion
 
@@ -76,7 +76,7 @@ def load_pipeline(path: str, *, overrides: dict[str, str] | None = None) -> Pipe
         raise UsageError(path, found, "wanted a pipeline file", f"Correct the path. {EXAMPLES}")
     try:
         values = _parse(file)
-    except RepeatedKeyError as error:
+    except RepeatedYamlKeyError as error:
         fix = f"{error.fix}. To run a step twice, write the steps as a list."
         raise UsageError(path, error.reason, "wanted each key once", fix) from error
     except UnicodeDecodeError as error:

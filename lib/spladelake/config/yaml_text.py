@@ -58,12 +58,12 @@ class _UniqueKeys(yaml.SafeLoader):
                 continue
             line = key.start_mark.line + 1
             if key.value in lines:
-                raise RepeatedKeyError(key.value, lines[key.value], line)
+                raise RepeatedYamlKeyError(key.value, lines[key.value], line)
             lines[key.value] = line
         return super().construct_mapping(node, deep=deep)
 
 
-class RepeatedKeyError(YamlError):
+class RepeatedYamlKeyError(YamlError):
     """A key occurs twice."""
 
     def __init__(self, key: str, first: int, again: int) -> None:
