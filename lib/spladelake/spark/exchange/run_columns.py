@@ -169,7 +169,7 @@ def is_finite(score: Column) -> Column:
 
 
 def _is_runs(session: SparkSession, ref: TableRef) -> bool:
-    return not ref.exists(session) or set(RUNS.column_names) <= set(ref.read(session).columns)
+    return not ref.exists(session) or set(RUNS.column_names) <= set(ref.scan(session).columns)
 
 
 def _rows_of_runs(session: SparkSession, ref: TableRef, run_id: str | None) -> DataFrame:

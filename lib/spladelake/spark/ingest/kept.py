@@ -94,7 +94,7 @@ def _check_names(source: Source, names: Sequence[str]) -> None:
 def _add_columns(session: SparkSession, target: TableRef, fields: Sequence[StructField], source: Source) -> None:
     if not target.exists(session):
         return
-    present = {field.name.lower(): field for field in target.read(session).schema}
+    present = {field.name.lower(): field for field in target.scan(session).schema}
     for field in fields:
         held = present.get(field.name.lower())
         if held is not None and (held.name, held.dataType) != (field.name, field.dataType):
