@@ -117,7 +117,10 @@ def test_wrong_usage_ends_with_2(spladelake: Command, arguments: list[str], piec
         ("lake: x\nsteps: {encode_texts: {max_lenght: 8}}\n", ["max_lenght", "did you mean 'max_length'?"]),
         ("lake: x\nsteps: {encode_texts: {max_length: long}}\n", ["max_length", "the value is 'long'"]),
         ("lake: ${NO_SUCH_VARIABLE}\nsteps: {encode_texts: }\n", ["${NO_SUCH_VARIABLE} is not set"]),
-        ("lake: [x\n", ["does not parse", "wanted valid YAML. Correct the YAML."]),
+        (
+            "steps: {}\nlake: [x\n",
+            ["does not parse (line 3, column 1: ", "wanted valid YAML. Close each bracket and quote"],
+        ),
         (
             "lake: x\nsteps: {encode_texts: , encode_texts: }\n",
             ["'encode_texts' occurs twice", "write the steps as a list"],

@@ -185,14 +185,14 @@ def test_a_router_whose_routes_have_other_vocabularies_is_refused_with_the_first
 
 def test_a_router_with_modules_that_are_not_supported_is_refused_by_their_names(models, tmp_path):
     folder = saved_router(models, tmp_path / "three", [*splade(models["queries"]), Normalize()])
-    assert "the modules for queries are Transformer and SpladePooling and Normalize" in refusal(folder)
+    assert "the modules for queries are Transformer, SpladePooling and Normalize" in refusal(folder)
     inner = Router({"query": splade(models["queries"]), "document": splade(models["queries"])})
     assert "the modules for queries are Router" in refusal(saved_router(models, tmp_path / "nested", [inner]))
     folder = saved_router(models, tmp_path / "edited", splade(models["queries"]))
     config = json.loads((folder / ROUTER).read_text())
     structure = config["structure"]
     edit(folder / ROUTER, structure={**structure, "query": []})
-    assert "the modules for queries are absent" in refusal(folder)
+    assert "there are no modules for queries" in refusal(folder)
     parameters = config["parameters"] | {"default_route": "document"}
     edit(folder / ROUTER, structure={"document": structure["document"]}, parameters=parameters)
     # sentence-transformers does not take the default route for queries either.
@@ -254,10 +254,10 @@ def test_a_model_paired_with_itself_is_that_model(models, tmp_path):
     [
         ("documents", "larger", "has 400 terms, but the model "),
         ("documents", "renamed", "wanted one vocabulary for documents and queries"),
-        ("static", "queries", "encodes queries in another way than documents: with fixed weights"),
-        ("documents", "static", "encodes queries in another way than documents: with fixed weights"),
-        ("routed", "queries", "encodes queries in another way than documents: with a second model"),
-        ("documents", "routed", "encodes queries in another way than documents: with a second model"),
+        ("static", "queries", "has a query encoder of its own (fixed weights of tokens)"),
+        ("documents", "static", "has a query encoder of its own (fixed weights of tokens)"),
+        ("routed", "queries", "has a query encoder of its own (a second model or pooling)"),
+        ("documents", "routed", "has a query encoder of its own (a second model or pooling)"),
     ],
 )
 def test_models_that_do_not_go_together_are_refused_when_they_are_resolved(models, model, query_model, reason):

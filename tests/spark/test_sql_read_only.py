@@ -220,7 +220,7 @@ def test_the_command_refuses_a_change_with_2_and_makes_it_with_write(
     captured = capsys.readouterr()
     assert captured.out.startswith("n\n5\n")
     assert (
-        "error: spladelake sql: the statement may change more than this session (DeleteFromTable); wanted"
+        "error: spladelake sql: the statement may change something outside this session (DeleteFromTable); wanted"
         in captured.err
     )
     piped = CliRunner().invoke(cli, arguments, input=f"{delete};\n{count};\n")
@@ -238,7 +238,7 @@ def without_runs(lake: Path) -> dict[str, int]:
     ("condition", "said"),
     [
         ("doc_id IN (SELECT TRANSFORM(1) USING 'touch {MARK}' AS (a))", "the condition runs a program"),
-        ("reflect('java.lang.System', 'setProperty', 'guard', doc_id) = 'x'", "the condition calls code of Java"),
+        ("reflect('java.lang.System', 'setProperty', 'guard', doc_id) = 'x'", "the condition calls Java code"),
         ("doc_id = 'a'; DELETE FROM documents", "Syntax error"),
         ("doc_id = 'a') OR (DELETE FROM documents", "Syntax error"),
         ("DELETE FROM documents", "Syntax error"),

@@ -17,6 +17,7 @@ from spladelake.commands.options import styled
 from spladelake.errors import MachineError, SpladelakeError
 from spladelake.extras import explained_import
 from spladelake.machine import free_memory
+from spladelake.names import amount
 
 # Memory of a worker: the interpreter with torch (0.5 GB), and a BERT base model with one batch (0.5 GB).
 WORKER_MB = 1024
@@ -131,15 +132,16 @@ def _memory() -> str:
     free = free_memory()
     free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if free is None else free
     needed, available = heap + cores * WORKER_MB, free // 2**20
-    finding = f"{available:,} MB are free for {heap:,} MB of heap and {cores} workers of a local session"
+    use = f"for {heap:,} MB of heap and the {amount(cores, 'Python worker')} of a local session"
     if available < needed:
         raise MachineError(
             "memory",
-            finding,
-            f"wanted {needed:,} MB of free memory",
-            "Close other programs, or use fewer slots: --conf spark.master='local[1]' --conf spark.driver.memory=1g.",
+            f"{available:,} MB are free",
+            f"wanted {needed:,} MB, {use}",
+            "Close other programs, or run the jobs with one worker and a smaller heap: "
+            "--conf spark.master='local[1]' --conf spark.driver.memory=1g.",
         )
-    return finding
+    return f"{available:,} MB are free; wanted {needed:,} MB, {use}"
 
 
 def _write_access(lake: str) -> str:
@@ -186,8 +188,8 @@ def _session() -> str:
         raise MachineError(
             f"worker interpreter {found['python']}",
             f"the interpreter cannot import {found['missing']}",
-            f"wanted an interpreter with the packages of the driver's, {sys.executable}",
-            f"Set PYSPARK_PYTHON to the interpreter of the driver, or install {found['missing']} for this one.",
+            f"wanted an interpreter with the same packages as the driver's interpreter ({sys.executable})",
+            f"Set PYSPARK_PYTHON={sys.executable}, or install {found['missing']} for {found['python']}.",
         )
     return f"Spark {session.version} wrote and read Delta; driver {sys.executable}, worker {found['python']}"
 

@@ -12,8 +12,9 @@ from typing import Any
 import click
 
 from spladelake.commands.options import field_option
+from spladelake.commands.system_errors import cannot_write
 from spladelake.config import DEFAULT_MODEL, IngestTexts, load_pipeline
-from spladelake.errors import MachineError, UsageError
+from spladelake.errors import UsageError
 from spladelake.names import short_name
 
 # Options of ingest_texts that replace a guess of this command.
@@ -86,8 +87,7 @@ def _write(target: Path, text: str) -> None:
     try:
         target.write_text(text, encoding="utf-8")
     except OSError as error:
-        found = f"the file cannot be written ({error.strerror})"
-        raise MachineError(str(target), found, "wanted a writable file", "Choose another --output.") from None
+        raise cannot_write(str(target), error, option="--output") from None
     try:
         load_pipeline(str(target)).options(place=str(target))
     except UsageError:

@@ -9,7 +9,7 @@ import click
 
 from spladelake.commands.options import lake_option, session_options
 from spladelake.commands.settings import spark_settings
-from spladelake.errors import MachineError
+from spladelake.commands.system_errors import cannot_write
 from spladelake.extras import require_extra
 
 
@@ -51,8 +51,6 @@ def report_command(
     try:
         Path(out).write_text(page, encoding="utf-8")
     except OSError as error:
-        raise MachineError(
-            out, f"the file cannot be written ({error.strerror})", "wanted a writable file", "Choose another --out."
-        ) from None
+        raise cannot_write(out, error, option="--out") from None
     click.echo(f"{out}: {len(data.systems)} systems, {len(page):,} characters", err=True)
     click.echo(json.dumps({"job": "report", "exit_code": 0, "out": out, "systems": len(data.systems)}))

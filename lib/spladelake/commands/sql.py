@@ -100,8 +100,9 @@ class _Asked:
 
         try:
             if not self.write and (reason := refusal(self.session, statement)) is not None:
-                fix = "If you want the change, run the statement with `spladelake sql --write`."
-                raise UsageError("spladelake sql", f"the statement {reason}", "wanted a statement that only reads", fix)
+                wanted = "wanted a statement that only reads tables and files"
+                fix = "To run it all the same, use `spladelake sql --write`."
+                raise UsageError("spladelake sql", f"the statement {reason}", wanted, fix)
             write_rows(self.session.sql(statement), sys.stdout, output_format=self.output)
         except STATEMENT_ERRORS as error:
             raise statement_error(error, missing=self.installed.missing, defined=self.installed.names) from error

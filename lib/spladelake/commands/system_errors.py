@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import shlex
+from pathlib import Path
 
 from spladelake.errors import MachineError
 
@@ -32,3 +34,23 @@ def explained_by_system(error: BaseException) -> MachineError | None:
     found, wanted, fix = _SAID[error.errno]
     place = next((str(name) for name in (error.filename, error.filename2) if name), "the output")
     return MachineError(place, found, wanted, fix)
+
+
+def cannot_write(target: str, error: OSError, *, option: str) -> MachineError:
+    """Return the error for an output file that cannot be written.
+
+    - option: the option that names the file.
+    """
+    folder = Path(target).parent
+    if not folder.exists():
+        fix = f"Create the folder with mkdir -p {shlex.quote(str(folder))}, or choose another {option}."
+        return MachineError(target, f"there is no folder {folder}", "wanted an existing folder for the file", fix)
+    if isinstance(error, IsADirectoryError):
+        return MachineError(target, "this is a folder", "wanted a file", f"Add the name of a file to {option}.")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return MachineError(target, *_SAID[error.errno])
+    found, fix = (
+        f"the file cannot be written ({error.strerror})",
+        f"Change the permissions, or choose another {option}.",
+    )
+    return MachineError(target, found, "wanted a writable file", fix)

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, TypeVar
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from spladelake.config.refusals import OptionError, OptionsError, option_error
+from spladelake.config.yaml_text import YamlError, parse_yaml
 from spladelake.errors import UsageError
 from spladelake.names import suggestion
 
@@ -34,8 +34,9 @@ class Options(BaseModel):
             return given
         for other, ours in cls.synonyms.items():
             if other in given and ours in given:
-                found = f"--{other} and --{ours} are two names of one option"
-                raise OptionsError(found, "one of them", f"Leave out --{other}.")
+                second = f"--{other.replace('_', '-')}"
+                found = f"{second} and --{ours.replace('_', '-')} are two names of one option"
+                raise OptionsError(found, "one of them", f"Leave out {second}.")
         return {cls.synonyms.get(name, name): value for name, value in given.items()}
 
     @classmethod
@@ -60,9 +61,13 @@ ChunkMinutes = Annotated[
 
 def _read_date(given: Any) -> Any:
     # A scheduler's day. pydantic by itself would also take seconds since 1970.
-    if isinstance(given, str) and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", given):
-        raise OptionError("a day as YYYY-MM-DD, such as 2026-11-24")
-    if not isinstance(given, str | date | None) or isinstance(given, datetime):
+    if isinstance(given, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", given):
+        try:
+            return date.fromisoformat(given)
+        except ValueError:
+            found = f"there is no day {given}"
+            raise OptionError("a day of the calendar, such as 2026-11-24", "Correct the day.", found=found) from None
+    if not isinstance(given, date | None) or isinstance(given, datetime):
         raise OptionError("a day as YYYY-MM-DD, such as 2026-11-24")
     return given
 
@@ -116,9 +121,10 @@ def _split(given: Any) -> Any:
 
 def _read_yaml(given: Any) -> Any:
     try:
-        return yaml.safe_load(given) if isinstance(given, str) else given
-    except yaml.YAMLError:
-        raise OptionError("yaml with keys and values, such as '{name: value}'") from None
+        return parse_yaml(given) if isinstance(given, str) else given
+    except YamlError as error:
+        found = f"the value {given!r} is not valid YAML ({error.reason})"
+        raise OptionError("keys and values, such as '{name: value}'", f"{error.fix}.", found=found) from None
 
 
 def _known_measures(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -119,12 +119,12 @@ def check_goes_with_model(options: BaseModel, model: str) -> None:
             if getattr(options, name, None) != type(options).model_fields[name].default:
                 option = f"--{name.replace('_', '-')}"
                 found, wanted = f"{option} is given, and the model is {model}", f"{option} only with {kind.chosen_by}"
-                raise OptionsError(found, wanted, f"Leave out {option}.")
+                raise OptionsError(found, wanted, f"Leave out {option}, or choose {kind.chosen_by}.")
     check_query_model(getattr(options, "query_model", None))
 
 
 def check_query_model(query_model: str | None) -> None:
     """Raise OptionsError if the model that the user gave for queries is no SPLADE model."""
     if query_model is not None and kind_of_model(query_model) is not NEURAL:
-        found = f"--query-model is {query_model}"
-        raise OptionsError(found, "a SPLADE model with the vocabulary of --model", "Name a SPLADE model.")
+        found, fix = f"--query-model is {query_model}", "Name a SPLADE model, or leave out --query-model."
+        raise OptionsError(found, "a SPLADE model with the vocabulary of --model", fix)

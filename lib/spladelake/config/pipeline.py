@@ -7,12 +7,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field
 
 from spladelake.config.base import DEFAULT_MODEL, JobOptions, Lake, Options, RunDate, checked
 from spladelake.config.jobs import JOBS
 from spladelake.config.steps import EXAMPLES, Step, labels, set_option, set_value, step_list
+from spladelake.config.yaml_text import RepeatedYamlKeyError, YamlError, parse_yaml
 from spladelake.errors import UsageError
 from spladelake.names import listed, suggestion
 
@@ -76,19 +76,17 @@ def load_pipeline(path: str, *, overrides: dict[str, str] | None = None) -> Pipe
         raise UsageError(path, found, "wanted a pipeline file", f"Correct the path. {EXAMPLES}")
     try:
         values = _parse(file)
-    except _RepeatedKeyError as error:
-        key, first_line, again = error.args
-        fix = "Remove one of them. To run a step twice, write the steps as a list."
-        found = f"the key {key!r} occurs twice, on the lines {first_line} and {again}"
-        raise UsageError(path, found, "wanted each key once", fix) from error
+    except RepeatedYamlKeyError as error:
+        fix = f"{error.fix}. To run a step twice, write the steps as a list."
+        raise UsageError(path, error.reason, "wanted each key once", fix) from error
     except UnicodeDecodeError as error:
         raise UsageError(path, "the file is not UTF-8", "wanted text in UTF-8", "Save the file as UTF-8.") from error
-    except (yaml.YAMLError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        form = "TOML" if file.suffix == ".toml" else "YAML"
-        raise UsageError(
-            path, f"the file does not parse ({reason})", f"wanted valid {form}", f"Correct the {form}."
-        ) from error
+    except YamlError as error:
+        found = f"the file does not parse ({error.reason})"
+        raise UsageError(path, found, "wanted valid YAML", f"{error.fix}.") from error
+    except ValueError as error:
+        found = f"the file does not parse ({' '.join(str(error).split())})"
+        raise UsageError(path, found, "wanted valid TOML", "Correct the TOML.") from error
     if not isinstance(values, dict):
         found = "the file is empty" if values is None else f"the file is {_KINDS.get(type(values), 'a single value')}"
         raise UsageError(path, found, "wanted keys with values, such as lake and steps", EXAMPLES)
@@ -96,21 +94,26 @@ def load_pipeline(path: str, *, overrides: dict[str, str] | None = None) -> Pipe
     if "steps" in values:
         values["steps"] = step_list(values["steps"] or [], place=path)
     for dotted, text in (overrides or {}).items():
-        try:
-            value = text if dotted in ("lake", "run_id") else yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            reason = getattr(error, "problem", None) or " ".join(str(error).split())
-            fix = "Close each bracket and quote, or put YAML quotes around the value, inside the quotes of the shell: "
-            raise UsageError(
-                f"--set {dotted}={text}", f"the value is not valid YAML ({reason})", "wanted one YAML value",
-                f"{fix}--set 'KEY=\"VALUE\"'.",
-            ) from None  # fmt: skip
-        first, *rest = dotted.split(".")
-        if first == "steps" and len(rest) > 1 and "steps" in values:
-            set_option(values["steps"], rest[0], rest[1:], value)
-        else:
-            set_value(values, [first, *rest], value, place=path)
+        _override(values, dotted, text)
     return checked(Pipeline, values, place=path)
+
+
+def _override(values: dict[str, Any], dotted: str, text: str) -> None:
+    """Set a value of a file. Raises UsageError if the text is not YAML, or if there is no place for its value."""
+    try:
+        value = text if dotted in ("lake", "run_id") else parse_yaml(text)
+    except YamlError as error:
+        found = f"the value is not valid YAML ({error.reason})"
+        fix = f"{error.fix}. YAML quotes stand inside the quotes of the shell: --set 'KEY=\"VALUE\"'."
+        raise UsageError(f"--set {dotted}={text}", found, "wanted one YAML value", fix) from None
+    first, *rest = dotted.split(".")
+    if first != "steps" or not rest or "steps" not in values:
+        set_value(values, [first, *rest], value)
+    elif len(rest) > 1:
+        set_option(values["steps"], rest[0], rest[1:], value)
+    else:
+        fix = f"Add the name of an option: --set {dotted}.OPTION=VALUE."
+        raise UsageError(f"--set {dotted}", "the key names no option of the step", "wanted steps.STEP.OPTION", fix)
 
 
 def _parse(file: Path) -> Any:
@@ -119,24 +122,7 @@ def _parse(file: Path) -> Any:
         import tomllib
 
         return tomllib.loads(text)
-    return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
-
-
-class _RepeatedKeyError(Exception):
-    """A key of a YAML file occurs twice: its name and the two lines."""
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """A yaml loader that refuses repeated keys. Otherwise one of two steps with the same name would be lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        lines: dict[Any, int] = {}
-        for key, _ in node.value:
-            line = key.start_mark.line + 1
-            if key.value in lines:
-                raise _RepeatedKeyError(key.value, lines[key.value], line)
-            lines[key.value] = line
-        return super().construct_mapping(node, deep=deep)
+    return parse_yaml(text)
 
 
 def _expand(value: Any, place: str) -> Any:

@@ -35,7 +35,7 @@ _WANTED = {
     "string_too_short": "text that is not empty",
     "string_type": "text",
     "string_unicode": "text in UTF-8",
-    "too_short": "at least {min_length} values",
+    "too_short": "{min_length} or more values",
     "tuple_type": "a list",
 }
 # The values that an option with a pattern accepts, by its pattern.
@@ -76,11 +76,11 @@ def option_error(place: str, error: Mapping[str, Any]) -> UsageError:
     """
     context = error.get("ctx", {})
     cause = context.get("error")
-    found = f"the value is {error['input']!r}"
+    empty = error["type"] == "too_short" and not error["input"]
+    found = "the list is empty" if empty else f"the value is {error['input']!r}"
     if isinstance(cause, OptionError):
         return UsageError(place, cause.found or found, f"wanted {cause.wanted}", cause.fix)
-    if isinstance(cause, ValueError):
-        return UsageError(place, found, str(cause), "Correct the value.")
-    wanted = _FORMS.get(context.get("pattern", "")) or _WANTED.get(error["type"], _OTHER).format(**context)
-    fix = "Choose one of them." if error["type"] == "literal_error" else "Correct the value."
+    numbers = {key: f"{number:.15g}" if isinstance(number, float) else number for key, number in context.items()}
+    wanted = _FORMS.get(context.get("pattern", "")) or _WANTED.get(error["type"], _OTHER).format(**numbers)
+    fix = {"literal_error": "Choose one of them.", "too_short": "Add a value."}.get(error["type"], "Correct the value.")
     return UsageError(place, found, f"wanted {wanted}", fix)

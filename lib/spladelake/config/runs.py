@@ -86,8 +86,9 @@ class RetrieveRun(RankingOptions, Ranking):
             found = f"the name {self.ranking_name!r} is in --ranking and in --also"
             raise OptionsError(found, "a different name for each run", "Choose another name in --also.")
         if self.since_version is not None and self.strategy not in ("auto", "blocks"):
-            wanted, fix = "--strategy blocks together with --since-version", f"Leave out --strategy {self.strategy}."
-            raise OptionsError(f"--strategy is {self.strategy}", wanted, fix)
+            found = f"--since-version is given, but --strategy is {self.strategy}"
+            fix = "Use --strategy blocks, or leave out --since-version."
+            raise OptionsError(found, "--since-version only with --strategy blocks or auto", fix)
         if self.since_version is not None and any(r.where for r in (self, *self.also.values())):
             found = "--since-version compares only vectors, but --where reads texts"
             raise OptionsError(found, "one of the two options", "Leave out --since-version or --where.")

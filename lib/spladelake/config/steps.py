@@ -25,22 +25,32 @@ def step_list(given: Any, *, place: str) -> list[Step]:
     """
     entries = [{name: options} for name, options in given.items()] if isinstance(given, dict) else given
     if not isinstance(entries, list):
-        raise _malformed(place, f"the value is {given!r}")
+        wanted = "wanted a mapping {name: {options}}, or a list of such mappings with one name each"
+        raise UsageError(f"{place}: steps", f"the value is {given!r}", wanted, EXAMPLES)
     steps = []
     for number, entry in enumerate(entries, start=1):
         step = {entry: None} if isinstance(entry, str) else entry
         if not isinstance(step, dict) or len(step) != 1:
-            raise _malformed(place, f"entry {number} is {entry!r}")
+            raise _no_step(place, number, entry)
         ((name, options),) = step.items()
         if not isinstance(options, dict | None):
-            raise _malformed(place, f"the options of {name} are {options!r}")
+            found = f"the step {name} has {_said(options)} in place of its options"
+            raise UsageError(f"{place}: steps", found, "wanted each option with its name: {option: value}", EXAMPLES)
         steps.append((str(name), dict(options or {})))
     return steps
 
 
-def _malformed(place: str, found: str) -> UsageError:
-    wanted = "wanted a mapping {name: {options}}, or a list of such mappings with one name each"
-    return UsageError(f"{place}: steps", found, wanted, EXAMPLES)
+def _no_step(place: str, number: int, entry: Any) -> UsageError:
+    if isinstance(entry, dict) and entry:
+        found = f"entry {number} has {len(entry)} names, {listed(map(str, entry), 'and')}"
+        fix = "Begin each step with a dash, and indent its options below its name."
+        return UsageError(f"{place}: steps", found, "wanted one step in each entry of the list", fix)
+    found = f"entry {number} is {repr(entry) if entry else 'empty'}"
+    return UsageError(f"{place}: steps", found, "wanted the name of a step, or {name: {options}}", EXAMPLES)
+
+
+def _said(value: Any) -> str:
+    return "a list" if isinstance(value, list) else f"the value {value!r}"
 
 
 def labels(names: list[str]) -> list[str]:
@@ -65,16 +75,22 @@ def set_option(steps: list[Step], address: str, keys: list[str], value: Any) -> 
         known = f"wanted a step of the file: {listed(labels([name for name, _ in steps]))}"
         raise UsageError(f"--set steps.{address}", "there is no such step", known, "Correct the name of the step.")
     for options in named:
-        set_value(options, keys, value, place=f"--set steps.{address}")
+        set_value(options, keys, value, above=f"steps.{address}.")
 
 
-def set_value(values: dict[str, Any], keys: list[str], value: Any, *, place: str) -> None:
-    """Set a value below nested keys, and create the mappings between. Raises UsageError if a key has a single value."""
-    for key in keys[:-1]:
+def set_value(values: dict[str, Any], keys: list[str], value: Any, *, above: str = "") -> None:
+    """Set a value below nested keys, and create the mappings between. Raises UsageError if a key has a single value.
+
+    - above: the keys in --set that stand before `keys`, for the message.
+    """
+    for number, key in enumerate(keys[:-1], start=1):
         if values.get(key) is None:
             values[key] = {}
         values = values[key]
         if not isinstance(values, dict):
-            found = f"{key} is a single value and has no keys below it"
-            raise UsageError(place, found, "wanted a key with keys below it", "Correct the key in --set.")
+            held = "a list" if isinstance(values, list) else "a single value"
+            whole = f"{above}{'.'.join(keys[:number])}"
+            found = f"{whole} is {held}, so it cannot have the key {keys[number]}"
+            fix = f"Use --set {whole}=VALUE, or correct the key."
+            raise UsageError(f"--set {above}{'.'.join(keys)}", found, "wanted a key of a map", fix)
     values[keys[-1]] = value

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from spladelake.config.base import DEFAULT_MODEL, ChunkMinutes, JobOptions, Names, TokenBudget, VectorsName
+from spladelake.config.encode_checks import check_changes, check_passages, check_tables
 from spladelake.config.model_kinds import check_goes_with_model
 from spladelake.config.refusals import OptionsError
 
@@ -83,9 +84,10 @@ class IngestTexts(JobOptions):
             raise OptionsError(found, wanted, fix)
         if self.keep and not (self.source or self.documents):
             found, wanted = "--keep is given without documents", "--source or --documents together with --keep"
-            raise OptionsError(found, wanted, "Leave out --keep, or name the documents.")
+            raise OptionsError(found, wanted, "Leave out --keep, or add --documents.")
         if len(self.keep) > 1 and "all" in self.keep:
-            raise OptionsError("--keep names all and others", "all, or names of columns", "Write --keep all.")
+            found, wanted = f"--keep is {','.join(self.keep)}", "either 'all' alone, or only names of columns"
+            raise OptionsError(found, wanted, "Write --keep all, or leave out 'all'.")
         for kind, columns in (("documents", ("id", "title", "text")), ("queries", ("id", "text"))):
             named = [f"{kind.replace('queries', 'query').removesuffix('s')}_{column}" for column in columns]
             given = [name for name in named if getattr(self, name) is not None]
@@ -239,62 +241,8 @@ class EncodeTexts(JobOptions):
         return PassageSettings(self.passage_by or "tokens", tokens, self.passage_stride, self.passage_title or "every")
 
     @model_validator(mode="after")
-    def _splits(self) -> EncodeTexts:
-        check_passages(self)
-        return self
-
-    @model_validator(mode="after")
-    def _names_tables(self) -> EncodeTexts:
-        for kind, option in (("document", "--documents"), ("query", "--queries")):
-            location = getattr(self, option[2:])
-            if location is not None and not location.startswith("table:"):
-                fix = f"Write {option} table:{location}, or read files with ingest_texts."
-                raise OptionsError(f"{option} is {location!r}", "table:NAME or table:/FOLDER", fix)
-            for name in (f"{kind}_id", f"{kind}_text"):
-                if getattr(self, name) is not None and location is None:
-                    given = f"--{name.replace('_', '-')}"
-                    found = f"{given} is given without {option}"
-                    raise OptionsError(found, f"{option} together with {given}", f"Add {option}.")
-        of_others = {"queries": ("documents", "where"), "documents": ("queries",)}.get(self.side, ())
-        if other := next((name for name in of_others if getattr(self, name)), None):
-            wanted, fix = "--side both, or the other side", f"Leave out --{other}."
-            raise OptionsError(f"--side is {self.side}, and --{other} is given", wanted, fix)
-        return self
-
-    @model_validator(mode="after")
     def _goes_together(self) -> EncodeTexts:
-        for name, changes in (("since_version", "feed"), ("checkpoint", "stream")):
-            if getattr(self, name) is not None and self.changes != changes:
-                given, use = f"--{name.replace('_', '-')}", f"--changes {changes}"
-                fix = f"Use {use}, or leave out {given}."
-                raise OptionsError(f"--changes is {self.changes}", f"{use} together with {given}", fix)
-        if self.checkpoint is not None and self.side == "both":
-            one = "--side documents or --side queries"
-            raise OptionsError("--side is both", f"{one} together with --checkpoint", f"Use {one}.")
+        check_passages(self)
+        check_tables(self)
+        check_changes(self)
         return self
-
-
-def check_passages(options: EncodeTexts) -> None:
-    """Raise OptionsError if the options of passages do not go together."""
-    given = {
-        name: getattr(options, name) for name in ("passage_by", "passage_tokens", "passage_stride", "passage_title")
-    }
-    first = next((f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None), None)
-    if first is None:
-        return
-    if options.side == "queries":
-        found = f"{first} is given with --side queries"
-        wanted = f"{first} only with documents, because the job does not split queries"
-        raise OptionsError(found, wanted, f"Leave out {first}.")
-    if options.passages is None:
-        wanted = f"--passage-tokens or --passage-by together with {first}"
-        raise OptionsError(f"{first} is given alone", wanted, "Add --passage-tokens 256.")
-    stride, tokens = options.passage_stride, options.passages.tokens
-    if stride is not None and options.passages.by != "tokens":
-        found = f"--passage-stride is given with --passage-by {options.passages.by}"
-        wanted = f"it only with --passage-by tokens, because whole {options.passages.by}s do not overlap"
-        raise OptionsError(found, wanted, "Leave out --passage-stride.")
-    if stride is not None and stride > tokens:
-        found = f"--passage-stride is {stride} and --passage-tokens {tokens}"
-        wanted = "a stride no larger than --passage-tokens, because a larger one skips the text between two passages"
-        raise OptionsError(found, wanted, f"Set --passage-stride to {tokens} or less.")

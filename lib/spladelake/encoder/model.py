@@ -134,7 +134,8 @@ def _rearranged(
         if probe.agrees(unpadded, decoder):
             return unpadded
         logger.warning(
-            "encoding is slower for %s: unpadded batches give other logits than transformers, so spladelake pads them",
+            "encoding is slower for %s: without padding its logits differ from those of transformers, so spladelake "
+            "pads the texts",
             type(model).__name__,
         )
     for kind in (SameLengthBody,) if _reads_padding(model) else (PaddedBody, SameLengthBody):

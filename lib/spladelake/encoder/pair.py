@@ -56,11 +56,11 @@ def _check_one_route(checkpoint: Checkpoint, place: str) -> None:
     layout = layout_of(checkpoint)
     if layout.static_query is None and layout.queries is None:
         return
-    how = "fixed weights of tokens" if layout.static_query is not None else "a second model"
+    how = "fixed weights of tokens" if layout.static_query is not None else "a second model or pooling"
     raise UsageError(
         place,
-        f"the model {checkpoint.name} already encodes queries in another way than documents: with {how}",
-        "wanted two models that each encode documents and queries in the same way",
+        f"the model {checkpoint.name} has a query encoder of its own ({how})",
+        "wanted two models that each have one encoder for both documents and queries",
         "Leave out --query-model, or name other models.",
     )
 

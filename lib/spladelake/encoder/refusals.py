@@ -96,9 +96,11 @@ def checkpoint_error(place: Path, part: str, error: BaseException) -> Spladelake
 
 
 def first_line(error: BaseException) -> str:
-    """Return the type of an error and the first line of its text, short enough for a message."""
+    """Return the type of an error and the first line of its text, or the list that it announces, cut for a message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    # A line that ends in a colon announces a list, so the lines after it say the cause.
+    told = " ".join(lines) if lines and lines[0].endswith(":") else "".join(lines[:1])
+    said = f"{type(error).__name__}: {told}" if told else type(error).__name__
     return shortened(said, LONGEST)
 
 

@@ -47,8 +47,10 @@ class EncoderSettings:
 def _whole_number(name: str, value: object) -> None:
     """Raise UsageError unless the value is None or an int of 1 or more."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        fix = f"Leave out {name} to use the value of the checkpoint."
-        raise _wrong(name, value, "wanted a whole number of 1 or more", fix)
+        wanted, fix = "wanted a whole number of 1 or more", f"Leave out {name} to use the value of the checkpoint."
+        if isinstance(value, float) and value.is_integer() and 1 <= value < 2**53:
+            wanted, fix = "wanted an int, not a float", f"Use {int(value)}."
+        raise _wrong(name, value, wanted, fix)
 
 
 def _wrong(name: str, value: object, wanted: str, fix: str) -> UsageError:

@@ -170,9 +170,17 @@ def _unknown(name: str) -> UsageError:
     names = [re.sub(r"(?<=[@_])k\Z", k, template) for template in (*_FORMULAS, *_OF_IR_MEASURES)]
     # nDCG@10 and ndcg@10 differ in case only: ours comes first.
     lowered = {known.lower(): known for known in reversed(names)}
-    close = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=3)]
+    close = [lowered[match] for match in _closest(name.lower(), list(lowered))]
     fix = f"Write {' or '.join(close)}." if close else "Write a name such as ndcg@10."
     return UsageError("measure", f'there is no measure "{name}"', f"wanted {listed(_FORMULAS)}", fix)
+
+
+def _closest(name: str, known: list[str]) -> list[str]:
+    """Return at most three known names: the most similar, and others that are nearly as similar or begin with it."""
+    matches = difflib.get_close_matches(name, known, n=3)
+    likeness = [difflib.SequenceMatcher(None, match, name).ratio() for match in matches]
+    pairs = zip(matches, likeness, strict=True)
+    return [match for match, ratio in pairs if ratio > likeness[0] - 0.1 or match.startswith(name)]
 
 
 def counts(judged: Relevances, convention: Convention, level: int = 1) -> bool:

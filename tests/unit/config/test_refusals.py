@@ -48,6 +48,13 @@ def test_no_value_is_refused_in_words_of_the_library_that_checks_it(model: Any) 
         ("retrieve_run", {"strategy": "Fast"}, "job: strategy: the value is 'Fast'; wanted one of 'auto', 'driver', "),
         ("evaluate_run", {"part": "Test"}, "job: part: the value is 'Test'; wanted SET/train, SET/dev or SET/test."),
         ("train_model", {"output": "o", "best": "NDCG"}, "job: best: the value is 'NDCG'; wanted accuracy@1, "),
+        ("encode_texts", {"run_date": "2026-02-30"}, "job: run_date: there is no day 2026-02-30; wanted a day of the "),
+        ("encode_texts", {"b": 1.5}, "job: b: the value is 1.5; wanted 1 or less. Correct the value."),
+        ("retrieve_run", {"also": "{s: 2026-02-30}"}, "job: also: the value '{s: 2026-02-30}' is not valid YAML ('2"),
+        ("retrieve_run", {"also": "{s: {k: 1}"}, "job: also: the value '{s: {k: 1}' is not valid YAML (expected"),
+        ("retrieve_run", {"also": "{s: {k: 1}, s: {k: 2}}"}, "job: also: the value '{s: {k: 1}, s: {k: 2}}' is not "
+         "valid YAML (the key 's' occurs twice, on line 1); wanted keys and values"),
+        ("score_pairs", {"teachers": ""}, "job: teachers: the list is empty; wanted 1 or more values. Add a value."),
         ("compact_vectors", {"target": "more"}, "job: target: the value is 'more'; wanted MEASURE >= SHARE of"),
         ("fuse_runs", {"runs": "one"}, "job: --runs is one; wanted two or more different runs. Name at least two runs"),
     ],

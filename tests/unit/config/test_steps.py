@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -68,9 +69,12 @@ def test_set_of_a_step_that_is_not_there_is_refused_with_the_steps_that_are(tmp_
     ("steps", "found"),
     [
         ("encode_texts", "the value is 'encode_texts'"),
-        ("[{encode_texts: , retrieve_run: }]", "entry 1 is"),
-        ("[encode_texts, 3]", "entry 2 is 3"),
-        ("[{retrieve_run: 3}]", "the options of retrieve_run are 3"),
+        (
+            "[{encode_texts: , retrieve_run: }]",
+            "entry 1 has 2 names, encode_texts and retrieve_run; wanted one step in each entry",
+        ),
+        ("[encode_texts, 3]", "entry 2 is 3; wanted the name of a step"),
+        ("[{retrieve_run: 3}]", "the step retrieve_run has the value 3 in place of its options"),
     ],
 )
 def test_other_forms_of_steps_are_refused_naming_the_entry(tmp_path: Path, steps: str, found: str) -> None:
@@ -81,6 +85,31 @@ def test_other_forms_of_steps_are_refused_naming_the_entry(tmp_path: Path, steps
 def test_a_value_of_set_that_is_not_yaml_is_refused_with_yamls_own_reason(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"not valid YAML \(expected ',' or ']'.*\); wanted one YAML value"):
         load_pipeline(write(tmp_path, LIST), overrides={"steps.retrieve_run.k": "[a, b"})
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("model.name", "--set model.name: model is a single value, so it cannot have the key name; wanted a key of a "),
+        ("steps.retrieve_run[2].k.n", "--set steps.retrieve_run[2].k.n: steps.retrieve_run[2].k is a single value, so"),
+        ("steps.retrieve_run", "--set steps.retrieve_run: the key names no option of the step; wanted steps.STEP.OPT"),
+    ],
+)
+def test_a_key_of_set_without_a_place_is_refused_by_its_whole_name(tmp_path: Path, key: str, message: str) -> None:
+    with pytest.raises(UsageError, match="^" + re.escape(message)):
+        load_pipeline(write(tmp_path, LIST), overrides={key: "9"})
+
+
+@pytest.mark.parametrize("value", ["2026-02-30", "2026-01-01 25:00:00", "0x_", "!!int abc", "!!bool x"])
+def test_a_value_that_looks_like_a_date_or_number_but_is_none_is_refused_in_words_of_yaml(
+    tmp_path: Path, value: str
+) -> None:
+    kind = {"!!bool x": "does not fit its tag"}.get(value, "is not a possible (date|number)")
+    said = f"'{value.removeprefix('!!int ').removeprefix('!!bool ')}' {kind}"
+    with pytest.raises(UsageError, match=f"not valid YAML .{said}"):
+        load_pipeline(write(tmp_path, LIST), overrides={"steps.retrieve_run.k": value})
+    with pytest.raises(UsageError, match=f"does not parse .line 2, column 8: {said}"):
+        loaded(tmp_path, f"lake: l\nmodel: {value}\n")
 
 
 def test_a_file_in_another_encoding_is_refused_by_its_encoding(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_package_folder_is_found_without_importing_the_package(tmp_path, monke
 def test_a_folder_that_a_package_does_not_have_is_refused(tmp_path, monkeypatch, model):
     (tmp_path / "bringsmodel").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert "the package bringsmodel has no folder" in refusal(model)
+    assert "the installed package bringsmodel has no folder" in refusal(model)
 
 
 def test_without_its_package_the_tiny_model_names_the_extra(monkeypatch):
@@ -80,7 +80,8 @@ def test_the_default_model_out_of_reach_names_the_alternatives(monkeypatch, tmp_
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     message = refusal(DEFAULT_MODEL)
-    assert "hub cannot be reached" in message
+    assert "the model is not in the cache" in message
+    assert "HF_HUB_OFFLINE" in message
     assert "splade-tiny" in message
     assert "local folder" in message
 

@@ -28,7 +28,8 @@ def test_the_card_holds_the_fifteen_measures_of_a_model_card() -> None:
 @pytest.mark.parametrize(
     ("name", "fix"),
     [
-        ("ndcg10", "Write ndcg@10 or "),
+        ("ndcg10", r"Write ndcg@10\.$"),
+        ("ndgc@10", r"Write ndcg@10\.$"),
         ("RR@x", "RR@10|mrr@10"),
         ("map@k", "map@10"),
         ("mrr", "Write RR or mrr@10"),

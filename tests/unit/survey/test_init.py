@@ -154,6 +154,19 @@ def test_a_pipeline_file_that_is_there_is_not_written_over_unless_asked_for(init
     assert init("d.jsonl", "--force")["exit_code"] == 0
 
 
+def test_a_pipeline_file_without_its_folder_is_refused_with_the_command_that_makes_the_folder(
+    init: Init, tmp_path: Path
+) -> None:
+    write(tmp_path / "docs.tsv", "d1\tbread\n")
+    result = init("docs.tsv", "--output", "my conf/p.yaml")
+    assert result["exit_code"] == 5
+    assert "my conf/p.yaml: there is no folder my conf; wanted an existing folder" in result["error"]
+    assert "mkdir -p 'my conf'" in result["error"]
+    (tmp_path / "my conf").mkdir()
+    assert init("docs.tsv", "--output", "my conf/p.yaml")["exit_code"] == 0
+    assert "my conf: this is a folder; wanted a file" in init("docs.tsv", "--output", "my conf", "--force")["error"]
+
+
 def test_names_with_quotes_hashes_and_line_feeds_are_written_so_that_yaml_reads_them_back(
     init: Init, tmp_path: Path
 ) -> None:

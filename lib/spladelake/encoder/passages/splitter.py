@@ -61,15 +61,7 @@ class Splitter:
         length = in_force.max_length or layout.document_length
         room = length - tokenizer.special_tokens - prompt
         if settings.tokens > room:
-            raise UsageError(
-                "--passage-tokens",
-                f"the value is {settings.tokens}",
-                f"wanted at most {room}, because {checkpoint.name} reads {length} tokens of a text, of which "
-                f"{length - room} are special tokens or the prompt",
-                f"Set --passage-tokens to {room} or less."
-                if room > 0
-                else "Raise --max-length, or shorten the prompt.",
-            )
+            raise _too_large(settings.tokens, checkpoint.name, length, room)
         return cls(tokenizer.backend, room, settings)
 
     def split(self, title: str | None, text: str | None) -> Iterator[Passage]:
@@ -101,3 +93,20 @@ def _edges(text: str) -> Sequence[int]:
             break
         edges.append(found.start())
     return [*edges, len(text)]
+
+
+def _too_large(tokens: int, name: str, length: int, room: int) -> UsageError:
+    """Return the error for passages that do not fit into the model.
+
+    - tokens: of a passage.
+    - name, length: of the model; the most tokens that it reads of a text.
+    - room: tokens that remain for a passage, negative if the prompt alone is too long.
+    """
+    place = "--passage-tokens"
+    if room <= 0:
+        found = f"{name} reads {length} tokens of a text, but the special tokens and the prompt are {length - room}"
+        fix = "Raise --max-length, or shorten the prompt."
+        return UsageError(place, found, "wanted room for at least one token of a passage", fix)
+    why = f"{name} reads {length} tokens of a text, of which {length - room} are special tokens or the prompt"
+    wanted, fix = f"wanted at most {room}, because {why}", f"Set --passage-tokens to {room} or less."
+    return UsageError(place, f"the value is {tokens}", wanted, fix)

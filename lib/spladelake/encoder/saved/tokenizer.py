@@ -66,11 +66,9 @@ def refuse_chat_template(folder: Path) -> None:
     """Raise UsageError if a plain model has a chat template, into which sentence-transformers would put texts."""
     path = folder / TOKENIZER_CONFIG
     template = read_if_there(path).get("chat_template")
-    files = [*folder.glob("chat_template.*"), *folder.glob("additional_chat_templates/*.jinja")]
-    if template or files:
-        raise refused(
-            files[0] if files else path,
-            "chat_template",
-            template or files[0].name,
-            "wanted no chat template, because spladelake reads texts unchanged",
-        )
+    wanted = "wanted no chat template, because spladelake reads texts unchanged"
+    for file in [*folder.glob("chat_template.*"), *folder.glob("additional_chat_templates/*.jinja")]:
+        fix = "Use a checkpoint without a chat template."
+        raise UsageError(str(file), "the model folder has this chat template", wanted, fix)
+    if template:
+        raise refused(path, "chat_template", template, wanted)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from spladelake.encoder.saved.values import MISSING, check_known, mapping, read_if_there, refused, whole_number
+from spladelake.errors import UsageError
+from spladelake.names import listed
 
 Task = Literal["fill-mask", "sequence-classification"]
 
@@ -44,6 +47,12 @@ ELSEWHERE = frozenset(
 CALL_WITHOUT_EFFECT = frozenset(
     {"padding", "padding_side", "pad_to_multiple_of", "return_attention_mask", "verbose", "logits_to_keep", "stride"}
 )
+
+# Why another argument of a call of the tokenizer cannot be honoured, by its name.
+_CALL = {
+    "add_special_tokens": "spladelake always adds the special tokens",
+    "truncation": "spladelake always cuts long texts",
+}
 
 
 @dataclass(frozen=True)
@@ -116,19 +125,33 @@ def _check_task(path: Path, config: Mapping[str, Any], task: Task, default_task:
     """Raise UsageError unless the module passes the logits of texts to the next module."""
     given = config.get("transformer_task", default_task)
     if given != task:
-        found = config.get("transformer_task", MISSING)
-        wanted = f"wanted {task}" if found is not MISSING else f"wanted {task}, but without the setting it is {given}"
-        raise refused(path, "transformer_task", found, wanted, f"Use a checkpoint for the task {task}.")
+        fix = f"Use a checkpoint for the task {task}."
+        if "transformer_task" in config:
+            raise refused(path, "transformer_task", given, f"wanted {task}", fix)
+        found = f"the setting transformer_task is missing, so its default applies ({given})"
+        raise UsageError(str(path), found, f"wanted {task}", fix)
     modalities = mapping(path, config, "modality_config")
     if not modalities:
         return
-    text = {"method": "forward", "method_output_name": "logits"}
-    found = modalities.get("text")
-    if not isinstance(found, dict) or found | {"method_output_name": _plain(found)} != text or "message" in modalities:
-        raise refused(path, "modality_config", modalities, "wanted unchanged texts as input and logits as output")
+    _check_modalities(path, modalities)
     if config.get("module_output_name") != OUTPUTS[task]:
         named = config.get("module_output_name", MISSING)
         raise refused(path, "module_output_name", named, f"wanted {OUTPUTS[task]}", "Use another checkpoint.")
+
+
+def _check_modalities(path: Path, modalities: Mapping[str, Any]) -> None:
+    """Raise UsageError unless the module reads plain texts, and gives their logits."""
+    fix = "Use a checkpoint that reads plain texts."
+    if "text" not in modalities:
+        found = f"the setting modality_config has only {listed(map(json.dumps, modalities), 'and')} as input"
+        raise UsageError(str(path), found, 'wanted "text" as input', fix)
+    if "message" in modalities:
+        found = 'the setting modality_config has "message" as input, which puts each text into a chat template'
+        raise UsageError(str(path), found, "wanted unchanged texts as input", fix)
+    text = {"method": "forward", "method_output_name": "logits"}
+    given = modalities["text"]
+    if not isinstance(given, dict) or given | {"method_output_name": _plain(given)} != text:
+        raise refused(path, "modality_config.text", given, f"wanted {json.dumps(text)}", "Use another checkpoint.")
 
 
 def _plain(modality: Mapping[str, Any]) -> object:
@@ -178,15 +201,16 @@ def _call_length(path: Path, config: Mapping[str, Any]) -> int | None:
     Raises UsageError if another argument changes the token ids.
     """
     processing = mapping(path, config, "processing_kwargs")
-    arguments = mapping(path, processing, "text") | mapping(path, processing, "common")
+    common = mapping(path, processing, "common")
+    arguments = mapping(path, processing, "text") | common
     for key, value in arguments.items():
         plain = {"truncation": (True, "longest_first"), "return_tensors": ("pt",), "add_special_tokens": (True,)}
         if key not in CALL_WITHOUT_EFFECT and key != "max_length" and value not in plain.get(key, ()):
             raise refused(
                 path,
-                f"processing_kwargs.text.{key}",
+                f"processing_kwargs.{'common' if key in common else 'text'}.{key}",
                 value,
-                "wanted no such argument, because spladelake tokenises texts without it",
+                f"wanted no such argument, because {_CALL.get(key, 'spladelake does not give it to the tokenizer')}",
             )
     side = arguments.get("padding_side") or _named(path, config, TOKENIZER)[1].get("padding_side")
     padded = arguments.get("padding") == "max_length" or arguments.get("pad_to_multiple_of")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,12 @@ def refused(
     path: Path, name: str, value: object, wanted: str, fix: str = "Use a checkpoint without this setting."
 ) -> UsageError:
     """Return the error for a setting that this project cannot honour. value: MISSING for an absent setting."""
-    said = "missing" if value is MISSING else json.dumps(value, ensure_ascii=False, default=repr)
-    return UsageError(str(path), f"the setting {name} is {shortened(said, LONGEST)}", wanted, fix)
+    return UsageError(str(path), f"the setting {name} is {_said(value)}", wanted, fix)
+
+
+def _said(value: object) -> str:
+    text = "missing" if value is MISSING else json.dumps(value, ensure_ascii=False, default=repr)
+    return shortened(text, LONGEST)
 
 
 def read_if_there(path: Path) -> dict[str, Any]:
@@ -58,7 +63,9 @@ def read_if_there(path: Path) -> dict[str, Any]:
 def check_known(path: Path, config: Mapping[str, Any], known: Iterable[str]) -> None:
     """Raise UsageError if a setting is not known to sentence-transformers' class either."""
     for name in sorted(set(config) - set(known)):
-        raise refused(path, name, config[name], "wanted only settings that sentence-transformers 6 has for this module")
+        found = f"the setting {name} (here {_said(config[name])}) is unknown"
+        wanted = "wanted only settings that sentence-transformers 6 has for this module"
+        raise UsageError(str(path), found, wanted, "Use a checkpoint without this setting.")
 
 
 def whole_number(path: Path, config: Mapping[str, Any], name: str, *, least: int = 1) -> int | None:
@@ -66,7 +73,20 @@ def whole_number(path: Path, config: Mapping[str, Any], name: str, *, least: int
     value = config.get(name)
     if value is None or (type(value) is int and value >= least):
         return value
-    raise refused(path, name, value, f"wanted a whole number of {least} or more", "Correct or remove the setting.")
+    wanted = f"wanted a whole number of {least} or more"
+    number, form = _number_in_another_form(value)
+    if number is None or number < least:
+        raise refused(path, name, value, wanted, "Correct or remove the setting.")
+    raise refused(path, name, value, f"{wanted} without {form}", f"Write {number}.")
+
+
+def _number_in_another_form(value: object) -> tuple[int | None, str]:
+    """Return the whole number that a value means, and the part of its form that is wrong; None if it means none."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value), "a decimal point"
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,15}", value):
+        return int(value), "quotes"
+    return None, ""
 
 
 def mapping(path: Path, config: Mapping[str, Any], name: str) -> dict[str, Any]:

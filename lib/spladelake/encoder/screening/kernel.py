@@ -108,7 +108,7 @@ def _compiled(llvm: Any, width: int) -> Any:
     # LLVM ends the process if it has to resolve an intrinsic that it does not know. It would show as a call.
     assembly = machine.emit_assembly(module)
     if "vpmaddubsw" not in assembly or "call" in assembly:
-        raise NotImplementedError("this LLVM does not know the instructions of AVX2 by these names")
+        raise NotImplementedError("LLVM of this version does not know the AVX2 instructions of the kernel")
     engine = llvm.create_mcjit_compiler(module, machine)
     engine.finalize_object()
     pointers, numbers = [ctypes.c_void_p] * 7, [ctypes.c_int64] * 2

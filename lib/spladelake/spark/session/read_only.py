@@ -55,8 +55,9 @@ _SAID = {
     "CompoundBody": "is a script of several statements (BEGIN … END)",
     "CreateFunctionCommand": "loads code (CREATE FUNCTION … AS)",
     "ScriptTransformation": "runs a program (TRANSFORM)",
-    "UnresolvedExecuteImmediate": "runs a text as a statement (EXECUTE IMMEDIATE)",
+    "UnresolvedExecuteImmediate": "runs a string as a statement (EXECUTE IMMEDIATE)",
 }
+_OTHER = "may change something outside this session"
 _COMMAND = "org.apache.spark.sql.catalyst.plans.logical.Command"
 
 
@@ -87,11 +88,11 @@ def _refused(node: Any) -> str | None:
     """Return why a node of a parsed statement is refused, or None."""
     name = _name(node)
     if name not in _ALLOWED:
-        return _SAID.get(name, f"may change more than this session ({name})")
+        return _SAID.get(name, f"{_OTHER} ({name})")
     if _lasts(node, name):
         return f"changes the catalog ({name})"
     if name == "CreateTempViewUsing" and node.provider().lower() not in _FILE_FORMATS:
-        return f"connects to a source of the format {node.provider()}"
+        return f"connects to another system (format {node.provider()})"
     return None
 
 
@@ -110,10 +111,10 @@ def _refused_inside(session: SparkSession, plan: Any) -> str | None:
     for depth, node in enumerate(_nodes(plan)):
         name = _name(node)
         if name in _SAID or (depth and is_instance_of(gateway, node, _COMMAND)):
-            return _SAID.get(name, f"may change more than this session ({name})")
+            return _SAID.get(name, f"{_OTHER} ({name})")
         # A call into Java is never deterministic, so only such nodes need a look at their expressions.
         if not node.deterministic() and any(_name(e) == "CallMethodViaReflection" for e in _expressions(node)):
-            return "calls code of Java (reflect)"
+            return "calls Java code (reflect)"
     return None
 
 
