@@ -113,7 +113,7 @@ FAULTS: dict[str, tuple[list[dict[str, Any]], str]] = {
     "no values": ([{"id": "a", "indices": [1]}], "no column is called values (columns: id, indices)"),
     "a matrix": ([{**PLAIN, "indices": 7}], "the column indices has the type int64"),
     "fractions as terms": ([{**PLAIN, "indices": [1.5]}], "the column indices has the type list<element: double>"),
-    "no id": ([{**PLAIN, "id": None}, PLAIN], "in the row with the id '' the id is missing"),
+    "no id": ([{**PLAIN, "id": None}, PLAIN], "in a row the id is missing"),
     "no vector": ([{**PLAIN, "values": None}, PLAIN], "the vector is missing"),
     "lengths": ([{**PLAIN, "values": [1.0]}], "indices and values differ in length"),
     "a null": ([{**PLAIN, "values": [1.0, None]}], "a term or a weight is null; wanted lists of numbers only"),

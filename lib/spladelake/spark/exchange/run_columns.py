@@ -79,7 +79,7 @@ def _check_scores(place: str, shards: list[Shard], *, ranks: bool) -> None:
     scored = [shard.first.name for shard in shards if shard.names["score"] is not None]
     if not ranks and 0 < len(scored) < len(shards):
         other = next(shard.first.name for shard in shards if shard.names["score"] is None)
-        found, fix = f"{scored[0]} has scores, but {other} only ranks", "Import these files separately."
+        found, fix = f"{scored[0]} has scores, but {other} has only ranks", "Import these files separately."
         raise DataError(place, found, "wanted the same columns in every file", fix)
 
 
@@ -89,12 +89,12 @@ def _check_order(place: str, present: list[str], names: Mapping[str, str | None]
     if names.get("rank") is None and names.get("score") is None:
         raise DataError(
             place, f"no column holds scores or ranks {among}", "wanted a column such as score",
-            "Rename the column of scores to score or of ranks to rank, or leave this input out.",
+            "Rename the column that holds scores to score, or the column that holds ranks to rank, or leave this input out.",
         )  # fmt: skip
     if ranks and names.get("rank") is None:
         raise DataError(
             place, f"no column holds ranks {among}", "wanted a column of ranks, because of --order ranks",
-            "Rename the column of ranks to rank, or leave out --order.",
+            "Rename the column that holds ranks to rank, or leave out --order.",
         )  # fmt: skip
 
 
