@@ -89,7 +89,7 @@ def _check_order(place: str, present: list[str], names: Mapping[str, str | None]
     if names.get("rank") is None and names.get("score") is None:
         raise DataError(
             place, f"no column holds scores or ranks {among}", "wanted a column such as score",
-            "Rename the column that holds scores to score, or the column that holds ranks to rank, or leave this input out.",
+            "Rename the column that holds scores to score, or the one with ranks to rank, or leave this input out.",
         )  # fmt: skip
     if ranks and names.get("rank") is None:
         raise DataError(

@@ -93,10 +93,11 @@ def _check_listed(listed: Listed, options: RerankRun, *, place: str) -> None:
         return
     if listed == "all":
         raise UsageError(
-            place, f"the run {options.run!r} lists passages, but --passages {options.passages} needs a run of documents",
+            place,
+            f"the run {options.run!r} lists passages, but --passages {options.passages} needs a run of documents",
             "wanted --passages all, or a run of documents",
             "Set --passages all, or retrieve documents with --aggregate max.",
-        )  # fmt: skip
+        )
     found = "documents" if listed == "whole" else "documents, each with only its best passage"
     raise UsageError(
         place, f"the run {options.run!r} lists {found}, but --passages all needs a run of passages",
