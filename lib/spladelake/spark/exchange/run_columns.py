@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -172,9 +173,17 @@ def _is_runs(session: SparkSession, ref: TableRef) -> bool:
     return not ref.exists(session) or set(RUNS.column_names) <= set(ref.read(session).columns)
 
 
+def _maker(ref: TableRef) -> Maker:
+    """Return the maker of a `runs` table that --run names."""
+    root, slash, _ = (ref.path or "").rpartition("/")
+    schema, dot, _ = (ref.name or "").rpartition(".")
+    lake = root if slash else f"schema:{schema}" if dot else "LAKE"
+    return Maker(shlex.join(["spladelake", "retrieve_run", "--lake", lake]), "--run")
+
+
 def _rows_of_runs(session: SparkSession, ref: TableRef, run_id: str | None) -> DataFrame:
     """Return the rows of a `runs` table, or of one of its runs."""
-    rows = require(session, ref, RUNS, made_by=Maker("spladelake retrieve_run", "--run"))
+    rows = require(session, ref, RUNS, made_by=_maker(ref))
     if run_id is not None:
         rows = rows.where(F.col("run_id") == run_id)
     missing = F.col("query_id").isNull() | F.col("doc_id").isNull() | ~is_finite(F.col("score"))
