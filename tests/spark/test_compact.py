@@ -157,7 +157,7 @@ def test_settings_that_do_not_go_together_are_refused(
         run_job("compact_vectors", lake=lake, vectors="absent")
     theirs = spark.createDataFrame([("a", [1], [1.0], 1, False, "", "ok", "m")], VECTORS.struct)
     theirs.write.format("delta").save(f"{lake}/vectors/theirs/documents")
-    said = r"another program wrote or changed rows .*; wanted a new table, or one to which only compact_vectors has written"
+    said = r"wrote or changed rows .*; wanted a new table, or one to which only compact_vectors has written"
     with pytest.raises(UsageError, match=said):
         run_job("compact_vectors", lake=lake, vectors="m", into="theirs")
 
