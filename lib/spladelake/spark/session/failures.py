@@ -103,7 +103,7 @@ def _broken_constraint(text: str) -> DataError | None:
     if match is None:
         return None
     said, _, _ = _SQLSTATE.sub("", match[1]).partition(" violated by row with values:")
-    lines = (_SQLSTATE.sub("", line).strip(" -") for line in match[2].splitlines())
+    lines = (_SQLSTATE.sub("", line).strip().removeprefix("- ") for line in match[2].splitlines())
     values = ", ".join(line.replace(" : ", " = ", 1) for line in lines if line)
     return DataError(
         "the target table",
