@@ -76,7 +76,7 @@ def _chosen(
         unknown = sorted(by_kind.pop(None, []), key=lambda sample: -_size(sample))
         if not unknown:
             there = ", ".join(sample.source.location for sample in samples)
-            found = f"none of the files looks like documents (found: {there})"
+            found = f"none of the files looks like a file of documents (files: {there})"
             raise DataError(place, found, "wanted a file of documents", "Name the documents with --documents.")
         by_kind["documents"], by_kind[None] = unknown[:1], unknown[1:]
     chosen = {kind: by_kind[kind][0] for kind in KINDS if kind in by_kind}

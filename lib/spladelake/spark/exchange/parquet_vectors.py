@@ -223,7 +223,7 @@ def _faults(*, places: bool) -> dict[str, _Fault]:
         ),
         "the vector is missing": _Fault(
             F.col("indices").isNull() | F.col("values").isNull(),
-            "wanted two lists, both [] for a vector without terms",
+            "wanted lists in indices and values ([] for no terms)",
         ),
         "indices and values differ in length": _Fault(
             F.size("indices") != F.size("values"), "wanted one number in values for each number in indices"

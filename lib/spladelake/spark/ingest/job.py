@@ -214,11 +214,11 @@ def _at(line: int | None) -> str:
 
 def _check_share(source: Source, bad: int, total: int, allowed: float, examples: list[str], lake: Lake) -> None:
     if bad > allowed * total:
-        listed = " | ".join(examples) if bad == len(examples) else f"for example {' | '.join(examples)}"
+        listed = f"{': ' if bad == len(examples) else ', for example: '}{' | '.join(examples)}"
         raise DataError(
             source.location,
             f"{bad:,} of {total:,} records are malformed",
             f"wanted at most {100 * allowed:g}%",
             f"Correct the input{_NAMING.get(source.kind, '')}, or raise --max-rejected. "
-            f"{lake.table('quarantine')} lists the malformed records: {listed}.",
+            f"{lake.table('quarantine')} lists the malformed records{listed}.",
         )

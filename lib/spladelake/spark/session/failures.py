@@ -78,13 +78,15 @@ def _unreadable_file(text: str) -> DataError:
     """Return the error for a truncated, damaged or wrongly formatted file, from Spark's message and its causes."""
     read = _READING.search(text)
     if read is None:
-        place, reason = "the input", _line_with(text, *_UNREADABLE)
+        place, reason = "the inputs", _line_with(text, *_UNREADABLE)
     else:
         causes = re.findall(r"^(?:Caused by: )?(?:[\w$]+\.)+(\w+(?:Exception|Error): .+)$", text, re.MULTILINE)
         inner = [cause for cause in causes if "FAILED_READ_FILE" not in cause and "Job aborted" not in cause]
         place = re.sub("^file:/*", "/", unquote(read[1]))
         reason = shortened(inner[-1] if inner else read[2].removesuffix("."))
-    found = f"{'a file of it' if read is None else 'the file'} cannot be read ({reason})"
+    found = f"the file cannot be read ({reason})"
+    if read is None:
+        found = f"a file that Spark does not name cannot be read ({reason})"
     if _DATA_FILE.search(place):
         fix = "Restore the file from a copy, or rerun, with --force, the job that made the table."
         return DataError(place, found, "wanted the file as the job wrote it", fix)
@@ -94,7 +96,8 @@ def _unreadable_file(text: str) -> DataError:
     fix = "Copy the file again from its source, or correct its format option, such as --documents-format."
     if read is None:
         fix = f"Find the file with a tool such as gzip -t. {fix}"
-    return DataError(place, found, "wanted a complete file in the format that its ending or its option says", fix)
+    wanted = "wanted a complete file in the format that the format option or the ending of its name says"
+    return DataError(place, found, wanted, fix)
 
 
 def _broken_constraint(text: str) -> DataError | None:

@@ -50,7 +50,7 @@ _NO_STORES = {"file", "http", "https", "hf"}
 
 _ROLE = "Give Spark a role or keys that may read, list and write there"
 # Packages of clients that Spark lacks, by the scheme.
-_HADOOP = "of the release of Spark's jar hadoop-client-api"
+_HADOOP = "of the same release as Spark's jar hadoop-client-api"
 _CLIENTS = {
     "s3a": f"org.apache.hadoop:hadoop-aws, {_HADOOP} (see conf/s3.conf)",
     "abfs": f"org.apache.hadoop:hadoop-azure, {_HADOOP}",

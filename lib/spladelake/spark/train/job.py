@@ -253,7 +253,8 @@ def _run(session: SparkSession, work: TrainingWork, options: TrainModel) -> Outc
         reason = f" ({said})" if re.search(r"\w", said) else ""
         raise MachineError(
             "the training processes", f"the processes ended without a model{reason}", "wanted a trained model",
-            "Correct the cause, which the output above names. The same command then resumes from the last checkpoint.",
+            "Find the cause in the output above, correct it, and run the same command again. It resumes from the last "
+            "checkpoint.",
         ) from error  # fmt: skip
     assert isinstance(outcome, Outcome)
     return outcome
