@@ -16,7 +16,8 @@ FAILURES = {
         "a row breaks the CHECK constraint c (x > 0); wanted rows"
     ),
     "An error occurred while calling o1.count.\n: java.util.zip.ZipException: invalid stored block lengths": (
-        "the inputs: a file that Spark does not name cannot be read (java.util.zip.ZipException: invalid stored block lengths); wanted"
+        "the inputs: a file that Spark does not name cannot be read (java.util.zip.ZipException: invalid stored block "
+        "lengths); wanted"
     ),
     "An error occurred while calling o1.save.\n: java.io.IOException: Mkdirs failed to create file:/lake": (
         "the file system: java.io.IOException: Mkdirs failed to create file:/lake; wanted"
