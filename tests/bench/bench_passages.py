@@ -121,12 +121,8 @@ def measured(folder: Path, collection: Collection, *, rounds: int) -> dict[str, 
     session = spark_session("bench_passages")
 
     def job(name: str, **given: Any) -> Any:
-        return run_job(session, name, checked(JOBS[name].options, {"model": MODEL, **given}, place=name))
-
-    def ingest(lake: str, source: str) -> None:
-        run_job(
-            session, "ingest_texts", checked(JOBS["ingest_texts"].options, {"lake": lake, "source": source}, place="")
-        )
+        model = {"model": MODEL} if "model" in JOBS[name].options.model_fields else {}
+        return run_job(session, name, checked(JOBS[name].options, {**model, **given}, place=name))
 
     long, pieces = f"{folder}/long", f"{folder}/pieces"
     job("ingest_texts", lake=long, source=written(folder / "source-long", collection.texts.items(), collection))

@@ -165,7 +165,7 @@ def test_an_id_that_would_break_a_line_is_refused_and_leaves_no_file(
     [
         (
             "q1 Q0 a 1 2.0 r\nq1 Q0 b 2 r\n",
-            "1 of 2 rows cannot be used, such as run.trec line 2: the line has 5 columns",
+            r"1 of 2 rows cannot be used; .* Correct or remove these rows: run\.trec line 2: the line has 5 columns",
         ),
         ("q1 Q0 a 1 nan r\n", "line 1: score is 'nan'"),
         (
@@ -198,8 +198,8 @@ def test_a_run_file_with_a_bad_line_is_refused_naming_it(
 )
 def test_a_prediction_that_is_none_is_refused(run_job: Any, lake: str, tmp_path: Path, line: str, message: str) -> None:
     file = tmp_path / "theirs.jsonl"
-    file.write_text(line + "\n", encoding="utf-8")
-    with pytest.raises(DataError, match=message):
+    file.write_text(f"\n{line}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=rf"remove these rows: theirs\.jsonl line 2: .*{message}"):
         run_job("import_run", lake=lake, run=str(file))
 
 

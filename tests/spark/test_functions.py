@@ -211,7 +211,7 @@ def test_what_can_be_known_of_a_bad_input_is_said_when_the_plan_is_made(spark: S
         "spladelake": '{"model": "other", "model_id": "0", "files": "0", "settings": {}, "vocabulary_size": 9}'
     }))  # fmt: skip
     cases = [
-        (lambda: sl.retrieve(good, texts), "queries: the DataFrame has no column 'vector'"),
+        (lambda: sl.retrieve(good, texts), r"queries: no column is called 'vector' \(columns: id, text, price\)"),
         (lambda: sl.retrieve(doubles, good), r"documents, column 'vector': the type is struct<.*array<double>>"),
         (lambda: sl.retrieve(good, good, vector="vektor"), "did you mean 'vector'"),
         (lambda: sl.retrieve(good.withColumnRenamed("id", "sku"), good), "a column such as doc_id.* with document_id="),

@@ -109,7 +109,7 @@ def test_texts_over_the_size_limit_are_quarantined_and_come_back_when_it_is_rais
     encode = {"lake": lake, "model": "splade-tiny", "side": "documents", "max_text_bytes": 100}
     write_documents(spark, lake, {"a": "apple", "b": "bread " * 100, "c": "cloud"})
     with pytest.raises(
-        DataError, match=r'1 of 3 texts cannot be encoded, such as "b": the text has 600 bytes'
+        DataError, match=r'1 of 3 texts cannot be encoded; wanted at most 0, .*Examples: "b": the text has 600 bytes'
     ) as raised:
         run_job("encode_texts", **encode)
     assert raised.value.exit_code == 3

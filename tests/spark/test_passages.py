@@ -123,10 +123,14 @@ def test_other_settings_of_passages_are_refused_with_both_and_the_fix(
     write_titled(spark, lake, {"short": texts["short"]})
     run_job("encode_texts", lake=lake, **ENCODE)
     for given, found, wanted in (
-        ({"passage_tokens": 64}, "vectors of whole texts", "wanted vectors of passages of 64 tokens every 32 tokens"),
+        (
+            {"passage_tokens": 64},
+            "vectors of whole texts",
+            "wanted vectors of passages of 64 tokens (one starts every 32 tokens,",
+        ),
         (
             {"passage_by": "sentence"},
-            "vectors of passages of 64 tokens every 32",
+            r"vectors of passages of 64 tokens \(one starts every 32",
             "wanted vectors of passages of whole sentences",
         ),
     ):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 
 from spladelake.errors import DataError
+from spladelake.spark.tables import small_tables
 from spladelake.spark.tables.driver_rows import frame_of
+from spladelake.spark.tables.every_schema import SCHEMAS
 from spladelake.spark.tables.lineage import Lineage, newest_lineage
 from spladelake.spark.tables.properties import LAYOUT_VERSION, table_properties
 from spladelake.spark.tables.refs import TableRef
@@ -90,3 +94,80 @@ def test_a_second_write_is_one_more_commit_and_sets_properties_only_if_they_diff
     assert held(spark, ref) == [("a", None, "apple")]
     assert replace_rows(spark, ref, DOCUMENTS, rows, lineage=LINEAGE, properties={"source": "there"}) == 3
     assert table_properties(spark, ref)["spladelake.source"] == "there"
+
+
+VALUES: dict[str, list[Any]] = {
+    "string": ["", "é\U0001f34e\n", None],
+    "boolean": [True, False, None],
+    "int": [-(2**31), 2**31 - 1, None],
+    "bigint": [-(2**63), 2**63 - 1, None],
+    "float": [-0.0, float("nan"), None],
+    "double": [float("-inf"), 5e-324, None],
+    "binary": [b"", b"\x00\xff", None],
+    "date": [date(1, 1, 1), date(9999, 12, 31), None],
+    "timestamp": [datetime(1900, 1, 1, tzinfo=UTC), datetime(2026, 11, 28, 12, 30, 15, 123456, UTC), None],
+    "array<int>": [[], [1, None, -1], None],
+    "array<float>": [[0.1, float("nan")], [None], None],
+    "array<double>": [[0.1], [None], None],
+    "array<string>": [["a", None], [], None],
+}
+
+
+@pytest.fixture(scope="module")
+def every_type(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> TableRef:
+    """A table with one column for each type of the tables of a lake: nulls, extremes, then an appended row."""
+    types = sorted({column.type for schema in SCHEMAS.values() for column in schema.columns})
+    ref = TableRef(path=str(tmp_path_factory.mktemp("types") / "table"))
+    schema = ", ".join(f"c{n} {kind} COMMENT 'a {kind}'" for n, kind in enumerate(types))
+    rows = [{f"c{n}": VALUES[kind][row] for n, kind in enumerate(types)} for row in range(3)]
+    writer = frame_of(spark, rows, schema).writeTo(ref.identifier).using("delta")
+    writer.tableProperty("spladelake.table", "every type").create()
+    frame_of(spark, rows[:1], schema).write.format("delta").mode("append").save(str(ref))
+    return ref
+
+
+def shown(frame: DataFrame) -> list[str]:
+    return sorted(map(repr, frame.collect()))  # NaN is equal to nothing, also not to itself
+
+
+@pytest.mark.parametrize("version", [None, 0])
+def test_the_driver_reads_a_small_table_with_the_schema_and_the_rows_that_a_scan_gives(
+    spark: SparkSession, every_type: TableRef, version: int | None
+) -> None:
+    here, scanned = every_type.read(spark, version=version), every_type.scan(spark, version=version)
+    assert here.schema == scanned.schema
+    assert here.schema.jsonValue() == scanned.schema.jsonValue()  # comments too
+    assert shown(here) == shown(scanned)
+    assert len(shown(here)) == (3 if version == 0 else 4)
+    assert (here.inputFiles(), len(scanned.inputFiles())) == ([], 1 if version == 0 else 2)
+
+
+def test_spark_reads_what_is_large_or_foreign_or_has_deletion_vectors(
+    spark: SparkSession, every_type: TableRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_scan(ref: TableRef) -> bool:
+        return bool(ref.read(spark).inputFiles())
+
+    for name, limit in (("MOST_ROWS", 3), ("MOST_BYTES", 1000)):
+        monkeypatch.setattr(small_tables, name, limit)
+        assert is_scan(every_type), name
+        monkeypatch.undo()
+    rows = frame_of(spark, [{"n": n} for n in range(4)], "n int")
+    foreign, own = (TableRef(path=str(tmp_path / name)) for name in ("foreign", "own"))
+    rows.write.format("delta").save(str(foreign))
+    assert is_scan(foreign)
+    writer = rows.writeTo(own.identifier).using("delta").tableProperty("spladelake.table", "numbers")
+    writer.tableProperty("delta.enableDeletionVectors", "true").create()
+    own.delta(spark).delete("n = 2")
+    assert is_scan(own)
+    assert shown(own.read(spark)) == ["Row(n=0)", "Row(n=1)", "Row(n=3)"]
+
+
+def test_a_small_table_that_lost_a_data_file_is_an_error(spark: SparkSession, tmp_path: Path) -> None:
+    ref = TableRef(path=str(tmp_path / "table"))
+    writer = frame_of(spark, [{"n": 1}], "n int").writeTo(ref.identifier).using("delta")
+    writer.tableProperty("spladelake.table", "numbers").create()
+    for file in Path(str(ref)).glob("*.parquet"):
+        file.unlink()
+    with pytest.raises(Py4JJavaError, match=r"does not exist"):
+        ref.read(spark).collect()

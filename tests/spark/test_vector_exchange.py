@@ -379,9 +379,13 @@ def test_an_import_replaces_no_vocabulary_or_vectors_of_others_and_mends_what_a_
 
 
 BAD = {
-    "not json": ("{", "anserini", "the line is not a document with a vector (it is not JSON: "),
-    "no vector": ('{"id": "a"}', "anserini", 'it has no \'vector\'); wanted {"id": …, "vector": {term: weight, …}}'),
-    "a list": ('{"id": "a", "vector": [1]}', "anserini", "whose vector has a number for each term)"),
+    "not json": ("{", "anserini", "the line cannot be read as a vector: it is not JSON: "),
+    "no vector": (
+        '{"id": "a"}',
+        "anserini",
+        'it has no \'vector\'; wanted a line such as {"id": …, "vector": {term: weight, …}}',
+    ),
+    "a list": ('{"id": "a", "vector": [1]}', "anserini", "whose vector has a number for each term;"),
     "weight 0": ('{"id": "a", "vector": {"x": 0}}', "anserini", "term 'x' has the weight 0.0"),
     "a term twice": ('{"id": "a", "vector": {"x": 1, "x": 2}}', "anserini", "'x' occurs twice"),
     "an id twice": ('{"id": "a", "vector": {}}\n{"id": "a", "vector": {}}', "anserini", "the id 'a' occurs 2 times"),

@@ -133,7 +133,7 @@ def descendants(pid: int) -> Iterator[tuple[int, str]]:
 
 def first_worker(pid: int) -> int | None:
     """A Python worker below a process: a child of the daemon that started last, whose workers have models."""
-    found = [child for child, line in descendants(pid) if "worker_daemon" in line]
+    found = [child for child, line in descendants(pid) if "spladelake.worker_start" in line]
     daemons = [child for child in found if "java" in command_of_parent(child)]
     return next((worker for daemon in reversed(daemons) for worker, _ in descendants(daemon)), None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -42,13 +43,16 @@ def run_demo(*, lake: str | None, documents: int | None, settings: dict[str, str
     with ExitStack() as cleanup:
         work = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="spladelake-demo-")))
         root = lake or str(work / "lake")
-        collection = smaller(stdlib_collection(), documents)
+        # Python reads the files while Java starts.
+        reader = cleanup.enter_context(ThreadPoolExecutor(max_workers=1))
+        parsing = reader.submit(stdlib_collection)
+        session = spark_session("spladelake demo", settings=settings, quick=True)
+        collection = smaller(parsing.result(), documents)
         write_beir(collection, work / "collection")
         console.print(
             f"Python's own documentation: {len(collection.documents):,} docstring bodies are the documents, "
             f"{len(collection.queries):,} first lines the queries. A query should find its own body."
         )
-        session = spark_session("spladelake demo", settings=settings, quick=True)
         results = _run_steps(session, root, work / "collection", console)
         console.print(measures_table(results["evaluate_run"], title=f"{MODEL}: known-item search"))
         for question in DEMO_QUESTIONS:

@@ -193,7 +193,7 @@ def check_same_terms(documents: ModelTerms, queries: ModelTerms, *, place: str, 
     named = (vocabulary_tokens(terms.folder, terms.size) for terms in (documents, queries))
     for term_id, (token, other) in enumerate(zip(*named, strict=True)):
         if token != other and f"[{term_id}]" not in (token, other):
-            found = f"the term {term_id} is {other!r} in {queries.name}, but {token!r} in {documents.name}"
+            found = f"the term with the id {term_id} is {other!r} in {queries.name}, but {token!r} in {documents.name}"
             raise UsageError(place, found, wanted, fix)
 
 

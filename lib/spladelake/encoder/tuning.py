@@ -105,7 +105,9 @@ class _Trial:
         if one > HOPELESS * most / len(self._lengths):
             return float("inf")
         if not screen.candidates(self._hidden, self._lengths)[self._positive].all():
-            logger.warning("encoding may be slower: a screen loses terms on this machine, so it is not used")
+            logger.warning(
+                "encoding may be slower: the fast filter of terms, which loses some on this machine, is not used"
+            )
             return float("inf")
         return _seconds(lambda: screen.candidates(self._hidden, self._lengths))
 

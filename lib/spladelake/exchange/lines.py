@@ -94,7 +94,7 @@ def parse_line(line: str, *, place: str, content_is_id: bool = False) -> tuple[s
 
     Raises DataError if the line has another format, or if a weight is not finite and above 0 as float32.
     """
-    key = "content" if content_is_id else "id"
+    key, shown = ("content", "the document's id") if content_is_id else ("id", "…")
     try:
         record: Any = json.loads(line, object_pairs_hook=_each_once)
         doc_id = record[key]
@@ -102,12 +102,16 @@ def parse_line(line: str, *, place: str, content_is_id: bool = False) -> tuple[s
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             place,
-            f"the line is not a document with a vector ({_fault(error)})",
-            f'wanted {{"{key}": …, "vector": {{term: weight, …}}}}',
+            f"the line cannot be read as a vector: {_fault(error)}",
+            f'wanted a line such as {{"{key}": {shown}, "vector": {{term: weight, …}}}}',
             "Correct the line, or choose another --input-format.",
         ) from None
-    if isinstance(doc_id, bool) or not isinstance(doc_id, int | str) or doc_id == "":
+    if isinstance(doc_id, bool) or not isinstance(doc_id, int | str):
         raise DataError(place, f"the id is {json.dumps(doc_id)}", "wanted a text or an integer", "Correct the id.")
+    if doc_id == "":
+        raise DataError(
+            place, "the id is empty", "wanted an id of one or more characters", "Write an id into the line."
+        )
     check_weights(weights, place=place)
     return str(doc_id), weights
 

@@ -13,7 +13,7 @@ from spladelake.names import listed
 _MOST_GUESSES = 6
 # Tables whose columns no option names.
 _WITHOUT_OPTIONS = ("judgements", "runs")
-_IDS = {"query_id": "query ids", "doc_id": "document ids"}
+_HELD = {"query_id": "query ids", "doc_id": "document ids", "relevance": "grades"}
 
 
 def option_of(kind: str, column: str) -> str:
@@ -26,7 +26,7 @@ def naming_fix(kind: str, column: str, *, named: bool = False) -> str:
     if named:
         return f"Correct {option_of(kind, column)}."
     if kind in _WITHOUT_OPTIONS:
-        return f"Rename the column that holds the {_IDS[column]} to {GUESSES[kind][column][0]}."
+        return f"Rename the column that holds the {_HELD.get(column, column)} to {GUESSES[kind][column][0]}."
     return f"Name the column with {option_of(kind, column)}."
 
 

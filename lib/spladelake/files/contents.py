@@ -16,19 +16,24 @@ COMPRESSIONS = {
     ".bz2": b"BZh",
     ".zst": b"\x28\xb5\x2f\xfd",
 }
+_TOOLS = {".gz": "gzip", ".bz2": "bzip2", ".zst": "zstd"}
 # Frames of zstd that hold no data; pzstd writes one before each frame of data.
 _EMPTY_ZSTD = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 
 
+_SAVE_SPACE = "To save space, compress the result with gzip or zstd."
+
+
 def _unpacked_by(tool: str) -> str:
-    return f"Run: {tool} -d FILE. To save space, compress the result with gzip or zstd."
+    # The tools refuse a file whose name lacks their ending, but not their standard input.
+    return f"Run: {tool} -dc < FILE > NEW. {_SAVE_SPACE}"
 
 
 # First bytes of a file, its kind, and how to convert it into a readable file.
 _OTHERS = (
     (b"PK\x03\x04", "a zip archive (or a spreadsheet)", "Unpack the archive, or save the sheet as csv in UTF-8."),
     (b"\xfd7zXZ\x00", "compressed by xz", _unpacked_by("xz")),
-    (b"\x1f\x9d", "compressed by compress", _unpacked_by("gzip")),
+    (b"\x1f\x9d", "compressed by the Unix tool compress", _unpacked_by("gzip")),
     (b"\x89LZO\x00\r\n\x1a\n", "compressed by lzop", _unpacked_by("lzop")),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack the archive."),
     (b"PAR1", "a Parquet file", "Set its format option to parquet, or rename the file to *.parquet."),
@@ -55,7 +60,7 @@ _UTF_16 = (
 _BY_ENDING = (
     ((".xz", ".lzma"), "compressed by xz", _unpacked_by("xz")),
     ((".br",), "compressed by brotli", _unpacked_by("brotli")),
-    ((".z",), "compressed by compress", _unpacked_by("gzip")),
+    ((".z",), "compressed by the Unix tool compress", _unpacked_by("gzip")),
     ((".lzo",), "compressed by lzop", _unpacked_by("lzop")),
     ((".zip", ".tar", ".tgz", ".7z", ".rar"), "an archive", "Unpack the archive."),
     ((".xlsx", ".xls", ".ods"), "a spreadsheet", "Save the sheet as csv in UTF-8."),
@@ -98,28 +103,37 @@ def check_head(name: str, head: bytes, file_format: str) -> None:
     wanted = "wanted lines of text in UTF-8, plain or compressed by gzip, bzip2 or zstd"
     if head.startswith(_FRAME_OF_SNAPPY):
         wanted = "wanted gzip, bzip2 or zstd, because Spark does not read this kind of snappy"
-        raise _refused(name, "compressed by a snappy tool", wanted, "Compress the file with gzip, bzip2 or zstd.")
+        fix = f"Unpack the file with the tool that wrote it. {_SAVE_SPACE}"
+        raise _refused(name, "compressed by a snappy tool", wanted, fix)
     for suffix, start in COMPRESSIONS.items():
         if compression == suffix:
             if not head.startswith(start) and not (suffix == ".zst" and _EMPTY_ZSTD.match(head)):
-                what = "empty" if not head else "damaged, or compressed in another way"
-                raise _refused(
-                    name,
-                    f"{what}, although its name ends in {suffix}",
-                    wanted,
-                    "Copy the file again from its source, or rename the file.",
-                )
+                raise _other_content(name, head, suffix, wanted)
             return None
         if head.startswith(start) and compression is None:
             raise _refused(
                 name,
-                f"compressed, but its name does not end in {suffix}",
+                f"compressed by {_TOOLS[suffix]}, but its name does not end in {suffix}",
                 wanted,
                 f"Rename the file so that its name ends in {suffix}.",
             )
     if compression is None:
         _check_text(name, head, wanted)
     return None
+
+
+def _other_content(name: str, head: bytes, suffix: str, wanted: str) -> DataError:
+    """Return the error for a file that is not compressed as the ending of its name says."""
+    tool = _TOOLS[suffix]
+    if not head:
+        found, fix = f"has no bytes, so {tool} cannot read it", "Copy the file again from its source, or remove it."
+    elif other := next((ending for ending, start in COMPRESSIONS.items() if head.startswith(start)), None):
+        found = f"is compressed by {_TOOLS[other]}, but its name ends in {suffix}"
+        fix = f"Rename the file so that its name ends in {other}."
+    else:
+        found = f"is damaged or not compressed by {tool}, but its name ends in {suffix}"
+        fix = f"Copy the file again from its source. If it is not compressed, remove {suffix} from its name."
+    return DataError(name, f"the file {found}", wanted, fix)
 
 
 def _check_text(name: str, head: bytes, wanted: str) -> None:

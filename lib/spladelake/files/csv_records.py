@@ -228,7 +228,8 @@ def _broken_quote(place: str, number: int, error: str) -> DataError:
         f"{place} line {number}",
         f"a quote opens in this record and {where}",
         "wanted quotes around a whole cell, and each quote inside the cell doubled",
-        'Close the quote, or double it: write the cell 5" as "5""".',
+        'Close the quote. Or, if it belongs to the text, write it twice and put the cell in quotes: 12" disc becomes '
+        '"12"" disc".',
     )
 
 

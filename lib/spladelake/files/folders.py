@@ -115,7 +115,7 @@ def chosen_files(place: str, names: Sequence[str], file_format: str, *, kind: st
             else f"Move {_shown([first])} to another folder, or name the files to read.",
         )
     if len(formats) > 1:
-        found = " and ".join(f"{form}: {_shown(several)}" for form, several in formats.items())
+        found = "; ".join(f"{form}: {_shown(several)}" for form, several in formats.items())
         fix = f"Name the files to read, such as {place}/*.{next(iter(formats))}, or move the other files away."
         raise DataError(place, f"the folder has files of several formats ({found})", "wanted one format", fix)
     if not formats:

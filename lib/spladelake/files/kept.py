@@ -100,3 +100,16 @@ def check_kept(wanted: Iterable[str], known: Sequence[str], place: str) -> None:
     for name in wanted:
         if name not in known:
             raise DataError(place, f"no column is called {name!r}", suggestion(name, known), "Correct --keep.")
+
+
+def check_keys_found(wanted: Iterable[str], found: Sequence[str], place: str) -> None:
+    """Raise DataError if no line of JSON has a key to keep.
+
+    - wanted: the keys to keep.
+    - found: those of them that some line has.
+    """
+    absent = [name for name in wanted if name not in found]
+    if absent:
+        needed = "wanted each key of --keep in at least one line"
+        fix = f"Leave {absent[0]} out of --keep, or correct the name."
+        raise DataError(place, f"no line has the key {absent[0]!r}", needed, fix)

@@ -46,12 +46,16 @@ class WithoutHeaders:
         raise self._refused(text)
 
     def _refused(self, text: str) -> DataError:
-        found = f"the input has a header, {text!r}, that orders the columns in another way than its first lines"
-        fix = "Write the same columns into every file, or ingest one of the files."
         if self.kind != "judgements":
-            found = f"a later line is a header, {text!r}, but the first line is not a header"
-            fix = "Write the same header above the first line of every file, or ingest the files separately."
-        return DataError(self.place, found, "wanted the same columns in every file", fix)
+            found = f"later lines have the header {text!r}, but the first lines have no header"
+            fix = (
+                "Write a header with the names of their columns above the first lines, or ingest the files separately."
+            )
+            return DataError(self.place, found, "wanted a header in every file, or in none", fix)
+        first = ", ".join(column for column in self.columns if column)
+        found = f"later lines have the header {text!r}, but the first lines have the columns {first}"
+        fix = "Write the columns of all files in one order, or ingest only one of the files."
+        return DataError(self.place, found, "wanted the same columns in the same order in every file", fix)
 
     def _may_be_header(self, row: Any) -> bool:
         """Whether a line can be a header: it is no row, or its id is a usual name of a column."""

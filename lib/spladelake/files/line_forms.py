@@ -28,7 +28,6 @@ Fits = Callable[[Lines], bool]
 _ENOUGH = 0.9
 _Q0 = {"q0", "Q0"}
 _TREC_QRELS: tuple[str | None, ...] = ("query_id", None, "doc_id", "relevance")
-_FIX = "Add a first line of names, such as query_id doc_id rank score."
 
 
 def judgements_layout(first: Sequence[bytes], *, place: str) -> Layout | None:
@@ -86,18 +85,34 @@ def run_layout(first: Sequence[bytes], *, place: str) -> Layout | None:
                     columns, separator, f"{_listed(columns)}{parted_by(separator)}, recognised by their values"
                 )
     if (tag := _long_tag(words)) is not None:
-        named = f"TREC's columns with the run name {' '.join(tag)}"
+        named = f"TREC's columns, with the run name {' '.join(tag)!r}"
         return Layout(TREC_COLUMNS[:5], " ", named, tag=tag)
-    widest = max((split_lines(lines, separator) for separator in SEPARATORS), key=lambda rows: sum(map(len, rows)))
-    sizes = sorted({len(row) for row in widest})
+    widest = max(SEPARATORS, key=lambda separator: sum(map(len, split_lines(lines, separator))))
+    sizes = sorted({len(row) for row in split_lines(lines, widest)})
     if 6 in sizes:
         return None
     raise DataError(
         place,
-        f"the lines have {listed(map(str, sizes))} columns, and the values do not show the meaning of each column",
+        f"the lines have {'1 column' if sizes == [1] else f'{listed(map(str, sizes))} columns'}, and the values do not "
+        "show the meaning of each column",
         "wanted the six columns of TREC: query_id, Q0, doc_id, rank, score and run_id",
-        _FIX if max(sizes) < 7 else "If an id holds spaces, separate the columns by tabs.",
+        _naming_fix(sizes, widest),
     )
+
+
+def _naming_fix(sizes: Sequence[int], separator: str) -> str:
+    """Return the fix for lines with unclear columns.
+
+    - sizes: the numbers of columns, ascending.
+    - separator: what separates them.
+    """
+    if sizes[-1] > 6:
+        return "If an id holds spaces, separate the columns by tabs."
+    if sizes[-1] < 3:
+        return "Correct --run, or write the query_id, the doc_id and the score of each row, separated by tabs."
+    example = {3: "query_id doc_id score", 4: "query_id doc_id rank score"}.get(sizes[-1])
+    such = "" if example is None or len(sizes) > 1 else f", such as {example}"
+    return f"Add a first line that names the columns{such}{parted_by(separator)}."
 
 
 def _most(rows: Lines, size: int) -> bool:

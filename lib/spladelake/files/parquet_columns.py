@@ -15,7 +15,7 @@ from spladelake.files.columns import chosen_columns
 
 # What each column can be, in a message: one value, and several.
 _WANTED = {"text": ("a string", "strings"), "title": ("a string", "strings"), "score": ("a number", "numbers")}
-_WITHOUT_OPTION = {"relevance", "score", "rank", "run_id", "id"}
+_WITHOUT_OPTION = {"relevance": "grades", "score": "scores", "rank": "ranks", "run_id": "names of runs", "id": "ids"}
 # Spark has no decimals of more than 38 digits, which are decimal256 in Arrow.
 _NUMBERS = ("integer", "decimal32", "decimal64", "decimal128", "double", "float")
 # Compressions that Spark does not read.
@@ -157,7 +157,10 @@ def wrong_type(place: str, column: str, name: str, found: str) -> DataError:
     """Return the error for a column whose type cannot be an id, a number or a text."""
     one, several = _WANTED.get(column, ("a string or a whole number", "strings or whole numbers"))
     # Columns of judgements and runs have no options.
-    other = f"rename another column to {column}" if column in _WITHOUT_OPTION else "name another column"
+    other = "name another column"
+    if column in _WITHOUT_OPTION:
+        rename = "drop it and rename" if name == column else "rename"
+        other = f"{rename} the column of the {_WITHOUT_OPTION[column]} to {column}"
     return DataError(
         place,
         f"column {name!r} has the type {found}",

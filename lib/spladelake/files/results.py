@@ -48,7 +48,10 @@ def evaluator_csv(means: Mapping[str, float], *, place: str) -> str:
     if missing:
         fix = "Run evaluate_run with --measures card."
         raise DataError(
-            place, f"the run has no {missing[0]}", f"wanted all {len(names)} measures of --measures card", fix
+            place,
+            f"the run has no {missing[0]}",
+            f"wanted all {len(names)} measures that --measures card computes",
+            fix,
         )
     sizes = [name for name in SIZES if name in means]
     header = [f"dot-{_SPELLED[name.split('@')[0]]}@{name.split('@')[1]}" for name in names]

@@ -127,6 +127,10 @@ def write_lines(path: Path, rows: Iterable[Row], line_of: Callable[[Row, str], s
 def trec_id(name: str, value: str, *, place: str) -> str:
     """Return an id as a column of a TREC file. Raises DataError if the id is empty or holds white space."""
     # Readers in Python split columns at every Unicode space, trec_eval at ASCII spaces. An id may hold neither.
+    if not value:
+        raise DataError(
+            place, f"the {name} is empty", "wanted an id of one or more characters", f"Give the row a {name}."
+        )
     if value.split() != [value]:
         wanted = "wanted an id without white space, because white space separates the columns of TREC files"
         raise DataError(

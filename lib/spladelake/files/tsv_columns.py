@@ -96,10 +96,10 @@ def tsv_layout(kind: str, named: Mapping[str, str], first: bytes, *, place: str)
 
 def _quoted(kind: str, place: str, *, is_header: bool) -> DataError:
     found = "the names of the columns are in quotes" if is_header else "the id is in quotes"
-    fix = f"Set --{kind}-format csv, which reads cells in quotes and finds that tabs separate them."
+    fix = f"Set --{kind}-format csv, which removes the quotes and finds the tabs."
     if not is_header:
         fix = f"Remove the quotes, or add a first line of names and set --{kind}-format csv."
-    return DataError(f"{place} line 1", found, "wanted no quotes, because they belong to the cells of a tsv file", fix)
+    return DataError(f"{place} line 1", found, "wanted no quotes, because tsv would take them as part of the text", fix)
 
 
 def _with_other_column(kind: str, named: Mapping[str, str], names: list[str]) -> dict[str, str]:

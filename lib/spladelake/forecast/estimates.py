@@ -49,9 +49,9 @@ def _speed(slopes: Slopes, model: str) -> float:
         raise UsageError(
             f"spladelake forecast: model {model}",
             "no measurement covers this model",
-            f"wanted a model whose name contains {known}, or the speed of the model",
-            "Give --docs-per-second: the rate that encode_texts --dry-run reports, divided by the number of its task "
-            "slots.",
+            f"wanted the speed of the model, which is known only for names that contain {known}",
+            "Set --docs-per-second to the rate that encode_texts --dry-run reports, divided by the number of task "
+            "slots of the dry run.",
         )
     return slopes.encode.speed[found]
 

@@ -21,7 +21,8 @@ from pyspark.sql.types import (
 
 from spladelake.errors import UsageError
 from spladelake.files.guesses import GUESSES, guess
-from spladelake.names import suggestion
+from spladelake.names import closest
+from spladelake.spark.session.expressions import as_text
 from spladelake.spark.tables.sql_text import quoted
 
 # The key of the metadata of a column of vectors.
@@ -80,11 +81,12 @@ def found_column(frame: DataFrame, given: str | None, *, kind: str, column: str,
 
 def _present(given: str, present: Sequence[str], place: str) -> str:
     if given not in present:
+        near = closest(given, present)
         raise UsageError(
             place,
-            f"the DataFrame has no column {given!r}",
-            suggestion(given, present),
-            "Name one of the DataFrame's columns.",
+            f"no column is called {given!r} (columns: {', '.join(present)})",
+            "wanted the name of a column of the DataFrame" if near is None else f"did you mean {near!r}?",
+            "Name one of these columns.",
         )
     if list(present).count(given) > 1:
         raise UsageError(
@@ -104,7 +106,7 @@ def text_column(frame: DataFrame, given: str, place: str) -> str:
             f"{place}, column {given!r}",
             f"the type is {kind.simpleString()}",
             "wanted the type string",
-            "Name a column of texts, or cast the column.",
+            f"Name a column of texts, or make one with the SQL {as_text(quoted(given), kind)}.",
         )
     return given
 
@@ -169,7 +171,7 @@ def vector_columns(frame: DataFrame, given: str | None, *, place: str) -> Vector
     if given is None and VECTOR_NAME not in present and {"indices", "values"} <= set(present):
         for name, wanted in (("indices", IntegerType), ("values", FloatType)):
             if not _is_array(frame.schema[name].dataType, wanted):
-                raise _no_vector(f"{place}, column {name!r}", frame.schema[name].dataType)
+                raise _wrong_part(f"{place}, column {name!r}", frame.schema[name].dataType, wanted())
         return Vectors(("indices", "values"), F.col("indices"), F.col("`values`"), {})
     name = _present(given or VECTOR_NAME, present, place)
     field = frame.schema[name]
@@ -196,8 +198,21 @@ def _is_array(kind: DataType, element: type[DataType]) -> bool:
 
 
 def _no_vector(place: str, kind: DataType) -> UsageError:
-    fix = "Name a column of sl.encode, or cast the column to this type."
+    fix = "Name a column that sl.encode made, or build one with struct(indices, values)."
+    if isinstance(kind, StructType) and {"indices", "values"} <= set(kind.names):
+        fix = "Name a column that sl.encode made, or cast the column to this type."
     return UsageError(place, f"the type is {kind.simpleString()}", f"wanted {_VECTOR}", fix)
+
+
+def _wrong_part(place: str, kind: DataType, element: DataType) -> UsageError:
+    """Return the error for a column `indices` or `values` of another type. element: the wanted type of its elements."""
+    wanted = f"array<{element.simpleString()}>"
+    fix = (
+        f"Cast the column to {wanted}."
+        if isinstance(kind, ArrayType)
+        else f"Replace the column by one of type {wanted}."
+    )
+    return UsageError(place, f"the type is {kind.simpleString()}", f"wanted {wanted}", fix)
 
 
 def check_one_model(documents: Vectors, queries: Vectors) -> None:

@@ -28,6 +28,9 @@ _COMPARED = (
 )  # fmt: skip
 
 
+_HELD = {"query_id": "ids of queries", "doc_id": "ids of documents", "score": "scores", "relevance": "grades"}
+
+
 def evaluate(
     run: DataFrame,
     qrels: DataFrame,
@@ -97,7 +100,7 @@ def _run(run: DataFrame, place: str) -> DataFrame:
     score = found_column(run, None, kind="runs", column="score", place=place, fix=_renamed("score"))
     kind = run.schema[score].dataType
     if not isinstance(kind, NumericType):
-        raise _no_number(f"{place}, column {score!r}", kind)
+        raise _no_number(place, score, kind, column="score")
     return run.select(*ids, F.lit(0).alias("rank"), F.col(quoted(score)).cast("double").alias("score"))
 
 
@@ -110,7 +113,7 @@ def _judgements(qrels: DataFrame) -> DataFrame:
         return qrels.select(*ids, F.lit(1.0).alias("relevance"))
     kind = qrels.schema[name].dataType
     if not isinstance(kind, (NumericType, BooleanType, StringType)):
-        raise _no_number(f"qrels, column {name!r}", kind)
+        raise _no_number("qrels", name, kind, column="relevance")
     grade = F.col(quoted(name)).cast("int") if isinstance(kind, BooleanType) else F.col(quoted(name))
     return qrels.select(*ids, grade.try_cast("double").alias("relevance"))
 
@@ -126,11 +129,16 @@ def _ids(frame: DataFrame, kind: str, place: str) -> list[Column]:
 
 
 def _renamed(column: str) -> str:
-    return f'Rename a column with withColumnRenamed("…", "{column}").'
+    return f"Rename the column of the {_HELD[column]} to {column}."
 
 
-def _no_number(place: str, kind: DataType) -> UsageError:
-    return UsageError(place, f"the type is {kind.simpleString()}", "wanted a number", "Cast or rename the column.")
+def _no_number(place: str, name: str, kind: DataType, *, column: str) -> UsageError:
+    """Return the error for a column `name` that was taken as `column`, but holds no numbers."""
+    castable = isinstance(kind, (BooleanType, StringType))
+    fix = "Cast the column to double" if castable else "Replace the column by one with a number in each row"
+    other = "" if name == column else f", or rename the column of the {_HELD[column]} to {column}"
+    found = f"the type is {kind.simpleString()}"
+    return UsageError(f"{place}, column {name!r}", found, "wanted a number in each row", f"{fix}{other}.")
 
 
 def compare(

@@ -96,7 +96,7 @@ def _are_passages(documents: DataFrame, own: Id) -> bool:
 
 
 def _check_passages(documents: DataFrame) -> None:
-    fix = "Rank the DataFrame of sl.passages, or leave out aggregate."
+    fix = "Give a DataFrame that sl.passages made, or leave out aggregate."
     if PASSAGE not in documents.columns:
         found, wanted = f"the DataFrame has no column {PASSAGE!r}", "wanted a DataFrame of passages for aggregate"
         raise UsageError("documents", found, wanted, fix)

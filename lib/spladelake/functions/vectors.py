@@ -149,6 +149,9 @@ def explain(
 def _number(k: int, place: str) -> int:
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise UsageError(
-            f"{place}, k", f"the value is {k!r}", "wanted a whole number of 1 or more", "Set k to the number of terms."
+            f"{place}, k",
+            f"the value is {k!r}",
+            "wanted a whole number of 1 or more",
+            "Set k to how many terms you want.",
         )
     return k

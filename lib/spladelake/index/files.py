@@ -89,7 +89,7 @@ class StoredRow:
             if int.from_bytes(found[max(0, start - LENGTH_BYTES) : start], "little") == len(found) - start:
                 return directory_of(memoryview(found)[start:])
             start = found.find(MAGIC, start + 1)
-        raise broken("the column terms does not end in one value", _WANTED)
+        raise broken("the column 'terms' does not hold one whole value", _WANTED)
 
     def block(self, directory: Directory, terms: NDArray[np.int32]) -> Block:
         """Read the postings of some terms. terms: ascending term ids. The block has those that occur."""
@@ -127,7 +127,7 @@ class StoredRow:
         if start - LENGTH_BYTES < chunk.start or (
             int.from_bytes(self._read(start - LENGTH_BYTES, LENGTH_BYTES), "little") != size
         ):
-            raise broken(f"the column {column} does not end in one value of {size} bytes", _WANTED)
+            raise broken(f"the column {column!r} does not hold one value with a length of {size} bytes", _WANTED)
         return start
 
     def _read(self, place: int, size: int) -> bytes:

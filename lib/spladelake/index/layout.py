@@ -82,7 +82,9 @@ class Codes:
         """Return the weights. `codes` may be changed. Raises DataError for a code of no weight."""
         if len(self.distinct):
             if codes.max(initial=0) >= len(self.distinct):
-                raise broken("a weight is beyond the distinct weights", "wanted a weight of the block")
+                count = len(self.distinct)
+                found = f"a posting has the weight number {codes.max()}, but the block lists {count} weights"
+                raise broken(found, f"wanted a number below {count}")
             return self.distinct[codes].view(np.float32)
         codes <<= np.uint32(self.shift)
         codes += np.uint32(self.least)

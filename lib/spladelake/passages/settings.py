@@ -56,8 +56,8 @@ class PassageSettings:
     def __str__(self) -> str:
         title = "title in every passage" if self.title == "every" else "title in the first passage"
         if self.by == "tokens":
-            return f"passages of {self.tokens} tokens every {self.stride} tokens, {title}"
-        return f"passages of whole {self.by}s up to {self.tokens} tokens, {title}"
+            return f"passages of {self.tokens} tokens (one starts every {self.stride} tokens, {title})"
+        return f"passages of whole {self.by}s up to {self.tokens} tokens ({title})"
 
 
 def settings_in_words(settings: PassageSettings | None) -> str:

@@ -131,7 +131,7 @@ def _config(folder: Path, settings: TransformerSettings) -> dict[str, Any]:
     if not any(name.endswith("ForSequenceClassification") for name in architectures):
         found = said_of(architectures)
     elif labels != 1:
-        found, wanted = f"num_labels is {labels}", "wanted 1, because the only label is the score of a pair"
+        found, wanted = f"num_labels is {labels}", "wanted 1, because a re-ranker gives each pair one score"
     if found is not None:
         fix = "Use a re-ranker such as cross-encoder/ms-marco-MiniLM-L6-v2."
         raise UsageError(str(folder / "config.json"), found, wanted, fix)
@@ -153,7 +153,7 @@ def _activation(folder: Path, config: dict[str, Any], saved: SavedModel) -> str:
         raise UsageError(
             str(folder / (FILE if saved.activation else "config.json")),
             f"the setting activation_fn is {given}",
-            f"wanted an activation function of torch.nn: {listed(ACTIVATIONS)}",
+            f"wanted one of these activation functions of torch.nn: {listed(ACTIVATIONS)}",
             "Use another model.",
         )
     return name

@@ -23,13 +23,15 @@ def check_vectors(
     place: str,
     ids: Sequence[str] | None = None,
     value_indptr: NDArray[np.int64] | None = None,
+    fix: str = _FIX,
 ) -> None:
     """Raise DataError that names the first row that breaks an invariant of SparseVectors.
 
     - place: the name of the table in errors.
-    - ids: the ids of the rows.
+    - ids: the ids of the rows; empty if the place names the only row.
     - value_indptr: starts of the rows of `values`, if they come from a list column of their own, whose lists may differ
       in length from those of `indices`. vectors.indptr then holds the starts of `indices`.
+    - fix: the sentence that tells how to mend a row.
 
     The check takes about one nanosecond per element.
     """
@@ -38,23 +40,25 @@ def check_vectors(
     if len(differ):
         row = int(differ[0])
         found = f"the row has {vectors.active_dims[row]} indices but {lengths[row]} values"
-        raise DataError(_name(place, row, ids), found, "wanted as many indices as values", _FIX)
+        raise DataError(_name(place, row, ids), found, "wanted as many indices as values", fix)
     if vectors.indptr[-1] > min(len(vectors.indices), len(vectors.values)):
         found = (
-            f"the rows need {vectors.indptr[-1]} elements, but have {len(vectors.indices)} indices and "
+            f"the rows have {vectors.indptr[-1]} elements together, but {len(vectors.indices)} indices and "
             f"{len(vectors.values)} values"
         )
-        raise DataError(place, found, "wanted an index and a value for every element", _FIX)
+        raise DataError(place, found, "wanted an index and a value for every element", "Encode all the texts again.")
     fault = np.full(2, -1, dtype=np.int64)
     find_fault(vectors.indptr, vectors.indices, vectors.values, vocabulary_size, fault)
     row, element = map(int, fault)
     if row >= 0:
         found, wanted = _describe(vectors, row, element, vocabulary_size)
-        raise DataError(_name(place, row, ids), found, wanted, _FIX)
+        raise DataError(_name(place, row, ids), found, wanted, fix)
 
 
 def _name(place: str, row: int, ids: Sequence[str] | None) -> str:
-    return f"{place}, id {ids[row]!r}" if ids is not None else f"{place}, row {row}"
+    if ids is None:
+        return f"{place}, row {row}"
+    return f"{place}, id {ids[row]!r}" if ids else place
 
 
 def _describe(vectors: SparseVectors, row: int, element: int, vocabulary_size: int) -> tuple[str, str]:

@@ -67,7 +67,9 @@ def query_passes(
     Passes only limit memory and never change a result. Each further pass reads and inverts the documents again.
     """
     if k < 1:
-        raise UsageError("k", f"the value is {k}", "wanted 1 or more", "Give the number of documents per query.")
+        raise UsageError(
+            "k", f"the value is {k}", "wanted 1 or more", "Set k to how many documents you want for each query."
+        )
     size = max(1, most_bytes // (places_for(k) * PLACE_BYTES))
     for first in range(0, len(vectors), size):
         rows = SparseVectors(vectors.indptr[first : first + size + 1], vectors.indices, vectors.values)

@@ -55,7 +55,9 @@ class Shortlists:
         - suffix: see `shortlist.Ids`.
         """
         if k < 1:
-            raise UsageError("k", f"the value is {k}", "wanted 1 or more", "Give the number of documents per query.")
+            raise UsageError(
+                "k", f"the value is {k}", "wanted 1 or more", "Set k to how many documents you want for each query."
+            )
         self.k = k
         self.units = np.empty((queries, places_for(k)), dtype=np.int64)
         self.rests = np.empty((queries, places_for(k)), dtype=np.int64)

@@ -13,7 +13,8 @@ except ModuleNotFoundError as error:
         "pyspark",
         f"no package {error.name} is installed",
         "wanted Spark 4.0.1 or newer, below 4.3",
-        f"Install the extra: pip install 'spladelake[spark]' (or {INSTALL}). On a platform, use its own Python.",
+        f"Install the extra: pip install 'spladelake[spark]' (or {INSTALL}). On a platform with Spark, use the Python "
+        "of the platform.",
     ) from error
 
 check_pyspark(pyspark.__version__)

@@ -170,15 +170,19 @@ def test_the_id_of_a_qdrant_point_depends_on_the_documents_id_alone() -> None:
 @pytest.mark.parametrize(
     ("line", "content_is_id", "said"),
     [
-        ("{", False, "(it is not JSON: Expecting property name"),
+        ("{", False, ": it is not JSON: Expecting property name"),
         (
             '{"id": "a"}',
             False,
-            '(it has no \'vector\'); wanted {"id": …, "vector": {term: weight, …}}. Correct the line,',
+            ': it has no \'vector\'; wanted a line such as {"id": …, "vector": {term: weight, …}}. Correct the line,',
         ),
-        ('{"id": 3, "vector": {}}', True, '(it has no \'content\'); wanted {"content": …, "vector": '),
-        ('{"id": "a", "vector": {"x": 1, "x": 2}}', False, "('x' occurs twice)"),
-        ('{"id": "a", "vector": {"x": "b"}}', False, "(it is not an object whose vector has a number for each term)"),
+        (
+            '{"id": 3, "vector": {}}',
+            True,
+            ': it has no \'content\'; wanted a line such as {"content": the document\'s id, "vector": ',
+        ),
+        ('{"id": "a", "vector": {"x": 1, "x": 2}}', False, ": 'x' occurs twice;"),
+        ('{"id": "a", "vector": {"x": "b"}}', False, ": it is not an object whose vector has a number for each term;"),
         ('{"id": true, "vector": {}}', False, "the id is true; wanted a text or an integer"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,6 +87,16 @@ def test_the_name_of_a_run_may_have_several_words_and_ids_spaces_between_tabs() 
 def test_a_run_of_which_the_columns_may_be_several_things_is_refused(lines: list[bytes]) -> None:
     with pytest.raises(DataError, match=r"the values do not show|the first line names"):
         run_rows(lines)
+
+
+@pytest.mark.parametrize("separator", ["\t", ",", ";", " "])
+def test_the_first_line_that_a_refusal_proposes_makes_the_run_readable(separator: str) -> None:
+    lines = [separator.join(row).encode() for row in (("q1", "d1", "7"), ("q1", "d2", "5"))]
+    with pytest.raises(DataError) as refused:
+        run_rows(lines)
+    names = re.findall(r"such as ([\w ]+)", refused.value.fix)[0].split()
+    rows = run_rows([separator.join(names).encode(), *lines])
+    assert [(query, doc, score) for _, query, doc, _, score in rows] == [("q1", "d1", 7.0), ("q1", "d2", 5.0)]
 
 
 JUDGED = [("q1", "d1", 1), ("q1", "d2", 0), ("q2", "d3", 1)]
@@ -175,7 +186,7 @@ def test_a_later_header_is_no_row_and_is_refused_if_it_orders_the_columns_in_ano
     names = ["q_id", "docno", "grade"][: lines[-1].count(b"\t") + 1]
     assert parse("\t".join(names).encode()) is None
     assert parse(lines[-1]) == ("q1", "d1", 1)
-    with pytest.raises(DataError, match="orders the columns in another way"):
+    with pytest.raises(DataError, match="but the first lines have the columns query_id, doc_id"):
         parse("\t".join([names[1], names[0], *names[2:]]).encode())
 
 
@@ -188,7 +199,7 @@ def test_a_header_of_a_later_file_of_texts_is_no_document(header: bytes, is_alik
     if is_alike:
         assert parse(header) is None
         return
-    with pytest.raises(DataError, match=r"a later line is a header, .* but the first line is not a header"):
+    with pytest.raises(DataError, match=r"later lines have the header .*, but the first lines have no header"):
         parse(header)
 
 

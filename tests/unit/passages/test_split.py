@@ -167,5 +167,5 @@ def test_more_passages_than_ids_can_count_are_refused(monkeypatch: pytest.Monkey
 def test_settings_survive_the_properties_of_a_table_and_say_what_they_are() -> None:
     given = PassageSettings(by="tokens", tokens=128)
     assert PassageSettings.of_properties({"spladelake.passages": given.as_json()}) == given
-    assert settings_in_words(given) == "passages of 128 tokens every 64 tokens, title in every passage"
+    assert settings_in_words(given) == "passages of 128 tokens (one starts every 64 tokens, title in every passage)"
     assert settings_in_words(PassageSettings.of_properties({})) == "whole texts"

@@ -57,7 +57,7 @@ def spoil(folder: Path, target: Path, file: str, **changes: object) -> Path:
             {"sentence_transformers": {"activation_fn": "os.system"}},
             "the setting activation_fn is os.system",
         ),
-        ("config.json", {"hidden_size": 64}, "hidden_size 64"),
+        ("config.json", {"hidden_size": 64}, "hidden_size is 64, but"),
         ("config.json", {"num_hidden_layers": 10**9}, r"num_hidden_layers is 1,000,000,000"),
         (
             "config.json",

@@ -43,7 +43,7 @@ def test_arrays_of_different_lengths_are_refused_by_row() -> None:
     ):
         check_vectors(vectors, vocabulary_size=9, place="t", ids=["q1", "q2"], value_indptr=np.array([0, 2, 4]))
     short = SparseVectors(vectors.indptr, vectors.indices, vectors.values[:4])
-    with pytest.raises(DataError, match="t: the rows need 5 elements, but have 5 indices and 4 values"):
+    with pytest.raises(DataError, match="t: the rows have 5 elements together, but 5 indices and 4 values"):
         check_vectors(short, vocabulary_size=9, place="t")
 
 

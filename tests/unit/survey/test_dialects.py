@@ -194,13 +194,13 @@ CASES = [
     Case(
         "a header below lines without one",
         {"d.tsv": b"1\ta\ntext\tid\nb\t2\n"},
-        says="a later line is a header, 'text\\tid', but",
+        says="later lines have the header 'text\\tid', but",
     ),
     Case("a usual header below lines without one", {"d.tsv": b"1\tred apples\nID\tText\n2\tgreen pears\n"}, PLAIN),
     Case(
         "a longer header below lines without one",
         {"d.tsv": b"1\ta\nid\ttitle\ttext\n2\tT\tb\n"},
-        says="but the first line is not a header; wanted the same columns in every file. Write the same header above",
+        says="but the first lines have no header; wanted a header in every file, or in none. Write a header",
     ),
     Case(
         "MS MARCO's documents",

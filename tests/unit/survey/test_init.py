@@ -126,7 +126,7 @@ def test_records_that_the_jobs_parser_refuses_are_told_before_the_job_runs(init:
         ("d.json", '[{"_id": "1"}]\n', 3, ["the file is one JSON array", "jq -c '.[]'"]),
         ("d.csv", "a,b\n1,1\n1,1\n", 3, ["no column has a short and unique value", "columns: 'a' string, 'b' string)"]),
         ("d.csv", "id,n\n1,\n", 0, []),
-        ("d.csv.gz", "not compressed", 3, ["d.csv.gz", "compressed in another way", "ends in .gz"]),
+        ("d.csv.gz", "not compressed", 3, ["d.csv.gz", "damaged or not compressed by gzip", "ends in .gz"]),
         ("d.parquet", "no parquet", 3, ["d.parquet", "damaged, or not a Parquet file"]),
         ("d.parquet", "", 3, ["d.parquet", "the file is empty", "or remove the file"]),
         ("d.parquet", "PK\x03\x04", 3, ["a zip archive (or a spreadsheet)", "Unpack the archive"]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from spladelake.encoder.saved.values import read_json, whole_number
 from spladelake.encoder.weights.families import FAMILIES, Family, tensor_sizes
 from spladelake.encoder.weights.files import TensorHeader
 from spladelake.errors import UsageError
-from spladelake.names import some
+from spladelake.names import listed
 
 Headers = Mapping[str, TensorHeader]
 
@@ -134,8 +134,7 @@ def _check_family(
             continue
         _check_type(path.parent, name, headers[name])
         if headers[name].shape != tuple(wanted):
-            said = " and ".join(f"{key} {value:,}" for key, value in zip(keys, wanted, strict=True))
-            raise _contradiction(path, said, name, headers[name], tuple(wanted))
+            raise _contradiction(path, tuple(zip(keys, wanted, strict=True)), name, headers[name])
 
 
 def _check_type(folder: Path, name: str, header: TensorHeader) -> None:
@@ -176,9 +175,10 @@ def _check_count(path: Path, key: str, wanted: int | None, found: set[int], stac
         if not found:
             raise UsageError(str(path), f"the weights have no {stack}", needed, FIX)
         if found != set(range(len(found))):
-            held = some([str(number) for number in sorted(found)], 12)
+            lost = [str(number) for number in range(max(found)) if number not in found]
+            gap = f"the weights have a layer {max(found)}, but no layer {listed(lost[:12])}"
             fix = "Use a checkpoint whose layers are numbered without gaps."
-            raise UsageError(str(path), f"the weights have the layers {held}", needed, fix)
+            raise UsageError(str(path), gap, needed, fix)
         held = f"{stack} for N from {min(found)} to {max(found)}"
         raise UsageError(
             str(path), f"{key} is {wanted:,}", f"wanted {len(found)}, the number of layers in the weights ({held})", FIX
@@ -204,16 +204,15 @@ def _check_words(path: Path, config: Mapping[str, Any], headers: Headers) -> Non
             rows = whole_number(path, config, terms, least=0)
             widths = {key: config[key] for key in config if key in WIDTHS or SIZES.fullmatch(key)}
             if rows is not None and header.shape[0] != rows:
-                raise _contradiction(path, f"{terms} {rows:,}", name, header, (rows, header.shape[1]))
+                raise _contradiction(path, ((terms, rows), _ANY), name, header)
             if widths and header.shape[1] not in widths.values():
                 named = next((key for key in WIDTHS if key in config), min(widths))
-                wanted = (header.shape[0], config[named])
-                raise _contradiction(path, f"{named} {config[named]}", name, header, wanted)
+                raise _contradiction(path, (_ANY, (named, config[named])), name, header)
         if PLACES.fullmatch(name) and (key := next((key for key in PLACE_KEYS if key in config), None)) is not None:
             rows = whole_number(path, config, key, least=0)
             # YOSO and Nyströmformer have two more positions than their config says. The loader knows these cases.
             if rows is not None and header.shape[0] not in (rows, rows + 2):
-                raise _contradiction(path, f"{key} {rows:,}", name, header, (rows, header.shape[1]))
+                raise _contradiction(path, ((key, rows), _ANY), name, header)
     width = next((key for key in WIDTHS if key in config), None)
     if width is not None and (value := whole_number(path, config, width, least=0)) is not None:
         sides = {side for header in headers.values() for side in header.shape}
@@ -223,12 +222,23 @@ def _check_words(path: Path, config: Mapping[str, Any], headers: Headers) -> Non
             )
 
 
-def _contradiction(
-    path: Path, said: str, name: str, header: TensorHeader, wanted: tuple[int | None, ...]
-) -> UsageError:
-    return UsageError(
-        str(path),
-        f"the file has {said}, but the tensor {name} in {header.file} has the shape {list(header.shape)}",
-        f"wanted the shape {list(wanted)}",
-        FIX,
-    )
+# A side of a tensor that is not compared.
+_ANY: tuple[str, Any] = ("", None)
+
+
+def _contradiction(path: Path, sides: Sequence[tuple[str, Any]], name: str, header: TensorHeader) -> UsageError:
+    """Return the error for a tensor whose shape differs from the config.
+
+    - sides: for each side of the tensor, the key of the config and its number, or _ANY.
+    """
+    known = [side for side in sides if side is not _ANY]
+    if len(sides) == len(header.shape) and len(dict(known)) == len(known):
+        pairs = zip(sides, header.shape, strict=True)
+        other = {side[0]: (side[1], size) for side, size in pairs if side is not _ANY and side[1] != size}
+        said = {key: number for key, (number, _) in other.items()}
+        wanted = f"{listed((f'{key} {size}' for key, (_, size) in other.items()), 'and')}, as in this shape"
+    else:
+        said, wanted = dict(known), f"the shape {[number for _, number in sides]}"
+    numbers = listed((f"{key} is {number}" for key, number in said.items()), "and")
+    held = f"the tensor {name} in {header.file} has the shape {list(header.shape)}"
+    return UsageError(str(path), f"{numbers}, but {held}", f"wanted {wanted}", FIX)

@@ -80,7 +80,10 @@ def _other_settings(place: str, encode: str, *, of_question: bool) -> DataError:
         return DataError(place, found, wanted, f"Encode the documents without {_OPTIONS}, with this command: {encode}")
     found = "the documents were encoded with BM25 settings that differ from those of this command"
     wanted = f"wanted the same {_OPTIONS} for documents and queries"
-    fix = f"Give the values of the documents, or encode both sides with yours by adding them to this command: {encode}"
+    fix = (
+        f"Set {_OPTIONS} to the values that the documents were encoded with. Or add your own values to this command, "
+        f"which encodes documents and queries again: {encode}"
+    )
     return DataError(place, found, wanted, fix)
 
 

@@ -20,7 +20,7 @@ from spladelake.spark.encode.texts import SIDES, Side, SideName, hashed, texts_o
 from spladelake.spark.ingest.column_values import can_be_id, id_text, number_fault
 from spladelake.spark.ingest.columns import id_fault
 from spladelake.spark.ingest.source import table_ref
-from spladelake.spark.session.expressions import condition_on, expression_on
+from spladelake.spark.session.expressions import as_text, condition_on, expression_on
 from spladelake.spark.tables import storage
 from spladelake.spark.tables.create import require
 from spladelake.spark.tables.driver_rows import row_count
@@ -136,27 +136,25 @@ class TextTable:
     def check_ids(self, texts: DataFrame, *, reason: str = "the scores of a repeated id would add up") -> None:
         """Raise DataError if a text has no usable id, or if an id occurs twice.
 
-        - texts: (id, …) rows.
-        - reason: why an id may not occur twice.
+        texts: (id, …) rows. reason: why an id may not occur twice.
         """
-        fix, others = "Remove the repeated rows.", ""
-        if not self.is_own:
-            others = ", leave them out with --where, or ingest the table with ingest_texts, which"
-            fix = f"Remove the repeated rows{others} keeps the first row of an id."
         if none := texts.where(F.col("id").isNull()).count():
-            raise DataError(
-                str(self.ref),
-                f"{amount(none, 'row')} without a usable id in {self.id or self.side.id_column}: it is null, blank, "
-                "invalid UTF-8 or no whole number",
-                "wanted an id in every row",
-                f"Correct the rows{others} puts them into quarantine.",
-            )
+            lacking = f"{amount(none, 'row has', 'rows have')} no usable id in {self.id or self.side.id_column}"
+            found = f"{lacking}: the id is null, blank, invalid UTF-8, or a number that is not whole or not exact"
+            fix = self._ways("Correct these rows", "puts such rows into quarantine")
+            raise DataError(str(self.ref), found, "wanted an id in every row", fix)
         rows = texts.groupBy("id").count().where("count > 1")
         if (first := rows.orderBy("id").first()) is not None:
-            raise DataError(
-                str(self.ref), f"the id {first['id']!r} is in {first['count']:,} rows",
-                f"wanted each id once, because {reason}", fix,
-            )  # fmt: skip
+            found = f"the id {first['id']!r} is in {first['count']:,} rows"
+            fix = self._ways("Remove the repeated rows", "keeps the first row of an id")
+            raise DataError(str(self.ref), found, f"wanted each id once, because {reason}", fix)
+
+    def _ways(self, first: str, effect: str) -> str:
+        """Return the ways to mend rows. effect: of ingest_texts, if the table is not the lake's own."""
+        if self.is_own:
+            return f"{first}."
+        where = ", leave them out with --where" if self.side.name == "documents" else ""
+        return f"{first}{where}, or ingest the table with ingest_texts, which {effect}."
 
 
 def _type_of(rows: DataFrame, value: Column) -> DataType:
@@ -261,8 +259,13 @@ def _check_kind(rows: DataFrame, expression: str, *, option: str, is_id: bool) -
     kind = _type_of(rows, expression_on(rows, expression, option=option))
     if not (can_be_id(kind) if is_id else isinstance(kind, StringType)):
         wanted = "wanted text or whole numbers" if is_id else "wanted text"
-        place = f"{option} {expression!r}"
-        raise UsageError(place, f"the type is {kind.simpleString()}", wanted, "Cast it, or give another expression.")
+        place, fix = (
+            f"{option} {expression!r}",
+            f"Set {option} to another expression, such as {as_text(expression, kind)}.",
+        )
+        if option == "--document-title":  # encode_texts has no such option
+            place, fix = f"column {expression}", "Rename the column, or set --document-text to the text to encode."
+        raise UsageError(place, f"the type is {kind.simpleString()}", wanted, fix)
 
 
 def texts_of_vectors(session: SparkSession, lake: Lake, vectors: TableRef, name: SideName) -> TextTable:

@@ -167,13 +167,14 @@ def _quarantine(job: SideJob, changes: Difference, staged: Staged | None, lineag
     made = replace(lineage, retry={"input": job.label, "options": given})
     examples = replace_quarantine(session, job.lake, rows, job.label, str(job.source), lineage=made)
     texts = job.table.read(session).count() if rejected else 0
-    if rejected > job.options.max_rejected * texts:
+    most = job.options.max_rejected * texts
+    if rejected > most:
         raise DataError(
             str(job.source),
-            f"{rejected:,} of {texts:,} texts cannot be encoded, such as {' | '.join(examples)}",
-            f"wanted at most {job.options.max_rejected:.1%} of the texts, which is --max-rejected",
+            f"{rejected:,} of {texts:,} texts cannot be encoded",
+            f"wanted at most {int(most):,}, because --max-rejected is {job.options.max_rejected:g}",
             f"Correct the texts that `spladelake quarantine show --lake {job.lake.root}` lists, or raise "
-            "--max-rejected or --max-text-bytes. The vectors are unchanged.",
+            f"--max-rejected or --max-text-bytes. The vectors are unchanged. Examples: {' | '.join(examples)}",
         )
     return rejected
 
@@ -199,10 +200,13 @@ def _check_complete(job: SideJob, wanted: int) -> None:
         counted = job.target.read(job.session).agg(F.count_distinct("doc_id").alias("documents")).first()
         written = 0 if counted is None else int(counted["documents"])
     if written != wanted:
+        held = f"{written:,} vectors of {job.side.name}", f"{wanted:,}, one for each {job.side.kind}"
+        if job.passages is not None:
+            held = f"passages of {written:,} documents", f"passages of {wanted:,} documents"
         raise DataError(
             str(job.target),
-            f"the table holds {'vectors' if job.passages is None else 'passages'} of {written:,} {job.side.name}",
-            f"wanted vectors of {wanted:,} {job.side.name}, each once",
+            f"the table holds {held[0]}",
+            f"wanted {held[1]}",
             "Run the job again with --force. If the error repeats, report the error with the history of the table.",
         )
 

@@ -107,12 +107,12 @@ def vectoriser_of(model: str, query_model: QueryModel | None = None) -> Vectoris
     """
     if query_model is None:
         return _OF_KIND[kind_of_model(model)](model)
-    for name in (model, query_model.name):
+    for option, name in (("--model", model), ("--query-model", query_model.name)):
         if kind_of_model(name) is not NEURAL:
             raise UsageError(
-                f"--query-model {query_model.name}",
+                f"{option} {name}",
                 f"{name} is not a SPLADE model",
-                "wanted SPLADE models for documents and for queries",
-                "Leave out --query-model, or give two SPLADE models.",
+                "wanted SPLADE models for documents and queries, because --query-model is given",
+                f"Leave out --query-model, or set {option} to a SPLADE model.",
             )
     return NeuralVectoriser(model, query_model)

@@ -17,7 +17,7 @@ from pyspark.sql.types import StructType
 
 from spladelake.config import CompareRuns
 from spladelake.errors import DataError
-from spladelake.names import amount, listed
+from spladelake.names import amount
 from spladelake.results import CompareResult
 from spladelake.spark.evaluate.collection import ComparedCollection
 from spladelake.spark.evaluate.costs import costs_of
@@ -109,24 +109,32 @@ def _collection(session: SparkSession, name: str, lake: Lake, options: CompareRu
     for run_id in run_ids if not options.baseline else dict.fromkeys((*run_ids, options.baseline)):
         missing = [measure for measure in options.measures if measure not in has.get(run_id, ())]
         if missing:
-            fix = "Measure the run" if run_id in has else "Correct the name of the run, or measure the run"
-            raise DataError(
-                str(measures),
-                f"run {run_id!r} of collection {name!r} has no measure {missing[0]} (runs with any of --measures: "
-                f"{listed(sorted(has), 'and') or 'none'})",
-                "wanted all measures of --measures for each run",
-                f"{fix} with this command: spladelake evaluate_run --lake {lake.root} --ranking {run_id} "
-                f"--measures {','.join(('all', *missing))}",
-            )
+            raise _unmeasured(name, lake, run_id, missing, sorted(has))
     if len(run_ids) < 2:
         raise DataError(
             str(measures),
             f"collection {name!r} has {amount(len(run_ids), 'run')} to compare",
-            "wanted two or more runs with the measures of --measures",
+            "wanted two or more runs that have the measures in --measures",
             "Measure more runs with evaluate_run, or add runs to --run-ids.",
         )
     _check_footing(session, measures, run_ids)
     return ComparedCollection(name, lake, measures, version, run_ids, means, here)
+
+
+def _unmeasured(collection: str, lake: Lake, run_id: str, missing: list[str], measured: list[str]) -> DataError:
+    """Return the error for a run of a collection that lacks measures. measured: the runs that have any of them."""
+    found, fix = f"was not measured with {missing[0]!r}", "Measure the run"
+    if run_id not in measured:
+        others = f" (runs with at least one of them: {', '.join(measured)})" if measured else ""
+        found = f"has none of the measures in --measures{others}"
+        fix = "Correct the name of the run, or measure the run"
+    return DataError(
+        str(lake.table("measures")),
+        f"run {run_id!r} of collection {collection!r} {found}",
+        "wanted every measure in --measures for each run",
+        f"{fix} with this command: spladelake evaluate_run --lake {lake.root} --ranking {run_id} "
+        f"--measures {','.join(('all', *missing))}",
+    )
 
 
 def _check_footing(session: SparkSession, measures: TableRef, run_ids: tuple[str, ...]) -> None:

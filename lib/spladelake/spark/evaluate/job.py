@@ -17,7 +17,7 @@ from spladelake.config import EvaluateRun
 from spladelake.errors import DataError
 from spladelake.measures import DEFAULT_MEASURES
 from spladelake.measures.notes import COUNTS
-from spladelake.names import short_name
+from spladelake.names import amount, short_name
 from spladelake.results import EvaluateResult
 from spladelake.spark.evaluate import driver as driver_evaluation
 from spladelake.spark.evaluate.frames import query_values
@@ -86,7 +86,11 @@ def evaluate_run(session: SparkSession, options: EvaluateRun) -> EvaluateResult:
         written = _entries(plan, _written_means(session, target, plan.run_id))
         result = cast("EvaluateResult", {**result, **written, "seconds": round(time.monotonic() - started, 2)})
     if found := result.get("ranks_against_scores"):
-        log.warning("run %s: %s %s", plan.run_id, f"{found:,}", COUNTS["ranks_against_scores"])
+        log.warning(
+            "run %s: the ranks of %s contradict the scores; the scores decide",
+            plan.run_id,
+            amount(found, "judged document"),
+        )
     return result
 
 

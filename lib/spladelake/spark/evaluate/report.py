@@ -74,7 +74,9 @@ def gather(
         again = "run evaluate_run for every run with the same --measures"
         raise UsageError(
             f"measure {measure}" if measure else "measures of the report",
-            "some runs do not have this measure" if measure else f"the runs have none of {listed(SHOWN)} in common",
+            "some runs do not have this measure"
+            if measure
+            else f"no default measure of the report is in all runs (default measures: {', '.join(SHOWN)})",
             f"wanted a measure that all runs have: {listed(sorted(shared))}" if shared else "wanted a common measure",
             f"Set --measure to one of these measures, or {again}." if shared else f"{again.capitalize()}.",
         )

@@ -65,7 +65,8 @@ def _refuse_others(export: Export, names: list[str]) -> None:
         raise UsageError(
             export.output,
             f"the folder holds {found!r}, which export_vectors did not write",
-            "wanted a folder without files that the export would replace or an engine would load",
+            "wanted a folder without this file, because "
+            + ("the export would replace it" if found in own else "programs that load the export would load it too"),
             "Choose an empty folder for --output, or move the file.",
         )
 

@@ -63,7 +63,8 @@ def planned(session: SparkSession, options: ExportVectors) -> Export:
             "vocabulary": Needed(vocabulary, VOCABULARY, made_by),
         },
     )
-    rows, version = inputs.rows[options.side], inputs.versions[options.side]
+    version = inputs.versions[options.side]
+    rows = source.scan(session, version=version)  # one data file after the other is exported
     tokens = tokens_of(inputs.rows["vocabulary"], vocabulary_size(session, source, source))
     form, is_ciff = LINE_FORMATS.get(options.output_format), options.output_format == "ciff"
     quantiser = (

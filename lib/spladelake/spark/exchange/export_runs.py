@@ -59,7 +59,7 @@ def export_measures(session: SparkSession, options: ExportMeasures) -> ExportMea
         table = _written(session, options.output, lambda path: _trec_eval(path, values, means))
     else:
         if options.output_format == "csv":
-            text = evaluator_csv(means, place=f"{ref} run {run_id}")
+            text = evaluator_csv(means, place=f"{ref}, run {run_id!r}")
         else:
             text = model_card_block(means, model=options.model_name or run_id, dataset=options.dataset)
         table = _written(

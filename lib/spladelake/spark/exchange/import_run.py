@@ -33,8 +33,10 @@ from spladelake.spark.tables.write import replace_rows
 
 log = logging.getLogger(__name__)
 
-_AGAINST = "ranks against the scores"
+_AGAINST = "rank in the input contradicts its score", "ranks in the input contradict their scores"
 _KEYS = ("run_id", "query_id", "doc_id")
+# Unusable rows that a message shows.
+_SHOWN = 3
 # Most runs in one input. Each run is a separate commit, so it can be replaced alone.
 MOST_RUNS = 100
 
@@ -65,13 +67,7 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
         _check(session, found, rows, location, run.lines)
         sizes = {r["run_id"]: r["count"] for r in found.groupBy("run_id").count().limit(MOST_RUNS + 1).collect()}
         if len(sizes) > MOST_RUNS:
-            one = "the name of one of its runs" if kind == "delta" else "one name for all rows"
-            raise DataError(
-                location,
-                f"the input has more than {MOST_RUNS} different run names",
-                f"wanted at most {MOST_RUNS} runs, each with the same name in all its rows",
-                f"Set --ranking to {one}, or import each run separately.",
-            )
+            raise _too_many_runs(location, kind)
         lineages = {run_id: Lineage("import_run", inputs, settings, scope=run_id) for run_id in sorted(sizes)}
         stale = [i for i in lineages if options.force or not is_current(session, target, lineages[i])]
         ranked = _ranked(found)
@@ -97,7 +93,7 @@ def import_run(session: SparkSession, options: ImportRun) -> ImportRunResult:
         log.info("%s: the input was read as follows: %s", location, run.read_as)
     if against:
         fix = "so the job ranked by score (add --order ranks to keep the ranks)"
-        log.warning("%s: %s in the input, %s", location, amount(against, "rank against the score", _AGAINST), fix)
+        log.warning("%s: %s, %s", location, amount(against, *_AGAINST), fix)
     rows_written = sum(sizes[run_id] for run_id in stale)
     seconds = round(time.monotonic() - started, 2)
     return {**result, "rows": rows_written, "ranks_against_scores": against, "seconds": seconds}
@@ -112,14 +108,26 @@ def _empty(location: str, kind: str, options: ImportRun) -> DataError:
     return DataError(location, "the input has no rows", "wanted at least one row of a run", fix)
 
 
+def _too_many_runs(location: str, kind: str) -> DataError:
+    """Return the error for an input with more than MOST_RUNS names of runs. kind: its format."""
+    fix = "If all rows belong to one run, set --ranking to its name. If not, split the input into several files."
+    if kind == "delta":
+        fix = "Set --ranking to the name of one run, and import the other runs in the same way."
+    found = f"the input has more than {MOST_RUNS} different run names"
+    return DataError(location, found, f"wanted at most {MOST_RUNS} runs in one input", fix)
+
+
 def _check(session: SparkSession, found: DataFrame, rows: int, location: str, lines: Source | None) -> None:
     """Raise DataError if an input has an unusable line, or a document twice in a ranking."""
     bad = found.where(F.col("reason").isNotNull())
     if not bad.isEmpty():
-        found_bad = f"{bad.count():,} of {rows:,} rows cannot be used"
-        examples = _examples(session, bad, lines)
+        unusable = bad.count()
+        more = " | …" if unusable > _SHOWN else ""
         raise DataError(
-            location, f"{found_bad}, such as {examples}", "wanted only usable rows", "Correct or remove these rows."
+            location,
+            f"{unusable:,} of {rows:,} rows cannot be used",
+            "wanted only usable rows",
+            f"Correct or remove these rows: {_examples(session, bad, lines)}{more}",
         )
     if not answers(found, rows=rows, keys=_KEYS[:-1]).where("repeated > 0").isEmpty():
         several = found.groupBy(*_KEYS).agg(
@@ -137,16 +145,24 @@ def _check(session: SparkSession, found: DataFrame, rows: int, location: str, li
                 location,
                 f"{repeated}, such as {_examples(session, several, lines)}",
                 "wanted each document at most once for a query",
-                "Remove the repeated rows. If each file is another run, import each file with its own --ranking.",
+                "Remove the repeated rows. If the input has several files, and each is a run of its own, import each "
+                "file with its own --ranking.",
             )
 
 
 def _examples(session: SparkSession, bad: DataFrame, lines: Source | None) -> str:
-    """Return the places and reasons of the first rows."""
-    first = bad.orderBy("file", "block", "seq").limit(3)
+    """Return the places and reasons of the first rows. If no line is known, the ids of a row tell its place."""
+    first = bad.orderBy("file", "block", "seq").limit(_SHOWN)
     if lines is not None:
         first = with_lines(first, places(session, lines), header_lines=0)
         at = F.concat(F.lit(" line "), F.col("line").cast("string"))
+    elif {"query_id", "doc_id"} <= {*first.columns}:
+        at = F.concat(
+            *(
+                F.coalesce(F.concat(F.lit(f", {name} '"), F.col(name), F.lit("'")), F.lit(""))
+                for name in ("query_id", "doc_id")
+            )
+        )
     else:
         at = F.lit("")
     shown = first.select(plain_path(F.col("file")).alias("file"), at.alias("at"), "reason").collect()

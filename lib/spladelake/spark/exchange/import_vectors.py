@@ -72,7 +72,7 @@ def import_vectors(session: SparkSession, options: ImportVectors) -> ImportVecto
         known=ImportVectorsResult(table=str(target)),
     )  # fmt: skip
     # Also if the job was skipped: an earlier run that was killed after its commit may not have set these properties.
-    noted = _manifest(session, path).get(PASSAGES) if "passage" in target.read(session).columns else None
+    noted = _manifest(session, path).get(PASSAGES) if "passage" in target.scan(session).columns else None
     passages = {PASSAGES: json.dumps(noted, sort_keys=True)} if isinstance(noted, dict) else {}
     set_properties(session, target, {**_properties(session, vocabulary, path), **passages})
     return result
@@ -122,7 +122,7 @@ def _check_kind(session: SparkSession, target: TableRef, schema: TableSchema) ->
     if not target.exists(session):
         return
     passages = schema is PASSAGE_VECTORS
-    if ("passage" in target.read(session).columns) != passages:
+    if ("passage" in target.scan(session).columns) != passages:
         kinds = ("whole texts", "passages")
         raise ConflictError(
             str(target), f"the table holds vectors of {kinds[not passages]}", f"wanted vectors of {kinds[passages]}",
@@ -149,9 +149,10 @@ def _check_other_side(session: SparkSession, other: TableRef, model_id: str, nam
     if row is not None and row["model_id"] != model_id:
         raise DataError(
             str(other),
-            f"these vectors use another vocabulary (model_id {row['model_id'][:21]}) than --input ({model_id[:21]})",
-            f"wanted one vocabulary for the documents and queries of {name}",
-            f"Add --like {name} to use its vocabulary for --input too, or choose another name with --vectors.",
+            f"these vectors use the vocabulary {row['model_id'][:21]}, but --input uses {model_id[:21]}",
+            f"wanted one vocabulary for documents and queries under the name {name!r}",
+            f"Add --like {name} to read --input with the vocabulary of these vectors, or choose another name with "
+            "--vectors.",
         )
 
 

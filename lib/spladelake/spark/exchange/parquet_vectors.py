@@ -99,14 +99,20 @@ def dimensions_of(rows: DataFrame, noted: int | None, path: str) -> int:
     """
     largest = rows.select(F.max(F.array_max(F.col("terms").cast("array<bigint>"))).alias("largest")).first()
     assert largest is not None
-    found = max((-1 if largest["largest"] is None else int(largest["largest"])) + 1, noted or 0)
-    if found > MOST_DIMENSIONS:
+    used = (-1 if largest["largest"] is None else int(largest["largest"])) + 1
+    like = "set --like to the name of vectors that use the same vocabulary"
+    if used > MOST_DIMENSIONS:
         raise DataError(
-            path, f"the vectors have {found:,} dimensions, one more than the largest number in indices or export.json",
-            f"wanted at most {MOST_DIMENSIONS:,}",
-            "Correct the numbers, or set --like to the name of vectors that use the same vocabulary.",
+            path, f"the largest number in the column indices is {used - 1:,}",
+            f"wanted numbers below {MOST_DIMENSIONS:,}, because each is the number of a dimension",
+            f"Correct the numbers in indices, or {like}.",
         )  # fmt: skip
-    return found
+    if (noted or 0) > MOST_DIMENSIONS:
+        raise DataError(
+            path, f"export.json says that the vectors have {noted:,} dimensions",
+            f"wanted at most {MOST_DIMENSIONS:,}", f"Correct dimensions in export.json, or {like}.",
+        )  # fmt: skip
+    return max(used, noted or 0)
 
 
 def _checked_types(footer: ParquetFooter) -> Types:
@@ -131,11 +137,12 @@ def _type_of(footer: ParquetFooter, name: str) -> str:
         is_number = inner is not None and (pa.types.is_integer(inner) or (name == "values" and inner in _FLOATS))
         if not is_number:
             wanted = "wanted lists of whole numbers" if name == "indices" else "wanted lists of numbers"
-            raise DataError(footer.name, f"the column {name} has the type {kind}", wanted, "Convert the column.")
+            fix = f"Convert the column to {wanted.removeprefix('wanted ')}."
+            raise DataError(footer.name, f"the column {name} has the type {kind}", wanted, fix)
         return f"array<{type_in_spark(inner)}>"
     if not pa.types.is_integer(kind):
         found = f"the column {name} has the type {kind}"
-        raise DataError(footer.name, found, "wanted whole numbers", "Convert the column.")
+        raise DataError(footer.name, found, "wanted whole numbers", "Convert the column to whole numbers.")
     return type_in_spark(kind)
 
 

@@ -37,7 +37,7 @@ class RunRows:
       unusable row has a reason. If ranks decide, the score is the negative rank.
     - by_rank: whether ranks decide the order instead of scores.
     - read_as: how an unusual format was interpreted, as a text for the user; None for a usual format.
-    - lines: the input, if each row is one of its lines, so that errors can name the line.
+    - lines: the input, if each row comes from one of its lines, so that errors can name the line.
     """
 
     frame: DataFrame
@@ -170,7 +170,7 @@ def is_finite(score: Column) -> Column:
 
 
 def _is_runs(session: SparkSession, ref: TableRef) -> bool:
-    return not ref.exists(session) or set(RUNS.column_names) <= set(ref.read(session).columns)
+    return not ref.exists(session) or set(RUNS.column_names) <= set(ref.scan(session).columns)
 
 
 def _maker(ref: TableRef) -> Maker:
@@ -186,8 +186,11 @@ def _rows_of_runs(session: SparkSession, ref: TableRef, run_id: str | None) -> D
     rows = require(session, ref, RUNS, made_by=_maker(ref))
     if run_id is not None:
         rows = rows.where(F.col("run_id") == run_id)
-    missing = F.col("query_id").isNull() | F.col("doc_id").isNull() | ~is_finite(F.col("score"))
-    reason = F.when(missing, "the row lacks an id or a finite score")
+    reason = (
+        F.when(F.col("query_id").isNull(), "query_id is missing")
+        .when(F.col("doc_id").isNull(), "doc_id is missing")
+        .when(~is_finite(F.col("score")), "score is missing or not a finite number")
+    )
     return rows.select(
         F.lit(str(ref)).alias("file"), F.lit(0).alias("block"), F.lit(0).alias("seq"), reason.alias("reason"), "*"
     )

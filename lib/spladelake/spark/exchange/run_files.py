@@ -87,7 +87,7 @@ def run_rows(session: SparkSession, location: str, kind: str, options: ImportRun
     source = _source(session, location, kind)
     check_heads(session, source)
     if kind == "predictions":
-        found = RunRows(_predictions(session, source), options.order == "ranks")
+        found = RunRows(_predictions(session, source), options.order == "ranks", lines=source)
     elif kind == "json":
         found = _json_rows(session, source, options)
     elif kind == "parquet":

@@ -213,7 +213,7 @@ def _folder_value(name: str, place: Column, below: list[str]) -> Column:
 
 def delta_records(session: SparkSession, source: Source) -> DataFrame:
     """Return the records of a Delta table."""
-    frame = table_ref(source.location).read(session, version=source.version)
+    frame = table_ref(source.location).scan(session, version=source.version)
     within = [name for _, name in source.columns if field_at(frame.schema, name) is not None]
     present = list(dict.fromkeys([*frame.columns, *within]))
     names = chosen_columns(source.kind, dict(source.columns), present, place=source.location)

@@ -48,7 +48,7 @@ def read_as(session: SparkSession, source: Source) -> str | None:
 def _columns(session: SparkSession, source: Source) -> list[str]:
     """Return the names of the columns of a csv or Parquet file or of a Delta table."""
     if source.format == "delta":
-        return table_ref(source.location).read(session, version=source.version).columns
+        return table_ref(source.location).scan(session, version=source.version).columns
     if source.format == "csv":
         return _csv_names(session, source, source.listed(session)) or ["relevance"]
     file = source.listed(session)[0]

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField
 
 from spladelake.errors import DataError
-from spladelake.files.kept import ALL, check_kept
+from spladelake.files.kept import ALL, check_kept, check_keys_found
 from spladelake.spark.ingest.source import KEPT, Source
 from spladelake.spark.tables.locks import exclusive
 from spladelake.spark.tables.refs import TableRef
@@ -66,7 +66,7 @@ def with_kept_columns(
         keys = records.select(F.explode(F.map_keys(KEPT.name)).alias("name")).distinct()
         found = sorted(row["name"] for row in keys.collect())
         names = found if source.keep == ALL else list(source.keep)
-        check_kept(names, found, source.location)
+        check_keys_found(names, found, source.location)
         columns = {name: F.element_at(F.col(KEPT.name), F.lit(name)) for name in names}
         fields = [StructField(name, StringType()) for name in names]
     else:
@@ -114,7 +114,7 @@ def _name_problem(name: str, alike: str | None, table: str | None) -> tuple[str,
 def _add_columns(session: SparkSession, target: TableRef, fields: Sequence[StructField], source: Source) -> None:
     if not target.exists(session):
         return
-    present = {field.name.lower(): field for field in target.read(session).schema}
+    present = {field.name.lower(): field for field in target.scan(session).schema}
     for field in fields:
         held = present.get(field.name.lower())
         if held is not None and held.name != field.name:

@@ -114,7 +114,9 @@ def ranked_here(
     - place: the vectors' table, for errors.
     - passages: whether the vectors are of passages. A document then has the id of its best one.
     """
-    check_vectors(query, vocabulary_size=vocabulary_size, place="the question", ids=["question"])
+    check_vectors(
+        query, vocabulary_size=vocabulary_size, place="the vector of the question", ids=(), fix="Use another model."
+    )
     found = ranked_in_driver(
         QueryBatch(["question"], query, vocabulary_size),
         _OneGroup(vectors),

@@ -136,13 +136,13 @@ def current_index(session: SparkSession, index: TableRef, documents: TableRef, *
     """
     if not index.exists(session):
         return FoundIndex("none")
-    wanted = _lineage(session, documents, documents.read(session, version=version), version)
+    wanted = _lineage(session, documents, documents.scan(session, version=version), version)
     found = newest_lineage(session, index)
     why = _outdated(found, wanted)
     if why:
         log.warning("%s: the index is ignored, because %s; run index_vectors to update it", index, why)
         return FoundIndex("stale")
-    return FoundIndex("used", index.read(session))
+    return FoundIndex("used", index.scan(session))
 
 
 def _outdated(found: Mapping[str, Any] | None, wanted: Lineage) -> str:
@@ -167,7 +167,7 @@ def index_vectors(session: SparkSession, options: IndexVectors) -> IndexResult:
     made_by = encoded_by(lake, model=options.model, vectors=options.vectors)
     require(session, documents, VECTORS, made_by=made_by)
     version = documents.version(session)
-    rows = documents.read(session, version=version)
+    rows = documents.scan(session, version=version)
     files, lineage = list(data_files(rows)), _lineage(session, documents, rows, version)
     return made_unless_current(
         session, {target: lineage},

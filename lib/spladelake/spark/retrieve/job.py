@@ -48,6 +48,7 @@ from spladelake.spark.retrieve.vector_checks import (
 from spladelake.spark.session.connect import is_connect
 from spladelake.spark.session.kept import kept_on_disk
 from spladelake.spark.session.progress import progress
+from spladelake.spark.session.quick_settings import GENERATED, GENERATED_FROM_ROWS
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.session.step_descriptions import describe
 from spladelake.spark.session.totals import DriverTotals, shared_totals
@@ -159,7 +160,10 @@ class _Retrieval:
         elif self.strategy == "sql":
             yield self._by_sql()
         elif self.strategy == "driver":
-            yield self._in_driver()
+            rows = self._in_driver()
+            many = sum(found for found, _ in (self.found or {}).values()) >= GENERATED_FROM_ROWS
+            with session_settings(self.session, GENERATED if many else {}):
+                yield rows
         elif sample := self._sample():
             corpus, asked = self._asked(self.inputs.document_rows)
             with ranked_with_sample(

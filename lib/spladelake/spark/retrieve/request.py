@@ -88,7 +88,9 @@ def inputs_of(session: SparkSession, lake: Lake, model: str, options: RetrieveRu
     if any(ranking.where for ranking in options.rankings(model).values()):
         texts = required_texts(session, lake, documents)
         versions["texts"] = texts.ref.version(session)
-    document_rows = documents.read(session, version=versions["documents"])
+    # In blocks, a retrieval may sample data files.
+    read_documents = documents.read if options.strategy in ("auto", "driver") else documents.scan
+    document_rows = read_documents(session, version=versions["documents"])
     query_rows = queries.read(session, version=versions["queries"])
     # The driver reads all queries. They are few and small: 55,578 queries of MS MARCO take 10 MB.
     columns = [*VECTOR_COLUMNS.names, "model_id"]

@@ -7,6 +7,7 @@ import re
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, DataType, StringType
 
 from spladelake.errors import UsageError
 from spladelake.names import listed, shortened, suggestion
@@ -34,6 +35,13 @@ def expression_on(frame: DataFrame, expression: str, *, option: str) -> Column:
     fix = "Correct the expression. Put names with special characters in back-ticks, and strings in single quotes."
     _resolved(frame, expression, test, option=option, wanted="expression", fix=fix)
     return F.expr(expression)
+
+
+def as_text(expression: str, kind: DataType) -> str:
+    """Return an example of SQL that gives the values of an expression as text. kind: their type."""
+    if isinstance(kind, ArrayType) and isinstance(kind.elementType, StringType):
+        return f"array_join({expression}, ' ')"
+    return f"CAST({expression} AS STRING)"
 
 
 def _resolved(frame: DataFrame, given: str, test: Column, *, option: str, wanted: str, fix: str) -> Column:

@@ -23,6 +23,10 @@ SETTINGS = {
     "spark.sql.shuffle.partitions": "1",
     "spark.databricks.delta.snapshotPartitions": "1",
 }
+# Writing 187,600 rows of a run takes 7.5 to 9 s with generated code, 12 to 13 s interpreted, most of it for Delta's
+# statistics. A few thousand rows are not worth the compilation.
+GENERATED = {"spark.sql.codegen.factoryMode": "FALLBACK"}
+GENERATED_FROM_ROWS = 50_000
 # A lake with at most this many bytes of data files is small: ten thousand documents with their vectors and runs.
 MOST_BYTES = 32 * 2**20
 # A lake or folder of more files than this does not count as small. Listing so many before Spark starts takes 10 ms.

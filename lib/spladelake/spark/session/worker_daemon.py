@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pyspark import SparkContext
 
+_MODULE = "spladelake.worker_start"
 # Spark starts another daemon for workers with other variables.
 VARIABLE = "SPLADELAKE_WORKER_IMPORTS"
 # What the functions on Arrow data use. Importing a package of either list computes nothing, so a fork is as good as a
@@ -28,7 +29,7 @@ _GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
 def daemon_settings(packages: Iterable[str] = COMMON) -> dict[str, str]:
     """Return the settings of a local session whose workers come from this daemon."""
-    return {"spark.python.daemon.module": __name__, f"spark.executorEnv.{VARIABLE}": ",".join(packages)}
+    return {"spark.python.daemon.module": _MODULE, f"spark.executorEnv.{VARIABLE}": ",".join(packages)}
 
 
 def fork_with_models() -> None:
@@ -55,7 +56,3 @@ def start_workers() -> None:
 
     import_packages(os.environ.get(VARIABLE, "").split(","))
     daemon.manager()
-
-
-if __name__ == "__main__":
-    start_workers()

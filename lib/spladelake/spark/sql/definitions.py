@@ -158,7 +158,7 @@ def _read_in_place(session: SparkSession, collection: LakeTables, present: Mappi
     found = {}
     for name in (name for name, ref in present.items() if ref != collection.tables[name]):
         table = collection.texts(session, cast("SideName", name))
-        found[name] = f"({table.query(table.ref.read(session))})"
+        found[name] = f"({table.query(table.ref.scan(session))})"
     return found
 
 
@@ -191,7 +191,7 @@ def _checked(session: SparkSession, ref: TableRef, present: Mapping[str, TableRe
 
 def _columns(session: SparkSession, present: Mapping[str, TableRef], name: str) -> list[str]:
     """Return the columns of a table; none if it does not exist."""
-    return present[name].read(session).columns if name in present else []
+    return present[name].scan(session).columns if name in present else []
 
 
 def _vectors_of_document(indices: str, *, of_passages: bool) -> str:

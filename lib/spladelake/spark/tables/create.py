@@ -31,7 +31,7 @@ def require(session: SparkSession, ref: TableRef, schema: TableSchema, *, made_b
         near = similar_path(session, ref.path) if ref.path is not None else None
         found, wanted = f"there is no {schema.name} table", f"wanted a {schema.name} table as input"
         raise DataError(str(ref), found, wanted, made_by.fix(near))
-    frame = ref.read(session)
+    frame = ref.scan(session)
     _check_columns(ref, frame, schema)
     return frame
 
@@ -68,7 +68,7 @@ def ensure_table(
     """
     if ref.exists(session):
         keep_up_to_date(session, ref, schema)
-        _check_columns(ref, ref.read(session), schema)
+        _check_columns(ref, ref.scan(session), schema)
         return
     with exclusive(str(ref)):
         _create(session, ref, schema, properties or {})

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,12 +15,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StructType
 
-from spladelake.files.delta_folder import FolderTable, folder_table
 from spladelake.spark.session.arrow_functions import arrow_schema
-from spladelake.spark.session.connect import is_connect
 from spladelake.spark.tables import delta_log
 from spladelake.spark.tables.accesses import note_read
 from spladelake.spark.tables.refs import TableRef
+from spladelake.spark.tables.small_tables import plain_table
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +38,7 @@ def collected(
     - version: the version to read.
     - equals: wanted values by column. Rows with other values are left out.
     """
-    plain = _folder_table(session, ref, version)
+    plain = plain_table(session, ref.path, version)
     if plain is not None and plain.bytes > most_bytes:
         return None
     if plain is not None:
@@ -61,15 +59,8 @@ def collected(
 
 def row_count(session: SparkSession, ref: TableRef, *, version: int | None = None) -> int:
     """Return the number of rows of a table. For a local folder the footers of its files tell it."""
-    plain = _folder_table(session, ref, version)
+    plain = plain_table(session, ref.path, version)
     return ref.read(session, version=version).count() if plain is None else plain.rows
-
-
-def _folder_table(session: SparkSession, ref: TableRef, version: int | None) -> FolderTable | None:
-    """Return the table of a local folder; None for other tables, or if deltalake cannot read it."""
-    if ref.path is None or not ref.path.startswith("/") or is_connect(session):
-        return None
-    return folder_table(Path(ref.path), version=version)
 
 
 def frame_of(session: SparkSession, rows: Sequence[Mapping[str, Any]], schema: StructType | str) -> DataFrame:

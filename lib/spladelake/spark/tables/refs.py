@@ -14,6 +14,7 @@ from spladelake.errors import UsageError
 from spladelake.spark.session.connect import is_connect
 from spladelake.spark.tables import delta_log
 from spladelake.spark.tables.accesses import note_read
+from spladelake.spark.tables.small_tables import small_rows
 from spladelake.spark.tables.split_files import make_readable
 from spladelake.spark.tables.sql_text import quoted, quoted_parts
 
@@ -83,7 +84,16 @@ class TableRef:
         return delta_log.newest_version(session, self)
 
     def read(self, session: SparkSession, *, version: int | None = None) -> DataFrame:
-        """Return the table's rows, at a version if one is given."""
+        """Return the table's rows, at a version if one is given. The driver reads those of a small table now."""
+        rows = small_rows(session, self.path, version)
+        if rows is None:
+            return self.scan(session, version=version)
+        if version is not None:
+            note_read(str(self), version)
+        return rows
+
+    def scan(self, session: SparkSession, *, version: int | None = None) -> DataFrame:
+        """Return the table's rows as a scan of its data files, so that the plan knows the files."""
         make_readable(session, self)
         if version is None and not is_connect(session):
             return self.delta(session).toDF()

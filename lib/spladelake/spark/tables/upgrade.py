@@ -54,7 +54,7 @@ def upgrade_statements(
 ) -> list[str]:
     """Return the statements that upgrade a table. The version comes last, so an interrupted upgrade is done again."""
     table = f"ALTER TABLE {ref.identifier}"
-    found = {field.name: field.metadata.get("comment") for field in ref.read(session).schema.fields}
+    found = {field.name: field.metadata.get("comment") for field in ref.scan(session).schema.fields}
     statements = [
         f"{table} ADD COLUMNS ({quoted(c.name)} {c.type} COMMENT {sql_string(c.comment)})"
         for c in schema.columns
@@ -75,7 +75,7 @@ def upgrade_statements(
 
 def add_columns(session: SparkSession, ref: TableRef, schema: TableSchema) -> None:
     """Add the columns of a schema that a table lacks. Its rows get nulls in them; no data file changes."""
-    found = set(ref.read(session).columns)
+    found = set(ref.scan(session).columns)
     missing = [c for c in schema.columns if c.name not in found]
     if missing:
         with exclusive(str(ref)):

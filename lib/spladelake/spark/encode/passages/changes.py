@@ -38,7 +38,11 @@ def chosen_settings(
         return asked
     found = PassageSettings.of_properties(table_properties(session, target))
     if asked is not None and asked != found:
-        keep = "leave out the passage options" if found is None else f"leave out the passage options to keep {found}"
+        keep = (
+            "leave out the passage options"
+            if found is None
+            else "leave out the passage options to keep those of the table"
+        )
         raise ConflictError(
             str(target),
             f"the table holds vectors of {settings_in_words(found)}",
