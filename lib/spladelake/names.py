@@ -41,6 +41,14 @@ def amount(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
+def example(count: int, said: str) -> str:
+    """Return an example in brackets for a sentence that names `count` things, or the only thing itself.
+
+    - said: the example, such as `'d1'`.
+    """
+    return f"({said})" if count == 1 else f"(for example {said})"
+
+
 def shortened(text: str, most: int = 300) -> str:
     """Return a text of at most `most` characters; an ellipsis follows if more were there."""
     return text if len(text) <= most else f"{text[:most]}…"

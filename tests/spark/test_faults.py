@@ -147,7 +147,7 @@ def test_corrupt_models_and_tables_are_refused_and_the_vectors_stay(
     assert main(["encode_texts", "--lake", lake, "--side", "documents", "--model", "splade-tiny"]) == 3
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(f"error: {lake}/documents/part-")
-    assert "run the job that made the table again with --force" in error
+    assert "rerun, with --force, the job that made the table" in error
     LEDGER.injected("corrupt data file of a Delta table")
     assert_same(vectors(spark, lake), before)
 

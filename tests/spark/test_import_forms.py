@@ -186,7 +186,7 @@ JUDGEMENT_FORMS: dict[str, tuple[str, Callable[[Path], object]]] = {
         ),
         ({"query_id": ["q"], "doc_id": [b"d"], "score": [1.5]}, "column 'doc_id' has the type binary"),
         ({"query_id": ["q"], "doc_id": ["d"], "note": ["x"]}, r"r\.parquet: no column holds scores or ranks \(columns"),
-        ({"query_id": ["q"], "note": ["x"], "score": [1.5]}, "Rename the column to doc_id"),
+        ({"query_id": ["q"], "note": ["x"], "score": [1.5]}, "Rename the column that holds the document ids to doc_id"),
     ],
 )
 def test_a_run_in_parquet_whose_columns_cannot_be_used_names_the_column(
@@ -209,7 +209,7 @@ def test_the_file_of_a_run_that_lacks_a_column_is_named(run_job: Any, lake: str,
     with pytest.raises(DataError, match=r"2\.parquet: no column holds scores or ranks \(columns: query_id, doc"):
         run_job("import_run", **common)
     pq.write_table(pa.table({**ids, "rank": [1]}), folder / "2.parquet")
-    with pytest.raises(DataError, match=r"/1\.parquet has scores, but .*/2\.parquet only ranks; wanted the same"):
+    with pytest.raises(DataError, match=r"/1\.parquet has scores, but .*/2\.parquet has only ranks; wanted the same"):
         run_job("import_run", **common)
 
 

@@ -98,7 +98,7 @@ def test_too_many_malformed_lines_fail_after_writing_quarantine_and_leave_the_ta
     run_job("ingest_texts", lake=lake, documents=str(source))
     write_lines(source, [{"_id": "a", "text": "new"}, {"text": "no id"}])
     with pytest.raises(
-        DataError, match=r'1 of 2 records are malformed, such as corpus\.jsonl line 2: "_id" is missing'
+        DataError, match=r'1 of 2 records are malformed; .*quarantine lists .*: corpus\.jsonl line 2: "_id" is missing'
     ):
         run_job("ingest_texts", lake=lake, documents=str(source))
     assert texts(spark, lake) == {"a": "fine"}

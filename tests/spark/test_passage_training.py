@@ -234,10 +234,10 @@ def test_a_document_gets_the_best_score_of_its_retrieved_passages_and_the_place_
 def test_a_run_of_another_kind_than_asked_is_refused(run_job: Any, lake: str, cross_encoder: str) -> None:
     given = {"lake": lake, "cross_encoder": cross_encoder}
     for run, passages, said in (
-        ("parts", "best", "the run 'parts' lists passages, and --passages is best"),
-        ("parts", "whole", "the run 'parts' lists passages, and --passages is whole"),
-        ("run", "all", "the run 'run' lists documents, each with its best passage alone"),
-        ("wholerun", "all", "the run 'wholerun' lists documents; wanted a run of passages"),
+        ("parts", "best", "the run 'parts' lists passages, but --passages best needs"),
+        ("parts", "whole", "the run 'parts' lists passages, but --passages whole needs"),
+        ("run", "all", "the run 'run' lists documents, each with only its best passage"),
+        ("wholerun", "all", "the run 'wholerun' lists documents, but --passages all needs a run of passages"),
     ):
         with pytest.raises(UsageError) as error:
             run_job("rerank_run", **given, run=run, passages=passages)

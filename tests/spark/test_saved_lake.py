@@ -64,7 +64,7 @@ def test_a_saved_lake_is_verified_ranked_measured_and_updated(
     with pytest.raises(FindingsError) as raised:
         run_job("verify_tables", lake=lake)
     assert len(raised.value.findings) == 1
-    assert "the table documents lacks" in raised.value.findings[0]
+    assert "the table 'documents' lacks" in raised.value.findings[0]
 
 
 def test_the_archive_names_its_release(saved: Path) -> None:

@@ -223,7 +223,7 @@ def test_questions_use_the_query_model_that_the_vectors_were_made_with(
         assert search_documents(spark, "law", **pair, encoded=encoded_before) == by_folder
     with pytest.raises(UsageError, match="bm25 is not a SPLADE model"):
         search_folder("law", **pair, query_model="bm25")
-    said = r"the model_id of .*/documents with queries by .*/documents with default settings"
+    said = r"the model_id of .*/documents for documents and .*/documents for queries, both with default settings"
     with pytest.raises(DataError, match=said):
         search_folder("law", **pair, query_model=str(model))
     queries.rename(tmp_path / "elsewhere")

@@ -176,9 +176,9 @@ def test_runs_are_shown_with_their_texts_and_measures_as_columns(spark: SparkSes
         ("SELECT sparse_decode(array(1), array(1F, 2F), 3)", "1 indices and 2 values"),
         ("SELECT sparse_decode(array(99999999), array(1F), 3)", "the vocabulary has no term id 99999999"),
         ("SELECT sparse_decode(array(1), array(1F), 0)", "k is 0"),
-        ("SELECT * FROM explain('q1', 'nothing')", "no vector of a document with the id nothing"),
-        ("SELECT * FROM explain('q9', 'apple')", "no vector of a query with the id q9"),
-        ("SELECT * FROM similar('nothing', 3)", "no vector of a document with the id nothing"),
+        ("SELECT * FROM explain('q1', 'nothing')", "no vector of a document with the id 'nothing'"),
+        ("SELECT * FROM explain('q9', 'apple')", "no vector of a query with the id 'q9'"),
+        ("SELECT * FROM similar('nothing', 3)", "no vector of a document with the id 'nothing'"),
         ("SELECT * FROM similar('apple', 0)", "similar: k is 0; wanted 1 to 10000"),
         ("SELECT * FROM search('fruit', null)", "search: k is null"),
         ("SELECT * FROM search(null, 3)", "search: the question is null"),
@@ -207,14 +207,14 @@ def test_a_lake_without_runs_or_with_another_model_says_what_is_missing(
     shutil.copytree(f"{asked[0]}/documents", lake / "documents")
     session = spark.newSession()
     installed = install(session, lake=str(lake), model="splade-tiny")
-    assert "encode_texts" in installed.missing["search"]
-    assert "retrieve_run" in installed.missing["runs_with_text"]
+    assert "encode_texts" in installed.missing["search"].fix
+    assert "retrieve_run" in installed.missing["runs_with_text"].fix
     assert {"documents", "sparse_dot"} <= set(installed.names)
     with pytest.raises(PySparkException) as raised:
         session.sql("SELECT * FROM search('fruit', 3)")
     told = str(statement_error(raised.value, missing=installed.missing))
-    assert told.startswith("search: spladelake sql could not define this name for the lake")
-    assert "spladelake encode_texts" in told
+    assert told.startswith("search: spladelake sql could not define this name, because it needs encode_query, and ")
+    assert "Run `spladelake encode_texts" in told
     with pytest.raises(DataError, match="no table of spladelake"):
         install(session, lake=str(tmp_path / "absent"), model="splade-tiny")
 
@@ -231,7 +231,7 @@ def test_questions_and_documents_of_two_models_are_refused_also_where_the_vector
     session.sql(f"UPDATE {vectors} SET model_id = 'another' WHERE id = 'river'")
     with pytest.raises(PySparkException) as raised:
         session.sql("SELECT * FROM search('water', 3)").collect()
-    assert "the document river was encoded by the model another" in str(statement_error(raised.value, missing={}))
+    assert "the document 'river' was encoded by the model another" in str(statement_error(raised.value, missing={}))
 
 
 def test_what_does_not_fit_is_an_error_in_a_session_without_ansi_too(spark: SparkSession, asked: Any) -> None:
@@ -258,7 +258,7 @@ def test_the_command_writes_csv_and_json_and_ends_with_2_for_a_wrong_statement(
     assert main([*arguments, "-e", "SELECT * FROM explain('q1', 'nothing')"]) == 2
     captured = capsys.readouterr()
     assert json.loads(captured.out)["exit_code"] == 2
-    assert "no vector of a document with the id nothing" in captured.err
+    assert "no vector of a document with the id 'nothing'" in captured.err
     assert main([*arguments, "-e", "SELECT 1 AS n, 2 AS n, struct(3 AS n, 4 AS n) AS s", "--output", "json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"n": 1, "n_2": 2, "s": {"n": 3, "n_2": 4}}
     quiet = [*arguments, "-e", "CREATE OR REPLACE TEMPORARY VIEW one AS SELECT 1 AS n", "--output", "csv"]

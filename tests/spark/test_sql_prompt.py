@@ -85,7 +85,7 @@ def test_the_prompt_takes_lines_keeps_a_history_and_outlives_errors_and_ctrl_c(
 ) -> None:
     greeting = terminal.read_until(PROMPT)
     assert "defined: encode_query, text_terms, documents, queries, judgements" in greeting
-    assert "not defined: runs_with_text: the definition needs runs, but there is no" in greeting
+    assert "not defined: runs_with_text: it needs runs, and there is no" in greeting
 
     found = terminal.ask("SELECT doc_id, text", "FROM documents -- a remark", "WHERE doc_id = 'bread';")
     assert FRUIT["bread"] in found
@@ -93,9 +93,9 @@ def test_the_prompt_takes_lines_keeps_a_history_and_outlives_errors_and_ctrl_c(
     for wrong, said in (
         ("SELECT nothing FROM documents;", "error: the statement: A column"),
         ("SELEKT 1;", "error: the statement:"),
-        ("SELECT * FROM similar('absent', 3);", "error: There is no vector of a document with the id absent"),
+        ("SELECT * FROM similar('absent', 3);", "there is no vector of a document with the id 'absent'"),
         ("SELECT * FROM serch('fruit', 3);", "did you mean 'search'?"),
-        ("SELECT * FROM runs;", "error: runs: spladelake sql could not define this name for the lake"),
+        ("SELECT * FROM runs;", "error: runs: spladelake sql could not define this name, because there is no"),
         ("SELECT CAST('many' AS INT);", "error: the statement:"),
     ):
         shown = terminal.ask(wrong)

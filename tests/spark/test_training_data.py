@@ -92,11 +92,11 @@ def test_rows_that_executors_wrote_to_disks_of_their_own_are_missed_at_once(tmp_
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"pos_id": "nowhere"}, "the pairs name 1 document that the table documents lacks, such as 'nowhere'"),
-        ({"query_id": "q9"}, "the pairs name 1 query that the table queries lacks, such as 'q9'"),
-        ({"margins": [4.5, float("nan")]}, "in 1 pair a score or margin is missing or not finite, such as query 'q3'"),
-        ({"pos_score": None}, "in 1 pair a score or margin is missing or not finite"),
-        ({"margins": None}, "in 1 pair a score or margin is missing or not finite"),
+        ({"pos_id": "nowhere"}, r"1 document of the pairs is not in the table 'documents' \('nowhere'\)"),
+        ({"query_id": "q9"}, r"1 query of the pairs is not in the table 'queries' \('q9'\)"),
+        ({"margins": [4.5, float("nan")]}, r"1 pair has a score or margin that is missing or not finite \(query 'q3'"),
+        ({"pos_score": None}, "1 pair has a score or margin that is missing or not finite"),
+        ({"margins": None}, "1 pair has a score or margin that is missing or not finite"),
         ({"neg_ids": [], "neg_scores": [], "margins": [], "all": True}, "no pair has 2 or more negatives"),
         ({"margins": [3.0, 3.0], "all": True}, "every margin is 3"),
     ],

@@ -70,7 +70,7 @@ def test_a_lake_that_was_tampered_with_is_found_out_and_encoding_again_mends_it(
     for finding in (
         "1 document is without a vector",
         "1 document is different from the encoded text",
-        "the table documents lacks 1 document of the runs",
+        "the table 'documents' lacks 1 document of the runs",
         "with missing ranks",
     ):
         assert finding in said

@@ -26,7 +26,7 @@ def naming_fix(kind: str, column: str, *, named: bool = False) -> str:
     if named:
         return f"Correct {option_of(kind, column)}."
     if kind in _WITHOUT_OPTIONS:
-        return f"Rename the column of {_HELD.get(column, column)} to {GUESSES[kind][column][0]}."
+        return f"Rename the column that holds the {_HELD.get(column, column)} to {GUESSES[kind][column][0]}."
     return f"Name the column with {option_of(kind, column)}."
 
 

@@ -151,8 +151,10 @@ def stored_rows(source: IndexFile, counter: Counter) -> Iterator[StoredRow]:
     for number in range(footer.num_row_groups):
         group = footer.row_group(number)
         columns = {column.path_in_schema: column for column in map(group.column, range(group.num_columns))}
-        if group.num_rows != 1 or not columns.keys() >= {*VALUES, "model_id"}:
-            raise OtherFormError("a row group holds more than one row, or other columns")
+        if group.num_rows != 1:
+            raise OtherFormError(f"a row group holds {group.num_rows:,} rows instead of 1")
+        if missing := sorted({*VALUES, "model_id"} - columns.keys()):
+            raise OtherFormError(f"it lacks the column {missing[0]}")
         if any(c.compression != "UNCOMPRESSED" or c.has_dictionary_page for c in columns.values()):
             raise OtherFormError("a column is compressed, or has a dictionary")
         models = columns["model_id"].statistics

@@ -70,8 +70,8 @@ def _within(sample: Sample, name: str) -> SampledColumn | None:
 
 
 def _no_column(sample: Sample, kind: str, column: str, found: str, *, named: bool = False) -> DataError:
-    there = ", ".join(f"{c.name} ({c.kind})" for c in sample.columns.values())
-    found, wanted = f"{found} among {there}", f"wanted a column for {column}"
+    there = ", ".join(f"{c.name!r} {c.kind}" for c in sample.columns.values())
+    found, wanted = f"{found} (columns: {there})", f"wanted a column for {column}"
     return DataError(sample.source.location, found, wanted, naming_fix(kind, column, named=named))
 
 
@@ -111,7 +111,8 @@ def _text_column(sample: Sample, kind: str, *, taken: set[str]) -> str:
         usual = next((name for name in GUESSES[kind]["text"] if name in sample.columns and name not in taken), None)
         if usual is not None:
             raise wrong_type(sample.source.location, "text", usual, sample.columns[usual].kind)
-        raise _no_column(sample, kind, "text", "no other column holds strings")
+        others = listed(map(repr, sorted(taken)), "and")
+        raise _no_column(sample, kind, "text", f"of the columns other than {others}, none holds strings")
     return max(texts, key=lambda column: column.mean_characters).name
 
 

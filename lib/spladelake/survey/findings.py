@@ -127,7 +127,10 @@ def _check_header(sample: Sample) -> None:
         number = next((cell for cell in cells if _NUMBER.fullmatch(cell.strip())), None)
         if number is not None:
             found = f"the first line has a number ({number}) as a cell"
-            fix = "Add a header line. If the first line is one, choose its columns with options such as --document-id."
+            fix = (
+                "Add a header line. If the first line already is a header, choose its columns with options such as "
+                "--document-id."
+            )
             raise DataError(place, found, "wanted column names in the first line", fix)
 
 

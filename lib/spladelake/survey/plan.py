@@ -76,8 +76,8 @@ def _chosen(
         unknown = sorted(by_kind.pop(None, []), key=lambda sample: -_size(sample))
         if not unknown:
             there = ", ".join(sample.source.location for sample in samples)
-            fix = "Name the documents with --documents."
-            raise DataError(place, f"no file looks like documents ({there})", "wanted a file of documents", fix)
+            found = f"none of the files looks like a file of documents (files: {there})"
+            raise DataError(place, found, "wanted a file of documents", "Name the documents with --documents.")
         by_kind["documents"], by_kind[None] = unknown[:1], unknown[1:]
     chosen = {kind: by_kind[kind][0] for kind in KINDS if kind in by_kind}
     _check_alone(place, chosen["documents"], [*by_kind["documents"][1:], *by_kind.get(None, [])])
@@ -92,7 +92,7 @@ def _check_alone(place: str, chosen: Sample, others: list[Sample]) -> None:
     if alike:
         names = sorted(Path(location).name for location in (chosen.source.location, *alike))
         found = f"several files have the same columns ({some(names)})"
-        fix = "Name a folder that has only the files of the documents with --documents."
+        fix = "Put the files of the documents into a folder of their own, and set --documents to this folder."
         raise DataError(place, found, "wanted one input of documents", fix)
 
 

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from spladelake.errors import DataError
+from spladelake.names import amount
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -143,7 +144,7 @@ def check_labels(labels: pa.ListArray, wanted: int, *, place: str) -> None:
     if labels.null_count or pc.any(pc.not_equal(lengths, wanted)).as_py():
         counts = [length or 0 for length in lengths.to_pylist()]
         row, count = next((row, count) for row, count in enumerate(counts) if count != wanted)
-        raise DataError(f"{place} row {row}", f"the pair has {count} labels", f"wanted {wanted} labels", FIX)
+        raise DataError(f"{place} row {row}", f"the pair has {amount(count, 'label')}", f"wanted {wanted} labels", FIX)
     values: NDArray[np.float64] = labels.flatten().to_numpy(zero_copy_only=False)
     broken = ~np.isfinite(values)
     if broken.any():

@@ -10,6 +10,7 @@ from sentence_transformers import SparseEncoder
 
 from spladelake.errors import MachineError
 from spladelake.machine import free_memory
+from spladelake.names import amount
 from spladelake.training.data import TrainingData
 from spladelake.training.work import TrainingWork
 
@@ -57,11 +58,12 @@ def check_fit(
             if fewer
             else "Use a machine or device with more memory"
         )
+        passed = f"{rows} of the {work.settings.batch_size} pairs of a batch" if parts > 1 else f"{rows} pairs"
         raise MachineError(
             f"--batch-size {work.settings.batch_size}",
-            f"one forward and backward pass over {rows} pairs, each with {negatives} negatives, needs up to "
+            f"one forward and backward pass over {passed}, each with {amount(negatives, 'negative')}, needs up to "
             f"{(batch + weights) / 2**30:.1f} GiB with the optimiser, but {available / 2**30:.1f} GiB are free",
-            "wanted enough memory for one pass" + (f" of the {parts} passes of a batch" if parts > 1 else ""),
+            "wanted enough memory for one pass",
             f"{advice}, or a smaller --batch-size, --max-length or --negatives.",
         )
 

@@ -124,7 +124,7 @@ def test_records_that_the_jobs_parser_refuses_are_told_before_the_job_runs(init:
         ("absent", None, 3, ["no such file or folder"]),
         ("d.jsonl", "", 3, ["the input has no records"]),
         ("d.json", '[{"_id": "1"}]\n', 3, ["the file is one JSON array", "jq -c '.[]'"]),
-        ("d.csv", "a,b\n1,1\n1,1\n", 3, ["no column has a short and unique value", "a (string), b (string)"]),
+        ("d.csv", "a,b\n1,1\n1,1\n", 3, ["no column has a short and unique value", "columns: 'a' string, 'b' string)"]),
         ("d.csv", "id,n\n1,\n", 0, []),
         ("d.csv.gz", "not compressed", 3, ["d.csv.gz", "damaged or not compressed by gzip", "ends in .gz"]),
         ("d.parquet", "no parquet", 3, ["d.parquet", "damaged, or not a Parquet file"]),

@@ -151,11 +151,13 @@ def _check_alike(shards: dict[Types, list[str]], path: str, *, side: str) -> Non
 
     - shards: files by the types of their columns.
     """
-    names = {frozenset(name for name, _ in types if name in PLACES) for types in shards}
-    if len(names) > 1:
-        found, fix = "some files are of passages, and others are not", "Import the files separately."
-        raise DataError(path, found, "wanted the same columns in every file", fix)
-    (places,) = names
+    first = {frozenset(name for name, _ in types if name in PLACES): files[0] for types, files in shards.items()}
+    if len(first) > 1:
+        more, fewer = sorted(first, key=len, reverse=True)[:2]
+        name = next(name for name in PLACES if name in more - fewer)
+        found = f"{shown_path(first[more])} has a column {name}, but {shown_path(first[fewer])} has none"
+        raise DataError(path, found, "wanted the same columns in every file", "Import these files separately.")
+    (places,) = first
     if places and side == "queries":
         raise UsageError(
             "--side queries", f"the vectors in {path} come from passages", "wanted vectors of queries",
@@ -178,7 +180,9 @@ def _check_rows(frame: DataFrame, path: str, *, places: bool) -> None:
     assert row is not None
     if row["f"] is not None:
         fault, wanted = row["f"]["fault"], faults[row["f"]["fault"]].wanted
-        raise DataError(path, f"in the row with the id {row['f']['id']!r} {fault}", wanted, "Correct the row.")
+        row_id = row["f"]["id"]
+        place = f"in the row with the id {row_id!r}" if row_id else "in a row"
+        raise DataError(path, f"{place} {fault}", wanted, "Correct the row.")
     if not places:
         return
     _check_passages(frame, path)
@@ -225,7 +229,8 @@ def _faults(*, places: bool) -> dict[str, _Fault]:
             F.col("inexact"), "wanted a text, or a whole number that is exact"
         ),
         "the vector is missing": _Fault(
-            F.col("indices").isNull() | F.col("values").isNull(), "wanted both lists; a vector without terms has []"
+            F.col("indices").isNull() | F.col("values").isNull(),
+            "wanted lists in indices and values ([] for no terms)",
         ),
         "indices and values differ in length": _Fault(
             F.size("indices") != F.size("values"), "wanted one number in values for each number in indices"

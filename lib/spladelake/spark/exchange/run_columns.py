@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -79,7 +80,7 @@ def _check_scores(place: str, shards: list[Shard], *, ranks: bool) -> None:
     scored = [shard.first.name for shard in shards if shard.names["score"] is not None]
     if not ranks and 0 < len(scored) < len(shards):
         other = next(shard.first.name for shard in shards if shard.names["score"] is None)
-        found, fix = f"{scored[0]} has scores, but {other} only ranks", "Import these files separately."
+        found, fix = f"{scored[0]} has scores, but {other} has only ranks", "Import these files separately."
         raise DataError(place, found, "wanted the same columns in every file", fix)
 
 
@@ -89,12 +90,12 @@ def _check_order(place: str, present: list[str], names: Mapping[str, str | None]
     if names.get("rank") is None and names.get("score") is None:
         raise DataError(
             place, f"no column holds scores or ranks {among}", "wanted a column such as score",
-            "Rename the column of scores to score or of ranks to rank, or leave this input out.",
+            "Rename the column that holds scores to score, or the one with ranks to rank, or leave this input out.",
         )  # fmt: skip
     if ranks and names.get("rank") is None:
         raise DataError(
             place, f"no column holds ranks {among}", "wanted a column of ranks, because of --order ranks",
-            "Rename the column of ranks to rank, or leave out --order.",
+            "Rename the column that holds ranks to rank, or leave out --order.",
         )  # fmt: skip
 
 
@@ -172,9 +173,17 @@ def _is_runs(session: SparkSession, ref: TableRef) -> bool:
     return not ref.exists(session) or set(RUNS.column_names) <= set(ref.scan(session).columns)
 
 
+def _maker(ref: TableRef) -> Maker:
+    """Return the maker of a `runs` table that --run names."""
+    root, slash, _ = (ref.path or "").rpartition("/")
+    schema, dot, _ = (ref.name or "").rpartition(".")
+    lake = root if slash else f"schema:{schema}" if dot else "LAKE"
+    return Maker(shlex.join(["spladelake", "retrieve_run", "--lake", lake]), "--run")
+
+
 def _rows_of_runs(session: SparkSession, ref: TableRef, run_id: str | None) -> DataFrame:
     """Return the rows of a `runs` table, or of one of its runs."""
-    rows = require(session, ref, RUNS, made_by=Maker("spladelake retrieve_run", "--run"))
+    rows = require(session, ref, RUNS, made_by=_maker(ref))
     if run_id is not None:
         rows = rows.where(F.col("run_id") == run_id)
     reason = (

@@ -18,7 +18,7 @@ from spladelake.files.columns import check_same_grades, chosen_columns, naming_f
 from spladelake.files.folders import path_columns
 from spladelake.files.parquet_columns import ParquetFooter, meant_columns, parquet_footer, type_name, wrong_type
 from spladelake.spark.ingest.column_values import can_be, column_text, field_at, number_fault, schema_of
-from spladelake.spark.ingest.kept import PREFIX, kept_names
+from spladelake.spark.ingest.kept import PREFIX, kept_names, without
 from spladelake.spark.ingest.source import Source, table_ref
 from spladelake.spark.session.file_uris import person_path, shown_path
 from spladelake.spark.tables import storage
@@ -130,7 +130,7 @@ def _check_one_type(frames: list[DataFrame], source: Source) -> None:
         if seen.setdefault(name, kind) != kind:
             raise DataError(
                 source.location, f"the column {name!r} has the type {seen[name]} in some files, and {kind} in others",
-                "wanted one type", "Write the files with one type, or name only other columns with --keep.",
+                "wanted one type", f"Write the files with one type, or {without(source, name)}.",
             )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from pyspark.sql.window import Window
 
 from spladelake.config import IngestTexts
 from spladelake.errors import DataError
+from spladelake.names import example
 from spladelake.results import IngestResult, TableOfTexts
 from spladelake.spark.ingest.judgements import read_as
 from spladelake.spark.ingest.kept import with_kept_columns
@@ -124,12 +125,12 @@ def _write(session: SparkSession, lake: Lake, source: Source, options: IngestTex
         found.unpersist()
     if bad:
         log.warning(
-            "%s: %s of %s records went to %s, such as %s",
+            "%s: %s of %s records went to %s %s",
             source.kind,
             f"{bad:,}",
             f"{total:,}",
             lake.table("quarantine"),
-            examples[0],
+            example(bad, examples[0]),
         )
     counts: dict[str, Any] = {"rows": total - bad, "rejected": bad}
     return counts if form is None else {**counts, "read_as": form}
@@ -213,10 +214,11 @@ def _at(line: int | None) -> str:
 
 def _check_share(source: Source, bad: int, total: int, allowed: float, examples: list[str], lake: Lake) -> None:
     if bad > allowed * total:
+        listed = f"{': ' if bad == len(examples) else ', for example: '}{' | '.join(examples)}"
         raise DataError(
             source.location,
-            f"{bad:,} of {total:,} records are malformed, such as {' | '.join(examples)}",
-            f"wanted at most {allowed:.1%}",
+            f"{bad:,} of {total:,} records are malformed",
+            f"wanted at most {100 * allowed:g}%",
             f"Correct the input{_NAMING.get(source.kind, '')}, or raise --max-rejected. "
-            f"{lake.table('quarantine')} lists all malformed records.",
+            f"{lake.table('quarantine')} lists the malformed records{listed}.",
         )

@@ -93,14 +93,15 @@ def _check_listed(listed: Listed, options: RerankRun, *, place: str) -> None:
         return
     if listed == "all":
         raise UsageError(
-            place, f"the run {options.run!r} lists passages, and --passages is {options.passages}",
+            place,
+            f"the run {options.run!r} lists passages, but --passages {options.passages} needs a run of documents",
             "wanted --passages all, or a run of documents",
-            "Give --passages all, or retrieve documents with --aggregate max.",
-        )  # fmt: skip
-    found = "documents" if listed == "whole" else "documents, each with its best passage alone"
+            "Set --passages all, or retrieve documents with --aggregate max.",
+        )
+    found = "documents" if listed == "whole" else "documents, each with only its best passage"
     raise UsageError(
-        place, f"--passages is all, and the run {options.run!r} lists {found}",
-        "wanted a run of passages, which lists all that were retrieved",
+        place, f"the run {options.run!r} lists {found}, but --passages all needs a run of passages",
+        "wanted a run that lists every retrieved passage",
         "Make one with retrieve_run --aggregate none from vectors of passages, or leave out --passages.",
     )  # fmt: skip
 

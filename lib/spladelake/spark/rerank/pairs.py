@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spladelake.errors import DataError
+from spladelake.names import example
 from spladelake.spark.encode.passages.texts import with_texts
 from spladelake.spark.encode.texts import SIDES, texts_of
 from spladelake.spark.rerank.worker import ScorePairBatches
@@ -59,8 +60,8 @@ def check_texts(pairs: DataFrame, tables: Mapping[str, TableRef], *, what: str) 
         query_id, doc_id = row["first"]
         raise DataError(
             str(tables[what]),
-            f"the lake lacks the query or the document of {row['absent']:,} of {row['rows']:,} pairs, such as query "
-            f"{query_id!r} with document {doc_id!r}",
+            f"the lake lacks the query or the document of {row['absent']:,} of {row['rows']:,} pairs "
+            + example(row["absent"], f"query {query_id!r} with document {doc_id!r}"),
             f"wanted all queries in {tables['queries']} and all documents in {tables['documents']}",
             f"Ingest the missing texts, or {_INSTEAD[what]}.",
         )

@@ -141,7 +141,7 @@ class _Retrieval:
         if chosen == "sql" and self.document_count <= COUNTED_DOCUMENTS:
             self.products = joined_products(self.session, self.inputs.query_rows, self.inputs.document_rows)
         log.info(
-            "ranking for %s queries among %s documents, with the strategy %s",
+            "ranking for %s queries among %s documents (strategy: %s)",
             f"{len(self.inputs.asked.ids):,}", f"{self.document_count:,}", chosen,
         )  # fmt: skip
         return chosen

@@ -39,8 +39,8 @@ def check_rankings(
         if ranking.aggregate is not None and not passages:
             raise UsageError(
                 place,
-                f"--aggregate is {ranking.aggregate}, but these are vectors of whole texts",
-                "wanted vectors of passages for --aggregate",
+                f"--aggregate {ranking.aggregate} needs vectors of passages, but these are vectors of whole texts",
+                "wanted vectors of passages",
                 "Leave out --aggregate, or encode with --passage-tokens under another name (--vectors).",
             )
         if ranking.aggregate == "none" and ranking.exclude_self:

@@ -220,7 +220,7 @@ def _pairs(rows: DataFrame, key: str, value: str, keys: Iterable[Any]) -> dict[A
 
 def _check_model(found: str | None, wanted: Question, place: str, model: str, query_model: QueryModel | None) -> None:
     if found is not None and found != wanted.model_id:
-        named = model if query_model is None else f"{model} with queries by {query_model.name}"
+        named = model if query_model is None else f"{model} for documents and {query_model.name} for queries, both"
         raise DataError(
             place,
             f"the vectors have the model_id {found[:12]}",

@@ -93,26 +93,31 @@ def _check_previous(
         found = newest_lineage(session, runs, scope=run_id)
         wanted = run_lineage(inputs, run_id, ranking, documents_version=version)
         if found is None or found["fingerprint"] != wanted.fingerprint:
+            difference, fix = _difference(found, wanted.inputs)
             raise DataError(
                 str(runs),
-                f"run {run_id!r} {_difference(found, wanted.inputs)}",
+                f"run {run_id!r} {difference}",
                 f"wanted a run made from version {version} of {inputs.documents} with the queries and options of this "
                 "command",
-                "Leave out --since-version."
-                if found is None
-                else "Give the version and the options that the run was made with, or leave out --since-version.",
+                f"{fix}, or leave out --since-version." if fix else "Leave out --since-version.",
             )
 
 
-def _difference(found: Mapping[str, Any] | None, wanted: Mapping[str, object]) -> str:
+def _difference(found: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what differs from the wanted run, and a fix other than to leave out --since-version; "" for none."""
     if found is None:
-        return "is missing, or was not made by retrieve_run"
+        return "is missing, or was not made by retrieve_run", ""
     if found["job"] != "retrieve_run":
-        return f"was made by {found['job']}"
-    if found["inputs"] != wanted:
-        tables = (f"version {version} of {table}" for table, version in found["inputs"].values())
-        return f"was made from {listed(tables, 'and')}"
-    return f"was made with {listed((f'{name} {value}' for name, value in found['settings'].items()), 'and')}"
+        return f"was made by {found['job']}", "Set --ranking to a run that retrieve_run made"
+    made = found["inputs"]
+    if made != wanted:
+        tables = (f"version {version} of {table}" for table, version in made.values())
+        fix = "Give the vectors, queries and condition that the run was made with"
+        if {**made, "documents": wanted["documents"]} == wanted and made["documents"][0] == wanted["documents"][0]:
+            fix = f"Set --since-version to {made['documents'][1]}"
+        return f"was made from {listed(tables, 'and')}", fix
+    said = listed((f"{name} {value}" for name, value in found["settings"].items()), "and")
+    return f"was made with {said}", "Give these options"
 
 
 def merged_with_previous(

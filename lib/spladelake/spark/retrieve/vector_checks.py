@@ -95,7 +95,7 @@ def vocabulary_size(session: SparkSession, documents: TableRef, queries: TableRe
                 str(ref),
                 "the table has no property spladelake.vocabulary_size",
                 "wanted the number of dimensions in this property",
-                "Run the job that wrote the vectors again, such as encode_texts, to restore the property.",
+                "To restore the property, rerun the job that wrote the vectors, such as encode_texts.",
             )
         sizes[str(ref)] = int(found)
     if len(set(sizes.values())) > 1:

@@ -154,11 +154,18 @@ def _vectors(
     elif len(columns) == 2 * count and all(_is_list(column.type) for column in columns):
         pairs = [(columns[2 * n], columns[2 * n + 1]) for n in range(count)]
     else:
-        said = ", ".join(str(column.type) for column in columns)
-        wanted = "wanted struct<indices, values> for each vector, or its arrays indices and values"
-        fix = "Give vectors that sl.encode made."
-        raise UsageError(place, f"the arguments have the types {said}", wanted, fix)
+        each = "the vector" if count == 1 else f"each of the {count} vectors"
+        wanted = f"wanted {each} as one argument, struct<indices, values>, or as two, the arrays indices and values"
+        raise UsageError(place, _said_types(columns, count), wanted, "Give vectors that sl.encode made.")
     return [_checked(*pair, place=place, size=size) for pair in pairs]
+
+
+def _said_types(columns: Sequence[pa.Array], count: int) -> str:
+    """Return the wrong argument with its type, or all types if their number is not that of the vectors."""
+    if len(columns) == count:
+        number = next(n for n, column in enumerate(columns) if not _is_vector(column.type))
+        return f"argument {number + 1} has the type {columns[number].type}"
+    return f"the arguments have the types {', '.join(str(column.type) for column in columns)}"
 
 
 def _checked(

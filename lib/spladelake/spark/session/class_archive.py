@@ -139,33 +139,34 @@ def _made(java: str, folder: Path) -> Path:
     # Java writes the file in place, so it gets its final name only when it is complete.
     with tempfile.TemporaryDirectory(dir=folder, prefix=_WORK) as work:
         part = Path(work) / "part"
-        said = _recorded(part)
-        if said is not None:
-            raise MachineError(
-                java, f"Java could not create the archive of Spark's classes ({said})",
-                "wanted a HotSpot JVM, version 17 or newer",
-                "Go on without the archive (sessions only start more slowly), or set JAVA_HOME to a HotSpot JVM.",
-            )  # fmt: skip
+        _record(part, java)
         for old in (*folder.glob(f"{stem}-*.jsa"), _tried(java)):
             old.unlink(missing_ok=True)
         return part.replace(folder / f"{stem}-{part.stat().st_size}.jsa")
 
 
-def _recorded(part: Path) -> str | None:
-    """Record the archive in a process of its own. Return None on success, else the reason of the failure."""
+def _record(part: Path, java: str) -> None:
+    """Record the archive in a process of its own. Raises MachineError if Java creates none, or not in time."""
+    without = "Go on without the archive (sessions only start more slowly), or"
     command = [sys.executable, "-m", _MODULE, str(part)]
     try:
         done = subprocess.run(
             command, cwd=part.parent, capture_output=True, text=True, check=False, timeout=_MOST_SECONDS
         )
-    except subprocess.TimeoutExpired:
-        return f"Java took more than {_MOST_SECONDS} s"
+    except subprocess.TimeoutExpired as error:
+        found = f"Java did not create the archive of Spark's classes within {_MOST_SECONDS} s"
+        fix = f"{without} run the command again when the machine is less busy."
+        raise MachineError(java, found, "wanted the archive within this time", fix) from error
     if done.returncode == 0 and part.is_file():
-        return None
-    return next(
+        return
+    said = next(
         (shortened(line.strip()) for line in reversed(done.stderr.splitlines()) if line.strip()),
         "Java printed no reason",
     )
+    raise MachineError(
+        java, f"Java could not create the archive of Spark's classes ({said})",
+        "wanted a HotSpot JVM, version 17 or newer", f"{without} set JAVA_HOME to a HotSpot JVM.",
+    )  # fmt: skip
 
 
 def _tried(java: str) -> Path:

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -19,6 +20,7 @@ from spladelake.config.job import Job
 from spladelake.config.jobs import JOBS
 from spladelake.errors import MachineError, UsageError
 from spladelake.names import listed, shortened
+from spladelake.spark.session.delta_classes import SETTINGS
 from spladelake.spark_versions import OLDEST, release
 
 VARIABLE, SETTING = "SPARK_REMOTE", "spark.remote"
@@ -26,6 +28,7 @@ VARIABLE, SETTING = "SPARK_REMOTE", "spark.remote"
 MOST_SECONDS = 15.0
 _SCHEMA = "schema:"
 _OURS = "this Spark session"
+_NOUNS = {SETTING: "the setting", VARIABLE: "the variable", _OURS: "the session"}
 
 
 def is_connect(session: SparkSession) -> bool:
@@ -71,37 +74,55 @@ def check_job(job: Job, options: Options, settings: Mapping[str, str]) -> None:
         parts = (options, *getattr(options, "also", {}).values())
         if any(getattr(part, option, None) is not None for part in parts):
             named = f"--{option.replace('_', '-')}"
-            found = f"the option needs a session with its own JVM, but {asked[1]}"
-            raise UsageError(
-                named, found, f"wanted {job.name} without {named}", f"Leave out {named}, or use classic compute."
-            )
+            found = f"the option needs a session with its own JVM, but {asked.cause}"
+            raise UsageError(named, found, f"wanted {job.name} without {named}", f"Leave out {named}, or {asked.fix}.")
     given = options.model_dump()
     for lake in (given.get("lake"), *(given.get("collections") or {}).values()):
         if lake is not None and not str(lake).startswith(_SCHEMA):
             raise UsageError(
                 f"--lake {lake}",
-                f"the lake is a folder, but {asked[1]}",
+                f"the lake is a folder, but {asked.cause}",
                 f"wanted {_SCHEMA}NAME, because a client of Spark Connect does not see the server's folders",
                 f"Set the lake to {_SCHEMA}NAME, a schema of the server's catalog.",
             )
 
 
-def _asked(settings: Mapping[str, str]) -> tuple[str, str, str] | None:
-    """Return the place that asks for Spark Connect, what was found there, and the fix; None if nothing asks for it."""
+@dataclass(frozen=True)
+class _Asked:
+    """The reason why a session is, or would be, one of Spark Connect.
+
+    - place: the setting, variable or session that asks for it.
+    - said: what it does; a clause without its subject.
+    - fix: a clause.
+    """
+
+    place: str
+    said: str
+    fix: str
+
+    @property
+    def cause(self) -> str:
+        """The place and what it does, for a message with another place."""
+        return f"{self.place} {self.said}"
+
+
+def _asked(settings: Mapping[str, str]) -> _Asked | None:
+    """Return what asks for Spark Connect; None if nothing asks for it."""
     if settings.get(SETTING):
-        return SETTING, f"the setting names the server {server_of(settings[SETTING])}", f"Leave out {SETTING}"
+        return _Asked(SETTING, f"names the server {server_of(settings[SETTING])}", f"leave out {SETTING}")
     if os.environ.get(VARIABLE):
-        return VARIABLE, f"the variable names the server {server_of(os.environ[VARIABLE])}", f"Unset {VARIABLE}"
+        return _Asked(VARIABLE, f"names the server {server_of(os.environ[VARIABLE])}", f"unset {VARIABLE}")
     if is_remote() or _is_active():
-        return _OURS, "the session runs on Spark Connect", "Use classic compute"
+        return _Asked(_OURS, "runs on Spark Connect", "use classic compute")
     return None
 
 
-def _refusal(asked: tuple[str, str, str], what: str) -> UsageError:
-    place, found, fix = asked
+def _refusal(asked: _Asked, what: str) -> UsageError:
+    found = f"{_NOUNS[asked.place]} {asked.said}"
+    fix = f"{asked.fix[0].upper()}{asked.fix[1:]}"
     able = listed((job.name for job in JOBS.values() if job.on_connect), "and")
     return UsageError(
-        place, found, f"wanted a session with its own JVM, because {what} does not run on Spark Connect",
+        asked.place, found, f"wanted a session with its own JVM, because {what} does not run on Spark Connect",
         f"{fix}. These run on Spark Connect: {able}, and spladelake.functions.",
     )  # fmt: skip
 
@@ -145,7 +166,7 @@ def _opened(place: str, address: str) -> SparkSession:
     try:
         channel = DefaultChannelBuilder(address).toChannel()
     except PySparkException as error:
-        found = f"pyspark refuses the address {server!r}, or a parameter behind it"
+        found = f"pyspark refuses the address {server!r} or one of its parameters"
         wanted = "wanted sc://HOST:PORT or sc://HOST:PORT/;KEY=VALUE;KEY=VALUE"
         fix = "Correct the address. In a value, write = as %3D."
         raise UsageError(place, found, wanted, fix) from error
@@ -171,5 +192,5 @@ def _check_server(session: SparkSession) -> None:
         _ = session.read.format("delta").load().schema
     except PySparkException as error:
         if "DATA_SOURCE_NOT_FOUND" in str(error):
-            fix = "Start the server with Delta's jars, spark.sql.extensions and spark.sql.catalog.spark_catalog."
+            fix = f"Start the server with Delta's jars, {listed((f'{k}={v}' for k, v in SETTINGS.items()), 'and')}."
             raise MachineError(place, "it has no Delta Lake classes", "wanted a server with Delta", fix) from error

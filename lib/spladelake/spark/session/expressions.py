@@ -63,6 +63,11 @@ def _unresolved(
     if said.startswith("UNRESOLVED_COLUMN") and (name := parameters.get("objectName", "")):
         plain = re.sub("``", "`", ".".join(part.strip("`") for part in name.split("`.`")))
         return UsageError(place, f"the table has no column {plain!r}", suggestion(plain, frame.columns), fix)
+    if said == "INVALID_WHERE_CONDITION":
+        named = parameters.get("expressionList", "")
+        found = f"the {wanted} has an aggregate, window or generator function ({named})"
+        fix = f"Remove this function from the {wanted}."
+        return UsageError(place, found, f"wanted {_article(wanted)} with one value for each row", fix)
     reason = shortened(" ".join(str(error).split("SQLSTATE")[0].split()).rstrip(" .;"))
     return UsageError(place, reason, f"wanted {_article(wanted)} on {listed(frame.columns)}", fix)
 

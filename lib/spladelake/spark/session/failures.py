@@ -78,21 +78,42 @@ def _unreadable_file(text: str) -> DataError:
     """Return the error for a truncated, damaged or wrongly formatted file, from Spark's message and its causes."""
     read = _READING.search(text)
     if read is None:
-        place, reason = "an input file", _line_with(text, *_UNREADABLE)
+        place, reason = "the inputs", _line_with(text, *_UNREADABLE)
     else:
         causes = re.findall(r"^(?:Caused by: )?(?:[\w$]+\.)+(\w+(?:Exception|Error): .+)$", text, re.MULTILINE)
         inner = [cause for cause in causes if "FAILED_READ_FILE" not in cause and "Job aborted" not in cause]
         place = re.sub("^file:/*", "/", unquote(read[1]))
         reason = shortened(inner[-1] if inner else read[2].removesuffix("."))
     found = f"the file cannot be read ({reason})"
+    if read is None:
+        found = f"a file that Spark does not name cannot be read ({reason})"
     if _DATA_FILE.search(place):
-        fix = "Restore the file from a copy, or run the job that made the table again with --force."
+        fix = "Restore the file from a copy, or rerun, with --force, the job that made the table."
         return DataError(place, found, "wanted the file as the job wrote it", fix)
     if "DATA_TYPE_MISMATCH" in text:
         fix = "Write the files again with one type for each column, or ingest the files separately."
         return DataError(place, found, "wanted the same column types as in the first file", fix)
     fix = "Copy the file again from its source, or correct its format option, such as --documents-format."
-    return DataError(place, found, "wanted a complete file in the format of its name or its option", fix)
+    if read is None:
+        fix = f"Find the file with a tool such as gzip -t. {fix}"
+    wanted = "wanted a complete file in the format that the format option or the ending of its name says"
+    return DataError(place, found, wanted, fix)
+
+
+def _broken_constraint(text: str) -> DataError | None:
+    """Return the error for a row that Delta refuses, naming the constraint and values; None for another text."""
+    match = re.search(r"DELTA_VIOLATE_CONSTRAINT_WITH_VALUES\]? *(.+)((?:\n\s*- .+)*)", text)
+    if match is None:
+        return None
+    said, _, _ = _SQLSTATE.sub("", match[1]).partition(" violated by row with values:")
+    lines = (_SQLSTATE.sub("", line).strip().removeprefix("- ") for line in match[2].splitlines())
+    values = ", ".join(line.replace(" : ", " = ", 1) for line in lines if line)
+    return DataError(
+        "the target table",
+        f"a row breaks the {said.strip()}" + (f", with {shortened(values)}" if values else ""),
+        "wanted rows that meet the constraints of the table",
+        "Correct the input row that breaks the constraint, or the program that wrote it.",
+    )
 
 
 def _without_delta(text: str) -> MachineError:
@@ -114,8 +135,10 @@ def _without_delta(text: str) -> MachineError:
 
 
 def _line_with(text: str, *signs: str) -> str:
-    """Return the first line that contains one of the signs, cut to 300 characters."""
-    return shortened(next((line.strip() for line in text.splitlines() if any(s in line for s in signs)), ""))
+    """Return the first line that contains one of the signs, cut to 300 characters. Java's lines may begin with ": "."""
+    return shortened(
+        next((line.strip().removeprefix(": ") for line in text.splitlines() if any(s in line for s in signs)), "")
+    )
 
 
 class WorkerError(SpladelakeError):
@@ -142,7 +165,8 @@ _ENDED = {
         "a worker of Spark",
         "its Python lacks the package spladelake",
         "wanted the package and its requirements on every node",
-        "Install it there, or give the workers its zip file (`spladelake package`).",
+        "Install spladelake on every node, or write its zip file with `spladelake package` and submit the job with "
+        "--py-files and this file.",
     ),
     ("StatusCode.UNAVAILABLE",): (
         "the server of Spark Connect",
@@ -172,13 +196,8 @@ def known_error(error: BaseException) -> SpladelakeError | None:
             "wanted one writer at a time",
             "Run the job again after the other writer has finished.",
         )
-    if match := re.search(r"DELTA_VIOLATE_CONSTRAINT_WITH_VALUES\]? *(.+)", text):
-        return DataError(
-            "the target table",
-            shortened(match[1].strip()),
-            "wanted rows that meet the constraints of the table",
-            "Correct the input row that breaks the constraint, or the program that wrote it.",
-        )
+    if (broken := _broken_constraint(text)) is not None:
+        return broken
     for sign, (found, fix) in _NO_SPACE.items():
         if sign in text:
             return errors.MachineError("the disk", found, "wanted space for tables and temporary files", fix)
@@ -204,6 +223,6 @@ def known_error(error: BaseException) -> SpladelakeError | None:
             return errors.MachineError(*parts)
     if isinstance(error, PySparkException) and "PATH_NOT_FOUND" in text:
         missing = re.search(r"Path does not exist: (?:file:)?(.+?)\.?(?:\s+SQLSTATE|\n|$)", text)
-        path = missing[1] if missing else "an input"
-        return DataError(path, "the path does not exist", "wanted an existing file or folder", "Correct the path.")
+        path, fix = (missing[1], "Correct the path.") if missing else ("an input", "Check every path in the options.")
+        return DataError(path, "the path does not exist", "wanted an existing file or folder", fix)
     return None

@@ -39,7 +39,8 @@ def _write(session: SparkSession, folder: str) -> str:
         read = bytes(stream.readAllBytes())
         stream.close()
         if read != _CONTENT:
-            raise MachineError(folder, "the store gave back other bytes", WANTED, "Check the store and its proxies.")
+            found = "a test file that was read back differs from the one that was written"
+            raise MachineError(folder, found, WANTED, "Check the store and its proxies.")
     return f"wrote, read and deleted an object in {folder}"
 
 

@@ -48,12 +48,19 @@ _IMPATIENT = {
 # Schemes that are no file system of Hadoop.
 _NO_STORES = {"file", "http", "https", "hf"}
 
-_ROLE = "Give Spark a role or keys that may read, list and write there (see conf/s3.conf for S3)"
+_ROLE = "Give Spark a role or keys that may read, list and write there"
+# Packages of clients that Spark lacks, by the scheme.
+_HADOOP = "of the same release as Spark's jar hadoop-client-api"
+_CLIENTS = {
+    "s3a": f"org.apache.hadoop:hadoop-aws, {_HADOOP} (see conf/s3.conf)",
+    "abfs": f"org.apache.hadoop:hadoop-azure, {_HADOOP}",
+    "abfss": f"org.apache.hadoop:hadoop-azure, {_HADOOP}",
+    "gs": "com.google.cloud.bigdataoss:gcs-connector, of a release for Hadoop 3",
+}
 # Signs in the error of a client, with the finding and the fix; the first that matches counts.
 _SIGNS = (
     (r"No FileSystem for scheme|ClassNotFoundException: Class (org.apache.hadoop.fs|com.google.cloud.hadoop)",
-     "Spark has no client for this store",
-     "Add the client's package to spark.jars.packages, in the version of Spark's Hadoop (see conf/s3.conf for S3)"),
+     "Spark has no client for this store", ""),
     (r"NoAuthWithAWS|NoAwsCredentials|Unable to load credentials|No AWS Credentials|Failed to load credentials"
      r"|default credentials|Failure to initialize configuration for storage account|Unable to load an access key",
      "there are no credentials for this store", _ROLE),
@@ -125,8 +132,15 @@ def store_error(text: str, place: str) -> MachineError | None:
     """
     for signs, found, fix in _SIGNS:
         if re.search(signs, text):
-            return _error(place, f"{found} ({_line_with(text, signs)})", fix)
+            return _error(place, f"{found} ({_line_with(text, signs)})", fix or _client_fix(place))
     return None
+
+
+def _client_fix(place: str) -> str:
+    """Return the fix for a store without a client: the package for its scheme, if it is known."""
+    scheme = place.partition(":")[0]
+    package = _CLIENTS.get(scheme, f"a package with a Hadoop file system for {scheme}")
+    return f"Add to spark.jars.packages: {package}"
 
 
 def _error(place: str, found: str, fix: str) -> MachineError:

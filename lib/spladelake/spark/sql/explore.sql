@@ -205,8 +205,10 @@ COMMENT 'Vector of a query, and its model.'
 RETURN coalesce(
     (SELECT any_value(struct(${query_indices} AS indices, `values`, model_id))
         FROM query_vectors WHERE id = query_vector.query_id),
-    raise_error(concat('There is no vector of a query with the id ', coalesce(query_vector.query_id, 'null'),
-        '. Choose a query_id of the view queries, or encode new queries with encode_texts.'))
+    raise_error(concat('query_id: ',
+        coalesce(concat('there is no vector of a query with the id \'', query_vector.query_id, '\''), 'the id is NULL'),
+        '; wanted the id of a query with a vector. Choose a query_id from the view `queries`, or encode new queries ',
+        'with encode_texts.'))
 );
 
 -- needs: document_vectors
@@ -215,8 +217,10 @@ RETURNS ARRAY<STRUCT<id: STRING, indices: ARRAY<INT>, `values`: ARRAY<FLOAT>, mo
 COMMENT 'Vectors of the passages of a document, in their order. A document that is not split has one vector.'
 RETURN coalesce(
     ${vectors_of_document},
-    raise_error(concat('There is no vector of a document with the id ', coalesce(passage_vectors.doc_id, 'null'),
-        '. Choose a doc_id of the view documents, or encode new documents with encode_texts.'))
+    raise_error(concat('doc_id: ',
+        coalesce(concat('there is no vector of a document with the id \'', passage_vectors.doc_id, '\''), 'the id is NULL'),
+        '; wanted the id of a document with a vector. Choose a doc_id from the view `documents`, or encode new documents ',
+        'with encode_texts.'))
 );
 
 -- needs: passage_vectors
@@ -310,9 +314,10 @@ RETURN WITH asked AS (
         ELSE search.question END) AS vector)
 ),
 encoded_alike AS (
-    SELECT id, `values`, if(model_id = ${model_id}, ${document_indices}, raise_error(concat('search: the document ', id,
-        ' was encoded by the model ', model_id, ', but questions are encoded by ', ${model_id},
-        '; wanted one model. Define the functions again with the model of the vectors.'))) AS indices
+    SELECT id, `values`, if(model_id = ${model_id}, ${document_indices}, raise_error(concat('search: the document \'', id,
+        '\' was encoded by the model ', left(model_id, 12), ', but questions are encoded by ', left(${model_id}, 12),
+        '; wanted one model for documents and questions. Start spladelake sql again with the --model of the documents, ',
+        'or encode the documents again.'))) AS indices
     FROM document_vectors
 )
 SELECT rank, found.doc_id, score, title, text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, PySparkException
@@ -22,8 +23,31 @@ _DATA = ("ARITHMETIC_OVERFLOW", "CAST_OVERFLOW", "DIVIDE_BY_ZERO", "DELTA_VIOLAT
 STATEMENT_ERRORS = (PySparkException, Py4JJavaError)
 
 
+@dataclass(frozen=True)
+class Undefined:
+    """Why a name of explore.sql is not defined.
+
+    - reason, wanted: clauses.
+    - fix: one or more sentences.
+    - needs: the missing names between this name and the reason, the nearest first.
+    """
+
+    reason: str
+    wanted: str
+    fix: str
+    needs: tuple[str, ...] = ()
+
+    @property
+    def found(self) -> str:
+        """The reason, with the names that lead to it."""
+        return f"it needs {', which needs '.join(self.needs)}, and {self.reason}" if self.needs else self.reason
+
+    def __str__(self) -> str:
+        return f"{self.found}. {self.fix}"
+
+
 def statement_error(
-    error: PySparkException | Py4JJavaError, *, missing: Mapping[str, str], defined: Iterable[str] = ()
+    error: PySparkException | Py4JJavaError, *, missing: Mapping[str, Undefined], defined: Iterable[str] = ()
 ) -> SpladelakeError:
     """Return the error of a statement, with exit code 2, or 3 if a value in the tables is at fault.
 
@@ -43,12 +67,9 @@ def statement_error(
     if condition.startswith(_NOT_FOUND):
         named = [name for name in missing if re.search(rf"`{re.escape(name)}`", said)]
         if named:
-            return UsageError(
-                named[0],
-                "spladelake sql could not define this name for the lake",
-                missing[named[0]],
-                "Remedy this first, then start spladelake sql again.",
-            )
+            why = missing[named[0]]
+            found = f"spladelake sql could not define this name, because {why.found}"
+            return UsageError(named[0], found, why.wanted, why.fix)
         close = (closest(name, defined) for name in re.findall(r"`([^`]+)`", said))
         near = next((f"did you mean {name!r}?" for name in close if name), None)
         listed = near or "wanted a name that SHOW VIEWS or SHOW USER FUNCTIONS lists"

@@ -73,9 +73,9 @@ class IndexedVectors:
         if tables is None:
             raise DataError(
                 f"{self.lake}, vectors {self.name}",
-                "the tables have changed their form since the functions were defined",
-                "wanted the tables as they were",
-                "Define the functions again.",
+                "the tables have changed since the functions were defined, and can no longer be read without Spark",
+                "wanted functions that fit the tables",
+                "Start spladelake sql again, or call install again.",
             )
         return tables
 
@@ -87,12 +87,10 @@ class IndexedVectors:
                 found = tables.vectors.rows_with(column, [doc_id], VECTOR_COLUMNS)
             if found.num_rows:
                 return found.sort_by("id")
-        raise DataError(
-            "similar",
-            f"There is no vector of a document with the id {'null' if doc_id is None else doc_id}",
-            "wanted the id of a document",
-            "Choose a doc_id of the view documents, or encode new documents with encode_texts.",
-        )
+        found = "the id is NULL" if doc_id is None else f"there is no vector of a document with the id {doc_id!r}"
+        fix = "Choose a doc_id from the view `documents`"
+        fix += "." if doc_id is None else ", or encode new documents with encode_texts."
+        raise DataError("similar", found, "wanted the id of a document with a vector", fix)
 
     def index(self, tables: LocalTables) -> IndexSearch | None:
         """Open the index of the vectors; None unless it is current."""
@@ -190,7 +188,7 @@ def _size(tables: LocalTables) -> int:
 def _other_model(doc_id: str, found: str, wanted: str) -> DataError:
     return DataError(
         "search",
-        f"the document {doc_id} was encoded by the model {found}, but questions are encoded by {wanted}",
-        "wanted one model",
-        "Define the functions again with the model of the vectors.",
+        f"the document {doc_id!r} was encoded by the model {found[:12]}, but questions are encoded by {wanted[:12]}",
+        "wanted one model for documents and questions",
+        "Start spladelake sql again with the --model of the documents, or encode the documents again.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import pyarrow as pa
@@ -22,6 +22,7 @@ from spladelake.spark.encode.texts import SIDES, SideName
 from spladelake.spark.session.arrow_functions import batch_function
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.sql.definitions import Definition, LakeTables, definitions
+from spladelake.spark.sql.failures import Undefined
 from spladelake.spark.sql.indexed import Indexed, IndexedVectors, define_search
 from spladelake.spark.tables.properties import table_properties
 from spladelake.spark.tables.refs import Lake, TableRef
@@ -37,7 +38,7 @@ class Installed:
     """The names that were defined; for each missing name the reason and the fix."""
 
     names: tuple[str, ...]
-    missing: dict[str, str]
+    missing: dict[str, Undefined]
 
 
 def install(
@@ -67,10 +68,13 @@ def install(
             "Correct --lake, or fill the lake with ingest_texts first.",
         )
     missing = {
-        name: f"there is no {ref} (make the table with: {collection.made_by(name, model)})"
+        name: Undefined(f"there is no {ref}", "wanted this table", _make(collection.made_by(name, model)))
         for name, ref in collection.tables.items()
         if name not in present
     }
+    unmeasured = Undefined(
+        "no run is measured yet", "wanted measures of a run", _make(collection.made_by("measures", model))
+    )
     checkpoint = _encoding(session, present, model, query_model, missing)
     if checkpoint is not None:
         session.udf.register("encode_query", encode_udf(WorkerSpec(checkpoint.for_kind("query"), None), "query"))
@@ -85,10 +89,13 @@ def install(
                 session.sql(definition.statement)
                 defined.append(definition.name)
             elif lacking != definition.name:  # a missing table has its reason already
-                missing[definition.name] = (
-                    f"the definition needs {lacking}, but {missing.get(lacking, 'no run is measured yet')}"
-                )
+                why = missing.get(lacking, unmeasured)
+                missing[definition.name] = replace(why, needs=(lacking, *why.needs))
     return Installed(tuple(dict.fromkeys(defined)), {k: v for k, v in missing.items() if k not in defined})
+
+
+def _make(command: str) -> str:
+    return f"Run `{command}`, then start spladelake sql again."
 
 
 def script(session: SparkSession, *, lake: str, model: str = DEFAULT_MODEL, vectors: str | None = None) -> str:
@@ -147,14 +154,21 @@ def _has_means(present: dict[str, TableRef], session: SparkSession) -> bool:
 
 
 def _encoding(
-    session: SparkSession, present: dict[str, TableRef], model: str, query_model: str | None, missing: dict[str, str]
+    session: SparkSession,
+    present: dict[str, TableRef],
+    model: str,
+    query_model: str | None,
+    missing: dict[str, Undefined],
 ) -> Checkpoint | None:
     """Return the model that the Python functions run. If it cannot be used, return None and add why to `missing`."""
     try:
         kind = kind_of_model(model)
         if Capability.SQL_FUNCTIONS not in kind.capabilities:
-            why = (
-                f"the model is {model}, and SQL functions need a SPLADE model (use: spladelake search --model {model})"
+            why = Undefined(
+                f"{model} is no SPLADE model",
+                "wanted a SPLADE model, because the SQL functions encode texts with it",
+                "Start spladelake sql with a SPLADE model as --model, or search outside SQL with "
+                f"`spladelake search --model {model}`.",
             )
         elif "document_vectors" not in present:
             why = missing["document_vectors"]
@@ -165,12 +179,15 @@ def _encoding(
             found = properties.get("spladelake.model_id")
             if found in (None, checkpoint.model_id):
                 return checkpoint
-            why = (
-                f"the vectors have the model_id {str(found)[:12]}, but {model} with default settings has "
-                f"{checkpoint.model_id[:12]} (set --model and --vectors to names that belong together)"
+            why = Undefined(
+                f"the vectors have the model_id {str(found)[:12]}, whereas {model} with default settings has "
+                f"{checkpoint.model_id[:12]}",
+                "wanted the same model_id",
+                "Start spladelake sql again with a --model and --vectors that belong together.",
             )
     except SpladelakeError as error:
-        why = f"the model {model} cannot be used ({str(error).removesuffix('.')})"
+        again = "Then start spladelake sql again."
+        why = Undefined(f"{error.place} cannot be used ({error.found})", error.wanted, f"{error.fix} {again}")
     missing.update(dict.fromkeys(PYTHON_FUNCTIONS, why))
     return None
 

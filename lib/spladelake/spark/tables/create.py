@@ -44,7 +44,7 @@ def _check_columns(ref: TableRef, frame: DataFrame, schema: TableSchema) -> None
                 str(ref),
                 f"no column is called {column.name!r} (columns: {', '.join(found)})",
                 f"wanted the columns of a {schema.name} table",
-                f"Rename the column that holds these values to {column.name}, or name another table.",
+                f"If a column is meant as {column.name}, rename it. If not, name another table.",
             )
         if found[column.name] != column.type:
             raise DataError(

@@ -78,11 +78,11 @@ def refuse_other_makers(session: SparkSession, *refs: TableRef, job: str, option
     for ref in refs:
         found = newest_lineage(session, ref)
         if (found is None or found["job"] != job) and ref.exists(session) and not ref.read(session).isEmpty():
-            made = f"{found['job']} made the rows" if found is not None else "another program wrote or changed the rows"
+            other = "another program wrote or changed" if found is None else f"{found['job']} wrote"
             raise UsageError(
                 str(ref),
-                made,
-                f"wanted rows that only {job} wrote, because {job} would delete all others",
+                f"{other} rows of this table, and {job} would delete them",
+                f"wanted a new table, or one to which only {job} has written",
                 f"Choose a new name with {option}.",
             )
 

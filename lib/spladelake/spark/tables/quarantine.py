@@ -109,7 +109,7 @@ def retries(session: SparkSession, lake: str, *, label: str | None) -> Iterator[
                 name,
                 "the commit that put the rows into quarantine names no job",
                 "wanted a commit that names the job, so that the job can run again",
-                "Run the job that read this input again with --force.",
+                "Rerun, with --force, the job that read this input.",
             )
         yield job, checked(JOBS[job].options, given, place=f"quarantine retry: {name}")
 

@@ -165,4 +165,5 @@ def _write(session: SparkSession, lake: str, row: dict[str, Any]) -> None:
         rows = frame_of(session, [row], RUN_LOG.struct)
         retrying(lambda: save(rows.write.format("delta").mode("append"), target), place=str(target))
     except Exception as error:
-        log.warning("the run log lacks this run of %s, because the write failed: %s", row["job"], type(error).__name__)
+        said = "the run log has no entry for this run of %s, because the entry could not be written: %s"
+        log.warning(said, row["job"], type(error).__name__)

@@ -14,7 +14,7 @@ from pyspark.sql.window import Window
 
 from spladelake.config.training import TrainModel
 from spladelake.errors import DataError, UsageError
-from spladelake.names import amount
+from spladelake.names import amount, example
 from spladelake.spark.encode.passages.texts import with_texts
 from spladelake.spark.encode.texts import SIDES, texts_of
 from spladelake.spark.session.kept import kept_on_disk
@@ -119,8 +119,8 @@ def _check_scores(pairs: DataFrame, place: TableRef) -> None:
         query_id, pos_id = row["first"]
         raise DataError(
             str(place),
-            f"in {amount(row['broken'], 'pair')} a score or margin is missing or not finite, such as query "
-            f"{query_id!r} with document {pos_id!r}",
+            f"{amount(row['broken'], 'pair has', 'pairs have')} a score or margin that is missing or not finite "
+            + example(row["broken"], f"query {query_id!r} with document {pos_id!r}"),
             "wanted finite numbers",
             "Run score_pairs again with --force. If the error repeats, use other --teachers.",
         )
@@ -167,11 +167,12 @@ def _write_texts(joined: DataFrame, folder: Path, *, place: TableRef) -> int:
     ).first()
     assert row is not None
     if row["absent"]:
-        lacking = amount(row["absent"], SIDES[folder.name].kind, folder.name)
+        kind, absent_of = SIDES[folder.name].kind, "of the pairs"
+        lacking = amount(row["absent"], f"{kind} {absent_of} is", f"{folder.name} {absent_of} are")
         raise DataError(
             str(place),
-            f"the pairs name {lacking} that the table {folder.name} lacks, such as {row['first']!r}",
-            f"wanted all {folder.name} of the pairs in this table",
+            f"{lacking} not in the table {folder.name!r} {example(row['absent'], repr(row['first']))}",
+            f"wanted all {folder.name} of the pairs in that table",
             f"Ingest the missing {folder.name}, or run mine_pairs and score_pairs again.",
         )
     _write(joined.select("row", "text"), folder, "row")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import time
@@ -24,7 +25,7 @@ from spladelake.config.training import Distillation, TrainModel
 from spladelake.encoder import Checkpoint, resolve_checkpoint
 from spladelake.errors import DataError, MachineError, SpladelakeError, UsageError
 from spladelake.extras import require_extra
-from spladelake.names import amount, shortened
+from spladelake.names import amount, example, shortened
 from spladelake.results import TrainResult
 from spladelake.spark.session.failures import known_error
 from spladelake.spark.session.progress import progress
@@ -127,7 +128,7 @@ def _say(output: Path, outcome: Outcome, best: str) -> None:
     if outcome.status == "worse":
         log.warning("%s: the model is worse than the start model; it was written because of --accept-worse", output)
     if outcome.collapsed_at is not None:
-        said = "%s: at step %d the model gave empty vectors, so the job wrote the checkpoint of step %s"
+        said = "%s: the model of step %d gave empty vectors, so the job took the checkpoint of step %s as the new model"
         log.warning(said, output, outcome.collapsed_at, outcome.best_step or outcome.steps)
 
 
@@ -190,8 +191,8 @@ def _check_parts(pairs: DataFrame, parts: DataFrame, *, place: TableRef) -> None
     if row["queries"]:
         raise DataError(
             str(place),
-            f"the pairs have {amount(row['queries'], 'query', 'queries')} outside the part 'train', such as "
-            f"{row['first']!r}",
+            f"the pairs have {amount(row['queries'], 'query', 'queries')} outside the part 'train' "
+            + example(row["queries"], repr(row["first"])),
             "wanted only queries of the part 'train'",
             "Run mine_pairs again, then score_pairs (not needed for --loss ranking).",
         )
@@ -248,10 +249,12 @@ def _run(session: SparkSession, work: TrainingWork, options: TrainModel) -> Outc
     except (RuntimeError, PySparkException, Py4JError) as error:
         if (known := known_error(error)) is not None:
             raise known from error
+        said = last_line(str(error))
+        reason = f" ({said})" if re.search(r"\w", said) else ""
         raise MachineError(
-            "the training processes", f"the processes ended without a model ({last_line(str(error))})",
-            "wanted a trained model",
-            "Find the cause in the output above and remove it. The same command then resumes from the last checkpoint.",
+            "the training processes", f"the processes ended without a model{reason}", "wanted a trained model",
+            "Find the cause in the output above, correct it, and run the same command again. It resumes from the last "
+            "checkpoint.",
         ) from error  # fmt: skip
     assert isinstance(outcome, Outcome)
     return outcome

@@ -13,7 +13,7 @@ from pyspark.sql.window import Window
 
 from spladelake.config.training import MinePairs
 from spladelake.errors import DataError, UsageError
-from spladelake.names import amount
+from spladelake.names import amount, example
 from spladelake.results import MineResult
 from spladelake.spark.encode.passages.texts import END, START, with_texts
 from spladelake.spark.encode.texts import SIDES, texts_of
@@ -121,7 +121,8 @@ def _no_training_query(place: TableRef, queries: int, options: MinePairs) -> Dat
         found, wanted = f"no query has both a text and {relevant}", "wanted at least one such query"
         fix = "Lower --relevance-level, or ingest queries and judgements that use the same ids."
         return DataError(str(place), found, wanted, fix)
-    found = f"no query is in the part 'train' ({amount(queries, 'query', 'queries')} with a text and {relevant})"
+    all_of = "the only query" if queries == 1 else f"none of the {queries:,} queries"
+    found = f"{all_of} with a text and {relevant} is {'not ' if queries == 1 else ''}in the part 'train'"
     fix = "Lower --dev-share and --test-share, or ingest more judged queries."
     return DataError(str(place), found, "wanted at least one query in the part 'train'", fix)
 
@@ -284,8 +285,8 @@ def _check_documents(run: DataFrame, documents: DataFrame, tables: Mapping[str, 
         query_id, doc_id = row["first"]
         raise DataError(
             str(tables["runs"]),
-            f"run {options.run!r} has {amount(row['rows'], 'row')} whose document is not in the lake, such as "
-            f"{doc_id!r} for query {query_id!r}",
+            f"run {options.run!r} has {amount(row['rows'], 'row')} whose document is not in the lake "
+            + example(row["rows"], f"{doc_id!r} for query {query_id!r}"),
             f"wanted all documents of the run in {tables['documents']}",
             "Ingest the missing texts, or mine from a run over the documents of this lake.",
         )
@@ -294,6 +295,6 @@ def _check_documents(run: DataFrame, documents: DataFrame, tables: Mapping[str, 
 def _refuse_passages(listed: Listed, options: MinePairs, *, place: str) -> None:
     """Raise UsageError if the run lists passages, because judgements are of documents."""
     if listed == "all":
-        wanted = "wanted a run of documents, which names the best passage of each"
-        fix = "Retrieve documents with --aggregate max, and mine from that run."
+        wanted = "wanted a run of documents"
+        fix = "Make one with retrieve_run --aggregate max, which ranks documents by their best passages."
         raise UsageError(place, f"the run {options.run!r} lists passages", wanted, fix)

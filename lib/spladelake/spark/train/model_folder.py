@@ -69,7 +69,7 @@ def work_folder(output: Path, lineage: Lineage, *, start: Path, force: bool) -> 
             if begun
             else "the folder exists, but train_model did not write it",
             "wanted an empty work folder, because the job removes its files",
-            "Choose another --output, move the files that you want to keep, or add --force to remove them.",
+            "Choose another --output. Or copy what you want to keep, and then add --force, which deletes this folder.",
         )
     if force or not same:
         if (folder / PREVIOUS).exists() and not output.exists():

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from spladelake.config.training import RUN_TEACHER, ScorePairs
 from spladelake.errors import DataError
+from spladelake.names import listed
 from spladelake.reranker import CrossCheckpoint, resolve_cross_encoder
 from spladelake.results import ScoreResult
 from spladelake.spark.encode.chunks import Remaining
@@ -227,8 +228,9 @@ def _no_score(scoring: Scoring, teachers: list[Teacher], pairs: int) -> DataErro
         found, fix = "the training set has no pairs", "Run mine_pairs again with --force."
         return DataError(str(scoring.scores), found, "wanted at least one pair", fix)
     fix = "Run score_pairs again with --force."
-    if any(teacher.checkpoint is None for teacher in teachers):
-        fix = "Retrieve the run that is the teacher with a larger --k, or mine the pairs from that run."
+    if runs := [repr(teacher.name.removeprefix(RUN_TEACHER)) for teacher in teachers if teacher.checkpoint is None]:
+        named = listed(runs, "and")
+        fix = f"Make run {named} again with a larger --k, or run mine_pairs again with --run {listed(runs)}."
     return DataError(
         str(scoring.scores),
         f"{' and '.join(teacher.name for teacher in teachers)} scored no pair completely (pairs: {pairs:,})",

@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from spladelake.config.upkeep import MaintainTables
 from spladelake.errors import DataError
 from spladelake.files.delta_folder import folder_table
+from spladelake.names import amount
 from spladelake.results import MaintainResult
 from spladelake.spark.session.settings import session_settings
 from spladelake.spark.tables import delta_log, storage
@@ -107,20 +108,28 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainR
     for table, schema, found in zip(tables, schemas, counts_of(session, checked), strict=True):
         findings += constraint_sentences(table.ref, schema, found, table.properties)
         report = reports[str(table.ref)] = _maintain(session, table, schema, options)
-        said = ", ".join(f"{key.replace('_', ' ')}: {value:,}" for key, value in report.items())
-        log.info("%s: %s", table.ref, said)
+        log.info("%s: %s", table.ref, _said(report))
     if findings:
         raise DataError(
             options.lake,
             " | ".join(findings),
             "wanted every constraint in force, and only rows that meet it",
-            "Run the job that made the table again with --force.",
+            "Rerun, with --force, the job that made the table."
+            if len(findings) == 1
+            else "Rerun, with --force, the jobs that made these tables.",
         )
     return {
         "status": "dry run" if options.dry_run else "done",
         "tables": reports,
         "seconds": round(time.monotonic() - started, 2),
     }
+
+
+def _said(report: Mapping[str, int]) -> str:
+    """Return the counts of `_maintain` as a clause."""
+    if "files_to_delete" in report:
+        return f"{amount(report['files_to_delete'], 'file')} to delete"
+    return f"{amount(report['files_compacted'], 'file')} compacted, {amount(report['files'], 'file')} in the table now"
 
 
 def _maintain(

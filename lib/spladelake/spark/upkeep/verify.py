@@ -44,7 +44,7 @@ class FindingsError(DataError):
             lake,
             f"{amount(len(findings), 'finding')}: {shown}{more}",
             "wanted tables that agree with one another",
-            "Run the jobs that made the tables again. If a job skips its table as up to date, add --force.",
+            "Rerun the jobs that made these tables. If a job skips its table as up to date, add --force.",
         )
         self.findings = findings
 
@@ -221,7 +221,7 @@ def _runs(tables: Tables) -> Iterator[Check]:
             orphans = _named(runs, column).join(known.select(column), column, "left_anti")
             yield (
                 orphans.agg(F.count("*").alias("n")),
-                partial(_said, f"{ref}: the table {kind} lacks {{n}} of the runs", SIDES[kind].kind, kind),
+                partial(_said, f"{ref}: the table {kind!r} lacks {{n}} of the runs", SIDES[kind].kind, kind),
             )
     grouped = runs.groupBy("run_id", "query_id").agg(
         F.count("*").alias("rows"),
