@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from spladelake.spark.tables import driver_rows as module
+from spladelake.spark.tables.delta import small_tables as module
 from spladelake.spark.tables.driver_rows import collected, frame_of, row_count
 from spladelake.spark.tables.lineage import Lineage
 from spladelake.spark.tables.refs import TableRef
@@ -46,7 +46,7 @@ def test_rows_are_those_of_the_version_and_of_the_wanted_values_whatever_the_fol
     for version, rows in ((0, 3), (1, 2)):
         found = collected(spark, ref, COLUMNS, version=version, most_bytes=10**6, equals={"run_id": "it's"})
         assert found is not None
-        wanted = ref.read(spark, version=version).where('run_id = "it\'s"').select(*COLUMNS).collect()
+        wanted = ref.scan(spark, version=version).where('run_id = "it\'s"').select(*COLUMNS).collect()
         assert sorted(tuple(row.values()) for row in found.to_pylist()) == sorted(map(tuple, wanted))
         assert found.num_rows == rows
     assert row_count(spark, ref) == 3

