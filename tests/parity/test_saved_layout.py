@@ -82,7 +82,7 @@ def test_an_unsupported_module_is_refused(original, tmp_path):
     model = SparseEncoder(str(original), device="cpu")
     model.append(Normalize())
     model.save(str(tmp_path / "normalised"))
-    assert "Transformer and SpladePooling and Normalize" in refusal(tmp_path / "normalised")
+    assert "Transformer, SpladePooling and Normalize" in refusal(tmp_path / "normalised")
 
 
 def test_a_module_outside_the_folder_is_refused(saved):

@@ -222,7 +222,7 @@ def test_what_can_be_known_of_a_bad_input_is_said_when_the_plan_is_made(spark: S
         (lambda: sl.retrieve(GOOD, good), "documents: the type is list; wanted a DataFrame of Spark"),
         (lambda: sl.retrieve(by_tiny, by_other), "were encoded with splade-tiny .*the queries with other"),
         (lambda: sl.search(good, " "), "the question is ' '"),
-        (lambda: sl.encode(texts), "encode: the column is of type DataFrame"),
+        (lambda: sl.encode(texts), "encode: the argument is a Python DataFrame"),
         (lambda: sl.encode("text", model="bm25"), "model bm25: the weights of the model depend on a whole collection"),
         (lambda: sl.encode("text", model="splade-tiny", kind="doc"), "encode, kind: the value is 'doc'"),
         (lambda: sl.encode("text", model="splade-tiny", on_error="ignore"), "encode, on_error"),

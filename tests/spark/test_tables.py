@@ -131,25 +131,32 @@ def shown(frame: DataFrame) -> list[str]:
 
 
 @pytest.mark.parametrize("version", [None, 0])
-def test_the_driver_reads_a_small_table_with_the_schema_and_the_rows_that_a_scan_gives(
-    spark: SparkSession, every_type: TableRef, version: int | None
+@pytest.mark.parametrize("named", [False, True])
+def test_a_small_table_has_the_schema_and_the_rows_that_a_scan_gives(
+    spark: SparkSession, every_type: TableRef, monkeypatch: pytest.MonkeyPatch, version: int | None, named: bool
 ) -> None:
-    here, scanned = every_type.read(spark, version=version), every_type.scan(spark, version=version)
+    if named:  # Spark reads the files by their names
+        monkeypatch.setattr(small_tables, "MOST_ROWS", 0)
+        monkeypatch.setattr(TableRef, "scan", None)
+    here = every_type.read(spark, version=version)
+    monkeypatch.undo()
+    scanned = every_type.scan(spark, version=version)
     assert here.schema == scanned.schema
     assert here.schema.jsonValue() == scanned.schema.jsonValue()  # comments too
     assert shown(here) == shown(scanned)
     assert len(shown(here)) == (3 if version == 0 else 4)
-    assert (here.inputFiles(), len(scanned.inputFiles())) == ([], 1 if version == 0 else 2)
+    files = 1 if version == 0 else 2
+    assert (len(here.inputFiles()), len(scanned.inputFiles())) == (files if named else 0, files)
 
 
 def test_spark_reads_what_is_large_or_foreign_or_has_deletion_vectors(
     spark: SparkSession, every_type: TableRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def is_scan(ref: TableRef) -> bool:
-        return bool(ref.read(spark).inputFiles())
+        return bool(ref.read(spark).inputFiles())  # a local relation has none
 
-    for name, limit in (("MOST_ROWS", 3), ("MOST_BYTES", 1000)):
-        monkeypatch.setattr(small_tables, name, limit)
+    for name in ("MOST_ROWS", "MOST_BYTES", "MOST_NAMED_BYTES"):
+        monkeypatch.setattr(small_tables, name, 1)
         assert is_scan(every_type), name
         monkeypatch.undo()
     rows = frame_of(spark, [{"n": n} for n in range(4)], "n int")

@@ -51,7 +51,7 @@ def given_column(column: Any, place: str, *, example: str = "vector") -> Column:
         return column
     raise UsageError(
         place,
-        f"the column is of type {type(column).__name__}",
+        f"the argument is a Python {type(column).__name__}",
         "wanted a Column or the name of a column",
         f'Give "{example}" or df.{example}, and call {place} inside select or withColumn of the DataFrame.',
     )

@@ -122,8 +122,8 @@ def use_fused_head(model: SparseEncoder) -> bool:
     if not fits:
         del decoder.__dict__["forward"], pooling.__dict__["forward"]
         log.info(
-            "training of %s is slower, with the same result: the faster code for the output layer does not fit this "
-            "model, so sentence-transformers computes that layer",
+            "the fast code for the output layer does not support %s, so the training uses the slower code of "
+            "sentence-transformers, which gives the same result",
             type(transformer.model).__name__,
         )
     return fits

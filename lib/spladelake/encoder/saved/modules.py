@@ -156,7 +156,7 @@ def _route(
         str(path),
         f"the Router has no route for {texts} (its routes: {', '.join(structure) or 'none'})",
         f'wanted a route with the name "{kind}" or "text"',
-        f'Name the route of {texts} in "route_mappings", or use another model.',
+        f'Add to "route_mappings" of this file which route encodes {texts}, or use another model.',
     )
 
 

@@ -196,9 +196,8 @@ def _found(session: SparkSession, location: str, *, option: str) -> TableRef:
     ref = table_ref(location)
     if ref.path is not None:
         ref = TableRef(path=storage.absolute(ref.path))
-    fix = (
-        f"Correct {option}: table:NAME is a table of the session's catalog, table:/FOLDER the folder of a Delta table."
-    )
+    names = "table:NAME for a table of the session's catalog, or table:/FOLDER for a Delta table in a folder"
+    fix = f"Set {option} to {names}."
     try:
         exists = ref.exists(session)
     except AnalysisException:

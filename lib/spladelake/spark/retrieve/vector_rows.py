@@ -56,7 +56,7 @@ def _refuse_nulls(names: Sequence[str], columns: Mapping[str, pa.Array], place: 
             element = column.flatten().is_null().index(True).as_py()
             found, row = f"{name} holds a null", int(np.searchsorted(_offsets(column), element, side="right")) - 1
         fix = "Correct this row, or encode its text again."
-        wanted = "wanted an id, and term ids and weights without nulls"
+        wanted = "wanted an id" if name == "id" else f"wanted {name} without nulls"
         raise DataError(f"{place}, id {names[row]!r}", found, wanted, fix)
 
 

@@ -86,5 +86,8 @@ def _way(session: SparkSession, ref: Located) -> ModuleType:
     if application not in _usable:
         _usable[application] = classes.supported(session, ref)
         if not _usable[application]:
-            log.info("spladelake does not know the log classes of this Delta version, so it uses DESCRIBE instead")
+            log.info(
+                "spladelake does not know the classes of this version of Delta, so it asks tables by DESCRIBE, which is "
+                "slower"
+            )
     return classes if _usable[application] else public

@@ -85,6 +85,7 @@ class TableRef:
 
     def read(self, session: SparkSession, *, version: int | None = None) -> DataFrame:
         """Return the table's rows, at a version if one is given. The driver reads those of a small table now."""
+        make_readable(session, self)
         rows = small_rows(session, self.path, version)
         if rows is None:
             return self.scan(session, version=version)

@@ -133,8 +133,8 @@ def _no_negative(tables: Mapping[str, TableRef], positives: int, options: MinePa
     - positives: number of positives.
     """
     if not positives:
-        found, wanted = "no relevant document of the queries in the part 'train' has a text", "wanted at least one"
-        fix = f"Ingest the documents that {tables['judgements']} names."
+        found, wanted = "no document that is relevant to a query of the part 'train' has a text", "wanted at least one"
+        fix = f"Ingest the documents whose ids are in {tables['judgements']}."
         return DataError(str(tables["documents"]), found, wanted, fix)
     found = f"run {options.run!r} gives no negative for any positive (positives: {positives:,})"
     fix = (

@@ -23,7 +23,7 @@ from spladelake.spark.tables.properties import set_properties
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schemas import RUN_LOG, VECTORS
 from spladelake.spark.tables.write import replace_rows
-from spladelake.spark.upkeep.counts import counts_of, rows_of, table_counts
+from spladelake.spark.upkeep.counts import counts_of, table_counts
 
 
 def _make_in_background() -> None:
@@ -81,7 +81,7 @@ def _use(session: SparkSession, path: str) -> None:
     joined.orderBy("n").limit(3).collect()
     exploded = ref.read(session).selectExpr("id", "posexplode(indices) AS (place, term)").repartition(2, "id")
     exploded.selectExpr("*", "row_number() OVER (PARTITION BY term ORDER BY place DESC, id) AS rank").toArrow()
-    counts_of(session, [table_counts(rows_of(session, ref), VECTORS, keys=("id",))])
+    counts_of(session, [table_counts(ref.read(session), VECTORS, keys=("id",))])
     ref.read(session).groupBy("model_id").agg(F.collect_set("status"), F.count_distinct("id")).collect()
     session.createDataFrame([("a", 1)], "id string, n int").join(rows, "id", "left_anti").persist().count()
     ensure_table(session, log, RUN_LOG)

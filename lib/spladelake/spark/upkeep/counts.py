@@ -9,38 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spladelake.files.delta_folder import folder_table
 from spladelake.names import amount
-from spladelake.spark.session.connect import is_connect
 from spladelake.spark.tables.refs import TableRef
 from spladelake.spark.tables.schema import TableSchema
 
 Found = dict[str, Any]
-# A table of at most this many bytes is read straight from its data files, without Delta's scan.
-MOST_BYTES = 64 * 2**20
-# Spark treats these characters of a path as a pattern and, the last one, as the value of a partition column.
-_SIGNS = set("*?[]{}\\=")
 ROWS, REPEATED = "number of rows", "keys that stand more than once"
-
-
-def rows_of(session: SparkSession, ref: TableRef) -> DataFrame:
-    """Return the rows of a table at its newest version. A small local table is read straight from its data files.
-
-    For each scan Delta runs a Spark job or two over the table's log. They take longer than the rows of a small table.
-    """
-    rows = ref.read(session)
-    if ref.path is None or is_connect(session) or "://" in ref.path or _SIGNS & set(ref.path):
-        return rows
-    found = folder_table(Path(ref.path))
-    if found is None or not found.sizes or found.bytes > MOST_BYTES or _SIGNS & set("".join(found.sizes)):
-        return rows
-    return session.read.schema(rows.schema).parquet(*(str(found.folder / name) for name in found.sizes))
 
 
 def counts_of(session: SparkSession, counts: Sequence[DataFrame]) -> list[Found]:

@@ -36,7 +36,7 @@ from spladelake.spark.tables.schemas import (
 )
 from spladelake.spark.tables.split_files import files_of
 from spladelake.spark.tables.sql_text import quoted_parts
-from spladelake.spark.upkeep.counts import constraint_sentences, counts_of, rows_of, table_counts
+from spladelake.spark.upkeep.counts import constraint_sentences, counts_of, table_counts
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def maintain_tables(session: SparkSession, options: MaintainTables) -> MaintainR
     if not tables:
         raise DataError(options.lake, "the lake holds no table", "wanted a lake with tables", "Correct --lake.")
     schemas = [SCHEMAS.get(table.schema_name) for table in tables]
-    checked = [table_counts(rows_of(session, t.ref), schema) for t, schema in zip(tables, schemas, strict=True)]
+    checked = [table_counts(t.ref.read(session), schema) for t, schema in zip(tables, schemas, strict=True)]
     findings, reports = [], {}
     for table, schema, found in zip(tables, schemas, counts_of(session, checked), strict=True):
         findings += constraint_sentences(table.ref, schema, found, table.properties)

@@ -24,7 +24,7 @@ from spladelake.spark.tables.refs import Lake, TableRef
 from spladelake.spark.tables.schemas import PASSAGE_COLUMNS
 from spladelake.spark.tables.split_files import COMPACTED_FROM
 from spladelake.spark.tables.sql_text import sql_string
-from spladelake.spark.upkeep.counts import REPEATED, ROWS, Found, constraint_sentences, counts_of, rows_of, table_counts
+from spladelake.spark.upkeep.counts import REPEATED, ROWS, Found, constraint_sentences, counts_of, table_counts
 from spladelake.spark.upkeep.maintain import LakeTable, tables_of
 
 # Most findings that the error's message shows. Its `findings` holds all of them.
@@ -44,7 +44,7 @@ class FindingsError(DataError):
             lake,
             f"{amount(len(findings), 'finding')}: {shown}{more}",
             "wanted tables that agree with one another",
-            "Rerun the jobs that made these tables. If a job skips its table as up to date, add --force.",
+            "Run the jobs that made these tables again. If a job skips its table as up to date, add --force.",
         )
         self.findings = findings
 
@@ -59,7 +59,7 @@ class Tables:
 
     def rows(self, ref: TableRef) -> DataFrame | None:
         """Return the rows of a table; None if the table does not exist."""
-        return rows_of(self.session, ref) if any(ref == table.ref for table in self.found) else None
+        return ref.read(self.session) if any(ref == table.ref for table in self.found) else None
 
     def of(self, schema: str) -> Iterator[LakeTable]:
         """Return every table that has a schema of this name."""
@@ -111,7 +111,7 @@ def _counts(session: SparkSession, table: LakeTable) -> DataFrame:
         more[_BEYOND] = f"size(indices) > 0 AND array_max(indices) >= {_vocabulary_size(table)}"
         more[_WITH_TEXT] = "text_sha256 IS NOT NULL"
     keys = _KEYS.get(table.schema_name, ())
-    return table_counts(rows_of(session, table.ref), SCHEMAS.get(table.schema_name), keys=keys, more=more)
+    return table_counts(table.ref.read(session), SCHEMAS.get(table.schema_name), keys=keys, more=more)
 
 
 def _vocabulary_size(table: LakeTable) -> int:
@@ -168,7 +168,7 @@ def _texts(tables: Tables) -> Iterator[Check]:
         side = texts.side
         if rows is not None:
             encoded = table.properties.get(f"spladelake.{COMPACTED_FROM}", str(table.ref))
-            vectors, label = rows_of(tables.session, table.ref), f"encode_texts {side.name}: {encoded}"
+            vectors, label = table.ref.read(tables.session), f"encode_texts {side.name}: {encoded}"
             rows = texts.encoded(rows)
             if PASSAGE_COLUMNS[0] not in vectors.columns:
                 counts = _against_texts(tables, texts.texts(rows), vectors, label)

@@ -1,8 +1,9 @@
-"""Small tables of a local lake, whose rows the driver reads instead of a Spark scan.
+"""Small tables of a local lake, read without a scan of Delta.
 
 Spark runs a job of its own to list the files of each Delta scan, and another to replay the log of each new version:
 about 1 s for the first scan of a version and .3 s for each later one (two cores, warm session), also for one row.
-deltalake reads the same version of the same files in some milliseconds, and Spark plans the rows as a local relation.
+deltalake finds the same version of the same files in some milliseconds. The driver then reads the rows of a small
+table, and Spark plans them as a local relation. Spark reads the files of a larger table by their names.
 """
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ log = logging.getLogger(__name__)
 
 # Up to these limits of a table's data files and rows, the driver reads them.
 MOST_BYTES, MOST_ROWS = 4 * 2**20, 20_000
-# Only tables with this property: those of others may have types that the two readers give differently.
+# Up to this limit, Spark reads the data files by their names. Of a larger table, Delta's statistics let it skip files.
+MOST_NAMED_BYTES = 64 * 2**20
+# Spark treats these characters of a path as a pattern and, the last one, as the value of a partition column.
+_SIGNS = set("*?[]{}\\=")
+# Only tables with this property: those of others may have types that the readers give differently.
 _OWN = "spladelake.table"
 
 
@@ -41,13 +46,16 @@ def small_rows(session: SparkSession, path: str | None, version: int | None) -> 
     - version: None for the newest.
     """
     found = plain_table(session, path, version)
-    if found is None or found.bytes > MOST_BYTES or _OWN not in found.properties:
+    if found is None or found.bytes > MOST_NAMED_BYTES or _OWN not in found.properties:
         return None
     try:
-        if found.rows > MOST_ROWS:
-            return None
         schema = StructType.fromJson(json.loads(found.delta.schema().to_json()))
-        return session.createDataFrame(found.columns(schema.names), schema)
+        if found.bytes <= MOST_BYTES and found.rows <= MOST_ROWS:
+            return session.createDataFrame(found.columns(schema.names), schema)
     except Exception as error:
         log.debug("%s: deltalake cannot read it, Spark tries: %s", path, error)
         return None
+    files = [str(found.folder / name) for name in found.sizes]
+    if not files or any(_SIGNS & set(file) for file in files):
+        return None
+    return session.read.schema(schema).parquet(*files)
