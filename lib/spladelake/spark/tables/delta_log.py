@@ -87,7 +87,7 @@ def _way(session: SparkSession, ref: Located) -> ModuleType:
         _usable[application] = classes.supported(session, ref)
         if not _usable[application]:
             log.info(
-                "spladelake does not know the classes of this version of Delta, so it asks tables by DESCRIBE, which is "
-                "slower"
+                "spladelake does not know the classes of this version of Delta, so it asks tables by DESCRIBE, which "
+                "is slower"
             )
     return classes if _usable[application] else public
