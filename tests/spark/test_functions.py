@@ -43,8 +43,9 @@ def made() -> tuple[Vectors, Vectors]:
 
 
 def with_vector(spark: SparkSession, vectors: Vectors, name: str, *, files: int = 1) -> DataFrame:
-    """(name, vector, even) rows in some partitions."""
-    rows = as_frame(spark, vectors).coalesce(1).repartition(files, "id")
+    """(name, vector) rows in some partitions; files=0: rows in the driver, as of pandas or Arrow."""
+    rows = as_frame(spark, vectors).coalesce(1)
+    rows = rows.repartition(files, "id") if files else spark.createDataFrame(rows.toArrow(), rows.schema)
     return rows.select(F.col("id").alias(name), F.struct("indices", "values").alias("vector"))
 
 
@@ -138,7 +139,7 @@ def test_a_text_on_which_the_model_fails_raises_or_is_a_null_or_says_why(
 
 @pytest.mark.parametrize(
     ("options", "files"),
-    [({"k": 1}, 1), ({"k": 7, "minimum_score": 0.05, "exclude_self": True}, 5), ({"k": 10_000, "passes": 2}, 3)],
+    [({"k": 1}, 1), ({"k": 7, "minimum_score": 0.05, "exclude_self": True}, 5), ({"k": 10_000, "passes": 2}, 3), ({"k": 9}, 0)],
 )
 def test_a_ranking_is_that_of_brute_force_also_where_scores_tie(
     spark: SparkSession, made: tuple[Vectors, Vectors], options: dict[str, Any], files: int

@@ -72,7 +72,9 @@ def packed_batch(session: SparkSession, queries: QueryBatch) -> DataFrame:
 def with_queries(documents: DataFrame, packed: DataFrame) -> DataFrame:
     """Add the columns `queries` and `refusal`: the row of `packed` with each partition's first document, else nulls."""
     row = F.monotonically_increasing_id().bitwiseAND(F.lit(_ROW_BITS))
-    numbered = documents.select("*", F.when(row == 0, row).alias("row"))
+    # Rows in the driver, as of pandas or Arrow, would be numbered while Spark plans, before they have partitions: then
+    # only one partition would get the queries. A sample of all rows keeps the numbers in the tasks.
+    numbered = documents.sample(fraction=1.0, seed=0).select("*", F.when(row == 0, row).alias("row"))
     return numbered.join(F.broadcast(packed), "row", "left").drop("row")
 
 
