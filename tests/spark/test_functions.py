@@ -139,7 +139,12 @@ def test_a_text_on_which_the_model_fails_raises_or_is_a_null_or_says_why(
 
 @pytest.mark.parametrize(
     ("options", "files"),
-    [({"k": 1}, 1), ({"k": 7, "minimum_score": 0.05, "exclude_self": True}, 5), ({"k": 10_000, "passes": 2}, 3), ({"k": 9}, 0)],
+    [
+        ({"k": 1}, 1),
+        ({"k": 7, "minimum_score": 0.05, "exclude_self": True}, 5),
+        ({"k": 10_000, "passes": 2}, 3),
+        ({"k": 9}, 0),
+    ],
 )
 def test_a_ranking_is_that_of_brute_force_also_where_scores_tie(
     spark: SparkSession, made: tuple[Vectors, Vectors], options: dict[str, Any], files: int

@@ -84,8 +84,9 @@ def _cause(name: str, error: Exception) -> tuple[str, str, str]:
         return found, wanted, f"{first}, or set HF_HOME to another folder."
     wanted = "wanted a folder on this machine, or access to the hub"
     if constants.HF_HUB_OFFLINE:
-        # The package of the hub reads the second one too.
-        variable = "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
+        # huggingface_hub reads TRANSFORMERS_OFFLINE too.
+        is_other = os.environ.get("TRANSFORMERS_OFFLINE") and not os.environ.get("HF_HUB_OFFLINE")
+        variable = "TRANSFORMERS_OFFLINE" if is_other else "HF_HUB_OFFLINE"
         found = f"there is no such folder, the model is not in the cache, and {variable} forbids a download"
         return found, wanted, f"Unset {variable}, or name {WITHOUT_HUB}"
     found = f"there is no such folder, and the Hugging Face hub cannot be reached ({_first_line(error)})"
