@@ -37,8 +37,7 @@ VARIABLES = (
     ("`TOKENIZERS_PARALLELISM`, `RAYON_NUM_THREADS`", "Threads of the tokenizers. A Spark task sets the first from its "
      "number of cores."),
     ("`HF_HUB_DISABLE_PROGRESS_BARS`", "`0`: show the progress bars of the Hugging Face hub in logs too."),
-    ("`HF_HUB_OFFLINE`", "`1`: load models only from folders and the cache of the hub. The variable "
-     "TRANSFORMERS_OFFLINE does the same."),
+    ("`HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE`", "`1`: load models only from folders and from the cache of the hub."),
     ("`NO_COLOR`", "Any value: no colours."),
     ("`COLUMNS`", "Width of tables. Default: the width of the terminal, or 160 in a log."),
 )  # fmt: skip
