@@ -1,4 +1,4 @@
-"""Inputs of unusual sizes: equal texts, one-word texts, a text of megabytes, a query of 20,000 words, any k."""
+"""Inputs of unusual sizes: equal texts, one-word texts, a text of megabytes, a query of 20,000 words, the largest k."""
 
 from __future__ import annotations
 
@@ -25,9 +25,12 @@ def rows_of(lake: str, model: str, side: str) -> tuple[list[str], SparseVectors]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["bm25", "splade-tiny"])
-def test_a_ranking_of_everything_is_brute_force_and_only_the_longest_text_is_in_quarantine(
-    spark: SparkSession, run_job: Any, lake: str, model: str
+@pytest.mark.parametrize(
+    ("model", "given", "rejected"),
+    [("bm25", {}, []), ("splade-tiny", {"max_text_bytes": 1_000_000, "max_rejected": 0.01}, ['"long"'])],
+)
+def test_a_ranking_of_everything_is_brute_force_and_only_a_text_above_the_limit_is_in_quarantine(
+    spark: SparkSession, run_job: Any, lake: str, model: str, given: dict[str, Any], rejected: list[str]
 ) -> None:
     texts: dict[str, str | None] = {f"equal{n:03}": "the boundary layer of a flat plate" for n in range(EQUAL)}
     texts |= {f"short{n:03}": WORDS[n % 10] for n in range(SHORT)}
@@ -35,14 +38,14 @@ def test_a_ranking_of_everything_is_brute_force_and_only_the_longest_text_is_in_
     write_documents(spark, lake, texts)
     asked = " ".join(f"{WORDS[n % 10]} {n}" for n in range(10_000))
     write_queries(spark, lake, {"q0": "flat plate", "q1": asked, "q2": "nothing of it zzz"})
-    done = run_job("encode_texts", lake=lake, model=model, max_rejected=1)
-    assert (done["documents"]["rows"], done["documents"]["rejected"]) == (EQUAL + SHORT + 1, 1)
-    assert [row["reason"].split(":")[0] for row in table_rows(f"{lake}/quarantine")] == ['"long"']
-    run_job("retrieve_run", lake=lake, model=model, k=1_000_000)
+    run_job("encode_texts", lake=lake, model=model, **given)
+    found = table_rows(f"{lake}/quarantine") if rejected else []
+    assert [row["reason"].split(":")[0] for row in found] == rejected
+    run_job("retrieve_run", lake=lake, model=model, k=10_000)
     ids, documents = rows_of(lake, model, "documents")
+    assert set(ids) | {row["reason"].split('"')[1] for row in found} == set(texts)
     _, queries = rows_of(lake, model, "queries")
     wanted = exact_top_k(queries, documents, ids, k=len(ids), vocabulary_size=int(documents.indices.max()) + 1)
-    found = table_rows(f"{lake}/runs")
-    order = sorted((row["query_id"], row["rank"], row["doc_id"]) for row in found)
+    order = sorted((row["query_id"], row["rank"], row["doc_id"]) for row in table_rows(f"{lake}/runs"))
     assert [(query, doc_id) for query, _, doc_id in order] == [(f"q{q}", doc_id) for q, doc_id, _ in wanted]
     assert len(wanted) >= EQUAL + SHORT
