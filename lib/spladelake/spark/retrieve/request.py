@@ -91,7 +91,7 @@ def inputs_of(session: SparkSession, lake: Lake, model: str, options: RetrieveRu
     # In blocks, a retrieval may sample data files.
     read_documents = documents.read if options.strategy in ("auto", "driver") else documents.scan
     document_rows = read_documents(session, version=versions["documents"])
-    query_rows = queries.read(session, version=versions["queries"])
+    query_rows = queries.scan(session, version=versions["queries"])  # only some ways of ranking read them
     # The driver reads all queries. They are few and small: 55,578 queries of MS MARCO take 10 MB.
     columns = [*VECTOR_COLUMNS.names, "model_id"]
     table = collected(session, queries, columns, version=versions["queries"], most_bytes=sys.maxsize)

@@ -88,7 +88,7 @@ class TableRef:
         make_readable(session, self)
         rows = small_rows(session, self.path, version)
         if rows is None:
-            return self.scan(session, version=version)
+            return self._scanned(session, version)
         if version is not None:
             note_read(str(self), version)
         return rows
@@ -96,6 +96,9 @@ class TableRef:
     def scan(self, session: SparkSession, *, version: int | None = None) -> DataFrame:
         """Return the table's rows as a scan of its data files, so that the plan knows the files."""
         make_readable(session, self)
+        return self._scanned(session, version)
+
+    def _scanned(self, session: SparkSession, version: int | None) -> DataFrame:
         if version is None and not is_connect(session):
             return self.delta(session).toDF()
         reader = session.read.format("delta")
